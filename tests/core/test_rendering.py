@@ -1,0 +1,83 @@
+"""What is rendered once parses back to the ids, whatever they are."""
+
+import json
+import random
+import uuid
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.core.rendering import BIGINT, UUID, cell_width, id_from_text, join_cells, pack_ids, render_cells
+
+bigints = st.integers(-(2**63), 2**63 - 1) | st.integers(-1000, 1000)
+uuids = st.uuids() | st.sampled_from([uuid.UUID(int=0), uuid.UUID(int=1), uuid.UUID(int=1 << 120)])
+
+
+@given(st.lists(bigints, min_size=1), st.integers(0, 2))
+def test_cells_of_bigints_are_a_json_array(chunks: list[int], spare_words: int) -> None:
+    ids = np.array(chunks, dtype=BIGINT)
+    assert json.loads(join_cells(render_cells(ids, cell_width(ids) + 8 * spare_words))) == chunks
+
+
+@given(st.lists(uuids, min_size=1))
+def test_cells_of_uuids_are_a_json_array(chunks: list[uuid.UUID]) -> None:
+    ids = np.array([chunk.bytes for chunk in chunks], dtype=UUID)
+    assert json.loads(join_cells(render_cells(ids, cell_width(ids)))) == [str(chunk) for chunk in chunks]
+
+
+@given(st.lists(bigints, min_size=1), st.randoms(use_true_random=False))
+def test_cells_can_be_laid_side_by_side_in_any_order(chunks: list[int], shuffler: random.Random) -> None:
+    ids = np.array(chunks, dtype=BIGINT)
+    order = list(range(len(chunks)))
+    shuffler.shuffle(order)
+    cells = render_cells(ids, cell_width(ids))[order]
+    assert json.loads(join_cells(cells)) == [chunks[place] for place in order]
+
+
+@given(st.lists(bigints))
+def test_width_is_whole_words_and_fits(chunks: list[int]) -> None:
+    width = cell_width(np.array(chunks, dtype=BIGINT))
+    longest = max((len(str(chunk)) for chunk in chunks), default=1)
+    assert width % 8 == 0
+    assert longest < width <= longest + 8
+
+
+def test_width_of_uuids_is_theirs_whatever_they_are() -> None:
+    assert cell_width(np.empty(0, UUID)) == cell_width(np.array([bytes(16)], dtype=UUID)) == 40
+
+
+@pytest.mark.parametrize("kind", [BIGINT, UUID], ids=["bigint", "uuid"])
+def test_no_ids_render_to_no_cells(kind: np.dtype[np.generic]) -> None:
+    ids = np.empty(0, kind)
+    assert len(render_cells(ids, cell_width(ids))) == 0
+
+
+@given(st.lists(bigints))
+def test_packed_bigints_are_little_endian(chunks: list[int]) -> None:
+    packed = pack_ids(np.array(chunks, dtype=BIGINT))
+    assert packed == b"".join(chunk.to_bytes(8, "little", signed=True) for chunk in chunks)
+
+
+@given(st.lists(uuids))
+def test_packed_uuids_are_their_bytes(chunks: list[uuid.UUID]) -> None:
+    packed = pack_ids(np.array([chunk.bytes for chunk in chunks], dtype=UUID))
+    assert packed == b"".join(chunk.bytes for chunk in chunks)
+
+
+@given(bigints)
+def test_bigint_is_read_from_its_text(chunk: int) -> None:
+    assert id_from_text(str(chunk), BIGINT) == chunk
+
+
+@given(uuids)
+def test_uuid_is_read_from_its_text(chunk: uuid.UUID) -> None:
+    assert id_from_text(str(chunk), UUID) == chunk.bytes
+
+
+@pytest.mark.parametrize("kind", [BIGINT, UUID], ids=["bigint", "uuid"])
+@pytest.mark.parametrize("text", ["", "*", "x", "1.5", "1;drop table audio_chunks", "9" * 5000, "\0"])
+def test_text_that_is_no_id_is_refused(text: str, kind: np.dtype[np.generic]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        id_from_text(text, kind)

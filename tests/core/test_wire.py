@@ -1,0 +1,418 @@
+"""Requests are read to the letter of the contract, whatever bytes come; what is written can be read back."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from worker.core.wire import (
+    ERROR_CODES,
+    LARGEST_SEED,
+    LARGEST_SIZE,
+    Entry,
+    Request,
+    Result,
+    Sample,
+    decode,
+    encode_common,
+    encode_counts,
+    encode_dead_letter,
+    encode_error,
+    encode_ok,
+    encode_probabilities,
+    shown,
+)
+
+ENTRY_ID = "1700000000000-7"
+Fields = Sequence[tuple[bytes, bytes]]
+
+
+def _entry(*fields: tuple[str | bytes, str | bytes]) -> Entry:
+    flat = [part.encode() if isinstance(part, str) else part for pair in fields for part in pair]
+    return Entry(ENTRY_ID, flat)
+
+
+def _accept(*fields: tuple[str | bytes, str | bytes], max_size: int = LARGEST_SIZE) -> Request:
+    request = decode(_entry(*fields), max_size=max_size)
+    assert isinstance(request, Request), request.message
+    return request
+
+
+def _refuse(*fields: tuple[str | bytes, str | bytes], max_size: int = LARGEST_SIZE) -> Result:
+    result = decode(_entry(*fields), max_size=max_size)
+    assert isinstance(result, Result), result
+    _check_refusal(result)
+    return result
+
+
+def _texts(result: Result) -> dict[str, str]:
+    """Read a result as a client does."""
+    names, values = result.fields[0::2], result.fields[1::2]
+    assert len(names) == len(set(names)) == len(values)
+    texts = {}
+    for name, value in zip(names, values, strict=True):
+        assert isinstance(name, str)
+        texts[name] = value if isinstance(value, str) else value.decode()
+    return texts
+
+
+def _check_refusal(result: Result) -> None:
+    """Every refusal is a whole error result with one sentence that is safe to print."""
+    texts = _texts(result)
+    assert list(texts) == ["request_id", "entry_id", "status", "error", "message"]
+    assert texts["entry_id"] == result.entry_id == ENTRY_ID
+    assert texts["request_id"] == result.request_id
+    assert texts["status"] == "error"
+    assert texts["error"] == result.error == "invalid_request"
+    assert texts["message"] == result.message
+    assert result.message.isascii()
+    assert result.message.isprintable()
+    assert 0 < len(result.message) <= 300
+    assert "; accepted: " in result.message
+
+
+def _field_refused(result: Result) -> str:
+    return result.message.split()[0]
+
+
+def _is_printable(value: bytes) -> bool:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return False
+    return 1 <= len(text) <= 128 and text.isprintable()
+
+
+def _is_name(value: bytes) -> bool:
+    return re.fullmatch(rb"[A-Za-z0-9_.-]{1,64}", value) is not None
+
+
+def _is_number(least: int, largest: int) -> Callable[[bytes], bool]:
+    return lambda value: re.fullmatch(rb"[0-9]+", value) is not None and least <= int(value) <= largest
+
+
+# The contract's table once more: which values each field accepts, as far as this version supports them.
+ACCEPTS: Mapping[bytes, Callable[[bytes], bool]] = {
+    b"request_id": _is_printable,
+    b"size": _is_number(1, 65_536),
+    b"category": _is_printable,
+    b"dataset": _is_name,
+    b"preset": lambda _: False,
+    b"session": lambda _: False,
+    b"pin": b"0".__eq__,
+    b"replace": (b"0", b"1").__contains__,
+    b"method": (b"random", b"stratified").__contains__,
+    b"seed": _is_number(0, 2**63 - 1),
+    b"reply_to": _is_name,
+    b"expires_at": _is_number(0, 2**63 - 1),
+    b"encoding": (b"json", b"packed").__contains__,
+    b"probabilities": (b"0", b"1").__contains__,
+}
+known = st.sampled_from(sorted(ACCEPTS))
+numbers = st.sampled_from([0, 1, 8, 65_535, 65_536, 65_537, 2**63 - 1, 2**63, 10**30]) | st.integers(-5, 10)
+words = st.sampled_from(
+    [
+        "",
+        "0",
+        "1",
+        "random",
+        "stratified",
+        "epoch",
+        "json",
+        "packed",
+        "voice",
+        "job-1",
+        "a b",
+        "x" * 64,
+        "x" * 129,
+        "\n",
+    ]
+)
+values = numbers.map(lambda number: str(number).encode()) | words.map(str.encode) | st.binary(max_size=150)
+values = values | st.text(max_size=150).map(str.encode)
+strangers = st.binary(max_size=20) | st.sampled_from([b"SIZE", b"size ", b"sizes", b"user", b"entry_id", b"status"])
+fields = st.lists(st.tuples(known | strangers, values), max_size=8)
+
+
+@given(fields)
+def test_requests_are_accepted_exactly_when_every_field_is_right(given_fields: Fields) -> None:
+    names = [name for name, _ in given_fields if name in ACCEPTS]
+    right = len(names) == len(set(names)) and all(
+        ACCEPTS[name](value) for name, value in given_fields if name in ACCEPTS
+    )
+    decoded = decode(_entry(*given_fields))
+    assert isinstance(decoded, Request if right else Result)
+    if isinstance(decoded, Result):
+        _check_refusal(decoded)
+        assert any(name.decode() in decoded.message for name in names)
+
+
+@given(fields)
+def test_refusals_are_addressed_as_the_request_asked_where_that_is_valid(given_fields: Fields) -> None:
+    decoded = decode(_entry(*given_fields))
+    first = dict(reversed(given_fields))
+    request_id, reply_to = first.get(b"request_id", b""), first.get(b"reply_to", b"")
+    assert decoded.request_id == (request_id.decode() if _is_printable(request_id) else ENTRY_ID)
+    assert decoded.reply_to == (reply_to.decode() if _is_name(reply_to) else None)
+
+
+@given(fields, fields)
+def test_unknown_fields_change_nothing(given_fields: Fields, others: Fields) -> None:
+    ignored = [(name, value) for name, value in others if name not in ACCEPTS]
+    assert decode(_entry(*ignored, *given_fields, *ignored)) == decode(_entry(*given_fields))
+
+
+def test_a_request_without_any_field_is_one_chunk_by_the_weights() -> None:
+    assert _accept() == Request(
+        entry_id=ENTRY_ID,
+        request_id=ENTRY_ID,
+        size=1,
+        category=None,
+        dataset=None,
+        replace=True,
+        method="random",
+        seed=None,
+        reply_to=None,
+        expires_at=None,
+        encoding="json",
+        probabilities=False,
+    )
+
+
+def test_every_field_is_taken_over() -> None:
+    request = _accept(
+        ("request_id", "épreuve 1"),
+        ("size", "8"),
+        ("category", "voice"),
+        ("dataset", "Speech.v2"),
+        ("pin", "0"),
+        ("replace", "0"),
+        ("method", "stratified"),
+        ("seed", "5"),
+        ("reply_to", "job-1"),
+        ("expires_at", "1700000000000"),
+        ("encoding", "packed"),
+        ("probabilities", "1"),
+    )
+    assert request == Request(
+        entry_id=ENTRY_ID,
+        request_id="épreuve 1",
+        size=8,
+        category="voice",
+        dataset="Speech.v2",
+        replace=False,
+        method="stratified",
+        seed=5,
+        reply_to="job-1",
+        expires_at=1_700_000_000_000,
+        encoding="packed",
+        probabilities=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("request_id", "x", "x"),
+        ("request_id", "x" * 128, "x" * 128),
+        ("request_id", "é" * 128, "é" * 128),
+        ("request_id", " ", " "),
+        ("size", "1", 1),
+        ("size", "65536", LARGEST_SIZE),
+        ("size", "08", 8),
+        ("category", "voice", "voice"),
+        ("category", "No Such", "No Such"),
+        ("dataset", "x" * 64, "x" * 64),
+        ("dataset", ".", "."),
+        ("replace", "1", True),
+        ("replace", "0", False),
+        ("method", "random", "random"),
+        ("seed", "0", 0),
+        ("seed", "9223372036854775807", LARGEST_SEED),
+        ("reply_to", "A_b.c-9", "A_b.c-9"),
+        ("expires_at", "0", 0),
+        ("expires_at", "9223372036854775807", 2**63 - 1),
+        ("encoding", "json", "json"),
+        ("probabilities", "0", False),
+        ("probabilities", "1", True),
+    ],
+)
+def test_values_at_the_edge_that_are_accepted(name: str, value: str, read: object) -> None:
+    assert getattr(_accept((name, value)), name) == read
+
+
+NO_NUMBERS = ["", " ", "-1", "+1", "1.0", "1e3", "0x10", " 8", "8 ", "8\n", "1_000", "٣", "²", "NaN", "nan", "true"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, value) for name in ("size", "seed", "expires_at") for value in NO_NUMBERS],
+        *[("size", value) for value in ("0", "65537", "1" * 10_000)],
+        *[(name, value) for name in ("seed", "expires_at") for value in ("9223372036854775808", "1" * 10_000)],
+        *[(name, "") for name in ("request_id", "category", "dataset", "reply_to", "method", "encoding")],
+        *[(name, "x" * 129) for name in ("request_id", "category")],
+        *[(name, value) for name in ("request_id", "category") for value in ("a\n", "\0", "\x7f", "\u2028", "\ue000")],
+        *[(name, value) for name in ("dataset", "reply_to") for value in ("x" * 65, "a b", "a:b", "é", "a\n", "a/b")],
+        *[(name, value) for name in ("replace", "probabilities", "pin") for value in ("", "2", "true", "01", "yes")],
+        *[("method", value) for value in ("Random", "systematic", "random ")],
+        *[("encoding", value) for value in ("JSON", "msgpack", "packed\0")],
+    ],
+)
+def test_values_that_are_refused_name_the_field_and_what_is_accepted(name: str, value: str) -> None:
+    message = _refuse((name, value)).message
+    assert message.startswith(f"{name} is ")
+    assert shown(value.encode()) in message
+
+
+@pytest.mark.parametrize("name", sorted(ACCEPTS))
+@pytest.mark.parametrize("value", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x00" * 1000, b"\x1b[31m", b"'\"\\" * 50])
+def test_bytes_that_are_no_text_are_refused_by_every_field(name: bytes, value: bytes) -> None:
+    assert _field_refused(_refuse((name, value))) == name.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("preset", "balanced"), ("session", "run-1"), ("pin", "1"), ("method", "epoch")]
+)
+def test_what_is_not_there_yet_is_refused_and_says_so(name: str, value: str) -> None:
+    result = _refuse((name, value), ("reply_to", "job-1"), ("request_id", "r"))
+    assert _field_refused(result) == name
+    assert "not supported by this version" in result.message
+    assert (result.request_id, result.reply_to) == ("r", "job-1")
+
+
+@pytest.mark.parametrize("name", sorted(ACCEPTS))
+def test_a_field_given_twice_is_refused(name: bytes) -> None:
+    value = next(value for value in (b"0", b"1", b"json", b"random", b"a") if ACCEPTS[name](value) or value == b"a")
+    result = _refuse((name, value), (name, value))
+    if ACCEPTS[name](value):
+        assert result.message == f"{name.decode()} is given twice; accepted: each field once"
+
+
+def test_the_first_departure_is_the_one_told_of() -> None:
+    assert _refuse(("size", "0"), ("seed", "-1")).message.startswith("size ")
+    assert _refuse(("seed", "-1"), ("size", "0")).message.startswith("seed ")
+
+
+@pytest.mark.parametrize("value", ["101", "65536", "65537", "0", "x"])
+def test_the_largest_size_is_the_operators(value: str) -> None:
+    assert _accept(("size", "100"), max_size=100).size == 100
+    message = _refuse(("size", value), max_size=100).message
+    assert message == f"size is '{value}'; accepted: a whole number from 1 to 100"
+
+
+def test_an_invalid_address_leaves_the_shared_stream_and_the_entrys_id() -> None:
+    result = _refuse(("reply_to", "no such/name"), ("request_id", ""))
+    assert (result.request_id, result.reply_to) == (ENTRY_ID, None)
+
+
+def test_an_address_behind_the_departure_counts() -> None:
+    result = _refuse(("size", "0"), ("reply_to", "job-1"), ("request_id", "r"))
+    assert (result.request_id, result.reply_to) == ("r", "job-1")
+
+
+@given(st.binary(max_size=300))
+@example(b"\xff" * 300)
+@example("😀".encode() * 100)
+def test_shown_bytes_are_short_ascii(value: bytes) -> None:
+    text = shown(value)
+    assert text.isascii()
+    assert text.isprintable()
+    assert len(text) <= 70
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=60))
+def test_short_text_is_shown_as_it_is(value: str) -> None:
+    if len(ascii(value)) <= 64:
+        assert shown(value.encode()) == ascii(value)
+
+
+REQUEST = Request(ENTRY_ID, "r-1", size=3, reply_to="job-1")
+COMMON = encode_common(weights_version="0123456789ab", weights_source="redis", catalog_version="c0")
+
+
+def test_an_ok_result_can_be_read_back() -> None:
+    result = encode_ok(REQUEST, Sample(b"[ 1, 2, 3]", {"voice": 2, "music": 1}, COMMON))
+    assert (result.entry_id, result.request_id, result.reply_to) == (ENTRY_ID, "r-1", "job-1")
+    assert (result.error, result.message, result.weights_version) == (None, "", "0123456789ab")
+    texts = _texts(result)
+    assert json.loads(texts.pop("chunk_ids")) == [1, 2, 3]
+    assert json.loads(texts.pop("counts")) == {"voice": 2, "music": 1}
+    assert texts == {
+        "request_id": "r-1",
+        "entry_id": ENTRY_ID,
+        "status": "ok",
+        "weights_version": "0123456789ab",
+        "weights_source": "redis",
+        "catalog_version": "c0",
+    }
+
+
+def test_what_was_left_out_is_told_only_where_there_is_any() -> None:
+    left_out = encode_common(weights_version="v", weights_source="redis", catalog_version="c", left_out=["a", "b"])
+    assert left_out[:6] == encode_common(weights_version="v", weights_source="redis", catalog_version="c")
+    assert left_out[6] == "left_out"
+    assert json.loads(left_out[7]) == ["a", "b"]
+
+
+def test_probabilities_can_be_read_back() -> None:
+    weights, ready = {"voice": 1 / 3, "music": 2 / 3}, {"voice": 5, "music": 7, "noise": 1}
+    names, values = encode_probabilities(weights, ready)[0::2], encode_probabilities(weights, ready)[1::2]
+    assert names == ("weights", "ready")
+    assert [json.loads(value) for value in values] == [weights, ready]
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers(0, 2**40)))
+def test_counts_are_json_whatever_the_categories_are_called(counts: dict[str, int]) -> None:
+    assert json.loads(encode_counts(counts)) == counts
+
+
+@pytest.mark.parametrize("code", ERROR_CODES)
+@pytest.mark.parametrize("common", [(), COMMON], ids=["nothing known", "versions known"])
+def test_an_error_result_can_be_read_back(code: str, common: tuple[str | bytes, ...]) -> None:
+    result = encode_error(REQUEST, code, "why; accepted: what", common)
+    assert (result.entry_id, result.request_id, result.reply_to) == (ENTRY_ID, "r-1", "job-1")
+    assert (result.error, result.message) == (code, "why; accepted: what")
+    assert result.weights_version == ("0123456789ab" if common else "")
+    assert list(_texts(result).items())[:5] == [
+        ("request_id", "r-1"),
+        ("entry_id", ENTRY_ID),
+        ("status", "error"),
+        ("error", code),
+        ("message", "why; accepted: what"),
+    ]
+
+
+def test_an_error_replaces_an_earlier_one() -> None:
+    earlier = encode_error(REQUEST, "invalid_request", "why")
+    result = encode_error(earlier, "too_many_deliveries", "gone")
+    assert (result.request_id, result.reply_to) == ("r-1", "job-1")
+    assert (result.error, result.message) == ("too_many_deliveries", "gone")
+
+
+def test_messages_in_bytes_are_read_too() -> None:
+    assert Result(ENTRY_ID, "r", None, "internal", ("message", "é".encode())).message == "é"
+
+
+def test_a_dead_letter_has_all_original_fields_and_why() -> None:
+    original = [b"size", b"junk", b"\xff", b"\0", b"size", b"again"]
+    letter = encode_dead_letter(Entry(ENTRY_ID, original, deliveries=6), "internal", "why")
+    assert list(letter[:6]) == original
+    assert letter[6:] == ("entry_id", ENTRY_ID, "error", "internal", "message", "why", "deliveries", "6")
+
+
+def test_the_error_codes_are_the_contracts() -> None:
+    assert set(ERROR_CODES) == {
+        "invalid_request",
+        "unknown_category",
+        "no_ready_chunks",
+        "too_few_chunks",
+        "unknown_preset",
+        "expired",
+        "catalog_unavailable",
+        "too_many_deliveries",
+        "internal",
+    }

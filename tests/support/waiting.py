@@ -1,0 +1,32 @@
+"""Wait for conditions, never for time."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+
+_POLL_S = 0.01
+
+
+async def wait_until(predicate: Callable[[], object], *, timeout_s: float, what: str) -> None:
+    """Wait until `predicate()`, or what it awaits, is true; `what` ends the sentence "waited ... until"."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not await _outcome(predicate):
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError as error:
+        raise AssertionError(f"waited {timeout_s:g} s in vain until {what}") from error
+
+
+def wait_until_sync(predicate: Callable[[], object], *, timeout_s: float, what: str) -> None:
+    """Wait until `predicate()` is true; `what` ends the sentence "waited ... until"."""
+    deadline = time.monotonic() + timeout_s
+    while not predicate():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s:g} s in vain until {what}")
+        time.sleep(_POLL_S)
+
+
+async def _outcome(predicate: Callable[[], object]) -> object:
+    found = predicate()
+    return await found if inspect.isawaitable(found) else found

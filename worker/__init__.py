@@ -1,0 +1,1 @@
+"""A sampling worker: a mixing desk for training data."""

@@ -1,0 +1,23 @@
+"""What every log event has: a name, a level, and flat fields."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+Value = str | int | float | bool | None
+
+MAX_CHARS = "max_chars"
+"""Key in a field's metadata: longest text it takes in a line, where that is not 256 characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Be the root of all events; every field of every event is a `Value`.
+
+    Attributes:
+        event: Name of the event, as it stands in the log line.
+        level: Level of the line.
+    """
+
+    event: ClassVar[str]
+    level: ClassVar[Level] = "info"

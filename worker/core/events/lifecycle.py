@@ -1,0 +1,109 @@
+"""What a worker says of its own life."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from worker.core.events.base import MAX_CHARS, Event, Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStarted(Event):
+    """Say that a worker process began, before it opens any connection; the URLs are redacted."""
+
+    event: ClassVar[str] = "worker.started"
+    version: str
+    consumer: str
+    pid: int
+    prefix: str
+    redis: str
+    postgres: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReady(Event):
+    """Say that weights and catalog are loaded and that requests are read from now on."""
+
+    event: ClassVar[str] = "worker.ready"
+    consumer: str
+    startup_ms: float
+    weights_version: str
+    catalog_version: str
+    chunks: int
+    categories: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerDraining(Event):
+    """Say that a signal came: nothing more is read, what is held is finished.
+
+    Attributes:
+        signal: Name of the signal, such as `SIGTERM`.
+        held: Requests that were in hand.
+    """
+
+    event: ClassVar[str] = "worker.draining"
+    signal: str
+    held: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStopped(Event):
+    """Say that the worker ended, with its totals: the last line of a process."""
+
+    event: ClassVar[str] = "worker.stopped"
+    reason: str
+    exit_status: int
+    requests: int
+    chunks: int
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFailed(Event):
+    """Say that a bug ended the worker.
+
+    Attributes:
+        error: Name of the exception's class.
+        message: Its text.
+        traceback: Where it was raised; the middle of a long one is left out.
+    """
+
+    event: ClassVar[str] = "worker.failed"
+    level: ClassVar[Level] = "error"
+    error: str
+    message: str
+    traceback: str = field(metadata={MAX_CHARS: 3000})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthUnwritten(Event):
+    """Say that the health file could not be written, so that probes will call this worker dead.
+
+    Attributes:
+        suppressed: Failures since the last such line that got none.
+    """
+
+    event: ClassVar[str] = "health.unwritten"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryMessage(Event):
+    """Pass on what redis, asyncpg or asyncio said through stdlib logging.
+
+    Attributes:
+        logger: Name of the stdlib logger.
+        message: Its text.
+        traceback: That of the exception it is about, if there is one.
+        suppressed: Messages from the same line of its code since the last such event that got none.
+    """
+
+    event: ClassVar[str] = "library.message"
+    level: ClassVar[Level] = "warning"
+    logger: str
+    message: str
+    traceback: str | None = field(metadata={MAX_CHARS: 3000})
+    suppressed: int

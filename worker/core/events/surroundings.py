@@ -1,0 +1,126 @@
+"""What a worker says of weights, catalog and servers."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from worker.core.events.base import MAX_CHARS, Event, Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsChanged(Event):
+    """Say that other weights are in force.
+
+    Attributes:
+        dataset: Name of the dataset; None for the global weights.
+        source: Where they come from, as in a result's `weights_source`.
+        before: JSON object category -> normalised weight; None where there were none.
+        after: The same, now.
+    """
+
+    event: ClassVar[str] = "weights.changed"
+    dataset: str | None
+    version: str
+    source: str
+    before: str | None = field(metadata={MAX_CHARS: 1500})
+    after: str = field(metadata={MAX_CHARS: 1500})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsRejected(Event):
+    """Say that a weights value is not valid and that the last valid weights stay."""
+
+    event: ClassVar[str] = "weights.rejected"
+    level: ClassVar[Level] = "warning"
+    dataset: str | None
+    reason: str
+    keeping_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsAdjusted(Event):
+    """Say that the adjuster stored other weights because of what training jobs reported.
+
+    Attributes:
+        dataset: Name of the dataset; None for the global weights.
+        before: JSON object category -> normalised weight.
+        after: The same, now.
+        algorithm: Which algorithm of `worker.core.adjustment` chose them.
+    """
+
+    event: ClassVar[str] = "weights.adjusted"
+    dataset: str | None
+    version: str
+    before: str = field(metadata={MAX_CHARS: 1500})
+    after: str = field(metadata={MAX_CHARS: 1500})
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogLoaded(Event):
+    """Say that the whole catalog was read for the first time.
+
+    Attributes:
+        ignored: READY rows left out because their category is not a category name.
+    """
+
+    event: ClassVar[str] = "catalog.loaded"
+    catalog_version: str
+    chunks: int
+    categories: int
+    ignored: int
+    load_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogChanged(Event):
+    """Say that other chunks are READY.
+
+    Attributes:
+        added: Chunks that became READY, or came to another category.
+        removed: Chunks that are no longer READY, or left a category.
+        chunks: READY chunks now.
+        cause: Rows named by a notification, everything read again after one, or the periodic reading.
+        apply_ms: From hearing of it to the new catalog being in force.
+    """
+
+    event: ClassVar[str] = "catalog.changed"
+    catalog_version: str
+    added: int
+    removed: int
+    chunks: int
+    cause: Literal["notify", "reload", "refresh"]
+    apply_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisLost(Event):
+    """Say that Redis stopped answering; said once, until it is restored."""
+
+    event: ClassVar[str] = "redis.lost"
+    level: ClassVar[Level] = "warning"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisRestored(Event):
+    """Say that Redis answers again."""
+
+    event: ClassVar[str] = "redis.restored"
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresLost(Event):
+    """Say that PostgreSQL stopped answering; said once, until it is restored."""
+
+    event: ClassVar[str] = "postgres.lost"
+    level: ClassVar[Level] = "warning"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresRestored(Event):
+    """Say that PostgreSQL answers again."""
+
+    event: ClassVar[str] = "postgres.restored"
+    down_s: float

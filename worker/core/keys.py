@@ -1,0 +1,63 @@
+"""Every name in Redis and PostgreSQL that other programs see; nothing else spells one."""
+
+import re
+from dataclasses import dataclass
+
+GROUP = "samplers"
+CATALOG_CHANNEL = "audio_chunks_changed"
+CATEGORY_PATTERN = re.compile(r"[a-z0-9_-]{1,64}")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Spell the keys and channels below one prefix.
+
+    Attributes:
+        prefix: Start of every name, `WORKER_PREFIX`; for Redis Cluster a hash tag such as `{audio}`.
+    """
+
+    prefix: str
+
+    @property
+    def requests(self) -> str:
+        """Name the stream of sample requests."""
+        return f"{self.prefix}:sample:requests"
+
+    @property
+    def results(self) -> str:
+        """Name the shared result stream."""
+        return f"{self.prefix}:sample:results"
+
+    @property
+    def dead(self) -> str:
+        """Name the stream of requests given up on."""
+        return f"{self.prefix}:sample:dead"
+
+    @property
+    def stats(self) -> str:
+        """Name the hash of exact counts."""
+        return f"{self.prefix}:sample:stats"
+
+    @property
+    def history(self) -> str:
+        """Name the stream of weights changes made by this project's own writers."""
+        return f"{self.prefix}:weights:history"
+
+    @property
+    def weights_pattern(self) -> str:
+        """Name the pub/sub pattern that matches the bell of every weights key."""
+        return f"{self.prefix}:category:weights*"
+
+    def reply(self, name: str) -> str:
+        """Name the result stream of `reply_to=<name>`."""
+        return f"{self.results}:{name}"
+
+    def weights(self, dataset: str | None = None) -> str:
+        """Name the weights key, and the channel that is its bell, of a dataset or of all (`None`)."""
+        shared = f"{self.prefix}:category:weights"
+        return shared if dataset is None else f"{shared}:{dataset}"
+
+    def worker(self, consumer: str) -> str:
+        """Name the key in which a live worker shows its state."""
+        return f"{self.prefix}:worker:{consumer}"

@@ -1,0 +1,103 @@
+"""Chunk ids as text and bytes: each READY id is rendered once, so that a result is a gather and a slice.
+
+A cell is the JSON of one id, padded with spaces in front, and a comma: fixed width, so that cells laid side by
+side between brackets, without the last comma, are a valid JSON array.
+"""
+
+import uuid
+
+import numpy as np
+from numpy.typing import NDArray
+
+BIGINT = np.dtype(np.int64)
+UUID = np.dtype("S16")
+_WORD = 8
+_UUID_TEXT = 36
+_HEX_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_HEX_PLACES = np.array([i for i in range(_UUID_TEXT) if i not in (8, 13, 18, 23)])
+
+
+def render_cells(ids: NDArray[np.generic], width: int) -> NDArray[np.void]:
+    """Render ids as cells.
+
+    Args:
+        ids: int64 or S16 (the 16 bytes of a uuid), shape (n,).
+        width: Bytes a cell, from `cell_width`.
+
+    Returns:
+        void of `width` bytes, shape (n,).
+    """
+    text = np.full((len(ids), width), ord(" "), dtype=np.uint8)
+    text[:, -1] = ord(",")
+    if ids.dtype == UUID:
+        _write_uuids(ids, text)
+    else:
+        _write_integers(ids.astype(np.int64, copy=False), text)
+    return text.reshape(-1).view(np.dtype((np.void, width)))
+
+
+def cell_width(ids: NDArray[np.generic]) -> int:
+    """Tell how many bytes a cell of these ids takes: a multiple of 8, at least one word.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+    """
+    if ids.dtype == UUID:
+        longest = _UUID_TEXT + 2
+    elif len(ids) == 0:
+        longest = 1
+    else:
+        longest = max(len(str(int(ids.min()))), len(str(int(ids.max()))))
+    return -(-(longest + 1) // _WORD) * _WORD
+
+
+def join_cells(cells: NDArray[np.void]) -> bytes:
+    """Join cells to a JSON array.
+
+    Args:
+        cells: void, shape (n,), n >= 1, in the order wanted.
+    """
+    return b"[" + cells.tobytes()[:-1] + b"]"
+
+
+def pack_ids(ids: NDArray[np.generic]) -> bytes:
+    """Pack ids: little-endian int64, or 16 bytes a uuid.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+    """
+    return ids.astype("<i8", copy=False).tobytes() if ids.dtype == BIGINT else ids.tobytes()
+
+
+def id_from_text(text: str, kind: np.dtype[np.generic]) -> int | bytes:
+    """Read one id as PostgreSQL writes it.
+
+    Raises:
+        ValueError: It is not an id of this kind.
+    """
+    return uuid.UUID(text).bytes if kind == UUID else int(text)
+
+
+def _write_integers(ids: NDArray[np.int64], text: NDArray[np.uint8]) -> None:
+    magnitude = np.abs(ids).view(np.uint64)  # abs of the least int64 is itself, and right as unsigned
+    place = text.shape[1] - 2
+    unfinished = np.ones(len(ids), dtype=np.bool_)
+    while unfinished.any():
+        quotient = magnitude // np.uint64(10)
+        digits = (magnitude - quotient * np.uint64(10)).astype(np.uint8) + ord("0")
+        text[:, place] = np.where(unfinished, digits, ord(" "))
+        magnitude, unfinished, place = quotient, unfinished & (quotient > 0), place - 1
+    negative = np.flatnonzero(ids < 0)
+    if len(negative):
+        signs = (text[negative] != ord(" ")).argmax(axis=1) - 1
+        text[negative, signs] = ord("-")
+
+
+def _write_uuids(ids: NDArray[np.generic], text: NDArray[np.uint8]) -> None:
+    raw = np.frombuffer(ids.tobytes(), dtype=np.uint8).reshape(len(ids), 16)
+    start = text.shape[1] - 1 - (_UUID_TEXT + 2)
+    body = text[:, start + 1 : start + 1 + _UUID_TEXT]
+    body[:] = ord("-")
+    body[:, _HEX_PLACES[0::2]] = _HEX_DIGITS[raw >> 4]
+    body[:, _HEX_PLACES[1::2]] = _HEX_DIGITS[raw & 15]
+    text[:, start] = text[:, start + 1 + _UUID_TEXT] = ord('"')

@@ -1,0 +1,65 @@
+"""How well counts fit what was expected: z scores, chi-square, and exact tail probabilities."""
+
+import math
+from collections.abc import Sequence
+
+_LEAST_EXPECTED = 5.0
+
+
+def z_score(count: float, expected: float, variance: float) -> float:
+    """Tell how many standard deviations a count is from its expectation; 0 where nothing can vary.
+
+    Args:
+        count: What was drawn.
+        expected: Its expectation.
+        variance: Its variance, >= 0.
+    """
+    return (count - expected) / math.sqrt(variance) if variance > 0 else 0.0
+
+
+def chi_square(counts: Sequence[float], expected: Sequence[float]) -> tuple[float, int]:
+    """Compute Pearson's statistic; cells with an expectation below 5 are pooled until they have it.
+
+    Args:
+        counts: Shape (k,).
+        expected: Shape (k,), the same total; a cell that expects 0 must count 0 to fit.
+
+    Returns:
+        The statistic (infinite when a cell that expects nothing has counts) and its degrees of freedom.
+
+    Source: Cochran, "Some methods for strengthening the common chi-square tests", Biometrics 1954 (pooling).
+    """
+    cells = [(float(o), float(e)) for o, e in zip(counts, expected, strict=True)]
+    if any(e <= 0 < o for o, e in cells):
+        return math.inf, max(1, len(cells) - 1)
+    large = [cell for cell in cells if cell[1] >= _LEAST_EXPECTED]
+    small = [cell for cell in cells if 0 < cell[1] < _LEAST_EXPECTED]
+    if small:
+        if large and math.fsum(e for _, e in small) < _LEAST_EXPECTED:
+            small.append(large.pop(min(range(len(large)), key=lambda i: large[i][1])))
+        large.append((math.fsum(o for o, _ in small), math.fsum(e for _, e in small)))
+    return math.fsum((o - e) ** 2 / e for o, e in large), len(large) - 1
+
+
+def chi_square_p(statistic: float, freedom: int) -> float:
+    """Compute the probability of a chi-square at least this large.
+
+    Args:
+        statistic: >= 0.
+        freedom: Degrees of freedom, >= 0; with 0 nothing can depart and the answer is 1.
+
+    Source: Abramowitz and Stegun, 26.4.4 and 26.4.5: the finite series for whole degrees of freedom.
+    """
+    half, odd = statistic / 2, freedom % 2
+    if freedom <= 0 or half <= 0:
+        return 1.0
+    if math.isinf(half):
+        return 0.0
+    logs = [(i + odd / 2) * math.log(half) - half - math.lgamma(i + odd / 2 + 1) for i in range(freedom // 2)]
+    tail = math.erfc(math.sqrt(half)) if odd else 0.0
+    return min(1.0, tail + math.fsum(math.exp(log) for log in logs))
+
+
+def fit_p(counts: Sequence[float], expected: Sequence[float]) -> float:
+    """Compute the probability that counts depart from their expectation at least this much by chance."""
+    return chi_square_p(*chi_square(counts, expected))

@@ -1,0 +1,112 @@
+"""Counts of what was served, by the weights it was drawn under, and the fields that hold them in Redis.
+
+Everything is counted below a dataset, so that a dataset's counts can be removed without a trace; totals are sums.
+Expectations and variances are kept beside the counts, in millionths, so that weights may change and the
+comparison stays exact.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from worker.core.statistics import z_score
+
+MICRO = 1_000_000
+_REQUESTS, _ERRORS, _CHUNKS, _EXPECTED, _VARIANCE = "requests", "errors", "chunks", "expected", "variance"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Count results.
+
+    Attributes:
+        fields: Field of the stats hash -> how much it grows.
+    """
+
+    fields: Counter[str] = field(default_factory=Counter)
+
+    def add_requests(self, dataset: str | None, count: int) -> None:
+        """Count results written, errors included."""
+        self.fields[f"{_REQUESTS}:{dataset or ''}"] += count
+
+    def add_error(self, dataset: str | None, code: str) -> None:
+        """Count an error result."""
+        self.fields[f"{_ERRORS}:{dataset or ''}:{code}"] += 1
+
+    def add_chunks(self, dataset: str | None, category: str, count: int, *, expected: float, variance: float) -> None:
+        """Count chunks drawn of a category, beside what was expected.
+
+        Args:
+            dataset: Whose weights they were drawn under; None for the global ones.
+            category: Their category.
+            count: How many.
+            expected: How many the weights make one expect.
+            variance: How much that varies.
+        """
+        tail = f"{dataset or ''}:{category}"
+        self.fields[f"{_CHUNKS}:{tail}"] += count
+        self.fields[f"{_EXPECTED}:{tail}"] += round(expected * MICRO)
+        self.fields[f"{_VARIANCE}:{tail}"] += round(variance * MICRO)
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryCount:
+    """Hold how often a category was drawn, and how often it should have been."""
+
+    dataset: str
+    category: str
+    count: int
+    expected: float
+    variance: float
+
+    @property
+    def z(self) -> float:
+        """Tell how many standard deviations the count is off."""
+        return z_score(self.count, self.expected, self.variance)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Hold a stats hash, read.
+
+    Attributes:
+        requests: Dataset -> results written; "" are the global weights.
+        errors: (dataset, code) -> error results among them.
+        categories: Chunks drawn, by dataset and category, sorted.
+    """
+
+    requests: Mapping[str, int]
+    errors: Mapping[tuple[str, str], int]
+    categories: tuple[CategoryCount, ...]
+
+    @property
+    def chunks(self) -> int:
+        """Count the chunks drawn."""
+        return sum(row.count for row in self.categories)
+
+    def datasets(self) -> Iterator[tuple[str, tuple[CategoryCount, ...]]]:
+        """Walk over the datasets that chunks were drawn for."""
+        for dataset in sorted({row.dataset for row in self.categories}):
+            yield dataset, tuple(row for row in self.categories if row.dataset == dataset)
+
+
+def read_counts(fields: Mapping[str, int]) -> Counts:
+    """Read a stats hash; fields of other kinds are left alone."""
+    kinds: dict[str, dict[tuple[str, ...], int]] = {}
+    for name, count in fields.items():
+        kind, *tail = name.split(":", 2)
+        kinds.setdefault(kind, {})[tuple(tail)] = count
+    expected, variance = kinds.get(_EXPECTED, {}), kinds.get(_VARIANCE, {})
+    return Counts(
+        {tail[0]: count for tail, count in kinds.get(_REQUESTS, {}).items()},
+        {(tail[0], tail[1]): count for tail, count in kinds.get(_ERRORS, {}).items()},
+        tuple(
+            CategoryCount(tail[0], tail[1], count, expected.get(tail, 0) / MICRO, variance.get(tail, 0) / MICRO)
+            for tail, count in sorted(kinds.get(_CHUNKS, {}).items())
+        ),
+    )
+
+
+def fields_of_dataset(fields: Mapping[str, int], dataset: str) -> list[str]:
+    """List the fields of a stats hash that belong to one dataset."""
+    return [name for name in fields if name.split(":")[1:2] == [dataset]]

@@ -1,0 +1,1 @@
+"""What the operator sets: `environment` reads it, cheaply; `model` checks it."""

@@ -1,0 +1,230 @@
+"""Every setting, what it accepts, and the sentence that says what is wrong with a value."""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from worker.core.events import Level
+from worker.core.redaction import redact
+from worker.errors import SettingsError
+from worker.settings.environment import DOTENV, FILE_SUFFIX, default_run_dir, read_sources, resolve
+from worker.settings.urls import check_url
+
+Need = Literal["redis", "database"]
+
+_OWN = "WORKER_"
+_YEAR_S = 31_536_000
+_LONGEST_SHOWN = 80
+_LONGEST_CONSUMER = 128
+_REDIS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+_POSTGRES = ("postgresql", "postgres")
+
+
+def _setting(variable: str, description: str, accepted: str, default: object, **rules: Any) -> Any:
+    """Declare a setting; `accepted` and the default in words are for error sentences and documentation."""
+    words: dict[str, Any] = {"accepted": accepted, "default": rules.pop("default_words", str(default))}
+    return Field(default, alias=variable, description=description, json_schema_extra=words, **rules)
+
+
+def _whole(variable: str, description: str, default: int, high: int) -> Any:
+    """Declare a setting that is a whole number from 1 on."""
+    return _setting(variable, description, f"a whole number from 1 to {high}", default, ge=1, le=high)
+
+
+def _seconds(variable: str, description: str, default: float) -> Any:
+    """Declare a setting that is a duration."""
+    accepted = f"a number of seconds from 0.001 to {_YEAR_S}"
+    return _setting(variable, description, accepted, float(default), ge=0.001, le=_YEAR_S, default_words=f"{default:g}")
+
+
+def _url(variable: str, description: str, example: str, schemes: Collection[str]) -> Any:
+    """Declare a required URL; an empty one stands for one that this command does not need."""
+    accepted = f"a URL that starts with {_or(f'{scheme}://' for scheme in schemes)}, such as {example}"
+    return _setting(variable, description, accepted, SecretStr(""), default_words="required")
+
+
+def _or(choices: Iterable[str]) -> str:
+    """Join choices to a phrase."""
+    *rest, last = choices
+    return f"{', '.join(rest)} or {last}"
+
+
+def _check_redis_url(secret: SecretStr) -> SecretStr:
+    """Refuse a URL that cannot be of a Redis server."""
+    return SecretStr(check_url(secret.get_secret_value(), _REDIS))
+
+
+def _check_database_url(secret: SecretStr) -> SecretStr:
+    """Refuse a URL that cannot be of a PostgreSQL server."""
+    return SecretStr(check_url(secret.get_secret_value(), _POSTGRES))
+
+
+def _check_consumer(name: str) -> str:
+    """Refuse a consumer name that could not be told apart in a log line."""
+    if not 1 <= len(name) <= _LONGEST_CONSUMER or not name.isprintable() or " " in name:
+        raise ValueError
+    return name
+
+
+def _check_absolute(path: Path) -> Path:
+    """Refuse a path that depends on the working directory, in which worker and health may differ."""
+    if not path.is_absolute():
+        raise ValueError
+    return path
+
+
+class Settings(BaseModel):
+    """Hold the settings; alias, description, and `accepted` and `default` in words belong to each field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = _url(
+        "REDIS_URL", "where Redis or Valkey is", "redis://localhost:6379/0", _REDIS
+    )
+    database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = _url(
+        "DATABASE_URL", "where PostgreSQL is", "postgresql://worker@localhost:5432/audio", _POSTGRES
+    )
+    log_level: Annotated[Level, BeforeValidator(str.lower)] = _setting(
+        "LOG_LEVEL", "least level of the lines that are logged", "debug, info, warning or error", "info"
+    )
+    log_format: Annotated[Literal["json", "console"], BeforeValidator(str.lower)] | None = _setting(
+        "LOG_FORMAT",
+        "form of the log lines",
+        "json or console",
+        None,
+        default_words="console on a terminal, else json",
+    )
+    prefix: str = _setting(
+        "WORKER_PREFIX",
+        "start of every name in Redis; for Redis Cluster a hash tag such as {audio}",
+        "1 to 64 of A-Z a-z 0-9 _ . : { } -",
+        "audio",
+        pattern=r"^[A-Za-z0-9_.:{}-]{1,64}$",
+    )
+    consumer: Annotated[str, AfterValidator(_check_consumer)] | None = _setting(
+        "WORKER_CONSUMER",
+        "consumer name, the same after a restart",
+        f"1 to {_LONGEST_CONSUMER} printable characters without spaces",
+        None,
+        default_words="host name, with a number that no live worker of this host has",
+    )
+    max_size: int = _whole("WORKER_MAX_SIZE", "largest `size` of a request", 65_536, 65_536)
+    batch: int = _whole("WORKER_BATCH", "most requests answered in one batch", 256, 1000)
+    claim_idle_s: float = _seconds("WORKER_CLAIM_IDLE_S", "another consumer's entry is taken over after this", 5)
+    max_deliveries: int = _whole(
+        "WORKER_MAX_DELIVERIES", "after so many a request goes to the dead letters", 5, 1_000_000
+    )
+    weights_refresh_s: float = _seconds(
+        "WORKER_WEIGHTS_REFRESH_S", "weights keys are read again at least this often", 1
+    )
+    catalog_refresh_s: float = _seconds(
+        "WORKER_CATALOG_REFRESH_S", "the catalog is held against PostgreSQL at least this often", 30
+    )
+    catalog_wait_s: float = _seconds(
+        "WORKER_CATALOG_WAIT_S", "how long requests wait at the start for a first catalog", 5
+    )
+    chunks_query: str | None = _setting(
+        "WORKER_CHUNKS_QUERY",
+        "a SELECT of `id, category` of READY chunks, instead of the table `audio_chunks`",
+        "a SELECT that returns id and category",
+        None,
+        default_words="none",
+        pattern=r"(?i)\bselect\b",
+    )
+    results_maxlen: int = _whole(
+        "WORKER_RESULTS_MAXLEN", "most entries that the shared result stream keeps", 1_000_000, 1_000_000_000
+    )
+    reply_ttl_s: float = _seconds("WORKER_REPLY_TTL_S", "life of an unused reply stream", 3600)
+    session_ttl_s: float = _seconds("WORKER_SESSION_TTL_S", "life of an idle session", 86_400)
+    stats_interval_s: float = _seconds("WORKER_STATS_INTERVAL_S", "time between `worker.stats` lines", 10)
+    drain_timeout_s: float = _seconds("WORKER_DRAIN_TIMEOUT_S", "longest stop after the first signal", 10)
+    run_dir: Annotated[Path, AfterValidator(_check_absolute)] = _setting(
+        "WORKER_RUN_DIR",
+        "where health files and consumer locks live",
+        "an absolute path",
+        ...,
+        default_words="$XDG_RUNTIME_DIR/sampling-worker, or sampling-worker-<uid> in the temporary directory",
+    )
+
+
+_ACCEPTED: Mapping[str, str] = {
+    field.alias: str(field.json_schema_extra["accepted"])
+    for field in Settings.model_fields.values()
+    if field.alias and isinstance(field.json_schema_extra, dict)
+}
+_NEEDED: Mapping[Need, str] = {"redis": "REDIS_URL", "database": "DATABASE_URL"}
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None,
+    *,
+    need: Collection[Need] = ("redis", "database"),
+    dotenv: Path = DOTENV,
+) -> Settings:
+    """Read and check all settings.
+
+    Args:
+        environ: The environment; None: that of the process.
+        need: Servers whose URL has to be given; the URL of another is empty where it is not.
+        dotenv: A file of `NAME=value` lines, which need not exist; the environment wins.
+
+    Raises:
+        SettingsError: Something is missing, wrong or unknown: one sentence for each, joined.
+    """
+    sources = read_sources(environ, dotenv)
+    values, problems = resolve(_ACCEPTED, sources)
+    given = {name for source in sources for name in source}
+    missing = [_NEEDED[server] for server in need if _NEEDED[server] not in {**values, **problems}]
+    problems |= {name: _missing(name, given) for name in missing}
+    problems |= {name: _unknown(name) for name in sorted(given) if _is_unknown(name)}
+    values.setdefault("WORKER_RUN_DIR", str(default_run_dir(environ)))
+    problems |= _wrong(values)
+    if problems:
+        raise SettingsError("; ".join(problems.values()))
+    return Settings.model_validate(values)
+
+
+def _is_unknown(name: str) -> bool:
+    """Tell whether a variable claims to be a setting and is none."""
+    return name.startswith(_OWN) and name.removesuffix(FILE_SUFFIX) not in _ACCEPTED
+
+
+def _unknown(name: str) -> str:
+    """Say that a variable is no setting, and which one it may be meant for."""
+    known = [*_ACCEPTED, *(variable + FILE_SUFFIX for variable in _ACCEPTED)]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+    return f"{name} is not a setting; the nearest known name is {nearest}"
+
+
+def _missing(name: str, given: Collection[str]) -> str:
+    """Say that a variable is missing, and which given one may be meant for it."""
+    strangers = [other for other in given if other not in _ACCEPTED]
+    near = difflib.get_close_matches(name, strangers, n=1, cutoff=0.75)
+    hint = f" ({near[0]} is given, which is not a setting)" if near else ""
+    return f"{name} is missing{hint}; accepted: {_ACCEPTED[name]}"
+
+
+def _wrong(values: Mapping[str, str]) -> dict[str, str]:
+    """List the values that are not accepted, each with its sentence."""
+    try:
+        Settings.model_validate(values)
+    except ValidationError as exc:
+        return {
+            str(error["loc"][0]): _refusal(str(error["loc"][0]), values, error.get("ctx", {})) for error in exc.errors()
+        }
+    return {}
+
+
+def _refusal(name: str, values: Mapping[str, str], context: Mapping[str, Any]) -> str:
+    """Say that a value is not accepted, without showing one that is a secret."""
+    if name in _NEEDED.values():
+        return f"{name} is not accepted: {context['error']}; accepted: {_ACCEPTED[name]}"
+    shown = redact(values[name])
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[:_LONGEST_SHOWN]}…"
+    if not shown.isprintable() or " " in shown:
+        shown = repr(shown)
+    return f"{name}={shown} is not accepted; accepted: {_ACCEPTED[name]}"

@@ -1,0 +1,46 @@
+"""Check server URLs before a driver sees them; no sentence repeats a part that could be a password."""
+
+import re
+from collections.abc import Sequence
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
+_AUTHORITY_END = re.compile(r"[/?#]")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]:@]*)(?::(?P<port>[0-9]{1,5}))?")
+_LAST_PORT = 65_535
+
+
+def check_url(url: str, schemes: Sequence[str]) -> str:
+    """Return the URL as it is, when it can be one.
+
+    Args:
+        url: What was given.
+        schemes: Accepted schemes, in lower case.
+
+    Raises:
+        ValueError: It cannot; the text says why, and is fit to be shown.
+    """
+    scheme = _SCHEME.match(url)
+    if not scheme:
+        raise ValueError("it does not start with a scheme and ://")
+    if scheme[1] not in schemes:
+        raise ValueError(f"it starts with {scheme[0]}")
+    if not url.isprintable() or " " in url:
+        raise ValueError("it holds a space or a control character, which are written percent-encoded")
+    _check_places(url[scheme.end() :], has_hosts=scheme[1] != "unix")
+    return url
+
+
+def _check_places(rest: str, *, has_hosts: bool) -> None:
+    """Refuse hosts and ports that are none, which is what unescaped passwords look like."""
+    authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
+    path = rest[len(authority) :].partition("?")[0]
+    _, at, hosts = authority.rpartition("@")
+    if not has_hosts and (len(path) < len("/x") or hosts):
+        raise ValueError("it names no socket by an absolute path")
+    found = [_HOST.fullmatch(host) for host in hosts.split(",")]
+    if (not at and "@" in path) or not all(found):
+        raise ValueError(
+            "its host or port is not valid, or the password holds a character that is written percent-encoded"
+        )
+    if any(match and match["port"] and not 0 < int(match["port"]) <= _LAST_PORT for match in found):
+        raise ValueError(f"its port is not from 1 to {_LAST_PORT}")
