@@ -1,0 +1,84 @@
+"""Real servers, started once a run and only if a test asks for one; a prefix and a database for each test."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.support.servers import (
+    describe_servers,
+    execute,
+    new_database,
+    redis_binaries,
+    running,
+    sweep,
+)
+from worker.embedded import PostgresServer, RedisServer
+
+_BINARIES = redis_binaries()
+
+
+def pytest_report_header() -> list[str]:
+    return describe_servers()
+
+
+@pytest.fixture(scope="session", params=_BINARIES)
+def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """One of the servers that the contract names; not to be stopped or killed by a test."""
+    with running(lambda folder: RedisServer(folder, binary=_BINARIES[request.param])) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    return redis_server.url
+
+
+@pytest.fixture
+def prefix(redis_url: str) -> Iterator[str]:
+    """A start of names for one test, which has to keep to it: a key elsewhere fails the test."""
+    name = f"t{secrets.token_hex(4)}"
+    yield name
+    strangers = sweep(redis_url, name)
+    assert not strangers, f"the test left keys outside its prefix {name}: {', '.join(strangers)}"
+
+
+@pytest.fixture
+async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url, protocol=2, decode_responses=False, retry=Retry(NoBackoff(), 0)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """PostgreSQL; not to be stopped or killed by a test."""
+    with running(PostgresServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    from worker.adapters.postgres_migrations import migrate  # noqa: PLC0415 - most tests need no schema
+
+    name = "template_migrated"
+    execute(postgres_server.url, f"create database {name}")
+    asyncio.run(migrate(postgres_server.url.removesuffix("postgres") + name))
+    return name
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """A database of one test, with the schema in it."""
+    with new_database(postgres_server, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database of one test, with nothing in it."""
+    with new_database(postgres_server) as url:
+        yield url

