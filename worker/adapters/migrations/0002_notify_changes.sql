@@ -1,0 +1,58 @@
+-- Tell the workers which chunks entered or left READY, or changed category while READY.
+-- One notification names up to 200 ids, which as uuids are 7,400 of the 8,000 bytes there are; beyond 100,000 ids
+-- in one statement, and on TRUNCATE, a single '*' asks for everything to be read again. The payload is a hint:
+-- workers read the rows themselves.
+
+create or replace function sampling_worker_notify() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp -- whatever the writer's session has
+as $$
+declare
+  changed text[];
+begin
+  if tg_op = 'INSERT' then
+    changed := array(select id::text from after_rows where status::text = 'READY' limit 100001);
+  elsif tg_op = 'DELETE' then
+    changed := array(select id::text from before_rows where status::text = 'READY' limit 100001);
+  elsif tg_op = 'UPDATE' then
+    changed := array(
+      select coalesce(old_row.id, new_row.id)::text
+      from before_rows as old_row full join after_rows as new_row on old_row.id = new_row.id
+      where (case when old_row.status::text = 'READY' then old_row.category::text end)
+        is distinct from (case when new_row.status::text = 'READY' then new_row.category::text end)
+      limit 100001);
+  end if;
+
+  if changed is null or cardinality(changed) > 100000 then
+    perform pg_notify('audio_chunks_changed', '*');
+  else
+    perform pg_notify('audio_chunks_changed', string_agg(id, ','))
+    from unnest(changed) with ordinality as named (id, place)
+    group by (place - 1) / 200;
+  end if;
+  return null;
+exception when others then
+  -- The writer's statement counts for more than naming what it changed.
+  raise warning 'sampling_worker_notify: %', sqlerrm;
+  perform pg_notify('audio_chunks_changed', '*');
+  return null;
+end $$;
+
+create or replace trigger sampling_worker_insert
+  after insert on audio_chunks
+  referencing new table as after_rows
+  for each statement execute function sampling_worker_notify();
+
+create or replace trigger sampling_worker_update
+  after update on audio_chunks
+  referencing old table as before_rows new table as after_rows
+  for each statement execute function sampling_worker_notify();
+
+create or replace trigger sampling_worker_delete
+  after delete on audio_chunks
+  referencing old table as before_rows
+  for each statement execute function sampling_worker_notify();
+
+create or replace trigger sampling_worker_truncate
+  after truncate on audio_chunks
+  for each statement execute function sampling_worker_notify();

@@ -1,0 +1,173 @@
+"""The catalog in PostgreSQL: every READY chunk in one pass of fixed-width rows."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import numpy as np
+from anyio.to_thread import run_sync
+from numpy.typing import NDArray
+
+from worker.adapters.postgres_client import Connection, connected, translated
+from worker.adapters.postgres_listener import (
+    READY_CHUNKS,
+    DeafListener,
+    PostgresListener,
+    array_literal,
+    type_name,
+)
+from worker.core.catalog import build_catalog
+from worker.core.keys import CATEGORY_PATTERN
+from worker.core.rendering import BIGINT, UUID
+from worker.errors import PostgresError
+from worker.ports import CatalogListener, LoadedCatalog
+
+_PATIENCE_S = 60.0
+_NO_LIMIT_S = 86_400.0  # what bounds a COPY is silence
+_KINDS = {"smallint": BIGINT, "integer": BIGINT, "bigint": BIGINT, "uuid": UUID}
+_ZERO = {BIGINT: "0", UUID: "'00000000-0000-0000-0000-000000000000'"}
+_HASH = 'hashtextextended(category::text collate "C", 0)'
+_HEADER_BYTES = 19
+_TRAILER_BYTES = 2
+_NAMELESS = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Hold what was read, before the names are known.
+
+    Attributes:
+        ids: int64 or S16, shape (n,).
+        codes: uint16 or uint32, shape (n,): place of each row's hash in `hashes`.
+        hashes: int64, shape (k,): hash of each category; `_NAMELESS` for rows with a NULL in them.
+        examples: int64 or S16, shape (k,): a chunk of each.
+    """
+
+    ids: NDArray[np.generic]
+    codes: NDArray[np.unsignedinteger]
+    hashes: NDArray[np.int64]
+    examples: NDArray[np.generic]
+
+
+class PostgresCatalog:
+    """Read the catalog from `audio_chunks`, or by a query of the operator's."""
+
+    def __init__(self, database_url: str, chunks_query: str | None = None, *, patience_s: float = _PATIENCE_S) -> None:
+        """Take where and what to read; nothing is opened yet.
+
+        Args:
+            database_url: A `postgresql://` URL.
+            chunks_query: A SELECT of `id, category` of READY chunks; None: those of `audio_chunks`.
+            patience_s: Longest silence of a server at work, in seconds: an operator's query may have to think.
+        """
+        self._patience_s = patience_s
+        self._database_url = database_url
+        self._is_own_table = chunks_query is None
+        query = READY_CHUNKS if chunks_query is None else chunks_query
+        # On lines of its own: a query may end with a comment.
+        self._chunks = f"(\n{query.strip().rstrip(';')}\n) as chunks"
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[CatalogListener]:
+        """Open a connection that hears of changes from this moment on.
+
+        Raises:
+            PostgresError: PostgreSQL could not be reached, or the table is not there.
+        """
+        if not self._is_own_table:
+            yield DeafListener()
+            return
+        async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
+            with translated(self._database_url):
+                kind = await self._kind(connection)
+            listener = PostgresListener(connection, self._database_url, kind)
+            await listener.subscribe()
+            yield listener
+
+    async def load(self) -> LoadedCatalog:
+        """Read the whole catalog, as one moment saw it, over a connection of its own.
+
+        Raises:
+            PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.
+        """
+        with translated(self._database_url):
+            async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
+                await connection.execute("begin isolation level repeatable read, read only")
+                kind = await self._kind(connection)
+                received = await self._copy(connection, kind)
+                rows = await run_sync(_parse, received, kind)
+                names = await self._names(connection, rows, kind)
+                await connection.execute("commit")
+        return await run_sync(_build, rows, names)
+
+    async def _kind(self, connection: Connection) -> np.dtype[np.generic]:
+        """Find out what ids are, without reading one."""
+        statement = (
+            "select format_type(coalesce(nullif(typbasetype, 0), oid), null) from pg_type "  # noqa: S608
+            f"where oid = pg_typeof((select id from {self._chunks} limit 0))"
+        )
+        name = await connection.fetchval(statement)
+        if name not in _KINDS:
+            raise PostgresError(f"chunk ids are of type {name}; accepted are {', '.join(_KINDS)}")
+        return _KINDS[name]
+
+    async def _copy(self, connection: Connection, kind: np.dtype[np.generic]) -> bytearray:
+        """Receive the binary COPY of (id, hash of the category): each row takes the same number of bytes."""
+        received = bytearray()
+        statement = (
+            f"select coalesce(id::{type_name(kind)}, {_ZERO[kind]}), "  # noqa: S608 - the operator's query
+            f"case when id is null or category is null then {_NAMELESS} else {_HASH} end from {self._chunks}"
+        )
+        with anyio.fail_after(self._patience_s) as patience:
+
+            async def take(part: bytes) -> None:
+                received.extend(part)
+                patience.deadline = anyio.current_time() + self._patience_s
+
+            await connection.copy_from_query(statement, output=take, format="binary", timeout=_NO_LIMIT_S)
+        return received
+
+    async def _names(self, connection: Connection, rows: _Rows, kind: np.dtype[np.generic]) -> Mapping[int, str]:
+        """Look up what each hash stands for; hashes of what is not a category name are left out."""
+        statement = (
+            f"select distinct category::text as name, {_HASH} as hash from {self._chunks} "  # noqa: S608
+            f"where category is not null and id = any($1::text::{type_name(kind)}[])"
+        )
+        found = await connection.fetch(statement, await run_sync(array_literal, rows.examples))
+        return {row["hash"]: row["name"] for row in found if CATEGORY_PATTERN.fullmatch(row["name"])}
+
+
+def _parse(received: bytearray, kind: np.dtype[np.generic]) -> _Rows:
+    """Take a binary COPY apart, without a Python object a row.
+
+    Source: PostgreSQL documentation, COPY, "Binary Format": a header, then for each row the number of fields and,
+    for each field, its length and its bytes in network order; then a trailer.
+    """
+    row = np.dtype(
+        [
+            ("fields", ">i2"),
+            ("id_bytes", ">i4"),
+            ("id", kind.newbyteorder(">")),
+            ("hash_bytes", ">i4"),
+            ("hash", ">i8"),
+        ]
+    )
+    count = (len(received) - _HEADER_BYTES - _TRAILER_BYTES) // row.itemsize
+    rows = np.frombuffer(received, row, count=count, offset=_HEADER_BYTES)
+    ids = rows["id"].astype(kind)
+    hashes, first, codes = np.unique(rows["hash"].astype(np.int64), return_index=True, return_inverse=True)
+    narrow = np.uint16 if len(hashes) <= np.iinfo(np.uint16).max else np.uint32  # sorts in linear time
+    return _Rows(ids, codes.astype(narrow), hashes, ids[first])
+
+
+def _build(rows: _Rows, names: Mapping[int, str]) -> LoadedCatalog:
+    """Build the catalog of the rows whose category has a name."""
+    named = np.array([code in names for code in rows.hashes.tolist()], dtype=np.bool_)
+    places = (np.cumsum(named) - 1).clip(0).astype(rows.codes.dtype)
+    ids, codes = rows.ids, rows.codes
+    if not named.all():
+        kept = named[codes]
+        ids, codes = ids[kept], codes[kept]
+    catalog = build_catalog(ids, places[codes], [names[code] for code in rows.hashes[named].tolist()])
+    return LoadedCatalog(catalog, ignored=len(rows.ids) - len(ids))

@@ -1,0 +1,86 @@
+"""One connection to PostgreSQL under our rules: a deadline on everything, and errors that name who must act."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
+
+import anyio
+import asyncpg
+
+from worker.core.redaction import redact
+from worker.errors import PostgresError
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+_CONNECT_TIMEOUT_S = 5.0
+_CLOSE_TIMEOUT_S = 2.0
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
+
+
+@asynccontextmanager
+async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIterator[Connection]:
+    """Open a connection for the time of a block, and drop it at once when the block fails.
+
+    Args:
+        database_url: A `postgresql://` URL.
+        statement_timeout_s: Longest wait for an answer, where a call names none; seconds.
+
+    Raises:
+        PostgresError: PostgreSQL could not be reached, or refused us.
+    """
+    with translated(database_url):
+        connection: Connection = await asyncpg.connect(
+            database_url,
+            timeout=_CONNECT_TIMEOUT_S,
+            command_timeout=statement_timeout_s,
+            server_settings={"application_name": "sampling-worker"},
+            statement_cache_size=0,  # a pooler between us and the server does not keep prepared statements
+        )
+    try:
+        _keep_alive(connection)
+        yield connection
+        await _close(connection)
+    finally:
+        # asyncpg leaves a connection open after a timeout; and what a failed block had begun must not go on.
+        connection.terminate()
+
+
+@contextmanager
+def translated(database_url: str) -> Iterator[None]:
+    """Turn what asyncpg and the operating system raise into our own error.
+
+    Raises:
+        PostgresError: PostgreSQL could not be reached, did not answer in time, or refused a statement.
+    """
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        raise PostgresError(f"PostgreSQL at {redact(database_url)}: {_sentence(error)}") from error
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    said = redact(str(error)).partition("\n")[0] or type(error).__name__
+    if isinstance(error, asyncpg.UndefinedTableError):
+        said += "; `sampling-worker migrate` creates audio_chunks"
+    return said
+
+
+def _keep_alive(connection: Connection) -> None:
+    """Let the kernel notice a peer that is gone, which asyncpg does not ask of it."""
+    transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+    link: socket.socket | None = transport.get_extra_info("socket")
+    if link is None or link.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):  # not every system has every one
+            link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _close(connection: Connection) -> None:
+    """Say goodbye, so that the server does not log a lost client, but wait for it only so long."""
+    with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
+        await connection.close()

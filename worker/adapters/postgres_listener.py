@@ -1,0 +1,187 @@
+"""What changed in `audio_chunks`: notifications gathered into news, and the rows they name read again."""
+
+import math
+from collections.abc import AsyncGenerator, Sequence
+
+import anyio
+import numpy as np
+from anyio.to_thread import run_sync
+from numpy.typing import NDArray
+
+from worker.adapters.postgres_client import Connection, translated
+from worker.core.keys import CATALOG_CHANNEL, CATEGORY_PATTERN
+from worker.core.rendering import UUID, cell_width, id_from_text, join_cells, render_cells
+from worker.errors import PostgresError
+from worker.ports import CatalogNews
+
+READY_CHUNKS = "select id, category from audio_chunks where status = 'READY'"
+
+_GATHER_S = 0.015
+_INTERVAL_S = 0.15
+_PROBE_EVERY_S = 2.0
+_PROBE_TIMEOUT_S = 2.0
+_READ_TIMEOUT_S = 10.0
+_READ_AT_ONCE = 10_000  # few enough to be looked up in the index one by one, whatever the size of the table
+_MOST_IDS = 200_000
+_ALL = "*"
+
+
+class PostgresListener:
+    """Hear of changed rows, and read those rows again, over one connection.
+
+    A notification is a hint and no more: every user of a database may send one, with any payload.
+    """
+
+    def __init__(self, connection: Connection, database_url: str, kind: np.dtype[np.generic]) -> None:
+        """Take the connection, which belongs to this listener from now on.
+
+        Args:
+            connection: Open, idle.
+            database_url: For the sentences of errors.
+            kind: int64 or S16, what ids are.
+        """
+        self._connection = connection
+        self._database_url = database_url
+        self._kind = kind
+        self._is_standby = False
+        self._turn = anyio.Lock()  # a connection does one thing at a time
+        self._stirred = anyio.Event()
+        self._payloads: list[str] = []
+        self._named = 0
+        self._reload = False
+
+    async def subscribe(self) -> None:
+        """Hear of every change that commits from now on; a standby server cannot notify, and is only watched.
+
+        Raises:
+            PostgresError: The server refused, or did not answer.
+        """
+        self._connection.add_termination_listener(lambda _: self._stirred.set())
+        self._is_standby = await self._ask_for_standby()
+        if not self._is_standby:
+            with translated(self._database_url), anyio.fail_after(_PROBE_TIMEOUT_S):
+                await self._connection.add_listener(
+                    CATALOG_CHANNEL, lambda _connection, _pid, _channel, payload: self._hear(str(payload))
+                )
+
+    async def news(self) -> AsyncGenerator[CatalogNews, None]:
+        """Yield changes as they commit: the first at once, what follows it at intervals, as one.
+
+        Raises:
+            PostgresError: The connection is gone, or silent for too long.
+        """
+        told_at = -math.inf
+        while True:
+            await self._wait_for_stir()
+            await anyio.sleep(max(_GATHER_S, told_at + _INTERVAL_S - anyio.current_time()))
+            told_at = anyio.current_time()
+            news = await self._take()
+            if news.reload or len(news.ids):
+                yield news
+
+    async def read(self, ids: NDArray[np.generic]) -> Sequence[str | None]:
+        """Tell the category in which each of these chunks is READY now, or None.
+
+        Args:
+            ids: int64 or S16, shape (m,).
+
+        Raises:
+            PostgresError: The connection is gone, or silent for too long.
+        """
+        categories = np.full(len(ids), None, dtype=np.object_)
+        for start in range(0, len(ids), _READ_AT_ONCE):
+            part = slice(start, start + _READ_AT_ONCE)
+            for category, places in await self._read(await run_sync(array_literal, ids[part])):
+                if CATEGORY_PATTERN.fullmatch(category):
+                    categories[part][np.frombuffer(places, ">i4") - 1] = category
+        found: list[str | None] = categories.tolist()
+        return found
+
+    async def _read(self, literal: str) -> list[tuple[str, bytes]]:
+        """Read, for each category, which of these ids are READY in it: their places, packed, from 1 on."""
+        statement = (
+            "select chunk.category::text, string_agg(int4send(named.place::int), '') "  # noqa: S608 - constants
+            f"from unnest($1::text::{type_name(self._kind)}[]) with ordinality as named (id, place) "
+            f"join ({READY_CHUNKS}) as chunk on chunk.id = named.id "
+            "where chunk.category is not null group by chunk.category"
+        )
+        async with self._turn:
+            with translated(self._database_url):
+                rows = await self._connection.fetch(statement, literal, timeout=_READ_TIMEOUT_S)
+        return [(category, places) for category, places in rows]
+
+    def _hear(self, payload: str) -> None:
+        """Note a notification; it is read later, for those of a bulk update come all at once."""
+        self._named += payload.count(",") + 1
+        if payload == _ALL or self._named > _MOST_IDS:
+            self._reload = True
+            self._payloads.clear()
+        if not self._reload:
+            self._payloads.append(payload)
+        self._stirred.set()
+
+    async def _take(self) -> CatalogNews:
+        payloads, reload = self._payloads, self._reload
+        self._payloads, self._named, self._reload, self._stirred = [], 0, False, anyio.Event()
+        return CatalogNews(await run_sync(_named_ids, payloads, self._kind), reload)
+
+    async def _wait_for_stir(self) -> None:
+        """Wait for a notification, and probe the connection while there is none: a dead link is silent too."""
+        while not self._stirred.is_set():
+            with anyio.move_on_after(_PROBE_EVERY_S):
+                await self._stirred.wait()
+            if not self._stirred.is_set() and await self._ask_for_standby() != self._is_standby:
+                raise PostgresError("PostgreSQL changed between standby and primary, so we subscribe again")
+        if self._connection.is_closed():
+            raise PostgresError("PostgreSQL closed the connection that notifies of changed chunks")
+
+    async def _ask_for_standby(self) -> bool:
+        async with self._turn:
+            with translated(self._database_url):
+                return bool(await self._connection.fetchval("select pg_is_in_recovery()", timeout=_PROBE_TIMEOUT_S))
+
+
+class DeafListener:
+    """Stand in where nothing notifies: somebody else's tables."""
+
+    async def news(self) -> AsyncGenerator[CatalogNews, None]:
+        """Yield nothing, for ever."""
+        await anyio.sleep_forever()
+        yield  # type: ignore[misc]  # makes it a generator
+
+    async def read(self, ids: NDArray[np.generic]) -> Sequence[str | None]:
+        """Refuse, for nobody can have named rows."""
+        raise NotImplementedError(f"{len(ids)} rows cannot be read by id from a query")
+
+
+def array_literal(ids: NDArray[np.generic]) -> str:
+    """Write ids as PostgreSQL reads an array: JSON in other brackets.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+    """
+    cells = render_cells(ids, cell_width(ids))
+    return "{" + join_cells(cells)[1:-1].decode() + "}"
+
+
+def type_name(kind: np.dtype[np.generic]) -> str:
+    """Name the type in which ids of this kind are compared."""
+    return "uuid" if kind == UUID else "bigint"
+
+
+def _named_ids(payloads: Sequence[str], kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Read the ids that notifications name, each once; what is not an id of this kind is nobody's."""
+    ids: set[int | bytes] = set()
+    for text in ",".join(payloads).split(","):
+        try:
+            ids.add(_id_from(text, kind))
+        except ValueError:  # any user of the database can send anything
+            continue
+    return np.sort(np.array(list(ids), dtype=kind))  # neighbours in the index are quicker to read
+
+
+def _id_from(text: str, kind: np.dtype[np.generic]) -> int | bytes:
+    parsed = id_from_text(text, kind)
+    if isinstance(parsed, int) and not -(2**63) <= parsed < 2**63:
+        raise ValueError("a bigint has 64 bits")
+    return parsed

@@ -1,0 +1,110 @@
+"""Keep the weights in memory fresh: at once on a bell, on every (re)subscription, and every so often."""
+
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import anyio
+from anyio.abc import TaskStatus
+
+from worker.core.events import WeightsChanged, WeightsRejected
+from worker.core.weights import Held, default_weights, observe
+from worker.errors import RedisError
+from worker.links import Link
+from worker.logs import emit
+from worker.ports import Reading, WeightsStore
+from worker.state import WeightsBook
+
+
+class WeightsFeed:
+    """Replace the weights in a book whenever their keys change."""
+
+    def __init__(self, store: WeightsStore, book: WeightsBook, link: Link, *, refresh_s: float) -> None:
+        """Take where to read, where to put it, and how often to read without being told, in seconds."""
+        self._store = store
+        self._book = book
+        self._link = link
+        self._refresh_s = refresh_s
+        self._reading = anyio.Lock()
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Keep the weights fresh until cancelled; started when they were read once, or could not be."""
+        async with anyio.create_task_group() as loops:
+            await loops.start(self._refresh_for_ever)
+            loops.start_soon(self._listen_for_ever)
+            task_status.started()
+
+    async def read(self, datasets: Sequence[str | None]) -> None:
+        """Read some datasets' keys now; None is the global one.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        # One reading at a time, so that an older reading never replaces a newer one.
+        async with self._reading:
+            readings = await self._store.read(datasets)
+            for dataset, reading in zip(datasets, readings, strict=True):
+                self._take_in(dataset, reading)
+
+    async def _refresh_for_ever(self, *, task_status: TaskStatus[None]) -> None:
+        while True:
+            problem = await self._refresh()
+            task_status.started()
+            task_status = anyio.TASK_STATUS_IGNORED  # once is all it takes
+            if problem is None:
+                await anyio.sleep(self._refresh_s)
+            else:
+                await self._link.failed("weights refresh", problem)
+
+    async def _refresh(self) -> str | None:
+        """Read every key that is kept fresh; tell why not, where Redis is away."""
+        try:
+            self._book.forget_idle()
+            await self.read(self._book.known())
+        except RedisError as error:
+            return str(error)
+        self._link.succeeded("weights refresh")
+        return None
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            try:
+                async with aclosing(self._store.bells()) as bells:  # type: ignore[type-var]
+                    async for bell in bells:
+                        self._link.succeeded("weights bell")
+                        if bell.resync:
+                            await self.read(self._book.known())
+                        elif bell.dataset in self._book.known():
+                            await self.read([bell.dataset])
+            except RedisError as error:
+                await self._link.failed("weights bell", str(error))
+
+    def _take_in(self, dataset: str | None, reading: Reading) -> None:
+        """Put what was read into the book, and tell what it changes."""
+        before = self._book.held(dataset)
+        source = "redis" if dataset is None else "dataset"
+        held, problem = observe(before, reading.mark, reading.value, source)
+        text_before = self._text(dataset, before)
+        self._book.put(dataset, held)
+        if problem is not None:
+            keeping = self._book.in_force(dataset).weights.version
+            emit(WeightsRejected(dataset=dataset, reason=problem, keeping_version=keeping))
+        text_after = self._text(dataset, held)
+        if text_before != text_after:
+            self._book.changed_at_ms = time.time_ns() // 1_000_000
+            weights = self._book.in_force(dataset).weights
+            emit(
+                WeightsChanged(
+                    dataset=dataset,
+                    version=weights.version,
+                    source=weights.source,
+                    before=text_before,
+                    after=text_after or weights.text,
+                )
+            )
+
+    def _text(self, dataset: str | None, held: Held) -> str | None:
+        """Write the weights of one key; where it has none, a dataset has none of its own."""
+        if held.weights is not None:
+            return held.weights.text
+        return None if dataset is not None else default_weights().text

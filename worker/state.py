@@ -1,0 +1,103 @@
+"""The current snapshots: what the feeds replace and the consumer takes, once a batch."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from worker.core.catalog import Catalog
+from worker.core.weights import UNREAD, Held, InForce, in_force
+
+_DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
+_FORGOTTEN_AFTER_S = 60.0
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """A dataset's weights key, and when (monotonic, s) somebody last asked for it."""
+
+    held: Held
+    asked_at: float
+
+
+class WeightsBook:
+    """Hold what is known of the weights keys: the global one, and those of datasets that are asked for.
+
+    Datasets are made up by whoever sends requests: those that nobody asks for any more are forgotten.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing read: the defaults are in force."""
+        self.shared = UNREAD
+        self.changed_at_ms = 0
+        self._datasets: OrderedDict[str, _Remembered] = OrderedDict()
+
+    def in_force(self, dataset: str | None) -> InForce:
+        """Tell the weights in force for a dataset, or the global ones."""
+        if dataset is None:
+            return in_force(None, None, self.shared)
+        return in_force(dataset, self._touch(dataset).held, self.shared)
+
+    def unknown(self, datasets: Collection[str | None]) -> list[str | None]:
+        """List those of some datasets whose keys have to be read first; the others are not forgotten meanwhile."""
+        unknown: list[str | None] = []
+        for name in datasets:
+            if name is None:
+                continue
+            if name in self._datasets:
+                self._touch(name)
+            else:
+                unknown.append(name)
+        return unknown
+
+    def known(self) -> list[str | None]:
+        """List all keys that are kept fresh, the global one first."""
+        return [None, *self._datasets]
+
+    def held(self, dataset: str | None) -> Held:
+        """Tell what is known of a key."""
+        if dataset is None:
+            return self.shared
+        remembered = self._datasets.get(dataset)
+        return remembered.held if remembered else UNREAD
+
+    def put(self, dataset: str | None, held: Held) -> None:
+        """Replace what is known of a key."""
+        if dataset is None:
+            self.shared = held
+        elif dataset in self._datasets:
+            self._datasets[dataset].held = held
+        else:
+            self._datasets[dataset] = _Remembered(held, time.monotonic())
+            if len(self._datasets) > _DATASETS_REMEMBERED:
+                self._datasets.popitem(last=False)
+
+    def forget_idle(self) -> None:
+        """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights."""
+        limit = time.monotonic() - _FORGOTTEN_AFTER_S
+        for name, remembered in list(self._datasets.items()):
+            weights = remembered.held.weights
+            if remembered.asked_at < limit and not (weights and weights.source == "last_known"):
+                del self._datasets[name]
+
+    def _touch(self, dataset: str) -> _Remembered:
+        """Note that somebody asks for a dataset now."""
+        remembered = self._datasets[dataset]
+        remembered.asked_at = time.monotonic()
+        self._datasets.move_to_end(dataset)
+        return remembered
+
+
+@dataclass(slots=True)
+class State:
+    """Hold the snapshots in force; each is swapped by one assignment.
+
+    Attributes:
+        catalog: The READY chunks; None until they have been read once.
+        catalog_at_ms: Unix time in ms at which that catalog came into force.
+        weights: The weights.
+    """
+
+    catalog: Catalog | None = None
+    catalog_at_ms: int = 0
+    weights: WeightsBook = field(default_factory=WeightsBook)
