@@ -1,0 +1,223 @@
+"""Connections by our rules: what URLs are accepted, what errors become, and that all topologies serve alike."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis.exceptions
+
+from tests.support.servers import redis_binaries
+from tests.support.streams import Desk, batch_of, desk_at, result_of
+from tests.support.topologies import as_cluster, behind_tls, on_socket, tls_binaries, under_sentinel
+from tests.support.waiting import wait_until
+from worker.adapters.redis_client import connect, redis_errors
+from worker.adapters.redis_requests import RedisRequests
+from worker.adapters.redis_stats import RedisStats
+from worker.adapters.redis_weights import RedisWeights
+from worker.core.weights import mark_of
+from worker.errors import GroupMissingError, RedisError, SettingsError
+from worker.ports import Backlog, Bell
+
+_SOON_S = 10.0
+_NOBODY = "127.0.0.1:1"
+_PREFIX = "{audio}"
+
+Topology = Callable[[Path, Path], AbstractContextManager[str]]
+_TOPOLOGIES: list[tuple[str, Topology, Path]] = [
+    *(
+        (f"{kind}-{topology.__name__}", topology, binary)
+        for kind, binary in redis_binaries().items()
+        for topology in (under_sentinel, as_cluster, on_socket)
+    ),
+    *((f"{kind}-behind_tls", behind_tls, binary) for kind, binary in tls_binaries().items()),
+]
+
+
+# -- URLs and errors -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "because"),
+    [
+        ("http://h", "schemes"),
+        ("redis://h:port", "Port"),
+        ("redis://[::1", "IPv6"),
+        ("redis://h?socket_timeout=long", "socket_timeout"),
+        ("redis://h?no_such_option=1", "no_such_option"),
+        ("rediss://h?ssl_cert_reqs=perhaps", "perhaps"),
+        ("redis://h?protocol=3", "protocol cannot be chosen"),
+        ("redis+cluster://h?decode_responses=1&protocol=3", "decode_responses, protocol cannot be chosen"),
+        ("redis+cluster://h?no_such_option=1", "no_such_option"),
+        ("redis+sentinel://h:26379", "it has to look like"),
+        ("redis+sentinel:///service", "it has to look like"),
+        ("redis+sentinel://h,,h/service", "it has to look like"),
+        ("redis+sentinel://h:port/service", "Port"),
+        ("redis+sentinel://h/service/first", "invalid literal"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_at_once(url: str, because: str) -> None:
+    with pytest.raises(SettingsError, match=because) as caught:
+        connect(url, timeout_s=1.0)
+    assert url.partition("?")[0] in str(caught.value)
+
+
+def test_a_refusal_shows_no_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        connect("redis://user:h1dden@h?protocol=3", timeout_s=1.0)
+    assert "h1dden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://{_NOBODY}",
+        f"rediss://{_NOBODY}",
+        "rediss://127.0.0.1:1?ssl_ca_certs=/no/such/file",
+        "unix:///no/such/socket",
+        f"redis+cluster://{_NOBODY}",
+        f"redis+sentinel://{_NOBODY},[::1]:1,user:h1dden@127.0.0.1:1/service",
+        "redis+sentinel://user:h1dden@127.0.0.1:1/service/3?sentinel_username=u&sentinel_password=p",
+    ],
+)
+async def test_a_server_that_is_not_there_is_an_error_of_the_surroundings(url: str) -> None:
+    client = connect(url, timeout_s=1.0)
+    with pytest.raises(RedisError, match="did not answer PING") as caught, redis_errors("PING"):
+        await client.execute_command("PING")
+    assert "h1dden" not in str(caught.value)
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("NOGROUP No such key", GroupMissingError),
+        ("UNBLOCKED the stream key no longer exists", GroupMissingError),
+        ("WRONGTYPE Operation against a key", RedisError),
+    ],
+)
+def test_a_refusal_by_the_server_is_translated(text: str, kind: type[RedisError]) -> None:
+    with pytest.raises(RedisError, match=f"Redis refused XREADGROUP: {text}") as caught, redis_errors("XREADGROUP"):
+        raise redis.exceptions.ResponseError(text)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (redis.exceptions.ConnectionError("gone away"), "gone away"),
+        (redis.exceptions.TimeoutError(), "TimeoutError"),
+        (TimeoutError(), "TimeoutError"),
+        (OSError(104, "reset by redis://u:h1dden@h"), "reset by"),
+        (redis.exceptions.RedisClusterException("no node"), "no node"),
+    ],
+)
+def test_silence_of_the_server_is_translated(error: Exception, sentence: str) -> None:
+    with pytest.raises(RedisError, match=f"Redis did not answer PING: .*{sentence}") as caught, redis_errors("PING"):
+        raise error
+    assert type(caught.value) is RedisError
+    assert caught.value.__cause__ is error
+    assert "h1dden" not in str(caught.value)
+
+
+def test_a_bug_is_not_translated() -> None:
+    with pytest.raises(KeyError), redis_errors("PING"):
+        raise KeyError
+
+
+async def test_a_command_whose_reply_was_lost_is_not_sent_again(redis_url: str, prefix: str) -> None:
+    async with desk_at(redis_url, prefix) as desk, _losing_replies(redis_url, b"XADD") as url:
+        client = connect(url, timeout_s=5.0)
+        with pytest.raises(RedisError), redis_errors("XADD"):
+            await client.execute_command("XADD", desk.keys.requests, "*", "size", "1")
+        await client.aclose()
+        assert await desk.client.xlen(desk.keys.requests) == 1
+
+
+@asynccontextmanager
+async def _losing_replies(url: str, word: bytes) -> AsyncIterator[str]:
+    """Forward commands and their replies, but drop the link where a reply to `word` is due."""
+    port = urlsplit(url).port
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
+        while command := await reader.read(65536):
+            server_writer.write(command)
+            reply = await server_reader.read(65536)
+            if word in command:
+                break
+            writer.write(reply)
+        for end in (writer, server_writer):
+            end.close()
+
+    async with await asyncio.start_server(forward, "127.0.0.1", 0) as proxy:
+        yield f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+
+
+# -- topologies ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=_TOPOLOGIES, ids=[name for name, _, _ in _TOPOLOGIES], scope="module")
+def topology_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    _, topology, binary = request.param
+    with topology(tmp_path_factory.mktemp("topology"), binary) as url:
+        yield url
+
+
+async def test_every_topology_serves_requests(topology_url: str) -> None:
+    async with desk_at(topology_url, _PREFIX) as desk:
+        await _serve_some(desk)
+
+
+async def _serve_some(desk: Desk) -> None:
+    """Call everything that a worker and a client call, so that no command is one that a cluster cannot route."""
+    stream, requests = desk.consumer("one"), RedisRequests(desk.client, desk.keys, "job")
+    await stream.open()
+    await stream.open()
+    ids = await requests.add([{"size": 1}, {"size": 2}])
+    entries = await stream.read(10, 10)
+    assert [entry.id for entry in entries] == ids
+    assert await stream.take_over(60_000) == []
+    assert [entry.id for entry in await stream.deliver_again(await stream.pending())] == ids
+    assert await stream.look_at((await stream.pending())[0]) is not None
+    batch = batch_of([result_of(entry_id, requests._reply_to) for entry_id in ids], growth={"requests:": 2})
+    await desk.client.execute_command("SCRIPT FLUSH")
+    assert (await stream.settle(batch)).lost == ()
+    assert (await stream.settle(batch)).lost == tuple(ids)
+    assert [reply["entry_id"].decode() for reply in await requests.receive(10)] == ids
+    assert await requests.receive(10) == []
+    assert await stream.backlog() == Backlog(lag=0, pending=0)
+    await stream.show('{"consumer": "one"}', ttl_s=60)
+    stats = RedisStats(desk.client, desk.keys)
+    assert await stats.workers() == [{"consumer": "one"}]
+    assert (await stats.read(clear=True), await stats.read()) == ({"requests:": 2}, {})
+    await stream.hide()
+    await requests.close()
+    await desk.client.xgroup_destroy(desk.keys.requests, "samplers")
+    with pytest.raises(GroupMissingError):
+        await stream.read(1, 10)
+
+
+async def test_every_topology_changes_weights(topology_url: str) -> None:
+    async with desk_at(topology_url, _PREFIX) as desk:
+        store = RedisWeights(desk.client, desk.keys)
+        heard: list[Bell] = []
+
+        async def listen() -> None:
+            async with aclosing(store.bells()) as bells:  # type: ignore[type-var]
+                async for bell in bells:
+                    heard.append(bell)  # noqa: PERF401 - each is looked at as it comes
+
+        listening = asyncio.create_task(listen())
+        await wait_until(lambda: heard, timeout_s=_SOON_S, what="the subscription is confirmed")
+        await store.store(None, "one", {"by": "me"})
+        await store.store_quietly("d", "two")
+        assert [reading.mark for reading in await store.read([None, "d"])] == [mark_of(b"one"), mark_of(b"two")]
+        await store.remove("d")
+        await wait_until(lambda: len(heard) > 3, timeout_s=_SOON_S, what="all bells were heard")
+        assert heard == [Bell(None, resync=True), Bell(None), Bell("d"), Bell("d")]
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await desk.client.delete(desk.keys.weights(), desk.keys.history)

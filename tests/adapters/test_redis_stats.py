@@ -1,0 +1,60 @@
+"""Counts over all workers, and the workers that live, on real servers."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.streams import Desk, desk_at
+from worker.adapters.redis_stats import RedisStats
+from worker.errors import RedisError
+
+
+@pytest.fixture
+async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
+    async with desk_at(redis_url, prefix) as desk:
+        yield desk
+
+
+@pytest.fixture
+async def stats(desk: Desk) -> RedisStats:
+    return RedisStats(desk.client, desk.keys)
+
+
+async def test_counts_are_read_as_they_are_and_cleared_on_demand(desk: Desk, stats: RedisStats) -> None:
+    assert await stats.read() == {}
+    counts = {"requests:": 3, "chunks::voice": 2**62, "errors:d:internal": 0}
+    await desk.client.hset(desk.keys.stats, mapping=counts)
+    assert await stats.read() == counts
+    assert await stats.read(clear=True) == counts
+    assert await stats.read(clear=True) == {}
+
+
+async def test_what_is_no_count_is_left_out(desk: Desk, stats: RedisStats) -> None:
+    await desk.client.hset(desk.keys.stats, mapping={"requests:": 3, "note": "many", b"\xff": "1"})
+    assert await stats.read() == {"requests:": 3, "\ufffd": 1}
+
+
+async def test_a_dataset_is_removed_without_a_trace(desk: Desk, stats: RedisStats) -> None:
+    kept = {"requests:": 1, "requests:d2": 2, "chunks:dd:d": 3}
+    gone = {"requests:d": 4, "errors:d:internal": 5, "chunks:d:voice": 6, "expected:d:voice": 7, "variance:d:voice": 8}
+    await desk.client.hset(desk.keys.stats, mapping=kept | gone)
+    await stats.remove_dataset("d")
+    assert await stats.read() == kept
+    await stats.remove_dataset("d")
+    assert await stats.read() == kept
+
+
+async def test_live_workers_are_listed_by_name(desk: Desk, stats: RedisStats) -> None:
+    assert await stats.workers() == []
+    for name in ("b", "a", "a:1"):
+        await desk.client.set(desk.keys.worker(name), f'{{"consumer": "{name}"}}')
+    await desk.client.set(f"{desk.keys.prefix}x:worker:c", "of another prefix")
+    assert [worker["consumer"] for worker in await stats.workers()] == ["a", "a:1", "b"]
+
+
+async def test_a_key_of_another_type_is_an_error_of_the_surroundings(desk: Desk, stats: RedisStats) -> None:
+    await desk.client.set(desk.keys.stats, "not a hash")
+    await desk.client.hset(desk.keys.worker("a"), "x", "y")
+    for call in (stats.read(), stats.remove_dataset("d"), stats.workers()):
+        with pytest.raises(RedisError, match="WRONGTYPE"):
+            await call

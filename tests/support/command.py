@@ -1,0 +1,135 @@
+"""The command as a user runs it: a process of its own, with nothing but an environment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.waiting import wait_until_sync
+
+SERVING_S = 30.0
+STOP_S = 20.0
+
+
+def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Take this process's environment without settings of ours, and add the given ones."""
+    ours = ("WORKER_", "REDIS_URL", "DATABASE_URL", "LOG_LEVEL", "LOG_FORMAT")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | dict(settings)
+
+
+def run_command(
+    *words: str, settings: Mapping[str, str], cwd: Path, timeout_s: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run one verb to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *words],
+        env=clean_environment({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def start_command(*words: str, settings: Mapping[str, str], out: Path) -> subprocess.Popen[bytes]:
+    """Start one verb; what it prints goes to a file."""
+    with out.open("wb") as sink:
+        return subprocess.Popen(
+            [sys.executable, "-m", "worker", *words],
+            env=clean_environment({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
+            cwd=out.parent,
+            stdout=sink,
+            stderr=sink,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+class RunningWorker:
+    """A `run` in a process of its own; its log lines go to a file."""
+
+    def __init__(self, settings: Mapping[str, str], folder: Path, consumer: str = "w-1") -> None:
+        self.consumer = consumer
+        self.log = folder / f"{consumer}.log"
+        self._settings = {
+            "WORKER_CONSUMER": consumer,
+            "WORKER_RUN_DIR": str(folder / "run"),
+            "LOG_FORMAT": "json",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            **settings,
+        }
+        self._folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "RunningWorker":
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "worker", "run"],
+                env=clean_environment(self._settings),
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return self
+
+    def wait_ready(self) -> "RunningWorker":
+        already = len(self.events("worker.stopped"))
+        wait_until_sync(
+            lambda: len(self.events("worker.ready")) > already,
+            timeout_s=SERVING_S,
+            what=f"worker.ready of {self.consumer}",
+        )
+        return self
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        assert self.process is not None
+        return self.process.wait(STOP_S)
+
+    def stop(self) -> int:
+        """End it in order, if it runs."""
+        if self.process is None or self.process.poll() is not None:
+            return -1
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGTERM)
+        try:
+            return self.wait()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Read the log: every line has to be a JSON object."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.strip()]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Read the lines of one event; a last line that is still being written is left for later."""
+        found = []
+        text = self.log.read_text()
+        for line in text[: text.rfind("\n") + 1].splitlines():
+            entry = json.loads(line)
+            if entry["event"] == name:
+                found.append(entry)
+        return found
+
+
+def ms_now() -> int:
+    """Tell the Unix time in ms."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,84 @@
+"""Small catalogs and weights to draw from, and the one yardstick of the statistical tests."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from worker.core.catalog import Catalog, build_catalog
+from worker.core.sampling import Mixture, Plan, mix_weights
+from worker.core.weights import Weights, normalise
+
+FALSE_ALARM = 1e-6
+"""Chance that one statistical test would fail a right implementation, had its seed not been fixed."""
+
+
+class Mode(NamedTuple):
+    """How to draw: with chunks coming twice or not, and stratified or not."""
+
+    replace: bool
+    stratified: bool
+
+
+RANDOM, STRATIFIED = Mode(replace=True, stratified=False), Mode(replace=True, stratified=True)
+RANDOM_ONCE, STRATIFIED_ONCE = Mode(replace=False, stratified=False), Mode(replace=False, stratified=True)
+MODES = {
+    "random": RANDOM,
+    "stratified": STRATIFIED,
+    "random, each once": RANDOM_ONCE,
+    "stratified, each once": STRATIFIED_ONCE,
+}
+
+
+def catalog_of(ready: Mapping[str, int], *, uuids: bool = False) -> Catalog:
+    """Build a catalog with so many chunks of each category; ids are spread over the whole range, in no order."""
+    names = list(ready)
+    codes = np.repeat(np.arange(len(names), dtype=np.uint16), list(ready.values()))
+    numbers = np.random.default_rng(5).permutation(len(codes)).astype(np.int64) * 1_000_003 - 77
+    ids = numbers.astype(">i8").view("S8").astype("S16") if uuids else numbers
+    return build_catalog(ids, codes, names)
+
+
+def weights_of(values: Mapping[str, float], source: str = "redis") -> Weights:
+    weights = normalise(values, source)
+    assert weights is not None
+    return weights
+
+
+def mixture_of(values: Mapping[str, float], ready: Mapping[str, int]) -> Mixture:
+    """Apply weights to so many chunks; only the layout of the catalog is there, which is all that the draw sees."""
+    names = tuple(sorted(ready))
+    offsets = np.cumsum([0, *(ready[name] for name in names)])
+    mixture = mix_weights(weights_of(values), Catalog(names, offsets, np.empty(0), np.empty(0, "V8"), 0))
+    assert mixture is not None
+    return mixture
+
+
+def plan_of(
+    mixture: Mixture, sizes: Iterable[int], seeds: Sequence[int | None] | None = None, *, mode: Mode = RANDOM
+) -> Plan:
+    """Plan requests that have no seeds unless told."""
+    wanted = np.array(list(sizes), dtype=np.int64)
+    return Plan(mixture, wanted, [None] * len(wanted) if seeds is None else seeds, *mode)
+
+
+def chance_of_fit(counts: Iterable[float], expected: Iterable[float]) -> float:
+    """Compute the chance that counts depart at least this much from what is expected, by SciPy's chi-square."""
+    observed, ideal = np.array(list(counts), dtype=float), np.array(list(expected), dtype=float)
+    assert ideal.min() >= 5, "too few draws for a chi-square test"
+    return float(stats.chisquare(observed, ideal * (observed.sum() / ideal.sum())).pvalue)
+
+
+def chance_of_even(codes: NDArray[np.int64], cells: int) -> float:
+    """Compute the same for codes in [0, cells) that should be equally likely."""
+    assert codes.min() >= 0
+    assert codes.max() < cells
+    counts = np.bincount(codes, minlength=cells)
+    return chance_of_fit(counts.tolist(), [len(codes) / cells] * cells)
+
+
+def chance_of_z(z: float) -> float:
+    """Compute the chance that a standard normal number is at least this far from 0."""
+    return float(2 * stats.norm.sf(abs(z)))

@@ -1,0 +1,95 @@
+"""Add requests, make results, and look at streams field by field."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from worker.adapters.redis_client import Client, connect
+from worker.adapters.redis_streams import RedisStreams
+from worker.core.keys import GROUP, Keys
+from worker.core.wire import Entry, Result
+from worker.ports import Batch, StreamLimits
+
+ROOMY = StreamLimits(results_maxlen=100_000, reply_ttl_s=600)
+LARGEST_ID = "18446744073709551615-18446744073709551615"
+TIMEOUT_S = 5.0
+
+
+class Desk:
+    """Look at the streams of one prefix, and be as many consumers of them as a test wants.
+
+    Attributes:
+        client: For whatever a test does to the server.
+        keys: The names in Redis.
+    """
+
+    def __init__(self, client: Any, reader: Client, keys: Keys) -> None:
+        self.client = client
+        self.keys = keys
+        self._reader = reader
+
+    def consumer(self, name: str, limits: StreamLimits = ROOMY) -> RedisStreams:
+        """Return the adapter of a consumer; all share two connections."""
+        return RedisStreams(self._reader, self.client, keys=self.keys, consumer=name, limits=limits)
+
+    async def add(self, *requests: Mapping[str, Any]) -> list[str]:
+        """Add requests and return the ids of their entries."""
+        pipeline = self.client.pipeline(transaction=False)
+        for fields in requests:
+            pipeline.xadd(self.keys.requests, fields)
+        return [entry_id.decode() for entry_id in await pipeline.execute()]
+
+    async def add_many(self, count: int) -> list[str]:
+        """Add plain requests and return the ids of their entries."""
+        return await self.add(*({"size": 1} for _ in range(count)))
+
+    async def words(self, key: str) -> list[tuple[bytes, ...]]:
+        """Return the fields and values of a stream's records as they stand there, repeated ones included."""
+        return [tuple(words) for _, words in await self.client.execute_command("XRANGE", key, "-", "+")]
+
+    async def ids(self, key: str) -> list[str]:
+        """Return the ids of a stream's records."""
+        return [entry_id.decode() for entry_id, _ in await self.client.execute_command("XRANGE", key, "-", "+")]
+
+    async def records(self, key: str) -> list[dict[str, str]]:
+        """Return a stream's records as text."""
+        texts = [[word.decode() for word in words] for words in await self.words(key)]
+        return [dict(zip(words[0::2], words[1::2], strict=True)) for words in texts]
+
+    async def results(self, reply_to: str | None = None) -> list[dict[str, str]]:
+        """Return the records of a result stream as text."""
+        return await self.records(self.keys.results if reply_to is None else self.keys.reply(reply_to))
+
+    async def dead(self) -> list[dict[str, str]]:
+        """Return the dead letters as text."""
+        return await self.records(self.keys.dead)
+
+    async def counts(self) -> dict[str, int]:
+        """Return the stats hash."""
+        fields = await self.client.hgetall(self.keys.stats)
+        return {name.decode(): int(count) for name, count in fields.items()}
+
+    async def pending(self) -> int:
+        """Count what is pending, over all consumers."""
+        summary = await self.client.execute_command("XPENDING", self.keys.requests, GROUP)
+        return int(summary[0])
+
+
+@asynccontextmanager
+async def desk_at(url: str, prefix: str) -> AsyncIterator[Desk]:
+    """Open a desk."""
+    client, reader = (connect(url, timeout_s=TIMEOUT_S) for _ in range(2))
+    async with client, reader:
+        yield Desk(client, reader, Keys(prefix))
+
+
+def result_of(entry: Entry | str, reply_to: str | None = None, *extra: str | bytes) -> Result:
+    """Make an ok result."""
+    entry_id = entry if isinstance(entry, str) else entry.id
+    fields = ("request_id", entry_id, "entry_id", entry_id, "status", "ok", *extra)
+    return Result(entry_id, entry_id, reply_to, None, fields)
+
+
+def batch_of(results: Iterable[Result], **parts: Any) -> Batch:
+    """Make a batch of results; `marks`, `growth` and `dead` where a test wants them."""
+    return Batch(tuple(results), parts.get("marks", ()), parts.get("growth", {}), parts.get("dead", {}))

@@ -1,0 +1,160 @@
+"""The serving side of a worker without PostgreSQL: wired as the composition root does it, and run in a test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tests.support.streams import ROOMY, TIMEOUT_S, Desk
+from tests.support.waiting import wait_until
+from worker.adapters.redis_client import Client, connect
+from worker.adapters.redis_streams import RedisStreams
+from worker.adapters.redis_weights import RedisWeights
+from worker.consumer import Consumer, RequestLimits
+from worker.core.answer import answer
+from worker.core.catalog import Catalog, build_catalog
+from worker.core.events import RedisLost, RedisRestored
+from worker.core.keys import Keys
+from worker.feeds.weights import WeightsFeed
+from worker.journal import Journal
+from worker.links import Link
+from worker.meter import Meter
+from worker.ports import StreamLimits
+from worker.recovery import Recovery
+from worker.settler import Draw, Settler
+from worker.state import State
+
+DONE_S = 20.0
+_NEVER_S = 3600.0
+_FIRST_ID = {"voice": 1_000, "music": 2_000, "documentary": 3_000}
+
+
+def small_catalog(chunks: int = 50) -> Catalog:
+    """Build a catalog of `chunks` (up to 1,000) chunks in each of three categories, told apart by their thousands."""
+    ids = np.concatenate([np.arange(first, first + chunks) for first in _FIRST_ID.values()])
+    return build_catalog(ids, np.repeat(np.arange(len(_FIRST_ID)), chunks), tuple(_FIRST_ID))
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Say how a worker under test differs from an ordinary one; by default nothing happens by the clock."""
+
+    consumer: str = "one"
+    idle_ms: int = 3_600_000
+    max_deliveries: int = 5
+    batch: int = 256
+    max_size: int = 65_536
+    refresh_s: float = _NEVER_S
+    draw: Draw = answer
+    catalog: Catalog | None = field(default_factory=small_catalog)
+    limits: StreamLimits = ROOMY
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Hold the parts of a worker, wired."""
+
+    state: State
+    stream: RedisStreams
+    feed: WeightsFeed
+    recovery: Recovery
+    settler: Settler
+    consumer: Consumer
+    meter: Meter
+    link: Link
+
+
+def redis_link() -> Link:
+    """Make the link that tells when Redis is lost and restored."""
+    return Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
+
+
+@asynccontextmanager
+async def wired(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
+    """Wire a worker and close its connections at the end; nothing runs yet."""
+    clients = [connect(url, timeout_s=TIMEOUT_S) for _ in range(3)]
+    try:
+        yield _wire(clients, Keys(prefix), wiring or Wiring())
+    finally:
+        for client in clients:
+            await client.aclose()
+
+
+def _wire(clients: list[Client], keys: Keys, wiring: Wiring) -> Parts:
+    reader, writer, subscriber = clients
+    state, meter, link = State(wiring.catalog), Meter(), redis_link()
+    stream = RedisStreams(reader, writer, keys=keys, consumer=wiring.consumer, limits=wiring.limits)
+    feed = WeightsFeed(RedisWeights(subscriber, keys), state.weights, link, refresh_s=wiring.refresh_s)
+    recovery = Recovery(stream, idle_ms=wiring.idle_ms, max_deliveries=wiring.max_deliveries)
+    settler = Settler(
+        stream, state, read_weights=feed.read, recovery=recovery, journal=Journal(meter), draw=wiring.draw
+    )
+    consumer = Consumer(
+        stream,
+        settler,
+        recovery=recovery,
+        link=link,
+        meter=meter,
+        limits=RequestLimits(wiring.batch, wiring.max_size),
+    )
+    return Parts(state, stream, feed, recovery, settler, consumer, meter, link)
+
+
+@asynccontextmanager
+async def running(parts: Parts) -> AsyncIterator[Parts]:
+    """Run a wired worker; stop it in order at the end, and fail where it had ended by itself."""
+    feed = asyncio.create_task(parts.feed.run())
+    serving = asyncio.create_task(parts.consumer.run())
+    try:
+        yield parts
+    finally:
+        parts.consumer.stop()
+        await asyncio.wait({serving}, timeout=DONE_S)
+        is_done = serving.done()
+        for task in (serving, feed):
+            task.cancel()
+        ended = await asyncio.gather(serving, feed, return_exceptions=True)
+        bugs = [end for end in ended if isinstance(end, Exception)]
+        assert is_done, "the consumer did not stop"
+        assert not bugs, bugs
+
+
+@asynccontextmanager
+async def serving(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
+    """Wire a worker and run it."""
+    async with wired(url, prefix, wiring) as parts, running(parts):
+        yield parts
+
+
+async def answers(desk: Desk, ids: Iterable[str], reply_to: str | None = None) -> dict[str, dict[str, str]]:
+    """Wait for the results of some entries, hold that each has exactly one, and return them by entry."""
+    wanted = set(ids)
+    found: list[dict[str, str]] = []
+
+    async def are_there() -> bool:
+        found[:] = [result for result in await desk.results(reply_to) if result["entry_id"] in wanted]
+        return wanted <= {result["entry_id"] for result in found}
+
+    await wait_until(are_there, timeout_s=DONE_S, what=f"{len(wanted)} requests are answered")
+    assert len(found) == len(wanted), "some entries have more than one result"
+    return {result["entry_id"]: result for result in found}
+
+
+async def settled(desk: Desk) -> None:
+    """Wait until nothing is pending and nothing waits."""
+
+    async def is_quiet() -> bool:
+        groups = await desk.client.execute_command("XINFO GROUPS", desk.keys.requests)
+        about = dict(zip(groups[0][0::2], groups[0][1::2], strict=True))
+        return about[b"pending"] == 0 and not about[b"lag"]
+
+    await wait_until(is_quiet, timeout_s=DONE_S, what="every request is settled")
+
+
+def categories_of(result: Mapping[str, Any]) -> set[str]:
+    """Tell the categories of a result's chunks by their ids."""
+    names = {first // 1000: name for name, first in _FIRST_ID.items()}
+    return {names[int(chunk) // 1000] for chunk in result["chunk_ids"].strip("[]").split(",")}

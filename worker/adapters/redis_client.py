@@ -1,0 +1,141 @@
+"""Connect to Redis and Valkey by our rules, and translate their errors.
+
+redis-py repeats a command whose reply was lost, ten times by default: an XADD would stand twice. Repeating is our
+own loops' business, where it is known what may be repeated; so retries are off, and every wait has an end.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import hiredis
+import redis.exceptions
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from worker.core.redaction import redact
+from worker.errors import GroupMissingError, RedisError, SettingsError
+
+Client = Redis | RedisCluster
+CONNECT_TIMEOUT_S = 3.0
+_DEFAULT_SENTINEL_PORT = 26379
+_RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREAD", "XINFO GROUPS")
+# A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones.
+_GROUP_GONE = ("NOGROUP", "UNBLOCKED")
+# What the adapters rely on, and a URL must not change.
+_OURS = frozenset({"protocol", "decode_responses", "legacy_responses", "retry_on_timeout"})
+
+
+class _SentinelClient(Redis):
+    """Close the connections to the sentinels as well, which redis-py leaves open."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - redis-py's signature
+        """Close everything."""
+        await super().aclose(close_connection_pool)
+        pool: Any = self.connection_pool
+        await pool.sentinel_manager.aclose()
+
+
+def connect(url: str, *, timeout_s: float) -> Client:
+    """Make a client; it connects when it is first used.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,.../service[/db]`, `redis+cluster://`.
+        timeout_s: Longest wait for a reply, > 0; a blocking read has to end before.
+
+    Raises:
+        SettingsError: The URL is not one of these.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "protocol": 2,
+        "client_name": "sampling-worker",
+    }
+    try:
+        return _raw(_make_client(url, options))
+    except (ValueError, TypeError, redis.exceptions.RedisError) as error:
+        raise SettingsError(f"REDIS_URL {redact(url)} is not accepted: {redact(str(error))}") from None
+
+
+@contextmanager
+def redis_errors(doing: str) -> Iterator[None]:
+    """Translate what redis-py raises.
+
+    Args:
+        doing: What was being done, for the sentence.
+
+    Raises:
+        GroupMissingError: The consumer group or its stream is gone.
+        RedisError: Redis could not be reached, did not answer in time, or refused the command.
+    """
+    try:
+        yield
+    except redis.exceptions.ResponseError as error:
+        kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
+        raise kind(f"Redis refused {doing}: {redact(str(error))}") from error
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
+        sentence = redact(str(error)) or type(error).__name__
+        raise RedisError(f"Redis did not answer {doing}: {sentence}") from error
+
+
+def _make_client(url: str, options: dict[str, Any]) -> Client:
+    """Make the client that a URL's scheme asks for."""
+    parts = urlsplit(url)
+    if chosen := parse_qs(parts.query).keys() & _OURS:
+        raise ValueError(f"{', '.join(sorted(chosen))} cannot be chosen here")
+    options["retry"] = Retry(NoBackoff(), 0)
+    if parts.scheme == "redis+cluster":
+        return RedisCluster.from_url(url.replace("redis+cluster", "redis", 1), **options)
+    is_sentinel = parts.scheme == "redis+sentinel"
+    client = _connect_sentinel(url, options) if is_sentinel else Redis.from_url(url, **options)
+    pool: Any = client.connection_pool
+    pool.make_connection()  # refuses options of the URL that no connection has; connects nowhere
+    return client
+
+
+class _HiredisPacking:
+    """Pack commands by hiredis: redis-py's asyncio connections do it in Python, a third of all the time of a worker."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """Pack one command; a name of two words is two arguments."""
+        return [hiredis.pack_command((*args[0].split(), *args[1:]))]
+
+
+def _raw(client: Client) -> Client:
+    """Leave stream replies as the server sends them: repeated fields count, and dictionaries cost."""
+    for command in _RAW_REPLIES:
+        client.set_response_callback(command, _as_sent)
+    if isinstance(client, Redis):
+        pool = client.connection_pool
+        pool.connection_class = type("PackedConnection", (_HiredisPacking, pool.connection_class), {})
+    return client
+
+
+def _as_sent(response: Any, **_options: Any) -> Any:
+    return response
+
+
+def _connect_sentinel(url: str, options: dict[str, Any]) -> Redis:
+    """Connect to the master that the sentinels of a URL name."""
+    parts = urlsplit(url)
+    service, _, database = parts.path.strip("/").partition("/")
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    if not service or not all(hosts):
+        raise ValueError("it has to look like redis+sentinel://host:26379,host:26379/service/0")
+    sentinels = [_host_and_port(host) for host in hosts]
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    options["username"] = unquote(parts.username) if parts.username else None
+    options["password"] = unquote(parts.password) if parts.password else None
+    sentinel_login = {name: query.get(f"sentinel_{name}") for name in ("username", "password")}
+    manager: Any = Sentinel(sentinels, sentinel_kwargs={**options, **sentinel_login})  # type: ignore[no-untyped-call]
+    client: Redis = manager.master_for(service, _SentinelClient, db=int(database or 0), **options)
+    return client
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "", parts.port or _DEFAULT_SENTINEL_PORT

@@ -1,0 +1,89 @@
+"""The training job's side of the streams: add requests, receive results on a reply stream of one's own."""
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import anyio
+
+from worker.adapters.redis_client import Client, redis_errors
+from worker.core.keys import Keys
+
+Reply = Mapping[str, bytes]
+_BLOCK_MS = 500
+_PAGE = 1000
+
+
+class RedisRequests:
+    """Send sample requests and collect their results."""
+
+    def __init__(self, client: Client, keys: Keys, name: str) -> None:
+        """Take a connection, the names in Redis, and what the reply stream's name begins with."""
+        self._client = client
+        self._keys = keys
+        self._reply_to = f"{name}-{secrets.token_hex(6)}"
+        self._last_id = b"0-0"
+
+    async def add(self, requests: Iterable[Mapping[str, str | int]]) -> list[str]:
+        """Add requests in one round trip.
+
+        Args:
+            requests: Fields of each, without `reply_to`.
+
+        Returns:
+            The ids of their stream entries.
+
+        Raises:
+            RedisError: Redis did not answer; the requests may have been added all the same.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for fields in requests:
+            words = [word for pair in fields.items() for word in pair]
+            pipeline.execute_command("XADD", self._keys.requests, "*", *words, "reply_to", self._reply_to)
+        with redis_errors("XADD"):
+            return [entry_id.decode() for entry_id in await pipeline.execute()]
+
+    async def receive(self, block_ms: int = _BLOCK_MS) -> list[Reply]:
+        """Receive results that have come since the last call.
+
+        Args:
+            block_ms: Wait this long for the first.
+
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        command = ("XREAD", "COUNT", _PAGE, "BLOCK", block_ms, "STREAMS", self._keys.reply(self._reply_to))
+        with redis_errors("XREAD"):
+            reply = await self._client.execute_command(*command, self._last_id)
+        if not reply:
+            return []
+        records = reply[0][1]
+        self._last_id = records[-1][0]
+        return [_fields(words) for _, words in records]
+
+    async def sample(self, requests: Sequence[Mapping[str, str | int]], *, timeout_s: float) -> dict[str, Reply]:
+        """Add requests and wait for their results.
+
+        Args:
+            requests: Fields of each, without `reply_to`.
+            timeout_s: Longest wait.
+
+        Returns:
+            Entry id -> result, in the order of the requests; those that did not come in time are missing.
+        """
+        ids = await self.add(requests)
+        found: dict[str, Reply] = {}
+        deadline = time.monotonic() + timeout_s
+        while len(found) < len(ids) and time.monotonic() < deadline:
+            for result in await self.receive():
+                found[result["entry_id"].decode()] = result
+        return {entry_id: found[entry_id] for entry_id in ids if entry_id in found}
+
+    async def close(self) -> None:
+        """Remove the reply stream."""
+        with anyio.CancelScope(shield=True), redis_errors("DEL of the reply stream"):
+            await self._client.delete(self._keys.reply(self._reply_to))
+
+
+def _fields(words: Sequence[bytes]) -> Reply:
+    return {name.decode(): value for name, value in zip(words[0::2], words[1::2], strict=True)}

@@ -1,0 +1,57 @@
+"""Counts over all workers, and the workers that live."""
+
+import json
+from importlib.resources import files
+from typing import Any, Final
+
+from worker.adapters.redis_client import Client, redis_errors
+from worker.core.keys import Keys
+from worker.core.tally import fields_of_dataset
+
+_READ: Final = files("worker.adapters").joinpath("stats_read.lua").read_text()
+
+
+class RedisStats:
+    """Read what the workers have counted and what they say of themselves."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        """Take a connection and the names in Redis."""
+        self._client = client
+        self._keys = keys
+
+    async def read(self, *, clear: bool = False) -> dict[str, int]:
+        """Read the stats hash; what somebody else has put there that is no count is left out.
+
+        Args:
+            clear: Remove it in the same step, so that no count is lost between.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        # A script, because redis-py's pipelines cannot do this in a cluster.
+        with redis_errors("HGETALL of the stats"):
+            words = await self._client.execute_command("EVAL", _READ, 1, self._keys.stats, int(clear))
+        counts = zip(words[0::2], words[1::2], strict=True)
+        return {name.decode(errors="replace"): int(count) for name, count in counts if count.isdigit()}
+
+    async def remove_dataset(self, dataset: str) -> None:
+        """Remove a dataset's counts.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        names = fields_of_dataset(await self.read(), dataset)
+        if names:
+            with redis_errors("HDEL of the stats"):
+                await self._client.hdel(self._keys.stats, *names)
+
+    async def workers(self) -> list[dict[str, Any]]:
+        """List the states that live workers show, by consumer.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("SCAN of workers"):
+            names = [key async for key in self._client.scan_iter(match=self._keys.worker("*"), count=1000)]
+            values = [await self._client.get(name) for name in sorted(names)]
+        return [json.loads(value) for value in values if value is not None]

@@ -1,0 +1,215 @@
+"""The request and result streams: read, take over, deliver again, settle."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final, cast
+
+import redis.exceptions
+
+from worker.adapters.redis_client import Client, redis_errors
+from worker.core.keys import GROUP, Keys
+from worker.core.wire import Entry
+from worker.errors import GroupMissingError
+from worker.ports import Backlog, Batch, Pending, Settled, StreamLimits
+
+_PAGE = 1000
+_SETTLE: Final = files("worker.adapters").joinpath("settle.lua").read_bytes()
+_SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
+_LARGEST_SEQUENCE = (1 << 64) - 1
+
+
+class RedisStreams:
+    """Serve one consumer of the request stream."""
+
+    def __init__(self, reader: Client, writer: Client, *, keys: Keys, consumer: str, limits: StreamLimits) -> None:
+        """Take the connections.
+
+        Args:
+            reader: For blocking reads alone.
+            writer: For everything else.
+            keys: Names in Redis.
+            consumer: This worker's name in the group.
+            limits: Bounds of the result streams.
+        """
+        self._reader = reader
+        self._writer = writer
+        self._keys = keys
+        self._consumer = consumer
+        self._limits = limits
+        self._clock_offset_ms = 0
+
+    def now_ms(self) -> int:
+        """Tell the Unix time in ms by the clock of Redis, as far as it is known."""
+        return time.time_ns() // 1_000_000 + self._clock_offset_ms
+
+    async def open(self) -> None:
+        """Create the consumer group where it is missing, and learn the clock of Redis.
+
+        Raises:
+            RedisError: Redis could not be reached, or holds something else under the stream's key.
+        """
+        with redis_errors("XGROUP CREATE"):
+            try:
+                # From 0 and not $: what was asked for before the first start is to be answered too.
+                await self._writer.execute_command("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
+            except redis.exceptions.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+            seconds, microseconds = await self._writer.time()
+        self._learn_clock(int(seconds) * 1000 + int(microseconds) // 1000)
+
+    async def read(self, count: int, block_ms: int) -> list[Entry]:
+        """Read entries that were never delivered.
+
+        Args:
+            count: At most this many.
+            block_ms: Wait this long for the first; below the reader's time-out.
+
+        Raises:
+            GroupMissingError: The group or the stream is gone.
+            RedisError: Redis did not answer; entries may have been delivered all the same.
+        """
+        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, "BLOCK", block_ms)
+        with redis_errors("XREADGROUP"):
+            reply = await self._reader.execute_command(*command, "STREAMS", self._keys.requests, ">")
+        return [_entry(record, 1) for record in reply[0][1]] if reply else []
+
+    async def take_over(self, idle_ms: int) -> list[str]:
+        """Make entries of other consumers this one's that have been pending for too long.
+
+        Args:
+            idle_ms: For at least this long.
+
+        Returns:
+            Their ids; they count as delivered no more often than before.
+        """
+        taken: list[str] = []
+        cursor = b"0-0"
+        while True:
+            command = ("XAUTOCLAIM", self._keys.requests, GROUP, self._consumer, idle_ms, cursor)
+            with redis_errors("XAUTOCLAIM"):
+                reply = await self._writer.execute_command(*command, "COUNT", _PAGE, "JUSTID")
+            cursor = reply[0]
+            taken.extend(entry.decode() for entry in reply[1])
+            if cursor == b"0-0":
+                return taken
+
+    async def pending(self) -> list[Pending]:
+        """List the entries that are pending for this consumer, oldest first."""
+        found: list[Pending] = []
+        start = "-"
+        while True:
+            command = ("XPENDING", self._keys.requests, GROUP, start, "+", _PAGE, self._consumer)
+            with redis_errors("XPENDING"):
+                page = await self._writer.execute_command(*command)
+            found.extend(Pending(row[0].decode(), int(row[2]), int(row[3])) for row in page)
+            if len(page) < _PAGE:
+                return found
+            start = f"({found[-1].id}"
+
+    async def deliver_again(self, pending: Sequence[Pending]) -> list[Entry]:
+        """Deliver entries to this consumer once more; those deleted meanwhile are gone from the group too.
+
+        Args:
+            pending: At most 1,000 entries of this consumer.
+        """
+        deliveries = {entry.id: entry.deliveries + 1 for entry in pending}
+        command = ("XCLAIM", self._keys.requests, GROUP, self._consumer, 0)
+        with redis_errors("XCLAIM"):
+            reply = await self._writer.execute_command(*command, *deliveries)
+        return [_entry(record, deliveries[record[0].decode()]) for record in reply if record]
+
+    async def look_at(self, pending: Pending) -> Entry | None:
+        """Read a pending entry without delivering it; None when it was deleted meanwhile."""
+        with redis_errors("XRANGE"):
+            reply = await self._writer.execute_command("XRANGE", self._keys.requests, pending.id, pending.id)
+        return _entry(reply[0], pending.deliveries) if reply else None
+
+    async def settle(self, batch: Batch) -> Settled:
+        """Write and acknowledge a batch in one atomic step, or nothing of it.
+
+        Args:
+            batch: At least one result.
+
+        Raises:
+            GroupMissingError: The group or the stream is gone.
+            RedisError: Redis did not answer (the batch may be settled all the same: settle it again, an entry
+                that is settled is refused), or refused the step.
+        """
+        keys, arguments = self._arguments(batch)
+        with redis_errors("the settling script"):
+            try:
+                reply = await self._writer.execute_command("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
+            except redis.exceptions.NoScriptError:
+                reply = await self._writer.execute_command("EVAL", _SETTLE, len(keys), *keys, *arguments)
+        self._learn_clock(int(reply[1]))
+        if reply[0] == b"settled":
+            return Settled(at_ms=int(reply[1]), counted=bool(reply[2]))
+        if reply[0] == b"stale":
+            return Settled(at_ms=int(reply[1]), stale=tuple(batch.marks[i][0] for i in reply[2]))
+        ids = [result.entry_id for result in batch.results]
+        lost, unwritable = (tuple(ids[i] for i in indexes) for indexes in reply[2:4])
+        return Settled(at_ms=int(reply[1]), lost=lost, unwritable=unwritable)
+
+    async def backlog(self) -> Backlog:
+        """Count what waits: entries not delivered yet (None when Redis does not know), and pending ones."""
+        with redis_errors("XINFO GROUPS"):
+            reply = await self._writer.execute_command("XINFO GROUPS", self._keys.requests)
+        for group in reply:
+            about = dict(zip(group[0::2], group[1::2], strict=True))
+            if about[b"name"] == GROUP.encode():
+                lag = about.get(b"lag")
+                return Backlog(None if lag is None else int(lag), int(about[b"pending"]))
+        raise GroupMissingError(f"the consumer group {GROUP} is gone")
+
+    async def show(self, document: str, *, ttl_s: int) -> None:
+        """Store this worker's state for some seconds."""
+        with redis_errors("SET of the worker's state"):
+            await self._writer.set(self._keys.worker(self._consumer), document, ex=ttl_s)
+
+    async def hide(self) -> None:
+        """Remove this worker's state: it has ended in order."""
+        with redis_errors("DEL of the worker's state"):
+            await self._writer.delete(self._keys.worker(self._consumer))
+
+    def _learn_clock(self, server_ms: int) -> None:
+        self._clock_offset_ms = server_ms - time.time_ns() // 1_000_000
+
+    def _arguments(self, batch: Batch) -> tuple[list[str], list[Any]]:
+        """Lay out KEYS and ARGV of the settling script."""
+        keys = [self._keys.requests, self._keys.stats, self._keys.dead, self._keys.results]
+        places: dict[str | None, int] = {None: len(keys)}
+        tail: list[Any] = []
+        for dataset, mark in batch.marks:
+            tail += (self._keys.weights(dataset), mark)
+        for name, growth in batch.growth.items():
+            tail += (name, growth)
+        for result in batch.results:
+            if result.reply_to not in places:
+                keys.append(self._keys.reply(cast("str", result.reply_to)))
+                places[result.reply_to] = len(keys)
+            dead = batch.dead.get(result.entry_id, ())
+            tail += (result.entry_id, places[result.reply_to], len(result.fields), *result.fields)
+            tail += (len(dead), *dead)
+        ids = sorted((result.entry_id for result in batch.results), key=_id_order)
+        head = (GROUP, self._consumer, ids[0], ids[-1], _successor(ids[-1]))
+        limits = (self._limits.results_maxlen, self._limits.reply_ttl_s)
+        return keys, [*head, *limits, len(batch.marks), len(batch.growth), len(batch.results), *tail]
+
+
+def _entry(record: Sequence[Any], deliveries: int) -> Entry:
+    return Entry(record[0].decode(), record[1] or (), deliveries)
+
+
+def _id_order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence)
+
+
+def _successor(entry_id: str) -> str:
+    milliseconds, sequence = _id_order(entry_id)
+    if sequence == _LARGEST_SEQUENCE:
+        return entry_id
+    return f"{milliseconds}-{sequence + 1}"

@@ -1,0 +1,243 @@
+"""The composition root and the life cycle of a worker: the only task group and the only signal handling."""
+
+import os
+import platform
+import signal
+import time
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import anyio
+from anyio.abc import TaskStatus
+
+from worker import logs
+from worker.adapters.postgres_catalog import PostgresCatalog
+from worker.adapters.redis_client import Client, connect
+from worker.adapters.redis_streams import RedisStreams
+from worker.adapters.redis_weights import RedisWeights
+from worker.consumer import Consumer, RequestLimits
+from worker.core.events import (
+    PostgresLost,
+    PostgresRestored,
+    RedisLost,
+    RedisRestored,
+    WorkerDraining,
+    WorkerFailed,
+    WorkerReady,
+    WorkerStarted,
+    WorkerStopped,
+)
+from worker.core.keys import Keys
+from worker.core.redaction import redact
+from worker.errors import RedisError
+from worker.feeds.catalog import CatalogFeed
+from worker.feeds.weights import WeightsFeed
+from worker.health import SERVING, prepare_run_dir
+from worker.journal import Journal
+from worker.links import Link
+from worker.logs import emit
+from worker.meter import Meter
+from worker.naming import consumer_name
+from worker.ports import StreamLimits
+from worker.recovery import Recovery
+from worker.reporter import Identity, Reporter
+from worker.settings.model import Settings
+from worker.settler import Settler
+from worker.state import State
+
+_READER_TIMEOUT_S = 4.0
+_WRITER_TIMEOUT_S = 5.0
+_CLEANUP_S = 2.0
+_FLUSH_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Hold the parts of a worker, wired."""
+
+    settings: Settings
+    state: State
+    stream: RedisStreams
+    weights: WeightsFeed
+    catalog: CatalogFeed
+    settler: Settler
+    consumer: Consumer
+    reporter: Reporter
+    meter: Meter
+
+
+def run_worker(settings: Settings) -> int:
+    """Serve until told to stop.
+
+    Args:
+        settings: With both servers' URLs.
+
+    Returns:
+        The exit status: 0 stopped in order, 1 a bug, or something was left unfinished.
+
+    Raises:
+        SettingsError: The run directory or a URL cannot be used.
+    """
+    with consumer_name(prepare_run_dir(settings.run_dir), settings.consumer) as consumer:
+        logs.configure(settings.log_level, settings.log_format, context={"consumer": consumer})
+        try:
+            return anyio.run(_serve, settings, consumer)
+        finally:
+            logs.shutdown(_FLUSH_S)
+
+
+async def _serve(settings: Settings, consumer: str) -> int:
+    """Live: start, serve, drain, stop."""
+    started_at = time.monotonic()
+    _tell_start(settings, consumer)
+    async with _open(settings, consumer) as worker:
+        try:
+            reason = await _live(worker, consumer, started_at)
+        except Exception as error:  # noqa: BLE001 - the last words of a process that a bug ends
+            reason = f"a bug: {type(error).__name__}"
+            text = "".join(traceback.format_exception(error))
+            emit(WorkerFailed(error=type(error).__name__, message=str(error), traceback=text))
+        exit_status = 0 if reason == "drained" else 1
+        meter = worker.meter
+        emit(
+            WorkerStopped(
+                reason=reason,
+                exit_status=exit_status,
+                requests=meter.requests,
+                chunks=meter.chunks,
+                uptime_s=round(time.monotonic() - started_at, 3),
+            )
+        )
+        return exit_status
+
+
+async def _live(worker: Worker, consumer: str, started_at: float) -> str:
+    """Run the loops from start to stop; tell why it ended."""
+    reason = "stopped by a second signal, or not drained in time"
+    async with anyio.create_task_group() as loops:
+        await loops.start(_watch_signals, worker, loops.cancel_scope)
+        loops.start_soon(worker.reporter.run)
+        await loops.start(worker.weights.run)
+        await loops.start(worker.catalog.run)
+        await _wait_for_catalog(worker)
+        worker.reporter.enter(SERVING)
+        _tell_ready(worker, consumer, started_at)
+        await worker.consumer.run()
+        reason = "drained"
+        loops.cancel_scope.cancel()
+    with anyio.move_on_after(_CLEANUP_S):
+        await worker.reporter.tell_stats()
+    return reason
+
+
+async def _watch_signals(
+    worker: Worker, scope: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """First signal: stop reading and finish what is held, within a deadline; second signal: stop everything."""
+    is_draining = False
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            if is_draining:
+                scope.cancel()
+                return
+            is_draining = True
+            worker.reporter.enter("draining")
+            emit(WorkerDraining(signal=number.name, held=worker.settler.held))
+            worker.consumer.stop()
+            scope.deadline = anyio.current_time() + worker.settings.drain_timeout_s
+
+
+async def _wait_for_catalog(worker: Worker) -> None:
+    """Let requests wait a little for the first catalog, so that a slow start answers no errors."""
+    with anyio.move_on_after(worker.settings.catalog_wait_s):
+        while worker.state.catalog is None and not worker.consumer.is_stopping:
+            await anyio.sleep(0.02)
+
+
+@asynccontextmanager
+async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
+    """Open the connections' clients, wire the parts, and close everything within a deadline."""
+    url = settings.redis_url.get_secret_value()
+    clients = [connect(url, timeout_s=s) for s in (_READER_TIMEOUT_S, _WRITER_TIMEOUT_S, _WRITER_TIMEOUT_S)]
+    worker = _wire(settings, consumer, clients)
+    try:
+        yield worker
+    finally:
+        with anyio.move_on_after(_CLEANUP_S, shield=True):
+            worker.reporter.say_goodbye()
+            try:
+                await worker.stream.hide()
+            except RedisError as error:
+                logs.emit(RedisLost(message=str(error)))
+            for client in clients:
+                await client.aclose()
+
+
+def _wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
+    """Put the parts together: the only place where loops meet adapters."""
+    reader, writer, subscriber = clients
+    keys, state, meter = Keys(settings.prefix), State(), Meter()
+    redis_link = Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
+    postgres_link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    limits = StreamLimits(settings.results_maxlen, max(1, round(settings.reply_ttl_s)))
+    stream = RedisStreams(reader, writer, keys=keys, consumer=consumer, limits=limits)
+    weights = WeightsFeed(
+        RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s
+    )
+    source = PostgresCatalog(settings.database_url.get_secret_value(), settings.chunks_query)
+    catalog = CatalogFeed(source, state, postgres_link, refresh_s=settings.catalog_refresh_s)
+    recovery = Recovery(
+        stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
+    )
+    settler = Settler(stream, state, read_weights=weights.read, recovery=recovery, journal=Journal(meter))
+    consumer_loop = Consumer(
+        stream,
+        settler,
+        recovery=recovery,
+        link=redis_link,
+        meter=meter,
+        limits=RequestLimits(settings.batch, settings.max_size),
+    )
+    identity = Identity(consumer, settings.prefix, settings.run_dir)
+    reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
+    return Worker(settings, state, stream, weights, catalog, settler, consumer_loop, reporter, meter)
+
+
+def _tell_start(settings: Settings, consumer: str) -> None:
+    emit(
+        WorkerStarted(
+            version=own_version(),
+            consumer=consumer,
+            pid=os.getpid(),
+            prefix=settings.prefix,
+            redis=redact(settings.redis_url.get_secret_value()),
+            postgres=redact(settings.database_url.get_secret_value()),
+            python=platform.python_version(),
+        )
+    )
+
+
+def _tell_ready(worker: Worker, consumer: str, started_at: float) -> None:
+    catalog = worker.state.catalog
+    emit(
+        WorkerReady(
+            consumer=consumer,
+            startup_ms=round((time.monotonic() - started_at) * 1000, 1),
+            weights_version=worker.state.weights.in_force(None).weights.version,
+            catalog_version=catalog.version if catalog else "",
+            chunks=len(catalog) if catalog else 0,
+            categories=len(catalog.categories) if catalog else 0,
+        )
+    )
+
+
+def own_version() -> str:
+    """Tell the version of the installed distribution; `source` when it runs uninstalled."""
+    try:
+        return version("sampling-worker")
+    except PackageNotFoundError:
+        return "source"

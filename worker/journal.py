@@ -1,0 +1,81 @@
+"""Tell what was settled: counts for the statistics, and a few log lines out of many requests."""
+
+import time
+from collections.abc import Sequence
+
+from worker.core.answer import Answers
+from worker.core.events import RequestRejected, RequestServed, StatsUncounted
+from worker.core.pacing import Pace
+from worker.core.wire import Request, Result
+from worker.logs import emit, wanted
+from worker.meter import Meter
+from worker.ports import Settled
+
+
+class Journal:
+    """Count settled batches, and show some of their requests."""
+
+    def __init__(self, meter: Meter) -> None:
+        """Take where to count."""
+        self._meter = meter
+        self._rejections = Pace(interval_s=10.0, burst=5)
+        self._served = Pace(interval_s=0.5, burst=2)
+        self._uncounted = Pace(interval_s=10.0, burst=1)
+
+    def count_redraw(self) -> None:
+        """Count a batch that was drawn again because its weights had just changed."""
+        self._meter.interval.redrawn += 1
+
+    def tell(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
+        """Count a settled batch and log what is worth a line."""
+        sizes = {request.entry_id: request.size for request in part if isinstance(request, Request)}
+        errors = [result for result in answered.results if result.error is not None]
+        chunks = sum(sizes.values()) - sum(sizes.get(result.entry_id, 0) for result in errors)
+        counts = {"requests": len(part), "errors": len(errors), "chunks": chunks}
+        self._meter.count(tally=answered.tally.fields, **counts)
+        latencies = [settled.at_ms - _added_at_ms(result) for result in answered.results]
+        self._meter.interval.add_latencies(latencies)
+        for result in errors:
+            self._tell_rejection(result)
+        if wanted(RequestServed):
+            self._tell_served(part[0], answered, latencies)
+        if not settled.counted and self._uncounted.admit("", time.monotonic()) is not None:
+            emit(StatsUncounted(requests=len(part)))
+
+    def _tell_rejection(self, result: Result) -> None:
+        suppressed = self._rejections.admit(result.error or "", time.monotonic())
+        if suppressed is not None:
+            emit(
+                RequestRejected(
+                    request_id=result.request_id,
+                    entry_id=result.entry_id,
+                    error=result.error or "",
+                    message=result.message,
+                    suppressed=suppressed,
+                )
+            )
+
+    def _tell_served(self, request: Request | Result, answered: Answers, latencies: Sequence[float]) -> None:
+        """Show one request of the batch."""
+        suppressed = self._served.admit("", time.monotonic())
+        if suppressed is None or isinstance(request, Result):
+            return
+        row = next(i for i, result in enumerate(answered.results) if result.entry_id == request.entry_id)
+        result = answered.results[row]
+        emit(
+            RequestServed(
+                request_id=request.request_id,
+                entry_id=request.entry_id,
+                size=request.size,
+                status="ok" if result.error is None else "error",
+                dataset=request.dataset,
+                weights_version=result.weights_version,
+                latency_ms=latencies[row],
+                sampled_1_in=len(answered.results) * (suppressed + 1),
+            )
+        )
+
+
+def _added_at_ms(result: Result) -> int:
+    """Tell when a request was added, by its entry's id: Unix time in ms by the clock of Redis."""
+    return int(result.entry_id.partition("-")[0])

@@ -1,0 +1,97 @@
+"""Find entries that were delivered and never answered: after a crash, a lost reply, or a failure of ours.
+
+Taking an entry over does not count as a delivery; attempting it does, just before the attempt. An entry that was
+attempted twice is a suspect and attempted alone, so that one that brings workers down takes no others with it.
+"""
+
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+
+from worker.core.events import RequestClaimed
+from worker.core.wire import Entry, Result, decode, encode_dead_letter, encode_error
+from worker.logs import emit
+from worker.ports import Pending, RequestStream
+
+_SUSPECT_DELIVERIES = 2
+_TOGETHER = 256
+_LONGEST_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """Hold entries to serve now, and entries to give up on."""
+
+    entries: Sequence[Entry]
+    given_up: Sequence[Entry]
+
+
+class Recovery:
+    """Bring back what is pending for this consumer, or for another one for too long."""
+
+    def __init__(self, stream: RequestStream, *, idle_ms: int, max_deliveries: int) -> None:
+        """Take the stream, the idle time in ms after which entries are taken over, and the most deliveries."""
+        self._stream = stream
+        self._idle_ms = idle_ms
+        self._max_deliveries = max_deliveries
+        self._pause_s = min(_LONGEST_PAUSE_S, idle_ms / 2000)
+        self._due_at = 0.0
+        self._failures: dict[str, tuple[str, str]] = {}
+
+    def demand(self) -> None:
+        """Recover at the next occasion: a reply may have been lost."""
+        self._due_at = 0.0
+
+    def is_due(self) -> bool:
+        """Tell whether it is time to look for entries."""
+        return time.monotonic() >= self._due_at
+
+    def note_failure(self, entry_id: str, code: str, message: str) -> None:
+        """Remember why an entry could not be answered here; it is attempted again after the idle time."""
+        self._failures[entry_id] = (code, message)
+
+    def forget(self, entry_ids: Iterable[str]) -> None:
+        """Forget the failures of entries that are settled, or somebody else's."""
+        if self._failures:
+            for entry_id in entry_ids:
+                self._failures.pop(entry_id, None)
+
+    async def entries(self) -> AsyncIterator[Rescued]:
+        """Yield what is to be done, in the order in which it was asked for.
+
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        taken = set(await self._stream.take_over(self._idle_ms))
+        mine = await self._stream.pending()
+        own_failures = self._failures.keys() & {entry.id for entry in mine}
+        self._failures = {entry_id: self._failures[entry_id] for entry_id in own_failures}
+        pending = [entry for entry in mine if self._may_try(entry, taken)]
+        self._due_at = time.monotonic() + self._pause_s
+        if claimed := [entry.deliveries for entry in pending if entry.id in taken - own_failures]:
+            emit(RequestClaimed(count=len(claimed), deliveries_max=max(claimed)))
+        for together in _grouped(pending):
+            if together[0].deliveries >= self._max_deliveries:
+                looked = [await self._stream.look_at(entry) for entry in together]
+                yield Rescued((), [entry for entry in looked if entry is not None])
+            else:
+                yield Rescued(await self._stream.deliver_again(together), ())
+
+    def give_up(self, entry: Entry) -> tuple[Result, Sequence[str | bytes]]:
+        """Write the error result and the dead letter of an entry that was delivered too often."""
+        delivered = f"the request was delivered {entry.deliveries} times without an answer"
+        code, why = self._failures.get(entry.id, ("too_many_deliveries", "no worker lived to answer it"))
+        message = f"{delivered}: {why}; accepted: at most {self._max_deliveries} deliveries"
+        return encode_error(decode(entry), code, message), encode_dead_letter(entry, code, message)
+
+    def _may_try(self, entry: Pending, taken: set[str]) -> bool:
+        """Leave alone for a while what failed here a moment ago."""
+        return entry.id not in self._failures or entry.id in taken or entry.idle_ms >= self._idle_ms
+
+
+def _grouped(pending: Sequence[Pending]) -> list[list[Pending]]:
+    """Put entries delivered once together, and suspects alone."""
+    fresh = [entry for entry in pending if entry.deliveries < _SUSPECT_DELIVERIES]
+    suspects = [entry for entry in pending if entry.deliveries >= _SUSPECT_DELIVERIES]
+    together = [fresh[start : start + _TOGETHER] for start in range(0, len(fresh), _TOGETHER)]
+    return [*together, *([entry] for entry in suspects)]

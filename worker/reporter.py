@@ -1,0 +1,182 @@
+"""Signs of life every second, and statistics every so often."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats
+from worker.core.pacing import Pace
+from worker.core.tally import read_counts
+from worker.errors import RedisError
+from worker.health import SERVING, Health, health_path, write_health
+from worker.links import Link
+from worker.logs import dropped_lines, emit
+from worker.meter import Interval, Meter
+from worker.ports import Backlog, Presence
+from worker.state import State
+
+HEARTBEAT_S = 1.0
+_STUCK_AFTER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Say who reports.
+
+    Attributes:
+        consumer: The worker's name in the group.
+        prefix: Start of its names in Redis.
+        run_dir: Where its health file lives.
+    """
+
+    consumer: str
+    prefix: str
+    run_dir: Path
+
+
+class Reporter:
+    """Tell the world how this worker does."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        presence: Presence,
+        state: State,
+        meter: Meter,
+        *,
+        link: Link,
+        stats_interval_s: float,
+    ) -> None:
+        """Take who reports, where to, what about, and how often statistics are due in seconds."""
+        self._identity = identity
+        self._presence = presence
+        self._state = state
+        self._meter = meter
+        self._link = link
+        self._stats_interval_s = stats_interval_s
+        self._pace = Pace(interval_s=60.0, burst=1)
+        self._phase = "starting"
+        self._news = anyio.Event()
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        stats_due = time.monotonic() + self._stats_interval_s
+        while True:
+            await self._beat()
+            now = time.monotonic()
+            if now >= stats_due:
+                await self.tell_stats()
+                stats_due += self._stats_interval_s * max(1, (now - stats_due) // self._stats_interval_s + 1)
+            with anyio.move_on_after(min(HEARTBEAT_S, max(0.0, stats_due - time.monotonic()))):
+                await self._news.wait()
+            self._news = anyio.Event()
+
+    def enter(self, phase: str) -> None:
+        """Tell at once that the worker is in another phase of its life: `serving` or `draining`."""
+        self._phase = phase
+        self._write_health()
+        self._news.set()
+
+    def say_goodbye(self) -> None:
+        """Take the health file away: this worker has ended in order."""
+        health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
+
+    async def tell_stats(self) -> None:
+        """Log the statistics of the interval that ends now."""
+        interval = self._meter.begin_interval()
+        backlog = await self._backlog()
+        catalog = self._state.catalog
+        length = max(time.monotonic() - interval.since, 1e-9)
+        emit(
+            WorkerStats(
+                interval_s=round(length, 3),
+                requests=interval.requests,
+                chunks=interval.chunks,
+                errors=interval.errors,
+                requests_per_s=round(interval.requests / length, 1),
+                chunks_per_s=round(interval.chunks / length, 1),
+                latency_p50_ms=interval.percentile_ms(0.5),
+                latency_p99_ms=interval.percentile_ms(0.99),
+                lag=backlog.lag if backlog else None,
+                pending=backlog.pending if backlog else None,
+                redrawn=interval.redrawn,
+                weights_version=self._state.weights.in_force(None).weights.version,
+                catalog_version=catalog.version if catalog else "",
+                log_lines_dropped=dropped_lines(),
+            )
+        )
+        for line in self._category_lines(interval):
+            emit(line)
+
+    def _category_lines(self, interval: Interval) -> Iterator[CategoryStats]:
+        ready = self._state.catalog.ready if self._state.catalog else {}
+        for dataset, rows in read_counts(interval.tally).datasets():
+            held = self._state.weights.held(dataset) if dataset else self._state.weights.shared
+            weights = held.weights or self._state.weights.in_force(None).weights
+            total = sum(row.count for row in rows)
+            for row in rows:
+                yield CategoryStats(
+                    dataset=row.dataset or None,
+                    category=row.category,
+                    count=row.count,
+                    weight=round(weights.shares.get(row.category, 0.0), 9),
+                    share=round(row.count / total, 6) if total else 0.0,
+                    expected=round(row.expected, 3),
+                    z=round(row.z, 3) if row.variance > 0 else None,
+                    ready=ready.get(row.category, 0),
+                    weights_version=weights.version,
+                )
+
+    async def _beat(self) -> None:
+        """Show a sign of life, here and in Redis."""
+        self._write_health()
+        try:
+            await self._presence.show(self._document(), ttl_s=10)
+            self._link.succeeded("heartbeat")
+        except RedisError as error:
+            await self._link.failed("heartbeat", str(error))
+
+    def _write_health(self) -> None:
+        try:
+            write_health(self._identity.run_dir, self._health())
+        except OSError as error:
+            suppressed = self._pace.admit("", time.monotonic())
+            if suppressed is not None:
+                emit(HealthUnwritten(message=str(error), suppressed=suppressed))
+
+    async def _backlog(self) -> Backlog | None:
+        try:
+            return await self._presence.backlog()
+        except RedisError as error:
+            await self._link.failed("heartbeat", str(error))
+            return None
+
+    def _health(self) -> Health:
+        stuck = time.monotonic() - self._meter.progress_at > _STUCK_AFTER_S
+        is_waiting = self._phase == SERVING and (stuck or not self._link.is_up or self._state.catalog is None)
+        state = "waiting" if is_waiting else self._phase
+        identity = self._identity
+        return Health(os.getpid(), identity.prefix, identity.consumer, state, time.time())
+
+    def _document(self) -> str:
+        """Write this worker's state: what it has applied, and when."""
+        catalog, weights = self._state.catalog, self._state.weights
+        return json.dumps(
+            {
+                "consumer": self._identity.consumer,
+                "state": self._health().state,
+                "pid": os.getpid(),
+                "weights_version": weights.in_force(None).weights.version,
+                "weights_at_ms": weights.changed_at_ms,
+                "catalog_version": catalog.version if catalog else None,
+                "catalog_at_ms": self._state.catalog_at_ms,
+                "chunks": len(catalog) if catalog else 0,
+                "requests": self._meter.requests,
+                "at_ms": time.time_ns() // 1_000_000,
+            }
+        )

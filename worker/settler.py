@@ -1,0 +1,155 @@
+"""Answer what is in hand and settle it: nothing leaves the hand before it is settled, lost, or left pending."""
+
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+import numpy as np
+
+from worker.core.answer import Answers, Snapshots, answer, slice_by_work
+from worker.core.events import RequestFailed
+from worker.core.wire import Request, Result
+from worker.journal import Journal
+from worker.logs import emit
+from worker.ports import Batch, RequestStream, Settled
+from worker.recovery import Recovery
+from worker.state import State
+
+_FENCED_REDRAWS = 8
+Draw = Callable[[Sequence[Request | Result], Snapshots, np.random.Generator], Answers]
+ReadWeights = Callable[[Sequence[str | None]], Awaitable[None]]
+
+
+class Settler:
+    """Hold decoded requests until they are settled."""
+
+    def __init__(
+        self,
+        stream: RequestStream,
+        state: State,
+        *,
+        read_weights: ReadWeights,
+        recovery: Recovery,
+        journal: Journal,
+        draw: Draw = answer,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            stream: Where results go to.
+            state: The snapshots to draw under.
+            read_weights: Reads datasets' weights keys anew.
+            recovery: Remembers what could not be settled.
+            journal: Tells what was settled.
+            draw: From requests to results.
+        """
+        self._stream = stream
+        self._state = state
+        self._read_weights = read_weights
+        self._recovery = recovery
+        self._journal = journal
+        self._draw = draw
+        self._rng = np.random.Generator(np.random.SFC64())
+        self._held: list[Request | Result] = []
+        self._dead: dict[str, Sequence[str | bytes]] = {}
+
+    @property
+    def held(self) -> int:
+        """Count the requests in hand."""
+        return len(self._held)
+
+    def hold(self, requests: Sequence[Request | Result]) -> None:
+        """Take requests in hand."""
+        self._held.extend(requests)
+
+    def hold_dead(self, result: Result, letter: Sequence[str | bytes]) -> None:
+        """Take in hand a request that is given up on: its error result and its dead letter."""
+        self._held.append(result)
+        self._dead[result.entry_id] = letter
+
+    def let_go(self) -> None:
+        """Let go of everything: the group has forgotten it."""
+        self._held.clear()
+        self._dead.clear()
+
+    async def settle_held(self) -> None:
+        """Settle everything in hand; a bug or an unwritable result leaves its entry pending.
+
+        Raises:
+            RedisError: Redis did not answer; what is not settled stays in hand.
+        """
+        while self._held:
+            part = next(iter(slice_by_work(self._held)))
+            await self._settle(part)
+
+    async def _settle(self, part: Sequence[Request | Result]) -> None:
+        """Settle a part, drawing it again as long as its weights change under it.
+
+        After some redraws the weights are no longer held against their keys: they were read after every request
+        of the part had been added, so that the promise to their writers is kept, and a writer that never rests
+        cannot keep requests waiting for ever.
+        """
+        redraws = 0
+        while (answered := await self._answer(part)) is not None:
+            marks = self._marks(part) if redraws < _FENCED_REDRAWS else ()
+            dead = {
+                request.entry_id: self._dead[request.entry_id] for request in part if request.entry_id in self._dead
+            }
+            settled = await self._stream.settle(Batch(answered.results, marks, answered.tally.fields, dead))
+            if not settled.stale:
+                self._conclude(part, answered, settled)
+                return
+            redraws += 1
+            self._journal.count_redraw()
+            await self._read_weights(settled.stale)
+
+    async def _answer(self, part: Sequence[Request | Result]) -> Answers | None:
+        """Draw for some requests; None when a bug prevents it."""
+        datasets = _datasets(part)
+        while unknown := self._state.weights.unknown(datasets):
+            await self._read_weights(unknown)
+        weights = {name: self._state.weights.in_force(name) for name in datasets}
+        snapshots = Snapshots(self._state.catalog, weights, self._stream.now_ms())
+        try:
+            return self._draw(part, snapshots, self._rng)
+        except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
+            self._isolate(part, error)
+            return None
+
+    def _isolate(self, part: Sequence[Request | Result], error: Exception) -> None:
+        """After a bug, leave the requests pending: they come again, suspects alone, and are given up on at last."""
+        name = type(error).__name__
+        text = "".join(traceback.format_exception(error))
+        emit(RequestFailed(requests=len(part), error=name, message=str(error), traceback=text))
+        for request in part:
+            self._recovery.note_failure(request.entry_id, "internal", f"the worker failed with {name}")
+        self._drop({request.entry_id for request in part})
+
+    def _marks(self, part: Sequence[Request | Result]) -> tuple[tuple[str | None, bytes], ...]:
+        """List what the weights keys held that a part was drawn under, each key once."""
+        marks: dict[str | None, bytes] = {}
+        for name in _datasets(part):
+            marks.update(self._state.weights.in_force(name).marks)
+        return tuple(marks.items())
+
+    def _conclude(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
+        """Let go of what is settled, and of what cannot be: the rest is drawn again without it."""
+        self._recovery.forget(settled.lost)
+        for entry_id in settled.unwritable:
+            why = "its result could not be written, another type holds the key of its stream"
+            self._recovery.note_failure(entry_id, "too_many_deliveries", why)
+        if settled.lost or settled.unwritable:
+            self._drop({*settled.lost, *settled.unwritable})
+            return
+        self._recovery.forget(request.entry_id for request in part)
+        self._drop({request.entry_id for request in part})
+        self._journal.tell(part, answered, settled)
+
+    def _drop(self, entry_ids: Collection[str]) -> None:
+        self._held = [request for request in self._held if request.entry_id not in entry_ids]
+        for entry_id in entry_ids:
+            self._dead.pop(entry_id, None)
+
+
+def _datasets(part: Sequence[Request | Result]) -> set[str | None]:
+    """Collect whose weights a part is drawn under; refused requests are drawn under none."""
+    return {request.dataset for request in part if isinstance(request, Request)}
