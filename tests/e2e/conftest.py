@@ -1,0 +1,50 @@
+"""Servers and settings for the command as a subprocess."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import RunningWorker, run_command
+
+Settings = dict[str, str]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+StartWorker = Callable[..., RunningWorker]
+
+
+@pytest.fixture
+def settings(redis_url: str, database_url: str, prefix: str, tmp_path: Path) -> Settings:
+    """Point the command at servers of its own."""
+    (tmp_path / "run").mkdir(mode=0o700, exist_ok=True)
+    return {
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": database_url,
+        "WORKER_PREFIX": prefix,
+        "WORKER_RUN_DIR": str(tmp_path / "run"),
+    }
+
+
+@pytest.fixture
+def run(settings: Settings, tmp_path: Path) -> Run:
+    """Run a verb to its end."""
+
+    def start(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return run_command(*words, settings={**settings, **more}, cwd=tmp_path)
+
+    return start
+
+
+@pytest.fixture
+def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
+    """Start workers that are ended with the test."""
+    workers: list[RunningWorker] = []
+
+    def start(consumer: str = "w-1", *, ready: bool = True, **more: str) -> RunningWorker:
+        worker = RunningWorker({**settings, **more}, tmp_path, consumer).start()
+        workers.append(worker)
+        return worker.wait_ready() if ready else worker
+
+    yield start
+    for worker in workers:
+        worker.stop()

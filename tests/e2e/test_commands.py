@@ -1,0 +1,203 @@
+"""Every verb as a user runs it: what it prints, how it ends, what it leaves behind."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.e2e.conftest import Run, Settings, StartWorker
+from tests.e2e.test_serving import insert, read_all
+from tests.support.command import clean_environment, start_command
+from tests.support.waiting import wait_until
+
+NOWHERE = {"REDIS_URL": "redis://127.0.0.1:9/0", "DATABASE_URL": "postgresql://postgres@127.0.0.1:9/postgres"}
+VERBS = [
+    ["demo"],
+    ["run"],
+    ["migrate"],
+    ["sample"],
+    ["stats"],
+    ["check"],
+    ["health"],
+    ["weights", "show"],
+    ["weights", "set"],
+    ["weights", "watch"],
+    ["catalog", "import"],
+    ["catalog", "show"],
+]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_help_shows_an_example(verb: list[str], tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "worker", *verb, "--help"],
+        env=clean_environment({"PYTHONPATH": str(Path.cwd()), "COLUMNS": "200"}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "Example: " in shown
+    assert f"sampling-worker {' '.join(verb)}" in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample"],
+        ["stats"],
+        ["check"],
+        ["weights", "show"],
+        ["weights", "set", "voice=1"],
+        ["weights", "watch"],
+        ["migrate"],
+        ["catalog", "show"],
+    ],
+    ids=" ".join,
+)
+def test_a_server_that_cannot_be_reached_is_status_3_and_one_sentence(words: list[str], run: Run) -> None:
+    ended = run(*words, **NOWHERE)
+    assert ended.returncode == 3, ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert ended.stderr.startswith("sampling-worker: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["nonsense"], "nonsense"),
+        (["sample", "--size", "x"], "--size"),
+        (["sample", "--field", "seed"], "NAME=VALUE"),
+        (["weights", "set", "voice"], "category=weight"),
+        (["weights", "set", "voice=nan"], "finite"),
+        (["weights", "set", "Voice=1"], "[a-z0-9_-]"),
+        (["weights", "set", "voice=1", "voice=2"], "twice"),
+        (["weights", "show", "--dataset", "a b"], "[A-Za-z0-9_.-]"),
+        (["catalog", "import", "missing.csv"], "missing.csv"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_says_what_is_accepted(words: list[str], hint: str, run: Run) -> None:
+    ended = run(*words)
+    assert ended.returncode == 2
+    assert hint in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_missing_settings_are_named(run: Run) -> None:
+    ended = run("stats", REDIS_URL="")
+    assert ended.returncode == 2
+    assert "REDIS_URL" in ended.stderr
+
+
+def test_migrate_can_be_run_again(run: Run, empty_database_url: str) -> None:
+    first = json.loads(run("migrate", "--json", DATABASE_URL=empty_database_url).stdout)
+    again = run("migrate", DATABASE_URL=empty_database_url)
+    assert first["applied"]
+    assert again.returncode == 0
+    assert "up to date" in again.stdout
+
+
+def test_catalog_import_and_show(run: Run, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.jsonl"
+    good.write_text("path,category,status,duration_s\na.flac,voice,READY,2.5\nb.flac,music,PENDING,\n")
+    bad.write_text('{"path": "c.flac", "category": "voice"}\n{"path": "d.flac", "category": "no such"}\n')
+    assert json.loads(run("catalog", "import", str(good), "--json").stdout) == {"inserted": 2, "updated": 0}
+    refused = run("catalog", "import", str(bad))
+    assert refused.returncode == 2
+    assert "line 2" in refused.stderr
+    shown = json.loads(run("catalog", "show", "--json").stdout)
+    assert {(row["category"], row["status"], row["count"]) for row in shown} == {
+        ("voice", "READY", 1),
+        ("music", "PENDING", 1),
+    }
+    assert "voice" in run("catalog", "show").stdout
+
+
+async def test_weights_set_show_and_history(run: Run, redis_client: Redis, prefix: str) -> None:
+    before = json.loads(run("weights", "show", "--json").stdout)
+    assert (before["source"], before["version"]) == ("default", "2b630f93c191")
+    stored = json.loads(run("weights", "set", "voice=7", "music=3", "--reason", "more speech", "--json").stdout)
+    shown = json.loads(run("weights", "show", "--json").stdout)
+    assert shown["weights"] == {"music": 0.3, "voice": 0.7}
+    assert shown["version"] == stored["version"]
+    assert "voice" in run("weights", "show").stdout
+    run("weights", "set", "music=1", "--dataset", "d1")
+    assert json.loads(run("weights", "show", "--dataset", "d1", "--json").stdout)["source"] == "dataset"
+    history = await read_all(redis_client, f"{prefix}:weights:history")
+    assert [entry["dataset"] for entry in history] == ["", "d1"]
+    assert history[0]["reason"] == "more speech"
+    assert json.loads(history[0]["after"]) == {"voice": 7.0, "music": 3.0}
+    await redis_client.set(f"{prefix}:category:weights", '{"voice": NaN}')
+    assert "NaN" in run("weights", "show").stdout
+
+
+async def test_weights_watch_prints_each_change(
+    settings: Settings, redis_client: Redis, prefix: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "watch.out"
+    watching = start_command("weights", "watch", "--json", settings=settings, out=out)
+    await wait_until(lambda: out.read_text().count("\n") == 1, timeout_s=30, what="the first weights")
+    await redis_client.set(f"{prefix}:category:weights", '{"voice": 1}')
+    await redis_client.publish(f"{prefix}:category:weights", "x")
+    await wait_until(lambda: out.read_text().count("\n") == 2, timeout_s=30, what="the change")
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 130
+    assert json.loads(out.read_text().splitlines()[1])["weights"] == {"voice": 1.0}
+
+
+async def test_sample_stats_and_health(run: Run, start_worker: StartWorker, database_url: str) -> None:
+    assert run("health").returncode == 1
+    await insert(database_url, {"voice": 10, "music": 10})
+    worker = start_worker()
+    healthy = run("health", "--json", WORKER_CONSUMER="w-1")
+    assert (healthy.returncode, json.loads(healthy.stdout)["healthy"]) == (0, True)
+    lines = run("sample", "--size", "5", "--count", "3", "--method", "stratified", "--json").stdout.splitlines()
+    assert [len(json.loads(line)["chunk_ids"]) for line in lines] == [5, 5, 5]
+    assert "voice" in run("sample", "--field", "category=voice").stdout
+    refused = run("sample", "--size", "70000")
+    assert refused.returncode == 1
+    assert "invalid_request" in refused.stdout
+    counts = json.loads(run("stats", "--clear", "--json").stdout)
+    assert (counts["requests"], counts["errors"], counts["chunks"]) == (5, 1, 16)
+    assert json.loads(run("stats", "--json").stdout)["requests"] == 0
+    assert "0 requests" in run("stats").stdout
+    worker.kill()
+    assert run("health", WORKER_CONSUMER="w-2").returncode == 1
+
+
+def test_sample_without_a_worker_says_so(run: Run) -> None:
+    ended = run("sample", "--timeout", "0.5")
+    assert ended.returncode == 1
+    assert "is a worker running?" in ended.stderr
+
+
+async def test_check_fits_and_leaves_nothing(
+    run: Run, start_worker: StartWorker, database_url: str, redis_client: Redis, prefix: str
+) -> None:
+    await insert(database_url, {"voice": 100, "music": 50, "documentary": 2})
+    start_worker()
+    before = {key async for key in redis_client.scan_iter(match=f"{prefix}*")}
+    checked = run("check", "--samples", "20000", "--json")
+    document = json.loads(checked.stdout)
+    assert (checked.returncode, document["fits"], len(document["rounds"])) == (0, True, 2)
+    assert "fits the weights" in run("check", "--samples", "2000").stdout
+    after = {key async for key in redis_client.scan_iter(match=f"{prefix}*")}
+    assert after == before
+    assert all(b":check-" not in name for name in await redis_client.hkeys(f"{prefix}:sample:stats"))
+
+
+def test_check_without_a_worker_fails_with_a_reason(run: Run) -> None:
+    checked = run("check", "--timeout", "1")
+    assert checked.returncode == 1
+    assert "is a worker running?" in checked.stdout
+
+
+def test_check_with_an_empty_library_fails_with_a_reason(run: Run, start_worker: StartWorker) -> None:
+    start_worker()
+    checked = run("check", "--samples", "1000")
+    assert checked.returncode == 1
+    assert "no_ready_chunks" in checked.stdout

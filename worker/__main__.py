@@ -1,0 +1,20 @@
+"""The command `sampling-worker`: from words to an exit status."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["health"]:
+        # Probes come every few seconds: none of the libraries that other verbs need is imported for them.
+        from worker.cli.health import probe  # noqa: PLC0415
+
+        sys.exit(probe(arguments[1:]))
+    from worker.cli.commands import execute  # noqa: PLC0415
+
+    sys.exit(execute(arguments))
+
+
+if __name__ == "__main__":
+    main()

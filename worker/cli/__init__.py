@@ -1,0 +1,1 @@
+"""The verbs of the command line: parse, call, print; no logic."""

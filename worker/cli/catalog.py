@@ -1,0 +1,57 @@
+"""`migrate`, `catalog import` and `catalog show`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.adapters.postgres_chunks import count_chunks, import_chunks
+from worker.adapters.postgres_migrations import migrate as run_migrations
+from worker.cli.context import AsJson, print_json, print_table, print_text, run_async
+from worker.core.manifest import read_manifest
+from worker.settings.model import load_settings
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+def migrate(*, as_json: AsJson = False) -> None:
+    """Create or upgrade the schema; it can be run again."""
+    url = load_settings(need=["database"]).database_url.get_secret_value()
+    applied = run_async(lambda: run_migrations(url))
+    if as_json:
+        print_json({"applied": applied})
+    else:
+        print_text(f"applied {', '.join(applied)}" if applied else "the schema is up to date")
+
+
+@app.command("import", epilog="Example: sampling-worker catalog import library.csv")
+def import_(
+    manifest: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with a header, or JSON Lines."),
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Register the chunks of a manifest (path, category, and optionally status, duration_s); all of it or nothing."""
+    url = load_settings(need=["database"]).database_url.get_secret_value()
+    rows = list(read_manifest(manifest.name, manifest.read_bytes()))
+    imported = run_async(lambda: import_chunks(url, rows))
+    if as_json:
+        print_json({"inserted": imported.inserted, "updated": imported.updated})
+    else:
+        print_text(f"{imported.inserted:,} chunks inserted, {imported.updated:,} updated")
+
+
+@app.command(epilog="Example: sampling-worker catalog show")
+def show(*, as_json: AsJson = False) -> None:
+    """Show how many chunks each category has, by status."""
+    url = load_settings(need=["database"]).database_url.get_secret_value()
+    counts = run_async(lambda: count_chunks(url))
+    if as_json:
+        print_json(
+            [{"category": c.category, "status": c.status, "count": c.count, "duration_s": c.duration_s} for c in counts]
+        )
+    else:
+        rows = [(c.category, c.status, c.count, c.duration_s) for c in counts]
+        print_table("chunks", ("category", "status", "count", "seconds"), rows)

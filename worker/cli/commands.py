@@ -1,0 +1,74 @@
+"""All verbs, and what their endings mean: 0 done, 1 a check failed or a bug, 2 usage or settings, 3 no server."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from worker.cli import catalog, health, sampling, serving, weights
+from worker.errors import DependencyError, ManifestError, SettingsError, WeightsError
+
+_INTERRUPTED = 130
+# Typer shows no name for it, and whose class it is differs between versions: Click's, or Typer's own copy of it.
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="sampling-worker",
+    help="A mixing desk for training data: weighted sampling of audio chunks over Redis Streams.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(weights.app, name="weights", help="Look at the weights, and change them while training runs.")
+app.add_typer(catalog.app, name="catalog", help="Register chunks, and look at what is READY.")
+app.command(epilog="Example: sampling-worker demo --seconds 10")(serving.demo)
+app.command(epilog="Example: REDIS_URL=... DATABASE_URL=... sampling-worker run")(serving.run)
+app.command(epilog="Example: DATABASE_URL=... sampling-worker migrate")(catalog.migrate)
+app.command(epilog="Example: sampling-worker sample --size 8 --method stratified")(sampling.sample)
+app.command(epilog="Example: sampling-worker stats --watch")(sampling.stats)
+app.command(epilog="Example: sampling-worker check --samples 50000")(sampling.check)
+
+
+@app.command("health", help=health.HELP, add_help_option=False, context_settings={"ignore_unknown_options": True})
+def _health(arguments: list[str] = typer.Argument(None)) -> None:  # noqa: B008 - typer's way
+    raise typer.Exit(health.probe(arguments or []))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run a verb.
+
+    Args:
+        arguments: The words after the command's name.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        status = app(list(arguments), standalone_mode=False)
+    except _USAGE_ERROR as error:
+        status = _end_by_usage(error.format_message())  # type: ignore[attr-defined]
+    except (SettingsError, WeightsError, ManifestError) as error:
+        status = _end(str(error), 2)
+    except DependencyError as error:
+        status = _end(str(error), 3)
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing is left to say, and Python must not say it at exit either.
+        sys.stderr.close()
+        status = 1
+    return status if isinstance(status, int) else 0
+
+
+def _end_by_usage(message: str) -> int:
+    """End because of the words given; without any, the message is the whole help."""
+    if message.startswith("Usage:"):
+        sys.stderr.write(f"{message}\n")
+        return 2
+    return _end(message.rstrip("."), 2)
+
+
+def _end(sentence: str, status: int) -> int:
+    sys.stderr.write(f"sampling-worker: {sentence}\n")
+    return status

@@ -1,0 +1,98 @@
+"""What verbs share: settings, connections that are closed again, and printing."""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from worker.adapters.redis_client import Client, connect
+from worker.core.keys import NAME_PATTERN, Keys
+from worker.errors import SettingsError
+from worker.settings.model import Settings, load_settings
+
+_TIMEOUT_S = 5.0
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Dataset = Annotated[str | None, typer.Option(help="A dataset's own weights instead of the global ones.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Hold what a verb needs to talk to Redis."""
+
+    settings: Settings
+    client: Client
+    keys: Keys
+
+
+@asynccontextmanager
+async def open_desk() -> AsyncIterator[Desk]:
+    """Connect to Redis as the settings say.
+
+    Raises:
+        SettingsError: Something is missing or wrong.
+    """
+    settings = load_settings(need=["redis"])
+    client = connect(settings.redis_url.get_secret_value(), timeout_s=_TIMEOUT_S)
+    try:
+        yield Desk(settings, client, Keys(settings.prefix))
+    finally:
+        await client.aclose()
+
+
+def run_async(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a verb's coroutine."""
+    return anyio.run(work)
+
+
+def check_dataset(dataset: str | None) -> str | None:
+    """Refuse what is not a dataset name.
+
+    Raises:
+        SettingsError: The sentence says what is accepted.
+    """
+    if dataset is not None and not NAME_PATTERN.fullmatch(dataset):
+        raise SettingsError(f"--dataset {dataset!r} is not accepted; accepted: {NAME_PATTERN.pattern}")
+    return dataset
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document on a line, at once."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table: text to the left, numbers to the right."""
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        numeric = bool(rows) and all(not isinstance(row[i], str) or row[i] == "" for row in rows)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(_shown(cell) for cell in row))
+    Console().print(table)
+
+
+def print_text(text: str) -> None:
+    """Print a line as it is."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def shares_text(shares: Mapping[str, float]) -> str:
+    """Write weights for people."""
+    return "  ".join(f"{name} {share:.3g}" for name, share in shares.items())
+
+
+def _shown(cell: object) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.4f}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -1,0 +1,182 @@
+"""`sample`, `stats` and `check`."""
+
+import json
+import time
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from worker.adapters.redis_requests import RedisRequests, Reply
+from worker.adapters.redis_stats import RedisStats
+from worker.check import Report, run_check
+from worker.cli.context import (
+    AsJson,
+    Dataset,
+    check_dataset,
+    open_desk,
+    print_json,
+    print_table,
+    print_text,
+    run_async,
+)
+from worker.core.tally import Counts, read_counts
+from worker.errors import SettingsError
+
+_WATCH_EVERY_S = 1.0
+
+
+def sample(
+    size: Annotated[int, typer.Option(help="Chunk ids a request.")] = 1,
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="How many requests.")] = 1,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Any further field, such as category=voice or seed=7."),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="random or stratified.")] = None,
+    dataset: Dataset = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Longest wait, in seconds.")] = 10.0,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Send sample requests and print their results; status 1 when one is missing or an error."""
+    request = _request({"size": size, "method": method, "dataset": dataset}, field or [])
+
+    async def work() -> dict[str, Reply]:
+        async with open_desk() as desk:
+            requests = RedisRequests(desk.client, desk.keys, "sample")
+            try:
+                return await requests.sample([request] * count, timeout_s=timeout)
+            finally:
+                await requests.close()
+
+    results = run_async(work)
+    for result in results.values():
+        _print_result(result, as_json=as_json)
+    if len(results) < count:
+        missing = f"{count - len(results)} of {count} results did not come within {timeout:g} s; is a worker running?"
+        typer.echo(f"sampling-worker: {missing}", err=True)
+        raise typer.Exit(1)
+    if any(result["status"] != b"ok" for result in results.values()):
+        raise typer.Exit(1)
+
+
+def stats(
+    *,
+    clear: Annotated[bool, typer.Option("--clear", help="Print, and start counting anew in the same step.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Print again every second, until interrupted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show exact counts over all workers, and the distribution against the weights."""
+
+    async def work() -> None:
+        async with open_desk() as desk:
+            reader = RedisStats(desk.client, desk.keys)
+            _print_counts(read_counts(await reader.read(clear=clear)), as_json=as_json)
+            while watch:
+                await anyio.sleep(_WATCH_EVERY_S)
+                _print_counts(read_counts(await reader.read()), as_json=as_json)
+
+    run_async(work)
+
+
+def check(
+    samples: Annotated[int, typer.Option(min=1000, max=10_000_000, help="Chunks drawn in each round.")] = 100_000,
+    significance: Annotated[float, typer.Option(min=1e-12, max=0.5, help="False alarms accepted.")] = 1e-4,
+    timeout: Annotated[float, typer.Option(min=1, help="Longest wait of a round, in seconds.")] = 60.0,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Test this installation: set weights, draw, change them, draw again, and hold the counts against them.
+
+    It works on a dataset of its own, which it removes again: live jobs never notice.
+    """
+
+    async def work() -> Report:
+        async with open_desk() as desk:
+            return await run_check(desk.client, desk.keys, samples=samples, timeout_s=timeout)
+
+    started = time.monotonic()
+    report = run_async(work)
+    fits = report.problem is None and all(entry.p_value >= significance for entry in report.rounds)
+    if as_json:
+        print_json({**report.as_dict(), "significance": significance, "fits": fits})
+    else:
+        _print_report(report, significance, fits=fits, seconds=time.monotonic() - started)
+    if not fits:
+        raise typer.Exit(1)
+
+
+def _request(fields: dict[str, Any], words: list[str]) -> dict[str, Any]:
+    """Put a request together; the worker is the one who judges it."""
+    check_dataset(fields["dataset"])
+    request = {name: value for name, value in fields.items() if value is not None}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name == "reply_to":
+            raise SettingsError(f"--field {word!r} is not accepted; accepted: NAME=VALUE, and reply_to is taken")
+        request[name] = value
+    return request
+
+
+def _print_result(result: Reply, *, as_json: bool) -> None:
+    shown = {name: value.decode(errors="backslashreplace") for name, value in result.items()}
+    if as_json:
+        if result.get("status") == b"ok" and result["chunk_ids"].startswith(b"["):
+            print_json({**shown, "chunk_ids": json.loads(shown["chunk_ids"]), "counts": json.loads(shown["counts"])})
+        else:
+            print_json(shown)
+    elif shown["status"] == "ok":
+        ids = shown["chunk_ids"].replace(" ", "") if shown["chunk_ids"].startswith("[") else "packed"
+        print_text(f"{shown['request_id']}  {shown['counts']}  {shown['weights_version']}  {ids}")
+    else:
+        print_text(f"{shown['request_id']}  {shown['error']}: {shown['message']}")
+
+
+def _print_counts(counts: Counts, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_counts_document(counts))
+        return
+    requests, errors = sum(counts.requests.values()), sum(counts.errors.values())
+    print_text(f"{requests:,} requests, {errors:,} of them errors, {counts.chunks:,} chunks")
+    for (dataset, code), count in sorted(counts.errors.items()):
+        print_text(f"  {count:,} {code}{f' in {dataset}' if dataset else ''}")
+    for dataset, rows in counts.datasets():
+        total = sum(row.count for row in rows) or 1
+        cells = [(row.category, row.count, row.count / total, row.expected / total, round(row.z, 2)) for row in rows]
+        columns = ("category", "count", "share", "expected", "z")
+        print_table(f"dataset {dataset}" if dataset else "global weights", columns, cells)
+
+
+def _counts_document(counts: Counts) -> dict[str, Any]:
+    return {
+        "requests": sum(counts.requests.values()),
+        "errors": sum(counts.errors.values()),
+        "chunks": counts.chunks,
+        "requests_by_dataset": dict(counts.requests),
+        "errors_by_code": [
+            {"dataset": dataset or None, "error": code, "count": count}
+            for (dataset, code), count in sorted(counts.errors.items())
+        ],
+        "categories": [
+            {
+                "dataset": row.dataset or None,
+                "category": row.category,
+                "count": row.count,
+                "expected": row.expected,
+                "z": row.z,
+            }
+            for row in counts.categories
+        ],
+    }
+
+
+def _print_report(report: Report, significance: float, *, fits: bool, seconds: float) -> None:
+    for number, entry in enumerate(report.rounds, 1):
+        rows = [(row.category, row.target, row.count / entry.drawn, row.count, round(row.z, 2)) for row in entry.rows]
+        title = f"round {number}: weights {entry.version}, {entry.drawn:,} chunks, p = {entry.p_value:.4g}"
+        print_table(title, ("category", "target", "actual", "count", "z"), rows)
+    if report.problem:
+        print_text(report.problem)
+    verdict = "fits" if fits else "does NOT fit"
+    print_text(f"the distribution {verdict} the weights (significance {significance:g}, {seconds:.1f} s)")

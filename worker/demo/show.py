@@ -1,0 +1,219 @@
+"""The demo's course: servers, library, workers, jobs, weights moved live, a worker killed, the count at the end."""
+
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+
+from worker.adapters.postgres_catalog import PostgresCatalog
+from worker.adapters.postgres_chunks import import_chunks
+from worker.adapters.postgres_migrations import migrate
+from worker.adapters.redis_client import connect
+from worker.adapters.redis_requests import RedisRequests
+from worker.adapters.redis_weights import RedisWeights
+from worker.core.keys import Keys
+from worker.core.weights import normalise
+from worker.demo.jobs import SIZE, TrainingJob
+from worker.demo.ledger import Ledger
+from worker.demo.library import describe_chunks, ready_by_id
+from worker.demo.processes import WorkerProcess
+from worker.demo.screen import Screen, summary
+from worker.embedded import PostgresServer, RedisServer
+from worker.health import SERVING, find_problem
+
+JOBS = 4
+MIXES = (
+    {"voice": 0.7, "music": 0.2, "documentary": 0.1},
+    {"voice": 0.1, "music": 0.6, "documentary": 0.1, "conference": 0.2},
+    {"voice": 0.25, "music": 0.25, "documentary": 0.25, "conference": 0.15, "custom": 0.1},
+)
+LEAST_P = 1e-4
+_START_S = 30.0
+_SETTLE_S = 20.0
+_TIMEOUT_S = 5.0
+_REFRESH_S = 0.25
+_CLAIM_IDLE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Hold the servers and workers of a running demo."""
+
+    redis_url: str
+    database_url: str
+    run_dir: Path
+    workers: tuple[WorkerProcess, WorkerProcess]
+
+
+async def show(seconds: float, chunks: int, console: Console) -> bool:
+    """Run the demo.
+
+    Args:
+        seconds: How long the jobs ask.
+        chunks: Chunks in the library.
+        console: Where to show it.
+
+    Returns:
+        Whether its own checks hold.
+    """
+    with _servers(console) as (redis_url, database_url, run_dir):
+        ready = await _fill(database_url, chunks, console)
+        settings = {
+            "REDIS_URL": redis_url,
+            "DATABASE_URL": database_url,
+            "LOG_FORMAT": "json",
+            "WORKER_RUN_DIR": str(run_dir),
+            "WORKER_CLAIM_IDLE_S": str(_CLAIM_IDLE_S),
+        }
+        names = ("demo-1", "demo-2")
+        workers = tuple(WorkerProcess(name, settings, run_dir / f"{name}.log") for name in names)
+        stage = Stage(redis_url, database_url, run_dir, (workers[0], workers[1]))
+        with ExitStack() as running:
+            for worker in workers:
+                worker.start()
+                running.callback(worker.stop)
+            for worker in workers:
+                await _serving(stage, worker, console)
+            return await _play(stage, Ledger(ready), seconds, console)
+
+
+@contextmanager
+def _servers(console: Console) -> Iterator[tuple[str, str, Path]]:
+    """Start embedded servers in folders that go with them."""
+    with ExitStack() as opened:
+        folders = [Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="sampling-demo-"))) for _ in range(3)]
+        began = time.monotonic()
+        redis = opened.enter_context(RedisServer(folders[0]))
+        console.print(f"valkey on {redis.url} after {time.monotonic() - began:.2f} s", highlight=False)
+        began = time.monotonic()
+        postgres = opened.enter_context(PostgresServer(folders[1]))
+        console.print(f"postgresql on {postgres.url} after {time.monotonic() - began:.2f} s", highlight=False)
+        yield redis.url, postgres.url, folders[2]
+
+
+async def _fill(database_url: str, chunks: int, console: Console) -> dict[int, str]:
+    """Create the schema and a library; tell which chunks are READY by PostgreSQL's own account."""
+    began = time.monotonic()
+    await migrate(database_url)
+    await import_chunks(database_url, describe_chunks(chunks))
+    ready = ready_by_id((await PostgresCatalog(database_url, None).load()).catalog)
+    took = time.monotonic() - began
+    console.print(f"library of {chunks:,} chunks, {len(ready):,} of them READY, after {took:.1f} s", highlight=False)
+    return ready
+
+
+async def _serving(stage: Stage, worker: WorkerProcess, console: Console) -> None:
+    """Wait until a worker serves."""
+    began = time.monotonic()
+    with anyio.fail_after(_START_S):
+        while find_problem(stage.run_dir, prefix="audio", consumer=worker.name, now=time.time()) is not None:
+            await anyio.sleep(0.05)
+    console.print(f"worker {worker.name} is {SERVING} after {time.monotonic() - began:.1f} s", highlight=False)
+
+
+@asynccontextmanager
+async def _jobs(stage: Stage, ledger: Ledger) -> AsyncIterator[list[TrainingJob]]:
+    """Open the connections of the training jobs, two each: one waits for results while the other asks."""
+    keys, clients, jobs = Keys("audio"), [], []
+    try:
+        for number in range(1, JOBS + 1):
+            client = connect(stage.redis_url, timeout_s=_TIMEOUT_S)
+            clients.append(client)
+            name = f"job-{number}"
+            jobs.append(TrainingJob(name, RedisRequests(client, keys, name), ledger))
+        yield jobs
+    finally:
+        with anyio.CancelScope(shield=True):
+            for client in clients:
+                await client.aclose()
+
+
+async def _play(stage: Stage, ledger: Ledger, seconds: float, console: Console) -> bool:
+    """Let the jobs ask while weights move and a worker dies; then count."""
+    console.print(f"{JOBS} training jobs ask for {SIZE} chunks a request; ctrl-c ends it\n", highlight=False)
+    client = connect(stage.redis_url, timeout_s=_TIMEOUT_S)
+    try:
+        with Screen(ledger, console) as screen:
+            async with _jobs(stage, ledger) as jobs, anyio.create_task_group() as tasks:
+                weights = RedisWeights(client, Keys("audio"))
+                await _move(weights, MIXES[0], ledger, screen)
+                for job in jobs:
+                    tasks.start_soon(job.collect)
+                    tasks.start_soon(job.ask)
+                tasks.start_soon(_keep_fresh, screen)
+                await _course(stage, weights, ledger, screen, seconds)
+                lost = await _collect_rest(jobs, ledger, screen)
+                tasks.cancel_scope.cancel()
+    finally:
+        await client.aclose()
+    return _verdict(ledger, lost, console)
+
+
+async def _course(stage: Stage, weights: RedisWeights, ledger: Ledger, screen: Screen, seconds: float) -> None:
+    """Move the weights at a third and two thirds of the time, and kill a worker between."""
+    victim = stage.workers[0]
+    await anyio.sleep(seconds / 3)
+    await _move(weights, MIXES[1], ledger, screen)
+    await anyio.sleep(seconds / 6)
+    victim.kill()
+    screen.note(f"worker {victim.name} killed with SIGKILL, {len(ledger.waiting)} requests on their way")
+    await anyio.sleep(seconds / 6)
+    screen.note(f"worker {stage.workers[1].name} has taken over {stage.workers[1].claimed()} of its requests")
+    victim.start()
+    screen.note(f"worker {victim.name} started again")
+    await _move(weights, MIXES[2], ledger, screen)
+    await anyio.sleep(seconds / 3)
+
+
+async def _move(weights: RedisWeights, mix: dict[str, float], ledger: Ledger, screen: Screen) -> None:
+    """Set weights, and tell how long it took until the first draw under them was in a job's hands."""
+    chosen = normalise(mix, "redis")
+    assert chosen is not None  # noqa: S101 - the mixes above are not all zero
+    if ledger.moves:
+        screen.print_move(ledger.moves[-1])
+    ledger.begin_move(chosen)
+    await weights.store(None, chosen.text, {"who": f"demo {os.getpid()}", "reason": "demo"})
+    ledger.end_move()
+    move = ledger.moves[-1]
+    if len(ledger.moves) == 1:
+        screen.note(f"weights {chosen.text}")
+        return
+    with anyio.move_on_after(_SETTLE_S):
+        while move.first_draw_s is None:
+            await anyio.sleep(0.001)
+    took = "no draw under them came" if move.first_draw_s is None else f"{move.first_draw_s * 1000:.1f} ms"
+    screen.note(f"weights {chosen.text}: first draw under them in a job's hands after {took}")
+
+
+async def _keep_fresh(screen: Screen) -> None:
+    while True:
+        screen.refresh()
+        await anyio.sleep(_REFRESH_S)
+
+
+async def _collect_rest(jobs: list[TrainingJob], ledger: Ledger, screen: Screen) -> int:
+    """Stop asking, wait for every result, and tell how many never came."""
+    for job in jobs:
+        job.stop_asking()
+    with anyio.move_on_after(_SETTLE_S):
+        await anyio.sleep(_REFRESH_S)
+        while ledger.waiting:
+            await anyio.sleep(0.01)
+    screen.print_move(ledger.moves[-1])
+    return len(ledger.waiting)
+
+
+def _verdict(ledger: Ledger, lost: int, console: Console) -> bool:
+    """Say how it went."""
+    moved = all(move.drawn and move.first_draw_s is not None for move in ledger.moves)
+    broken = lost + ledger.doubled + ledger.stale + ledger.wrong
+    holds = moved and not broken and ledger.p_value() >= LEAST_P
+    mark = "✓" if holds else "✗"
+    console.print(f"\n{mark} {summary(ledger, lost)}", highlight=False, soft_wrap=True)
+    return holds
