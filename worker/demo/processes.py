@@ -37,6 +37,11 @@ class WorkerProcess:
                 start_new_session=True,
             )
 
+    def freeze(self) -> None:
+        """Stop it in the middle of its work: what Redis delivers to it from now on is in its hands."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         """End it without a chance to clean up."""
         if self._process is not None:

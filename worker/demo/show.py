@@ -39,6 +39,7 @@ _SETTLE_S = 20.0
 _TIMEOUT_S = 5.0
 _REFRESH_S = 0.25
 _CLAIM_IDLE_S = 0.5
+_FROZEN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +162,12 @@ async def _course(stage: Stage, weights: RedisWeights, ledger: Ledger, screen: S
     await anyio.sleep(seconds / 3)
     await _move(weights, MIXES[1], ledger, screen)
     await anyio.sleep(seconds / 6)
+    victim.freeze()
+    await anyio.sleep(_FROZEN_S)
     victim.kill()
-    screen.note(f"worker {victim.name} killed with SIGKILL, {len(ledger.waiting)} requests on their way")
+    screen.note(f"worker {victim.name} killed with SIGKILL in the middle of its work")
     await anyio.sleep(seconds / 6)
-    screen.note(f"worker {stage.workers[1].name} has taken over {stage.workers[1].claimed()} of its requests")
+    screen.note(f"worker {stage.workers[1].name} has taken over {stage.workers[1].claimed()} requests that it held")
     victim.start()
     screen.note(f"worker {victim.name} started again")
     await _move(weights, MIXES[2], ledger, screen)
