@@ -228,9 +228,9 @@ def _tell_ready(worker: Worker, consumer: str, started_at: float) -> None:
             consumer=consumer,
             startup_ms=round((time.monotonic() - started_at) * 1000, 1),
             weights_version=worker.state.weights.in_force(None).weights.version,
-            catalog_version=catalog.version if catalog else "",
-            chunks=len(catalog) if catalog else 0,
-            categories=len(catalog.categories) if catalog else 0,
+            catalog_version=catalog.version if catalog is not None else "",
+            chunks=len(catalog) if catalog is not None else 0,
+            categories=len(catalog.categories) if catalog is not None else 0,
         )
     )
 

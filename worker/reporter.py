@@ -106,7 +106,7 @@ class Reporter:
                 pending=backlog.pending if backlog else None,
                 redrawn=interval.redrawn,
                 weights_version=self._state.weights.in_force(None).weights.version,
-                catalog_version=catalog.version if catalog else "",
+                catalog_version=catalog.version if catalog is not None else "",
                 log_lines_dropped=dropped_lines(),
             )
         )
@@ -114,7 +114,7 @@ class Reporter:
             emit(line)
 
     def _category_lines(self, interval: Interval) -> Iterator[CategoryStats]:
-        ready = self._state.catalog.ready if self._state.catalog else {}
+        ready = self._state.catalog.ready if self._state.catalog is not None else {}
         for dataset, rows in read_counts(interval.tally).datasets():
             held = self._state.weights.held(dataset) if dataset else self._state.weights.shared
             weights = held.weights or self._state.weights.in_force(None).weights
@@ -173,9 +173,9 @@ class Reporter:
                 "pid": os.getpid(),
                 "weights_version": weights.in_force(None).weights.version,
                 "weights_at_ms": weights.changed_at_ms,
-                "catalog_version": catalog.version if catalog else None,
+                "catalog_version": catalog.version if catalog is not None else None,
                 "catalog_at_ms": self._state.catalog_at_ms,
-                "chunks": len(catalog) if catalog else 0,
+                "chunks": len(catalog) if catalog is not None else 0,
                 "requests": self._meter.requests,
                 "at_ms": time.time_ns() // 1_000_000,
             }

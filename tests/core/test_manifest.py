@@ -85,7 +85,7 @@ def test_durations_are_seconds(text: str, seconds: float) -> None:
     assert read(f"{HEADER}a,voice,READY,{text}\n")[0].duration_s == seconds
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-1", "-0.0", "1e999", "1_0", "0x10", "ten", "1,5", "١"])
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "-0.0", "1e999", "1_0", "0x10", "ten", "1,5", "\u0661"])
 def test_duration_that_is_no_length_is_refused(text: str) -> None:
     with pytest.raises(ManifestError, match=r"line 2: .*duration_s .*finite number of seconds, 0 or more"):
         read(f'{HEADER}a,voice,READY,"{text}"\n')
@@ -149,7 +149,7 @@ def test_bad_json_line_is_named(line: str, sentence: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n \n", HEADER.encode()])
 def test_manifest_without_rows_is_refused(content: bytes) -> None:
-    with pytest.raises(ManifestError, match="library.*accepted is CSV with a header row, or JSON Lines"):
+    with pytest.raises(ManifestError, match=r"library.*accepted is CSV with a header row, or JSON Lines"):
         read(content)
 
 

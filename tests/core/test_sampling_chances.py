@@ -122,7 +122,7 @@ def test_draws_that_are_not_mixed_are_seen() -> None:
 def test_stratified_counts_are_unbiased_over_requests(size: int, mode: Mode, seeded: str) -> None:
     """Each count takes the upper neighbour of its ideal as often as the ideal lies near to it."""
     mixture = mixture_of({"a": 0.05, "b": 0.15, "c": 0.37, "d": 0.43}, dict.fromkeys("abcd", 200))
-    counts = _draw(mixture, size=size, requests=20_000, mode=mode, seeded=seeded).counts
+    counts = _draw(mixture, size=size, requests=5000, mode=mode, seeded=seeded).counts
     ideal = size * mixture.probabilities
     fraction = ideal - np.floor(ideal)
     spread = np.sqrt(len(counts) * fraction * (1 - fraction))

@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 
 from tests.e2e.conftest import Run, Settings, StartWorker
 from tests.e2e.test_serving import insert, read_all
-from tests.support.command import clean_environment, start_command
+from tests.support.command import start_command
 from tests.support.waiting import wait_until
+from worker.settings.environment import environment_with
 
 NOWHERE = {"REDIS_URL": "redis://127.0.0.1:9/0", "DATABASE_URL": "postgresql://postgres@127.0.0.1:9/postgres"}
 VERBS = [
@@ -35,7 +36,7 @@ VERBS = [
 def test_help_shows_an_example(verb: list[str], tmp_path: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "worker", *verb, "--help"],
-        env=clean_environment({"PYTHONPATH": str(Path.cwd()), "COLUMNS": "200"}),
+        env=environment_with({"PYTHONPATH": str(Path.cwd()), "COLUMNS": "200"}),
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -1,7 +1,6 @@
 """The command as a user runs it: a process of its own, with nothing but an environment."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,15 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.waiting import wait_until_sync
+from worker.settings.environment import environment_with
 
 SERVING_S = 30.0
 STOP_S = 20.0
-
-
-def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Take this process's environment without settings of ours, and add the given ones."""
-    ours = ("WORKER_", "REDIS_URL", "DATABASE_URL", "LOG_LEVEL", "LOG_FORMAT")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | dict(settings)
 
 
 def run_command(
@@ -28,7 +22,7 @@ def run_command(
     """Run one verb to its end."""
     return subprocess.run(
         [sys.executable, "-m", "worker", *words],
-        env=clean_environment({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
+        env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -43,7 +37,7 @@ def start_command(*words: str, settings: Mapping[str, str], out: Path) -> subpro
     with out.open("wb") as sink:
         return subprocess.Popen(
             [sys.executable, "-m", "worker", *words],
-            env=clean_environment({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
+            env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
             cwd=out.parent,
             stdout=sink,
             stderr=sink,
@@ -71,7 +65,7 @@ class RunningWorker:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "worker", "run"],
-                env=clean_environment(self._settings),
+                env=environment_with(self._settings),
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,

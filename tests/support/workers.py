@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import redis.exceptions
 
 from tests.support.streams import ROOMY, TIMEOUT_S, Desk
 from tests.support.waiting import wait_until
@@ -112,14 +113,26 @@ async def running(parts: Parts) -> AsyncIterator[Parts]:
         yield parts
     finally:
         parts.consumer.stop()
-        await asyncio.wait({serving}, timeout=DONE_S)
-        is_done = serving.done()
+        is_done = await _has_ended(serving, parts)
         for task in (serving, feed):
             task.cancel()
         ended = await asyncio.gather(serving, feed, return_exceptions=True)
         bugs = [end for end in ended if isinstance(end, Exception)]
         assert is_done, "the consumer did not stop"
         assert not bugs, bugs
+
+
+async def _has_ended(serving: asyncio.Task[None], parts: Parts) -> bool:
+    """Wait for the end of a consumer, waking up a read that waits for requests."""
+    deadline = asyncio.get_running_loop().time() + DONE_S
+    client: Any = parts.stream._writer
+    while not serving.done() and asyncio.get_running_loop().time() < deadline:
+        with suppress(redis.exceptions.RedisError, OSError):
+            blocked = [one["id"] for one in await client.client_list() if "b" in one["flags"]]
+            for number in blocked:
+                await client.client_unblock(number)
+        await asyncio.wait({serving}, timeout=0.02)
+    return serving.done()
 
 
 @asynccontextmanager
@@ -148,8 +161,8 @@ async def settled(desk: Desk) -> None:
 
     async def is_quiet() -> bool:
         groups = await desk.client.execute_command("XINFO GROUPS", desk.keys.requests)
-        about = dict(zip(groups[0][0::2], groups[0][1::2], strict=True))
-        return about[b"pending"] == 0 and not about[b"lag"]
+        about = dict(zip(groups[0][0::2], groups[0][1::2], strict=True)) if groups else {}
+        return about.get(b"pending") == 0 and not about[b"lag"]
 
     await wait_until(is_quiet, timeout_s=DONE_S, what="every request is settled")
 

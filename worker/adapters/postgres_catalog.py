@@ -39,7 +39,7 @@ class _Rows:
 
     Attributes:
         ids: int64 or S16, shape (n,).
-        codes: uint16 or uint32, shape (n,): place of each row's hash in `hashes`.
+        codes: unsigned integers, shape (n,): place of each row's hash in `hashes`.
         hashes: int64, shape (k,): hash of each category; `_NAMELESS` for rows with a NULL in them.
         examples: int64 or S16, shape (k,): a chunk of each.
     """
@@ -63,6 +63,7 @@ class PostgresCatalog:
         """
         self._patience_s = patience_s
         self._database_url = database_url
+        self._known_names: list[str] = []
         self._is_own_table = chunks_query is None
         query = READY_CHUNKS if chunks_query is None else chunks_query
         # On lines of its own: a query may end with a comment.
@@ -97,7 +98,7 @@ class PostgresCatalog:
                 kind = await self._kind(connection)
                 received = await self._copy(connection, kind)
                 rows = await run_sync(_parse, received, kind)
-                names = await self._names(connection, rows, kind)
+                names = await self._learn_names(connection, rows, kind)
                 await connection.execute("commit")
         return await run_sync(_build, rows, names)
 
@@ -128,14 +129,22 @@ class PostgresCatalog:
             await connection.copy_from_query(statement, output=take, format="binary", timeout=_NO_LIMIT_S)
         return received
 
-    async def _names(self, connection: Connection, rows: _Rows, kind: np.dtype[np.generic]) -> Mapping[int, str]:
-        """Look up what each hash stands for; hashes of what is not a category name are left out."""
-        statement = (
-            f"select distinct category::text as name, {_HASH} as hash from {self._chunks} "  # noqa: S608
-            f"where category is not null and id = any($1::text::{type_name(kind)}[])"
-        )
-        found = await connection.fetch(statement, await run_sync(array_literal, rows.examples))
-        return {row["hash"]: row["name"] for row in found if CATEGORY_PATTERN.fullmatch(row["name"])}
+    async def _learn_names(self, connection: Connection, rows: _Rows, kind: np.dtype[np.generic]) -> Mapping[int, str]:
+        """Look up what each hash stands for; names that are known spare another run of an operator's query."""
+        known = 'select name, hashtextextended(name collate "C", 0) as hash from unnest($1::text[]) as name'
+        names = {row["hash"]: row["name"] for row in await connection.fetch(known, self._known_names)}
+        unknown = [place for place, code in enumerate(rows.hashes.tolist()) if code not in names]
+        if unknown:
+            examples = await run_sync(array_literal, rows.examples[unknown])
+            statement = (
+                f"select distinct category::text as name, {_HASH} as hash from {self._chunks} "  # noqa: S608
+                f"join unnest($1::text::{type_name(kind)}[]) as example (chunk_id) on id = chunk_id "
+                "where category is not null"
+            )
+            names |= {row["hash"]: row["name"] for row in await connection.fetch(statement, examples)}
+        found = {code: names[code] for code in rows.hashes.tolist() if code in names}
+        self._known_names = list(found.values())
+        return found
 
 
 def _parse(received: bytearray, kind: np.dtype[np.generic]) -> _Rows:
@@ -157,13 +166,14 @@ def _parse(received: bytearray, kind: np.dtype[np.generic]) -> _Rows:
     rows = np.frombuffer(received, row, count=count, offset=_HEADER_BYTES)
     ids = rows["id"].astype(kind)
     hashes, first, codes = np.unique(rows["hash"].astype(np.int64), return_index=True, return_inverse=True)
-    narrow = np.uint16 if len(hashes) <= np.iinfo(np.uint16).max else np.uint32  # sorts in linear time
+    narrow = np.min_scalar_type(len(hashes))  # short integers sort in linear time
     return _Rows(ids, codes.astype(narrow), hashes, ids[first])
 
 
 def _build(rows: _Rows, names: Mapping[int, str]) -> LoadedCatalog:
     """Build the catalog of the rows whose category has a name."""
-    named = np.array([code in names for code in rows.hashes.tolist()], dtype=np.bool_)
+    wanted = [bool(CATEGORY_PATTERN.fullmatch(names.get(code, ""))) for code in rows.hashes.tolist()]
+    named = np.array(wanted, dtype=np.bool_)
     places = (np.cumsum(named) - 1).clip(0).astype(rows.codes.dtype)
     ids, codes = rows.ids, rows.codes
     if not named.all():

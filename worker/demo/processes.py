@@ -1,7 +1,6 @@
 """Workers as processes of their own, as a user would start them."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from worker.core.events import RequestClaimed
 from worker.errors import DependencyError
+from worker.settings.environment import environment_with
 
 _STOP_S = 15.0
 
@@ -26,11 +26,10 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start it; it serves a moment later."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("WORKER_")}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "worker", "run"],
-                env={**environment, **self._settings},
+                env=environment_with(self._settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -52,6 +52,16 @@ def resolve(names: Collection[str], sources: Iterable[Mapping[str, str]]) -> tup
     return values, problems
 
 
+def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
+    """Make the environment of a worker started from here: this process's, with these settings and no others.
+
+    Args:
+        settings: Values by variable.
+    """
+    own = ("WORKER_", "REDIS_URL", "DATABASE_URL", "LOG_LEVEL", "LOG_FORMAT")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)} | dict(settings)
+
+
 def default_run_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Tell where health files and consumer locks live where `WORKER_RUN_DIR` does not say.
 

@@ -1,0 +1,120 @@
+"""Results are written as the contract has them, and can be read back by any client."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.core.wire import (
+    ERROR_CODES,
+    Entry,
+    Request,
+    Result,
+    Sample,
+    encode_common,
+    encode_counts,
+    encode_dead_letter,
+    encode_error,
+    encode_ok,
+    encode_probabilities,
+)
+
+ENTRY_ID = "1700000000000-7"
+REQUEST = Request(ENTRY_ID, "r-1", size=3, reply_to="job-1")
+COMMON = encode_common(weights_version="0123456789ab", weights_source="redis", catalog_version="c0")
+
+
+def _texts(result: Result) -> dict[str, str]:
+    """Read a result as a client does."""
+    names, values = result.fields[0::2], result.fields[1::2]
+    assert len(names) == len(set(names)) == len(values)
+    texts = {}
+    for name, value in zip(names, values, strict=True):
+        assert isinstance(name, str)
+        texts[name] = value if isinstance(value, str) else value.decode()
+    return texts
+
+
+def test_an_ok_result_can_be_read_back() -> None:
+    result = encode_ok(REQUEST, Sample(b"[ 1, 2, 3]", {"voice": 2, "music": 1}, COMMON))
+    assert (result.entry_id, result.request_id, result.reply_to) == (ENTRY_ID, "r-1", "job-1")
+    assert (result.error, result.message, result.weights_version) == (None, "", "0123456789ab")
+    texts = _texts(result)
+    assert json.loads(texts.pop("chunk_ids")) == [1, 2, 3]
+    assert json.loads(texts.pop("counts")) == {"voice": 2, "music": 1}
+    assert texts == {
+        "request_id": "r-1",
+        "entry_id": ENTRY_ID,
+        "status": "ok",
+        "weights_version": "0123456789ab",
+        "weights_source": "redis",
+        "catalog_version": "c0",
+    }
+
+
+def test_what_was_left_out_is_told_only_where_there_is_any() -> None:
+    left_out = encode_common(weights_version="v", weights_source="redis", catalog_version="c", left_out=["a", "b"])
+    assert left_out[:6] == encode_common(weights_version="v", weights_source="redis", catalog_version="c")
+    assert left_out[6] == "left_out"
+    assert json.loads(left_out[7]) == ["a", "b"]
+
+
+def test_probabilities_can_be_read_back() -> None:
+    weights, ready = {"voice": 1 / 3, "music": 2 / 3}, {"voice": 5, "music": 7, "noise": 1}
+    names, values = encode_probabilities(weights, ready)[0::2], encode_probabilities(weights, ready)[1::2]
+    assert names == ("weights", "ready")
+    assert [json.loads(value) for value in values] == [weights, ready]
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers(0, 2**40)))
+def test_counts_are_json_whatever_the_categories_are_called(counts: dict[str, int]) -> None:
+    assert json.loads(encode_counts(counts)) == counts
+
+
+@pytest.mark.parametrize("code", ERROR_CODES)
+@pytest.mark.parametrize("common", [(), COMMON], ids=["nothing known", "versions known"])
+def test_an_error_result_can_be_read_back(code: str, common: tuple[str | bytes, ...]) -> None:
+    result = encode_error(REQUEST, code, "why; accepted: what", common)
+    assert (result.entry_id, result.request_id, result.reply_to) == (ENTRY_ID, "r-1", "job-1")
+    assert (result.error, result.message) == (code, "why; accepted: what")
+    assert result.weights_version == ("0123456789ab" if common else "")
+    assert list(_texts(result).items())[:5] == [
+        ("request_id", "r-1"),
+        ("entry_id", ENTRY_ID),
+        ("status", "error"),
+        ("error", code),
+        ("message", "why; accepted: what"),
+    ]
+
+
+def test_an_error_replaces_an_earlier_one() -> None:
+    earlier = encode_error(REQUEST, "invalid_request", "why")
+    result = encode_error(earlier, "too_many_deliveries", "gone")
+    assert (result.request_id, result.reply_to) == ("r-1", "job-1")
+    assert (result.error, result.message) == ("too_many_deliveries", "gone")
+
+
+def test_messages_in_bytes_are_read_too() -> None:
+    assert Result(ENTRY_ID, "r", None, "internal", ("message", "é".encode())).message == "é"
+
+
+def test_a_dead_letter_has_all_original_fields_and_why() -> None:
+    original = [b"size", b"junk", b"\xff", b"\0", b"size", b"again"]
+    letter = encode_dead_letter(Entry(ENTRY_ID, original, deliveries=6), "internal", "why")
+    assert list(letter[:6]) == original
+    assert letter[6:] == ("entry_id", ENTRY_ID, "error", "internal", "message", "why", "deliveries", "6")
+
+
+def test_the_error_codes_are_the_contracts() -> None:
+    assert set(ERROR_CODES) == {
+        "invalid_request",
+        "unknown_category",
+        "no_ready_chunks",
+        "too_few_chunks",
+        "unknown_preset",
+        "expired",
+        "catalog_unavailable",
+        "too_many_deliveries",
+        "internal",
+    }

@@ -1,0 +1,229 @@
+"""The laws of the house that import-linter cannot see; those that it can see stand in pyproject.toml."""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from worker.core.events import EVENTS
+from worker.core.keys import CATALOG_CHANNEL, GROUP
+
+ROOT = Path(__file__).parents[1]
+MODULES = {
+    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(ROOT.glob("worker/**/*.py"))
+}
+
+MAX_MODULE_LINES = 300
+MAX_FUNCTION_LINES = 40
+MAX_PARAMETERS = 6
+
+IMPURE = {"asyncio", "datetime", "logging", "os", "random", "secrets", "socket", "sys", "threading", "time"}
+
+WIRE_NAMES = {
+    "chunk_ids",
+    "entry_id",
+    "expires_at",
+    "left_out",
+    "probabilities",
+    "reply_to",
+    "request_id",
+    "weights_source",
+}
+"""Fields of requests and results, without those whose names also mean something elsewhere (a column, a log field)."""
+
+BROAD = {
+    "worker/app.py": "the last words of a process that a bug ends",
+    "worker/logs.py": "a value that cannot be shown must not fail what was told",
+    "worker/settler.py": "a bug in a draw leaves its requests pending, and the worker lives on",
+}
+"""Where everything may be caught, once, and why."""
+
+Node = ast.expr | ast.stmt | ast.excepthandler
+Find = Callable[[ast.Module], Iterator[Node]]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Law:
+    """Say what must not stand where.
+
+    Attributes:
+        find: Finds breaches in a module.
+        breach: Code that has to be found.
+        within: Start of the paths that the law is for.
+        but: Start of the paths that it is not for.
+    """
+
+    find: Find
+    breach: str
+    within: str = "worker/"
+    but: str | None = None
+
+    def breaches(self) -> Iterator[str]:
+        for path, tree in MODULES.items():
+            if path.startswith(self.within) and not (self.but and path.startswith(self.but)):
+                for node in self.find(tree):
+                    yield f"{path}:{node.lineno}: {ast.unparse(node)[:100]}"
+
+
+def imported(node: ast.AST) -> set[str]:
+    """Return the top-level packages that a statement imports."""
+    if isinstance(node, ast.Import):
+        return {alias.name.partition(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module.partition(".")[0]}
+    return set()
+
+
+def importing(packages: set[str]) -> Find:
+    def find(tree: ast.Module) -> Iterator[Node]:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.stmt) and imported(node) & packages:
+                yield node
+
+    return find
+
+
+def environment_reads(tree: ast.Module) -> Iterator[Node]:
+    names = {"environ", "environb", "getenv", "getenvb"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in names:
+            yield node
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            yield from (node for alias in node.names if alias.name in names)
+
+
+def strings(tree: ast.Module) -> Iterator[tuple[ast.Constant, str]]:
+    """Yield the texts of a module, parts of f-strings included, docstrings left out."""
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in prose and isinstance(node.value, str | bytes):
+            yield node, node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
+
+
+def spelling(is_name: Callable[[str], object]) -> Find:
+    def find(tree: ast.Module) -> Iterator[Node]:
+        yield from (node for node, text in strings(tree) if is_name(text))
+
+    return find
+
+
+def key_pattern() -> re.Pattern[str]:
+    """Make the pattern of names in Redis and PostgreSQL out of the module that spells them."""
+    spelled = (text for _, text in strings(MODULES["worker/core/keys.py"]))
+    parts = {text.rstrip("*") for text in spelled if re.fullmatch(r":\w[\w:]*\*?", text)}
+    assert {":sample:requests", ":category:weights", ":worker:"} <= parts
+    return re.compile("|".join([*parts, rf"\b{GROUP}\b", rf"\b{CATALOG_CHANNEL}\b"]))
+
+
+def exception_classes(tree: ast.Module) -> Iterator[Node]:
+    for node in ast.walk(tree):
+        bases = node.bases if isinstance(node, ast.ClassDef) else []
+        names = [ast.unparse(base).rpartition(".")[2] for base in bases]
+        if isinstance(node, ast.ClassDef) and any(name.endswith(("Error", "Exception")) for name in names):
+            yield node
+
+
+def broad_handlers(tree: ast.Module) -> Iterator[Node]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and re.search(
+            r"\b(Base)?Exception\b", ast.unparse(node.type or ast.Name("Exception"))
+        ):
+            yield node
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[Function, bool]]:
+    """Yield the functions of a module, and whether they are a method with a `self`."""
+    for parent in ast.walk(tree):
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, Function):
+                is_static = any(ast.unparse(name) == "staticmethod" for name in node.decorator_list)
+                yield node, isinstance(parent, ast.ClassDef) and not is_static
+
+
+def long_functions(tree: ast.Module) -> Iterator[Node]:
+    for function, _ in functions(tree):
+        docstring = ast.get_docstring(function, clean=False)
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        if lines - (docstring.count("\n") + 1 if docstring else 0) > MAX_FUNCTION_LINES:
+            yield function
+
+
+def crowded_functions(tree: ast.Module) -> Iterator[Node]:
+    """Find too many parameters, counted as ruff's PLR0913 does."""
+    for function, is_method in functions(tree):
+        parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        count = sum(not parameter.arg.startswith("_") for parameter in parameters) - is_method
+        if count > MAX_PARAMETERS:
+            yield function
+
+
+LAWS = {
+    "the core has no clock, no chance, no log, no system": Law(
+        importing(IMPURE), "from time import monotonic", within="worker/core/"
+    ),
+    "only settings reads the environment": Law(
+        environment_reads, "import os\nos.environ['REDIS_URL']", but="worker/settings/"
+    ),
+    "only logs touches logging": Law(importing({"logging"}), "import logging", but="worker/logs.py"),
+    "only core.keys spells a name in Redis": Law(
+        spelling(key_pattern().search), "key = f'{prefix}:sample:results'", but="worker/core/keys.py"
+    ),
+    "only core.wire spells a field of requests and results": Law(
+        spelling(WIRE_NAMES.__contains__), "fields[b'reply_to']", but="worker/core/wire.py"
+    ),
+    "only core.events names a log event": Law(
+        spelling(EVENTS.__contains__), "log('worker.ready')", but="worker/core/events"
+    ),
+    "only errors defines exceptions": Law(
+        exception_classes, "class LostError(errors.RedisError): ...", but="worker/errors.py"
+    ),
+    "no function is long": Law(long_functions, "def f():\n" + "    pass\n" * MAX_FUNCTION_LINES),
+    "no function takes many parameters": Law(
+        # A verb's options are its parameters: pyproject.toml exempts the same folder from PLR0913.
+        crowded_functions,
+        "def f(a, b, c, d, /, e, *, g, h): ...",
+        but="worker/cli/",
+    ),
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_law_is_kept(law: Law) -> None:
+    breaches = list(law.breaches())
+    assert not breaches, "\n".join(breaches)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_breach_of_a_law_is_seen(law: Law) -> None:
+    assert list(law.find(ast.parse(law.breach)))
+
+
+def test_everything_is_caught_only_where_there_is_a_reason() -> None:
+    found = Counter(path for path, tree in MODULES.items() for _ in broad_handlers(tree))
+    assert found == Counter(BROAD.keys())
+
+
+@pytest.mark.parametrize("caught", ["", " Exception", " (ValueError, BaseException)"])
+def test_broad_handler_is_seen(caught: str) -> None:
+    assert list(broad_handlers(ast.parse(f"try: ...\nexcept{caught}: ...")))
+
+
+def test_no_module_is_long() -> None:
+    lengths = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {path: lines for path, lines in lengths.items() if lines > MAX_MODULE_LINES} == {}
+
+
+def test_names_that_belong_to_the_wire_format_are_spelled_there() -> None:
+    assert {text for _, text in strings(MODULES["worker/core/wire.py"])} >= WIRE_NAMES
+
+
+def test_scripts_get_their_names_from_outside() -> None:
+    texts = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("worker/**/*.lua")}
+    assert texts
+    assert {name: found[0] for name, text in texts.items() if (found := key_pattern().search(text))} == {}
