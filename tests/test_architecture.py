@@ -175,7 +175,7 @@ LAWS = {
         spelling(key_pattern().search), "key = f'{prefix}:sample:results'", but="worker/core/keys.py"
     ),
     "only core.wire spells a field of requests and results": Law(
-        spelling(WIRE_NAMES.__contains__), "fields[b'reply_to']", but="worker/core/wire.py"
+        spelling(WIRE_NAMES.__contains__), "fields[b'reply_to']", but="worker/core/wire/"
     ),
     "only core.events names a log event": Law(
         spelling(EVENTS.__contains__), "log('worker.ready')", but="worker/core/events"
@@ -220,7 +220,8 @@ def test_no_module_is_long() -> None:
 
 
 def test_names_that_belong_to_the_wire_format_are_spelled_there() -> None:
-    assert {text for _, text in strings(MODULES["worker/core/wire.py"])} >= WIRE_NAMES
+    modules = [tree for path, tree in MODULES.items() if path.startswith("worker/core/wire/")]
+    assert {text for tree in modules for _, text in strings(tree)} >= WIRE_NAMES
 
 
 def test_scripts_get_their_names_from_outside() -> None:

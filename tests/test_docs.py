@@ -11,6 +11,7 @@ from worker.cli.commands import app
 from worker.core import wire
 from worker.core.events import EVENTS
 from worker.core.weights import DEFAULTS
+from worker.core.wire import requests
 from worker.settings.model import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -94,7 +95,7 @@ def test_error_codes_are_documented() -> None:
 
 def test_request_fields_are_documented() -> None:
     requested = section(PROTOCOL, "A request: `XADD audio:sample:requests * field value ...`")
-    in_code = {name.decode() for name in wire._readers(wire.LARGEST_SIZE)}
+    in_code = {name.decode() for name in requests._readers(wire.LARGEST_SIZE)}
     not_yet = {"preset", "session", "pin"}
     table = requested.replace("XADD audio:sample:requests * size 8", "")
     assert first_cells(table) == in_code - not_yet

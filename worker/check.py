@@ -1,6 +1,5 @@
 """The acceptance test of an installation: weights set, drawn, changed, drawn again, and held against the counts."""
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,12 +8,13 @@ from typing import Any
 import anyio
 
 from worker.adapters.redis_client import Client
-from worker.adapters.redis_requests import RedisRequests, Reply
+from worker.adapters.redis_requests import RedisRequests, Words
 from worker.adapters.redis_stats import RedisStats
 from worker.adapters.redis_weights import RedisWeights
 from worker.core.keys import Keys
 from worker.core.statistics import fit_p, z_score
 from worker.core.weights import UNREAD, Weights, default_weights, normalise, observe
+from worker.core.wire import Reply, encode_request
 from worker.errors import CheckError
 
 _SIZE = 100
@@ -77,7 +77,7 @@ async def run_check(client: Client, keys: Keys, *, samples: int, timeout_s: floa
             chosen = normalise({name: rank for rank, name in enumerate(order, 1)}, "dataset")
             assert chosen is not None  # noqa: S101 - ranks start from 1
             await weights.store_quietly(dataset, chosen.text)
-            request = {"dataset": dataset, "size": _SIZE}
+            request = encode_request(dataset=dataset, size=_SIZE)
             results = await _draw(requests, [request] * -(-samples // _SIZE), timeout_s)
             rounds.append(_judge(chosen, results))
     except CheckError as error:
@@ -99,12 +99,12 @@ async def _weights_in_force(weights: RedisWeights) -> str:
 
 async def _ready_categories(requests: RedisRequests, dataset: str, timeout_s: float) -> list[str]:
     """Ask the workers which categories can be drawn, in the dataset's name so that no live count grows."""
-    results = await _draw(requests, [{"dataset": dataset, "probabilities": 1}], timeout_s)
-    ready: dict[str, int] = json.loads(results[0]["ready"])
+    results = await _draw(requests, [encode_request(dataset=dataset, probabilities=1)], timeout_s)
+    ready = results[0].ready
     return sorted(ready, key=lambda name: (-ready[name], name))[:_CATEGORIES]
 
 
-async def _draw(requests: RedisRequests, wanted: Sequence[dict[str, Any]], timeout_s: float) -> list[Reply]:
+async def _draw(requests: RedisRequests, wanted: Sequence[Words], timeout_s: float) -> list[Reply]:
     """Draw some requests, a few hundred at a time."""
     results: list[Reply] = []
     with anyio.move_on_after(timeout_s):
@@ -117,8 +117,8 @@ async def _draw(requests: RedisRequests, wanted: Sequence[dict[str, Any]], timeo
             f"{missing} of {len(wanted)} results did not come within {timeout_s:g} s; is a worker running?"
         )
     for result in results:
-        if result["status"] != b"ok":
-            raise CheckError(f"a request got {result['error'].decode()}: {result['message'].decode()}")
+        if result.error is not None:
+            raise CheckError(f"a request got {result.error}: {result.message}")
     return results
 
 
@@ -126,10 +126,10 @@ def _judge(weights: Weights, results: Sequence[Reply]) -> Round:
     """Hold the counts of a round against its weights."""
     totals: dict[str, int] = dict.fromkeys(weights.shares, 0)
     for result in results:
-        version = result["weights_version"].decode()
+        version = result.weights_version
         if version != weights.version:
             raise CheckError(f"a request was answered under weights {version}, and {weights.version} were in force")
-        for name, count in json.loads(result["counts"]).items():
+        for name, count in result.counts.items():
             totals[name] = totals.get(name, 0) + count
     drawn = sum(totals.values())
     expected = {name: weights.shares.get(name, 0.0) * drawn for name in totals}

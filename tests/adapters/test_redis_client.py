@@ -1,16 +1,17 @@
 """Connections by our rules: what URLs are accepted, what errors become, and that all topologies serve alike."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, aclosing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import redis.exceptions
 
+from tests.support.lossy import losing_replies
 from tests.support.servers import redis_binaries
 from tests.support.streams import Desk, batch_of, desk_at, result_of
+from tests.support.tasks import end
 from tests.support.topologies import as_cluster, behind_tls, on_socket, tls_binaries, under_sentinel
 from tests.support.waiting import wait_until
 from worker.adapters.redis_client import connect, redis_errors
@@ -128,32 +129,12 @@ def test_a_bug_is_not_translated() -> None:
 
 
 async def test_a_command_whose_reply_was_lost_is_not_sent_again(redis_url: str, prefix: str) -> None:
-    async with desk_at(redis_url, prefix) as desk, _losing_replies(redis_url, b"XADD") as url:
+    async with desk_at(redis_url, prefix) as desk, losing_replies(redis_url, b"XADD") as url:
         client = connect(url, timeout_s=5.0)
         with pytest.raises(RedisError), redis_errors("XADD"):
             await client.execute_command("XADD", desk.keys.requests, "*", "size", "1")
         await client.aclose()
         assert await desk.client.xlen(desk.keys.requests) == 1
-
-
-@asynccontextmanager
-async def _losing_replies(url: str, word: bytes) -> AsyncIterator[str]:
-    """Forward commands and their replies, but drop the link where a reply to `word` is due."""
-    port = urlsplit(url).port
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
-        while command := await reader.read(65536):
-            server_writer.write(command)
-            reply = await server_reader.read(65536)
-            if word in command:
-                break
-            writer.write(reply)
-        for end in (writer, server_writer):
-            end.close()
-
-    async with await asyncio.start_server(forward, "127.0.0.1", 0) as proxy:
-        yield f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
 
 
 # -- topologies ------------------------------------------------------------------------------------------------
@@ -176,7 +157,7 @@ async def _serve_some(desk: Desk) -> None:
     stream, requests = desk.consumer("one"), RedisRequests(desk.client, desk.keys, "job")
     await stream.open()
     await stream.open()
-    ids = await requests.add([{"size": 1}, {"size": 2}])
+    ids = await requests.add([("size", 1), ("size", 2)])
     entries = await stream.read(10, 10)
     assert [entry.id for entry in entries] == ids
     assert await stream.take_over(60_000) == []
@@ -186,7 +167,7 @@ async def _serve_some(desk: Desk) -> None:
     await desk.client.execute_command("SCRIPT FLUSH")
     assert (await stream.settle(batch)).lost == ()
     assert (await stream.settle(batch)).lost == tuple(ids)
-    assert [reply["entry_id"].decode() for reply in await requests.receive(10)] == ids
+    assert [reply.entry_id for reply in await requests.receive(10)] == ids
     assert await requests.receive(10) == []
     assert await stream.backlog() == Backlog(lag=0, pending=0)
     await stream.show('{"consumer": "one"}', ttl_s=60)
@@ -218,6 +199,5 @@ async def test_every_topology_changes_weights(topology_url: str) -> None:
         await store.remove("d")
         await wait_until(lambda: len(heard) > 3, timeout_s=_SOON_S, what="all bells were heard")
         assert heard == [Bell(None, resync=True), Bell(None), Bell("d"), Bell("d")]
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        await end(listening)
         await desk.client.delete(desk.keys.weights(), desk.keys.history)

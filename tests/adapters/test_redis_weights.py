@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.streams import Desk, desk_at
+from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from worker.adapters.redis_client import connect
 from worker.adapters.redis_weights import RedisWeights
@@ -50,8 +51,7 @@ async def _listening(store: RedisWeights) -> AsyncIterator[tuple[list[Bell], asy
         await wait_until(lambda: heard, timeout_s=_SOON_S, what="the subscription is confirmed")
         yield heard, task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
 
 async def _hears(heard: list[Bell], count: int) -> None:

@@ -37,6 +37,7 @@ DATASETS: dict[str | None, tuple[str | None, Weights]] = {
     "speech": ("speech", SPEECH),
     "barren": ("barren", BARREN),
     "none-of-its-own": (None, SHARED),
+    "twin": ("twin", weights_of(SHARED.shares, "dataset")),
 }
 Fields = dict[str, Any]
 
@@ -118,9 +119,7 @@ def _expected_code(request: Request, catalog: Catalog | None) -> str | None:
 
 def _check_ok(request: Request, read: Fields, catalog: Catalog) -> None:
     """Hold every field of an ok result against the contract."""
-    weights = SPEECH if request.dataset == "speech" else SHARED
-    if request.category is not None:
-        weights = single_category(request.category)
+    weights = DATASETS[request.dataset][1] if request.category is None else single_category(request.category)
     optional = {"left_out": set(weights.shares) - set(READY), "weights": request.probabilities}
     assert set(read) == {
         *("request_id", "entry_id", "status", "chunk_ids", "counts"),
@@ -359,6 +358,24 @@ def test_errors_of_the_catalog_tell_the_versions_they_were_found_under(fields: F
 
 def test_an_empty_catalog_has_no_ready_chunks() -> None:
     assert _one(_request(), _snapshots(catalog_of({})))["error"] == "no_ready_chunks"
+
+
+@pytest.mark.parametrize("fields", [{"size": 80}, {"size": 6, "category": "noise"}])
+def test_all_chunks_are_not_too_many(fields: Fields) -> None:
+    request = _request(replace=False, **fields)
+    ids = _ids(request, CATALOG, _one(request)["chunk_ids"])
+    assert len(set(ids)) == request.size
+
+
+def test_equal_weights_of_two_datasets_are_told_and_counted_apart() -> None:
+    """They are drawn in one go, which must not show."""
+    batch = [_request(i, size=10, dataset=name) for i, name in enumerate([None, "twin", "twin"])]
+    answers = _answers(*batch)
+    assert [_read(result)["weights_source"] for result in answers.results] == ["redis", "dataset", "dataset"]
+    counts = read_counts(answers.tally.fields)
+    assert counts.requests == {"": 1, "twin": 2}
+    chunks = {name: sum(row.count for row in rows) for name, rows in counts.datasets()}
+    assert chunks == {"": 10, "twin": 20}
 
 
 @pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "Ünïcode", "a:b", "line\nfeed", "x" * 500])

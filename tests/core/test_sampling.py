@@ -22,19 +22,8 @@ from tests.support.drawing import (
     plan_of,
     weights_of,
 )
-from worker.core.sampling import (
-    Drawn,
-    Floats,
-    Integers,
-    Lane,
-    Mixture,
-    Plan,
-    Uniforms,
-    _draw_rows,
-    allocate_systematically,
-    draw,
-    mix_weights,
-)
+from worker.core.mixture import Floats, Integers, Mixture, mix_weights
+from worker.core.sampling import Drawn, Lane, Plan, Uniforms, _draw_rows, allocate_systematically, draw
 
 LARGEST_SEED = 2**63 - 1
 in_every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
@@ -228,6 +217,17 @@ def test_unseeded_requests_differ_within_a_batch_and_between_batches(
     assert len(set(drawn)) == 100
 
 
+@in_every_mode
+def test_unseeded_requests_beside_seeded_ones_take_no_seed(mode: Mode) -> None:
+    mixture = mixture_of({"a": 0.7, "b": 0.3}, {"a": 500, "b": 500})
+    plan = plan_of(mixture, [20] * 4, [0, None, None, 0], mode=mode)
+    rng = np.random.default_rng(0)
+    drawn = [tuple(places.tolist()) for _ in range(20) for places in _requests(plan, draw(plan, rng))]
+    seeded = set(drawn[0::4]) | set(drawn[3::4])
+    assert len(seeded) == 1
+    assert len({*drawn[1::4], *drawn[2::4]} - seeded) == 40
+
+
 PINNED = {
     RANDOM: [1, 76, 15, 13, 2, 25, 27, 1, 2, 0, 2, 0],
     STRATIFIED: [18, 2, 2, 14, 73, 0, 1, 42, 46, 27, 1, 0],
@@ -354,6 +354,13 @@ def test_numbers_on_an_edge_belong_to_the_category_behind_it(number: float) -> N
     uniforms = Uniforms([None] * len(rows), _Extremes(number))
     counts = _draw_rows(np.ones_like(rows), np.tile(edges, (len(rows), 1)), uniforms, rows, Lane.PASS_ON)
     assert (counts[:, _column(edges, number)] == 1).all()
+
+
+@pytest.mark.parametrize("mode", [RANDOM, RANDOM_ONCE])
+@pytest.mark.parametrize(("number", "counts"), [(0.0, [1, 0, 0]), (0.25, [0, 1, 0]), (0.5, [0, 0, 1])])
+def test_edges_of_a_mixture_belong_to_the_category_behind_them(mode: Mode, number: float, counts: list[int]) -> None:
+    mixture = mixture_of({"a": 0.25, "b": 0.25, "c": 0.5}, dict.fromkeys("abc", 9))
+    assert draw(plan_of(mixture, [1], mode=mode), _Extremes(number)).counts.tolist() == [counts]
 
 
 @given(st.lists(seeds, min_size=1, max_size=20), rng_seeds)

@@ -25,7 +25,8 @@ from tests.support.drawing import (
     mixture_of,
     plan_of,
 )
-from worker.core.sampling import Drawn, Floats, Integers, Mixture, draw
+from worker.core.mixture import Floats, Integers, Mixture
+from worker.core.sampling import Drawn, draw
 
 WEIGHTS = {"conference": 0.1, "documentary": 0.2, "music": 0.3, "voice": 0.4}
 ROOMY = {"conference": 30, "documentary": 70, "music": 20, "voice": 120}
@@ -170,6 +171,9 @@ SCARCE = [
     pytest.param({"a": 0.6, "b": 0.3, "c": 0.1}, {"a": 20, "b": 3, "c": 2}, 8, id="the last run out"),
     pytest.param({"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}, {"a": 9, "b": 1, "c": 4, "d": 1}, 7, id="in between"),
     pytest.param({"a": 0.97, "b": 0.02, "c": 0.01}, {"a": 1, "b": 3, "c": 3}, 5, id="the heavy one"),
+    pytest.param(
+        {"a": 32, "b": 16, "c": 8, "d": 4, "e": 2, "f": 1}, dict.fromkeys("abcdef", 1), 4, id="one after the other"
+    ),
     pytest.param({"a": 1, "b": 1}, {"a": 1, "b": 1}, 1, id="nothing runs out"),
 ]
 

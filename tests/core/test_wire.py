@@ -305,6 +305,15 @@ def test_an_address_behind_the_departure_counts() -> None:
     assert (result.request_id, result.reply_to) == ("r", "job-1")
 
 
+def test_the_first_of_two_addresses_counts() -> None:
+    result = _refuse(("reply_to", "job-1"), ("request_id", "r"), ("reply_to", "job-2"), ("request_id", "s"))
+    assert (result.request_id, result.reply_to) == ("r", "job-1")
+
+
+def test_bytes_that_are_no_text_are_shown_as_they_are() -> None:
+    assert shown(b"a\xff\0") == r"'a\\xff\x00'"
+
+
 @given(st.binary(max_size=300))
 @example(b"\xff" * 300)
 @example("😀".encode() * 100)

@@ -219,6 +219,17 @@ async def test_forged_notifications_do_no_harm(database_url: str) -> None:
         assert worker.state.catalogs == [None, first, worker.state.catalog]
 
 
+async def test_library_that_comes_to_have_other_ids(database_url: str) -> None:
+    async with feeding(PostgresCatalog(database_url), database_url) as worker:
+        await worker.writer.execute(f"drop table audio_chunks; {UUID_TABLE}")
+        await migrate(database_url)
+        await worker.writer.execute(END_BACKENDS)
+        await worker.writer.execute(fill(9))
+        await worker.converges()
+        await worker.writer.execute(fill(9))
+        await worker.converges()
+
+
 # --- loads
 
 

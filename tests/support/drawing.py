@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from worker.core.catalog import Catalog, build_catalog
-from worker.core.sampling import Mixture, Plan, mix_weights
+from worker.core.mixture import Mixture, mix_weights
+from worker.core.sampling import Plan
 from worker.core.weights import Weights, normalise
 
 FALSE_ALARM = 1e-6

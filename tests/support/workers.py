@@ -10,6 +10,7 @@ import numpy as np
 import redis.exceptions
 
 from tests.support.streams import ROOMY, TIMEOUT_S, Desk
+from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from worker.adapters.redis_client import Client, connect
 from worker.adapters.redis_streams import RedisStreams
@@ -114,10 +115,7 @@ async def running(parts: Parts) -> AsyncIterator[Parts]:
     finally:
         parts.consumer.stop()
         is_done = await _has_ended(serving, parts)
-        for task in (serving, feed):
-            task.cancel()
-        ended = await asyncio.gather(serving, feed, return_exceptions=True)
-        bugs = [end for end in ended if isinstance(end, Exception)]
+        bugs = [one for one in await end(serving, feed) if isinstance(one, Exception)]
         assert is_done, "the consumer did not stop"
         assert not bugs, bugs
 

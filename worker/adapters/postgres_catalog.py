@@ -41,7 +41,7 @@ class _Rows:
         ids: int64 or S16, shape (n,).
         codes: unsigned integers, shape (n,): place of each row's hash in `hashes`.
         hashes: int64, shape (k,): hash of each category; `_NAMELESS` for rows with a NULL in them.
-        examples: int64 or S16, shape (k,): a chunk of each.
+        examples: int64 or S16, shape (k,): a chunk of each category.
     """
 
     ids: NDArray[np.generic]
@@ -165,9 +165,13 @@ def _parse(received: bytearray, kind: np.dtype[np.generic]) -> _Rows:
     count = (len(received) - _HEADER_BYTES - _TRAILER_BYTES) // row.itemsize
     rows = np.frombuffer(received, row, count=count, offset=_HEADER_BYTES)
     ids = rows["id"].astype(kind)
-    hashes, first, codes = np.unique(rows["hash"].astype(np.int64), return_index=True, return_inverse=True)
-    narrow = np.min_scalar_type(len(hashes))  # short integers sort in linear time
-    return _Rows(ids, codes.astype(narrow), hashes, ids[first])
+    row_hashes = rows["hash"].astype(np.int64)
+    ordered = np.sort(row_hashes)
+    hashes = ordered[np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))]
+    codes = np.searchsorted(hashes, row_hashes).astype(np.min_scalar_type(len(hashes)))  # short ones sort faster
+    examples = np.empty(len(hashes), dtype=kind)
+    examples[codes] = ids
+    return _Rows(ids, codes, hashes, examples)
 
 
 def _build(rows: _Rows, names: Mapping[int, str]) -> LoadedCatalog:

@@ -9,6 +9,7 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from worker.adapters.postgres_client import Connection, translated
+from worker.core.catalog import ascending
 from worker.core.keys import CATALOG_CHANNEL, CATEGORY_PATTERN
 from worker.core.rendering import UUID, cell_width, id_from_text, join_cells, render_cells
 from worker.errors import PostgresError
@@ -171,13 +172,13 @@ def type_name(kind: np.dtype[np.generic]) -> str:
 
 def _named_ids(payloads: Sequence[str], kind: np.dtype[np.generic]) -> NDArray[np.generic]:
     """Read the ids that notifications name, each once; what is not an id of this kind is nobody's."""
-    ids: set[int | bytes] = set()
+    ids: list[int | bytes] = []
     for text in ",".join(payloads).split(","):
         try:
-            ids.add(_id_from(text, kind))
+            ids.append(_id_from(text, kind))
         except ValueError:  # any user of the database can send anything
             continue
-    return np.sort(np.array(list(ids), dtype=kind))  # neighbours in the index are quicker to read
+    return ascending(np.array(ids, dtype=kind))  # neighbours in the index are quicker to read
 
 
 def _id_from(text: str, kind: np.dtype[np.generic]) -> int | bytes:

@@ -2,14 +2,15 @@
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import anyio
 
 from worker.adapters.redis_client import Client, redis_errors
 from worker.core.keys import Keys
+from worker.core.wire import Reply, decode_result, encode_request
 
-Reply = Mapping[str, bytes]
+Words = Sequence[str | int]
 _BLOCK_MS = 500
 _PAGE = 1000
 
@@ -24,11 +25,11 @@ class RedisRequests:
         self._reply_to = f"{name}-{secrets.token_hex(6)}"
         self._last_id = b"0-0"
 
-    async def add(self, requests: Iterable[Mapping[str, str | int]]) -> list[str]:
+    async def add(self, requests: Iterable[Words]) -> list[str]:
         """Add requests in one round trip.
 
         Args:
-            requests: Fields of each, without `reply_to`.
+            requests: Fields and values of each in turn, from `encode_request`, without `reply_to`.
 
         Returns:
             The ids of their stream entries.
@@ -37,9 +38,9 @@ class RedisRequests:
             RedisError: Redis did not answer; the requests may have been added all the same.
         """
         pipeline = self._client.pipeline(transaction=False)
-        for fields in requests:
-            words = [word for pair in fields.items() for word in pair]
-            pipeline.execute_command("XADD", self._keys.requests, "*", *words, "reply_to", self._reply_to)
+        own = encode_request(reply_to=self._reply_to)
+        for words in requests:
+            pipeline.execute_command("XADD", self._keys.requests, "*", *words, *own)
         with redis_errors("XADD"):
             return [entry_id.decode() for entry_id in await pipeline.execute()]
 
@@ -59,13 +60,13 @@ class RedisRequests:
             return []
         records = reply[0][1]
         self._last_id = records[-1][0]
-        return [_fields(words) for _, words in records]
+        return [decode_result(words) for _, words in records]
 
-    async def sample(self, requests: Sequence[Mapping[str, str | int]], *, timeout_s: float) -> dict[str, Reply]:
+    async def sample(self, requests: Sequence[Words], *, timeout_s: float) -> dict[str, Reply]:
         """Add requests and wait for their results.
 
         Args:
-            requests: Fields of each, without `reply_to`.
+            requests: Fields and values of each in turn, from `encode_request`, without `reply_to`.
             timeout_s: Longest wait.
 
         Returns:
@@ -76,14 +77,10 @@ class RedisRequests:
         deadline = time.monotonic() + timeout_s
         while len(found) < len(ids) and time.monotonic() < deadline:
             for result in await self.receive():
-                found[result["entry_id"].decode()] = result
+                found[result.entry_id] = result
         return {entry_id: found[entry_id] for entry_id in ids if entry_id in found}
 
     async def close(self) -> None:
         """Remove the reply stream."""
         with anyio.CancelScope(shield=True), redis_errors("DEL of the reply stream"):
             await self._client.delete(self._keys.reply(self._reply_to))
-
-
-def _fields(words: Sequence[bytes]) -> Reply:
-    return {name.decode(): value for name, value in zip(words[0::2], words[1::2], strict=True)}

@@ -1,13 +1,12 @@
 """`sample`, `stats` and `check`."""
 
-import json
 import time
 from typing import Annotated, Any
 
 import anyio
 import typer
 
-from worker.adapters.redis_requests import RedisRequests, Reply
+from worker.adapters.redis_requests import RedisRequests, Words
 from worker.adapters.redis_stats import RedisStats
 from worker.check import Report, run_check
 from worker.cli.context import (
@@ -21,6 +20,7 @@ from worker.cli.context import (
     run_async,
 )
 from worker.core.tally import Counts, read_counts
+from worker.core.wire import Reply, encode_request
 from worker.errors import SettingsError
 
 _WATCH_EVERY_S = 1.0
@@ -40,7 +40,7 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Send sample requests and print their results; status 1 when one is missing or an error."""
-    request = _request({"size": size, "method": method, "dataset": dataset}, field or [])
+    request = _request(encode_request(size=size, method=method, dataset=check_dataset(dataset)), field or [])
 
     async def work() -> dict[str, Reply]:
         async with open_desk() as desk:
@@ -57,7 +57,7 @@ def sample(
         missing = f"{count - len(results)} of {count} results did not come within {timeout:g} s; is a worker running?"
         typer.echo(f"sampling-worker: {missing}", err=True)
         raise typer.Exit(1)
-    if any(result["status"] != b"ok" for result in results.values()):
+    if any(result.error is not None for result in results.values()):
         raise typer.Exit(1)
 
 
@@ -107,30 +107,26 @@ def check(
         raise typer.Exit(1)
 
 
-def _request(fields: dict[str, Any], words: list[str]) -> dict[str, Any]:
+def _request(words: Words, further: list[str]) -> Words:
     """Put a request together; the worker is the one who judges it."""
-    check_dataset(fields["dataset"])
-    request = {name: value for name, value in fields.items() if value is not None}
-    for word in words:
+    given: list[str | int] = list(words)
+    for word in further:
         name, equals, value = word.partition("=")
-        if not equals or name == "reply_to":
+        if not equals or name in encode_request(reply_to=""):
             raise SettingsError(f"--field {word!r} is not accepted; accepted: NAME=VALUE, and reply_to is taken")
-        request[name] = value
-    return request
+        given += (name, value)
+    return given
 
 
 def _print_result(result: Reply, *, as_json: bool) -> None:
-    shown = {name: value.decode(errors="backslashreplace") for name, value in result.items()}
     if as_json:
-        if result.get("status") == b"ok" and result["chunk_ids"].startswith(b"["):
-            print_json({**shown, "chunk_ids": json.loads(shown["chunk_ids"]), "counts": json.loads(shown["counts"])})
-        else:
-            print_json(shown)
-    elif shown["status"] == "ok":
-        ids = shown["chunk_ids"].replace(" ", "") if shown["chunk_ids"].startswith("[") else "packed"
-        print_text(f"{shown['request_id']}  {shown['counts']}  {shown['weights_version']}  {ids}")
+        print_json(result.as_dict())
+    elif result.error is None:
+        counts = "  ".join(f"{name} {count}" for name, count in result.counts.items())
+        ids = "packed" if isinstance(result.chunk_ids, bytes) else ",".join(map(str, result.chunk_ids))
+        print_text(f"{result.request_id}  {result.weights_version}  {counts}  {ids}")
     else:
-        print_text(f"{shown['request_id']}  {shown['error']}: {shown['message']}")
+        print_text(f"{result.request_id}  {result.error}: {result.message}")
 
 
 def _print_counts(counts: Counts, *, as_json: bool) -> None:

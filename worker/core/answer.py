@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from worker.core.catalog import Catalog
+from worker.core.mixture import Mixture, mix_weights
 from worker.core.rendering import join_cells, pack_ids
-from worker.core.sampling import Drawn, Mixture, Plan, draw, mix_weights
+from worker.core.sampling import Drawn, Plan, draw
 from worker.core.tally import Tally
 from worker.core.weights import BUILT_IN, InForce, Weights, single_category
 from worker.core.wire import (

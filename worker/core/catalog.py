@@ -79,7 +79,7 @@ def build_catalog(ids: NDArray[np.generic], codes: NDArray[np.integer], names: S
     ids = ids[order]
     bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
     owned = {name: ids[bounds[i] : bounds[i + 1]] for i, name in enumerate(names)}
-    owned = {name: _ascending(part) for name, part in owned.items()}
+    owned = {name: ascending(part) for name, part in owned.items()}
     width = max((cell_width(part) for part in owned.values()), default=cell_width(ids[:0]))
     return _assemble(owned, ids.dtype, width)
 
@@ -138,16 +138,22 @@ def fingerprint_of(ids: NDArray[np.generic], category: str) -> int:
     return int(mix(mix(folded) ^ _category_key(category)).sum(dtype=np.uint64))
 
 
+def ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Sort ids and drop repeated ones, at no more than a look when they come in order.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+    """
+    if bool(np.all(ids[1:] > ids[:-1])):  # type: ignore[operator]
+        return ids
+    # Not `np.unique`: it hashes, which takes ten times as long and keeps the interpreter locked meanwhile.
+    ordered = np.sort(ids)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
+
+
 @cache
 def _category_key(category: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.sha256(category.encode()).digest()[:8], "big"))
-
-
-def _ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Sort ids and drop repeated ones, at no more than a look when they come in order."""
-    if bool(np.all(ids[1:] > ids[:-1])):  # type: ignore[operator]
-        return ids
-    return np.unique(ids)
 
 
 def _assemble(owned: Mapping[str, NDArray[np.generic]], kind: np.dtype[np.generic], width: int) -> Catalog:

@@ -3,6 +3,7 @@
 import anyio
 
 from worker.adapters.redis_requests import RedisRequests
+from worker.core.wire import encode_request
 from worker.demo.ledger import Ledger
 
 SIZE = 32
@@ -32,7 +33,7 @@ class TrainingJob:
             ids = [f"{self._name}-{self._asked + i}" for i in range(_REQUESTS_A_STEP)]
             self._asked += len(ids)
             self._ledger.ask(ids)
-            await self._streams.add({"request_id": name, "size": SIZE} for name in ids)
+            await self._streams.add(encode_request(request_id=name, size=SIZE) for name in ids)
             await anyio.sleep(_STEP_S)
 
     async def collect(self) -> None:

@@ -1,6 +1,5 @@
 """What was asked for and what came back: the demo's own evidence, kept apart from the workers' counts."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 
 from worker.core.statistics import chi_square, chi_square_p
 from worker.core.weights import Weights
+from worker.core.wire import Reply
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Ledger:
         wrong: Results that are errors, or hold a chunk that is not READY or not of the category counted.
     """
 
-    ready: Mapping[int, str]
+    ready: Mapping[int | str, str]
     moves: list[Move] = field(default_factory=list)
     stored: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
@@ -71,14 +71,14 @@ class Ledger:
         """Note requests that are added next."""
         self.waiting.update(dict.fromkeys(request_ids, self.stored - 1))
 
-    def take(self, result: Mapping[str, bytes]) -> None:
+    def take(self, result: Reply) -> None:
         """Note a result and check it."""
-        asked_under = self.waiting.pop(result["request_id"].decode(), None)
+        asked_under = self.waiting.pop(result.request_id, None)
         if asked_under is None:
             self.doubled += 1
             return
         self.results += 1
-        place = self._place(result.get("weights_version", b"").decode(), asked_under)
+        place = self._place(result.weights_version, asked_under)
         if place is None or not self._is_right(result):
             self.wrong += 1
             return
@@ -86,9 +86,8 @@ class Ledger:
         move = self.moves[place]
         if move.first_draw_s is None:
             move.first_draw_s = time.monotonic() - move.sent_at
-        counts: dict[str, int] = json.loads(result["counts"])
-        move.drawn.update(counts)
-        self.chunks += sum(counts.values())
+        move.drawn.update(result.counts)
+        self.chunks += sum(result.counts.values())
 
     def p_value(self) -> float:
         """Compute the probability of a mix at least this far off, over all sets of weights."""
@@ -106,9 +105,8 @@ class Ledger:
         fresh = [i for i in places if i >= asked_under]
         return min(fresh) if fresh else max(places, default=None)
 
-    def _is_right(self, result: Mapping[str, bytes]) -> bool:
+    def _is_right(self, result: Reply) -> bool:
         """Hold the ids against PostgreSQL's own view, and the counts against the ids."""
-        if result["status"] != b"ok":
+        if result.error is not None or isinstance(result.chunk_ids, bytes):
             return False
-        seen = Counter(self.ready.get(chunk, "") for chunk in json.loads(result["chunk_ids"]))
-        return bool(seen == json.loads(result["counts"]))
+        return Counter(self.ready.get(chunk, "") for chunk in result.chunk_ids) == Counter(result.counts)

@@ -24,6 +24,6 @@ def describe_chunks(count: int) -> Iterator[ChunkRow]:
             number += 1
 
 
-def ready_by_id(catalog: Catalog) -> dict[int, str]:
+def ready_by_id(catalog: Catalog) -> dict[int | str, str]:
     """List chunk id -> category."""
     return {chunk: name for name, ids, _ in catalog.segments() for chunk in ids.tolist()}

@@ -98,7 +98,7 @@ def _servers(console: Console) -> Iterator[tuple[str, str, Path]]:
         yield redis.url, postgres.url, folders[2]
 
 
-async def _fill(database_url: str, chunks: int, console: Console) -> dict[int, str]:
+async def _fill(database_url: str, chunks: int, console: Console) -> dict[int | str, str]:
     """Create the schema and a library; tell which chunks are READY by PostgreSQL's own account."""
     began = time.monotonic()
     await migrate(database_url)

@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog, Change, apply_changes
+from worker.core.catalog import Catalog, Change, apply_changes, ascending
 from worker.core.events import CatalogChanged, CatalogLoaded
 from worker.errors import PostgresError
 from worker.links import Link
@@ -75,7 +75,7 @@ class _Subscription:
         self._tell_success = tell_success
         self._turn = anyio.Lock()
         self._reload = anyio.Event()
-        self._is_synced = False
+        self._known: Catalog | None = None  # what is in force, once this subscription loaded: ids may be others now
         self._heard_during_load: list[NDArray[np.generic]] | None = None
 
     async def follow(self, refresh_s: float) -> None:
@@ -106,10 +106,10 @@ class _Subscription:
         began = time.perf_counter()
         if self._heard_during_load is not None:
             self._heard_during_load.append(ids)
-        if self._is_synced and self._state.catalog is not None:
-            catalog, change = await self._read_again(self._state.catalog, ids)
+        if self._known is not None:
+            catalog, change = await self._read_again(self._known, ids)
             if self._swap(catalog):
-                _tell_change(catalog, change, "notify", began)
+                _tell_change(catalog, change, "notify", _ms_since(began))
 
     async def _load(self, cause: Cause) -> None:
         began = time.perf_counter()
@@ -121,12 +121,12 @@ class _Subscription:
             before, catalog = self._state.catalog, loaded.catalog
             heard, self._heard_during_load = self._heard_during_load, None
             if heard:
-                catalog, _ = await self._read_again(catalog, np.unique(np.concatenate(heard)))
-            is_other, self._is_synced = self._swap(catalog), True
+                catalog, _ = await self._read_again(catalog, await run_sync(ascending, np.concatenate(heard)))
+            is_other, took_ms = self._swap(catalog), _ms_since(began)
         if before is None:
-            _tell_first(catalog, loaded.ignored, began)
+            _tell_first(catalog, loaded.ignored, took_ms)
         elif is_other:
-            _tell_change(catalog, await run_sync(_compare, before, catalog), cause, began)
+            _tell_change(catalog, await run_sync(_compare, before, catalog), cause, took_ms)
 
     async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Change]:
         if not len(ids):
@@ -136,26 +136,27 @@ class _Subscription:
     def _swap(self, catalog: Catalog) -> bool:
         """Put another catalog in force; an equal one would only lose what was derived from this one."""
         before = self._state.catalog
-        if before and (before.version, before.ids.dtype) == (catalog.version, catalog.ids.dtype):
-            return False
-        self._state.catalog = catalog
-        self._state.catalog_at_ms = time.time_ns() // 1_000_000
-        return True
+        is_other = before is None or (before.version, before.ids.dtype) != (catalog.version, catalog.ids.dtype)
+        if is_other:
+            self._state.catalog = catalog
+            self._state.catalog_at_ms = time.time_ns() // 1_000_000
+        self._known = self._state.catalog
+        return is_other
 
 
-def _tell_first(catalog: Catalog, ignored: int, began: float) -> None:
+def _tell_first(catalog: Catalog, ignored: int, load_ms: float) -> None:
     emit(
         CatalogLoaded(
             catalog_version=catalog.version,
             chunks=len(catalog),
             categories=len(catalog.categories),
             ignored=ignored,
-            load_ms=_ms_since(began),
+            load_ms=load_ms,
         )
     )
 
 
-def _tell_change(catalog: Catalog, change: Change, cause: Cause, began: float) -> None:
+def _tell_change(catalog: Catalog, change: Change, cause: Cause, apply_ms: float) -> None:
     emit(
         CatalogChanged(
             catalog_version=catalog.version,
@@ -163,7 +164,7 @@ def _tell_change(catalog: Catalog, change: Change, cause: Cause, began: float) -
             removed=change.removed,
             chunks=len(catalog),
             cause=cause,
-            apply_ms=_ms_since(began),
+            apply_ms=apply_ms,
         )
     )
 

@@ -1,0 +1,204 @@
+"""Results: what a request is answered with, as it is written and as its receiver reads it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii
+from typing import Any, Final
+
+from worker.core.wire.requests import LARGEST_SIZE, Entry, Refused, Request, read_request
+
+ERROR_CODES: Final = (
+    "invalid_request",
+    "unknown_category",
+    "no_ready_chunks",
+    "too_few_chunks",
+    "unknown_preset",
+    "expired",
+    "catalog_unavailable",
+    "too_many_deliveries",
+    "internal",
+)
+_LONGEST_LETTER = 7_000  # words; Redis hands no more than some 7,990 from a script to a command
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Hold the answer to one request, ready to be written.
+
+    Attributes:
+        entry_id: The request's stream entry.
+        request_id: Echoed.
+        reply_to: Whose result stream it goes to; None for the shared one.
+        error: Its error code; None when it is ok.
+        fields: Fields and values in turn, as they are written.
+    """
+
+    entry_id: str
+    request_id: str
+    reply_to: str | None
+    error: str | None
+    fields: Sequence[str | bytes] = field(repr=False)
+
+    @property
+    def message(self) -> str:
+        """Tell the sentence of an error; empty when it is ok."""
+        return self._text("message")
+
+    @property
+    def weights_version(self) -> str:
+        """Tell the version of the weights it was drawn under; empty when none were needed."""
+        return self._text("weights_version")
+
+    def _text(self, name: str) -> str:
+        value = dict(zip(self.fields[0::2], self.fields[1::2], strict=True)).get(name, "")
+        return value if isinstance(value, str) else value.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Hold what an ok result says beyond the request's own fields.
+
+    Attributes:
+        chunk_ids: JSON array, or packed bytes.
+        counts: Category -> how many of the ids.
+        common: Fields that every result of the same weights and catalog shares, see `encode_common`.
+    """
+
+    chunk_ids: bytes
+    counts: Mapping[str, int]
+    common: Sequence[str | bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Hold a result as its receiver reads it; what an error result leaves out is empty.
+
+    Attributes:
+        entry_id: The request's stream entry.
+        request_id: Echoed.
+        error: Its error code; None when it is ok.
+        message: The sentence of an error.
+        chunk_ids: Numbers or texts; the packed bytes where those were asked for.
+        counts: Category -> how many of the ids.
+        weights_version: What it was drawn under.
+        weights: Effective weights, where they were asked for.
+        ready: READY counts, where they were asked for.
+        fields: All fields, as they came.
+    """
+
+    entry_id: str
+    request_id: str
+    error: str | None
+    message: str
+    chunk_ids: list[int | str] | bytes
+    counts: Mapping[str, int]
+    weights_version: str
+    weights: Mapping[str, float]
+    ready: Mapping[str, int]
+    fields: Mapping[str, bytes] = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Write it as plain data; packed ids in hex."""
+        texts = {name: value.decode() for name, value in self.fields.items() if name != "chunk_ids"}
+        lists = ("left_out", "counts", "weights", "ready")
+        plain: dict[str, Any] = {name: json.loads(text) if name in lists else text for name, text in texts.items()}
+        if "chunk_ids" in self.fields:
+            plain["chunk_ids"] = self.chunk_ids.hex() if isinstance(self.chunk_ids, bytes) else self.chunk_ids
+        return plain
+
+
+def decode(entry: Entry, *, max_size: int = LARGEST_SIZE) -> Request | Result:
+    """Read a request.
+
+    Args:
+        entry: The stream entry.
+        max_size: Largest `size` accepted.
+
+    Returns:
+        The request; or, where it departs from the contract, the error result it gets.
+    """
+    request = read_request(entry, max_size)
+    if isinstance(request, Request):
+        return request
+    return encode_error(request, request.error.code, request.error.message)
+
+
+def encode_ok(request: Request, sample: Sample) -> Result:
+    """Write an ok result."""
+    fields = (
+        *("request_id", request.request_id, "entry_id", request.entry_id, "status", "ok"),
+        *("chunk_ids", sample.chunk_ids, "counts", encode_counts(sample.counts)),
+        *sample.common,
+    )
+    return Result(request.entry_id, request.request_id, request.reply_to, None, fields)
+
+
+def encode_error(
+    request: Request | Refused | Result, code: str, message: str, common: Sequence[str | bytes] = ()
+) -> Result:
+    """Write an error result.
+
+    Args:
+        request: The request, what is left of it, or its earlier result.
+        code: One of `ERROR_CODES`.
+        message: One sentence: what was wrong, what is accepted.
+        common: What is known of weights and catalog, see `encode_common`.
+    """
+    echoed = ("request_id", request.request_id, "entry_id", request.entry_id, "status", "error")
+    fields = (*echoed, "error", code, "message", message, *common)
+    return Result(request.entry_id, request.request_id, request.reply_to, code, fields)
+
+
+def encode_dead_letter(entry: Entry, code: str, message: str) -> Sequence[str | bytes]:
+    """Write the dead letter of a request given up on: all original fields (of freaks the first 3,500), and why."""
+    why = ("entry_id", entry.id, "error", code, "message", message, "deliveries", str(entry.deliveries))
+    left_out = len(entry.fields[_LONGEST_LETTER:]) // 2
+    return (*entry.fields[:_LONGEST_LETTER], *why, *(("fields_left_out", str(left_out)) if left_out else ()))
+
+
+def encode_common(
+    *, weights_version: str, weights_source: str, catalog_version: str, left_out: Sequence[str] = ()
+) -> tuple[str | bytes, ...]:
+    """Write the fields that every result of the same weights and catalog shares."""
+    versions = ("weights_version", weights_version, "weights_source", weights_source)
+    missing = ("left_out", _compact(list(left_out))) if left_out else ()
+    return (*versions, "catalog_version", catalog_version, *missing)
+
+
+def encode_probabilities(weights: Mapping[str, float], ready: Mapping[str, int]) -> tuple[str | bytes, ...]:
+    """Write the fields of `probabilities=1`: a chunk's draw probability is weights[c] / ready[c]."""
+    return ("weights", _compact(dict(weights)), "ready", _compact(dict(ready)))
+
+
+def encode_counts(counts: Mapping[str, int]) -> str:
+    """Write category -> count as a JSON object."""
+    return "{" + ",".join([f"{encode_basestring_ascii(name)}:{count}" for name, count in counts.items()]) + "}"
+
+
+def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:
+    """Read a result.
+
+    Args:
+        words: Fields and values in turn, as they came.
+        packed: Whether packed ids were asked for.
+    """
+    fields = {name.decode(): value for name, value in zip(words[0::2], words[1::2], strict=True)}
+    ids = fields.get("chunk_ids", b"[]")
+    error = fields.get("error")
+    return Reply(
+        entry_id=fields["entry_id"].decode(),
+        request_id=fields["request_id"].decode(),
+        error=None if error is None else error.decode(),
+        message=fields.get("message", b"").decode(),
+        chunk_ids=ids if packed and error is None else json.loads(ids),
+        counts=json.loads(fields.get("counts", b"{}")),
+        weights_version=fields.get("weights_version", b"").decode(),
+        weights=json.loads(fields.get("weights", b"{}")),
+        ready=json.loads(fields.get("ready", b"{}")),
+        fields=fields,
+    )
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
