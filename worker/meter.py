@@ -33,7 +33,7 @@ class Interval:
     latencies: Counter[int] = field(default_factory=Counter)
 
     def add_latencies(self, milliseconds: Iterable[float]) -> None:
-        """Count how long results took, in ms; steps of a factor 2^(1/8) keep the error below 5 %."""
+        """Count how long results took, in ms; steps of a factor 2^(1/8) keep the error below 10 %."""
         self.latencies.update(math.ceil(_STEPS_A_DOUBLING * math.log2(max(value, _LEAST_MS))) for value in milliseconds)
 
     def percentile_ms(self, part: float) -> float | None:

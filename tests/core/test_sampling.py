@@ -17,12 +17,12 @@ from tests.support.drawing import (
     STRATIFIED,
     STRATIFIED_ONCE,
     Mode,
-    catalog_of,
     mixture_of,
+    mixtures,
     plan_of,
-    weights_of,
+    shares,
 )
-from worker.core.mixture import Floats, Integers, Mixture, mix_weights
+from worker.core.mixture import Floats, Integers, Mixture
 from worker.core.sampling import Drawn, Lane, Plan, Uniforms, _draw_rows, allocate_systematically, draw
 
 LARGEST_SEED = 2**63 - 1
@@ -30,27 +30,6 @@ in_every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 modes = st.sampled_from(list(MODES.values()))
 rng_seeds = st.integers(0, 2**32)
 seeds = st.none() | st.integers(0, 5) | st.integers(0, LARGEST_SEED)
-shares = st.floats(1e-9, 1) | st.sampled_from([1e-12, 1e-9, 0.5, 1])
-
-
-def _small(parts: list[tuple[float, int]]) -> Mixture:
-    names = [f"c{i}" for i in range(len(parts))]
-    return mixture_of(
-        dict(zip(names, [share for share, _ in parts], strict=True)),
-        dict(zip(names, [ready for _, ready in parts], strict=True)),
-    )
-
-
-def _wide(categories: int, seed: int, skew: int) -> Mixture:
-    """Up to 1000 categories; the larger `skew`, the more of them weigh next to nothing."""
-    rng = np.random.default_rng(seed)
-    weights, ready = rng.random(categories) ** skew + 1e-12, rng.integers(1, 40, categories)
-    return _small(list(zip(weights.tolist(), ready.tolist(), strict=True)))
-
-
-narrow_mixtures = st.lists(st.tuples(shares, st.integers(1, 12)), min_size=1, max_size=8).map(_small)
-wide_mixtures = st.builds(_wide, st.integers(1, 1000), rng_seeds, st.sampled_from([1, 3, 30]))
-mixtures = narrow_mixtures | wide_mixtures
 
 
 @st.composite
@@ -242,47 +221,6 @@ def test_seeded_draws_are_pinned(mode: Mode) -> None:
     mixture = mixture_of({"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 3, "b": 40, "c": 40})
     plan = plan_of(mixture, [12], [2026], mode=mode)
     assert draw(plan, np.random.default_rng(0)).places.tolist() == PINNED[mode]
-
-
-@given(mixtures)
-def test_mixtures_keep_their_promises(mixture: Mixture) -> None:
-    assert mixture.cumulative[-1] == 1.0
-    assert (mixture.probabilities > 0).all()
-    assert mixture.probabilities.sum() == pytest.approx(1, abs=1e-9)
-    assert np.diff(mixture.cumulative, prepend=0) == pytest.approx(mixture.probabilities, abs=1e-9)
-    assert (np.diff(mixture.cumulative) >= -1e-12).all()
-    assert (mixture.ready >= 1).all()
-    assert mixture.starts.tolist() == (np.cumsum(mixture.ready) - mixture.ready).tolist()
-
-
-def test_categories_without_chunks_are_left_out_and_the_rest_renormalised() -> None:
-    catalog = catalog_of({"music": 3, "voice": 5, "noise": 2})
-    mixture = mix_weights(weights_of({"voice": 0.6, "zebra": 0.1, "music": 0.2, "conference": 0.1}), catalog)
-    assert mixture is not None
-    assert mixture.categories == ("music", "voice")
-    assert mixture.probabilities == pytest.approx([0.25, 0.75])
-    assert (mixture.starts.tolist(), mixture.ready.tolist()) == ([0, 5], [3, 5])
-    assert mixture.left_out == ("conference", "zebra")
-
-
-@pytest.mark.parametrize("ready", [{}, {"music": 3}])
-def test_weights_without_any_chunk_make_no_mixture(ready: dict[str, int]) -> None:
-    assert mix_weights(weights_of({"voice": 1, "zebra": 1}), catalog_of(ready)) is None
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"a": 1, "b": 2}, {"a": 0.333333333, "b": 0.666666667}),
-        ({"a": 1, "b": 1e-12, "c": 1e-10}, {"a": 1, "b": 1e-10, "c": 1e-12}),
-    ],
-)
-def test_weights_of_one_version_draw_alike(first: dict[str, float], second: dict[str, float]) -> None:
-    """The contract promises it, whichever of them a worker met first and whichever categories are READY."""
-    assert weights_of(first).version == weights_of(second).version
-    for ready in (dict.fromkeys("abc", 4), dict.fromkeys("bc", 4)):
-        one, other = mixture_of(first, ready), mixture_of(second, ready)
-        assert one.cumulative.tolist() == other.cumulative.tolist()
 
 
 class _Extremes(np.random.Generator):

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from worker.core.wire import (
     ERROR_CODES,
     Entry,
+    Reply,
     Request,
     Result,
     Sample,
+    decode_result,
     encode_common,
     encode_counts,
     encode_dead_letter,
@@ -104,6 +106,66 @@ def test_a_dead_letter_has_all_original_fields_and_why() -> None:
     letter = encode_dead_letter(Entry(ENTRY_ID, original, deliveries=6), "internal", "why")
     assert list(letter[:6]) == original
     assert letter[6:] == ("entry_id", ENTRY_ID, "error", "internal", "message", "why", "deliveries", "6")
+
+
+def test_a_dead_letter_of_a_freak_says_how_many_fields_it_leaves_out() -> None:
+    original = [b"size", b"8"] * 5000
+    letter = encode_dead_letter(Entry(ENTRY_ID, original), "internal", "why")
+    assert list(letter[:7000]) == original[:7000]
+    assert letter[7000:] == (
+        *("entry_id", ENTRY_ID, "error", "internal", "message", "why", "deliveries", "1"),
+        *("fields_left_out", "1500"),
+    )
+
+
+def test_a_dead_letter_as_long_as_may_be_is_whole() -> None:
+    original = [b"size", b"8"] * 3500
+    assert "fields_left_out" not in encode_dead_letter(Entry(ENTRY_ID, original), "internal", "why")
+
+
+def _received(result: Result, *, packed: bool = False) -> Reply:
+    words = [word.encode() if isinstance(word, str) else word for word in result.fields]
+    return decode_result(words, packed=packed)
+
+
+def test_a_receiver_reads_what_was_written() -> None:
+    extra = encode_probabilities({"voice": 1.0}, {"voice": 5, "music": 7})
+    result = encode_ok(REQUEST, Sample(b"[ 1, 2, 3]", {"voice": 3}, (*COMMON, *extra)))
+    reply = _received(result)
+    assert (reply.entry_id, reply.request_id, reply.error, reply.message) == (ENTRY_ID, "r-1", None, "")
+    assert (reply.chunk_ids, reply.counts) == ([1, 2, 3], {"voice": 3})
+    assert (reply.weights_version, reply.weights, reply.ready) == (
+        "0123456789ab",
+        {"voice": 1.0},
+        {"voice": 5, "music": 7},
+    )
+    assert reply.as_dict() == {
+        "request_id": "r-1",
+        "entry_id": ENTRY_ID,
+        "status": "ok",
+        "chunk_ids": [1, 2, 3],
+        "counts": {"voice": 3},
+        "weights_version": "0123456789ab",
+        "weights_source": "redis",
+        "catalog_version": "c0",
+        "weights": {"voice": 1.0},
+        "ready": {"voice": 5, "music": 7},
+    }
+
+
+def test_a_receiver_gets_packed_ids_as_they_are() -> None:
+    reply = _received(encode_ok(REQUEST, Sample(b"\xff\0[]", {"voice": 1}, COMMON)), packed=True)
+    assert reply.chunk_ids == b"\xff\0[]"
+    assert reply.as_dict()["chunk_ids"] == "ff005b5d"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_receiver_reads_errors(*, packed: bool) -> None:
+    reply = _received(encode_error(REQUEST, "expired", "why; accepted: what", COMMON), packed=packed)
+    assert (reply.error, reply.message) == ("expired", "why; accepted: what")
+    assert (reply.chunk_ids, reply.counts, reply.weights, reply.ready) == ([], {}, {}, {})
+    assert reply.as_dict()["error"] == "expired"
+    assert "chunk_ids" not in reply.as_dict()
 
 
 def test_the_error_codes_are_the_contracts() -> None:

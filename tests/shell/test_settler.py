@@ -123,8 +123,8 @@ async def test_a_writer_that_never_rests_starves_nobody(desk: Desk, redis_url: s
     meddler = Meddler(redis_url, lambda client, draw: client.set(desk.keys.weights(), f'{{"music": {draw}}}'))
     async with serving(redis_url, prefix, Wiring(draw=meddler.draw)) as parts:
         found = await answers(desk, await desk.add_many(4))
-        batches, rest = divmod(len(meddler.draws), _FENCED)
-        assert (rest, parts.meter.requests, parts.meter.interval.redrawn) == (0, 4, batches * (_FENCED - 1))
+    batches, rest = divmod(len(meddler.draws), _FENCED)
+    assert (rest, parts.meter.requests, parts.meter.interval.redrawn) == (0, 4, batches * (_FENCED - 1))
     assert {result["counts"] for result in found.values()} == {'{"music":1}'}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -55,6 +56,27 @@ def mixture_of(values: Mapping[str, float], ready: Mapping[str, int]) -> Mixture
     mixture = mix_weights(weights_of(values), Catalog(names, offsets, np.empty(0), np.empty(0, "V8"), 0))
     assert mixture is not None
     return mixture
+
+
+def _small(parts: list[tuple[float, int]]) -> Mixture:
+    names = [f"c{i}" for i in range(len(parts))]
+    return mixture_of(
+        dict(zip(names, [share for share, _ in parts], strict=True)),
+        dict(zip(names, [ready for _, ready in parts], strict=True)),
+    )
+
+
+def _wide(categories: int, seed: int, skew: int) -> Mixture:
+    """Up to 1000 categories; the larger `skew`, the more of them weigh next to nothing."""
+    rng = np.random.default_rng(seed)
+    weights, ready = rng.random(categories) ** skew + 1e-12, rng.integers(1, 40, categories)
+    return _small(list(zip(weights.tolist(), ready.tolist(), strict=True)))
+
+
+shares = st.floats(1e-9, 1) | st.sampled_from([1e-12, 1e-9, 0.5, 1])
+narrow_mixtures = st.lists(st.tuples(shares, st.integers(1, 12)), min_size=1, max_size=8).map(_small)
+wide_mixtures = st.builds(_wide, st.integers(1, 1000), st.integers(0, 2**32), st.sampled_from([1, 3, 30]))
+mixtures = narrow_mixtures | wide_mixtures
 
 
 def plan_of(

@@ -14,6 +14,7 @@ from worker.core.wire import (
     Request,
     Result,
     decode,
+    encode_request,
     shown,
 )
 
@@ -312,6 +313,34 @@ def test_the_first_of_two_addresses_counts() -> None:
 
 def test_bytes_that_are_no_text_are_shown_as_they_are() -> None:
     assert shown(b"a\xff\0") == r"'a\\xff\x00'"
+
+
+whole_requests = st.fixed_dictionaries(
+    {},
+    optional={
+        "request_id": st.text(min_size=1, max_size=128).filter(str.isprintable),
+        "size": st.integers(1, LARGEST_SIZE),
+        "category": st.sampled_from(["voice", "No Such"]),
+        "dataset": st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True),
+        "method": st.sampled_from(["random", "stratified"]),
+        "seed": st.integers(0, LARGEST_SEED),
+        "reply_to": st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True),
+        "expires_at": st.integers(0, 2**63 - 1),
+        "encoding": st.sampled_from(["json", "packed"]),
+    },
+)
+
+
+@given(whole_requests, st.none() | st.sampled_from([0, 1]))
+def test_a_request_that_is_written_is_the_one_that_is_read(
+    given_fields: dict[str, str | int], flag: int | None
+) -> None:
+    words = encode_request(**given_fields, replace=flag, probabilities=flag)
+    assert len(words) == 2 * len(given_fields) + (0 if flag is None else 4)
+    request = decode(Entry(ENTRY_ID, [str(word).encode() for word in words]))
+    assert isinstance(request, Request)
+    assert {name: getattr(request, name) for name in given_fields} == given_fields
+    assert (request.replace, request.probabilities) == ((True, False) if flag is None else (flag == 1, flag == 1))
 
 
 @given(st.binary(max_size=300))

@@ -1,0 +1,108 @@
+"""The small file that a live worker renews, and what a probe makes of it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from worker.errors import SettingsError
+from worker.health import FRESH_S, Health, find_problem, health_path, prepare_run_dir, write_health
+
+_NOW = 1_000_000.0
+
+
+def _health(consumer: str = "host-1", state: str = "serving", age_s: float = 0.0, prefix: str = "audio") -> Health:
+    return Health(pid=7, prefix=prefix, consumer=consumer, state=state, at=_NOW - age_s)
+
+
+def _problem(run_dir: Path, consumer: str | None = None) -> str | None:
+    return find_problem(run_dir, prefix="audio", consumer=consumer, now=_NOW)
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ([], "no worker has run here"),
+        ([_health()], None),
+        ([_health(age_s=FRESH_S - 0.1)], None),
+        ([_health(age_s=FRESH_S)], "worker host-1 last showed a sign of life 10 s ago"),
+        ([_health(state="waiting")], "worker host-1 is waiting"),
+        ([_health(state="starting", age_s=9)], "worker host-1 is starting"),
+        ([_health(prefix="other")], "no worker has run here"),
+        ([_health(age_s=60), _health("host-2")], None),
+        ([_health("host-1", age_s=5), _health("host-2", "draining")], None),
+        ([_health("host-1", "waiting", 5), _health("host-2", "draining", 4)], "worker host-2 is draining"),
+        (
+            [_health("host-1", age_s=99), _health("host-2", age_s=98)],
+            "worker host-2 last showed a sign of life 98 s ago",
+        ),
+    ],
+)
+def test_some_worker_here_has_to_be_alive_and_serving(tmp_path: Path, found: list[Health], problem: str | None) -> None:
+    for health in found:
+        write_health(tmp_path, health)
+    assert _problem(tmp_path) == problem
+
+
+def test_a_probe_can_be_about_one_worker(tmp_path: Path) -> None:
+    write_health(tmp_path, _health("host-1"))
+    write_health(tmp_path, _health("host-2", "waiting"))
+    assert _problem(tmp_path, "host-1") is None
+    assert _problem(tmp_path, "host-2") == "worker host-2 is waiting"
+    assert _problem(tmp_path, "host-3") == "no worker host-3 has run here"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "7", '{"pid": 1}', '{"a": 1}', "\udcff"])
+def test_a_file_that_is_no_health_is_a_worker_that_is_not_there(tmp_path: Path, text: str) -> None:
+    (tmp_path / "torn.health").write_text(text, errors="surrogateescape")
+    (tmp_path / "folder.health").mkdir()
+    assert _problem(tmp_path) == "no worker has run here"
+    write_health(tmp_path, _health())
+    assert _problem(tmp_path) is None
+
+
+def test_a_folder_that_is_not_there_holds_no_worker(tmp_path: Path) -> None:
+    assert _problem(tmp_path / "nowhere") == "no worker has run here"
+
+
+@pytest.mark.parametrize("consumer", ["host-1", "../../etc/passwd", "a/b", "%2F", ".", "ü" * 128, "x" * 128, ":" * 128])
+def test_any_consumer_name_has_a_file_of_its_own_in_the_folder(tmp_path: Path, consumer: str) -> None:
+    for state in ("starting", "serving"):
+        write_health(tmp_path, _health(consumer, state))
+    assert [path.parent for path in tmp_path.iterdir()] == [tmp_path]
+    assert list(tmp_path.iterdir()) == [health_path(tmp_path, consumer)]
+    assert _problem(tmp_path, consumer) is None
+    assert health_path(tmp_path, consumer) != health_path(tmp_path, consumer[:-1] + "y")
+
+
+def test_the_file_says_who_when_and_how(tmp_path: Path) -> None:
+    write_health(tmp_path, _health())
+    assert json.loads(health_path(tmp_path, "host-1").read_text()) == {
+        "pid": 7,
+        "prefix": "audio",
+        "consumer": "host-1",
+        "state": "serving",
+        "at": _NOW,
+    }
+
+
+def test_the_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
+    run_dir = tmp_path / "deep" / "run"
+    assert prepare_run_dir(run_dir) == run_dir
+    assert run_dir.stat().st_mode & 0o777 == 0o700
+    assert prepare_run_dir(run_dir) == run_dir
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"WORKER_RUN_DIR=.*file/run cannot be used \(Not a directory\); accepted"):
+        prepare_run_dir(tmp_path / "file" / "run")
+
+
+def test_the_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    theirs = Path("/") if os.getuid() else tmp_path
+    if os.getuid() == 0:
+        os.chown(theirs, 65534, 65534)
+    with pytest.raises(SettingsError, match=r"\(it is not this user's, or cannot be written\)"):
+        prepare_run_dir(theirs)

@@ -1,0 +1,110 @@
+"""What is told of settled batches: everything is counted, little is logged."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.log_lines import LogLines, captured_log
+from tests.support.waiting import wait_until
+from worker.core.answer import Answers
+from worker.core.tally import Tally
+from worker.core.wire import Request, Result, encode_error
+from worker.journal import Journal
+from worker.meter import Meter
+from worker.ports import Settled
+
+_AT_MS = 1_000_000
+_SOON_S = 5.0
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[LogLines]:
+    with captured_log(tmp_path) as log:
+        yield log
+
+
+@pytest.fixture
+def meter() -> Meter:
+    return Meter()
+
+
+@pytest.fixture
+def journal(meter: Meter) -> Journal:
+    return Journal(meter)
+
+
+def _request(number: int, size: int = 1) -> Request:
+    return Request(f"{_AT_MS - 8}-{number}", f"r{number}", size)
+
+
+def _answer(*requests: Request | Result) -> Answers:
+    """Answer requests with ok, and results with themselves."""
+    tally = Tally()
+    tally.add_requests(None, len(requests))
+    fields = ("status", "ok", "weights_version", "0123456789ab")
+    results = [
+        one if isinstance(one, Result) else Result(one.entry_id, one.request_id, None, None, fields) for one in requests
+    ]
+    return Answers(results, tally)
+
+
+def _refused(number: int, code: str = "invalid_request") -> Result:
+    return encode_error(_request(number), code, "a sentence")
+
+
+def _tell(journal: Journal, *requests: Request | Result, counted: bool = True) -> None:
+    answers = _answer(*requests)
+    answers.results.reverse()  # in no particular order
+    journal.tell(requests, answers, Settled(_AT_MS, counted))
+
+
+async def _lines(log: LogLines, event: str, count: int) -> Sequence[dict[str, object]]:
+    await wait_until(lambda: len(log.of(event)) >= count, timeout_s=_SOON_S, what=f"{count} lines of {event} are there")
+    return log.of(event)
+
+
+def test_everything_is_counted(journal: Journal, meter: Meter) -> None:
+    _tell(journal, _request(1, 5), _refused(2), _request(3, 7))
+    failed = _request(4, 100)
+    journal.tell([failed], _answer(encode_error(failed, "no_ready_chunks", "a sentence")), Settled(_AT_MS))
+    journal.count_redraw()
+    interval = meter.interval
+    assert (interval.requests, interval.errors, interval.chunks, interval.redrawn) == (4, 2, 12, 1)
+    assert interval.tally == {"requests:": 4}
+    assert interval.latencies.total() == 4
+    assert interval.percentile_ms(1.0) == 8.0
+
+
+async def test_rejections_of_a_kind_are_told_a_few_times(journal: Journal, log: LogLines) -> None:
+    _tell(journal, *(_refused(i) for i in range(20)), _refused(20, "expired"))
+    lines = await _lines(log, "request.rejected", 6)
+    assert [line["error"] for line in lines].count("invalid_request") == 5
+    assert [line["error"] for line in lines].count("expired") == 1
+    assert lines[0]["message"] == "a sentence"
+
+
+async def test_a_few_served_requests_are_shown(journal: Journal, log: LogLines) -> None:
+    for batch in range(10):
+        _tell(journal, *(_request(10 * batch + i, 3) for i in range(4)))
+    _tell(journal, _refused(1000))
+    lines = await _lines(log, "request.served", 2)
+    assert [(line["request_id"], line["entry_id"]) for line in lines] == [
+        ("r0", f"{_AT_MS - 8}-0"),
+        ("r10", f"{_AT_MS - 8}-10"),
+    ]
+    told = {name: lines[0][name] for name in ("size", "status", "weights_version", "latency_ms", "sampled_1_in")}
+    assert told == {"size": 3, "status": "ok", "weights_version": "0123456789ab", "latency_ms": 8, "sampled_1_in": 4}
+
+
+async def test_a_valid_request_that_got_an_error_is_shown_as_one(journal: Journal, log: LogLines) -> None:
+    failed = _request(4)
+    journal.tell([failed], _answer(encode_error(failed, "no_ready_chunks", "a sentence")), Settled(_AT_MS))
+    [line] = await _lines(log, "request.served", 1)
+    assert (line["status"], line["weights_version"]) == ("error", "")
+
+
+async def test_results_that_could_not_be_counted_are_told_once(journal: Journal, log: LogLines) -> None:
+    for i in range(5):
+        _tell(journal, _request(i), counted=False)
+    assert [line["requests"] for line in await _lines(log, "stats.uncounted", 1)] == [1]

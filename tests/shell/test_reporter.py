@@ -1,0 +1,195 @@
+"""Signs of life and statistics, as files, keys and lines show them."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.support.log_lines import LogLines, captured_log
+from tests.support.streams import Desk, desk_at
+from tests.support.waiting import wait_until
+from tests.support.workers import DONE_S, Parts, Wiring, answers, running, wired
+from worker.embedded import RedisServer
+from worker.health import SERVING, find_problem, health_path
+from worker.reporter import Identity, Reporter
+
+_NEVER_S = 3600.0
+
+
+@pytest.fixture
+async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
+    async with desk_at(redis_url, prefix) as desk:
+        yield desk
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[LogLines]:
+    with captured_log(tmp_path) as log:
+        yield log
+
+
+def _reporter(parts: Parts, prefix: str, run_dir: Path, stats_interval_s: float = _NEVER_S) -> Reporter:
+    identity = Identity("one", prefix, run_dir)
+    return Reporter(
+        identity, parts.stream, parts.state, parts.meter, link=parts.link, stats_interval_s=stats_interval_s
+    )
+
+
+@asynccontextmanager
+async def _reporting(reporter: Reporter) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as loops:
+        loops.start_soon(reporter.run)
+        try:
+            yield
+        finally:
+            loops.cancel_scope.cancel()
+
+
+def _file(run_dir: Path) -> dict[str, Any]:
+    path = health_path(run_dir, "one")
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+async def _shows(desk: Desk, **wanted: object) -> dict[str, Any]:
+    """Wait until the worker's key says something, and return all that it says."""
+    found: dict[str, Any] = {}
+
+    async def is_shown() -> bool:
+        found.update(json.loads(await desk.client.get(desk.keys.worker("one")) or "{}"))
+        return all(found.get(name) == value for name, value in wanted.items())
+
+    await wait_until(is_shown, timeout_s=DONE_S, what=f"the worker shows {wanted}")
+    return found
+
+
+async def test_a_worker_shows_what_it_has_applied(desk: Desk, redis_url: str, prefix: str, tmp_path: Path) -> None:
+    await desk.client.set(desk.keys.weights(), '{"voice": 1}')
+    async with wired(redis_url, prefix) as parts, running(parts):
+        reporter = _reporter(parts, prefix, tmp_path)
+        async with _reporting(reporter):
+            assert (await _shows(desk, state="starting"))["pid"] == os.getpid()
+            assert 0 < await desk.client.ttl(desk.keys.worker("one")) <= 10
+            await answers(desk, await desk.add_many(3))
+            parts.state.catalog_at_ms = 77
+            reporter.enter(SERVING)
+            assert _file(tmp_path)["state"] == "serving"  # at once: a probe may come in the next moment
+            shown = await _shows(desk, state="serving", requests=3)
+            catalog = parts.state.catalog
+            assert catalog is not None
+            assert (shown["consumer"], shown["chunks"], shown["catalog_at_ms"]) == ("one", len(catalog), 77)
+            assert shown["catalog_version"] == catalog.version
+            assert shown["weights_version"] == parts.state.weights.in_force(None).weights.version
+            assert shown["weights_at_ms"] == parts.state.weights.changed_at_ms > 0
+            reporter.enter("draining")
+            await _shows(desk, state="draining")
+        assert find_problem(tmp_path, prefix=prefix, consumer="one", now=_file(tmp_path)["at"]) is not None
+        reporter.say_goodbye()
+        reporter.say_goodbye()
+    assert _file(tmp_path) == {}
+
+
+async def test_a_serving_worker_that_cannot_serve_is_waiting(redis_url: str, prefix: str, tmp_path: Path) -> None:
+    async with wired(redis_url, prefix) as parts:
+        reporter = _reporter(parts, prefix, tmp_path)
+
+        def state() -> str:
+            reporter.enter(SERVING)
+            return str(_file(tmp_path)["state"])
+
+        assert state() == "serving"
+        parts.meter.progress_at -= 6
+        assert state() == "waiting"
+        parts.meter.progress_at += 6
+        catalog, parts.state.catalog = parts.state.catalog, None
+        assert state() == "waiting"
+        parts.state.catalog = catalog
+        await parts.link.failed("requests", "away")
+        assert state() == "waiting"
+        parts.link.succeeded("requests")
+        assert state() == "serving"
+
+
+async def test_statistics_count_an_interval_and_hold_it_against_the_weights(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path, log: LogLines
+) -> None:
+    await desk.client.set(desk.keys.weights("d"), '{"voice": 3, "music": 1}')
+    async with wired(redis_url, prefix) as parts:
+        reporter = _reporter(parts, prefix, tmp_path)
+        async with running(parts):
+            requests: list[dict[str, object]] = [
+                {"size": 40, "dataset": "d", "method": "stratified"},
+                {"category": "music"},
+                {"size": 0},
+            ]
+            await answers(desk, await desk.add(*requests))
+        await desk.add_many(2)
+        await reporter.tell_stats()
+        await reporter.tell_stats()
+        version = parts.state.weights.in_force("d").weights.version
+        catalog = parts.state.catalog
+        assert catalog is not None
+    await wait_until(lambda: len(log.of("worker.stats")) == 2, timeout_s=DONE_S, what="both lines are there")
+    first, second = log.of("worker.stats")
+    counted = {name: first[name] for name in ("requests", "chunks", "errors", "lag", "pending", "redrawn")}
+    assert counted == {"requests": 3, "chunks": 41, "errors": 1, "lag": 2, "pending": 0, "redrawn": first["redrawn"]}
+    assert (first["catalog_version"], first["log_lines_dropped"]) == (catalog.version, 0)
+    assert first["latency_p50_ms"] <= first["latency_p99_ms"]
+    assert (second["requests"], second["latency_p50_ms"], second["requests_per_s"]) == (0, None, 0.0)
+    lines = [
+        (line["dataset"], line["category"], line["count"], line["weight"], line["share"], line["expected"], line["z"])
+        for line in log.of("category.stats")
+    ]
+    assert lines == [
+        (None, "music", 1, 0.3, 1.0, 1.0, None),
+        ("d", "music", 10, 0.25, 0.25, 10.0, None),
+        ("d", "voice", 30, 0.75, 0.75, 30.0, None),
+    ]
+    assert [line["weights_version"] for line in log.of("category.stats")[1:]] == [version, version]
+    assert {line["ready"] for line in log.of("category.stats")} == {50}
+
+
+async def test_statistics_come_again_and_again(redis_url: str, prefix: str, tmp_path: Path, log: LogLines) -> None:
+    async with wired(redis_url, prefix, Wiring(catalog=None)) as parts:
+        await parts.stream.open()
+        async with _reporting(_reporter(parts, prefix, tmp_path, stats_interval_s=0.02)):
+            await wait_until(lambda: len(log.of("worker.stats")) >= 3, timeout_s=DONE_S, what="three lines are there")
+    assert {(line["catalog_version"], line["lag"]) for line in log.of("worker.stats")} == {("", 0)}
+
+
+async def test_a_health_file_that_cannot_be_written_is_told_and_no_reason_to_fall_silent(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path, log: LogLines
+) -> None:
+    async with wired(redis_url, prefix) as parts:
+        reporter = _reporter(parts, prefix, tmp_path / "not" / "there")
+        async with _reporting(reporter):
+            await _shows(desk, state="starting")
+            reporter.enter("draining")
+            await _shows(desk, state="draining")
+    assert [line["level"] for line in log.of("health.unwritten")] == ["warning"]
+
+
+async def test_without_redis_the_file_is_renewed_and_statistics_are_told(tmp_path: Path, log: LogLines) -> None:
+    with RedisServer(tmp_path / "server") as server:
+        async with wired(server.url, "p") as parts:
+            await parts.stream.open()
+            reporter = _reporter(parts, "p", tmp_path, stats_interval_s=0.05)
+            async with _reporting(reporter):
+                await wait_until(lambda: _file(tmp_path), timeout_s=DONE_S, what="the file is there")
+                server.kill()
+                health_path(tmp_path, "one").unlink()
+                await wait_until(lambda: _file(tmp_path), timeout_s=DONE_S, what="the file is there again")
+                await wait_until(lambda: not parts.link.is_up, timeout_s=DONE_S, what="the link is lost")
+                told = len(log.of("worker.stats"))
+                await wait_until(
+                    lambda: len(log.of("worker.stats")) > told + 1, timeout_s=DONE_S, what="stats are told"
+                )
+                assert (len(log.of("redis.lost")), len(log.of("redis.restored"))) == (1, 0)
+                server.start()
+                await wait_until(lambda: log.of("redis.restored"), timeout_s=DONE_S, what="the link is restored")
+    assert log.of("worker.stats")[told + 1]["lag"] is None
+    assert log.of("worker.stats")[told + 1]["pending"] is None

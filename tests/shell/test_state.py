@@ -1,0 +1,58 @@
+"""What is remembered of datasets, and for how long."""
+
+from worker.core.weights import ABSENT, UNREAD, Held, mark_of, normalise
+from worker.state import State, WeightsBook
+
+_FULL = 2048
+
+
+def _book(*datasets: str) -> WeightsBook:
+    book = WeightsBook()
+    for name in datasets:
+        book.put(name, Held(ABSENT, None))
+    return book
+
+
+def test_at_first_nothing_is_known_and_the_defaults_are_in_force() -> None:
+    state = State()
+    assert (state.catalog, state.weights.known()) == (None, [None])
+    assert state.weights.held(None) is state.weights.held("d") is UNREAD
+    in_force = state.weights.in_force(None)
+    assert (in_force.weights.source, in_force.marks) == ("default", ((None, b""),))
+
+
+def test_the_marks_of_a_dataset_are_those_of_every_key_that_decided() -> None:
+    book = _book("d")
+    book.put(None, Held(b"shared", normalise({"voice": 1.0}, "redis")))
+    assert book.in_force("d").marks == (("d", ABSENT), (None, b"shared"))
+    book.put("d", Held(b"own", normalise({"music": 1.0}, "dataset")))
+    assert book.in_force("d").marks == (("d", b"own"),)
+    assert book.held("d").mark == b"own"
+
+
+def test_unknown_datasets_are_those_whose_keys_were_never_read() -> None:
+    book = _book("a", "b")
+    assert book.unknown([None, "a", "c", "b", "d"]) == ["c", "d"]
+    assert book.unknown([None]) == []
+
+
+def test_a_full_book_forgets_the_dataset_asked_for_least_recently() -> None:
+    book = _book(*(f"d{i}" for i in range(_FULL)))
+    book.in_force("d0")
+    assert book.unknown(["d1", "new"]) == ["new"]
+    book.put("new", Held(ABSENT, None))
+    assert len(book.known()) == 1 + _FULL
+    assert book.unknown(["d0", "d1", "d2", "d3"]) == ["d2"]
+    book.put("d3", Held(ABSENT, None))  # known already: nobody has to go
+    assert len(book.known()) == 1 + _FULL
+
+
+def test_datasets_that_nobody_asks_for_are_forgotten_unless_only_memory_holds_their_weights() -> None:
+    book = _book("asked", "idle", "held", "last-known")
+    book.put("held", Held(mark_of(b"x"), normalise({"voice": 1.0}, "dataset")))
+    book.put("last-known", Held(mark_of(b"y"), normalise({"voice": 1.0}, "last_known")))
+    for remembered in book._datasets.values():
+        remembered.asked_at -= 61
+    assert book.unknown(["asked"]) == []
+    book.forget_idle()
+    assert book.known() == [None, "last-known", "asked"]

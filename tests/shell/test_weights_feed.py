@@ -1,0 +1,270 @@
+"""No change of a weights key goes unnoticed, and no value that is not valid comes into force."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.support.log_lines import LogLines, captured_log
+from tests.support.streams import Desk, desk_at
+from tests.support.waiting import wait_until
+from tests.support.workers import DONE_S, Parts, Wiring, redis_link, wired
+from worker.adapters.redis_client import connect
+from worker.adapters.redis_weights import RedisWeights
+from worker.core.keys import Keys
+from worker.core.weights import default_weights
+from worker.embedded import RedisServer
+from worker.feeds.weights import WeightsFeed
+from worker.state import WeightsBook
+
+_OFTEN = Wiring(refresh_s=0.02)
+_VOICE, _MUSIC = '{"voice": 1}', '{"music": 1}'
+
+
+@pytest.fixture
+async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
+    async with desk_at(redis_url, prefix) as desk:
+        yield desk
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[LogLines]:
+    with captured_log(tmp_path) as log:
+        yield log
+
+
+@asynccontextmanager
+async def _feeding(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
+    """Run the feed alone, as the life cycle does: on from here the weights have been read once."""
+    async with wired(url, prefix, wiring) as parts, anyio.create_task_group() as loops:
+        with anyio.fail_after(DONE_S):
+            await loops.start(parts.feed.run)
+        try:
+            yield parts
+        finally:
+            loops.cancel_scope.cancel()
+
+
+def _shares(parts: Parts, dataset: str | None = None) -> dict[str, float]:
+    return dict(parts.state.weights.in_force(dataset).weights.shares)
+
+
+def _source(parts: Parts, dataset: str | None = None) -> str:
+    return parts.state.weights.in_force(dataset).weights.source
+
+
+async def _comes_into_force(parts: Parts, text: str, dataset: str | None = None) -> None:
+    def is_there() -> bool:
+        return parts.state.weights.in_force(dataset).weights.text == text
+
+    await wait_until(is_there, timeout_s=DONE_S, what=f"{text} is in force for {dataset}")
+
+
+async def _is_listening(desk: Desk) -> None:
+    async def is_subscribed() -> bool:
+        return bool(await desk.client.execute_command("PUBSUB", "NUMPAT"))
+
+    await wait_until(is_subscribed, timeout_s=DONE_S, what="the feed listens")
+
+
+# -- what is noticed -------------------------------------------------------------------------------------------
+
+
+async def test_weights_are_read_before_the_feed_counts_as_started(desk: Desk, redis_url: str, prefix: str) -> None:
+    await desk.client.set(desk.keys.weights(), _VOICE)
+    async with _feeding(redis_url, prefix) as parts:
+        assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "redis")
+
+
+async def test_without_a_key_the_defaults_are_in_force(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
+    assert await desk.client.exists(desk.keys.weights()) == 0
+    async with _feeding(redis_url, prefix) as parts:
+        assert (_shares(parts), _source(parts)) == (dict(default_weights().shares), "default")
+    assert log.of("weights.changed") == []
+
+
+async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
+    async with _feeding(redis_url, prefix) as parts:
+        await _is_listening(desk)
+        await RedisWeights(desk.client, desk.keys).store(None, _VOICE, {})
+        await _comes_into_force(parts, '{"voice":1.0}')
+        version = parts.state.weights.in_force(None).weights.version
+        assert parts.state.weights.changed_at_ms > 0
+    [line] = log.of("weights.changed")
+    assert (line["dataset"], line["source"], line["version"]) == (None, "redis", version)
+    assert (line["before"], line["after"]) == (default_weights().text, '{"voice":1.0}')
+
+
+async def test_a_change_without_a_bell_is_noticed_by_reading_again(desk: Desk, redis_url: str, prefix: str) -> None:
+    async with _feeding(redis_url, prefix, _OFTEN) as parts:
+        for value, text in ((_VOICE, '{"voice":1.0}'), (_MUSIC, '{"music":1.0}')):
+            await desk.client.set(desk.keys.weights(), value)
+            await _comes_into_force(parts, text)
+        await desk.client.delete(desk.keys.weights())
+        await _comes_into_force(parts, default_weights().text)
+        assert _source(parts) == "default"
+
+
+async def test_a_change_while_the_subscription_was_broken_is_noticed_by_the_resync(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    async with _feeding(redis_url, prefix) as parts:
+        for value, text in ((_VOICE, '{"voice":1.0}'), (_MUSIC, '{"music":1.0}')):
+            await _is_listening(desk)
+            pipeline = desk.client.pipeline(transaction=True)
+            pipeline.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            pipeline.set(desk.keys.weights(), value)
+            await pipeline.execute()
+            await _comes_into_force(parts, text)
+        await wait_until(lambda: parts.link.is_up, timeout_s=DONE_S, what="the link is restored")
+    assert len(log.of("redis.lost")) == len(log.of("redis.restored"))
+
+
+async def test_the_same_weights_in_other_words_are_no_change(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    await desk.client.set(desk.keys.weights(), '{"voice": 1, "music": 1}')
+    async with _feeding(redis_url, prefix) as parts:
+        await desk.client.set(desk.keys.weights(), '{"music": 0.2, "voice": 0.2, "custom": 0}')
+        await parts.feed.read([None])
+    assert len(log.of("weights.changed")) == 1
+
+
+# -- what is refused -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["no JSON", '{"voice": -1}', '{"voice": NaN}', "[]", None])
+async def test_a_value_that_is_not_valid_is_refused_and_the_last_valid_weights_stay(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines, value: str | None
+) -> None:
+    key = desk.keys.weights()
+    await desk.client.set(key, _VOICE)
+    async with _feeding(redis_url, prefix) as parts:
+        version = parts.state.weights.in_force(None).weights.version
+        await desk.client.delete(key)
+        await (desk.client.set(key, value) if value is not None else desk.client.rpush(key, "x"))
+        for _ in range(3):
+            await parts.feed.read([None])
+            assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "last_known")
+        await desk.client.delete(key)
+        await desk.client.set(key, _VOICE)
+        await parts.feed.read([None])
+        assert _source(parts) == "redis"
+    [line] = log.of("weights.rejected")
+    assert (line["dataset"], line["keeping_version"]) == (None, version)
+    assert "accepted" in line["reason"]
+    assert len(log.of("weights.changed")) == 1
+
+
+async def test_without_a_last_valid_value_the_defaults_stay(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    await desk.client.set(desk.keys.weights(), "no JSON")
+    async with _feeding(redis_url, prefix) as parts:
+        assert _source(parts) == "default"
+    [line] = log.of("weights.rejected")
+    assert line["keeping_version"] == default_weights().version
+
+
+# -- datasets --------------------------------------------------------------------------------------------------
+
+
+async def test_a_dataset_is_followed_once_it_was_asked_for(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    store = RedisWeights(desk.client, desk.keys)
+    async with _feeding(redis_url, prefix) as parts:
+        await _is_listening(desk)
+        await store.store("d", _VOICE, {})
+        await store.store("never-asked-for", _VOICE, {})
+        await parts.feed.read(["d"])
+        assert (_shares(parts, "d"), _source(parts, "d")) == ({"voice": 1.0}, "dataset")
+        await store.store("d", _MUSIC, {})
+        await _comes_into_force(parts, '{"music":1.0}', "d")
+        await store.remove("d")
+        await _comes_into_force(parts, default_weights().text, "d")
+        assert (_source(parts, "d"), parts.state.weights.known()) == ("default", [None, "d"])
+    lines = [(line["dataset"], line["source"], line["before"], line["after"]) for line in log.of("weights.changed")]
+    assert lines == [
+        ("d", "dataset", None, '{"voice":1.0}'),
+        ("d", "dataset", '{"voice":1.0}', '{"music":1.0}'),
+        ("d", "default", '{"music":1.0}', default_weights().text),
+    ]
+
+
+async def test_a_dataset_without_weights_of_its_own_follows_the_global_ones(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    async with _feeding(redis_url, prefix) as parts:
+        await parts.feed.read(["d"])
+        await desk.client.set(desk.keys.weights(), _MUSIC)
+        await parts.feed.read([None])
+        assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
+        await desk.client.set(desk.keys.weights("d"), "no JSON")
+        await parts.feed.read(["d"])
+        assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
+    [line] = log.of("weights.rejected")
+    assert (line["dataset"], line["keeping_version"]) == ("d", parts.state.weights.in_force("d").weights.version)
+
+
+async def test_datasets_are_kept_fresh_without_bells_until_they_are_forgotten(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    async with _feeding(redis_url, prefix, _OFTEN) as parts:
+        await parts.feed.read(["busy", "idle"])
+        await desk.client.set(desk.keys.weights("busy"), _VOICE)
+        await _comes_into_force(parts, '{"voice":1.0}', "busy")
+        parts.state.weights._datasets["idle"].asked_at -= 61
+        await wait_until(
+            lambda: parts.state.weights.known() == [None, "busy"], timeout_s=DONE_S, what="the idle one is forgotten"
+        )
+
+
+# -- a server that is away -------------------------------------------------------------------------------------
+
+
+async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Path, log: LogLines) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    server.stop()
+    client, book, link = connect(server.url, timeout_s=2.0), WeightsBook(), redis_link()
+    feed = WeightsFeed(RedisWeights(client, Keys("p")), book, link, refresh_s=0.02)
+    async with anyio.create_task_group() as loops:
+        with anyio.fail_after(DONE_S):
+            await loops.start(feed.run)
+        assert book.in_force(None).weights.source == "default"
+        await wait_until(
+            lambda: link._failures.get("weights refresh", 0) > 2 and link._failures.get("weights bell", 0) > 2,
+            timeout_s=DONE_S,
+            what="both loops failed again and again",
+        )
+        with server:
+            await wait_until(lambda: link.is_up, timeout_s=DONE_S, what="the server is found")
+            async with desk_at(server.url, "p") as desk:
+                await desk.client.set(desk.keys.weights(), _VOICE)
+                await wait_until(
+                    lambda: book.in_force(None).weights.source == "redis", timeout_s=DONE_S, what="the key is read"
+                )
+            server.kill()
+            await wait_until(lambda: not link.is_up, timeout_s=DONE_S, what="the server is missed")
+        assert book.in_force(None).weights.text == '{"voice":1.0}'
+        loops.cancel_scope.cancel()
+    await client.aclose()
+    assert (len(log.of("redis.lost")), len(log.of("redis.restored"))) == (2, 1)
+
+
+async def test_readings_do_not_overtake_each_other(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
+    """A reading that was slow must not replace what a later one found."""
+    async with wired(redis_url, prefix) as parts:
+        for i in range(1, 51):
+            await desk.client.set(desk.keys.weights(), f'{{"voice": {i}, "music": 1}}')
+            readings = [asyncio.create_task(parts.feed.read([None])) for _ in range(3)]
+            await desk.client.set(desk.keys.weights(), f'{{"voice": 1, "music": {i}}}')
+            await parts.feed.read([None])
+            assert _shares(parts)["music"] == pytest.approx(i / (i + 1))
+            await asyncio.gather(*readings)
+            assert _shares(parts)["music"] == pytest.approx(i / (i + 1))
+    assert len(log.of("weights.changed")) >= 49
