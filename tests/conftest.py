@@ -1,6 +1,7 @@
 """Real servers, started once a run and only if a test asks for one; a prefix and a database for each test."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
@@ -20,6 +21,12 @@ from tests.support.servers import (
 from worker.embedded import PostgresServer, RedisServer
 
 _BINARIES = redis_binaries()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Collect what only root has to do only where root runs the tests."""
+    if os.geteuid() != 0:
+        items[:] = [item for item in items if not item.get_closest_marker("needs_root")]
 
 
 def pytest_report_header() -> list[str]:

@@ -19,7 +19,7 @@ from worker.embedded import PostgresServer, RedisServer
 from worker.embedded.processes import from_wheel
 from worker.errors import DependencyError, SettingsError
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become another user")
+needs_root = pytest.mark.needs_root
 
 
 @pytest.fixture(params=redis_binaries())

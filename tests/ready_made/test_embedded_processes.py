@@ -1,7 +1,6 @@
 """The embedded servers' processes: none outlives its owner, and what cannot run is named."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -113,7 +112,7 @@ def test_a_wheel_without_the_program_is_named() -> None:
         from_wheel("json", "no-such-*")
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="takes root's rights away with setpriv")
+@pytest.mark.needs_root
 def test_a_root_that_may_not_become_another_user_is_told() -> None:
     with tempfile.TemporaryDirectory(prefix="sampling-worker-") as folder:
         said = run_python(_START_WITHOUT_RIGHTS, folder, under=("setpriv", "--bounding-set=-chown"))
