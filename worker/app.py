@@ -122,6 +122,7 @@ async def _live(worker: Worker, consumer: str, started_at: float) -> str:
         loops.start_soon(worker.reporter.run)
         await loops.start(worker.weights.run)
         await loops.start(worker.catalog.run)
+        await worker.consumer.open()
         await _wait_for_catalog(worker)
         worker.reporter.enter(SERVING)
         _tell_ready(worker, consumer, started_at)

@@ -71,6 +71,13 @@ class Consumer:
         """Stop reading; what is in hand is finished, then `run` returns."""
         self._is_stopping = True
 
+    async def open(self) -> None:
+        """Have the consumer group made, if Redis answers now; `run` sees to it again."""
+        try:
+            await self._open()
+        except RedisError as error:
+            await self._link.failed("requests", str(error))
+
     async def run(self) -> None:
         """Serve until stopped, whatever happens to Redis."""
         while not self._is_stopping or self._settler.held:
@@ -87,9 +94,7 @@ class Consumer:
             self._meter.progress_at = time.monotonic()
 
     async def _turn(self) -> None:
-        if not self._is_open:
-            await self._stream.open()
-            self._is_open = True
+        await self._open()
         await self._settler.settle_held()
         if self._is_stopping:
             return
@@ -98,6 +103,11 @@ class Consumer:
             return
         self._hold(await self._stream.read(self._limits.batch, _BLOCK_MS))
         await self._settler.settle_held()
+
+    async def _open(self) -> None:
+        if not self._is_open:
+            await self._stream.open()
+            self._is_open = True
 
     async def _recover(self) -> None:
         """Serve what was delivered and never answered."""

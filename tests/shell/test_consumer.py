@@ -124,6 +124,48 @@ async def test_stopping_finishes_what_is_in_hand_and_reads_no_more(desk: Desk, r
         assert len(await answers(desk, ids)) == len(ids)
 
 
+async def test_stopping_within_a_recovery_leaves_the_rest_to_the_next_worker(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    ids = await desk.add_many(600)
+    await _leave_pending(desk, "one")
+    stop: list[Callable[[], None]] = []
+
+    def draw(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
+        stop[0]()
+        return answer(requests, snapshots, rng)
+
+    async with wired(redis_url, prefix, Wiring(draw=draw)) as parts:
+        stop.append(parts.consumer.stop)
+        await parts.consumer.run()
+    assert (len(await desk.results()), await desk.pending()) == (256, 600 - 256)
+    async with serving(redis_url, prefix):
+        await answers(desk, ids)
+
+
+async def test_stopping_waits_until_what_is_in_hand_can_be_settled(desk: Desk, redis_url: str, prefix: str) -> None:
+    drawn: list[int] = []
+
+    def draw(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
+        if not drawn:
+            with connect(redis_url) as client:
+                client.config_set("maxmemory", "1")
+        drawn.append(len(requests))
+        return answer(requests, snapshots, rng)
+
+    ids = await desk.add_many(5)
+    try:
+        async with serving(redis_url, prefix, Wiring(draw=draw)) as parts:
+            await wait_until(lambda: not parts.link.is_up, timeout_s=DONE_S, what="the server refuses")
+            assert (parts.settler.held, await desk.results()) == (5, [])
+            parts.consumer.stop()
+            await desk.client.config_set("maxmemory", "0")
+    finally:
+        await desk.client.config_set("maxmemory", "0")
+    assert (parts.settler.held, await desk.pending()) == (0, 0)
+    await answers(desk, ids)
+
+
 async def test_two_workers_share_the_requests(desk: Desk, redis_url: str, prefix: str) -> None:
     async with (
         serving(redis_url, prefix, Wiring(batch=5)) as one,
@@ -326,7 +368,7 @@ async def test_an_unwritable_reply_stream_holds_up_nobody_and_ends_in_the_dead_l
             mine = [ids[i] for i, request in enumerate(requests) if request["reply_to"] == f"job{job}"]
             assert {result["status"] for result in (await answers(desk, mine, f"job{job}")).values()} == {"ok"}
         await settled(desk)
-        assert parts.recovery._failures == {}
+    assert parts.recovery._failures == {}
     letters = await desk.dead()
     assert sorted(letter["entry_id"] for letter in letters) == sorted(bad)
     assert {letter["error"] for letter in letters} == {"too_many_deliveries"}
@@ -478,6 +520,18 @@ async def test_any_reply_may_be_lost(desk: Desk, redis_url: str, prefix: str, wo
         await answers(desk, await desk.add_many(20))
         await settled(desk)
     await _results_match_stats(desk)
+
+
+async def test_what_a_lost_reply_delivered_comes_before_what_was_added_later(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    async with losing_replies(redis_url, b"XREADGROUP\r\n") as url:
+        first = await desk.add_many(10)
+        async with serving(url, prefix) as parts:
+            await wait_until(lambda: not parts.link.is_up, timeout_s=DONE_S, what="the reply is lost")
+            later = await desk.add_many(10)
+            await answers(desk, first + later)
+    assert [result["entry_id"] for result in await desk.results()] == first + later
 
 
 async def test_every_link_may_break_at_any_time(desk: Desk, redis_url: str, prefix: str, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import wait_until_sync
 from worker import logs
 
 _FLUSH_S = 10.0
+_MARK = "mark of a test"
 
 
 class LogLines:
@@ -16,13 +18,25 @@ class LogLines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._marks = 0
 
     def of(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of one event, oldest first."""
         return [line for line in self.all() if line["event"] == event]
 
     def all(self) -> list[dict[str, Any]]:
-        """Return all whole lines, oldest first."""
+        """Return all lines, oldest first; those that are still on their way are waited for."""
+        writer = logs._log.writer
+        if writer:
+            self._marks += 1
+            writer.write(json.dumps({"event": _MARK, "number": self._marks}))
+            wait_until_sync(self._is_marked, timeout_s=_FLUSH_S, what="what was logged stands in the file")
+        return [line for line in self._read() if line["event"] != _MARK]
+
+    def _is_marked(self) -> bool:
+        return {"event": _MARK, "number": self._marks} in self._read()
+
+    def _read(self) -> list[dict[str, Any]]:
         whole, _, _ = self._path.read_text(encoding="utf-8").rpartition("\n")
         return [json.loads(line) for line in whole.splitlines()]
 

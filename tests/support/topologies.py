@@ -1,8 +1,9 @@
 """Servers in other shapes than one on a TCP port: under Sentinel, as a cluster, on a socket, behind TLS."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tests.support.servers import connect, redis_binaries
@@ -75,7 +76,10 @@ def under_sentinel(directory: Path, binary: Path) -> Iterator[str]:
 @contextmanager
 def as_cluster(directory: Path, binary: Path) -> Iterator[str]:
     """Run a cluster of one node; yield the worker's URL."""
-    with RedisServer(directory, binary=binary, options=["--cluster-enabled", "yes"]) as node:
+    with closing(socket.create_server((HOST, 0))) as free:  # its other port is the first plus 10,000, free or not
+        bus = str(free.getsockname()[1])
+    options = ["--cluster-enabled", "yes", "--cluster-port", bus]
+    with RedisServer(directory, binary=binary, options=options) as node:
         with connect(node.url) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             wait_until_sync(
