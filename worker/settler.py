@@ -135,7 +135,7 @@ class Settler:
         """Let go of what is settled, and of what cannot be: the rest is drawn again without it."""
         self._recovery.forget(settled.lost)
         for entry_id in settled.unwritable:
-            why = "its result could not be written, another type holds the key of its stream"
+            why = "its result could not be written, the key of its stream holds another type or takes no more entries"
             self._recovery.note_failure(entry_id, "too_many_deliveries", why)
         if settled.lost or settled.unwritable:
             self._drop({*settled.lost, *settled.unwritable})

@@ -10,7 +10,7 @@
 --       entries: id, index of its result stream in KEYS, n, n result fields and values, m, m dead-letter fields and values.
 -- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
 -- Returns {'stale', server ms, {indexes of marks}}
---      or {'refused', server ms, {entries not pending here}, {entries whose result stream is of another type}}
+--      or {'refused', server ms, {entries not pending here}, {entries that cannot be written}}
 --      or {'settled', server ms, 1 or 0: whether everything could be counted}; indexes count from 0.
 
 local requests, stats = KEYS[1], KEYS[2]

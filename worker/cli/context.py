@@ -72,13 +72,14 @@ def print_json(value: object) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table: text to the left, numbers to the right."""
-    table = Table(title=title, title_justify="left")
+    console, table = Console(), Table()
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(not isinstance(row[i], str) or row[i] == "" for row in rows)
         table.add_column(column, justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
-    Console().print(table)
+    console.print(title, highlight=False, soft_wrap=True)
+    console.print(table)
 
 
 def print_text(text: str) -> None:
@@ -94,5 +95,5 @@ def shares_text(shares: Mapping[str, float]) -> str:
 
 def _shown(cell: object) -> str:
     if isinstance(cell, float):
-        return f"{cell:.4f}"
+        return f"{cell:,.4f}".rstrip("0").rstrip(".")
     return f"{cell:,}" if isinstance(cell, int) else str(cell)

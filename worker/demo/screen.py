@@ -58,7 +58,7 @@ class Screen:
     def print_move(self, move: Move) -> None:
         """Where there is no live table, print one when a set of weights has had its time."""
         if not self._live:
-            self._console.print(_table(move))
+            self._console.print(_title(move), _table(move), sep="\n", highlight=False)
 
     def _picture(self) -> Group:
         now = time.monotonic()
@@ -67,13 +67,19 @@ class Screen:
             self._last = (now, self._ledger.results)
         head = f"{self._ledger.results:,} results  {self._ledger.chunks:,} chunks  {self._rate:,.0f} requests/s"
         notes = [Text(note) for note in self._notes]
-        tables = [_table(self._ledger.moves[-1])] if self._ledger.moves else []
-        return Group(*tables, Text(head), *notes)
+        if not self._ledger.moves:
+            return Group(Text(head), *notes)
+        move = self._ledger.moves[-1]
+        return Group(Text(_title(move)), _table(move), Text(head), *notes)
+
+
+def _title(move: Move) -> str:
+    return f"weights {move.weights.version}: target against what was drawn"
 
 
 def _table(move: Move) -> Table:
     """Hold the mix drawn under one set of weights against it."""
-    table = Table(title=f"weights {move.weights.version}: target against what was drawn", title_justify="left")
+    table = Table()
     for name, justify in (("category", "left"), ("target", "right"), ("actual", "right"), ("", "left"), ("z", "right")):
         table.add_column(name, justify="left" if justify == "left" else "right")
     total = move.drawn.total()
