@@ -1,6 +1,7 @@
 """README, PROTOCOL and code held against each other: what one names, the others have."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,13 @@ def setting_rows() -> list[str]:
     return rows
 
 
-def event_rows() -> list[str]:
+def event_rows() -> list[tuple[str, str]]:
+    """Write the row of each event, as in README, and as in PROTOCOL, which lists its fields."""
     rows = []
     for name, kind in EVENTS.items():
         assert kind.__doc__
-        says = kind.__doc__.strip().split("\n")[0]
-        rows.append(f"| `{name}` | {kind.level} | {says} |")
+        row = f"| `{name}` | {kind.level} | {kind.__doc__.strip().splitlines()[0]} |"
+        rows.append((row, f"{row} {', '.join(field.name for field in fields(kind))} |"))
     return rows
 
 
@@ -78,10 +80,10 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert mentioned <= known
 
 
-@pytest.mark.parametrize("row", event_rows())
-def test_readme_and_protocol_have_every_event(row: str) -> None:
+@pytest.mark.parametrize(("row", "row_with_fields"), event_rows())
+def test_readme_and_protocol_have_every_event(row: str, row_with_fields: str) -> None:
     assert row in README
-    assert row in PROTOCOL
+    assert row_with_fields in PROTOCOL
 
 
 def test_no_event_is_documented_that_does_not_exist() -> None:

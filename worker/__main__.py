@@ -1,5 +1,6 @@
 """The command `sampling-worker`: from words to an exit status."""
 
+import signal
 import sys
 
 
@@ -11,6 +12,9 @@ def main() -> None:
         from worker.cli.health import probe  # noqa: PLC0415
 
         sys.exit(probe(arguments[1:]))
+    if arguments[:1] == ["run"]:
+        # Until the worker handles it, a SIGTERM finds nothing to finish: that is an end in order too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from worker.cli.commands import execute  # noqa: PLC0415
 
     sys.exit(execute(arguments))

@@ -83,11 +83,24 @@ def find_problem(run_dir: Path, *, prefix: str, consumer: str | None, now: float
         found = [health for health in found if health.consumer == consumer]
     if not found:
         return f"no worker {consumer or ''} has run here".replace("  ", " ")
-    latest = max(found, key=lambda health: (health.state == SERVING and now - health.at < FRESH_S, health.at))
+    living = [health for health in found if _is_alive(health.pid)]
+    if not living:
+        return f"worker {found[-1].consumer} has died"
+    latest = max(living, key=lambda health: (health.state == SERVING and now - health.at < FRESH_S, health.at))
     age = now - latest.at
     if age >= FRESH_S:
         return f"worker {latest.consumer} last showed a sign of life {age:.0f} s ago"
     return None if latest.state == SERVING else f"worker {latest.consumer} is {latest.state}"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _read_all(run_dir: Path) -> list[Health]:

@@ -46,6 +46,8 @@ _TOPOLOGIES: list[tuple[str, Topology, Path]] = [
         ("http://h", "schemes"),
         ("redis://h:port", "Port"),
         ("redis://[::1", "IPv6"),
+        ("redis://h/first", "/first is not the number of a database"),
+        ("rediss://h/0/1", "/0/1 is not the number of a database"),
         ("redis://h?socket_timeout=long", "socket_timeout"),
         ("redis://h?no_such_option=1", "no_such_option"),
         ("rediss://h?ssl_cert_reqs=perhaps", "perhaps"),

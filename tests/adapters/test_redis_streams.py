@@ -602,3 +602,15 @@ async def test_a_worker_shows_itself_for_some_seconds_and_hides_in_the_end(desk:
     assert 0 < await desk.client.ttl(desk.keys.worker("one")) <= 10
     await stream.hide()
     assert await desk.client.exists(desk.keys.worker("one")) == 0
+
+
+async def test_batches_that_settle_out_of_order_leave_no_answered_request(
+    desk: Desk, stream: RedisStreams, other: RedisStreams
+) -> None:
+    await desk.add_many(4)
+    first, second = await stream.read(2, _NOW_MS), await other.read(2, _NOW_MS)
+    await other.settle(batch_of([result_of(entry) for entry in second]))
+    assert await desk.client.xlen(desk.keys.requests) == 4
+    await stream.settle(batch_of([result_of(entry) for entry in first]))
+    assert await desk.client.xlen(desk.keys.requests) == 0
+    assert await stream.backlog() == Backlog(lag=0, pending=0)

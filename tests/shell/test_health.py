@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ _NOW = 1_000_000.0
 
 
 def _health(consumer: str = "host-1", state: str = "serving", age_s: float = 0.0, prefix: str = "audio") -> Health:
-    return Health(pid=7, prefix=prefix, consumer=consumer, state=state, at=_NOW - age_s)
+    return Health(pid=os.getpid(), prefix=prefix, consumer=consumer, state=state, at=_NOW - age_s)
 
 
 def _problem(run_dir: Path, consumer: str | None = None) -> str | None:
@@ -79,7 +82,7 @@ def test_any_consumer_name_has_a_file_of_its_own_in_the_folder(tmp_path: Path, c
 def test_the_file_says_who_when_and_how(tmp_path: Path) -> None:
     write_health(tmp_path, _health())
     assert json.loads(health_path(tmp_path, "host-1").read_text()) == {
-        "pid": 7,
+        "pid": os.getpid(),
         "prefix": "audio",
         "consumer": "host-1",
         "state": "serving",
@@ -106,3 +109,10 @@ def test_the_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
         os.chown(theirs, 65534, 65534)
     with pytest.raises(SettingsError, match=r"\(it is not this user's, or cannot be written\)"):
         prepare_run_dir(theirs)
+
+
+def test_a_worker_that_was_killed_is_not_serving(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    write_health(tmp_path, replace(_health(), pid=gone.pid))
+    assert _problem(tmp_path) == "worker host-1 has died"

@@ -4,6 +4,7 @@ redis-py repeats a command whose reply was lost, ten times by default: an XADD w
 own loops' business, where it is known what may be repeated; so retries are off, and every wait has an end.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -87,6 +88,8 @@ def _make_client(url: str, options: dict[str, Any]) -> Client:
     parts = urlsplit(url)
     if chosen := parse_qs(parts.query).keys() & _OURS:
         raise ValueError(f"{', '.join(sorted(chosen))} cannot be chosen here")
+    if parts.scheme in {"redis", "rediss"} and not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ValueError(f"{parts.path} is not the number of a database")
     options["retry"] = Retry(NoBackoff(), 0)
     if parts.scheme == "redis+cluster":
         return RedisCluster.from_url(url.replace("redis+cluster", "redis", 1), **options)

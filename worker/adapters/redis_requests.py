@@ -18,8 +18,9 @@ _PAGE = 1000
 class RedisRequests:
     """Send sample requests and collect their results."""
 
-    def __init__(self, client: Client, keys: Keys, name: str) -> None:
-        """Take a connection, the names in Redis, and what the reply stream's name begins with."""
+    def __init__(self, client: Client, keys: Keys, name: str, *, packed: bool = False) -> None:
+        """Take a connection, the names in Redis, what the reply stream's name begins with, and how ids come."""
+        self._packed = packed
         self._client = client
         self._keys = keys
         self._reply_to = f"{name}-{secrets.token_hex(6)}"
@@ -60,10 +61,10 @@ class RedisRequests:
             return []
         records = reply[0][1]
         self._last_id = records[-1][0]
-        return [decode_result(words) for _, words in records]
+        return [decode_result(words, packed=self._packed) for _, words in records]
 
     async def sample(self, requests: Sequence[Words], *, timeout_s: float) -> dict[str, Reply]:
-        """Add requests and wait for their results.
+        """Add requests and wait for their results; nobody works on those that are late.
 
         Args:
             requests: Fields and values of each in turn, from `encode_request`, without `reply_to`.
@@ -72,7 +73,8 @@ class RedisRequests:
         Returns:
             Entry id -> result, in the order of the requests; those that did not come in time are missing.
         """
-        ids = await self.add(requests)
+        own = encode_request(expires_at=time.time_ns() // 1_000_000 + round(timeout_s * 1000))
+        ids = await self.add((*own, *words) for words in requests)
         found: dict[str, Reply] = {}
         deadline = time.monotonic() + timeout_s
         while len(found) < len(ids) and time.monotonic() < deadline:

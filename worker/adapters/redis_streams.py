@@ -17,7 +17,6 @@ from worker.ports import Backlog, Batch, Pending, Settled, StreamLimits
 _PAGE = 1000
 _SETTLE: Final = files("worker.adapters").joinpath("settle.lua").read_bytes()
 _SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
-_LARGEST_SEQUENCE = (1 << 64) - 1
 
 
 class RedisStreams:
@@ -194,7 +193,7 @@ class RedisStreams:
             tail += (result.entry_id, places[result.reply_to], len(result.fields), *result.fields)
             tail += (len(dead), *dead)
         ids = sorted((result.entry_id for result in batch.results), key=_id_order)
-        head = (GROUP, self._consumer, ids[0], ids[-1], _successor(ids[-1]))
+        head = (GROUP, self._consumer, ids[0], ids[-1])
         limits = (self._limits.results_maxlen, self._limits.reply_ttl_s)
         return keys, [*head, *limits, len(batch.marks), len(batch.growth), len(batch.results), *tail]
 
@@ -206,10 +205,3 @@ def _entry(record: Sequence[Any], deliveries: int) -> Entry:
 def _id_order(entry_id: str) -> tuple[int, int]:
     milliseconds, _, sequence = entry_id.partition("-")
     return int(milliseconds), int(sequence)
-
-
-def _successor(entry_id: str) -> str:
-    milliseconds, sequence = _id_order(entry_id)
-    if sequence == _LARGEST_SEQUENCE:
-        return entry_id
-    return f"{milliseconds}-{sequence + 1}"

@@ -3,9 +3,9 @@
 -- Nothing is written unless the weights keys still hold what the batch was drawn under and every entry can be settled.
 --
 -- KEYS  1 request stream, 2 stats hash, 3 dead-letter stream, 4 shared result stream, 5... reply streams
--- ARGV  1 group, 2 consumer, 3 first entry id, 4 last entry id, 5 the id after the last,
---       6 bound of a result stream, 7 life of an unused reply stream (s),
---       8 number of marks, 9 number of tally fields, 10 number of entries,
+-- ARGV  1 group, 2 consumer, 3 first entry id, 4 last entry id,
+--       5 bound of a result stream, 6 life of an unused reply stream (s),
+--       7 number of marks, 8 number of tally fields, 9 number of entries,
 --       then marks: weights key, mark; tally: stats field, growth;
 --       entries: id, index of its result stream in KEYS, n, n result fields and values, m, m dead-letter fields and values.
 -- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
@@ -14,9 +14,9 @@
 --      or {'settled', server ms, 1 or 0: whether everything could be counted}; indexes count from 0.
 
 local requests, stats = KEYS[1], KEYS[2]
-local group, consumer, first, last, after = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local maxlen, ttl = ARGV[6], ARGV[7]
-local marks, tally_fields, entries = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local group, consumer, first, last = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local maxlen, ttl = ARGV[5], ARGV[6]
+local marks, tally_fields, entries = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -28,7 +28,7 @@ local function mark_of(key)
   error(value.err)
 end
 
-local at, stale = 11, {}
+local at, stale = 10, {}
 for i = 0, marks - 1 do
   if mark_of(ARGV[at]) ~= ARGV[at + 1] then stale[#stale + 1] = i end
   at = at + 2
@@ -114,8 +114,23 @@ for stream, _ in pairs(used) do
   if stream > 4 then redis.call('EXPIRE', KEYS[stream], ttl) end
 end
 
--- Everything below the lowest pending entry is answered; with nothing pending, so is everything up to this batch.
-local pending = redis.call('XPENDING', requests, group)
-redis.call('XTRIM', requests, 'MINID', '=', pending[1] > 0 and pending[2] or after)
+-- Everything below the lowest pending entry is answered; with nothing pending, so is everything delivered.
+local function lowest_unanswered()
+  local pending = redis.call('XPENDING', requests, group)
+  if pending[1] > 0 then return pending[2] end
+  for _, about in ipairs(redis.call('XINFO', 'GROUPS', requests)) do
+    local named, delivered
+    for i = 1, #about, 2 do
+      if about[i] == 'name' then named = about[i + 1] end
+      if about[i] == 'last-delivered-id' then delivered = about[i + 1] end
+    end
+    if named == group then
+      local ms, seq = string.match(delivered, '(%d+)-(%d+)')
+      -- Beyond 2^53 a sequence number is no exact number here: then the last answered entry stays for a while.
+      return tonumber(seq) < 9007199254740991 and string.format('%s-%.0f', ms, seq + 1) or delivered
+    end
+  end
+end
+redis.call('XTRIM', requests, 'MINID', '=', lowest_unanswered())
 
 return {'settled', now, countable and 1 or 0}

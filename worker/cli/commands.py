@@ -15,13 +15,24 @@ _USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 app = typer.Typer(
     name="sampling-worker",
     help="A mixing desk for training data: weighted sampling of audio chunks over Redis Streams.",
+    epilog="Example: sampling-worker demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(weights.app, name="weights", help="Look at the weights, and change them while training runs.")
-app.add_typer(catalog.app, name="catalog", help="Register chunks, and look at what is READY.")
+app.add_typer(
+    weights.app,
+    name="weights",
+    help="Look at the weights, and change them while training runs.",
+    epilog="Example: sampling-worker weights set voice=0.7 music=0.2",
+)
+app.add_typer(
+    catalog.app,
+    name="catalog",
+    help="Register chunks, and look at what is READY.",
+    epilog="Example: sampling-worker catalog import library.csv",
+)
 app.command(epilog="Example: sampling-worker demo --seconds 10")(serving.demo)
 app.command(epilog="Example: REDIS_URL=... DATABASE_URL=... sampling-worker run")(serving.run)
 app.command(epilog="Example: DATABASE_URL=... sampling-worker migrate")(catalog.migrate)
@@ -45,7 +56,7 @@ def execute(arguments: Sequence[str]) -> int:
         The exit status.
     """
     try:
-        status = app(list(arguments), standalone_mode=False)
+        status = app(list(arguments), prog_name="sampling-worker", standalone_mode=False)
     except _USAGE_ERROR as error:
         status = _end_by_usage(error.format_message())  # type: ignore[attr-defined]
     except (SettingsError, WeightsError, ManifestError) as error:

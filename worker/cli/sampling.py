@@ -20,7 +20,7 @@ from worker.cli.context import (
     run_async,
 )
 from worker.core.tally import Counts, read_counts
-from worker.core.wire import Reply, encode_request
+from worker.core.wire import Reply, asks_for_packed, encode_request
 from worker.errors import SettingsError
 
 _WATCH_EVERY_S = 1.0
@@ -44,7 +44,7 @@ def sample(
 
     async def work() -> dict[str, Reply]:
         async with open_desk() as desk:
-            requests = RedisRequests(desk.client, desk.keys, "sample")
+            requests = RedisRequests(desk.client, desk.keys, "sample", packed=asks_for_packed(request))
             try:
                 return await requests.sample([request] * count, timeout_s=timeout)
             finally:
@@ -57,7 +57,8 @@ def sample(
         missing = f"{count - len(results)} of {count} results did not come within {timeout:g} s; is a worker running?"
         typer.echo(f"sampling-worker: {missing}", err=True)
         raise typer.Exit(1)
-    if any(result.error is not None for result in results.values()):
+    if errors := sum(result.error is not None for result in results.values()):
+        typer.echo(f"sampling-worker: {errors} of {count} requests got an error result, printed above", err=True)
         raise typer.Exit(1)
 
 
@@ -173,6 +174,6 @@ def _print_report(report: Report, significance: float, *, fits: bool, seconds: f
         title = f"round {number}: weights {entry.version}, {entry.drawn:,} chunks, p = {entry.p_value:.4g}"
         print_table(title, ("category", "target", "actual", "count", "z"), rows)
     if report.problem:
-        print_text(report.problem)
+        typer.echo(f"sampling-worker: {report.problem}", err=True)
     verdict = "fits" if fits else "does NOT fit"
     print_text(f"the distribution {verdict} the weights (significance {significance:g}, {seconds:.1f} s)")

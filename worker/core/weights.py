@@ -104,7 +104,7 @@ def parse_weights(value: bytes, source: str) -> Weights | None:
     if len(value) > MAX_BYTES:
         raise WeightsError(f"the value has {len(value)} bytes; accepted: at most {MAX_BYTES}")
     try:
-        pairs = json.loads(value, object_pairs_hook=_Pairs, parse_constant=_refuse_constant)
+        pairs = json.loads(value.decode(), object_pairs_hook=_Pairs, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"the value is not JSON ({error}); accepted: {_ACCEPTED}") from None
     if not isinstance(pairs, _Pairs):

@@ -22,7 +22,7 @@ class WorkerStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady(Event):
-    """Say that weights and catalog are loaded and that requests are read from now on."""
+    """Say that requests are read from now on; 0 chunks and no version where the catalog could not be read yet."""
 
     event: ClassVar[str] = "worker.ready"
     consumer: str

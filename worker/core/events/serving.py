@@ -42,7 +42,7 @@ class CategoryStats(Event):
     Attributes:
         dataset: Name of the dataset; None for the global weights.
         count: Chunks drawn.
-        weight: Its normalised weight, 0 to 1, at the end of the interval.
+        weight: Its normalised weight, 0 to 1, at the end of the interval; categories without READY chunks included.
         share: `count` over the dataset's chunks of the interval, 0 to 1.
         expected: Chunks expected under the weights each batch was drawn with.
         z: Standard deviations between `count` and `expected`; None where no draw was left to chance.

@@ -7,6 +7,7 @@ from worker.core.wire.requests import (
     Entry,
     Method,
     Request,
+    asks_for_packed,
     encode_request,
     shown,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Request",
     "Result",
     "Sample",
+    "asks_for_packed",
     "decode",
     "decode_result",
     "encode_common",

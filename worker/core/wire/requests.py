@@ -112,6 +112,11 @@ def encode_request(**fields: str | int | None) -> tuple[str | int, ...]:
     return tuple(word for name, value in fields.items() if value is not None for word in (name, value))
 
 
+def asks_for_packed(words: Sequence[str | int]) -> bool:
+    """Tell whether a request's fields and values in turn ask for packed ids."""
+    return ("encoding", "packed") in zip(words[0::2], words[1::2], strict=True)
+
+
 def shown(value: bytes) -> str:
     """Show a stranger's bytes within a sentence: quoted, ASCII only, cut after 64 characters."""
     text = ascii(value[:_SHOWN_LENGTH].decode(errors="backslashreplace"))
