@@ -352,3 +352,9 @@ async def test_server_that_hangs_ends_the_news(database_url: str) -> None:
                 await next_news(listener.news())
         finally:
             os.kill(backend, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("query", ["select k as id, kind as category from nosuch", "select 1 as k", "select id,"])
+async def test_a_query_that_makes_no_sense_is_named(empty_database_url: str, query: str) -> None:
+    with pytest.raises(PostgresError, match="WORKER_CHUNKS_QUERY has to be a SELECT of id and category"):
+        await PostgresCatalog(empty_database_url, query).load()

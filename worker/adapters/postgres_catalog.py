@@ -50,6 +50,9 @@ class _Rows:
     examples: NDArray[np.generic]
 
 
+_QUERY_ACCEPTED = "WORKER_CHUNKS_QUERY has to be a SELECT of id and category that this role may read"
+
+
 class PostgresCatalog:
     """Read the catalog from `audio_chunks`, or by a query of the operator's."""
 
@@ -65,6 +68,7 @@ class PostgresCatalog:
         self._database_url = database_url
         self._known_names: list[str] = []
         self._is_own_table = chunks_query is None
+        self._hint = {} if chunks_query is None else {"accepted": _QUERY_ACCEPTED}
         query = READY_CHUNKS if chunks_query is None else chunks_query
         # On lines of its own: a query may end with a comment.
         self._chunks = f"(\n{query.strip().rstrip(';')}\n) as chunks"
@@ -92,7 +96,7 @@ class PostgresCatalog:
         Raises:
             PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.
         """
-        with translated(self._database_url):
+        with translated(self._database_url, **self._hint):
             async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
                 await connection.execute("begin isolation level repeatable read, read only")
                 kind = await self._kind(connection)

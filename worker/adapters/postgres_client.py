@@ -16,6 +16,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 2.0
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
+_MIGRATED = "`sampling-worker migrate` creates audio_chunks"
 
 
 @asynccontextmanager
@@ -47,8 +48,12 @@ async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIt
 
 
 @contextmanager
-def translated(database_url: str) -> Iterator[None]:
+def translated(database_url: str, *, accepted: str = _MIGRATED) -> Iterator[None]:
     """Turn what asyncpg and the operating system raise into our own error.
+
+    Args:
+        database_url: For the sentence.
+        accepted: What to say where the server cannot make sense of a statement.
 
     Raises:
         PostgresError: PostgreSQL could not be reached, did not answer in time, or refused a statement.
@@ -56,15 +61,17 @@ def translated(database_url: str) -> Iterator[None]:
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        raise PostgresError(f"PostgreSQL at {redact(database_url)}: {_sentence(error)}") from error
+        raise PostgresError(f"PostgreSQL at {redact(database_url)}: {_sentence(error, accepted)}") from error
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception, accepted: str) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     said = redact(str(error)).partition("\n")[0] or type(error).__name__
-    if isinstance(error, asyncpg.UndefinedTableError):
-        said += "; `sampling-worker migrate` creates audio_chunks"
+    if isinstance(error, asyncpg.UndefinedTableError) or (
+        accepted != _MIGRATED and isinstance(error, asyncpg.SyntaxOrAccessError)
+    ):
+        said += f"; {accepted}"
     return said
 
 

@@ -76,6 +76,16 @@ def _check_absolute(path: Path) -> Path:
     return path
 
 
+def _check_whole(value: object) -> object:
+    """Refuse what is a whole number only by rounding, such as 5.0."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_check_whole)]
+
+
 class Settings(BaseModel):
     """Hold the settings; alias, description, and `accepted` and `default` in words belong to each field."""
 
@@ -111,10 +121,10 @@ class Settings(BaseModel):
         None,
         default_words="host name, with a number that no live worker of this host has",
     )
-    max_size: int = _whole("WORKER_MAX_SIZE", "largest `size` of a request", 65_536, 65_536)
-    batch: int = _whole("WORKER_BATCH", "most requests answered in one batch", 256, 1000)
+    max_size: Whole = _whole("WORKER_MAX_SIZE", "largest `size` of a request", 65_536, 65_536)
+    batch: Whole = _whole("WORKER_BATCH", "most requests answered in one batch", 256, 1000)
     claim_idle_s: float = _seconds("WORKER_CLAIM_IDLE_S", "another consumer's entry is taken over after this", 5)
-    max_deliveries: int = _whole(
+    max_deliveries: Whole = _whole(
         "WORKER_MAX_DELIVERIES", "after so many a request goes to the dead letters", 5, 1_000_000
     )
     weights_refresh_s: float = _seconds(
@@ -134,7 +144,7 @@ class Settings(BaseModel):
         default_words="none",
         pattern=r"(?i)\bselect\b",
     )
-    results_maxlen: int = _whole(
+    results_maxlen: Whole = _whole(
         "WORKER_RESULTS_MAXLEN", "most entries that the shared result stream keeps", 1_000_000, 1_000_000_000
     )
     reply_ttl_s: float = _seconds("WORKER_REPLY_TTL_S", "life of an unused reply stream", 3600)
