@@ -98,6 +98,10 @@ async def test_what_does_not_come_in_time_is_missing(stream: RedisStreams, reque
     asking = asyncio.create_task(requests.sample([encode_request(size=1), encode_request(size=2)], timeout_s=0.2))
     [answered] = await _answer_some(stream, 1)
     assert list(await asking) == [answered.entry_id]
+    late = decode((await stream.read(1, _WAIT_MS))[0])
+    assert isinstance(late, Request)
+    assert (late.size, late.expires_at) == (2, answered.expires_at)
+    assert late.expires_at is not None  # nobody works on it any more
 
 
 async def test_closing_removes_the_reply_stream(desk: Desk, stream: RedisStreams, requests: RedisRequests) -> None:

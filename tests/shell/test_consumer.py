@@ -15,12 +15,13 @@ from tests.support.servers import connect
 from tests.support.streams import LARGEST_ID, Desk, desk_at
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, Wiring, answers, categories_of, serving, settled, wired
+from tests.support.workers import DONE_S, Wiring, answers, categories_of, running, serving, settled, wired
 from worker.adapters.redis_weights import RedisWeights
 from worker.core.answer import Answers, Snapshots, answer
 from worker.core.keys import GROUP
 from worker.core.weights import parse_weights
 from worker.core.wire import Request, Result
+from worker.ports import Backlog
 
 _SOON_MS = 50
 _NOW_MS = 10
@@ -108,6 +109,22 @@ async def test_without_a_catalog_requests_get_an_error_until_there_is_one(
         late = await answers(desk, await desk.add_many(3))
     assert {result["error"] for result in early.values()} == {"catalog_unavailable"}
     assert {result["status"] for result in late.values()} == {"ok"}
+
+
+async def test_the_group_is_made_before_the_first_turn_where_redis_answers(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    await desk.client.set(desk.keys.requests, "not a stream")
+    async with wired(redis_url, prefix) as parts:
+        await parts.consumer.open()
+        assert not parts.link.is_up
+        await desk.client.delete(desk.keys.requests)
+        for _ in range(2):
+            await parts.consumer.open()
+        assert await parts.stream.backlog() == Backlog(lag=0, pending=0)
+        async with running(parts):
+            await answers(desk, await desk.add_many(1))
+        assert parts.link.is_up
 
 
 async def test_stopping_finishes_what_is_in_hand_and_reads_no_more(desk: Desk, redis_url: str, prefix: str) -> None:

@@ -86,7 +86,7 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
         One result a request, in no particular order.
     """
     answers = Answers([], Tally())
-    groups: dict[tuple[int, bool, bool], list[_Prepared]] = {}
+    groups: dict[tuple[int, bool, str, str], list[_Prepared]] = {}
     for request in requests:
         if isinstance(request, Result):
             _refuse(answers, request, None)
@@ -95,7 +95,7 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
         if isinstance(prepared, Result):
             _refuse(answers, prepared, snapshots.weights[request.dataset].dataset)
         else:
-            alike = (id(prepared.mixture), request.replace, request.method == "stratified")
+            alike = (id(prepared.mixture), request.replace, request.method, request.encoding)
             groups.setdefault(alike, []).append(prepared)
     for group in groups.values():
         assert snapshots.catalog is not None  # noqa: S101 - nothing is prepared without a catalog
@@ -113,16 +113,17 @@ def _prepare(request: Request, snapshots: Snapshots) -> _Prepared | Result:
     """Find what a request is drawn from, or the error result it gets."""
     held = snapshots.weights[request.dataset]
     weights = held.weights
-    common: tuple[str | bytes, ...] = ()
     try:
         catalog = _available(request, snapshots)
         if request.category is not None:
             _check_category(request.category, weights, catalog)
             weights = single_category(request.category)
-        common = _common(weights, catalog, None)
+    except RequestError as error:
+        return encode_error(request, error.code, error.message)
+    try:
         mixture = _enough(request, weights, _mixture(weights, catalog))
     except RequestError as error:
-        return encode_error(request, error.code, error.message, common)
+        return encode_error(request, error.code, error.message, _common(weights, catalog, None))
     return _Prepared(request, held.dataset, weights, mixture)
 
 
@@ -191,24 +192,27 @@ def _draw_group(group: Sequence[_Prepared], catalog: Catalog, rng: np.random.Gen
     plan = Plan(first.mixture, sizes, seeds, first.request.replace, stratified)
     drawn = draw(plan, rng)
     _count(group, plan, drawn, answers.tally)
-    common = {id(p.weights): _common(p.weights, catalog, p.mixture) for p in group}
-    names = first.mixture.categories
-    end = 0
-    for row, prepared in enumerate(group):
-        start, end = end, end + prepared.request.size
-        counts = drawn.counts[row].tolist()
+    distinct = {id(prepared.weights): prepared.weights for prepared in group}
+    common = {key: _common(weights, catalog, first.mixture) for key, weights in distinct.items()}
+    chunk_ids = _encode_ids(drawn.places, sizes, catalog, packed=first.request.encoding == "packed")
+    for prepared, ids, counts in zip(group, chunk_ids, drawn.counts.tolist(), strict=True):
         sample = Sample(
-            _encode_ids(prepared.request, catalog, drawn.places[start:end]),
-            {name: count for name, count in zip(names, counts, strict=True) if count},
+            ids,
+            {name: count for name, count in zip(first.mixture.categories, counts, strict=True) if count},
             common[id(prepared.weights)],
         )
         answers.results.append(_finish(prepared, catalog, sample))
 
 
-def _encode_ids(request: Request, catalog: Catalog, places: np.ndarray) -> bytes:
-    if request.encoding == "packed":
-        return pack_ids(catalog.ids[places])
-    return join_cells(catalog.cells[places])
+def _encode_ids(places: np.ndarray, sizes: np.ndarray, catalog: Catalog, *, packed: bool) -> list[bytes]:
+    """Gather the ids of a whole group, and cut them into requests."""
+    ends = np.cumsum(sizes).tolist()
+    parts = [slice(end - size, end) for end, size in zip(ends, sizes.tolist(), strict=True)]
+    if packed:
+        ids = catalog.ids[places]
+        return [pack_ids(ids[part]) for part in parts]
+    cells = catalog.cells[places]
+    return [join_cells(cells[part]) for part in parts]
 
 
 def _finish(prepared: _Prepared, catalog: Catalog, sample: Sample) -> Result:
