@@ -194,11 +194,19 @@ async def test_check_fits_and_leaves_nothing(
 def test_check_without_a_worker_fails_with_a_reason(run: Run) -> None:
     checked = run("check", "--timeout", "1")
     assert checked.returncode == 1
-    assert "is a worker running?" in checked.stdout
+    assert "is a worker running?" in checked.stderr
 
 
 def test_check_with_an_empty_library_fails_with_a_reason(run: Run, start_worker: StartWorker) -> None:
     start_worker()
     checked = run("check", "--samples", "1000")
     assert checked.returncode == 1
-    assert "no_ready_chunks" in checked.stdout
+    assert "no_ready_chunks" in checked.stderr
+
+
+async def test_packed_samples_are_shown_in_hex(run: Run, start_worker: StartWorker, database_url: str) -> None:
+    await insert(database_url, {"voice": 10})
+    start_worker()
+    words = ("sample", "--size", "2", "--field", "encoding=packed", "--field", "category=voice")
+    assert len(bytes.fromhex(json.loads(run(*words, "--json").stdout)["chunk_ids"])) == 16
+    assert "packed" in run(*words).stdout
