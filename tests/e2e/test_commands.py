@@ -182,10 +182,10 @@ async def test_check_fits_and_leaves_nothing(
     await insert(database_url, {"voice": 100, "music": 50, "documentary": 2})
     start_worker()
     before = {key async for key in redis_client.scan_iter(match=f"{prefix}*")}
-    checked = run("check", "--samples", "20000", "--json")
+    checked = run("check", "--samples", "20000", "--significance", "1e-6", "--json")
     document = json.loads(checked.stdout)
     assert (checked.returncode, document["fits"], len(document["rounds"])) == (0, True, 2)
-    assert "fits the weights" in run("check", "--samples", "2000").stdout
+    assert "fits the weights" in run("check", "--samples", "2000", "--significance", "1e-6").stdout
     after = {key async for key in redis_client.scan_iter(match=f"{prefix}*")}
     assert after == before
     assert all(b":check-" not in name for name in await redis_client.hkeys(f"{prefix}:sample:stats"))

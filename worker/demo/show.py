@@ -33,7 +33,7 @@ MIXES = (
     {"voice": 0.1, "music": 0.6, "documentary": 0.1, "conference": 0.2},
     {"voice": 0.25, "music": 0.25, "documentary": 0.25, "conference": 0.15, "custom": 0.1},
 )
-LEAST_P = 1e-4
+LEAST_P = 1e-6
 _START_S = 30.0
 _SETTLE_S = 20.0
 _TIMEOUT_S = 5.0
