@@ -18,6 +18,8 @@ from tests.support.servers import (
     running,
     sweep,
 )
+from tests.support.streams import Desk, desk_at
+from worker.adapters.redis_streams import RedisStreams
 from worker.embedded import PostgresServer, RedisServer
 
 _BINARIES = redis_binaries()
@@ -89,3 +91,18 @@ def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """A database of one test, with nothing in it."""
     with new_database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture
+async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
+    """What a test of the streams works with: keys, a client, and consumers."""
+    async with desk_at(redis_url, prefix) as desk:
+        yield desk
+
+
+@pytest.fixture
+async def stream(desk: Desk) -> RedisStreams:
+    """One consumer of an open stream."""
+    stream = desk.consumer("one")
+    await stream.open()
+    return stream

@@ -16,19 +16,6 @@ _LONG_S = 10.0
 
 
 @pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def stream(desk: Desk) -> RedisStreams:
-    stream = desk.consumer("one")
-    await stream.open()
-    return stream
-
-
-@pytest.fixture
 async def requests(redis_url: str, desk: Desk) -> AsyncIterator[RedisRequests]:
     async with desk_at(redis_url, desk.keys.prefix) as own:  # a blocked read must not hold up the other side
         yield RedisRequests(own.client, desk.keys, "job")

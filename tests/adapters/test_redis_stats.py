@@ -1,18 +1,10 @@
 """Counts over all workers, and the workers that live, on real servers."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.support.streams import Desk, desk_at
+from tests.support.streams import Desk
 from worker.adapters.redis_stats import RedisStats
 from worker.errors import RedisError
-
-
-@pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
 from itertools import chain
 
 import pytest
@@ -21,20 +20,6 @@ _NOW_MS = 10
 _LONG_MS = 3000
 _HOUR_MS = 3_600_000
 _SOON_S = 5.0
-
-
-@pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def stream(desk: Desk) -> RedisStreams:
-    """One consumer of an open stream."""
-    stream = desk.consumer("one")
-    await stream.open()
-    return stream
 
 
 @pytest.fixture

@@ -26,12 +26,6 @@ _RESYNC = Bell(None, resync=True)
 
 
 @pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
-
-
-@pytest.fixture
 async def store(desk: Desk) -> RedisWeights:
     return RedisWeights(desk.client, desk.keys)
 

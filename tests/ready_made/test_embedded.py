@@ -148,6 +148,7 @@ class TestRedis:
         with RedisServer(folder) as server:
             server.stop()
             server.kill()
+            assert not server.running
 
     def test_without_a_process_there_is_no_pid(self, folder: Path) -> None:
         server = RedisServer(folder)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from tests.support.log_lines import captured_log
 from tests.support.lossy import losing_replies
 from tests.support.servers import connect
-from tests.support.streams import LARGEST_ID, Desk, desk_at
+from tests.support.streams import LARGEST_ID, Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, categories_of, running, serving, settled, wired
@@ -25,12 +25,6 @@ from worker.ports import Backlog
 
 _SOON_MS = 50
 _NOW_MS = 10
-
-
-@pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
 
 
 async def _leave_pending(desk: Desk, consumer: str, deliveries: int = 1) -> None:

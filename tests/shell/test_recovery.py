@@ -1,10 +1,8 @@
 """Which pending entries are tried again, in which company, and when they are given up on."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.support.streams import Desk, desk_at
+from tests.support.streams import Desk
 from worker.adapters.redis_streams import RedisStreams
 from worker.core.keys import GROUP
 from worker.core.wire import Entry
@@ -13,19 +11,6 @@ from worker.recovery import Recovery, Rescued
 
 _NOW_MS = 10
 _HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def stream(desk: Desk) -> RedisStreams:
-    stream = desk.consumer("one")
-    await stream.open()
-    return stream
 
 
 async def _deliver(desk: Desk, stream: RedisStreams, *deliveries: int) -> list[str]:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from tests.support.log_lines import LogLines, captured_log
-from tests.support.streams import Desk, desk_at
+from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Parts, Wiring, answers, running, wired
 from worker.embedded import RedisServer
@@ -19,12 +19,6 @@ from worker.health import SERVING, find_problem, health_path
 from worker.reporter import Identity, Reporter
 
 _NEVER_S = 3600.0
-
-
-@pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
 
 
 @pytest.fixture

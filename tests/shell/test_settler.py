@@ -1,7 +1,7 @@
 """What is in hand is settled under the weights of the moment, lost, or left pending; nothing else."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from redis import Redis
 from tests.support.log_lines import captured_log
 from tests.support.lossy import losing_replies
 from tests.support.servers import connect
-from tests.support.streams import Desk, batch_of, desk_at, result_of
+from tests.support.streams import Desk, batch_of, result_of
 from tests.support.workers import Parts, Wiring, answers, serving, settled, wired
 from worker.core.answer import Answers, Snapshots, answer
 from worker.core.weights import parse_weights
@@ -23,12 +23,6 @@ from worker.state import WeightsBook
 _NOW_MS = 10
 _FENCED = 9
 VOICE, MUSIC, DOCUMENTARY = (json.dumps({name: 1}) for name in ("voice", "music", "documentary"))
-
-
-@pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
 
 
 async def _hold_all(parts: Parts) -> list[str]:

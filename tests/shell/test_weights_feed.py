@@ -27,12 +27,6 @@ _VOICE, _MUSIC = '{"voice": 1}', '{"music": 1}'
 
 
 @pytest.fixture
-async def desk(redis_url: str, prefix: str) -> AsyncIterator[Desk]:
-    async with desk_at(redis_url, prefix) as desk:
-        yield desk
-
-
-@pytest.fixture
 def log(tmp_path: Path) -> Iterator[LogLines]:
     with captured_log(tmp_path) as log:
         yield log
