@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from worker.cli import catalog, health, sampling, serving, weights
+from worker.cli import catalog, health, report, sampling, serving, weights
 from worker.errors import DependencyError, ManifestError, SettingsError, WeightsError
 
 _INTERRUPTED = 130
@@ -39,6 +39,7 @@ app.command(epilog="Example: DATABASE_URL=... sampling-worker migrate")(catalog.
 app.command(epilog="Example: sampling-worker sample --size 8 --method stratified")(sampling.sample)
 app.command(epilog="Example: sampling-worker stats --watch")(sampling.stats)
 app.command(epilog="Example: sampling-worker check --samples 50000")(sampling.check)
+app.command(epilog="Example: sampling-worker report worker-1.log worker-2.log --output mix.svg")(report.report)
 
 
 @app.command("health", help=health.HELP, add_help_option=False, context_settings={"ignore_unknown_options": True})

@@ -1,0 +1,90 @@
+"""Time in equal parts, and what was counted in intervals laid over them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+_LEAST_S = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Divide a span of time into equal parts.
+
+    Attributes:
+        start: Unix time in s.
+        width_s: Length of a part, > 0.
+        count: How many parts.
+    """
+
+    start: float
+    width_s: float
+    count: int
+
+    @property
+    def edges(self) -> Floats:
+        """Return where parts begin and the last one ends, Unix time in s, shape (count + 1,)."""
+        edges: Floats = self.start + self.width_s * np.arange(self.count + 1, dtype=np.float64)
+        return edges
+
+    def spread(self, ends: Sequence[float], lengths: Sequence[float], amounts: Sequence[float]) -> Floats:
+        """Share out what was counted in intervals to the parts they overlap, evenly over each interval.
+
+        Args:
+            ends: When the intervals ended, Unix time in s, shape (n,).
+            lengths: How long they were, in s, shape (n,).
+            amounts: What was counted in them, shape (n,).
+
+        Returns:
+            float64, shape (count,); its sum is that of the amounts that lie within the span.
+        """
+        last = np.asarray(ends, dtype=np.float64) - self.start
+        length = np.maximum(np.asarray(lengths, dtype=np.float64), _LEAST_S)
+        rate = np.asarray(amounts, dtype=np.float64) / length
+        edges: Floats = self.width_s * np.arange(self.count + 1, dtype=np.float64)
+        grown = np.diff(_ramps(last - length, rate, edges) - _ramps(last, rate, edges))
+        return np.where(grown > 1e-9 * max(1.0, float(np.abs(grown).max(initial=0.0))), grown, 0.0)
+
+    def highest(self, ends: Sequence[float], lengths: Sequence[float], values: Sequence[float]) -> Floats:
+        """Tell the highest value of the intervals that overlap each part; NaN where there is none.
+
+        Args:
+            ends: When the intervals ended, Unix time in s, shape (n,).
+            lengths: How long they were, in s, shape (n,).
+            values: Shape (n,).
+        """
+        highest = np.full(self.count, np.nan)
+        for end, length, value in zip(ends, lengths, values, strict=True):
+            # A hundredth of a part: intervals end a little late, and that little is not what they measured.
+            first = int((end - length - self.start) / self.width_s + 0.01)
+            last = int((end - self.start) / self.width_s - 0.01)
+            part = slice(min(first, self.count - 1), max(first, last) + 1)
+            highest[part] = np.fmax(highest[part], value)
+        return highest
+
+
+def divide(start: float, end: float, *, width_s: float, most: int) -> Bins:
+    """Divide a span into parts of about `width_s`, at most `most` of them.
+
+    Args:
+        start: Unix time in s.
+        end: The same, not before `start`.
+        width_s: Wanted length of a part, > 0.
+        most: Most parts.
+    """
+    span = max(end - start, _LEAST_S)
+    count = int(min(max(round(span / width_s), 1), most))
+    return Bins(start, span / count, count)
+
+
+def _ramps(starts: Floats, rates: Floats, at: Floats) -> Floats:
+    """Sum what has grown until each of some times, where something starts to grow at each of some others."""
+    order = np.argsort(starts)
+    rate = np.concatenate([[0.0], np.cumsum(rates[order])])
+    before = np.concatenate([[0.0], np.cumsum((rates * starts)[order])])
+    begun = np.searchsorted(starts[order], at, side="right")
+    grown: Floats = at * rate[begun] - before[begun]
+    return grown

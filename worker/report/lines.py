@@ -1,0 +1,190 @@
+"""Read log lines and benchmark lines, whatever stands around them."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from sys import intern
+from typing import Any, NoReturn
+
+from worker.core.events import (
+    CatalogChanged,
+    CategoryStats,
+    HealthUnwritten,
+    PostgresLost,
+    PostgresRestored,
+    RedisLost,
+    RedisRestored,
+    RequestClaimed,
+    RequestDeadLettered,
+    RequestFailed,
+    RequestRejected,
+    StatsUncounted,
+    WeightsAdjusted,
+    WeightsChanged,
+    WeightsRejected,
+    WorkerFailed,
+    WorkerReady,
+    WorkerStarted,
+    WorkerStats,
+    WorkerStopped,
+)
+from worker.report.records import LARGEST, Bench, Change, Draws, Fields, Interval, Mark, Reading
+
+_OBJECT = re.compile(r'\{\s*"')
+_LATEST = 7.3e9
+"""Unix time in s; no log is from beyond the year 2200."""
+
+
+def read_lines(sources: Iterable[tuple[str, Iterable[bytes]]]) -> Reading:
+    """Read lines; what `docker compose logs` or `journalctl` writes before an object is passed over.
+
+    Args:
+        sources: Names, which stand for the worker where its lines do not name it, and their lines.
+    """
+    reader = _Reader()
+    for name, lines in sources:
+        for line in lines:
+            text = line.decode("utf-8", "replace").strip()
+            if text:
+                reader.take_in(name, text)
+    return reader.reading
+
+
+class _Reader:
+    """Turn lines into records, and remember what later lines need of earlier ones."""
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self._seen: set[int] = set()
+        self._lengths: dict[str, float] = {}
+        self._kinds: dict[str, Callable[[float, str, Fields], None]] = {
+            WorkerStats.event: self._add_interval,
+            CategoryStats.event: self._add_draws,
+            WeightsChanged.event: self._add_change,
+            **{name: self._mark(name, count) for name, count in _MARKS.items()},
+        }
+
+    def take_in(self, source: str, text: str) -> None:
+        """Take in one line."""
+        self.reading.lines += 1
+        try:
+            found = _OBJECT.search(text)
+            entry, end = _decode(text, found.start() if found else 0)
+            known = hash(text[found.start() if found else 0 : end])
+            if known in self._seen:
+                self.reading.repeated += 1
+                return
+            self._add(source, entry)
+            self._seen.add(known)
+        except (LookupError, OverflowError, RecursionError, TypeError, ValueError):
+            self.reading.left_out += 1
+
+    def _add(self, source: str, entry: Any) -> None:
+        if "bench" in entry:
+            self.reading.benches.append(_bench(entry))
+            return
+        at = datetime.fromisoformat(entry["timestamp"])
+        seconds = _number((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp(), most=_LATEST)
+        add = self._kinds.get(entry["event"])
+        if add:
+            add(seconds, intern(str(entry.get("consumer") or source)), entry)
+
+    def _add_interval(self, at: float, worker: str, fields: Fields) -> None:
+        length_s = _number(fields["interval_s"])
+        counts = [_number(fields[name]) for name in ("requests", "chunks", "errors")]
+        latencies = [_number_or_none(fields[name]) for name in ("latency_p50_ms", "latency_p99_ms")]
+        self._lengths[worker] = length_s
+        self.reading.intervals.append(Interval(at, length_s, worker, *counts, *latencies))
+
+    def _add_draws(self, at: float, worker: str, fields: Fields) -> None:
+        self.reading.draws.append(
+            Draws(
+                at,
+                self._lengths.get(worker, 0.0),  # a worker tells it first, in the line of its whole interval
+                intern(str(fields["dataset"] or "")),
+                intern(str(fields["category"])),
+                _number(fields["count"]),
+                _number(fields["share"]),
+                _number(fields["expected"]),
+                _number_or_none(fields["z"], least=-LARGEST),
+                _number(fields["weight"]),
+                intern(str(fields["weights_version"])),
+            )
+        )
+
+    def _add_change(self, at: float, worker: str, fields: Fields) -> None:
+        before, after = (_weights(fields[name]) for name in ("before", "after"))
+        dataset, version = str(fields["dataset"] or ""), str(fields["version"])
+        self.reading.changes.append(Change(at, worker, dataset, version, before, after))
+
+    def _mark(self, event: str, count: Callable[[Fields], Any]) -> Callable[[float, str, Fields], None]:
+        def add(at: float, worker: str, fields: Fields) -> None:
+            down_s = _number(fields.get("down_s", 0))
+            version = str(fields["weights_version"]) if event == WorkerReady.event else ""
+            self.reading.marks.append(Mark(at, worker, event, _number(count(fields)), down_s, version))
+
+        return add
+
+
+def _one(_fields: Fields) -> int:
+    return 1
+
+
+def _with_suppressed(fields: Fields) -> Any:
+    return 1 + fields["suppressed"]
+
+
+_MARKS: Mapping[str, Callable[[Fields], Any]] = {
+    WorkerStarted.event: _one,
+    WorkerReady.event: _one,
+    WorkerStopped.event: _one,
+    WorkerFailed.event: _one,
+    HealthUnwritten.event: _with_suppressed,
+    RedisLost.event: _one,
+    RedisRestored.event: _one,
+    PostgresLost.event: _one,
+    PostgresRestored.event: _one,
+    CatalogChanged.event: _one,
+    WeightsRejected.event: _one,
+    WeightsAdjusted.event: _one,
+    RequestRejected.event: _with_suppressed,
+    RequestClaimed.event: lambda fields: fields["count"],
+    RequestFailed.event: lambda fields: fields["requests"],
+    RequestDeadLettered.event: _one,
+    StatsUncounted.event: lambda fields: fields["requests"],
+}
+"""Notable events, and how many of what they tell of a line stands for."""
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode
+
+
+def _number(value: Any, *, least: float = 0.0, most: float = LARGEST) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(value)
+    return float(value)
+
+
+def _number_or_none(value: Any, *, least: float = 0.0) -> float | None:
+    return None if value is None else _number(value, least=least)
+
+
+def _weights(text: str | None) -> dict[str, float] | None:
+    """Read weights as a log line has them; a long text lost its middle, and is no JSON any more."""
+    try:
+        return {str(name): _number(weight) for name, weight in json.loads(text or "null").items()}
+    except (AttributeError, ValueError):
+        return None
+
+
+def _bench(entry: Fields) -> Bench:
+    rows = tuple(dict(row) for row in entry["rows"])
+    if not rows:
+        raise ValueError(rows)
+    name, machine, python, date = (str(entry.get(field, "")) for field in ("bench", "machine", "python", "date"))
+    return Bench(name, machine, python, date, rows)

@@ -1,0 +1,104 @@
+"""Draw a mix: the share of each category over time, against the weights in force."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
+
+from worker.report.bins import Floats
+from worker.report.fit import Fit
+from worker.report.history import Mix
+from worker.report.style import DAY_S, FAINT, INK, MONO, OTHERS, PALETTE, darker, shorten
+from worker.report.summary import shares, title_of
+
+_MOST = len(PALETTE)
+_NAME_CHARS, _TITLE_CHARS = 15, 32
+_STRANGE_Z = 4.0
+_LINE = 0.085
+
+
+def fold(mix: Mix) -> Mix:
+    """Keep the most frequent categories, and make one of all others."""
+    if len(mix.fits) <= _MOST:
+        return mix
+    kept, rest = mix.fits[: _MOST - 1], mix.fits[_MOST - 1 :]
+    name = f"{len(rest)} others"
+    names = {fit.category for fit in rest}
+    steps = []
+    for step in mix.steps:
+        weights = {category: weight for category, weight in step.weights.items() if category not in names}
+        steps.append(replace(step, weights={**weights, name: sum(step.weights.get(other, 0.0) for other in names)}))
+    other = Fit(mix.dataset, name, sum(fit.count for fit in rest), sum(fit.expected for fit in rest), None)
+    counts = np.vstack([mix.counts[: _MOST - 1], mix.counts[_MOST - 1 :].sum(axis=0)])
+    return replace(mix, fits=(*kept, other), counts=counts, steps=tuple(steps))
+
+
+def palette_of(mixes: Sequence[Mix]) -> dict[str, str]:
+    """Give each category one colour in all mixes, by its place in the first mix that has it."""
+    colors: dict[str, str] = {}
+    for fit in (fit for mix in mixes for fit in mix.fits):
+        if fit.category not in colors:
+            colors[fit.category] = OTHERS if " " in fit.category else PALETTE[len(colors) % len(PALETTE)]
+    return colors
+
+
+def draw_mix(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str], *, aside: float) -> None:
+    """Draw shares as bands, the most frequent category on top, and weights as dashed lines between them.
+
+    Args:
+        panel: Where to.
+        mix: What was drawn.
+        edges: Of the bins, Unix time in s, shape (bins + 1,).
+        colors: Category -> colour.
+        aside: Where the table beside it begins, as a part of the panel's width.
+    """
+    _draw_bands(panel, mix, edges, colors)
+    _draw_weights(panel, mix, edges, colors)
+    for turn in mix.turns:
+        panel.axvline(turn.change.at / DAY_S, color=INK, linewidth=0.9, alpha=0.7)
+    panel.set_ylim(0.0, 1.0)
+    panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    panel.set_title(f"{shorten(title_of(mix.dataset), _TITLE_CHARS)}: share of each category")
+    panel.set_title("dashed: weights; upright: changes", loc="right", color=FAINT, size=8.0, weight="normal")
+    _write_table(panel, mix, colors, aside)
+
+
+def _draw_bands(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str]) -> None:
+    totals = mix.counts.sum(axis=0)
+    share = np.divide(mix.counts, totals, out=np.full_like(mix.counts, np.nan), where=totals > 0)
+    tops = np.cumsum(share[::-1], axis=0)[::-1]
+    for fit, top, part in zip(mix.fits, tops, share, strict=True):
+        panel.stairs(top, edges / DAY_S, baseline=top - part, fill=True, color=colors[fit.category], alpha=0.8)
+
+
+def _draw_weights(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str]) -> None:
+    """Draw what the upper end of each band but the first should be."""
+    times = np.clip([step.at for step in mix.steps] + [edges[-1]], edges[0], edges[-1]) / DAY_S
+    names = [fit.category for fit in mix.fits]
+    weights = np.array([[step.weights.get(name, 0.0) for step in mix.steps] for name in names])
+    tops = np.cumsum(weights[::-1], axis=0)[::-1]
+    for name, top in zip(names[1:], tops[1:], strict=True):
+        values = [*top, top[-1]]
+        panel.step(times, values, where="post", color="white", linewidth=2.6, alpha=0.55)
+        panel.step(times, values, where="post", color=darker(colors[name]), linewidth=1.4, linestyle=(0, (4, 2)))
+
+
+def _write_table(panel: Axes, mix: Mix, colors: Mapping[str, str], aside: float) -> None:
+    """Write the overall figures beside the panel, in the order of the bands."""
+    style: dict[str, Any] = {"transform": panel.transAxes, "va": "center", "family": MONO, "size": 8.0}
+    head = f"{'':{_NAME_CHARS}}{'share':>9}{'expected':>9}{'z':>7}"
+    panel.text(aside + 0.02, 0.97, head, color=FAINT, **style)
+    for i, (fit, share, expected) in enumerate(shares(mix.fits), 1):
+        y, strange = 0.97 - i * _LINE, fit.z is not None and abs(fit.z) > _STRANGE_Z
+        name = shorten(fit.category, _NAME_CHARS)
+        z = "-" if fit.z is None else f"{fit.z:+.2f}"
+        swatch = Rectangle(
+            (aside, y - 0.025), 0.012, 0.05, color=colors[fit.category], transform=panel.transAxes, clip_on=False
+        )
+        panel.add_patch(swatch)
+        row = f"{name:{_NAME_CHARS}}{share:>9.2%}{expected:>9.2%}{z:>7}"
+        panel.text(aside + 0.02, y, row, color=PALETTE[3] if strange else INK, **style)

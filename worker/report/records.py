@@ -1,0 +1,130 @@
+"""What lines of a log and of a benchmark hold, as far as a report tells it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LARGEST = 1e15
+"""Largest number that is believed: beyond it nothing was counted or measured, and drawings overflow."""
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Hold what one worker did in an interval.
+
+    Attributes:
+        at: When it ended, Unix time in s.
+        length_s: Its length.
+        worker: Whose it is.
+        p50_ms: Median latency; None where nothing was served.
+        p99_ms: The same, 99th percentile.
+    """
+
+    at: float
+    length_s: float
+    worker: str
+    requests: float
+    chunks: float
+    errors: float
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Hold what one worker drew of one category in an interval.
+
+    Attributes:
+        at: When it ended, Unix time in s.
+        length_s: Its length; 0 where the log does not tell.
+        dataset: "" are the global weights.
+        share: `count` over all chunks of the dataset in the interval.
+        z: Standard deviations between `count` and `expected`; None where no draw was left to chance.
+        weight: The category's weight at the end of the interval.
+        version: Version of the weights at the end of the interval.
+    """
+
+    at: float
+    length_s: float
+    dataset: str
+    category: str
+    count: float
+    share: float
+    expected: float
+    z: float | None
+    weight: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Hold that a worker took other weights, or its first ones.
+
+    Attributes:
+        dataset: "" are the global weights.
+        before: Category -> weight; None where there were none, or too many to be logged whole.
+        after: The same, now.
+    """
+
+    at: float
+    worker: str
+    dataset: str
+    version: str
+    before: Mapping[str, float] | None
+    after: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Hold that something notable happened.
+
+    Attributes:
+        event: Name of the log event.
+        count: How many of what it tells of.
+        down_s: How long a server had been away, where it came back.
+        version: Of the global weights, where a worker became ready with them; else "".
+    """
+
+    at: float
+    worker: str
+    event: str
+    count: float
+    down_s: float = 0.0
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Hold the figures of one benchmark.
+
+    Attributes:
+        rows: Flat rows, at least one.
+    """
+
+    name: str
+    machine: str
+    python: str
+    date: str
+    rows: tuple[Fields, ...]
+
+
+@dataclass(slots=True)
+class Reading:
+    """Hold all that was read.
+
+    Attributes:
+        lines: Lines that are not empty.
+        left_out: Lines among them that are neither a log line nor a benchmark's.
+        repeated: Lines among them that stood there before, as where a log is given twice.
+    """
+
+    lines: int = 0
+    left_out: int = 0
+    repeated: int = 0
+    intervals: list[Interval] = field(default_factory=list)
+    draws: list[Draws] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    benches: list[Bench] = field(default_factory=list)
