@@ -1,11 +1,13 @@
-"""Read, answer, settle: the loop that serves requests."""
+"""Read, answer, settle: the loop that serves requests, in lanes, so that one reads and draws while another settles."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import anyio
+
 from worker.core.events import RequestDeadLettered
-from worker.core.wire import Entry, decode
+from worker.core.wire import Decoder, Entry
 from worker.errors import GroupMissingError, RedisError
 from worker.links import Link
 from worker.logs import emit
@@ -14,7 +16,9 @@ from worker.ports import RequestStream
 from worker.recovery import Recovery
 from worker.settler import Settler
 
+LANES = 2
 _BLOCK_MS = 500
+_FULL = 0.25  # of a batch: from here on more is likely to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Consumer:
     def __init__(
         self,
         stream: RequestStream,
-        settler: Settler,
+        settlers: Sequence[Settler],
         *,
         recovery: Recovery,
         link: Link,
@@ -47,18 +51,20 @@ class Consumer:
 
         Args:
             stream: Where requests come from.
-            settler: Answers and settles them.
+            settlers: Answer and settle them, one a lane.
             recovery: Finds entries that were delivered and never answered.
             link: Tells when Redis is lost and restored.
             meter: Notes that the loop makes progress.
             limits: How much is read at once, and how large a request may be.
         """
         self._stream = stream
-        self._settler = settler
+        self._settlers = settlers
         self._recovery = recovery
         self._link = link
         self._meter = meter
-        self._limits = limits
+        self._batch = limits.batch
+        self._decoder = Decoder(limits.max_size)
+        self._turn = anyio.Lock(fast_acquire=True)
         self._is_stopping = False
         self._is_open = False
 
@@ -66,6 +72,11 @@ class Consumer:
     def is_stopping(self) -> bool:
         """Tell whether it was told to stop."""
         return self._is_stopping
+
+    @property
+    def held(self) -> int:
+        """Count the requests in hand."""
+        return sum(len(settler.held) for settler in self._settlers)
 
     def stop(self) -> None:
         """Stop reading; what is in hand is finished, then `run` returns."""
@@ -80,51 +91,70 @@ class Consumer:
 
     async def run(self) -> None:
         """Serve until stopped, whatever happens to Redis."""
-        while not self._is_stopping or self._settler.held:
+        async with anyio.create_task_group() as lanes:
+            for number, settler in enumerate(self._settlers):
+                lanes.start_soon(self._serve, settler, f"lane {number}")
+
+    async def _serve(self, settler: Settler, name: str) -> None:
+        """Serve in one lane: take requests when it is this lane's turn, settle them while others take theirs."""
+        while not self._is_stopping or settler.held or self._stream.is_reading_ahead:
             try:
-                await self._turn()
-                self._link.succeeded("requests")
+                await settler.settle_held()
+                async with self._turn:
+                    await self._take(settler)
+                await settler.settle_held()
+                self._link.succeeded(name)
             except RedisError as error:
                 # A reply may have been lost: what it delivered is found among the pending entries.
                 self._recovery.demand()
                 self._is_open = False
                 if isinstance(error, GroupMissingError):
-                    self._settler.let_go()  # a new group delivers again what still exists
-                await self._link.failed("requests", str(error))
+                    settler.let_go()  # a new group delivers again what still exists
+                await self._link.failed(name, str(error))
             self._meter.progress_at = time.monotonic()
 
-    async def _turn(self) -> None:
-        await self._open()
-        await self._settler.settle_held()
-        if self._is_stopping:
-            return
-        if self._recovery.is_due():
-            await self._recover()
-            return
-        self._hold(await self._stream.read(self._limits.batch, _BLOCK_MS))
-        await self._settler.settle_held()
+    async def _take(self, settler: Settler) -> None:
+        """Take in hand what waits; where much does, have the next read under way already."""
+        if self._stream.is_reading_ahead:
+            await self._read(settler)
+        elif not self._is_stopping:
+            await self._open()
+            if self._recovery.is_due():
+                await self._recover(settler)
+            else:
+                await self._read(settler)
 
     async def _open(self) -> None:
         if not self._is_open:
             await self._stream.open()
             self._is_open = True
+            self._link.succeeded("requests")
 
-    async def _recover(self) -> None:
+    async def _read(self, settler: Settler) -> None:
+        entries = await self._stream.read(self._batch, _BLOCK_MS)
+        # No read may be under way during a recovery: what it delivers would be taken for lost.
+        if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._recovery.is_due():
+            self._stream.read_ahead(self._batch, _BLOCK_MS)
+        self._hold(settler, entries)
+
+    async def _recover(self, settler: Settler) -> None:
         """Serve what was delivered and never answered."""
-        async for rescued in self._recovery.entries():
-            self._hold(rescued.entries)
+        in_hand = {request.entry_id for other in self._settlers for request in other.held}
+        async for rescued in self._recovery.entries(in_hand):
+            self._hold(settler, rescued.entries)
             for entry in rescued.given_up:
-                self._give_up(entry)
-            await self._settler.settle_held()
+                self._give_up(settler, entry)
+            await settler.settle_held()
             if self._is_stopping:
                 return
 
-    def _hold(self, entries: Sequence[Entry]) -> None:
-        self._settler.hold([decode(entry, max_size=self._limits.max_size) for entry in entries])
+    def _hold(self, settler: Settler, entries: Sequence[Entry]) -> None:
+        decode = self._decoder.decode
+        settler.hold([decode(entry) for entry in entries])
 
-    def _give_up(self, entry: Entry) -> None:
+    def _give_up(self, settler: Settler, entry: Entry) -> None:
         result, letter = self._recovery.give_up(entry)
-        self._settler.hold_dead(result, letter)
+        settler.hold_dead(result, letter)
         emit(
             RequestDeadLettered(
                 request_id=result.request_id,

@@ -1,6 +1,7 @@
 """Tell what was settled: counts for the statistics, and a few log lines out of many requests."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from worker.core.answer import Answers
@@ -28,17 +29,16 @@ class Journal:
 
     def tell(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
         """Count a settled batch and log what is worth a line."""
-        sizes = {request.entry_id: request.size for request in part if isinstance(request, Request)}
-        errors = [result for result in answered.results if result.error is not None]
-        chunks = sum(sizes.values()) - sum(sizes.get(result.entry_id, 0) for result in errors)
-        counts = {"requests": len(part), "errors": len(errors), "chunks": chunks}
-        self._meter.count(tally=answered.tally.fields, **counts)
-        latencies = [settled.at_ms - _added_at_ms(result) for result in answered.results]
-        self._meter.interval.add_latencies(latencies)
-        for result in errors:
-            self._tell_rejection(result)
+        self._meter.count(answered.tally)
+        added_at_ms = Counter([result.entry_id.partition("-")[0] for result in answered.results])
+        for added_at, count in added_at_ms.items():
+            self._meter.interval.add_latency(settled.at_ms - int(added_at), count)
+        if answered.tally.errors:
+            for result in answered.results:
+                if result.error is not None:
+                    self._tell_rejection(result)
         if wanted(RequestServed):
-            self._tell_served(part[0], answered, latencies)
+            self._tell_served(part[0], answered, settled.at_ms)
         if not settled.counted and self._uncounted.admit("", time.monotonic()) is not None:
             emit(StatsUncounted(requests=len(part)))
 
@@ -55,27 +55,21 @@ class Journal:
                 )
             )
 
-    def _tell_served(self, request: Request | Result, answered: Answers, latencies: Sequence[float]) -> None:
+    def _tell_served(self, request: Request | Result, answered: Answers, at_ms: int) -> None:
         """Show one request of the batch."""
         suppressed = self._served.admit("", time.monotonic())
         if suppressed is None or isinstance(request, Result):
             return
-        row = next(i for i, result in enumerate(answered.results) if result.entry_id == request.entry_id)
-        result = answered.results[row]
+        result = next(result for result in answered.results if result.entry_id == request.entry_id)
         emit(
             RequestServed(
                 request_id=request.request_id,
                 entry_id=request.entry_id,
-                size=request.size,
+                size=request.terms.size,
                 status="ok" if result.error is None else "error",
-                dataset=request.dataset,
+                dataset=request.terms.dataset,
                 weights_version=result.weights_version,
-                latency_ms=latencies[row],
+                latency_ms=at_ms - int(request.entry_id.partition("-")[0]),
                 sampled_1_in=len(answered.results) * (suppressed + 1),
             )
         )
-
-
-def _added_at_ms(result: Result) -> int:
-    """Tell when a request was added, by its entry's id: Unix time in ms by the clock of Redis."""
-    return int(result.entry_id.partition("-")[0])

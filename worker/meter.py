@@ -3,8 +3,9 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from worker.core.tally import Tally
 
 _STEPS_A_DOUBLING = 8
 _LEAST_MS = 0.125
@@ -32,9 +33,9 @@ class Interval:
     tally: Counter[str] = field(default_factory=Counter)
     latencies: Counter[int] = field(default_factory=Counter)
 
-    def add_latencies(self, milliseconds: Iterable[float]) -> None:
+    def add_latency(self, milliseconds: float, count: int = 1) -> None:
         """Count how long results took, in ms; steps of a factor 2^(1/8) keep the error below 10 %."""
-        self.latencies.update(math.ceil(_STEPS_A_DOUBLING * math.log2(max(value, _LEAST_MS))) for value in milliseconds)
+        self.latencies[math.ceil(_STEPS_A_DOUBLING * math.log2(max(milliseconds, _LEAST_MS)))] += count
 
     def percentile_ms(self, part: float) -> float | None:
         """Tell how long at most the given part of the results took, in ms; None when there were none.
@@ -60,14 +61,14 @@ class Meter:
         self.progress_at = time.monotonic()
         self.interval = Interval()
 
-    def count(self, *, requests: int, errors: int, chunks: int, tally: Mapping[str, int]) -> None:
+    def count(self, tally: Tally) -> None:
         """Count a settled batch."""
-        self.requests += requests
-        self.chunks += chunks
-        self.interval.requests += requests
-        self.interval.errors += errors
-        self.interval.chunks += chunks
-        self.interval.tally.update(tally)
+        self.requests += tally.requests
+        self.chunks += tally.chunks
+        self.interval.requests += tally.requests
+        self.interval.errors += tally.errors
+        self.interval.chunks += tally.chunks
+        self.interval.tally.update(tally.fields)
 
     def begin_interval(self) -> Interval:
         """Return the interval that ends now, and begin the next."""

@@ -111,11 +111,11 @@ class Backlog:
     """Count what waits in the request stream.
 
     Attributes:
-        lag: Entries not delivered yet; None when Redis does not know.
+        lag: Entries not delivered yet.
         pending: Entries delivered and not acknowledged, of all consumers.
     """
 
-    lag: int | None
+    lag: int
     pending: int
 
 
@@ -125,12 +125,14 @@ class Batch:
 
     Attributes:
         results: One an entry.
+        span: The lowest and the highest of the entries.
         marks: (dataset, mark) of each weights key that has to hold still what the batch was drawn under.
         growth: Field of the stats hash -> how much it grows.
         dead: Entry id -> fields and values of its dead letter, for requests given up on.
     """
 
     results: Sequence[Result]
+    span: tuple[str, str]
     marks: Sequence[tuple[str | None, bytes]]
     growth: Mapping[str, int]
     dead: Mapping[str, Sequence[str | bytes]]
@@ -166,8 +168,17 @@ class RequestStream(Protocol):
         """Create the consumer group where it is missing."""
         ...
 
+    @property
+    def is_reading_ahead(self) -> bool:
+        """Tell whether entries may have been delivered that nobody has read yet."""
+        ...
+
+    def read_ahead(self, count: int, block_ms: int) -> None:
+        """Ask for entries that were never delivered, for the next `read` to return."""
+        ...
+
     async def read(self, count: int, block_ms: int) -> list[Entry]:
-        """Read entries that were never delivered."""
+        """Read entries that were never delivered, or that were asked for ahead."""
         ...
 
     async def take_over(self, idle_ms: int) -> list[str]:

@@ -5,11 +5,11 @@ attempted twice is a suspect and attempted alone, so that one that brings worker
 """
 
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from worker.core.events import RequestClaimed
-from worker.core.wire import Entry, Result, decode, encode_dead_letter, encode_error
+from worker.core.wire import Decoder, Entry, Result, encode_dead_letter, encode_error
 from worker.logs import emit
 from worker.ports import Pending, RequestStream
 
@@ -56,14 +56,17 @@ class Recovery:
             for entry_id in entry_ids:
                 self._failures.pop(entry_id, None)
 
-    async def entries(self) -> AsyncIterator[Rescued]:
+    async def entries(self, in_hand: Collection[str]) -> AsyncIterator[Rescued]:
         """Yield what is to be done, in the order in which it was asked for.
+
+        Args:
+            in_hand: Entries that are pending because this worker is about to settle them.
 
         Raises:
             RedisError: Redis did not answer.
         """
         taken = set(await self._stream.take_over(self._idle_ms))
-        mine = await self._stream.pending()
+        mine = [entry for entry in await self._stream.pending() if entry.id not in in_hand]
         own_failures = self._failures.keys() & {entry.id for entry in mine}
         self._failures = {entry_id: self._failures[entry_id] for entry_id in own_failures}
         pending = [entry for entry in mine if self._may_try(entry, taken)]
@@ -82,7 +85,7 @@ class Recovery:
         delivered = f"the request was delivered {entry.deliveries} times without an answer"
         code, why = self._failures.get(entry.id, ("too_many_deliveries", "no worker lived to answer it"))
         message = f"{delivered}: {why}; accepted: at most {self._max_deliveries} deliveries"
-        return encode_error(decode(entry), code, message), encode_dead_letter(entry, code, message)
+        return encode_error(Decoder().decode(entry), code, message), encode_dead_letter(entry, code, message)
 
     def _may_try(self, entry: Pending, taken: set[str]) -> bool:
         """Leave alone for a while what failed here a moment ago."""

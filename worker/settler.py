@@ -1,12 +1,13 @@
 """Answer what is in hand and settle it: nothing leaves the hand before it is settled, lost, or left pending."""
 
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from worker.core.answer import Answers, Snapshots, answer, slice_by_work
+from worker.core.answer import Answers, answer, slice_by_work
 from worker.core.events import RequestFailed
+from worker.core.prepare import Snapshots
 from worker.core.wire import Request, Result
 from worker.journal import Journal
 from worker.logs import emit
@@ -53,9 +54,9 @@ class Settler:
         self._dead: dict[str, Sequence[str | bytes]] = {}
 
     @property
-    def held(self) -> int:
-        """Count the requests in hand."""
-        return len(self._held)
+    def held(self) -> Sequence[Request | Result]:
+        """List the requests in hand."""
+        return self._held
 
     def hold(self, requests: Sequence[Request | Result]) -> None:
         """Take requests in hand."""
@@ -91,10 +92,9 @@ class Settler:
         redraws = 0
         while (answered := await self._answer(part)) is not None:
             marks = self._marks(part) if redraws < _FENCED_REDRAWS else ()
-            dead = {
-                request.entry_id: self._dead[request.entry_id] for request in part if request.entry_id in self._dead
-            }
-            settled = await self._stream.settle(Batch(answered.results, marks, answered.tally.fields, dead))
+            # What is in hand is in the order of the stream.
+            span = (part[0].entry_id, part[-1].entry_id)
+            settled = await self._stream.settle(Batch(answered.results, span, marks, answered.tally.fields, self._dead))
             if not settled.stale:
                 self._conclude(part, answered, settled)
                 return
@@ -122,7 +122,7 @@ class Settler:
         emit(RequestFailed(requests=len(part), error=name, message=str(error), traceback=text))
         for request in part:
             self._recovery.note_failure(request.entry_id, "internal", f"the worker failed with {name}")
-        self._drop({request.entry_id for request in part})
+        self._drop_first(part)
 
     def _marks(self, part: Sequence[Request | Result]) -> tuple[tuple[str | None, bytes], ...]:
         """List what the weights keys held that a part was drawn under, each key once."""
@@ -137,19 +137,22 @@ class Settler:
         for entry_id in settled.unwritable:
             why = "its result could not be written, the key of its stream holds another type or takes no more entries"
             self._recovery.note_failure(entry_id, "too_many_deliveries", why)
-        if settled.lost or settled.unwritable:
-            self._drop({*settled.lost, *settled.unwritable})
+        if gone := {*settled.lost, *settled.unwritable}:
+            self._held = [request for request in self._held if request.entry_id not in gone]
+            self._dead = {entry_id: letter for entry_id, letter in self._dead.items() if entry_id not in gone}
             return
         self._recovery.forget(request.entry_id for request in part)
-        self._drop({request.entry_id for request in part})
+        self._drop_first(part)
         self._journal.tell(part, answered, settled)
 
-    def _drop(self, entry_ids: Collection[str]) -> None:
-        self._held = [request for request in self._held if request.entry_id not in entry_ids]
-        for entry_id in entry_ids:
-            self._dead.pop(entry_id, None)
+    def _drop_first(self, part: Sequence[Request | Result]) -> None:
+        """Let go of the first part of what is in hand."""
+        del self._held[: len(part)]
+        if self._dead:
+            for request in part:
+                self._dead.pop(request.entry_id, None)
 
 
 def _datasets(part: Sequence[Request | Result]) -> set[str | None]:
     """Collect whose weights a part is drawn under; refused requests are drawn under none."""
-    return {request.dataset for request in part if isinstance(request, Request)}
+    return {request.terms.dataset for request in part if isinstance(request, Request)}

@@ -8,7 +8,7 @@ import pytest
 from tests.support.streams import Desk, batch_of, desk_at, result_of
 from worker.adapters.redis_requests import RedisRequests
 from worker.adapters.redis_streams import RedisStreams
-from worker.core.wire import Request, decode, encode_request
+from worker.core.wire import Decoder, Request, encode_request
 from worker.errors import RedisError
 
 _WAIT_MS = 10
@@ -25,11 +25,11 @@ async def _answer_some(stream: RedisStreams, count: int) -> list[Request]:
     """Answer requests with their own size as the chunk ids."""
     read: list[Request] = []
     while len(read) < count:
-        found = [decode(entry) for entry in await stream.read(count - len(read), 500)]
+        found = [Decoder().decode(entry) for entry in await stream.read(count - len(read), 500)]
         asked = [request for request in found if isinstance(request, Request)]
         assert len(asked) == len(found)
         if asked:
-            results = [result_of(ask.entry_id, ask.reply_to, "chunk_ids", f"[{ask.size}]") for ask in asked]
+            results = [result_of(ask.entry_id, ask.terms.reply_to, "chunk_ids", f"[{ask.terms.size}]") for ask in asked]
             await stream.settle(batch_of(results))
         read += asked
     return read
@@ -41,10 +41,10 @@ async def test_requests_name_a_reply_stream_of_their_own(
     ids = await requests.add([encode_request(size=3, dataset="d"), ()])
     first, second = await _answer_some(stream, 2)
     assert ids == [first.entry_id, second.entry_id]
-    assert (first.size, first.dataset, second.size, second.dataset) == (3, "d", 1, None)
-    assert first.reply_to == second.reply_to
-    assert str(first.reply_to).startswith("job-")
-    assert RedisRequests(desk.client, desk.keys, "job")._reply_to != first.reply_to
+    assert (first.terms.size, first.terms.dataset, second.terms.size, second.terms.dataset) == (3, "d", 1, None)
+    assert first.terms.reply_to == second.terms.reply_to
+    assert str(first.terms.reply_to).startswith("job-")
+    assert RedisRequests(desk.client, desk.keys, "job")._reply_to != first.terms.reply_to
 
 
 async def test_no_requests_are_no_trouble(desk: Desk, requests: RedisRequests) -> None:
@@ -85,9 +85,9 @@ async def test_what_does_not_come_in_time_is_missing(stream: RedisStreams, reque
     asking = asyncio.create_task(requests.sample([encode_request(size=1), encode_request(size=2)], timeout_s=0.2))
     [answered] = await _answer_some(stream, 1)
     assert list(await asking) == [answered.entry_id]
-    late = decode((await stream.read(1, _WAIT_MS))[0])
+    late = Decoder().decode((await stream.read(1, _WAIT_MS))[0])
     assert isinstance(late, Request)
-    assert (late.size, late.expires_at) == (2, answered.expires_at)
+    assert (late.terms.size, late.expires_at) == (2, answered.expires_at)
     assert late.expires_at is not None  # nobody works on it any more
 
 

@@ -15,7 +15,7 @@ import asyncpg
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.harness import fill, report, servers
+from tests.bench.harness import arguments, fill, report, servers
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.core.events import PostgresLost, PostgresRestored
 from worker.feeds.catalog import CatalogFeed
@@ -56,8 +56,9 @@ async def effect_s(state: State, connection: asyncpg.Connection, statement: str,
 
 
 async def main() -> None:
+    options = arguments(__doc__).parse_args()
     rows = []
-    with servers() as at:
+    with servers(options.server) as at:
         await fill(at.database_url, ROWS)
         source = PostgresCatalog(at.database_url, None)
         before = peak_mb()
@@ -78,7 +79,7 @@ async def main() -> None:
         del plain, loaded, catalog
         rows += await changes(source, connection)
         await connection.close()
-    report("catalog", rows)
+    report("catalog", rows, as_json=options.json)
 
 
 async def changes(source: PostgresCatalog, connection: asyncpg.Connection) -> list[dict[str, object]]:

@@ -1,8 +1,10 @@
-"""What the benchmarks share: servers and a worker of their own, and tables that are also JSON."""
+"""What the benchmarks share: servers and a worker on a core each, CPU times, and tables that are also JSON."""
 
+import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,64 +15,116 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hiredis
 
 from tests.support.command import RunningWorker
+from tests.support.servers import redis_binaries
 from worker.adapters.postgres_migrations import migrate
 from worker.embedded import PostgresServer, RedisServer
 
 CATEGORIES = ("voice", "music", "documentary", "conference", "custom")
+SERVER_CORE = 0
+WORKER_CORE = 1
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Hold servers that a benchmark started."""
+    """Hold servers that a benchmark started; where the system can, Redis has the first core for itself."""
 
     redis_url: str
     database_url: str
     folder: Path
+    redis_pid: int
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """Make a parser with the options that every benchmark has."""
+    lines = (description or "").strip().splitlines()
+    parser = argparse.ArgumentParser(description=lines[0] if lines else "")
+    parser.add_argument("--json", action="store_true", help="print data instead of a table")
+    parser.add_argument(
+        "--server", choices=sorted(redis_binaries()), default="valkey", help="which server to run on (default: valkey)"
+    )
+    return parser
 
 
 @contextmanager
-def servers() -> Iterator[Servers]:
-    """Start Valkey and PostgreSQL in folders that go with them."""
+def servers(kind: str = "valkey") -> Iterator[Servers]:
+    """Start Redis or Valkey, and PostgreSQL, in folders that go with them."""
     with ExitStack() as opened:
         folders = [Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))) for _ in range(3)]
-        redis = opened.enter_context(RedisServer(folders[0]))
+        redis = opened.enter_context(RedisServer(folders[0], binary=redis_binaries()[kind]))
         postgres = opened.enter_context(PostgresServer(folders[1]))
-        yield Servers(redis.url, postgres.url, folders[2])
+        pin(redis.pid, SERVER_CORE)
+        yield Servers(redis.url, postgres.url, folders[2], redis.pid)
 
 
 @contextmanager
-def worker(at: Servers, **settings: str) -> Iterator[RunningWorker]:
+def worker(at: Servers, *, cores: Sequence[int] = (WORKER_CORE,), **settings: str) -> Iterator[RunningWorker]:
     """Run a worker process."""
     running = RunningWorker(
         {"REDIS_URL": at.redis_url, "DATABASE_URL": at.database_url, **settings}, at.folder, f"w-{time.time_ns()}"
     )
     try:
-        yield running.start().wait_ready()
+        running.start()
+        assert running.process is not None
+        pin(running.process.pid, *cores)
+        yield running.wait_ready()
     finally:
         running.stop()
 
 
-async def fill(database_url: str, rows: int) -> None:
-    """Create the schema and READY chunks, spread over the built-in categories."""
+def pin(pid: int, *cores: int) -> None:
+    """Keep a process to some cores, where the system can (Linux) and has them."""
+    if hasattr(os, "sched_setaffinity") and max(cores) < (os.cpu_count() or 1):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def pack(*words: str | bytes | int) -> bytes:
+    """Write a command as Redis reads it."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows one word
+    return packed
+
+
+def cpu_s(pid: int) -> float:
+    """Tell the CPU seconds that a process has used, its kernel time included (Linux; elsewhere by `ps`)."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+    shown = subprocess.run(["ps", "-o", "time=", "-p", str(pid)], check=True, capture_output=True, text=True)  # noqa: S607
+    seconds = 0.0
+    for part in shown.stdout.strip().split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+async def fill(database_url: str, rows: int, categories: Sequence[str] = CATEGORIES) -> None:
+    """Create the schema and READY chunks, spread evenly over categories."""
     await migrate(database_url)
     connection = await asyncpg.connect(database_url)
-    await connection.execute("truncate audio_chunks")
+    await connection.execute("truncate audio_chunks restart identity")
     await connection.execute(
         "insert into audio_chunks (category, status) "
-        "select ($1::text[])[1 + n % 5], 'READY' from generate_series(1, $2::int) n",
-        list(CATEGORIES),
+        "select ($1::text[])[1 + n % cardinality($1::text[])], 'READY' from generate_series(1, $2::int) n",
+        list(categories),
         rows,
     )
     await connection.execute("analyze audio_chunks")
     await connection.close()
 
 
-def report(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Print a table, or with `--json` data; the machine and the date stand with it."""
-    about = {"bench": title, "cores": os.cpu_count(), "python": platform.python_version(), "date": time.strftime("%F")}
-    if "--json" in sys.argv:
+def report(title: str, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Print a table, or data; the machine and the date stand with it."""
+    about = {
+        "bench": title,
+        "machine": f"{os.cpu_count()} x {_processor()}",
+        "python": platform.python_version(),
+        "date": time.strftime("%F"),
+    }
+    if as_json:
         print(json.dumps({**about, "rows": rows}))
         return
     print("  ".join(f"{name} {value}" for name, value in about.items()))
@@ -79,9 +133,19 @@ def report(title: str, rows: Sequence[dict[str, Any]]) -> None:
     widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
     for line in (names, *cells):
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+    sys.stdout.flush()
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:,.3f}" if value < 100 else f"{value:,.0f}"
+        return f"{value:,.3f}" if abs(value) < 100 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

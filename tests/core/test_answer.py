@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, weights_of
-from worker.core.answer import Answers, Snapshots, answer, slice_by_work
+from worker.core.answer import Answers, answer, slice_by_work
 from worker.core.catalog import Catalog
+from worker.core.mixture import Mixture
+from worker.core.prepare import Snapshots
 from worker.core.rendering import UUID
 from worker.core.tally import read_counts
 from worker.core.weights import BUILT_IN, InForce, Weights, single_category
-from worker.core.wire import Request, Result, encode_error
+from worker.core.wire import Form, Request, Result, Terms, encode_error
 
 NOW_MS = 1_700_000_000_000
 READY = {"conference": 4, "music": 30, "noise": 6, "voice": 50}
@@ -50,7 +52,8 @@ def _snapshots(catalog: Catalog | None = CATALOG, weights: Weights | None = None
 
 
 def _request(number: int = 0, **fields: Any) -> Request:
-    return Request(f"{number}-0", fields.pop("request_id", f"r{number}"), **fields)
+    own = {name: fields.pop(name) for name in ("seed", "expires_at") if name in fields}
+    return Request(f"{number}-0", fields.pop("request_id", f"r{number}"), Terms(**fields), **own)
 
 
 def _in_mode(mode: Mode) -> Fields:
@@ -79,7 +82,7 @@ def _one(request: Request, snapshots: Snapshots | None = None, seed: int = 0) ->
 
 def _ids(request: Request, catalog: Catalog, chunk_ids: bytes) -> list[int | str]:
     """Read the ids of a result as its encoding has them."""
-    if request.encoding == "json":
+    if request.terms.encoding == "json":
         ids: list[int | str] = json.loads(chunk_ids)
         return ids
     if catalog.ids.dtype == UUID:
@@ -106,26 +109,30 @@ def _expected_code(request: Request, catalog: Catalog | None) -> str | None:
         return "expired"
     if catalog is None:
         return "catalog_unavailable"
-    weighted = set(DATASETS[request.dataset][1].shares)
-    if request.category is not None:
-        if request.category not in {*BUILT_IN, *weighted, *READY}:
+    weighted = set(DATASETS[request.terms.dataset][1].shares)
+    if request.terms.category is not None:
+        if request.terms.category not in {*BUILT_IN, *weighted, *READY}:
             return "unknown_category"
-        weighted = {request.category}
+        weighted = {request.terms.category}
     ready = sum(READY.get(name, 0) for name in weighted)
     if not ready:
         return "no_ready_chunks"
-    return "too_few_chunks" if not request.replace and request.size > ready else None
+    return "too_few_chunks" if not request.terms.replace and request.terms.size > ready else None
 
 
 def _check_ok(request: Request, read: Fields, catalog: Catalog) -> None:
     """Hold every field of an ok result against the contract."""
-    weights = DATASETS[request.dataset][1] if request.category is None else single_category(request.category)
-    optional = {"left_out": set(weights.shares) - set(READY), "weights": request.probabilities}
+    weights = (
+        DATASETS[request.terms.dataset][1]
+        if request.terms.category is None
+        else single_category(request.terms.category)
+    )
+    optional = {"left_out": set(weights.shares) - set(READY), "weights": request.terms.probabilities}
     assert set(read) == {
         *("request_id", "entry_id", "status", "chunk_ids", "counts"),
         *("weights_version", "weights_source", "catalog_version"),
         *(name for name, there in optional.items() if there),
-        *(["ready"] if request.probabilities else []),
+        *(["ready"] if request.terms.probabilities else []),
     }
     assert (read["request_id"], read["entry_id"], read["status"]) == (request.request_id, request.entry_id, "ok")
     assert read["weights_version"] == weights.version
@@ -137,10 +144,10 @@ def _check_ok(request: Request, read: Fields, catalog: Catalog) -> None:
 
 def _check_ids(request: Request, read: Fields, catalog: Catalog) -> None:
     ids = _ids(request, catalog, read["chunk_ids"])
-    assert len(ids) == request.size
+    assert len(ids) == request.terms.size
     assert Counter(CATEGORY_OF[id(catalog)][chunk] for chunk in ids) == read["counts"]
     assert 0 not in read["counts"].values()
-    assert request.replace or len(set(ids)) == len(ids)
+    assert request.terms.replace or len(set(ids)) == len(ids)
 
 
 def _check_error(request: Request, result: Result, code: str) -> None:
@@ -150,7 +157,7 @@ def _check_error(request: Request, result: Result, code: str) -> None:
     assert (result.entry_id, result.request_id, result.reply_to) == (
         request.entry_id,
         request.request_id,
-        request.reply_to,
+        request.terms.reply_to,
     )
     message = read["message"]
     assert message == result.message
@@ -198,7 +205,7 @@ def test_every_request_of_a_batch_gets_the_one_result_it_should(
             _check_error(request, result, code)
         else:
             assert catalog is not None
-            assert (result.reply_to, result.error) == (request.reply_to, None)
+            assert (result.reply_to, result.error) == (request.terms.reply_to, None)
             _check_ok(request, _read(result), catalog)
 
 
@@ -208,7 +215,7 @@ def test_the_tally_is_the_sum_of_the_results(batch: list[Request], seed: int) ->
     requests: Counter[str] = Counter()
     errors: Counter[tuple[str, str]] = Counter()
     chunks: Counter[tuple[str, str]] = Counter()
-    of_entry = {request.entry_id: DATASETS[request.dataset][0] or "" for request in batch}
+    of_entry = {request.entry_id: DATASETS[request.terms.dataset][0] or "" for request in batch}
     for result in answers.results:
         dataset = of_entry[result.entry_id]
         requests[dataset] += 1
@@ -248,7 +255,7 @@ def test_refused_requests_pass_through_and_are_counted() -> None:
 
 
 def test_a_result_without_a_code_counts_as_ours() -> None:
-    odd = Result("1-0", "r", None, None, ())
+    odd = Result("1-0", "r", None, None, Form(()))
     assert read_counts(_answers(odd).tally.fields).errors == {("", "internal"): 1}
 
 
@@ -364,7 +371,7 @@ def test_an_empty_catalog_has_no_ready_chunks() -> None:
 def test_all_chunks_are_not_too_many(fields: Fields) -> None:
     request = _request(replace=False, **fields)
     ids = _ids(request, CATALOG, _one(request)["chunk_ids"])
-    assert len(set(ids)) == request.size
+    assert len(set(ids)) == request.terms.size
 
 
 def test_equal_weights_of_two_datasets_are_told_and_counted_apart() -> None:
@@ -414,7 +421,7 @@ def test_weights_of_one_version_are_applied_to_a_catalog_once() -> None:
         read = _one(_request(), _snapshots(catalog, weights_of({"voice": 1}, source)))
         assert read["weights_source"] == source
     _one(_request(category="voice"), _snapshots(catalog, weights_of({"voice": 1})))
-    assert len(catalog.memo) == 1
+    assert sum(isinstance(remembered, Mixture) for remembered in catalog.memo.values()) == 1
 
 
 works = st.lists(st.integers(0, 65_536) | st.sampled_from([0, 1, 65_536]), max_size=60)
@@ -427,7 +434,7 @@ def _work(sizes: Iterable[int]) -> list[Request | Result]:
 
 
 def _size(part: Iterable[Request | Result]) -> int:
-    return sum(request.size for request in part if isinstance(request, Request))
+    return sum(request.terms.size for request in part if isinstance(request, Request))
 
 
 @given(works)

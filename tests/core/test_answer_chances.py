@@ -20,10 +20,11 @@ from tests.support.drawing import (
     chance_of_z,
     weights_of,
 )
-from worker.core.answer import Snapshots, answer
+from worker.core.answer import answer
+from worker.core.prepare import Snapshots
 from worker.core.tally import read_counts
 from worker.core.weights import InForce, Weights
-from worker.core.wire import Method, Request
+from worker.core.wire import Method, Request, Terms
 
 _ROUNDS, _REQUESTS = 1000, 15
 
@@ -32,7 +33,7 @@ in_every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
 def _request(number: int, size: int, *, mode: Mode = RANDOM, category: str | None = None) -> Request:
     method: Method = "stratified" if mode.stratified else "random"
-    return Request(f"{number}-0", "r", size=size, category=category, replace=mode.replace, method=method)
+    return Request(f"{number}-0", "r", Terms(size=size, category=category, replace=mode.replace, method=method))
 
 
 def _snapshots(ready: Mapping[str, int], weights: Weights) -> Snapshots:
@@ -94,7 +95,7 @@ def test_scarce_categories_expect_what_they_gave() -> None:
     """Nothing simple is known of what is passed on: count and expectation agree, and the rest still adds up."""
     weights = weights_of({"voice": 0.9, "music": 0.1})
     snapshots = _snapshots({"voice": 3, "music": 20}, weights)
-    tally = answer([Request("0-0", "r", size=10, replace=False)], snapshots, np.random.default_rng(0)).tally
+    tally = answer([Request("0-0", "r", Terms(size=10, replace=False))], snapshots, np.random.default_rng(0)).tally
     rows = {row.category: (row.count, row.expected, row.variance) for row in read_counts(tally.fields).categories}
     assert rows["voice"][0] + rows["music"][0] == 10
     assert rows["voice"][0] <= 3

@@ -8,8 +8,31 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from worker.core.rendering import BIGINT, UUID, cell_width, id_from_text, join_cells, pack_ids, render_cells
+from worker.core.rendering import (
+    BIGINT,
+    UUID,
+    CountsRenderer,
+    cell_width,
+    cut_cells,
+    cut_ids,
+    id_from_text,
+    render_cells,
+)
+
+
+def join_cells(cells: NDArray[np.void]) -> bytes:
+    """Write the array of one request."""
+    (text,) = cut_cells(cells, np.array([len(cells)]))
+    return text
+
+
+def pack_ids(ids: NDArray[np.generic]) -> bytes:
+    """Pack the ids of one request."""
+    (packed,) = cut_ids(ids, np.array([len(ids)]))
+    return packed
+
 
 bigints = st.integers(-(2**63), 2**63 - 1) | st.integers(-1000, 1000)
 uuids = st.uuids() | st.sampled_from([uuid.UUID(int=0), uuid.UUID(int=1), uuid.UUID(int=1 << 120)])
@@ -34,6 +57,15 @@ def test_cells_can_be_laid_side_by_side_in_any_order(chunks: list[int], shuffler
     shuffler.shuffle(order)
     cells = render_cells(ids, cell_width(ids))[order]
     assert json.loads(join_cells(cells)) == [chunks[place] for place in order]
+
+
+@given(st.lists(st.lists(bigints, min_size=1), min_size=1))
+def test_requests_are_cut_where_they_end(requests: list[list[int]]) -> None:
+    sizes = np.array([len(request) for request in requests])
+    ids = np.array([chunk for request in requests for chunk in request], dtype=BIGINT)
+    texts = cut_cells(render_cells(ids, cell_width(ids)), sizes)
+    assert [json.loads(text) for text in texts] == requests
+    assert cut_ids(ids, sizes) == [np.array(request, dtype="<i8").tobytes() for request in requests]
 
 
 @given(st.lists(bigints))
@@ -81,3 +113,16 @@ def test_uuid_is_read_from_its_text(chunk: uuid.UUID) -> None:
 def test_text_that_is_no_id_is_refused(text: str, kind: np.dtype[np.generic]) -> None:
     with pytest.raises(ValueError, match=r"."):
         id_from_text(text, kind)
+
+
+counts_of = st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers(0, 2**40), min_size=1, max_size=6)
+
+
+@given(counts_of, st.randoms(use_true_random=False), st.integers(1, 40))
+def test_counts_are_json_whatever_the_categories_are_called(
+    counts: dict[str, int], shuffler: random.Random, requests: int
+) -> None:
+    rows = [shuffler.sample(list(counts.values()), len(counts)) for _ in range(requests)]
+    texts = CountsRenderer(list(counts)).render(np.array(rows, dtype=np.int64))
+    for text, row in zip(texts, rows, strict=True):
+        assert json.loads(text) == {name: count for name, count in zip(counts, row, strict=True) if count}

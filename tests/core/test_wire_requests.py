@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 
 import pytest
 from hypothesis import example, given
@@ -10,13 +11,15 @@ from hypothesis import strategies as st
 from worker.core.wire import (
     LARGEST_SEED,
     LARGEST_SIZE,
+    Decoder,
     Entry,
     Request,
     Result,
-    decode,
+    Terms,
     encode_request,
     shown,
 )
+from worker.core.wire.requests import Refused, RequestReader, read_request
 
 ENTRY_ID = "1700000000000-7"
 Fields = Sequence[tuple[bytes, bytes]]
@@ -27,14 +30,20 @@ def _entry(*fields: tuple[str | bytes, str | bytes]) -> Entry:
     return Entry(ENTRY_ID, flat)
 
 
+def _decoded(entry: Entry) -> tuple[object, ...]:
+    """Read a request; refusals by what they say, for each has a form of its own."""
+    decoded = Decoder().decode(entry)
+    return decoded if isinstance(decoded, Request) else (*decoded[:4], decoded.fields)
+
+
 def _accept(*fields: tuple[str | bytes, str | bytes], max_size: int = LARGEST_SIZE) -> Request:
-    request = decode(_entry(*fields), max_size=max_size)
+    request = Decoder(max_size).decode(_entry(*fields))
     assert isinstance(request, Request), request.message
     return request
 
 
 def _refuse(*fields: tuple[str | bytes, str | bytes], max_size: int = LARGEST_SIZE) -> Result:
-    result = decode(_entry(*fields), max_size=max_size)
+    result = Decoder(max_size).decode(_entry(*fields))
     assert isinstance(result, Result), result
     _check_refusal(result)
     return result
@@ -135,7 +144,7 @@ def test_requests_are_accepted_exactly_when_every_field_is_right(given_fields: F
     right = len(names) == len(set(names)) and all(
         ACCEPTS[name](value) for name, value in given_fields if name in ACCEPTS
     )
-    decoded = decode(_entry(*given_fields))
+    decoded = Decoder().decode(_entry(*given_fields))
     assert isinstance(decoded, Request if right else Result)
     if isinstance(decoded, Result):
         _check_refusal(decoded)
@@ -144,34 +153,69 @@ def test_requests_are_accepted_exactly_when_every_field_is_right(given_fields: F
 
 @given(fields)
 def test_refusals_are_addressed_as_the_request_asked_where_that_is_valid(given_fields: Fields) -> None:
-    decoded = decode(_entry(*given_fields))
+    decoded = Decoder().decode(_entry(*given_fields))
     first = dict(reversed(given_fields))
     request_id, reply_to = first.get(b"request_id", b""), first.get(b"reply_to", b"")
     assert decoded.request_id == (request_id.decode() if _is_printable(request_id) else ENTRY_ID)
-    assert decoded.reply_to == (reply_to.decode() if _is_name(reply_to) else None)
+    address = decoded.terms.reply_to if isinstance(decoded, Request) else decoded.reply_to
+    assert address == (reply_to.decode() if _is_name(reply_to) else None)
 
 
 @given(fields, fields)
 def test_unknown_fields_change_nothing(given_fields: Fields, others: Fields) -> None:
     ignored = [(name, value) for name, value in others if name not in ACCEPTS]
-    assert decode(_entry(*ignored, *given_fields, *ignored)) == decode(_entry(*given_fields))
+    plain = _decoded(_entry(*given_fields))
+    assert _decoded(_entry(*ignored, *given_fields, *ignored)) == plain
+
+
+@given(st.lists(fields, max_size=6), st.sampled_from([100, LARGEST_SIZE]))
+def test_what_is_looked_up_is_what_would_be_read(batch: list[Fields], max_size: int) -> None:
+    """The quick way and the whole way agree on every input, whatever was read before."""
+    reader = RequestReader(max_size)
+    for given_fields in (*batch, *batch):
+        entry = _entry(*given_fields)
+        quick, whole = reader.read(entry), read_request(entry, max_size)
+        if isinstance(whole, Request):
+            assert quick == whole
+        else:
+            assert isinstance(quick, Refused)
+            assert (quick.request_id, quick.reply_to, str(quick.error)) == (
+                whole.request_id,
+                whole.reply_to,
+                str(whole.error),
+            )
+
+
+def test_requests_that_differ_in_their_own_fields_alone_share_their_terms() -> None:
+    decoder = Decoder()
+    own: list[Fields] = [[], [(b"request_id", b"a")], [(b"seed", b"7"), (b"request_id", b"b")], [(b"expires_at", b"9")]]
+    read = [decoder.decode(_entry(*fields, (b"size", b"8"), (b"reply_to", b"job-1"))) for fields in own]
+    assert all(isinstance(request, Request) for request in read)
+    assert len({id(request.terms) for request in read if isinstance(request, Request)}) == 1
+
+
+def test_what_a_reader_remembers_is_bounded() -> None:
+    reader = RequestReader(LARGEST_SIZE)
+    for number in range(5000):
+        reader.read(_entry(("dataset", f"d{number}")))
+    assert 0 < len(reader._known) <= 4096
+    reader = RequestReader(LARGEST_SIZE)
+    reader.read(_entry(("size", "8"), ("unknown", "x" * 2000)))
+    assert reader._known == {}
 
 
 def test_a_request_without_any_field_is_one_chunk_by_the_weights() -> None:
-    assert _accept() == Request(
-        entry_id=ENTRY_ID,
-        request_id=ENTRY_ID,
+    terms = Terms(
         size=1,
         category=None,
         dataset=None,
         replace=True,
         method="random",
-        seed=None,
         reply_to=None,
-        expires_at=None,
         encoding="json",
         probabilities=False,
     )
+    assert _accept() == Request(ENTRY_ID, ENTRY_ID, terms, seed=None, expires_at=None)
 
 
 def test_every_field_is_taken_over() -> None:
@@ -189,20 +233,17 @@ def test_every_field_is_taken_over() -> None:
         ("encoding", "packed"),
         ("probabilities", "1"),
     )
-    assert request == Request(
-        entry_id=ENTRY_ID,
-        request_id="épreuve 1",
+    terms = Terms(
         size=8,
         category="voice",
         dataset="Speech.v2",
         replace=False,
         method="stratified",
-        seed=5,
         reply_to="job-1",
-        expires_at=1_700_000_000_000,
         encoding="packed",
         probabilities=True,
     )
+    assert request == Request(ENTRY_ID, "épreuve 1", terms, seed=5, expires_at=1_700_000_000_000)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +274,8 @@ def test_every_field_is_taken_over() -> None:
     ],
 )
 def test_values_at_the_edge_that_are_accepted(name: str, value: str, read: object) -> None:
-    assert getattr(_accept((name, value)), name) == read
+    request = _accept((name, value))
+    assert {**asdict(request.terms), **request._asdict()}[name] == read
 
 
 NO_NUMBERS = ["", " ", "-1", "+1", "1.0", "1e3", "0x10", " 8", "8 ", "8\n", "1_000", "٣", "²", "NaN", "nan", "true"]
@@ -291,7 +333,7 @@ def test_the_first_departure_is_the_one_told_of() -> None:
 
 @pytest.mark.parametrize("value", ["101", "65536", "65537", "0", "x"])
 def test_the_largest_size_is_the_operators(value: str) -> None:
-    assert _accept(("size", "100"), max_size=100).size == 100
+    assert _accept(("size", "100"), max_size=100).terms.size == 100
     message = _refuse(("size", value), max_size=100).message
     assert message == f"size is '{value}'; accepted: a whole number from 1 to 100"
 
@@ -337,10 +379,13 @@ def test_a_request_that_is_written_is_the_one_that_is_read(
 ) -> None:
     words = encode_request(**given_fields, replace=flag, probabilities=flag)
     assert len(words) == 2 * len(given_fields) + (0 if flag is None else 4)
-    request = decode(Entry(ENTRY_ID, [str(word).encode() for word in words]))
+    request = Decoder().decode(Entry(ENTRY_ID, [str(word).encode() for word in words]))
     assert isinstance(request, Request)
-    assert {name: getattr(request, name) for name in given_fields} == given_fields
-    assert (request.replace, request.probabilities) == ((True, False) if flag is None else (flag == 1, flag == 1))
+    read = {**asdict(request.terms), **request._asdict()}
+    assert {name: read[name] for name in given_fields} == given_fields
+    assert (request.terms.replace, request.terms.probabilities) == (
+        (True, False) if flag is None else (flag == 1, flag == 1)
+    )
 
 
 @given(st.binary(max_size=300))

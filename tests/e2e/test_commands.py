@@ -22,6 +22,7 @@ VERBS = [
     ["migrate"],
     ["sample"],
     ["stats"],
+    ["report"],
     ["check"],
     ["health"],
     ["weights", "show"],

@@ -17,8 +17,9 @@ from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, categories_of, running, serving, settled, wired
 from worker.adapters.redis_weights import RedisWeights
-from worker.core.answer import Answers, Snapshots, answer
+from worker.core.answer import Answers, answer
 from worker.core.keys import GROUP
+from worker.core.prepare import Snapshots
 from worker.core.weights import parse_weights
 from worker.core.wire import Request, Result
 from worker.ports import Backlog
@@ -127,7 +128,7 @@ async def test_stopping_finishes_what_is_in_hand_and_reads_no_more(desk: Desk, r
         await wait_until(desk.results, timeout_s=DONE_S, what="the first results are there")
         parts.consumer.stop()
     assert parts.consumer.is_stopping
-    assert (parts.settler.held, await desk.pending()) == (0, 0)
+    assert (parts.consumer.held, await desk.pending()) == (0, 0)
     answered = {result["entry_id"] for result in await desk.results()}
     assert 0 < len(answered) < len(ids)
     assert await desk.ids(desk.keys.requests) == [entry_id for entry_id in ids if entry_id not in answered]
@@ -168,12 +169,12 @@ async def test_stopping_waits_until_what_is_in_hand_can_be_settled(desk: Desk, r
     try:
         async with serving(redis_url, prefix, Wiring(draw=draw)) as parts:
             await wait_until(lambda: not parts.link.is_up, timeout_s=DONE_S, what="the server refuses")
-            assert (parts.settler.held, await desk.results()) == (5, [])
+            assert (parts.consumer.held, await desk.results()) == (5, [])
             parts.consumer.stop()
             await desk.client.config_set("maxmemory", "0")
     finally:
         await desk.client.config_set("maxmemory", "0")
-    assert (parts.settler.held, await desk.pending()) == (0, 0)
+    assert (parts.consumer.held, await desk.pending()) == (0, 0)
     await answers(desk, ids)
 
 

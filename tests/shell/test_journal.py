@@ -9,7 +9,7 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.waiting import wait_until
 from worker.core.answer import Answers
 from worker.core.tally import Tally
-from worker.core.wire import Request, Result, encode_error
+from worker.core.wire import Form, Request, Result, Terms, encode_error
 from worker.journal import Journal
 from worker.meter import Meter
 from worker.ports import Settled
@@ -35,17 +35,22 @@ def journal(meter: Meter) -> Journal:
 
 
 def _request(number: int, size: int = 1) -> Request:
-    return Request(f"{_AT_MS - 8}-{number}", f"r{number}", size)
+    return Request(f"{_AT_MS - 8}-{number}", f"r{number}", Terms(size=size))
 
 
 def _answer(*requests: Request | Result) -> Answers:
     """Answer requests with ok, and results with themselves."""
     tally = Tally()
     tally.add_requests(None, len(requests))
-    fields = ("status", "ok", "weights_version", "0123456789ab")
-    results = [
-        one if isinstance(one, Result) else Result(one.entry_id, one.request_id, None, None, fields) for one in requests
-    ]
+    form = Form(("request_id", None, "entry_id", None, "status", "ok", "weights_version", "0123456789ab"))
+    results: list[Result] = []
+    for one in requests:
+        if isinstance(one, Result):
+            results.append(one)
+            tally.add_error(None, one.error or "")
+        else:
+            results.append(Result(one.entry_id, one.request_id, None, None, form))
+            tally.add_chunks(None, "voice", one.terms.size, expected=one.terms.size, variance=0.0)
     return Answers(results, tally)
 
 
@@ -71,7 +76,8 @@ def test_everything_is_counted(journal: Journal, meter: Meter) -> None:
     journal.count_redraw()
     interval = meter.interval
     assert (interval.requests, interval.errors, interval.chunks, interval.redrawn) == (4, 2, 12, 1)
-    assert interval.tally == {"requests:": 4}
+    counted = ("requests:", "errors::invalid_request", "errors::no_ready_chunks", "chunks::voice")
+    assert [interval.tally[name] for name in counted] == [4, 1, 1, 12]
     assert interval.latencies.total() == 4
     assert interval.percentile_ms(1.0) == 8.0
 

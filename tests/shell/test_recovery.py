@@ -24,7 +24,7 @@ async def _deliver(desk: Desk, stream: RedisStreams, *deliveries: int) -> list[s
 
 
 async def _rescued(recovery: Recovery) -> list[Rescued]:
-    return [rescued async for rescued in recovery.entries()]
+    return [rescued async for rescued in recovery.entries(())]
 
 
 async def test_fresh_entries_come_together_suspects_alone_and_hopeless_ones_to_be_given_up(

@@ -13,9 +13,10 @@ from tests.support.lossy import losing_replies
 from tests.support.servers import connect
 from tests.support.streams import Desk, batch_of, result_of
 from tests.support.workers import Parts, Wiring, answers, serving, settled, wired
-from worker.core.answer import Answers, Snapshots, answer
+from worker.core.answer import Answers, answer
+from worker.core.prepare import Snapshots
 from worker.core.weights import parse_weights
-from worker.core.wire import Request, Result, decode
+from worker.core.wire import Decoder, Request, Result
 from worker.errors import RedisError
 from worker.settler import Draw
 from worker.state import WeightsBook
@@ -29,7 +30,7 @@ async def _hold_all(parts: Parts) -> list[str]:
     """Take in hand what waits in the stream."""
     await parts.stream.open()
     entries = await parts.stream.read(1000, _NOW_MS)
-    parts.settler.hold([decode(entry) for entry in entries])
+    parts.settler.hold([Decoder().decode(entry) for entry in entries])
     return [entry.id for entry in entries]
 
 
@@ -188,9 +189,9 @@ async def test_what_the_server_refused_stays_in_hand_and_is_settled_later(
                 await parts.settler.settle_held()
         finally:
             await desk.client.config_set("maxmemory", "0")
-        assert (parts.settler.held, await desk.results()) == (5, [])
+        assert (len(parts.settler.held), await desk.results()) == (5, [])
         await parts.settler.settle_held()
-        assert parts.settler.held == 0
+        assert len(parts.settler.held) == 0
     assert [result["entry_id"] for result in await desk.results()] == ids
 
 
@@ -204,9 +205,9 @@ async def test_what_was_settled_although_the_reply_was_lost_is_let_go_and_not_se
         await _hold_all(parts)
         with pytest.raises(RedisError):
             await parts.settler.settle_held()
-        assert (parts.settler.held, await desk.pending()) == (5, 0)
+        assert (len(parts.settler.held), await desk.pending()) == (5, 0)
         await parts.settler.settle_held()
-        assert (parts.settler.held, parts.meter.requests) == (0, 0)
+        assert (len(parts.settler.held), parts.meter.requests) == (0, 0)
     assert [result["entry_id"] for result in await desk.results()] == ids
 
 
@@ -218,7 +219,7 @@ async def test_what_another_settled_meanwhile_is_let_go_and_the_rest_is_settled(
         await _hold_all(parts)
         await parts.stream.settle(batch_of([result_of(entry_id) for entry_id in ids[:3]]))
         await parts.settler.settle_held()
-        assert (parts.settler.held, parts.meter.requests) == (0, 2)
+        assert (len(parts.settler.held), parts.meter.requests) == (0, 2)
     assert [result["entry_id"] for result in await desk.results()] == ids
     assert await desk.pending() == 0
 
@@ -227,7 +228,7 @@ async def test_a_bug_drops_the_requests_drawn_together_and_no_others(
     desk: Desk, redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
     def draw(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
-        if any(isinstance(request, Request) and request.size == 65_536 for request in requests):
+        if any(isinstance(request, Request) and request.terms.size == 65_536 for request in requests):
             raise IndexError("a bug of giants")
         return answer(requests, snapshots, rng)
 
@@ -237,7 +238,7 @@ async def test_a_bug_drops_the_requests_drawn_together_and_no_others(
         async with wired(redis_url, prefix, Wiring(draw=draw)) as parts:
             await _hold_all(parts)
             await parts.settler.settle_held()
-            assert parts.settler.held == 0
+            assert len(parts.settler.held) == 0
             failed = set(parts.recovery._failures)
             assert {pending.id for pending in await parts.stream.pending()} == failed
     answered = {result["entry_id"] for result in await desk.results()}
@@ -256,9 +257,9 @@ async def test_a_refusal_of_the_server_is_not_taken_for_a_bug(desk: Desk, redis_
         await desk.client.set(desk.keys.requests, "not a stream")
         with pytest.raises(RedisError):
             await parts.settler.settle_held()
-        assert (parts.settler.held, parts.recovery._failures) == (1, {})
+        assert (len(parts.settler.held), parts.recovery._failures) == (1, {})
         parts.settler.let_go()
-        assert parts.settler.held == 0
+        assert len(parts.settler.held) == 0
         await parts.settler.settle_held()
 
 

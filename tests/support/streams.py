@@ -7,7 +7,7 @@ from typing import Any
 from worker.adapters.redis_client import Client, connect
 from worker.adapters.redis_streams import RedisStreams
 from worker.core.keys import GROUP, Keys
-from worker.core.wire import Entry, Result
+from worker.core.wire import Entry, Form, Result
 from worker.ports import Batch, StreamLimits
 
 ROOMY = StreamLimits(results_maxlen=100_000, reply_ttl_s=600)
@@ -23,14 +23,21 @@ class Desk:
         keys: The names in Redis.
     """
 
-    def __init__(self, client: Any, reader: Client, keys: Keys) -> None:
-        self.client = client
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self.client: Any = client
         self.keys = keys
-        self._reader = reader
+        self._consumers: list[RedisStreams] = []
 
     def consumer(self, name: str, limits: StreamLimits = ROOMY) -> RedisStreams:
-        """Return the adapter of a consumer; all share two connections."""
-        return RedisStreams(self._reader, self.client, keys=self.keys, consumer=name, limits=limits)
+        """Return the adapter of a consumer."""
+        consumer = RedisStreams(self.client, keys=self.keys, consumer=name, limits=limits)
+        self._consumers.append(consumer)
+        return consumer
+
+    def close(self) -> None:
+        """Close what its consumers opened."""
+        for consumer in self._consumers:
+            consumer.close()
 
     async def add(self, *requests: Mapping[str, Any]) -> list[str]:
         """Add requests and return the ids of their entries."""
@@ -78,18 +85,28 @@ class Desk:
 @asynccontextmanager
 async def desk_at(url: str, prefix: str) -> AsyncIterator[Desk]:
     """Open a desk."""
-    client, reader = (connect(url, timeout_s=TIMEOUT_S) for _ in range(2))
-    async with client, reader:
-        yield Desk(client, reader, Keys(prefix))
+    async with connect(url, timeout_s=TIMEOUT_S) as client:
+        desk = Desk(client, Keys(prefix))
+        try:
+            yield desk
+        finally:
+            desk.close()
 
 
 def result_of(entry: Entry | str, reply_to: str | None = None, *extra: str | bytes) -> Result:
     """Make an ok result."""
     entry_id = entry if isinstance(entry, str) else entry.id
-    fields = ("request_id", entry_id, "entry_id", entry_id, "status", "ok", *extra)
-    return Result(entry_id, entry_id, reply_to, None, fields)
+    form = Form(("request_id", None, "entry_id", None, "status", "ok", *extra))
+    return Result(entry_id, entry_id, reply_to, None, form)
 
 
 def batch_of(results: Iterable[Result], **parts: Any) -> Batch:
     """Make a batch of results; `marks`, `growth` and `dead` where a test wants them."""
-    return Batch(tuple(results), parts.get("marks", ()), parts.get("growth", {}), parts.get("dead", {}))
+    results = tuple(results)
+    ids = sorted((result.entry_id for result in results), key=_id_order)
+    return Batch(results, (ids[0], ids[-1]), parts.get("marks", ()), parts.get("growth", {}), parts.get("dead", {}))
+
+
+def _id_order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence)

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis_client import Client, connect
 from worker.adapters.redis_streams import RedisStreams
 from worker.adapters.redis_weights import RedisWeights
-from worker.consumer import Consumer, RequestLimits
+from worker.consumer import LANES, Consumer, RequestLimits
 from worker.core.answer import answer
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.events import RedisLost, RedisRestored
@@ -77,32 +77,36 @@ def redis_link() -> Link:
 @asynccontextmanager
 async def wired(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
     """Wire a worker and close its connections at the end; nothing runs yet."""
-    clients = [connect(url, timeout_s=TIMEOUT_S) for _ in range(3)]
+    clients = [connect(url, timeout_s=TIMEOUT_S) for _ in range(2)]
+    parts = _wire(clients, Keys(prefix), wiring or Wiring())
     try:
-        yield _wire(clients, Keys(prefix), wiring or Wiring())
+        yield parts
     finally:
+        parts.stream.close()
         for client in clients:
             await client.aclose()
 
 
 def _wire(clients: list[Client], keys: Keys, wiring: Wiring) -> Parts:
-    reader, writer, subscriber = clients
+    client, subscriber = clients
     state, meter, link = State(wiring.catalog), Meter(), redis_link()
-    stream = RedisStreams(reader, writer, keys=keys, consumer=wiring.consumer, limits=wiring.limits)
+    stream = RedisStreams(client, keys=keys, consumer=wiring.consumer, limits=wiring.limits)
     feed = WeightsFeed(RedisWeights(subscriber, keys), state.weights, link, refresh_s=wiring.refresh_s)
     recovery = Recovery(stream, idle_ms=wiring.idle_ms, max_deliveries=wiring.max_deliveries)
-    settler = Settler(
-        stream, state, read_weights=feed.read, recovery=recovery, journal=Journal(meter), draw=wiring.draw
-    )
+    journal = Journal(meter)
+    settlers = [
+        Settler(stream, state, read_weights=feed.read, recovery=recovery, journal=journal, draw=wiring.draw)
+        for _ in range(LANES)
+    ]
     consumer = Consumer(
         stream,
-        settler,
+        settlers,
         recovery=recovery,
         link=link,
         meter=meter,
         limits=RequestLimits(wiring.batch, wiring.max_size),
     )
-    return Parts(state, stream, feed, recovery, settler, consumer, meter, link)
+    return Parts(state, stream, feed, recovery, settlers[0], consumer, meter, link)
 
 
 @asynccontextmanager
@@ -123,7 +127,7 @@ async def running(parts: Parts) -> AsyncIterator[Parts]:
 async def _has_ended(serving: asyncio.Task[None], parts: Parts) -> bool:
     """Wait for the end of a consumer, waking up a read that waits for requests."""
     deadline = asyncio.get_running_loop().time() + DONE_S
-    client: Any = parts.stream._writer
+    client: Any = parts.stream._client
     while not serving.done() and asyncio.get_running_loop().time() < deadline:
         with suppress(redis.exceptions.RedisError, OSError):
             blocked = [one["id"] for one in await client.client_list() if "b" in one["flags"]]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from worker.adapters.postgres_client import Connection, translated
 from worker.core.catalog import ascending
 from worker.core.keys import CATALOG_CHANNEL, CATEGORY_PATTERN
-from worker.core.rendering import UUID, cell_width, id_from_text, join_cells, render_cells
+from worker.core.rendering import UUID, cell_width, id_from_text, render_cells
 from worker.errors import PostgresError
 from worker.ports import CatalogNews
 
@@ -161,8 +161,8 @@ def array_literal(ids: NDArray[np.generic]) -> str:
     Args:
         ids: int64 or S16, shape (n,).
     """
-    cells = render_cells(ids, cell_width(ids))
-    return "{" + join_cells(cells)[1:-1].decode() + "}"
+    cells = render_cells(ids, cell_width(ids)).tobytes()
+    return "{" + cells[:-1].decode() + "}"
 
 
 def type_name(kind: np.dtype[np.generic]) -> str:

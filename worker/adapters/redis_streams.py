@@ -2,15 +2,17 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from importlib.resources import files
+from itertools import chain
 from typing import Any, Final, cast
 
 import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors
+from worker.adapters.redis_direct import DirectConnection
 from worker.core.keys import GROUP, Keys
-from worker.core.wire import Entry
+from worker.core.wire import Entry, Form
 from worker.errors import GroupMissingError
 from worker.ports import Backlog, Batch, Pending, Settled, StreamLimits
 
@@ -22,18 +24,19 @@ _SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
 class RedisStreams:
     """Serve one consumer of the request stream."""
 
-    def __init__(self, reader: Client, writer: Client, *, keys: Keys, consumer: str, limits: StreamLimits) -> None:
-        """Take the connections.
+    def __init__(self, client: Client, *, keys: Keys, consumer: str, limits: StreamLimits) -> None:
+        """Take what connects, and what to say.
 
         Args:
-            reader: For blocking reads alone.
-            writer: For everything else.
+            client: Opens the connections for reading and for settling, and does everything else.
             keys: Names in Redis.
             consumer: This worker's name in the group.
             limits: Bounds of the result streams.
         """
-        self._reader = reader
-        self._writer = writer
+        self._client = client
+        self._reader = DirectConnection(client, keys.requests)  # a blocked read holds up whatever is behind it
+        self._settling = DirectConnection(client, keys.requests)
+        self._ahead: Awaitable[Any] | None = None
         self._keys = keys
         self._consumer = consumer
         self._limits = limits
@@ -52,28 +55,47 @@ class RedisStreams:
         with redis_errors("XGROUP CREATE"):
             try:
                 # From 0 and not $: what was asked for before the first start is to be answered too.
-                await self._writer.execute_command("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
+                await self._client.execute_command("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
             except redis.exceptions.ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
-            seconds, microseconds = await self._writer.time()
+            seconds, microseconds = await self._client.time()
         self._learn_clock(int(seconds) * 1000 + int(microseconds) // 1000)
 
-    async def read(self, count: int, block_ms: int) -> list[Entry]:
-        """Read entries that were never delivered.
+    @property
+    def is_reading_ahead(self) -> bool:
+        """Tell whether entries may have been delivered that nobody has read yet."""
+        return self._ahead is not None
+
+    def read_ahead(self, count: int, block_ms: int) -> None:
+        """Ask for entries that were never delivered, for the next `read` to return; where that is not possible, do not.
 
         Args:
             count: At most this many.
-            block_ms: Wait this long for the first; below the reader's time-out.
+            block_ms: Let Redis wait this long for the first; below the time-out of the client.
+        """
+        if self._ahead is None and self._reader.is_open:
+            self._ahead = self._reader.send(*self._read_command(count, block_ms))
+
+    async def read(self, count: int, block_ms: int) -> list[Entry]:
+        """Read entries that were never delivered, or that were asked for ahead.
+
+        Args:
+            count: At most this many.
+            block_ms: Wait this long for the first; below the time-out of the client.
 
         Raises:
             GroupMissingError: The group or the stream is gone.
             RedisError: Redis did not answer; entries may have been delivered all the same.
         """
-        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, "BLOCK", block_ms)
+        ahead, self._ahead = self._ahead, None
         with redis_errors("XREADGROUP"):
-            reply = await self._reader.execute_command(*command, "STREAMS", self._keys.requests, ">")
-        return [_entry(record, 1) for record in reply[0][1]] if reply else []
+            reply = await (ahead or self._reader.call(*self._read_command(count, block_ms)))
+        return [Entry(entry_id.decode(), fields or ()) for entry_id, fields in reply[0][1]] if reply else []
+
+    def _read_command(self, count: int, block_ms: int) -> tuple[str | int, ...]:
+        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, "BLOCK", block_ms)
+        return (*command, "STREAMS", self._keys.requests, ">")
 
     async def take_over(self, idle_ms: int) -> list[str]:
         """Make entries of other consumers this one's that have been pending for too long.
@@ -89,7 +111,7 @@ class RedisStreams:
         while True:
             command = ("XAUTOCLAIM", self._keys.requests, GROUP, self._consumer, idle_ms, cursor)
             with redis_errors("XAUTOCLAIM"):
-                reply = await self._writer.execute_command(*command, "COUNT", _PAGE, "JUSTID")
+                reply = await self._client.execute_command(*command, "COUNT", _PAGE, "JUSTID")
             cursor = reply[0]
             taken.extend(entry.decode() for entry in reply[1])
             if cursor == b"0-0":
@@ -102,7 +124,7 @@ class RedisStreams:
         while True:
             command = ("XPENDING", self._keys.requests, GROUP, start, "+", _PAGE, self._consumer)
             with redis_errors("XPENDING"):
-                page = await self._writer.execute_command(*command)
+                page = await self._client.execute_command(*command)
             found.extend(Pending(row[0].decode(), int(row[2]), int(row[3])) for row in page)
             if len(page) < _PAGE:
                 return found
@@ -117,13 +139,13 @@ class RedisStreams:
         deliveries = {entry.id: entry.deliveries + 1 for entry in pending}
         command = ("XCLAIM", self._keys.requests, GROUP, self._consumer, 0)
         with redis_errors("XCLAIM"):
-            reply = await self._writer.execute_command(*command, *deliveries)
+            reply = await self._client.execute_command(*command, *deliveries)
         return [_entry(record, deliveries[record[0].decode()]) for record in reply if record]
 
     async def look_at(self, pending: Pending) -> Entry | None:
         """Read a pending entry without delivering it; None when it was deleted meanwhile."""
         with redis_errors("XRANGE"):
-            reply = await self._writer.execute_command("XRANGE", self._keys.requests, pending.id, pending.id)
+            reply = await self._client.execute_command("XRANGE", self._keys.requests, pending.id, pending.id)
         return _entry(reply[0], pending.deliveries) if reply else None
 
     async def settle(self, batch: Batch) -> Settled:
@@ -140,9 +162,9 @@ class RedisStreams:
         keys, arguments = self._arguments(batch)
         with redis_errors("the settling script"):
             try:
-                reply = await self._writer.execute_command("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
+                reply = await self._settling.call("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
             except redis.exceptions.NoScriptError:
-                reply = await self._writer.execute_command("EVAL", _SETTLE, len(keys), *keys, *arguments)
+                reply = await self._settling.call("EVAL", _SETTLE, len(keys), *keys, *arguments)
         self._learn_clock(int(reply[1]))
         if reply[0] == b"settled":
             return Settled(at_ms=int(reply[1]), counted=bool(reply[2]))
@@ -153,25 +175,35 @@ class RedisStreams:
         return Settled(at_ms=int(reply[1]), lost=lost, unwritable=unwritable)
 
     async def backlog(self) -> Backlog:
-        """Count what waits: entries not delivered yet (None when Redis does not know), and pending ones."""
+        """Count what waits: entries not delivered yet, and pending ones."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.execute_command("XINFO GROUPS", self._keys.requests)
+        pipeline.xlen(self._keys.requests)
         with redis_errors("XINFO GROUPS"):
-            reply = await self._writer.execute_command("XINFO GROUPS", self._keys.requests)
-        for group in reply:
+            groups, length = await pipeline.execute()
+        for group in groups:
             about = dict(zip(group[0::2], group[1::2], strict=True))
             if about[b"name"] == GROUP.encode():
-                lag = about.get(b"lag")
-                return Backlog(None if lag is None else int(lag), int(about[b"pending"]))
+                pending, lag = int(about[b"pending"]), about.get(b"lag")
+                # Redis does not know for a while after entries were deleted; as answered ones are, the rest is all.
+                return Backlog(max(0, length - pending) if lag is None else int(lag), pending)
         raise GroupMissingError(f"the consumer group {GROUP} is gone")
 
     async def show(self, document: str, *, ttl_s: int) -> None:
         """Store this worker's state for some seconds."""
         with redis_errors("SET of the worker's state"):
-            await self._writer.set(self._keys.worker(self._consumer), document, ex=ttl_s)
+            await self._client.set(self._keys.worker(self._consumer), document, ex=ttl_s)
 
     async def hide(self) -> None:
         """Remove this worker's state: it has ended in order."""
         with redis_errors("DEL of the worker's state"):
-            await self._writer.delete(self._keys.worker(self._consumer))
+            await self._client.delete(self._keys.worker(self._consumer))
+
+    def close(self) -> None:
+        """Close the connections for reading and for settling; they are opened again when they are needed."""
+        self._ahead = None
+        self._reader.close()
+        self._settling.close()
 
     def _learn_clock(self, server_ms: int) -> None:
         self._clock_offset_ms = server_ms - time.time_ns() // 1_000_000
@@ -179,29 +211,39 @@ class RedisStreams:
     def _arguments(self, batch: Batch) -> tuple[list[str], list[Any]]:
         """Lay out KEYS and ARGV of the settling script."""
         keys = [self._keys.requests, self._keys.stats, self._keys.dead, self._keys.results]
-        places: dict[str | None, int] = {None: len(keys)}
-        tail: list[Any] = []
-        for dataset, mark in batch.marks:
-            tail += (self._keys.weights(dataset), mark)
-        for name, growth in batch.growth.items():
-            tail += (name, growth)
-        for result in batch.results:
-            if result.reply_to not in places:
-                keys.append(self._keys.reply(cast("str", result.reply_to)))
-                places[result.reply_to] = len(keys)
-            dead = batch.dead.get(result.entry_id, ())
-            tail += (result.entry_id, places[result.reply_to], len(result.fields), *result.fields)
-            tail += (len(dead), *dead)
-        ids = sorted((result.entry_id for result in batch.results), key=_id_order)
-        head = (GROUP, self._consumer, ids[0], ids[-1])
+        places: dict[str | None, bytes] = {None: b"%d" % len(keys)}
+        forms: dict[int, bytes] = {}
+        shapes: list[str | bytes | int] = []
+        entries: list[str | bytes] = []
+        for entry_id, request_id, reply_to, _, form, values in batch.results:
+            place = places.get(reply_to)
+            if place is None:
+                keys.append(self._keys.reply(cast("str", reply_to)))
+                place = places[reply_to] = b"%d" % len(keys)
+            shape = forms.get(id(form))
+            if shape is None:
+                shape = forms[id(form)] = b"%d" % len(forms)
+                shapes += _shape(form)
+            entries += (entry_id, place, shape, request_id, *values)
+        letters = [
+            (i, len(batch.dead[result.entry_id]), *batch.dead[result.entry_id])
+            for i, result in enumerate(batch.results if batch.dead else ())
+            if result.entry_id in batch.dead
+        ]
+        head = (GROUP, self._consumer, *batch.span)
         limits = (self._limits.results_maxlen, self._limits.reply_ttl_s)
-        return keys, [*head, *limits, len(batch.marks), len(batch.growth), len(batch.results), *tail]
+        lengths = (len(batch.marks), len(batch.growth), len(forms), len(batch.results), len(letters))
+        marks = [word for dataset, mark in batch.marks for word in (self._keys.weights(dataset), mark)]
+        growth = [word for field in batch.growth.items() for word in field]
+        return keys, [*head, *limits, *lengths, *marks, *growth, *shapes, *entries, *chain.from_iterable(letters)]
+
+
+def _shape(form: Form) -> tuple[str | bytes | int, ...]:
+    """Lay out a form: how many words and holes, the words, the places of the holes."""
+    words = [b"" if word is None else word for word in form.words]
+    holes = [place for place, word in enumerate(form.words) if word is None]
+    return (len(words), len(holes), *words, *holes)
 
 
 def _entry(record: Sequence[Any], deliveries: int) -> Entry:
     return Entry(record[0].decode(), record[1] or (), deliveries)
-
-
-def _id_order(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence)

@@ -5,18 +5,23 @@
 -- KEYS  1 request stream, 2 stats hash, 3 dead-letter stream, 4 shared result stream, 5... reply streams
 -- ARGV  1 group, 2 consumer, 3 first entry id, 4 last entry id,
 --       5 bound of a result stream, 6 life of an unused reply stream (s),
---       7 number of marks, 8 number of tally fields, 9 number of entries,
---       then marks: weights key, mark; tally: stats field, growth;
---       entries: id, index of its result stream in KEYS, n, n result fields and values, m, m dead-letter fields and values.
+--       7 number of marks, 8 of tally fields, 9 of forms, 10 of entries, 11 of dead letters, then
+--       marks: weights key, mark;
+--       tally: stats field, growth;
+--       forms: number of words, number of holes, the words of a result (anything where a hole is), the places of the
+--         holes among them: first the request id's, second the entry id's, then those of the entry's other values;
+--       entries: id, index of its result stream in KEYS, index of its form, request id, other values;
+--       dead letters: index of the entry, number of words, its fields and values.
 -- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
 -- Returns {'stale', server ms, {indexes of marks}}
 --      or {'refused', server ms, {entries not pending here}, {entries that cannot be written}}
---      or {'settled', server ms, 1 or 0: whether everything could be counted}; indexes count from 0.
+--      or {'settled', server ms, 1 or 0: whether everything could be counted}; indexes count from 0, in ARGV too.
 
 local requests, stats = KEYS[1], KEYS[2]
 local group, consumer, first, last = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local maxlen, ttl = ARGV[5], ARGV[6]
-local marks, tally_fields, entries = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local marks, tally_fields = tonumber(ARGV[7]), tonumber(ARGV[8])
+local forms, entries, dead_letters = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -28,7 +33,7 @@ local function mark_of(key)
   error(value.err)
 end
 
-local at, stale = 10, {}
+local at, stale = 12, {}
 for i = 0, marks - 1 do
   if mark_of(ARGV[at]) ~= ARGV[at + 1] then stale[#stale + 1] = i end
   at = at + 2
@@ -40,97 +45,122 @@ redis.call('XACK', requests, group, '0-0')
 local mine, from, page = {}, first, nil
 repeat
   page = redis.call('XPENDING', requests, group, from, last, 1000, consumer)
-  for _, pending in ipairs(page) do mine[pending[1]] = true end
+  for i = 1, #page do mine[page[i][1]] = true end
   if #page > 0 then from = '(' .. page[#page][1] end
 until #page < 1000
 
 -- A command of a script takes no more than some 7,990 arguments; unpack would end the script with half a batch written.
 local most_words = 7900
+-- Indexes stay the texts that they come as: turning each entry's into numbers costs more than looking them up.
 local writable = {}
-for i = 4, #KEYS do
-  local kind = redis.call('TYPE', KEYS[i]).ok
-  writable[i] = kind == 'stream' or kind == 'none'
+local function is_writable(stream)
+  if writable[stream] == nil then
+    local kind = redis.call('TYPE', KEYS[tonumber(stream)]).ok
+    writable[stream] = kind == 'stream' or kind == 'none'
+  end
+  return writable[stream]
 end
 
-local tally_at, entries_at = at, at + 2 * tally_fields
+local tally_at = at
+at = at + 2 * tally_fields
+local form_of = {}
+for i = 0, forms - 1 do
+  local n, h = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local command, holes = {'XADD', '', '*'}, {}
+  for j = 1, n do command[3 + j] = ARGV[at + 1 + j] end
+  for j = 1, h do holes[j] = 4 + tonumber(ARGV[at + 1 + n + j]) end
+  form_of[tostring(i)] = {command = command, holes = holes, own = h - 1, fits = n <= most_words}
+  at = at + 2 + n + h
+end
+
+local entries_at = at
+local ids, letter_of = {}, {}
+for i = 0, entries - 1 do
+  ids[i + 1] = ARGV[at]
+  at = at + 3 + form_of[ARGV[at + 2]].own
+end
+for _ = 1, dead_letters do
+  local m = tonumber(ARGV[at + 1])
+  letter_of[tonumber(ARGV[at])] = {at + 2, at + 1 + m, m <= most_words}
+  at = at + 2 + m
+end
+
 local lost, unwritable = {}, {}
 at = entries_at
 for i = 0, entries - 1 do
-  local n = tonumber(ARGV[at + 2])
-  local m = tonumber(ARGV[at + 3 + n])
-  if not mine[ARGV[at]] then
+  local form, letter = form_of[ARGV[at + 2]], letter_of[i]
+  if not mine[ids[i + 1]] then
     lost[#lost + 1] = i
-  elseif m == 0 and not writable[tonumber(ARGV[at + 1])] or n > most_words or m > most_words then
+  elseif not is_writable(ARGV[at + 1]) and not letter or not form.fits or letter and not letter[3] then
     unwritable[#unwritable + 1] = i
   end
-  at = at + 4 + n + m
+  at = at + 3 + form.own
 end
 if #lost + #unwritable > 0 then return {'refused', now, lost, unwritable} end
 
-local answered, used, written = {}, {}, {}
+local used, written = {}, {}
 
-local function add(stream, from_arg, to_arg)
-  local reply = redis.pcall('XADD', KEYS[stream], '*', unpack(ARGV, from_arg, to_arg))
+local function added(key, reply)
   if type(reply) == 'table' then return false end
-  written[#written + 1] = {stream, reply}
+  written[#written + 1] = {key, reply}
   return true
 end
 
 at = entries_at
 for i = 0, entries - 1 do
-  local stream, n = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local m = tonumber(ARGV[at + 3 + n])
-  local done = m == 0 or add(3, at + 4 + n, at + 3 + n + m)
-  if done and writable[stream] and add(stream, at + 3, at + 2 + n) then
-    used[stream] = true
-  elseif m == 0 then
-    done = false
+  local stream, form, letter = ARGV[at + 1], form_of[ARGV[at + 2]], letter_of[i]
+  local command, holes = form.command, form.holes
+  local done = not letter or added(KEYS[3], redis.pcall('XADD', KEYS[3], '*', unpack(ARGV, letter[1], letter[2])))
+  if done and writable[stream] then
+    local key = used[stream] or KEYS[tonumber(stream)]
+    command[2], command[holes[1]], command[holes[2]] = key, ARGV[at + 3], ids[i + 1]
+    for j = 3, #holes do command[holes[j]] = ARGV[at + 1 + j] end
+    if added(key, redis.pcall(unpack(command))) then
+      used[stream] = key
+    else
+      done = letter
+    end
   end
   if not done then
     -- Nobody has seen this batch's results yet: take them back, so that counts and results stay equal.
     for _, entry in ipairs(written) do
-      redis.call('XDEL', KEYS[entry[1]], entry[2])
-      if entry[1] > 4 then redis.call('EXPIRE', KEYS[entry[1]], ttl) end
+      redis.call('XDEL', entry[1], entry[2])
+      if entry[1] ~= KEYS[3] and entry[1] ~= KEYS[4] then redis.call('EXPIRE', entry[1], ttl) end
     end
     return {'refused', now, {}, {i}}
   end
-  answered[#answered + 1] = ARGV[at]
-  at = at + 4 + n + m
+  at = at + 3 + form.own
 end
-redis.call('XACK', requests, group, unpack(answered))
+redis.call('XACK', requests, group, unpack(ids))
+
+-- What is answered goes at once, so that not even a group that is made anew delivers it again. Mostly nothing older is
+-- pending, and all can be trimmed together; deleting one by one takes longer, and hides the lag from XINFO for a while.
+local function id_after(id)
+  local ms, seq = string.match(id, '(%d+)-(%d+)')
+  -- Beyond 2^53 a sequence number is no exact number here.
+  return tonumber(seq) < 9007199254740991 and string.format('%s-%.0f', ms, seq + 1) or nil
+end
+
+local behind = #redis.call('XPENDING', requests, group, '-', last, 1) == 0 and id_after(last)
+if behind then
+  redis.call('XTRIM', requests, 'MINID', '=', behind)
+else
+  redis.call('XDEL', requests, unpack(ids))
+end
 
 local countable = redis.call('TYPE', stats).ok
 countable = countable == 'hash' or countable == 'none'
 if countable then
-  for i = tally_at, entries_at - 1, 2 do
+  for i = tally_at, tally_at + 2 * tally_fields - 1, 2 do
     -- A field may hold no number, or overflow: the results are written by now and have to stay.
     local grown = redis.pcall('HINCRBY', stats, ARGV[i], ARGV[i + 1])
     if type(grown) == 'table' then countable = false end
   end
 end
 
-for stream, _ in pairs(used) do
-  redis.call('XTRIM', KEYS[stream], 'MAXLEN', '=', maxlen)
-  if stream > 4 then redis.call('EXPIRE', KEYS[stream], ttl) end
+for _, key in pairs(used) do
+  redis.call('XTRIM', key, 'MAXLEN', '=', maxlen)
+  if key ~= KEYS[4] then redis.call('EXPIRE', key, ttl) end
 end
-
--- Everything below the lowest pending entry is answered; with nothing pending, so is everything delivered.
-local function lowest_unanswered()
-  local pending = redis.call('XPENDING', requests, group)
-  if pending[1] > 0 then return pending[2] end
-  for _, about in ipairs(redis.call('XINFO', 'GROUPS', requests)) do
-    local named, delivered
-    for i = 1, #about, 2 do
-      if about[i] == 'name' then named = about[i + 1] end
-      if about[i] == 'last-delivered-id' then delivered = about[i + 1] end
-    end
-    if named == group then
-      local ms, seq = string.match(delivered, '(%d+)-(%d+)')
-      -- Beyond 2^53 a sequence number is no exact number here: then the last answered entry stays for a while.
-      return tonumber(seq) < 9007199254740991 and string.format('%s-%.0f', ms, seq + 1) or delivered
-    end
-  end
-end
-redis.call('XTRIM', requests, 'MINID', '=', lowest_unanswered())
 
 return {'settled', now, countable and 1 or 0}

@@ -5,6 +5,9 @@ side between brackets, without the last comma, are a valid JSON array.
 """
 
 import uuid
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from json.encoder import encode_basestring_ascii
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,22 +54,51 @@ def cell_width(ids: NDArray[np.generic]) -> int:
     return -(-(longest + 1) // _WORD) * _WORD
 
 
-def join_cells(cells: NDArray[np.void]) -> bytes:
-    """Join cells to a JSON array.
+def cut_cells(cells: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[bytes]:
+    """Write the JSON arrays of some requests.
 
     Args:
-        cells: void, shape (n,), n >= 1, in the order wanted.
+        cells: void, shape (sizes.sum(),): request after request, in the order wanted.
+        sizes: int64, shape (r,), each >= 1.
     """
-    return b"[" + cells.tobytes()[:-1] + b"]"
+    text = cells.tobytes()
+    return [b"[%b]" % text[start : end - 1] for start, end in _bounds(sizes, cells.dtype.itemsize)]
 
 
-def pack_ids(ids: NDArray[np.generic]) -> bytes:
-    """Pack ids: little-endian int64, or 16 bytes a uuid.
+def cut_ids(ids: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[bytes]:
+    """Pack the ids of some requests: little-endian int64, or 16 bytes a uuid.
 
     Args:
-        ids: int64 or S16, shape (n,).
+        ids: int64 or S16, shape (sizes.sum(),): request after request, in the order wanted.
+        sizes: int64, shape (r,), each >= 1.
     """
-    return ids.astype("<i8", copy=False).tobytes() if ids.dtype == BIGINT else ids.tobytes()
+    packed = (ids.astype("<i8", copy=False) if ids.dtype == BIGINT else ids).tobytes()
+    return [packed[start:end] for start, end in _bounds(sizes, ids.dtype.itemsize)]
+
+
+def _bounds(sizes: NDArray[np.int64], width: int) -> Iterator[tuple[int, int]]:
+    """Tell where the bytes of each request begin and end."""
+    return pairwise((0, *(np.cumsum(sizes) * width).tolist()))
+
+
+class CountsRenderer:
+    """Write counts of the same categories as JSON objects, one a request; categories without any are left out."""
+
+    def __init__(self, categories: Sequence[str]) -> None:
+        """Take the categories' names."""
+        self._starts = [f"{encode_basestring_ascii(name)}:" for name in categories]
+        self._whole = "{" + ",".join([f"{start.replace('%', '%%')}%d" for start in self._starts]) + "}"
+
+    def render(self, counts: NDArray[np.int64]) -> list[str]:
+        """Write the counts of some requests.
+
+        Args:
+            counts: int64, shape (r, k), >= 0.
+        """
+        return [self._whole % tuple(row) if 0 not in row else self._render_some(row) for row in counts.tolist()]
+
+    def _render_some(self, row: Sequence[int]) -> str:
+        return "{" + ",".join([f"{start}{n}" for start, n in zip(self._starts, row, strict=True) if n]) + "}"
 
 
 def id_from_text(text: str, kind: np.dtype[np.generic]) -> int | bytes:

@@ -58,14 +58,20 @@ class Drawn:
 
 
 class Uniforms:
-    """Give random numbers to the requests of a plan."""
+    """Give random numbers to the requests of a plan.
+
+    Attributes:
+        any_seeded: Whether a request has a seed.
+    """
 
     def __init__(self, seeds: Sequence[int | None], rng: np.random.Generator) -> None:
         """Take the requests' seeds, and a generator for those that have none."""
-        self._seeded = np.array([seed is not None for seed in seeds], dtype=np.bool_)
-        self._seeds = np.array([seed or 0 for seed in seeds], dtype=np.uint64)
-        self._any_seeded, self._all_seeded = bool(self._seeded.any()), bool(self._seeded.all())
         self._rng = rng
+        unseeded = seeds.count(None)
+        self.any_seeded, self._all_seeded = unseeded < len(seeds), unseeded == 0
+        if self.any_seeded:
+            self._seeded = np.array([seed is not None for seed in seeds], dtype=np.bool_)
+            self._seeds = np.array([seed or 0 for seed in seeds], dtype=np.uint64)
 
     def draw(self, lane: int, owners: Integers, indexes: Integers) -> Floats:
         """Draw a number for each (request, index).
@@ -79,10 +85,14 @@ class Uniforms:
             float64, shape (n,), in [0, 1).
         """
         numbers = np.empty(0) if self._all_seeded else self._rng.random(len(owners))
-        if not self._any_seeded:
+        if not self.any_seeded:
             return numbers
         keyed = keyed_uniforms(self._seeds[owners], lane, indexes.astype(np.uint64))
         return keyed if self._all_seeded else np.where(self._seeded[owners], keyed, numbers)
+
+    def draw_unseeded(self, count: int) -> Floats:
+        """Draw numbers for requests that have no seeds, float64, shape (count,), in [0, 1)."""
+        return self._rng.random(count)
 
 
 def draw(plan: Plan, rng: np.random.Generator) -> Drawn:
@@ -93,9 +103,9 @@ def draw(plan: Plan, rng: np.random.Generator) -> Drawn:
         rng: Numbers for the requests that have no seed.
     """
     uniforms = Uniforms(plan.seeds, rng)
-    owners, indexes = _slots(plan.sizes)
     if plan.replace and not plan.stratified:
-        return _draw_independently(plan, uniforms, owners, indexes)
+        return _draw_independently(plan, uniforms)
+    owners, indexes = _slots(plan.sizes)
     counts = _allocate(plan, uniforms, owners, indexes)
     if plan.replace:
         category = _spread(counts)
@@ -147,12 +157,25 @@ def _tabulate(rows: Integers, columns: Integers, shape: tuple[int, int]) -> Inte
     return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def _draw_independently(plan: Plan, uniforms: Uniforms, owners: Integers, indexes: Integers) -> Drawn:
-    mixture = plan.mixture
-    category = np.searchsorted(mixture.cumulative, uniforms.draw(Lane.CATEGORY, owners, indexes), "right")
-    offsets = _pick(uniforms.draw(Lane.CHUNK, owners, indexes), mixture.ready[category])
-    counts = _tabulate(owners, category, (len(plan.sizes), len(mixture.ready)))
-    return Drawn(mixture.starts[category] + offsets, counts)
+def _draw_independently(plan: Plan, uniforms: Uniforms) -> Drawn:
+    """Draw each chunk by itself; without seeds, one number decides on its category and on the chunk within."""
+    mixture, finder = plan.mixture, plan.mixture.finder
+    if uniforms.any_seeded or not finder.finds_chunks:
+        owners, indexes = _slots(plan.sizes)
+        category = finder.find(uniforms.draw(Lane.CATEGORY, owners, indexes))
+        offsets = _pick(uniforms.draw(Lane.CHUNK, owners, indexes), mixture.ready[category])
+    else:
+        numbers = uniforms.draw_unseeded(int(plan.sizes.sum()))
+        category = finder.find(numbers)
+        offsets = finder.find_offsets(numbers, category)
+    return Drawn(mixture.starts.take(category) + offsets, _tally_rows(plan.sizes, category, len(mixture.ready)))
+
+
+def _tally_rows(sizes: Integers, columns: Integers, width: int) -> Integers:
+    """Count the columns of each request, shape (r, width)."""
+    rows = len(sizes)
+    cells = columns if rows == 1 else columns + np.repeat(np.arange(0, rows * width, width), sizes)
+    return np.bincount(cells, minlength=rows * width).reshape(rows, width)
 
 
 def _allocate(plan: Plan, uniforms: Uniforms, owners: Integers, indexes: Integers) -> Integers:
@@ -163,7 +186,7 @@ def _allocate(plan: Plan, uniforms: Uniforms, owners: Integers, indexes: Integer
         counts = allocate_systematically(plan.sizes, mixture.cumulative, offsets)
     else:
         numbers = uniforms.draw(Lane.CATEGORY, owners, indexes)
-        category = np.searchsorted(mixture.cumulative, numbers, "right")
+        category = mixture.finder.find(numbers)
         counts = _tabulate(owners, category, (len(plan.sizes), len(mixture.ready)))
     return counts if plan.replace else _pass_on(plan, counts, uniforms)
 

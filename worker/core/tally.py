@@ -5,9 +5,9 @@ Expectations and variances are kept beside the counts, in millionths, so that we
 comparison stays exact.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from worker.core.statistics import z_score
 
@@ -21,17 +21,27 @@ class Tally:
 
     Attributes:
         fields: Field of the stats hash -> how much it grows.
+        requests: Results, errors included.
+        errors: Error results among them.
+        chunks: Chunk ids among the others.
     """
 
-    fields: Counter[str] = field(default_factory=Counter)
+    fields: dict[str, int] = field(default_factory=dict)
+    requests: int = 0
+    errors: int = 0
+    chunks: int = 0
 
     def add_requests(self, dataset: str | None, count: int) -> None:
         """Count results written, errors included."""
-        self.fields[f"{_REQUESTS}:{dataset or ''}"] += count
+        self.requests += count
+        name = f"{_REQUESTS}:{dataset or ''}"
+        self.fields[name] = self.fields.get(name, 0) + count
 
     def add_error(self, dataset: str | None, code: str) -> None:
         """Count an error result."""
-        self.fields[f"{_ERRORS}:{dataset or ''}:{code}"] += 1
+        self.errors += 1
+        name = f"{_ERRORS}:{dataset or ''}:{code}"
+        self.fields[name] = self.fields.get(name, 0) + 1
 
     def add_chunks(self, dataset: str | None, category: str, count: int, *, expected: float, variance: float) -> None:
         """Count chunks drawn of a category, beside what was expected.
@@ -43,10 +53,16 @@ class Tally:
             expected: How many the weights make one expect.
             variance: How much that varies.
         """
-        tail = f"{dataset or ''}:{category}"
-        self.fields[f"{_CHUNKS}:{tail}"] += count
-        self.fields[f"{_EXPECTED}:{tail}"] += round(expected * MICRO)
-        self.fields[f"{_VARIANCE}:{tail}"] += round(variance * MICRO)
+        self.chunks += count
+        growth = (count, round(expected * MICRO), round(variance * MICRO))
+        for name, more in zip(_chunk_fields(dataset, category), growth, strict=True):
+            self.fields[name] = self.fields.get(name, 0) + more
+
+
+@lru_cache(maxsize=16_384)
+def _chunk_fields(dataset: str | None, category: str) -> tuple[str, str, str]:
+    tail = f"{dataset or ''}:{category}"
+    return f"{_CHUNKS}:{tail}", f"{_EXPECTED}:{tail}", f"{_VARIANCE}:{tail}"
 
 
 @dataclass(frozen=True, slots=True)

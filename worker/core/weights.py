@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -132,6 +132,7 @@ def normalise(values: Mapping[str, float], source: str) -> Weights | None:
     return Weights(MappingProxyType({name: share for name, share in shares.items() if share > 0}), source)
 
 
+@cache
 def default_weights() -> Weights:
     """Make the weights that hold where nobody set any."""
     weights = normalise(DEFAULTS, "default")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from worker.core.keys import NAME_PATTERN
 from worker.errors import RequestError
@@ -16,11 +16,13 @@ LARGEST_SEED = 2**63 - 1
 _SHOWN_LENGTH = 64
 _LONGEST_TEXT = 128
 _NOT_YET = ("preset", "session")
+_OWN = (b"request_id", b"seed", b"expires_at")
+_MOST_KNOWN = 4096
+_LONGEST_KNOWN = 1024  # bytes: a stranger's large fields are not kept
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Hold one record of the request stream.
+class Entry(NamedTuple):
+    """Hold one record of the request stream; a named tuple, as one is made for each request.
 
     Attributes:
         id: The stream entry's id.
@@ -34,21 +36,27 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """Hold a valid request; the attributes are the fields of the wire contract."""
+class Terms:
+    """Hold what many requests ask for alike; the attributes are fields of the wire contract."""
 
-    entry_id: str
-    request_id: str
     size: int = 1
     category: str | None = None
     dataset: str | None = None
     replace: bool = True
     method: Method = "random"
-    seed: int | None = None
     reply_to: str | None = None
-    expires_at: int | None = None
     encoding: Encoding = "json"
     probabilities: bool = False
+
+
+class Request(NamedTuple):
+    """Hold a valid request: its terms, and what is its own; a named tuple, as one is made for each request."""
+
+    entry_id: str
+    request_id: str
+    terms: Terms = Terms()
+    seed: int | None = None
+    expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,44 @@ def read_request(entry: Entry, max_size: int) -> Request | Refused:
     if problem is not None:
         return _refuse(entry, values, problem)
     values.pop("pin", None)
-    return Request(entry.id, values.pop("request_id", entry.id), **values)  # type: ignore[arg-type]
+    own: dict[str, object] = {name: values.pop(name) for raw in _OWN if (name := raw.decode()) in values}
+    return Request(entry.id, own.pop("request_id", entry.id), Terms(**values), **own)  # type: ignore[arg-type]
+
+
+class RequestReader:
+    """Read requests as `read_request` does, but look up terms that came before: most requests differ in little."""
+
+    def __init__(self, max_size: int) -> None:
+        """Take the largest `size` accepted."""
+        self._max_size = max_size
+        self._known: dict[tuple[bytes, ...], Terms] = {}
+
+    def read(self, entry: Entry) -> Request | Refused:
+        """Read a request.
+
+        Args:
+            entry: The stream entry.
+
+        Returns:
+            The request, or what is wrong with it.
+        """
+        terms = self._known.get(tuple(entry.fields))
+        if terms is not None:
+            return Request(entry.id, entry.id, terms)
+        shared, own = _split(entry.fields)
+        terms = self._known.get(shared)
+        if terms is not None:
+            try:
+                values = {name.decode(): _READERS[name](name.decode(), value) for name, value in own.items()}
+                return Request(entry.id, values.pop("request_id", entry.id), terms, **values)  # type: ignore[arg-type]
+            except RequestError:
+                return read_request(entry, self._max_size)
+        request = read_request(entry, self._max_size)
+        if isinstance(request, Request) and sum(map(len, shared)) <= _LONGEST_KNOWN:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[shared] = request.terms
+        return request
 
 
 def encode_request(**fields: str | int | None) -> tuple[str | int, ...]:
@@ -121,6 +166,19 @@ def shown(value: bytes) -> str:
     """Show a stranger's bytes within a sentence: quoted, ASCII only, cut after 64 characters."""
     text = ascii(value[:_SHOWN_LENGTH].decode(errors="backslashreplace"))
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+
+
+def _split(fields: Sequence[bytes]) -> tuple[tuple[bytes, ...], dict[bytes, bytes]]:
+    """Part the fields that are a request's own from those that it shares with others; a repeated one is shared."""
+    shared: list[bytes] = []
+    own: dict[bytes, bytes] = {}
+    pairs = iter(fields)
+    for name, value in zip(pairs, pairs, strict=True):
+        if name in _OWN and name not in own:
+            own[name] = value
+        else:
+            shared += (name, value)
+    return tuple(shared), own
 
 
 def _refuse(entry: Entry, values: Mapping[str, object], problem: RequestError) -> Refused:

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from json.encoder import encode_basestring_ascii
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from worker.core.wire.requests import LARGEST_SIZE, Entry, Refused, Request, read_request
+from worker.core.wire.requests import LARGEST_SIZE, Entry, Refused, Request, RequestReader
 
 ERROR_CODES: Final = (
     "invalid_request",
@@ -22,23 +21,42 @@ ERROR_CODES: Final = (
 _LONGEST_LETTER = 7_000  # words; Redis hands no more than some 7,990 from a script to a command
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Hold the answer to one request, ready to be written.
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """Hold the fields and values of a result as far as many results share them; see `ok_form`.
+
+    Attributes:
+        words: Fields and values in turn; None where a result has a word of its own: its request id first, its
+            entry's id second.
+    """
+
+    words: tuple[str | bytes | None, ...]
+
+
+class Result(NamedTuple):
+    """Hold the answer to one request, ready to be written; a named tuple, as one is made for each request.
 
     Attributes:
         entry_id: The request's stream entry.
         request_id: Echoed.
         reply_to: Whose result stream it goes to; None for the shared one.
         error: Its error code; None when it is ok.
-        fields: Fields and values in turn, as they are written.
+        form: What it shares with other results.
+        values: What it does not, beside the two ids, in the order of the form.
     """
 
     entry_id: str
     request_id: str
     reply_to: str | None
     error: str | None
-    fields: Sequence[str | bytes] = field(repr=False)
+    form: Form
+    values: tuple[str | bytes, ...] = ()
+
+    @property
+    def fields(self) -> tuple[str | bytes, ...]:
+        """Return fields and values in turn, as they are written."""
+        own = iter((self.request_id, self.entry_id, *self.values))
+        return tuple(next(own) if word is None else word for word in self.form.words)
 
     @property
     def message(self) -> str:
@@ -51,23 +69,9 @@ class Result:
         return self._text("weights_version")
 
     def _text(self, name: str) -> str:
-        value = dict(zip(self.fields[0::2], self.fields[1::2], strict=True)).get(name, "")
+        fields = self.fields
+        value = dict(zip(fields[0::2], fields[1::2], strict=True)).get(name, "")
         return value if isinstance(value, str) else value.decode()
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Hold what an ok result says beyond the request's own fields.
-
-    Attributes:
-        chunk_ids: JSON array, or packed bytes.
-        counts: Category -> how many of the ids.
-        common: Fields that every result of the same weights and catalog shares, see `encode_common`.
-    """
-
-    chunk_ids: bytes
-    counts: Mapping[str, int]
-    common: Sequence[str | bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,30 +112,36 @@ class Reply:
         return plain
 
 
-def decode(entry: Entry, *, max_size: int = LARGEST_SIZE) -> Request | Result:
-    """Read a request.
+class Decoder:
+    """Read requests, quickly where they are like earlier ones."""
+
+    def __init__(self, max_size: int = LARGEST_SIZE) -> None:
+        """Take the largest `size` accepted."""
+        self._reader = RequestReader(max_size)
+
+    def decode(self, entry: Entry) -> Request | Result:
+        """Read a request.
+
+        Args:
+            entry: The stream entry.
+
+        Returns:
+            The request; or, where it departs from the contract, the error result it gets.
+        """
+        request = self._reader.read(entry)
+        if isinstance(request, Request):
+            return request
+        return encode_error(request, request.error.code, request.error.message)
+
+
+def ok_form(common: Sequence[str | bytes]) -> Form:
+    """Make the form of ok results, whose own values are `chunk_ids` and `counts`.
 
     Args:
-        entry: The stream entry.
-        max_size: Largest `size` accepted.
-
-    Returns:
-        The request; or, where it departs from the contract, the error result it gets.
+        common: Fields that every result of the same weights and catalog shares, see `encode_common`.
     """
-    request = read_request(entry, max_size)
-    if isinstance(request, Request):
-        return request
-    return encode_error(request, request.error.code, request.error.message)
-
-
-def encode_ok(request: Request, sample: Sample) -> Result:
-    """Write an ok result."""
-    fields = (
-        *("request_id", request.request_id, "entry_id", request.entry_id, "status", "ok"),
-        *("chunk_ids", sample.chunk_ids, "counts", encode_counts(sample.counts)),
-        *sample.common,
-    )
-    return Result(request.entry_id, request.request_id, request.reply_to, None, fields)
+    own = ("chunk_ids", None, "counts", None)
+    return Form(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
 
 
 def encode_error(
@@ -145,9 +155,10 @@ def encode_error(
         message: One sentence: what was wrong, what is accepted.
         common: What is known of weights and catalog, see `encode_common`.
     """
-    echoed = ("request_id", request.request_id, "entry_id", request.entry_id, "status", "error")
-    fields = (*echoed, "error", code, "message", message, *common)
-    return Result(request.entry_id, request.request_id, request.reply_to, code, fields)
+    reply_to = request.terms.reply_to if isinstance(request, Request) else request.reply_to
+    echoed = ("request_id", None, "entry_id", None, "status", "error")
+    form = Form((*echoed, "error", code, "message", message, *common))
+    return Result(request.entry_id, request.request_id, reply_to, code, form)
 
 
 def encode_dead_letter(entry: Entry, code: str, message: str) -> Sequence[str | bytes]:
@@ -169,11 +180,6 @@ def encode_common(
 def encode_probabilities(weights: Mapping[str, float], ready: Mapping[str, int]) -> tuple[str | bytes, ...]:
     """Write the fields of `probabilities=1`: a chunk's draw probability is weights[c] / ready[c]."""
     return ("weights", _compact(dict(weights)), "ready", _compact(dict(ready)))
-
-
-def encode_counts(counts: Mapping[str, int]) -> str:
-    """Write category -> count as a JSON object."""
-    return "{" + ",".join([f"{encode_basestring_ascii(name)}:{count}" for name, count in counts.items()]) + "}"
 
 
 def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:

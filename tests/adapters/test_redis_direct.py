@@ -1,0 +1,160 @@
+"""RESP by hand: replies find their commands, and no connection that fails in any way keeps anybody waiting."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import redis.exceptions
+
+from tests.support.lossy import losing_replies
+from tests.support.tasks import end
+from tests.support.waiting import wait_until
+from worker.adapters.redis_client import connect
+from worker.adapters.redis_direct import DirectConnection
+
+_SOON_S = 10.0
+_BLOCK_S = 60
+_READ_ONLY = "return redis.error_reply('READONLY You can not write against a read only replica.')"
+
+
+@asynccontextmanager
+async def _direct(url: str, *, timeout_s: float = _SOON_S) -> AsyncIterator[DirectConnection]:
+    async with connect(url, timeout_s=timeout_s) as client:
+        direct = DirectConnection(client, "any")
+        try:
+            yield direct
+        finally:
+            direct.close()
+
+
+@pytest.fixture
+async def direct(redis_url: str) -> AsyncIterator[DirectConnection]:
+    async with _direct(redis_url) as direct:
+        yield direct
+
+
+async def test_replies_find_their_commands_however_many_are_under_way(direct: DirectConnection) -> None:
+    await direct.open()
+    replies = [direct.send("ECHO", f"{number}-{'x' * 2000}") for number in range(500)]
+    assert [reply[:4] for reply in await asyncio.gather(*replies)] == [f"{n}-xxxx".encode()[:4] for n in range(500)]
+
+
+async def test_it_connects_when_it_is_needed_and_once(direct: DirectConnection) -> None:
+    assert not direct.is_open
+    with pytest.raises(redis.exceptions.ConnectionError, match="closed"):
+        direct.send("PING")
+    ids = await asyncio.gather(*(direct.call("CLIENT", "ID") for _ in range(5)))
+    assert len(set(ids)) == 1
+    assert direct.is_open
+
+
+async def test_a_refusal_is_the_error_of_its_command_alone(direct: DirectConnection) -> None:
+    await direct.open()
+    refused, accepted = direct.send("NO-SUCH-COMMAND"), direct.send("PING")
+    with pytest.raises(redis.exceptions.ResponseError, match="unknown command"):
+        await refused
+    assert await accepted == b"PONG"
+
+
+async def test_who_stops_waiting_leaves_the_others_their_replies(direct: DirectConnection, prefix: str) -> None:
+    await direct.open()
+    given_up, kept = direct.send("BLPOP", f"{prefix}:empty", "0.05"), direct.send("ECHO", "kept")
+    given_up.cancel()
+    assert await kept == b"kept"
+
+
+async def test_a_killed_connection_fails_what_is_under_way_and_is_opened_anew(
+    direct: DirectConnection, redis_client: Any, prefix: str
+) -> None:
+    number = await direct.call("CLIENT", "ID")
+    waiting = direct.send("BLPOP", f"{prefix}:empty", _BLOCK_S)
+    assert await redis_client.client_kill_filter(_id=str(number)) == 1
+    with pytest.raises(redis.exceptions.ConnectionError, match="lost"):
+        await waiting
+    assert not direct.is_open
+    assert await direct.call("CLIENT", "ID") != number
+
+
+async def test_a_silent_server_is_given_up_on(redis_url: str, prefix: str) -> None:
+    async with _direct(redis_url, timeout_s=0.2) as direct:
+        assert await direct.call("PING") == b"PONG"
+        waiting = [direct.send("BLPOP", f"{prefix}:empty", _BLOCK_S), direct.send("PING")]
+        for reply in waiting:
+            with pytest.raises(redis.exceptions.TimeoutError, match="no reply within"):
+                await reply
+        assert not direct.is_open
+        assert await direct.call("PING") == b"PONG"
+
+
+async def test_the_clock_goes_on_as_long_as_somebody_waits(redis_url: str, prefix: str) -> None:
+    """Replies in time start nobody else's clock anew."""
+    async with _direct(redis_url, timeout_s=0.3) as direct:
+        await direct.open()
+        for _ in range(4):
+            assert await direct.call("BLPOP", f"{prefix}:empty", "0.1") is None
+        assert direct.is_open
+
+
+async def test_closing_ends_all_waits_and_is_no_end(direct: DirectConnection, prefix: str) -> None:
+    await direct.open()
+    waiting = direct.send("BLPOP", f"{prefix}:empty", _BLOCK_S)
+    direct.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await direct.call("PING") == b"PONG"
+
+
+async def test_a_server_that_is_no_longer_the_one_to_write_to_is_left(direct: DirectConnection) -> None:
+    await direct.open()
+    with pytest.raises(redis.exceptions.ReadOnlyError):
+        await direct.call("EVAL", _READ_ONLY, "0")
+    assert not direct.is_open
+
+
+async def test_a_lost_reply_is_an_error_and_not_a_second_attempt(
+    redis_url: str, redis_client: Any, prefix: str
+) -> None:
+    async with losing_replies(redis_url, b"INCR") as url, _direct(url) as direct:
+        with pytest.raises(redis.exceptions.ConnectionError):
+            await direct.call("INCR", f"{prefix}:count")
+    assert await redis_client.get(f"{prefix}:count") == b"1"
+
+
+async def _answer_with_junk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept what redis-py says on connecting, and then speak something else."""
+    greetings = 0
+    while command := await reader.read(1 << 16):
+        greetings += command.count(b"CLIENT")
+        writer.write(b"+OK\r\n" * command.count(b"CLIENT") if b"CLIENT" in command else b"HTTP/1.1 400\r\n\r\n")
+    writer.close()
+
+
+async def test_what_is_no_reply_ends_the_connection(redis_url: str) -> None:
+    del redis_url  # the same on every server
+    async with await asyncio.start_server(_answer_with_junk, "127.0.0.1", 0) as peer:
+        url = f"redis://127.0.0.1:{peer.sockets[0].getsockname()[1]}"
+        async with _direct(url) as direct:
+            with pytest.raises(redis.exceptions.ConnectionError, match="does not speak RESP"):
+                await direct.call("PING")
+            assert not direct.is_open
+
+
+async def test_a_server_that_is_not_there_is_told_of() -> None:
+    async with _direct("redis://127.0.0.1:1") as direct:
+        with pytest.raises(redis.exceptions.ConnectionError):
+            await direct.call("PING")
+
+
+async def test_waiting_to_connect_can_be_given_up(redis_url: str) -> None:
+    async with _direct(redis_url) as direct:
+        opening = asyncio.create_task(direct.open())
+        await asyncio.sleep(0)
+        await end(opening)
+        await wait_until(lambda: _opens(direct), timeout_s=_SOON_S, what="it opens after all")
+
+
+async def _opens(direct: DirectConnection) -> bool:
+    await direct.open()
+    return direct.is_open

@@ -1,0 +1,160 @@
+"""From the terms of a request and the snapshots in force to what is drawn from, or to why nothing can be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from worker.core.catalog import Catalog
+from worker.core.mixture import Mixture, mix_weights
+from worker.core.rendering import CountsRenderer
+from worker.core.weights import BUILT_IN, InForce, Weights, single_category
+from worker.core.wire import Form, Terms, encode_common, encode_probabilities, ok_form, shown
+from worker.errors import RequestError
+
+_MOST_REMEMBERED = 1024
+_NAMES_SHOWN = 10
+_NAMES_LENGTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """Hold what a batch is drawn under.
+
+    Attributes:
+        catalog: The READY chunks; None while they could not be read yet.
+        weights: Dataset -> the weights in force for it; None is the request that names no dataset.
+        now_ms: Unix time in ms by the clock of Redis.
+    """
+
+    catalog: Catalog | None
+    weights: Mapping[str | None, InForce]
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Hold what requests of the same terms are drawn from.
+
+    Attributes:
+        terms: What they ask for.
+        dataset: Whose weights they are drawn under; None for the global ones.
+        catalog: The READY chunks.
+        mixture: The weights as they apply to these.
+        form: What their results share.
+        counts: Writes how many of each category they got.
+    """
+
+    terms: Terms
+    dataset: str | None
+    catalog: Catalog
+    mixture: Mixture
+    form: Form
+    counts: CountsRenderer
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswerable:
+    """Hold why requests of some terms cannot be answered.
+
+    Attributes:
+        error: Code and sentence.
+        common: What is known of weights and catalog, see `worker.core.wire.encode_common`.
+    """
+
+    error: RequestError
+    common: tuple[str | bytes, ...] = ()
+
+
+def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
+    """Find what requests of some terms are drawn from; the catalog remembers.
+
+    Args:
+        terms: What they ask for.
+        snapshots: What they are drawn under.
+    """
+    catalog, held = snapshots.catalog, snapshots.weights[terms.dataset]
+    if catalog is None:
+        unread = "the worker could not read the catalog from PostgreSQL yet; accepted: the same request, later"
+        return Unanswerable(RequestError("catalog_unavailable", unread))
+    key = (terms, held.weights.text, held.weights.source, held.dataset)
+    known = catalog.memo.get(key)
+    if isinstance(known, Prepared):
+        return known
+    found = _prepare(terms, held, catalog)
+    if isinstance(found, Prepared):
+        _remember(catalog, key, found)
+    return found
+
+
+def _prepare(terms: Terms, held: InForce, catalog: Catalog) -> Prepared | Unanswerable:
+    weights = held.weights
+    try:
+        if terms.category is not None:
+            _check_category(terms.category, weights, catalog)
+            weights = single_category(terms.category)
+    except RequestError as error:
+        return Unanswerable(error)
+    try:
+        mixture = _enough(terms, weights, _mixture(weights, catalog))
+    except RequestError as error:
+        return Unanswerable(error, _common(weights, catalog, None))
+    common = _common(weights, catalog, mixture)
+    if terms.probabilities:
+        effective = dict(zip(mixture.categories, mixture.probabilities.tolist(), strict=True))
+        common += encode_probabilities(effective, catalog.ready)
+    return Prepared(terms, held.dataset, catalog, mixture, ok_form(common), CountsRenderer(mixture.categories))
+
+
+def check_wanted(expires_at: int, now_ms: int) -> RequestError | None:
+    """Tell what is wrong with a request that nobody wants answered any more; None: it is still wanted."""
+    if expires_at > now_ms:
+        return None
+    late = f"expires_at {expires_at} is over, it is {now_ms}"
+    return RequestError("expired", f"{late}; accepted: a later time, Unix time in ms")
+
+
+def _mixture(weights: Weights, catalog: Catalog) -> Mixture | None:
+    """Apply weights to the catalog once; the catalog remembers."""
+    if weights.text not in catalog.memo:
+        _remember(catalog, weights.text, mix_weights(weights, catalog))
+    mixture = catalog.memo[weights.text]
+    assert mixture is None or isinstance(mixture, Mixture)  # noqa: S101
+    return mixture
+
+
+def _remember(catalog: Catalog, key: object, value: object) -> None:
+    if len(catalog.memo) >= _MOST_REMEMBERED:
+        catalog.memo.clear()
+    catalog.memo[key] = value
+
+
+def _common(weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str | bytes, ...]:
+    return encode_common(
+        weights_version=weights.version,
+        weights_source=weights.source,
+        catalog_version=catalog.version,
+        left_out=mixture.left_out if mixture else (),
+    )
+
+
+def _check_category(category: str, weights: Weights, catalog: Catalog) -> None:
+    if category not in BUILT_IN and category not in weights.shares and category not in catalog.categories:
+        known = _listed(sorted({*BUILT_IN, *weights.shares, *catalog.categories}))
+        unknown = f"category {shown(category.encode())} is not known"
+        raise RequestError("unknown_category", f"{unknown}; accepted: {known}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """List as many names as a sentence has room for."""
+    text = ", ".join(name if name.isascii() and name.isprintable() else ascii(name) for name in names[:_NAMES_SHOWN])
+    return text if len(text) <= _NAMES_LENGTH and len(names) <= _NAMES_SHOWN else f"{text[:_NAMES_LENGTH]}..."
+
+
+def _enough(terms: Terms, weights: Weights, mixture: Mixture | None) -> Mixture:
+    """Check that there are chunks enough to draw from."""
+    if mixture is None:
+        why = f"no chunk of {_listed(list(weights.shares))} is READY"
+        raise RequestError("no_ready_chunks", f"{why}; accepted: weights or a category with READY chunks")
+    if not terms.replace and terms.size > (ready := int(mixture.ready.sum())):
+        most = f"at most the {ready} READY chunks of {_listed(mixture.categories)}, or replace=1"
+        raise RequestError("too_few_chunks", f"size is {terms.size} with replace=0; accepted: {most}")
+    return mixture
