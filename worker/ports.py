@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,8 +119,7 @@ class Backlog:
     pending: int
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Hold what is to be settled in one step.
 
     Attributes:
@@ -138,8 +137,7 @@ class Batch:
     dead: Mapping[str, Sequence[str | bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """Tell how settling went: done when nothing is stale, lost or unwritable; else nothing was written.
 
     Attributes:

@@ -29,13 +29,14 @@ class WeightsBook:
     def __init__(self) -> None:
         """Start with nothing read: the defaults are in force."""
         self.shared = UNREAD
+        self._shared_in_force = in_force(None, None, UNREAD)
         self.changed_at_ms = 0
         self._datasets: OrderedDict[str, _Remembered] = OrderedDict()
 
     def in_force(self, dataset: str | None) -> InForce:
         """Tell the weights in force for a dataset, or the global ones."""
         if dataset is None:
-            return in_force(None, None, self.shared)
+            return self._shared_in_force
         return in_force(dataset, self._touch(dataset).held, self.shared)
 
     def unknown(self, datasets: Collection[str | None]) -> list[str | None]:
@@ -65,6 +66,7 @@ class WeightsBook:
         """Replace what is known of a key."""
         if dataset is None:
             self.shared = held
+            self._shared_in_force = in_force(None, None, held)
         elif dataset in self._datasets:
             self._datasets[dataset].held = held
         else:

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from tests.support.drawing import catalog_of, mixture_of, mixtures, weights_of
+from tests.support.drawing import catalog_of, mixture_of, mixtures, narrow_mixtures, weights_of
 from worker.core.mixture import Mixture, mix_weights
 
 
@@ -17,6 +18,38 @@ def test_mixtures_keep_their_promises(mixture: Mixture) -> None:
     assert (np.diff(mixture.cumulative) >= -1e-12).all()
     assert (mixture.ready >= 1).all()
     assert mixture.starts.tolist() == (np.cumsum(mixture.ready) - mixture.ready).tolist()
+
+
+numbers = st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 0.5, 1 - 2**-53])
+
+
+@given(mixtures, st.lists(numbers, min_size=1, max_size=30), st.sampled_from([0, 600]))
+def test_numbers_find_the_category_that_a_search_finds(mixture: Mixture, some: list[float], more: int) -> None:
+    """On the edges, and however many numbers and categories there are: each has a way of its own."""
+    edges = mixture.cumulative[:-1]
+    uniforms = np.concatenate((some, edges, np.nextafter(edges, 0), np.repeat(0.25, more)))
+    found = mixture.finder.find(uniforms)
+    assert found.tolist() == np.searchsorted(mixture.cumulative, uniforms, "right").tolist()
+
+
+@given(narrow_mixtures, st.lists(numbers, min_size=1, max_size=30))
+def test_numbers_find_a_chunk_of_their_category(mixture: Mixture, some: list[float]) -> None:
+    """By where in its share they lie: chunk after chunk, the first at its lower edge and the last at its upper."""
+    assume(mixture.finder.finds_places)
+    edges = mixture.cumulative[:-1]
+    uniforms = np.concatenate((some, edges, np.nextafter(edges, 0)))
+    category = mixture.finder.find(uniforms)
+    offsets = mixture.finder.find_places(uniforms, category) - mixture.starts[category]
+    lows = np.concatenate(([0.0], edges))[category]
+    exact = (uniforms - lows) / (mixture.cumulative[category] - lows) * mixture.ready[category]
+    assert ((offsets >= 0) & (offsets < mixture.ready[category])).all()
+    assert (np.abs(offsets + 0.5 - exact) <= 0.5 + 1e-5).all()
+
+
+def test_shares_too_narrow_for_one_number_take_a_second() -> None:
+    """Else the chunks of a rare category with many of them were not equally likely."""
+    assert mixture_of({"a": 1, "b": 1e-3}, {"a": 5, "b": 10**6}).finder.finds_places
+    assert not mixture_of({"a": 1, "b": 1e-9}, {"a": 5, "b": 10**7}).finder.finds_places
 
 
 def test_categories_without_chunks_are_left_out_and_the_rest_renormalised() -> None:

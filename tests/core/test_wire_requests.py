@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 
 import pytest
 from hypothesis import example, given
@@ -275,7 +274,7 @@ def test_every_field_is_taken_over() -> None:
 )
 def test_values_at_the_edge_that_are_accepted(name: str, value: str, read: object) -> None:
     request = _accept((name, value))
-    assert {**asdict(request.terms), **request._asdict()}[name] == read
+    assert {**request.terms._asdict(), **request._asdict()}[name] == read
 
 
 NO_NUMBERS = ["", " ", "-1", "+1", "1.0", "1e3", "0x10", " 8", "8 ", "8\n", "1_000", "٣", "²", "NaN", "nan", "true"]
@@ -381,7 +380,7 @@ def test_a_request_that_is_written_is_the_one_that_is_read(
     assert len(words) == 2 * len(given_fields) + (0 if flag is None else 4)
     request = Decoder().decode(Entry(ENTRY_ID, [str(word).encode() for word in words]))
     assert isinstance(request, Request)
-    read = {**asdict(request.terms), **request._asdict()}
+    read = {**request.terms._asdict(), **request._asdict()}
     assert {name: read[name] for name in given_fields} == given_fields
     assert (request.terms.replace, request.terms.probabilities) == (
         (True, False) if flag is None else (flag == 1, flag == 1)

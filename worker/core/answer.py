@@ -1,11 +1,11 @@
 """From a batch of requests and the snapshots in force to results: the one function the worker is about."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from worker.core.mixture import Floats, Integers
+from worker.core.mixture import Integers
 from worker.core.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.rendering import cut_cells, cut_ids
 from worker.core.sampling import Drawn, Plan, draw
@@ -13,19 +13,17 @@ from worker.core.tally import Tally
 from worker.core.wire import Request, Result, encode_error
 
 _CHUNKS_A_SLICE = 131_072
-_COUNTS_A_DRAW = 1 << 20
+_WORK_A_DRAW = 32_768
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """Hold the results of a batch, one a request, and their counts."""
 
     results: list[Result]
     tally: Tally
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """Requests of the same terms."""
 
     prepared: Prepared
@@ -103,13 +101,13 @@ def _refuse_all(requests: Sequence[Request], why: Unanswerable, snapshots: Snaps
 
 
 def _bound(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
-    """Cut a group so that no draw counts more than about a million pairs of request and category."""
+    """Cut a group so that what a draw works on stays near the processor: so many chunks, so many counts."""
     width = len(parts[0].prepared.mixture.categories)
-    most = max(1, _COUNTS_A_DRAW // width)
-    if sum(len(part.requests) for part in parts) <= most:
+    if sum(len(part.requests) * max(part.prepared.terms.size, width) for part in parts) <= _WORK_A_DRAW:
         yield parts
         return
     for part in parts:
+        most = max(1, _WORK_A_DRAW // max(part.prepared.terms.size, width))
         for start in range(0, len(part.requests), most):
             yield [_Part(part.prepared, part.requests[start : start + most])]
 
@@ -141,36 +139,35 @@ def _draw_parts(parts: Sequence[_Part], rng: np.random.Generator, answers: Answe
 
 def _count(parts: Sequence[_Part], plan: Plan, drawn: Drawn, tally: Tally) -> None:
     """Count what a group drew beside what its weights make one expect, by the dataset of the weights."""
-    rows_of: dict[str | None, list[slice]] = {}
+    rows_of: dict[str | None, list[Integers]] = {}
     start = 0
     for part in parts:
-        rows_of.setdefault(part.prepared.dataset, []).append(slice(start, start + len(part.requests)))
-        start += len(part.requests)
-    for dataset, slices in rows_of.items():
-        whole = len(rows_of) == 1
-        rows = slice(None) if whole else np.concatenate([np.arange(part.start, part.stop) for part in slices])
-        counts = drawn.counts[rows]
+        end = start + len(part.requests)
+        rows_of.setdefault(part.prepared.dataset, []).append(np.arange(start, end))
+        start = end
+    for dataset, blocks in rows_of.items():
+        sizes, counts = plan.sizes, drawn.counts
+        if len(rows_of) > 1:
+            rows = np.concatenate(blocks)
+            sizes, counts = sizes[rows], counts[rows]
         tally.add_requests(dataset, len(counts))
-        columns = zip(
-            plan.mixture.categories,
-            counts.sum(axis=0).tolist(),
-            *(moment.tolist() for moment in _moments(plan, plan.sizes[rows], counts)),
-            strict=True,
-        )
-        for name, count, mean, spread in columns:
+        totals = np.add.reduce(counts, axis=0).tolist()
+        for name, count, mean, spread in zip(
+            plan.mixture.categories, totals, *_moments(plan, sizes, counts), strict=True
+        ):
             tally.add_chunks(dataset, name, count, expected=mean, variance=spread)
 
 
-def _moments(plan: Plan, sizes: Integers, counts: Integers) -> tuple[Floats, Floats]:
-    """Compute mean and variance of the summed counts of some requests, float64, shape (k,) each.
+def _moments(plan: Plan, sizes: Integers, counts: Integers) -> tuple[Sequence[float], Sequence[float]]:
+    """Compute mean and variance of the summed counts of some requests, shape (k,) each.
 
     Where a category may run out within a request, its counts stand for their own mean: what is passed on has no
     simple law. Whether one did run out must not decide this: the others would be off by what these hide.
     """
-    probabilities = plan.mixture.probabilities
     if plan.replace and not plan.stratified:
-        total = sizes.sum() * probabilities
-        return total, total * (1.0 - probabilities)
+        total = int(np.add.reduce(sizes))
+        return [total * share for share in plan.mixture.shares], [total * s * (1.0 - s) for s in plan.mixture.shares]
+    probabilities = plan.mixture.probabilities
     mean = sizes[:, None] * probabilities
     if plan.stratified:
         fraction = mean - np.floor(mean)
@@ -180,4 +177,4 @@ def _moments(plan: Plan, sizes: Integers, counts: Integers) -> tuple[Floats, Flo
     if not plan.replace:
         bound = (largest > plan.mixture.ready).any(axis=1)
         mean[bound], variance[bound] = counts[bound], 0.0
-    return mean.sum(axis=0), variance.sum(axis=0)
+    return mean.sum(axis=0).tolist(), variance.sum(axis=0).tolist()

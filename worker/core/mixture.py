@@ -11,9 +11,10 @@ from worker.core.weights import Weights
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-_COMPARED = 16  # up to so many categories, comparing with all of them is quickest
-_JUST_BELOW_ONE = 1.0 - 2.0**-50  # rounding must not lead to the chunk behind the last
-_STEEPEST = 2.0**32  # of the 53 bits of a number, at least 21 are left to choose evenly among the chunks
+_COMPARED = 8  # up to so many categories, comparing with all of them is quickest
+_FEW_NUMBERS = 512  # up to so many numbers, one call is quicker than two
+_STEEPEST = 2.0**31  # chunks a unit: of the 53 bits of a number, at least 22 are left to choose evenly among chunks
+_MARGIN = 2.0**-19  # chunks kept clear at both ends of a category: more than rounding can lead astray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +25,7 @@ class Mixture:
         categories: Names, shape (k,), k >= 1.
         probabilities: float64, shape (k,), each > 0, summing to 1.
         cumulative: float64, shape (k,), ascending; the last is exactly 1.
+        shares: The probabilities as Python's own numbers, shape (k,).
         starts: int64, shape (k,): place of each category's first chunk in the catalog's ids.
         ready: int64, shape (k,): how many READY chunks each has, >= 1.
         left_out: Weighted categories without a READY chunk.
@@ -33,6 +35,7 @@ class Mixture:
     categories: tuple[str, ...]
     probabilities: Floats
     cumulative: Floats
+    shares: tuple[float, ...]
     starts: Integers
     ready: Integers
     left_out: tuple[str, ...]
@@ -40,23 +43,28 @@ class Mixture:
 
 
 class Finder:
-    """Turn uniform numbers into categories, and where a number has bits enough, into chunks as well."""
+    """Turn uniform numbers into categories, and where a number has bits enough, into chunks as well.
 
-    def __init__(self, cumulative: Floats, ready: Integers) -> None:
+    Attributes:
+        finds_places: Whether the numbers have bits enough for `find_places`.
+    """
+
+    def __init__(self, cumulative: Floats, starts: Integers, ready: Integers) -> None:
         """Prepare the tables.
 
         Args:
             cumulative: float64, shape (k,), ascending to exactly 1.
+            starts: int64, shape (k,): the place of each category's first chunk.
             ready: int64, shape (k,), >= 1.
         """
         self._cumulative = cumulative
-        self._lows = np.concatenate(([0.0], cumulative[:-1]))
-        widths = cumulative - self._lows
-        with np.errstate(divide="ignore"):  # nobody draws a category that is too narrow to hold a number
-            self._slopes = ready / widths * _JUST_BELOW_ONE
-        self.finds_chunks = bool(self._slopes.max() < _STEEPEST)
-        self._edges = cumulative[:-1, None]
+        self._edges = cumulative[:-1].tolist()
         self._guide = _guide(cumulative) if len(cumulative) > _COMPARED else None
+        lows = np.concatenate(([0.0], self._edges))
+        with np.errstate(divide="ignore", invalid="ignore"):  # some categories are too narrow to hold a number
+            self._slopes = (ready - 2 * _MARGIN) / (cumulative - lows)
+            self._intercepts = starts + _MARGIN - lows * self._slopes
+        self.finds_places = bool(self._slopes.max() < _STEEPEST)
 
     def find(self, uniforms: Floats) -> Integers:
         """Find the category of each number: the one whose share of [0, 1) it lies in.
@@ -70,15 +78,19 @@ class Finder:
         Source: Chen and Asau, "On Generating Random Variates from an Empirical Distribution", AIIE Transactions 6
         (1974): a table says where to begin, and mostly that is the place.
         """
+        if len(uniforms) <= _FEW_NUMBERS:
+            return self._cumulative.searchsorted(uniforms, "right")
         if self._guide is None:
-            compared: Integers = (uniforms >= self._edges).sum(axis=0, dtype=np.int64)
-            return compared
+            passed = np.zeros(len(uniforms), dtype=np.uint8)
+            for edge in self._edges:
+                passed += uniforms >= edge
+            return passed.astype(np.int64)
         found = self._guide.take((uniforms * len(self._guide)).astype(np.int64))
         early = np.flatnonzero(uniforms >= self._cumulative.take(found))
         found[early] = np.searchsorted(self._cumulative, uniforms[early], "right")
         return found
 
-    def find_offsets(self, uniforms: Floats, categories: Integers) -> Integers:
+    def find_places(self, uniforms: Floats, categories: Integers) -> Integers:
         """Find a chunk of each number's category by where in the category's share the number lies.
 
         Args:
@@ -86,10 +98,12 @@ class Finder:
             categories: Integers, shape (n,).
 
         Returns:
-            int64, shape (n,), each below its category's `ready`; even to 2^-21, see `finds_chunks`.
+            int64, shape (n,): places in the catalog, even to 2^-18; see `finds_places`.
         """
-        within = uniforms - self._lows.take(categories)
-        return (within * self._slopes.take(categories)).astype(np.int64)
+        places = self._slopes.take(categories)
+        places *= uniforms
+        places += self._intercepts.take(categories)
+        return places.astype(np.int64)
 
 
 def mix_weights(weights: Weights, catalog: Catalog) -> Mixture | None:
@@ -114,7 +128,8 @@ def mix_weights(weights: Weights, catalog: Catalog) -> Mixture | None:
     starts, ends = catalog.offsets[rows], catalog.offsets[rows + 1]
     left_out = tuple(sorted(weights.shares.keys() - place.keys()))
     ready = ends - starts
-    return Mixture(names, probabilities, cumulative, starts, ready, left_out, Finder(cumulative, ready))
+    own_numbers, finder = tuple(probabilities.tolist()), Finder(cumulative, starts, ready)
+    return Mixture(names, probabilities, cumulative, own_numbers, starts, ready, left_out, finder)
 
 
 def _guide(cumulative: Floats) -> Integers:

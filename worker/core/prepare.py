@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.core.catalog import Catalog
 from worker.core.mixture import Mixture, mix_weights
@@ -15,8 +16,7 @@ _NAMES_SHOWN = 10
 _NAMES_LENGTH = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshots:
+class Snapshots(NamedTuple):
     """Hold what a batch is drawn under.
 
     Attributes:
@@ -30,8 +30,7 @@ class Snapshots:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """Hold what requests of the same terms are drawn from.
 
     Attributes:

@@ -61,8 +61,8 @@ def cut_cells(cells: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[byte
         cells: void, shape (sizes.sum(),): request after request, in the order wanted.
         sizes: int64, shape (r,), each >= 1.
     """
-    text = cells.tobytes()
-    return [b"[%b]" % text[start : end - 1] for start, end in _bounds(sizes, cells.dtype.itemsize)]
+    text = memoryview(cells.tobytes())
+    return [b"".join((b"[", text[start : end - 1], b"]")) for start, end in _bounds(sizes, cells.dtype.itemsize)]
 
 
 def cut_ids(ids: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[bytes]:
@@ -78,7 +78,7 @@ def cut_ids(ids: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[bytes]:
 
 def _bounds(sizes: NDArray[np.int64], width: int) -> Iterator[tuple[int, int]]:
     """Tell where the bytes of each request begin and end."""
-    return pairwise((0, *(np.cumsum(sizes) * width).tolist()))
+    return pairwise((0, *(sizes.cumsum() * width).tolist()))
 
 
 class CountsRenderer:

@@ -5,8 +5,8 @@ whatever batch it stands; unseeded requests take the same steps with numbers fro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ class Lane(IntEnum):
     RETRY = 1 << 40
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Describe a group of requests that are drawn in one go.
 
     Attributes:
@@ -44,8 +43,7 @@ class Plan:
     stratified: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(NamedTuple):
     """Hold what was drawn for a plan.
 
     Attributes:
@@ -160,15 +158,16 @@ def _tabulate(rows: Integers, columns: Integers, shape: tuple[int, int]) -> Inte
 def _draw_independently(plan: Plan, uniforms: Uniforms) -> Drawn:
     """Draw each chunk by itself; without seeds, one number decides on its category and on the chunk within."""
     mixture, finder = plan.mixture, plan.mixture.finder
-    if uniforms.any_seeded or not finder.finds_chunks:
+    if uniforms.any_seeded or not finder.finds_places:
         owners, indexes = _slots(plan.sizes)
         category = finder.find(uniforms.draw(Lane.CATEGORY, owners, indexes))
         offsets = _pick(uniforms.draw(Lane.CHUNK, owners, indexes), mixture.ready[category])
+        places = mixture.starts[category] + offsets
     else:
-        numbers = uniforms.draw_unseeded(int(plan.sizes.sum()))
+        numbers = uniforms.draw_unseeded(int(np.add.reduce(plan.sizes)))
         category = finder.find(numbers)
-        offsets = finder.find_offsets(numbers, category)
-    return Drawn(mixture.starts.take(category) + offsets, _tally_rows(plan.sizes, category, len(mixture.ready)))
+        places = finder.find_places(numbers, category)
+    return Drawn(places, _tally_rows(plan.sizes, category, len(mixture.ready)))
 
 
 def _tally_rows(sizes: Integers, columns: Integers, width: int) -> Integers:

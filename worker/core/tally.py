@@ -54,9 +54,11 @@ class Tally:
             variance: How much that varies.
         """
         self.chunks += count
-        growth = (count, round(expected * MICRO), round(variance * MICRO))
-        for name, more in zip(_chunk_fields(dataset, category), growth, strict=True):
-            self.fields[name] = self.fields.get(name, 0) + more
+        fields = self.fields
+        counted, awaited, spread = _chunk_fields(dataset, category)
+        fields[counted] = fields.get(counted, 0) + count
+        fields[awaited] = fields.get(awaited, 0) + round(expected * MICRO)
+        fields[spread] = fields.get(spread, 0) + round(variance * MICRO)
 
 
 @lru_cache(maxsize=16_384)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from worker.core.keys import CATEGORY_PATTERN
 from worker.errors import WeightsError
@@ -73,8 +73,7 @@ class Held:
 UNREAD: Final = Held(b"", None)
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
+class InForce(NamedTuple):
     """Hold the weights of one dataset as they are in force, with what they were read from.
 
     Attributes:

@@ -35,8 +35,7 @@ class Entry(NamedTuple):
     deliveries: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """Hold what many requests ask for alike; the attributes are fields of the wire contract."""
 
     size: int = 1
