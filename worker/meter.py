@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from worker.core.mixture import Mixture
 from worker.core.tally import Tally
 
 _STEPS_A_DOUBLING = 8
@@ -22,6 +23,7 @@ class Interval:
         chunks: Chunk ids among the ok ones.
         redrawn: Batches drawn again because weights had just changed.
         tally: Growth of the stats hash.
+        mixtures: What of it stands for mixtures, see `worker.core.tally.Tally`.
         latencies: Step of the scale -> how many results took that long, see `percentile_ms`.
     """
 
@@ -31,7 +33,13 @@ class Interval:
     chunks: int = 0
     redrawn: int = 0
     tally: Counter[str] = field(default_factory=Counter)
+    mixtures: dict[str, Mixture] = field(default_factory=dict)
     latencies: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def mixture_texts(self) -> dict[str, str]:
+        """Write the mixtures as they stand in the stats hash."""
+        return {name: mixture.text for name, mixture in self.mixtures.items()}
 
     def add_latency(self, milliseconds: float, count: int = 1) -> None:
         """Count how long results took, in ms; steps of a factor 2^(1/8) keep the error below 10 %."""
@@ -69,6 +77,7 @@ class Meter:
         self.interval.errors += tally.errors
         self.interval.chunks += tally.chunks
         self.interval.tally.update(tally.fields)
+        self.interval.mixtures.update(tally.mixtures)
 
     def begin_interval(self) -> Interval:
         """Return the interval that ends now, and begin the next."""

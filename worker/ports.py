@@ -3,12 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog
+from worker.core.mixture import Mixture
 from worker.core.wire import Entry, Result
 
 
@@ -128,6 +130,7 @@ class Batch(NamedTuple):
         marks: (dataset, mark) of each weights key that has to hold still what the batch was drawn under.
         growth: Field of the stats hash -> how much it grows.
         dead: Entry id -> fields and values of its dead letter, for requests given up on.
+        mixtures: Field of the stats hash -> the mixture that has to stand there for the counts to be understood.
     """
 
     results: Sequence[Result]
@@ -135,6 +138,7 @@ class Batch(NamedTuple):
     marks: Sequence[tuple[str | None, bytes]]
     growth: Mapping[str, int]
     dead: Mapping[str, Sequence[str | bytes]]
+    mixtures: Mapping[str, Mixture] = MappingProxyType({})
 
 
 class Settled(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 
 from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats
 from worker.core.pacing import Pace
@@ -22,6 +23,7 @@ from worker.state import State
 
 HEARTBEAT_S = 1.0
 _STUCK_AFTER_S = 5.0
+_LINES_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,14 @@ class Reporter:
                 log_lines_dropped=dropped_lines(),
             )
         )
-        for line in self._category_lines(interval):
+        for number, line in enumerate(self._category_lines(interval), 1):
             emit(line)
+            if number % _LINES_AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()  # there may be thousands
 
     def _category_lines(self, interval: Interval) -> Iterator[CategoryStats]:
         ready = self._state.catalog.ready if self._state.catalog is not None else {}
-        for dataset, rows in read_counts(interval.tally).datasets():
+        for dataset, rows in read_counts(interval.tally, interval.mixture_texts).datasets():
             held = self._state.weights.held(dataset) if dataset else self._state.weights.shared
             weights = held.weights or self._state.weights.in_force(None).weights
             total = sum(row.count for row in rows)

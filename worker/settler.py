@@ -4,8 +4,9 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
+from anyio.to_thread import run_sync
 
-from worker.core.answer import Answers, answer, slice_by_work
+from worker.core.answer import Answers, answer, is_heavy, slice_by_work
 from worker.core.events import RequestFailed
 from worker.core.prepare import Snapshots
 from worker.core.wire import Request, Result
@@ -94,7 +95,9 @@ class Settler:
             marks = self._marks(part) if redraws < _FENCED_REDRAWS else ()
             # What is in hand is in the order of the stream.
             span = (part[0].entry_id, part[-1].entry_id)
-            settled = await self._stream.settle(Batch(answered.results, span, marks, answered.tally.fields, self._dead))
+            tally = answered.tally
+            batch = Batch(answered.results, span, marks, tally.fields, self._dead, tally.mixtures)
+            settled = await self._stream.settle(batch)
             if not settled.stale:
                 self._conclude(part, answered, settled)
                 return
@@ -110,6 +113,8 @@ class Settler:
         weights = {name: self._state.weights.in_force(name) for name in datasets}
         snapshots = Snapshots(self._state.catalog, weights, self._stream.now_ms())
         try:
+            if is_heavy(part, snapshots):
+                return await run_sync(self._draw, part, snapshots, self._rng)
             return self._draw(part, snapshots, self._rng)
         except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
             self._isolate(part, error)

@@ -4,9 +4,11 @@ import asyncio
 import random
 import time
 from itertools import chain
+from typing import Any
 
 import pytest
 
+from tests.support.drawing import mixture_of
 from tests.support.streams import LARGEST_ID, Desk, batch_of, desk_at, result_of
 from tests.support.waiting import wait_until
 from worker.adapters.redis_streams import RedisStreams
@@ -610,3 +612,27 @@ async def test_batches_that_settle_out_of_order_leave_no_answered_request(
     await stream.settle(batch_of([result_of(entry) for entry in first]))
     assert await desk.client.xlen(desk.keys.requests) == 0
     assert await stream.backlog() == Backlog(lag=0, pending=0)
+
+
+# -- counts of many categories ---------------------------------------------------------------------------------
+
+
+async def test_mixtures_stand_beside_the_counts_that_name_them(desk: Desk, stream: RedisStreams) -> None:
+    mixture = mixture_of({"voice": 3, "music": 1}, {"voice": 5, "music": 5})
+    parts: dict[str, Any] = {"growth": {"drawn::x": 4}, "mixtures": {"mixture:x": mixture}}
+    for expected in (4, 8):
+        (entry_id,) = await desk.add_many(1)
+        await stream.read(1, _NOW_MS)
+        await stream.settle(batch_of([result_of(entry_id)], **parts))
+        fields = await desk.client.hgetall(desk.keys.stats)
+        assert fields == {b"drawn::x": b"%d" % expected, b"mixture:x": b'{"music":0.25,"voice":0.75}'}
+
+
+async def test_a_key_that_holds_no_counts_takes_no_mixtures_either(desk: Desk, stream: RedisStreams) -> None:
+    await desk.client.set(desk.keys.stats, "somebody's")
+    (entry_id,) = await desk.add_many(1)
+    await stream.read(1, _NOW_MS)
+    mixture = mixture_of({"voice": 1}, {"voice": 5})
+    settled = await stream.settle(batch_of([result_of(entry_id)], growth={"a": 1}, mixtures={"mixture:x": mixture}))
+    assert not settled.counted
+    assert await desk.ids(desk.keys.results) != []

@@ -101,6 +101,21 @@ def test_change_leaves_its_snapshot_alone(library: tuple[np.dtype[np.generic], K
     assert catalog.cells.tobytes() == twin.cells.tobytes()
 
 
+@pytest.mark.parametrize("share", [1e-5, 0.1, 0.9])
+def test_change_of_a_large_catalog_equals_one_rebuilt(share: float) -> None:
+    """Large catalogs are copied and searched in blocks."""
+    rng = np.random.default_rng(17)
+    ids, before = rng.permutation(300_000), rng.integers(0, len(NAMES) + 1, 300_000)
+    after = np.where(rng.random(300_000) < share, rng.integers(0, len(NAMES) + 1, 300_000), before)
+    known = before < len(NAMES)
+    catalog = build_catalog(ids[known], before[known], NAMES)
+    told = np.flatnonzero((after != before) | (rng.random(300_000) < share))
+    changed, _ = apply_changes(catalog, ids[told], [[*NAMES, None][code] for code in after[told].tolist()])
+    known = after < len(NAMES)
+    assert_sound(changed)
+    assert_equal(changed, build_catalog(ids[known], after[known], NAMES))
+
+
 @given(libraries())
 def test_change_that_is_known_already_keeps_the_snapshot(
     library: tuple[np.dtype[np.generic], Known, Known],

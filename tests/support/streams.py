@@ -101,10 +101,10 @@ def result_of(entry: Entry | str, reply_to: str | None = None, *extra: str | byt
 
 
 def batch_of(results: Iterable[Result], **parts: Any) -> Batch:
-    """Make a batch of results; `marks`, `growth` and `dead` where a test wants them."""
+    """Make a batch of results; `marks`, `growth`, `dead` and `mixtures` where a test wants them."""
     results = tuple(results)
     ids = sorted((result.entry_id for result in results), key=_id_order)
-    return Batch(results, (ids[0], ids[-1]), parts.get("marks", ()), parts.get("growth", {}), parts.get("dead", {}))
+    return Batch(results, (ids[0], ids[-1]), **{"marks": (), "growth": {}, "dead": {}, **parts})
 
 
 def _id_order(entry_id: str) -> tuple[int, int]:

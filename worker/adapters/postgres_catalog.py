@@ -1,5 +1,6 @@
 """The catalog in PostgreSQL: every READY chunk in one pass of fixed-width rows."""
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from worker.adapters.postgres_listener import (
     array_literal,
     type_name,
 )
-from worker.core.catalog import build_catalog
+from worker.core.catalog import ascending, build_catalog
 from worker.core.keys import CATEGORY_PATTERN
 from worker.core.rendering import BIGINT, UUID
 from worker.errors import PostgresError
@@ -30,6 +31,7 @@ _ZERO = {BIGINT: "0", UUID: "'00000000-0000-0000-0000-000000000000'"}
 _HASH = 'hashtextextended(category::text collate "C", 0)'
 _HEADER_BYTES = 19
 _TRAILER_BYTES = 2
+_BLOCK_BYTES = 1 << 20
 _NAMELESS = 0
 
 
@@ -100,8 +102,7 @@ class PostgresCatalog:
             async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
                 await connection.execute("begin isolation level repeatable read, read only")
                 kind = await self._kind(connection)
-                received = await self._copy(connection, kind)
-                rows = await run_sync(_parse, received, kind)
+                rows = await self._copy(connection, kind)
                 names = await self._learn_names(connection, rows, kind)
                 await connection.execute("commit")
         return await run_sync(_build, rows, names)
@@ -117,9 +118,9 @@ class PostgresCatalog:
             raise PostgresError(f"chunk ids are of type {name}; accepted are {', '.join(_KINDS)}")
         return _KINDS[name]
 
-    async def _copy(self, connection: Connection, kind: np.dtype[np.generic]) -> bytearray:
+    async def _copy(self, connection: Connection, kind: np.dtype[np.generic]) -> _Rows:
         """Receive the binary COPY of (id, hash of the category): each row takes the same number of bytes."""
-        received = bytearray()
+        parser = _Parser(kind)
         statement = (
             f"select coalesce(id::{type_name(kind)}, {_ZERO[kind]}), "  # noqa: S608 - the operator's query
             f"case when id is null or category is null then {_NAMELESS} else {_HASH} end from {self._chunks}"
@@ -127,11 +128,12 @@ class PostgresCatalog:
         with anyio.fail_after(self._patience_s) as patience:
 
             async def take(part: bytes) -> None:
-                received.extend(part)
+                patience.deadline = math.inf
+                await parser.take(part)
                 patience.deadline = anyio.current_time() + self._patience_s
 
             await connection.copy_from_query(statement, output=take, format="binary", timeout=_NO_LIMIT_S)
-        return received
+        return await parser.finish()
 
     async def _learn_names(self, connection: Connection, rows: _Rows, kind: np.dtype[np.generic]) -> Mapping[int, str]:
         """Look up what each hash stands for; names that are known spare another run of an operator's query."""
@@ -151,31 +153,71 @@ class PostgresCatalog:
         return found
 
 
-def _parse(received: bytearray, kind: np.dtype[np.generic]) -> _Rows:
-    """Take a binary COPY apart, without a Python object a row.
+class _Parser:
+    """Take a binary COPY apart while it comes, block by block in threads, without a Python object a row.
+
+    What has come is never held as a whole: it takes more room than the catalog, and growing and freeing that much at
+    once keeps the interpreter locked.
 
     Source: PostgreSQL documentation, COPY, "Binary Format": a header, then for each row the number of fields and,
     for each field, its length and its bytes in network order; then a trailer.
     """
-    row = np.dtype(
-        [
-            ("fields", ">i2"),
-            ("id_bytes", ">i4"),
-            ("id", kind.newbyteorder(">")),
-            ("hash_bytes", ">i4"),
-            ("hash", ">i8"),
-        ]
-    )
-    count = (len(received) - _HEADER_BYTES - _TRAILER_BYTES) // row.itemsize
-    rows = np.frombuffer(received, row, count=count, offset=_HEADER_BYTES)
-    ids = rows["id"].astype(kind)
-    row_hashes = rows["hash"].astype(np.int64)
-    ordered = np.sort(row_hashes)
-    hashes = ordered[np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))]
-    codes = np.searchsorted(hashes, row_hashes).astype(np.min_scalar_type(len(hashes)))  # short ones sort faster
-    examples = np.empty(len(hashes), dtype=kind)
-    examples[codes] = ids
-    return _Rows(ids, codes, hashes, examples)
+
+    def __init__(self, kind: np.dtype[np.generic]) -> None:
+        """Take what ids are."""
+        fields = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", kind.newbyteorder(">"))]
+        self._row = np.dtype([*fields, ("hash_bytes", ">i4"), ("hash", ">i8")])
+        self._kind = kind
+        self._held: list[bytes] = []
+        self._held_bytes = -_HEADER_BYTES
+        self._ids: list[NDArray[np.generic]] = []
+        self._codes: list[NDArray[np.unsignedinteger]] = []
+        self._hashes = np.empty(0, np.int64)
+        self._examples = np.empty(0, kind)
+
+    async def take(self, part: bytes) -> None:
+        """Take what came next."""
+        self._held.append(part)
+        self._held_bytes += len(part)
+        if self._held_bytes >= _BLOCK_BYTES:
+            await self._pass_on()
+
+    async def finish(self) -> _Rows:
+        """Return all rows; nothing more comes."""
+        self._held_bytes -= _TRAILER_BYTES
+        await self._pass_on()
+        return await run_sync(self._gather)
+
+    async def _pass_on(self) -> None:
+        """Have the rows that are complete parsed; the connection fills its buffers meanwhile."""
+        received = b"".join(self._held)
+        count = self._held_bytes // self._row.itemsize
+        start = 0 if self._ids else _HEADER_BYTES
+        end = start + count * self._row.itemsize
+        self._held, self._held_bytes = [received[end:]], self._held_bytes - (end - start)
+        await run_sync(self._parse, np.frombuffer(received, self._row, count=count, offset=start))
+
+    def _parse(self, rows: NDArray[np.void]) -> None:
+        ids, hashes = rows["id"].astype(self._kind), rows["hash"].astype(np.int64)
+        codes, is_known = self._look_up(hashes)
+        if not is_known.all():
+            self._hashes = np.concatenate([self._hashes, ascending(hashes[~is_known])])
+            codes, _ = self._look_up(hashes)
+            self._examples = np.resize(self._examples, len(self._hashes))
+            self._examples[codes] = ids
+        self._ids.append(ids)
+        self._codes.append(codes.astype(np.min_scalar_type(len(self._hashes))))  # short ones sort faster
+
+    def _gather(self) -> _Rows:
+        return _Rows(np.concatenate(self._ids), np.concatenate(self._codes), self._hashes, self._examples)
+
+    def _look_up(self, hashes: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Find the place of each hash among those that came before, and tell whether it is there."""
+        if not len(self._hashes):
+            return np.zeros(len(hashes), np.intp), np.zeros(len(hashes), np.bool_)
+        order = np.argsort(self._hashes)
+        codes = order.take(np.searchsorted(self._hashes, hashes, sorter=order), mode="clip")
+        return codes, self._hashes[codes] == hashes
 
 
 def _build(rows: _Rows, names: Mapping[int, str]) -> LoadedCatalog:

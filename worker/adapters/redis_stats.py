@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from worker.adapters.redis_client import Client, redis_errors
 from worker.core.keys import Keys
-from worker.core.tally import fields_of_dataset
+from worker.core.tally import Counts, fields_of_dataset, read_counts
 
 _READ: Final = files("worker.adapters").joinpath("stats_read.lua").read_text()
 
@@ -19,20 +19,24 @@ class RedisStats:
         self._client = client
         self._keys = keys
 
-    async def read(self, *, clear: bool = False) -> dict[str, int]:
+    async def read(self, *, clear: bool = False) -> Counts:
         """Read the stats hash; what somebody else has put there that is no count is left out.
 
         Args:
-            clear: Remove it in the same step, so that no count is lost between.
+            clear: Remove the counts in the same step, so that none is lost between.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
+        fields = await self._fields(clear=clear)
+        return read_counts({name: int(text) for name, text in fields.items() if text.isdecimal()}, fields)
+
+    async def _fields(self, *, clear: bool = False) -> dict[str, str]:
         # A script, because redis-py's pipelines cannot do this in a cluster.
         with redis_errors("HGETALL of the stats"):
             words = await self._client.execute_command("EVAL", _READ, 1, self._keys.stats, int(clear))
-        counts = zip(words[0::2], words[1::2], strict=True)
-        return {name.decode(errors="replace"): int(count) for name, count in counts if count.isdigit()}
+        pairs = zip(words[0::2], words[1::2], strict=True)
+        return {name.decode(errors="replace"): text.decode(errors="replace") for name, text in pairs}
 
     async def remove_dataset(self, dataset: str) -> None:
         """Remove a dataset's counts.
@@ -40,7 +44,7 @@ class RedisStats:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        names = fields_of_dataset(await self.read(), dataset)
+        names = fields_of_dataset(await self._fields(), dataset)
         if names:
             with redis_errors("HDEL of the stats"):
                 await self._client.hdel(self._keys.stats, *names)

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from importlib.resources import files
 from itertools import chain
 from typing import Any, Final, cast
@@ -12,11 +12,13 @@ import redis.exceptions
 from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
 from worker.core.keys import GROUP, Keys
+from worker.core.mixture import Mixture
 from worker.core.wire import Entry, Form
 from worker.errors import GroupMissingError
 from worker.ports import Backlog, Batch, Pending, Settled, StreamLimits
 
 _PAGE = 1000
+_DESCRIBE_EVERY_S = 10.0
 _SETTLE: Final = files("worker.adapters").joinpath("settle.lua").read_bytes()
 _SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
 
@@ -41,6 +43,7 @@ class RedisStreams:
         self._consumer = consumer
         self._limits = limits
         self._clock_offset_ms = 0
+        self._described: dict[str, float] = {}
 
     def now_ms(self) -> int:
         """Tell the Unix time in ms by the clock of Redis, as far as it is known."""
@@ -159,6 +162,8 @@ class RedisStreams:
             RedisError: Redis did not answer (the batch may be settled all the same: settle it again, an entry
                 that is settled is refused), or refused the step.
         """
+        if batch.mixtures:
+            await self._describe(batch.mixtures)
         keys, arguments = self._arguments(batch)
         with redis_errors("the settling script"):
             try:
@@ -173,6 +178,20 @@ class RedisStreams:
         ids = [result.entry_id for result in batch.results]
         lost, unwritable = (tuple(ids[i] for i in indexes) for indexes in reply[2:4])
         return Settled(at_ms=int(reply[1]), lost=lost, unwritable=unwritable)
+
+    async def _describe(self, mixtures: Mapping[str, Mixture]) -> None:
+        """See to it that mixtures stand beside the counts that name them, now and then: somebody may clear these."""
+        now = time.monotonic()
+        self._described = {name: at for name, at in self._described.items() if at > now - _DESCRIBE_EVERY_S}
+        for name, mixture in mixtures.items():
+            if name not in self._described:
+                with redis_errors("HSETNX of a mixture"):
+                    try:
+                        await self._settling.call("HSETNX", self._keys.stats, name, mixture.text)
+                    except redis.exceptions.ResponseError as error:
+                        if "WRONGTYPE" not in str(error):  # settling will tell that nothing can be counted
+                            raise
+                self._described[name] = now
 
     async def backlog(self) -> Backlog:
         """Count what waits: entries not delivered yet, and pending ones."""

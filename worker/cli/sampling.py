@@ -19,7 +19,7 @@ from worker.cli.context import (
     print_text,
     run_async,
 )
-from worker.core.tally import Counts, read_counts
+from worker.core.tally import Counts
 from worker.core.wire import Reply, asks_for_packed, encode_request
 from worker.errors import SettingsError
 
@@ -73,10 +73,10 @@ def stats(
     async def work() -> None:
         async with open_desk() as desk:
             reader = RedisStats(desk.client, desk.keys)
-            _print_counts(read_counts(await reader.read(clear=clear)), as_json=as_json)
+            _print_counts(await reader.read(clear=clear), as_json=as_json)
             while watch:
                 await anyio.sleep(_WATCH_EVERY_S)
-                _print_counts(read_counts(await reader.read()), as_json=as_json)
+                _print_counts(await reader.read(), as_json=as_json)
 
     run_async(work)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worker.core.mixture import Integers
 from worker.core.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
@@ -14,6 +15,10 @@ from worker.core.wire import Request, Result, encode_error
 
 _CHUNKS_A_SLICE = 131_072
 _WORK_A_DRAW = 32_768
+_HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain ones is never heavy
+_TIMES_DEARER = 6
+_MANY_SHARES = 1000
+_WIDE = 64  # categories: from here on few of them are drawn in a request
 
 
 class Answers(NamedTuple):
@@ -40,6 +45,19 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Sequence[Req
             start, work = end, 0
         work += size
     yield requests[start:]
+
+
+def is_heavy(requests: Sequence[Request | Result], snapshots: Snapshots) -> bool:
+    """Tell whether answering takes so long that an event loop had better do something else meanwhile."""
+    if any(len(held.weights.shares) > _MANY_SHARES for held in snapshots.weights.values()):
+        return True
+    work = 0
+    for request in requests:
+        if isinstance(request, Request):
+            terms = request.terms
+            is_plain = terms.replace and terms.method == "random" and request.seed is None
+            work += terms.size if is_plain else terms.size * _TIMES_DEARER
+    return work > _HEAVY_WORK
 
 
 def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
@@ -151,11 +169,40 @@ def _count(parts: Sequence[_Part], plan: Plan, drawn: Drawn, tally: Tally) -> No
             rows = np.concatenate(blocks)
             sizes, counts = sizes[rows], counts[rows]
         tally.add_requests(dataset, len(counts))
+        if len(plan.mixture.categories) > _WIDE:
+            _count_wide(dataset, plan, (sizes, counts), tally)
+            continue
         totals = np.add.reduce(counts, axis=0).tolist()
         for name, count, mean, spread in zip(
             plan.mixture.categories, totals, *_moments(plan, sizes, counts), strict=True
         ):
             tally.add_chunks(dataset, name, count, expected=mean, variance=spread)
+
+
+def _count_wide(dataset: str | None, plan: Plan, requests: tuple[Integers, Integers], tally: Tally) -> None:
+    """Count sizes and counts of requests without a look at the many categories that they drew nothing of.
+
+    Stratified draws are counted as independent ones: shares are so small that their variances are nearly the same.
+    """
+    sizes, counts = requests
+    bound = np.zeros(len(sizes), dtype=np.bool_) if plan.replace else _bound_to_run_out(plan, sizes)
+    names = plan.mixture.categories
+    for rows, is_bound in ((~bound, False), (bound, True)):
+        totals = np.add.reduce(counts[rows], axis=0)
+        columns = np.flatnonzero(totals)
+        drawn = {names[i]: count for i, count in zip(columns.tolist(), totals[columns].tolist(), strict=True)}
+        if is_bound:
+            for name, count in drawn.items():
+                tally.add_chunks(dataset, name, count, expected=count, variance=0.0)
+        elif drawn:
+            tally.add_drawn(dataset, plan.mixture, drawn)
+
+
+def _bound_to_run_out(plan: Plan, sizes: Integers) -> NDArray[np.bool_]:
+    """Tell of each request whether a category may run out within it, shape (r,)."""
+    largest = np.ceil(sizes[:, None] * plan.mixture.probabilities) if plan.stratified else sizes[:, None]
+    bound: NDArray[np.bool_] = np.logical_or.reduce(largest > plan.mixture.ready, axis=1)
+    return bound
 
 
 def _moments(plan: Plan, sizes: Integers, counts: Integers) -> tuple[Sequence[float], Sequence[float]]:
@@ -169,12 +216,9 @@ def _moments(plan: Plan, sizes: Integers, counts: Integers) -> tuple[Sequence[fl
         return [total * share for share in plan.mixture.shares], [total * s * (1.0 - s) for s in plan.mixture.shares]
     probabilities = plan.mixture.probabilities
     mean = sizes[:, None] * probabilities
-    if plan.stratified:
-        fraction = mean - np.floor(mean)
-        largest, variance = np.ceil(mean), fraction * (1.0 - fraction)
-    else:
-        largest, variance = sizes[:, None], mean * (1.0 - probabilities)
+    fraction = mean - np.floor(mean)
+    variance = fraction * (1.0 - fraction) if plan.stratified else mean * (1.0 - probabilities)
     if not plan.replace:
-        bound = (largest > plan.mixture.ready).any(axis=1)
+        bound = _bound_to_run_out(plan, sizes)
         mean[bound], variance[bound] = counts[bound], 0.0
     return mean.sum(axis=0).tolist(), variance.sum(axis=0).tolist()

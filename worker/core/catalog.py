@@ -5,9 +5,11 @@ layout is a function of the set of (id, category) pairs alone, so equal catalogs
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,11 @@ from worker.core.mixing import mix
 from worker.core.rendering import BIGINT, UUID, cell_width, render_cells
 
 _MASK = (1 << 64) - 1
+_BLOCK = 65_536  # rows at once, so that what is computed of them stays in the processor's cache
+_SEARCHED = 64  # categories: up to so many, searching each for a few ids is quicker than a look at every id there is
+
+Integers = NDArray[np.int64]
+Item = TypeVar("Item", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,12 +83,14 @@ def build_catalog(ids: NDArray[np.generic], codes: NDArray[np.integer], names: S
         names: Category names, shape (k,), each once.
     """
     order = np.argsort(codes, kind="stable")
-    ids = ids[order]
-    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
-    owned = {name: ids[bounds[i] : bounds[i + 1]] for i, name in enumerate(names)}
-    owned = {name: ascending(part) for name, part in owned.items()}
+    ids, codes = ids[order], codes[order]
+    starts = np.searchsorted(codes, np.arange(len(names), dtype=codes.dtype)).tolist()
+    owned = {name: ids[start:end] for name, (start, end) in zip(names, pairwise([*starts, len(ids)]), strict=True)}
+    owned = {name: ascending(part) for name, part in owned.items() if len(part)}
     width = max((cell_width(part) for part in owned.values()), default=cell_width(ids[:0]))
-    return _assemble(owned, ids.dtype, width)
+    ordered = tuple(sorted(owned))
+    offsets = np.cumsum([0, *(len(owned[name]) for name in ordered)])
+    return _lay_out(ordered, offsets, np.concatenate([ids[:0], *(owned[name] for name in ordered)]), width)
 
 
 def empty_catalog(kind: np.dtype[np.generic] = BIGINT) -> Catalog:
@@ -102,25 +111,28 @@ def apply_changes(
     Returns:
         The new snapshot, and how much differs.
     """
-    width = max(catalog.cells.dtype.itemsize, cell_width(ids))
+    width = cell_width(ids)
     if width > catalog.cells.dtype.itemsize:
-        catalog = _assemble({name: owned for name, owned, _ in catalog.segments()}, ids.dtype, width)
-    wanted = {name: np.sort(part) for name, part in _by_category(ids, categories).items()}
-    known = {name: (owned, cells) for name, owned, cells in catalog.segments()}
-    added = removed = 0
-    fingerprint, parts = catalog.fingerprint, {}
-    for name in sorted(known.keys() | wanted.keys()):
-        owned, cells = known.get(name, (ids[:0], catalog.cells[:0]))
-        keep = wanted.get(name, ids[:0])
-        present = owned[_places(owned, ids)]
-        leaving = np.setdiff1d(present, keep, assume_unique=True)
-        entering = np.setdiff1d(keep, present, assume_unique=True)
-        parts[name] = _edit(owned, cells, leaving, entering)
-        added, removed = added + len(entering), removed + len(leaving)
-        fingerprint += fingerprint_of(entering, name) - fingerprint_of(leaving, name)
-    if not added and not removed:
-        return catalog, Change(0, 0)
-    return _join(parts, ids.dtype, catalog.cells.dtype, fingerprint & _MASK), Change(added, removed)
+        catalog = _lay_out(catalog.categories, catalog.offsets, catalog.ids, width)
+    names, bounds = _with_others(catalog, categories)
+    edit = _compare(catalog, bounds, ids, _codes_of(names, categories))
+    change = Change(added=len(edit.fresh), removed=len(edit.gone))
+    if not change.added and not change.removed:
+        return catalog, change
+    keys = _category_keys(names)
+    fingerprint = catalog.fingerprint + _hash_pairs(edit.fresh, keys[edit.fresh_codes])
+    fingerprint -= _hash_pairs(catalog.ids[edit.gone], keys[edit.gone_codes])
+    sizes = np.diff(bounds)
+    sizes += np.bincount(edit.fresh_codes, minlength=len(names)) - np.bincount(edit.gone_codes, minlength=len(names))
+    cells = render_cells(edit.fresh, catalog.cells.dtype.itemsize)
+    changed = Catalog(
+        tuple(name for name, size in zip(names, sizes.tolist(), strict=True) if size),
+        np.cumsum([0, *sizes[sizes > 0]]),
+        _splice(catalog.ids, edit, edit.fresh),
+        _splice(catalog.cells, edit, cells),
+        fingerprint & _MASK,
+    )
+    return _frozen(changed), change
 
 
 def fingerprint_of(ids: NDArray[np.generic], category: str) -> int:
@@ -130,12 +142,7 @@ def fingerprint_of(ids: NDArray[np.generic], category: str) -> int:
         ids: int64 or S16, shape (n,).
         category: Their category.
     """
-    if ids.dtype == UUID:
-        words = np.frombuffer(ids.tobytes(), dtype=">u8").astype(np.uint64).reshape(-1, 2)
-        folded = mix(words[:, 0]) ^ words[:, 1]
-    else:
-        folded = ids.astype(np.int64, copy=False).view(np.uint64)
-    return int(mix(mix(folded) ^ _category_key(category)).sum(dtype=np.uint64))
+    return _hash_pairs(ids, _category_key(category))
 
 
 def ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -156,58 +163,138 @@ def _category_key(category: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.sha256(category.encode()).digest()[:8], "big"))
 
 
-def _assemble(owned: Mapping[str, NDArray[np.generic]], kind: np.dtype[np.generic], width: int) -> Catalog:
-    """Lay out whole categories, rendering every id."""
-    parts = {name: (part, render_cells(part, width)) for name, part in owned.items()}
-    fingerprint = sum(fingerprint_of(part, name) for name, part in owned.items()) & _MASK
-    return _join(parts, kind, np.dtype((np.void, width)), fingerprint)
+def _category_keys(names: Sequence[str]) -> NDArray[np.uint64]:
+    return np.array([_category_key(name) for name in names], dtype=np.uint64)
 
 
-def _join(
-    parts: Mapping[str, tuple[NDArray[np.generic], NDArray[np.void]]],
-    kind: np.dtype[np.generic],
-    cell: np.dtype[np.void],
-    fingerprint: int,
-) -> Catalog:
-    names = tuple(sorted(name for name, (ids, _) in parts.items() if len(ids)))
-    sizes = [len(parts[name][0]) for name in names]
-    ids = np.concatenate([np.empty(0, kind), *(parts[name][0] for name in names)])
-    cells = np.concatenate([np.empty(0, cell), *(parts[name][1] for name in names)])
-    for array in (ids, cells):
-        array.flags.writeable = False
-    return Catalog(names, np.concatenate(([0], np.cumsum(sizes))).astype(np.int64), ids, cells, fingerprint)
+def _hash_pairs(ids: NDArray[np.generic], keys: NDArray[np.uint64] | np.uint64) -> int:
+    """Hash chunks, each with the key of its category, shape (n,) or ()."""
+    if ids.dtype == UUID:
+        words = np.frombuffer(ids.tobytes(), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+        folded = mix(words[:, 0]) ^ words[:, 1]
+    else:
+        folded = ids.astype(np.int64, copy=False).view(np.uint64)
+    return int(mix(mix(folded) ^ keys).sum(dtype=np.uint64))
 
 
-def _by_category(ids: NDArray[np.generic], categories: Sequence[str | None]) -> dict[str, NDArray[np.generic]]:
-    rows: dict[str, list[int]] = {}
-    for row, name in enumerate(categories):
-        if name is not None:
-            rows.setdefault(name, []).append(row)
-    return {name: ids[places] for name, places in rows.items()}
+def _lay_out(names: tuple[str, ...], offsets: NDArray[np.int64], ids: NDArray[np.generic], width: int) -> Catalog:
+    """Make a catalog of ids in their final order, rendering each."""
+    cells = np.empty(len(ids), np.dtype((np.void, width)))
+    keys, fingerprint = _category_keys(names), 0
+    for start in range(0, len(ids), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        cells[block] = render_cells(ids[block], width)
+        owned = np.diff(offsets.clip(start, start + _BLOCK))
+        fingerprint += _hash_pairs(ids[block], keys.repeat(owned))
+    return _frozen(Catalog(names, offsets, ids, cells, fingerprint & _MASK))
 
 
-def _places(owned: NDArray[np.generic], wanted: NDArray[np.generic]) -> NDArray[np.intp]:
+def _frozen(catalog: Catalog) -> Catalog:
+    catalog.ids.flags.writeable = catalog.cells.flags.writeable = False
+    return catalog
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Say what to take out of a catalog, and what to put in.
+
+    Attributes:
+        gone: int64, shape (g,): places of what leaves, ascending.
+        gone_codes: int64, shape (g,): their categories.
+        at: int64, shape (e,): the place that each entrant is put before, ascending.
+        fresh: int64 or S16, shape (e,): the entrants.
+        fresh_codes: int64, shape (e,): their categories.
+    """
+
+    gone: Integers
+    gone_codes: Integers
+    at: Integers
+    fresh: NDArray[np.generic]
+    fresh_codes: Integers
+
+
+def _with_others(catalog: Catalog, categories: Sequence[str | None]) -> tuple[tuple[str, ...], Integers]:
+    """Name the categories of a catalog and others, sorted, and tell where each begins and ends, shape (k + 1,)."""
+    ready = catalog.ready
+    names = tuple(sorted(ready.keys() | {name for name in categories if name is not None}))
+    return names, np.cumsum([0, *(ready.get(name, 0) for name in names)])
+
+
+def _codes_of(names: Sequence[str], categories: Sequence[str | None]) -> Integers:
+    """Tell each category's place among the names; -1 for None."""
+    places: dict[str | None, int] = {name: place for place, name in enumerate(names)}
+    places[None] = -1
+    return np.fromiter(map(places.__getitem__, categories), np.int64, len(categories))
+
+
+def _compare(catalog: Catalog, bounds: Integers, ids: NDArray[np.generic], wanted: Integers) -> _Edit:
+    """Find what has to be edited so that each id stands in the category wanted, and in no other."""
+    order = np.argsort(ids)
+    ids, wanted = ids[order], wanted[order]
+    places = _find(catalog, ids)
+    codes = np.searchsorted(bounds, places, "right") - 1
+    rows = np.searchsorted(ids, catalog.ids[places])
+    stays = wanted[rows] == codes
+    enters = wanted >= 0
+    enters[rows[stays]] = False
+    fresh, fresh_codes = ids[enters], wanted[enters]
+    by_code = np.argsort(fresh_codes, kind="stable")
+    fresh, fresh_codes = fresh[by_code], fresh_codes[by_code]
+    return _Edit(places[~stays], codes[~stays], _places_for(catalog, bounds, fresh, fresh_codes), fresh, fresh_codes)
+
+
+def _find(catalog: Catalog, ids: NDArray[np.generic]) -> Integers:
+    """Find the places in a catalog, ascending, of some ids, ascending."""
+    if not len(ids):
+        return np.empty(0, np.int64)
+    if len(catalog.categories) <= min(_SEARCHED, len(catalog) // len(ids)):
+        parts = [slice(start, end) for start, end in pairwise(catalog.offsets.tolist())]
+        found = [part.start + _places(catalog.ids[part], ids) for part in parts]
+    else:
+        parts = [slice(start, start + _BLOCK) for start in range(0, len(catalog), _BLOCK)]
+        found = [part.start + np.flatnonzero(_are_among(catalog.ids[part], ids)) for part in parts]
+    return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def _places(owned: NDArray[np.generic], wanted: NDArray[np.generic]) -> Integers:
     """Find the places in `owned` (ascending) of those of `wanted` that are there."""
     at = np.searchsorted(owned, wanted)
     inside = np.flatnonzero(at < len(owned))
-    places: NDArray[np.intp] = at[inside][owned[at[inside]] == wanted[inside]]
+    places: Integers = at[inside][owned[at[inside]] == wanted[inside]]
     return places
 
 
-def _edit(
-    owned: NDArray[np.generic],
-    cells: NDArray[np.void],
-    leaving: NDArray[np.generic],
-    entering: NDArray[np.generic],
-) -> tuple[NDArray[np.generic], NDArray[np.void]]:
-    """Take out and put in ids of one category, keeping the order and the cells."""
-    if len(leaving):
-        gone = _places(owned, leaving)
-        owned, cells = np.delete(owned, gone), np.delete(cells, gone)
-    if len(entering):
-        at = np.searchsorted(owned, entering)
-        owned, cells = (
-            np.insert(owned, at, entering),
-            np.insert(cells, at, render_cells(entering, cells.dtype.itemsize)),
-        )
-    return owned, cells
+def _are_among(ids: NDArray[np.generic], wanted: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Tell which ids are among others (ascending, at least one)."""
+    found: NDArray[np.bool_] = wanted[np.searchsorted(wanted[:-1], ids)] == ids
+    return found
+
+
+def _places_for(catalog: Catalog, bounds: Integers, fresh: NDArray[np.generic], codes: Integers) -> Integers:
+    """Find the place that each of some ids has to be put before; they ascend by category, then by id."""
+    at = np.empty(len(fresh), np.int64)
+    cuts = np.flatnonzero(np.diff(codes)) + 1
+    for start, end in pairwise([0, *cuts.tolist(), len(codes)]) if len(codes) else ():
+        low, high = bounds[codes[start] : codes[start] + 2].tolist()
+        at[start:end] = low + np.searchsorted(catalog.ids[low:high], fresh[start:end])
+    return at
+
+
+def _splice(old: NDArray[Item], edit: _Edit, fresh: NDArray[Item]) -> NDArray[Item]:
+    """Copy an array but for what is gone, with what is fresh in its place."""
+    starts = [*range(0, len(old), _BLOCK), len(old)] if len(old) else [0, 0]
+    new = np.empty(len(old) - len(edit.gone) + len(fresh), old.dtype)
+    gone = np.searchsorted(edit.gone, starts).tolist()
+    entered = [*np.searchsorted(edit.at, starts[:-1]).tolist(), len(fresh)]  # what is put last comes with the last
+    target = 0
+    for block, leaving, entering in zip(*map(pairwise, (starts, gone, entered)), strict=True):
+        source = old[slice(*block)]
+        gaps, spots = edit.gone[slice(*leaving)] - block[0], edit.at[slice(*entering)] - block[0]
+        part = new[target : (target := target + len(source) - len(gaps) + len(spots))]
+        if len(gaps) or len(spots):
+            kept, copied = np.ones(len(source), np.bool_), np.ones(len(part), np.bool_)
+            kept[gaps] = copied[spots - np.searchsorted(gaps, spots) + np.arange(len(spots))] = False
+            part[copied], part[~copied] = source[kept], fresh[slice(*entering)]
+        else:
+            part[:] = source
+    return new

@@ -1,7 +1,10 @@
 """The mixture: weights as they apply to one catalog, over the categories that have READY chunks."""
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +20,7 @@ _STEEPEST = 2.0**31  # chunks a unit: of the 53 bits of a number, at least 22 ar
 _MARGIN = 2.0**-19  # chunks kept clear at both ends of a category: more than rounding can lead astray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Mixture:
     """Hold weights as they apply to one catalog: renormalised over the categories with READY chunks.
 
@@ -40,6 +43,16 @@ class Mixture:
     ready: Integers
     left_out: tuple[str, ...]
     finder: "Finder"
+
+    @cached_property
+    def text(self) -> str:
+        """Write category -> probability as JSON."""
+        return json.dumps(dict(zip(self.categories, self.shares, strict=True)), separators=(",", ":"))
+
+    @cached_property
+    def version(self) -> str:
+        """Tell the version: the first 12 hex digits of the SHA-256 of `text`."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
 
 class Finder:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 BIGINT = np.dtype(np.int64)
 UUID = np.dtype("S16")
 _WORD = 8
+_WIDE = 64  # categories
 _UUID_TEXT = 36
 _HEX_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 _HEX_PLACES = np.array([i for i in range(_UUID_TEXT) if i not in (8, 13, 18, 23)])
@@ -95,10 +96,19 @@ class CountsRenderer:
         Args:
             counts: int64, shape (r, k), >= 0.
         """
+        if len(self._starts) > _WIDE:
+            return self._render_wide(counts)
         return [self._whole % tuple(row) if 0 not in row else self._render_some(row) for row in counts.tolist()]
 
     def _render_some(self, row: Sequence[int]) -> str:
         return "{" + ",".join([f"{start}{n}" for start, n in zip(self._starts, row, strict=True) if n]) + "}"
+
+    def _render_wide(self, counts: NDArray[np.int64]) -> list[str]:
+        """Write counts of which most are none, without a look at each of them in Python."""
+        rows, columns = np.nonzero(counts)
+        parts = [f"{self._starts[i]}{n}" for i, n in zip(columns.tolist(), counts[rows, columns].tolist(), strict=True)]
+        ends = np.searchsorted(rows, np.arange(len(counts)), "right").tolist()
+        return ["{" + ",".join(parts[start:end]) + "}" for start, end in pairwise((0, *ends))]
 
 
 def id_from_text(text: str, kind: np.dtype[np.generic]) -> int | bytes:

@@ -111,8 +111,7 @@ def draw(plan: Plan, rng: np.random.Generator) -> Drawn:
         places = plan.mixture.starts[category] + offsets
     else:
         places = _pick_distinct(plan.mixture, counts, uniforms)
-    order = np.lexsort((uniforms.draw(Lane.ORDER, owners, indexes), owners))
-    return Drawn(places[order], counts)
+    return Drawn(places[_shuffle(owners, uniforms.draw(Lane.ORDER, owners, indexes), uniforms)], counts)
 
 
 def allocate_systematically(sizes: Integers, cumulative: Floats, offsets: Floats) -> Integers:
@@ -132,6 +131,13 @@ def allocate_systematically(sizes: Integers, cumulative: Floats, offsets: Floats
     edges = np.minimum(edges, sizes[:, None])
     edges[:, -1] = sizes
     return np.diff(edges, axis=1, prepend=0)
+
+
+def _shuffle(owners: Integers, numbers: Floats, uniforms: Uniforms) -> Integers:
+    """Order the elements of each owner by their numbers, shape (n,); owners ascend."""
+    if uniforms.any_seeded:
+        return np.lexsort((numbers, owners))  # to the last bit, and the same on every machine
+    return np.argsort(owners + numbers)
 
 
 def _slots(sizes: Integers) -> tuple[Integers, Integers]:
@@ -253,7 +259,7 @@ def _within_owner(owners: Integers) -> Integers:
 def _pick_by_order(wanted: Integers, ready: Integers, owners: Integers, uniforms: Uniforms) -> Integers:
     group, chunk = _slots(ready)
     numbers = uniforms.draw(Lane.SUBSET, owners[group], _within_owner(owners[group]))
-    order = np.lexsort((numbers, group))
+    order = _shuffle(group, numbers, uniforms)
     return chunk[order][chunk < wanted[group]]
 
 
@@ -272,8 +278,9 @@ def _pick_by_rejection(wanted: Integers, ready: Integers, owners: Integers, unif
     while len(again):
         numbers = uniforms.draw(lane, owners[group[again]], index[again])
         offsets[again] = _pick(numbers, ready[group[again]])
-        order = np.argsort(base + offsets, kind="stable")
-        keys = (base + offsets)[order]
+        keys = base + offsets
+        order = np.argsort(keys, kind="stable" if uniforms.any_seeded else None)
+        keys = keys[order]
         again = order[1:][keys[1:] == keys[:-1]]
         lane += 1
     return offsets

@@ -2,17 +2,22 @@
 
 Everything is counted below a dataset, so that a dataset's counts can be removed without a trace; totals are sums.
 Expectations and variances are kept beside the counts, in millionths, so that weights may change and the
-comparison stays exact.
+comparison stays exact. Where there are hundreds of categories, a batch would grow thousands of fields by next to
+nothing: then only what was drawn is counted, beside how many chunks were drawn from which mixture.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 
+from worker.core.mixture import Mixture
 from worker.core.statistics import z_score
 
 MICRO = 1_000_000
 _REQUESTS, _ERRORS, _CHUNKS, _EXPECTED, _VARIANCE = "requests", "errors", "chunks", "expected", "variance"
+_DRAWN, _MIXTURE = "drawn", "mixture"
 
 
 @dataclass(slots=True)
@@ -24,24 +29,24 @@ class Tally:
         requests: Results, errors included.
         errors: Error results among them.
         chunks: Chunk ids among the others.
+        mixtures: Field of the stats hash -> the mixture that stands there, of those that chunks were counted under.
     """
 
     fields: dict[str, int] = field(default_factory=dict)
     requests: int = 0
     errors: int = 0
     chunks: int = 0
+    mixtures: dict[str, Mixture] = field(default_factory=dict)
 
     def add_requests(self, dataset: str | None, count: int) -> None:
         """Count results written, errors included."""
         self.requests += count
-        name = f"{_REQUESTS}:{dataset or ''}"
-        self.fields[name] = self.fields.get(name, 0) + count
+        self._grow(f"{_REQUESTS}:{dataset or ''}", count)
 
     def add_error(self, dataset: str | None, code: str) -> None:
         """Count an error result."""
         self.errors += 1
-        name = f"{_ERRORS}:{dataset or ''}:{code}"
-        self.fields[name] = self.fields.get(name, 0) + 1
+        self._grow(f"{_ERRORS}:{dataset or ''}:{code}", 1)
 
     def add_chunks(self, dataset: str | None, category: str, count: int, *, expected: float, variance: float) -> None:
         """Count chunks drawn of a category, beside what was expected.
@@ -54,11 +59,28 @@ class Tally:
             variance: How much that varies.
         """
         self.chunks += count
-        fields = self.fields
         counted, awaited, spread = _chunk_fields(dataset, category)
-        fields[counted] = fields.get(counted, 0) + count
-        fields[awaited] = fields.get(awaited, 0) + round(expected * MICRO)
-        fields[spread] = fields.get(spread, 0) + round(variance * MICRO)
+        self._grow(counted, count)
+        self._grow(awaited, round(expected * MICRO))
+        self._grow(spread, round(variance * MICRO))
+
+    def add_drawn(self, dataset: str | None, mixture: Mixture, counts: Mapping[str, int]) -> None:
+        """Count chunks drawn independently from a mixture.
+
+        Args:
+            dataset: Whose weights they were drawn under; None for the global ones.
+            mixture: What they were drawn from.
+            counts: Category -> how many; those of which there are any.
+        """
+        for category, count in counts.items():
+            self._grow(_chunk_fields(dataset, category)[0], count)
+        chunks = sum(counts.values())
+        self.chunks += chunks
+        self._grow(f"{_DRAWN}:{dataset or ''}:{mixture.version}", chunks)
+        self.mixtures[f"{_MIXTURE}:{mixture.version}"] = mixture
+
+    def _grow(self, name: str, growth: int) -> None:
+        self.fields[name] = self.fields.get(name, 0) + growth
 
 
 @lru_cache(maxsize=16_384)
@@ -108,23 +130,35 @@ class Counts:
             yield dataset, tuple(row for row in self.categories if row.dataset == dataset)
 
 
-def read_counts(fields: Mapping[str, int]) -> Counts:
-    """Read a stats hash; fields of other kinds are left alone."""
+def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = MappingProxyType({})) -> Counts:
+    """Read a stats hash; fields of other kinds are left alone.
+
+    Args:
+        fields: Field -> count.
+        mixtures: Field -> the text of a mixture, among others.
+    """
     kinds: dict[str, dict[tuple[str, ...], int]] = {}
     for name, count in fields.items():
         kind, *tail = name.split(":", 2)
         kinds.setdefault(kind, {})[tuple(tail)] = count
-    expected, variance = kinds.get(_EXPECTED, {}), kinds.get(_VARIANCE, {})
+    expected = {key: micro / MICRO for key, micro in kinds.get(_EXPECTED, {}).items()}
+    variance = {key: micro / MICRO for key, micro in kinds.get(_VARIANCE, {}).items()}
+    for (dataset, version), chunks in kinds.get(_DRAWN, {}).items():
+        for category, share in json.loads(mixtures.get(f"{_MIXTURE}:{version}", "{}")).items():
+            key = (dataset, category)
+            expected[key] = expected.get(key, 0.0) + chunks * share
+            variance[key] = variance.get(key, 0.0) + chunks * share * (1.0 - share)
+    counts = kinds.get(_CHUNKS, {})
     return Counts(
         {tail[0]: count for tail, count in kinds.get(_REQUESTS, {}).items()},
         {(tail[0], tail[1]): count for tail, count in kinds.get(_ERRORS, {}).items()},
         tuple(
-            CategoryCount(tail[0], tail[1], count, expected.get(tail, 0) / MICRO, variance.get(tail, 0) / MICRO)
-            for tail, count in sorted(kinds.get(_CHUNKS, {}).items())
+            CategoryCount(key[0], key[1], counts.get(key, 0), expected.get(key, 0.0), variance.get(key, 0.0))
+            for key in sorted(counts.keys() | expected.keys())
         ),
     )
 
 
-def fields_of_dataset(fields: Mapping[str, int], dataset: str) -> list[str]:
+def fields_of_dataset(fields: Mapping[str, object], dataset: str) -> list[str]:
     """List the fields of a stats hash that belong to one dataset."""
     return [name for name in fields if name.split(":")[1:2] == [dataset]]

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import anyio
 from anyio.abc import TaskStatus
+from anyio.to_thread import run_sync
 
 from worker.core.events import WeightsChanged, WeightsRejected
 from worker.core.weights import Held, default_weights, observe
@@ -14,6 +15,16 @@ from worker.links import Link
 from worker.logs import emit
 from worker.ports import Reading, WeightsStore
 from worker.state import WeightsBook
+
+_LONG = 4096  # bytes: from here on reading a value would hold up others
+
+
+def _observe_wholly(before: Held, reading: Reading, source: str) -> tuple[Held, str | None]:
+    """Take in a value with all that is derived from it."""
+    held, problem = observe(before, reading.mark, reading.value, source)
+    if held.weights is not None:
+        _ = held.weights.version
+    return held, problem
 
 
 class WeightsFeed:
@@ -44,7 +55,7 @@ class WeightsFeed:
         async with self._reading:
             readings = await self._store.read(datasets)
             for dataset, reading in zip(datasets, readings, strict=True):
-                self._take_in(dataset, reading)
+                await self._take_in(dataset, reading)
 
     async def _refresh_for_ever(self, *, task_status: TaskStatus[None]) -> None:
         while True:
@@ -79,11 +90,14 @@ class WeightsFeed:
             except RedisError as error:
                 await self._link.failed("weights bell", str(error))
 
-    def _take_in(self, dataset: str | None, reading: Reading) -> None:
+    async def _take_in(self, dataset: str | None, reading: Reading) -> None:
         """Put what was read into the book, and tell what it changes."""
         before = self._book.held(dataset)
         source = "redis" if dataset is None else "dataset"
-        held, problem = observe(before, reading.mark, reading.value, source)
+        if reading.value is not None and len(reading.value) > _LONG:
+            held, problem = await run_sync(_observe_wholly, before, reading, source)
+        else:
+            held, problem = observe(before, reading.mark, reading.value, source)
         text_before = self._text(dataset, before)
         self._book.put(dataset, held)
         if problem is not None:
