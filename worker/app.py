@@ -175,6 +175,7 @@ async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
             except RedisError as error:
                 logs.emit(RedisLost(message=str(error)))
             worker.stream.close()
+            worker.weights.close()
             for client in clients:
                 await client.aclose()
 
@@ -196,9 +197,7 @@ def _wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
         stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
     )
     journal = Journal(meter)
-    settlers = [
-        Settler(stream, state, read_weights=weights.read, recovery=recovery, journal=journal) for _ in range(LANES)
-    ]
+    settlers = [Settler(stream, state, weights=weights, recovery=recovery, journal=journal) for _ in range(LANES)]
     consumer_loop = Consumer(
         stream,
         settlers,

@@ -85,6 +85,7 @@ async def run_check(client: Client, keys: Keys, *, samples: int, timeout_s: floa
     finally:
         with anyio.move_on_after(_CLEANUP_S, shield=True):
             await weights.remove(dataset)
+            weights.close()
             await requests.close()
             await RedisStats(client, keys).remove_dataset(dataset)
     return Report(tuple(rounds), None)

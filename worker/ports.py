@@ -141,22 +141,51 @@ class Batch(NamedTuple):
     mixtures: Mapping[str, Mixture] = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Hold what a weights key held when it was read.
+
+    Attributes:
+        mark: See `worker.core.weights.Held`.
+        value: Its value; None when absent or of a wrong type.
+    """
+
+    mark: bytes
+    value: bytes | None
+
+
 class Settled(NamedTuple):
     """Tell how settling went: done when nothing is stale, lost or unwritable; else nothing was written.
 
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
         counted: Whether the counts could be added; they cannot where another type holds the stats key.
-        stale: Datasets whose weights key holds something else by now.
+        stale: Dataset -> what its weights key holds now, where that is not what the batch was drawn under.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.
     """
 
     at_ms: int
     counted: bool = True
-    stale: tuple[str | None, ...] = ()
+    stale: Mapping[str | None, Reading] = MappingProxyType({})
     lost: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()
+
+
+class WeightsReader(Protocol):
+    """Keep weights fresh on demand."""
+
+    async def read(self, datasets: Sequence[str | None]) -> None:
+        """Read some datasets' keys now; None is the global one.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        ...
+
+    async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
+        """Put in force what some keys were just found to hold."""
+        ...
 
 
 class RequestStream(Protocol):
@@ -205,19 +234,6 @@ class RequestStream(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """Hold what a weights key held when it was read.
-
-    Attributes:
-        mark: See `worker.core.weights.Held`.
-        value: Its value; None when absent or of a wrong type.
-    """
-
-    mark: bytes
-    value: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
 class Bell:
     """Tell that weights may have changed.
 
@@ -239,6 +255,10 @@ class WeightsStore(Protocol):
         Raises:
             RedisError: Redis did not answer, or refused.
         """
+        ...
+
+    def close(self) -> None:
+        """Close the connection that keys are read over."""
         ...
 
     def bells(self) -> AsyncIterator[Bell]:

@@ -1,7 +1,7 @@
 """Answer what is in hand and settle it: nothing leaves the hand before it is settled, lost, or left pending."""
 
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from anyio.to_thread import run_sync
@@ -12,13 +12,12 @@ from worker.core.prepare import Snapshots
 from worker.core.wire import Request, Result
 from worker.journal import Journal
 from worker.logs import emit
-from worker.ports import Batch, RequestStream, Settled
+from worker.ports import Batch, RequestStream, Settled, WeightsReader
 from worker.recovery import Recovery
 from worker.state import State
 
 _FENCED_REDRAWS = 8
 Draw = Callable[[Sequence[Request | Result], Snapshots, np.random.Generator], Answers]
-ReadWeights = Callable[[Sequence[str | None]], Awaitable[None]]
 
 
 class Settler:
@@ -29,7 +28,7 @@ class Settler:
         stream: RequestStream,
         state: State,
         *,
-        read_weights: ReadWeights,
+        weights: WeightsReader,
         recovery: Recovery,
         journal: Journal,
         draw: Draw = answer,
@@ -39,14 +38,14 @@ class Settler:
         Args:
             stream: Where results go to.
             state: The snapshots to draw under.
-            read_weights: Reads datasets' weights keys anew.
+            weights: Keeps the weights in the state fresh on demand.
             recovery: Remembers what could not be settled.
             journal: Tells what was settled.
             draw: From requests to results.
         """
         self._stream = stream
         self._state = state
-        self._read_weights = read_weights
+        self._weights = weights
         self._recovery = recovery
         self._journal = journal
         self._draw = draw
@@ -91,8 +90,12 @@ class Settler:
         cannot keep requests waiting for ever.
         """
         redraws = 0
-        while (answered := await self._answer(part)) is not None:
-            marks = self._marks(part) if redraws < _FENCED_REDRAWS else ()
+        while True:
+            snapshots = await self._snapshots(part)
+            answered = await self._answer(part, snapshots)
+            if answered is None:
+                return
+            marks = _marks(snapshots) if redraws < _FENCED_REDRAWS else ()
             # What is in hand is in the order of the stream.
             span = (part[0].entry_id, part[-1].entry_id)
             tally = answered.tally
@@ -103,15 +106,18 @@ class Settler:
                 return
             redraws += 1
             self._journal.count_redraw()
-            await self._read_weights(settled.stale)
+            await self._weights.take_in(settled.stale)
 
-    async def _answer(self, part: Sequence[Request | Result]) -> Answers | None:
-        """Draw for some requests; None when a bug prevents it."""
-        datasets = _datasets(part)
+    async def _snapshots(self, part: Sequence[Request | Result]) -> Snapshots:
+        """Take the snapshots in force for some requests; those that were refused are drawn under none."""
+        datasets = {request.terms.dataset for request in part if isinstance(request, Request)}
         while unknown := self._state.weights.unknown(datasets):
-            await self._read_weights(unknown)
+            await self._weights.read(unknown)
         weights = {name: self._state.weights.in_force(name) for name in datasets}
-        snapshots = Snapshots(self._state.catalog, weights, self._stream.now_ms())
+        return Snapshots(self._state.catalog, weights, self._stream.now_ms())
+
+    async def _answer(self, part: Sequence[Request | Result], snapshots: Snapshots) -> Answers | None:
+        """Draw for some requests; None when a bug prevents it."""
         try:
             if is_heavy(part, snapshots):
                 return await run_sync(self._draw, part, snapshots, self._rng)
@@ -128,13 +134,6 @@ class Settler:
         for request in part:
             self._recovery.note_failure(request.entry_id, "internal", f"the worker failed with {name}")
         self._drop_first(part)
-
-    def _marks(self, part: Sequence[Request | Result]) -> tuple[tuple[str | None, bytes], ...]:
-        """List what the weights keys held that a part was drawn under, each key once."""
-        marks: dict[str | None, bytes] = {}
-        for name in _datasets(part):
-            marks.update(self._state.weights.in_force(name).marks)
-        return tuple(marks.items())
 
     def _conclude(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
         """Let go of what is settled, and of what cannot be: the rest is drawn again without it."""
@@ -158,6 +157,6 @@ class Settler:
                 self._dead.pop(request.entry_id, None)
 
 
-def _datasets(part: Sequence[Request | Result]) -> set[str | None]:
-    """Collect whose weights a part is drawn under; refused requests are drawn under none."""
-    return {request.terms.dataset for request in part if isinstance(request, Request)}
+def _marks(snapshots: Snapshots) -> tuple[tuple[str | None, bytes], ...]:
+    """List what the weights keys held that some requests were drawn under, each key once."""
+    return tuple(dict(mark for held in snapshots.weights.values() for mark in held.marks).items())

@@ -17,7 +17,6 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis_client import connect, redis_errors
 from worker.adapters.redis_requests import RedisRequests
 from worker.adapters.redis_stats import RedisStats
-from worker.adapters.redis_weights import RedisWeights
 from worker.core.weights import mark_of
 from worker.errors import GroupMissingError, RedisError, SettingsError
 from worker.ports import Backlog, Bell
@@ -186,7 +185,7 @@ async def _serve_some(desk: Desk) -> None:
 
 async def test_every_topology_changes_weights(topology_url: str) -> None:
     async with desk_at(topology_url, _PREFIX) as desk:
-        store = RedisWeights(desk.client, desk.keys)
+        store = desk.weights()
         heard: list[Bell] = []
 
         async def listen() -> None:

@@ -16,7 +16,7 @@ from worker.core.keys import GROUP
 from worker.core.weights import ABSENT, WRONG_TYPE, mark_of
 from worker.core.wire import Entry
 from worker.errors import GroupMissingError, RedisError
-from worker.ports import Backlog, Pending, StreamLimits
+from worker.ports import Backlog, Pending, Reading, StreamLimits
 
 _NOW_MS = 10
 _LONG_MS = 3000
@@ -143,7 +143,7 @@ async def test_a_result_is_written_field_by_field_and_acknowledged(desk: Desk, s
     packed = bytes(range(256))
     results = [result_of(entries[0], None, "chunk_ids", packed), result_of(entries[1], "job", "counts", "{}")]
     settled = await stream.settle(batch_of(results))
-    assert (settled.stale, settled.lost, settled.unwritable, settled.counted) == ((), (), (), True)
+    assert (settled.stale, settled.lost, settled.unwritable, settled.counted) == ({}, (), (), True)
     for result, key in zip(results, (desk.keys.results, desk.keys.reply("job")), strict=True):
         assert await desk.words(key) == [
             tuple(word.encode() if isinstance(word, str) else word for word in result.fields)
@@ -174,7 +174,11 @@ async def test_nothing_is_written_when_weights_changed_since_the_draw(desk: Desk
     )
     batch = batch_of([result_of(entry_id)], marks=marks, growth={"requests:": 1})
     settled = await stream.settle(batch)
-    assert settled.stale == (None, "vanished", "list")
+    assert settled.stale == {
+        None: Reading(mark_of(b"new"), b"new"),
+        "vanished": Reading(ABSENT, None),
+        "list": Reading(WRONG_TYPE, None),
+    }
     assert (await desk.results(), await desk.counts(), await desk.pending()) == ([], {}, 1)
 
     marks = (
@@ -185,7 +189,7 @@ async def test_nothing_is_written_when_weights_changed_since_the_draw(desk: Desk
         ("list", WRONG_TYPE),
     )
     settled = await stream.settle(batch_of([result_of(entry_id)], marks=marks))
-    assert settled.stale == ()
+    assert settled.stale == {}
     assert (len(await desk.results()), await desk.pending()) == (1, 0)
 
 

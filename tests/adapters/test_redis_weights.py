@@ -27,7 +27,7 @@ _RESYNC = Bell(None, resync=True)
 
 @pytest.fixture
 async def store(desk: Desk) -> RedisWeights:
-    return RedisWeights(desk.client, desk.keys)
+    return desk.weights()
 
 
 @asynccontextmanager
@@ -74,7 +74,7 @@ async def test_another_refusal_is_an_error(desk: Desk, redis_url: str) -> None:
     try:
         async with desk_at(redis_url.replace("//", f"//{name}:x@"), name) as denied:
             with pytest.raises(RedisError, match="GET of weights"):
-                await RedisWeights(denied.client, denied.keys).read([None])
+                await denied.weights().read([None])
     finally:
         await desk.client.execute_command("ACL", "DELUSER", name)
 

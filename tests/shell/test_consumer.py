@@ -16,7 +16,6 @@ from tests.support.streams import LARGEST_ID, Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, categories_of, running, serving, settled, wired
-from worker.adapters.redis_weights import RedisWeights
 from worker.core.answer import Answers, answer
 from worker.core.keys import GROUP
 from worker.core.prepare import Snapshots
@@ -418,7 +417,7 @@ async def test_failures_of_entries_that_others_settled_are_forgotten(desk: Desk,
 async def test_no_request_is_answered_under_weights_older_than_itself(desk: Desk, redis_url: str, prefix: str) -> None:
     """A thousand changes at random, by three kinds of writers, while two workers serve."""
     chance = random.Random(1)
-    store = RedisWeights(desk.client, desk.keys)
+    store = desk.weights()
     values = [f'{{"voice": {i + 1}, "music": {2 * i + 1}, "documentary": 1}}' for i in range(1000)]
     number = {_version(value): i for i, value in enumerate(values)}
     assert len(number) == 1000

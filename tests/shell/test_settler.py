@@ -12,6 +12,7 @@ from tests.support.log_lines import captured_log
 from tests.support.lossy import losing_replies
 from tests.support.servers import connect
 from tests.support.streams import Desk, batch_of, result_of
+from tests.support.waiting import wait_until_sync
 from tests.support.workers import Parts, Wiring, answers, serving, settled, wired
 from worker.core.answer import Answers, answer
 from worker.core.prepare import Snapshots
@@ -80,6 +81,26 @@ async def test_a_batch_is_drawn_again_when_its_weights_changed(desk: Desk, redis
     assert result["counts"] == '{"documentary":3}'
     assert result["weights_source"] == ("redis" if dataset is None else "dataset")
     assert meddler.draws == [1, 1, 1, 1]
+
+
+async def test_weights_that_change_while_a_long_draw_runs_beside_are_seen(desk: Desk, redis_url: str) -> None:
+    """The bell is heard meanwhile: what is in force at the end is not what was drawn under."""
+    await desk.client.set(desk.keys.weights(), VOICE)
+    books: list[WeightsBook] = []
+
+    def change(client: Redis, draw: int) -> None:
+        if draw == 1:
+            client.set(desk.keys.weights(), MUSIC)
+            client.publish(desk.keys.weights(), "")
+            wait_until_sync(lambda: "music" in books[0].shared.weights.shares, timeout_s=10, what="the bell is heard")  # type: ignore[union-attr]
+
+    meddler = Meddler(redis_url, change)
+    async with serving(redis_url, desk.keys.prefix, Wiring(draw=meddler.draw)) as parts:
+        books.append(parts.state.weights)
+        ids = await desk.add({"size": 40_000, "method": "stratified"})
+        found = await answers(desk, ids)
+    assert found[ids[0]]["counts"] == '{"music":40000}'
+    assert meddler.draws == [1, 1]
 
 
 @pytest.mark.parametrize(

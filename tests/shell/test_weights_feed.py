@@ -1,6 +1,7 @@
 """No change of a weights key goes unnoticed, and no value that is not valid comes into force."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.support.workers import DONE_S, Parts, Wiring, redis_link, wired
 from worker.adapters.redis_client import Client, connect
 from worker.adapters.redis_weights import RedisWeights
 from worker.core.keys import Keys
-from worker.core.weights import default_weights
+from worker.core.weights import ABSENT, default_weights, mark_of
 from worker.embedded import RedisServer
 from worker.feeds.weights import WeightsFeed
 from worker.ports import Reading
@@ -85,7 +86,7 @@ async def test_without_a_key_the_defaults_are_in_force(desk: Desk, redis_url: st
 async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
     async with _feeding(redis_url, prefix) as parts:
         await _is_listening(desk)
-        await RedisWeights(desk.client, desk.keys).store(None, _VOICE, {})
+        await desk.weights().store(None, _VOICE, {})
         await _comes_into_force(parts, '{"voice":1.0}')
         version = parts.state.weights.in_force(None).weights.version
         assert parts.state.weights.changed_at_ms > 0
@@ -173,7 +174,7 @@ async def test_without_a_last_valid_value_the_defaults_stay(
 async def test_a_dataset_is_followed_once_it_was_asked_for(
     desk: Desk, redis_url: str, prefix: str, log: LogLines
 ) -> None:
-    store = RedisWeights(desk.client, desk.keys)
+    store = desk.weights()
     async with _feeding(redis_url, prefix) as parts:
         await _is_listening(desk)
         await store.store("d", _VOICE, {})
@@ -250,6 +251,7 @@ async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Pat
             await wait_until(lambda: not link.is_up, timeout_s=DONE_S, what="the server is missed")
         assert book.in_force(None).weights.text == '{"voice":1.0}'
         loops.cancel_scope.cancel()
+    feed.close()
     await client.aclose()
     assert (len(log.of("redis.lost")), len(log.of("redis.restored"))) == (2, 1)
 
@@ -282,4 +284,20 @@ async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk
     )
     store.may_go_on.set()
     await asyncio.gather(slow, quick)
+    store.close()
     assert book.in_force(None).weights.text == '{"music":1.0}'
+
+
+async def test_what_settling_found_is_in_force_without_another_reading(
+    redis_url: str, prefix: str, log: LogLines
+) -> None:
+    long = json.dumps({f"c{i:04}": 1 for i in range(1000)}).encode()
+    async with wired(redis_url, prefix) as parts:
+        await parts.feed.take_in({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())})
+        await parts.feed.take_in({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)})
+        book = parts.state.weights
+        assert book.in_force(None).weights.text == '{"voice":1.0}'
+        assert book.in_force(None).marks == ((None, mark_of(_VOICE.encode())),)
+        assert len(book.in_force("d").weights.shares) == 1000
+        assert book.in_force("e").dataset is None
+    assert len(log.of("weights.changed")) == 2

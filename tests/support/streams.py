@@ -6,6 +6,7 @@ from typing import Any
 
 from worker.adapters.redis_client import Client, connect
 from worker.adapters.redis_streams import RedisStreams
+from worker.adapters.redis_weights import RedisWeights
 from worker.core.keys import GROUP, Keys
 from worker.core.wire import Entry, Form, Result
 from worker.ports import Batch, StreamLimits
@@ -26,18 +27,24 @@ class Desk:
     def __init__(self, client: Client, keys: Keys) -> None:
         self.client: Any = client
         self.keys = keys
-        self._consumers: list[RedisStreams] = []
+        self._opened: list[RedisStreams | RedisWeights] = []
 
     def consumer(self, name: str, limits: StreamLimits = ROOMY) -> RedisStreams:
         """Return the adapter of a consumer."""
         consumer = RedisStreams(self.client, keys=self.keys, consumer=name, limits=limits)
-        self._consumers.append(consumer)
+        self._opened.append(consumer)
         return consumer
 
+    def weights(self) -> RedisWeights:
+        """Return the adapter of the weights."""
+        weights = RedisWeights(self.client, self.keys)
+        self._opened.append(weights)
+        return weights
+
     def close(self) -> None:
-        """Close what its consumers opened."""
-        for consumer in self._consumers:
-            consumer.close()
+        """Close what its adapters opened."""
+        for adapter in self._opened:
+            adapter.close()
 
     async def add(self, *requests: Mapping[str, Any]) -> list[str]:
         """Add requests and return the ids of their entries."""

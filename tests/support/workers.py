@@ -83,6 +83,7 @@ async def wired(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIte
         yield parts
     finally:
         parts.stream.close()
+        parts.feed.close()
         for client in clients:
             await client.aclose()
 
@@ -95,8 +96,7 @@ def _wire(clients: list[Client], keys: Keys, wiring: Wiring) -> Parts:
     recovery = Recovery(stream, idle_ms=wiring.idle_ms, max_deliveries=wiring.max_deliveries)
     journal = Journal(meter)
     settlers = [
-        Settler(stream, state, read_weights=feed.read, recovery=recovery, journal=journal, draw=wiring.draw)
-        for _ in range(LANES)
+        Settler(stream, state, weights=feed, recovery=recovery, journal=journal, draw=wiring.draw) for _ in range(LANES)
     ]
     consumer = Consumer(
         stream,

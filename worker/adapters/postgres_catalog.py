@@ -18,7 +18,7 @@ from worker.adapters.postgres_listener import (
     array_literal,
     type_name,
 )
-from worker.core.catalog import ascending, build_catalog
+from worker.core.catalog import Block, ascending, gather_catalog
 from worker.core.keys import CATEGORY_PATTERN
 from worker.core.rendering import BIGINT, UUID
 from worker.errors import PostgresError
@@ -40,14 +40,12 @@ class _Rows:
     """Hold what was read, before the names are known.
 
     Attributes:
-        ids: int64 or S16, shape (n,).
-        codes: unsigned integers, shape (n,): place of each row's hash in `hashes`.
+        blocks: Ids, int64 or S16, and for each the place of its category's hash in `hashes`.
         hashes: int64, shape (k,): hash of each category; `_NAMELESS` for rows with a NULL in them.
         examples: int64 or S16, shape (k,): a chunk of each category.
     """
 
-    ids: NDArray[np.generic]
-    codes: NDArray[np.unsignedinteger]
+    blocks: list[Block]
     hashes: NDArray[np.int64]
     examples: NDArray[np.generic]
 
@@ -170,8 +168,7 @@ class _Parser:
         self._kind = kind
         self._held: list[bytes] = []
         self._held_bytes = -_HEADER_BYTES
-        self._ids: list[NDArray[np.generic]] = []
-        self._codes: list[NDArray[np.unsignedinteger]] = []
+        self._blocks: list[Block] = []
         self._hashes = np.empty(0, np.int64)
         self._examples = np.empty(0, kind)
 
@@ -186,13 +183,13 @@ class _Parser:
         """Return all rows; nothing more comes."""
         self._held_bytes -= _TRAILER_BYTES
         await self._pass_on()
-        return await run_sync(self._gather)
+        return _Rows(self._blocks, self._hashes, self._examples)
 
     async def _pass_on(self) -> None:
         """Have the rows that are complete parsed; the connection fills its buffers meanwhile."""
         received = b"".join(self._held)
         count = self._held_bytes // self._row.itemsize
-        start = 0 if self._ids else _HEADER_BYTES
+        start = 0 if self._blocks else _HEADER_BYTES
         end = start + count * self._row.itemsize
         self._held, self._held_bytes = [received[end:]], self._held_bytes - (end - start)
         await run_sync(self._parse, np.frombuffer(received, self._row, count=count, offset=start))
@@ -205,11 +202,7 @@ class _Parser:
             codes, _ = self._look_up(hashes)
             self._examples = np.resize(self._examples, len(self._hashes))
             self._examples[codes] = ids
-        self._ids.append(ids)
-        self._codes.append(codes.astype(np.min_scalar_type(len(self._hashes))))  # short ones sort faster
-
-    def _gather(self) -> _Rows:
-        return _Rows(np.concatenate(self._ids), np.concatenate(self._codes), self._hashes, self._examples)
+        self._blocks.append((ids, codes.astype(np.min_scalar_type(len(self._hashes)))))
 
     def _look_up(self, hashes: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Find the place of each hash among those that came before, and tell whether it is there."""
@@ -222,12 +215,8 @@ class _Parser:
 
 def _build(rows: _Rows, names: Mapping[int, str]) -> LoadedCatalog:
     """Build the catalog of the rows whose category has a name."""
-    wanted = [bool(CATEGORY_PATTERN.fullmatch(names.get(code, ""))) for code in rows.hashes.tolist()]
-    named = np.array(wanted, dtype=np.bool_)
-    places = (np.cumsum(named) - 1).clip(0).astype(rows.codes.dtype)
-    ids, codes = rows.ids, rows.codes
-    if not named.all():
-        kept = named[codes]
-        ids, codes = ids[kept], codes[kept]
-    catalog = build_catalog(ids, places[codes], [names[code] for code in rows.hashes[named].tolist()])
-    return LoadedCatalog(catalog, ignored=len(rows.ids) - len(ids))
+    found = [names.get(code, "") for code in rows.hashes.tolist()]
+    wanted = [name if CATEGORY_PATTERN.fullmatch(name) else None for name in found]
+    unwanted = np.array([name is None for name in wanted], dtype=np.bool_)
+    ignored = sum(int(np.count_nonzero(unwanted[codes])) for _, codes in rows.blocks) if unwanted.any() else 0
+    return LoadedCatalog(gather_catalog(rows.blocks, wanted), ignored=ignored)

@@ -11,6 +11,7 @@ import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
+from worker.adapters.redis_weights import reading
 from worker.core.keys import GROUP, Keys
 from worker.core.mixture import Mixture
 from worker.core.wire import Entry, Form
@@ -174,7 +175,8 @@ class RedisStreams:
         if reply[0] == b"settled":
             return Settled(at_ms=int(reply[1]), counted=bool(reply[2]))
         if reply[0] == b"stale":
-            return Settled(at_ms=int(reply[1]), stale=tuple(batch.marks[i][0] for i in reply[2]))
+            now = zip((batch.marks[i][0] for i in reply[2]), map(reading, reply[3], reply[4]), strict=True)
+            return Settled(at_ms=int(reply[1]), stale=dict(now))
         ids = [result.entry_id for result in batch.results]
         lost, unwritable = (tuple(ids[i] for i in indexes) for indexes in reply[2:4])
         return Settled(at_ms=int(reply[1]), lost=lost, unwritable=unwritable)

@@ -1,5 +1,6 @@
 """Weights in Redis: the key is the truth, the message on the channel of the same name is the bell."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib.resources import files
@@ -8,8 +9,9 @@ from typing import Any, Final
 import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors
+from worker.adapters.redis_direct import DirectConnection
 from worker.core.keys import NAME_PATTERN, Keys
-from worker.core.weights import WRONG_TYPE, mark_of
+from worker.core.weights import ABSENT, WRONG_TYPE, mark_of
 from worker.errors import RedisError
 from worker.ports import Bell, Reading
 
@@ -26,6 +28,7 @@ class RedisWeights:
         """Take a connection and the names in Redis."""
         self._client = client
         self._keys = keys
+        self._reading = DirectConnection(client, keys.weights())
 
     async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
         """Read the keys of some datasets; None is the global one.
@@ -33,12 +36,14 @@ class RedisWeights:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        pipeline = self._client.pipeline(transaction=False)
-        for dataset in datasets:
-            pipeline.get(self._keys.weights(dataset))
         with redis_errors("GET of weights"):
-            replies = await pipeline.execute(raise_on_error=False)
-            return [_reading(reply) for reply in replies]
+            await self._reading.open()
+            replies = [self._reading.send("GET", self._keys.weights(dataset)) for dataset in datasets]
+            return [_reading(reply) for reply in await asyncio.gather(*replies, return_exceptions=True)]
+
+    def close(self) -> None:
+        """Close the connection that keys are read over; it is opened again when it is needed."""
+        self._reading.close()
 
     async def store(self, dataset: str | None, value: str, note: Mapping[str, str]) -> str | None:
         """Store weights, note the change in the history and ring the bell, in one step.
@@ -129,8 +134,13 @@ async def _listen(pubsub: Any) -> AsyncIterator[Mapping[str, Any]]:
             pinged_at = now
 
 
+def reading(mark: bytes, value: bytes) -> Reading:
+    """Read what a script tells of a key: the mark of what it holds, and its value where it has one."""
+    return Reading(mark, None if mark in (ABSENT, WRONG_TYPE) else value)
+
+
 def _reading(reply: Any) -> Reading:
-    if isinstance(reply, Exception):
+    if isinstance(reply, BaseException):
         if isinstance(reply, redis.exceptions.ResponseError) and "WRONGTYPE" in str(reply):
             return Reading(WRONG_TYPE, None)
         raise reply

@@ -13,7 +13,7 @@
 --       entries: id, index of its result stream in KEYS, index of its form, request id, other values;
 --       dead letters: index of the entry, number of words, its fields and values.
 -- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
--- Returns {'stale', server ms, {indexes of marks}}
+-- Returns {'stale', server ms, {indexes of marks}, {marks of what the keys hold now}, {values; '' for none}}
 --      or {'refused', server ms, {entries not pending here}, {entries that cannot be written}}
 --      or {'settled', server ms, 1 or 0: whether everything could be counted}; indexes count from 0, in ARGV too.
 
@@ -25,20 +25,23 @@ local forms, entries, dead_letters = tonumber(ARGV[9]), tonumber(ARGV[10]), tonu
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function mark_of(key)
+local function read(key)
   local value = redis.pcall('GET', key)
-  if value == false then return 'absent' end
-  if type(value) == 'string' then return redis.sha1hex(value) end
-  if string.find(value.err, 'WRONGTYPE', 1, true) then return 'wrong type' end
+  if value == false then return 'absent', '' end
+  if type(value) == 'string' then return redis.sha1hex(value), value end
+  if string.find(value.err, 'WRONGTYPE', 1, true) then return 'wrong type', '' end
   error(value.err)
 end
 
-local at, stale = 12, {}
+local at, stale, marks_now, values = 12, {}, {}, {}
 for i = 0, marks - 1 do
-  if mark_of(ARGV[at]) ~= ARGV[at + 1] then stale[#stale + 1] = i end
+  local mark, value = read(ARGV[at])
+  if mark ~= ARGV[at + 1] then
+    stale[#stale + 1], marks_now[#marks_now + 1], values[#values + 1] = i, mark, value
+  end
   at = at + 2
 end
-if #stale > 0 then return {'stale', now, stale} end
+if #stale > 0 then return {'stale', now, stale, marks_now, values} end
 
 -- A group of this name and the right to acknowledge have to be there before anything is written.
 redis.call('XACK', requests, group, '0-0')

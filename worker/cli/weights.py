@@ -89,7 +89,9 @@ def watch(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
 async def _read(desk: Desk, dataset: str | None) -> tuple[InForce, str | None]:
     """Read the weights in force as a worker would that starts now."""
     names = [None] if dataset is None else [None, dataset]
-    readings = await RedisWeights(desk.client, desk.keys).read(names)
+    store = RedisWeights(desk.client, desk.keys)
+    readings = await store.read(names)
+    store.close()
     shared, problem = observe(UNREAD, readings[0].mark, readings[0].value, "redis")
     if dataset is None:
         return in_force(None, None, shared), problem

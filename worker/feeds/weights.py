@@ -1,7 +1,7 @@
 """Keep the weights in memory fresh: at once on a bell, on every (re)subscription, and every so often."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 import anyio
@@ -36,7 +36,7 @@ class WeightsFeed:
         self._book = book
         self._link = link
         self._refresh_s = refresh_s
-        self._reading = anyio.Lock()
+        self._reading = anyio.Lock(fast_acquire=True)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the weights fresh until cancelled; started when they were read once, or could not be."""
@@ -56,6 +56,16 @@ class WeightsFeed:
             readings = await self._store.read(datasets)
             for dataset, reading in zip(datasets, readings, strict=True):
                 await self._take_in(dataset, reading)
+
+    async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
+        """Put in force what some datasets' keys were just found to hold; None is the global one."""
+        async with self._reading:
+            for dataset, reading in readings.items():
+                await self._take_in(dataset, reading)
+
+    def close(self) -> None:
+        """Close what reading opened."""
+        self._store.close()
 
     async def _refresh_for_ever(self, *, task_status: TaskStatus[None]) -> None:
         while True:

@@ -1,69 +1,19 @@
-"""The catalog: which chunks are READY, by category, as one immutable, versioned snapshot.
+"""Changes of a catalog: what is now known of some chunks, applied to a snapshot, which stays as it is."""
 
-All ids lie in one array, category after category in the order of the names, ascending within a category. The
-layout is a function of the set of (id, category) pairs alone, so equal catalogs draw equal chunks for equal seeds.
-"""
-
-import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.core.mixing import mix
-from worker.core.rendering import BIGINT, UUID, cell_width, render_cells
+from worker.core.catalog.snapshot import BLOCK, Catalog, Integers, category_keys, freeze, hash_pairs, lay_out
+from worker.core.rendering import cell_width, render_cells
 
-_MASK = (1 << 64) - 1
-_BLOCK = 65_536  # rows at once, so that what is computed of them stays in the processor's cache
 _SEARCHED = 64  # categories: up to so many, searching each for a few ids is quicker than a look at every id there is
 
-Integers = NDArray[np.int64]
 Item = TypeVar("Item", bound=np.generic)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Catalog:
-    """Hold the READY chunks; build it with `build_catalog`, change it with `apply_changes`.
-
-    Attributes:
-        categories: Names of the categories that have READY chunks, sorted, shape (k,).
-        offsets: int64, shape (k + 1,): category i owns ids[offsets[i]:offsets[i + 1]].
-        ids: int64, or S16 for uuids, shape (n,).
-        cells: void, shape (n,): the ids rendered for JSON, see `worker.core.rendering`.
-        fingerprint: Sum modulo 2^64 of a hash of each (id, category) pair, whatever their order.
-        memo: What others derive from this snapshot; goes when the snapshot goes.
-    """
-
-    categories: tuple[str, ...]
-    offsets: NDArray[np.int64]
-    ids: NDArray[np.generic]
-    cells: NDArray[np.void]
-    fingerprint: int
-    memo: dict[object, object] = field(default_factory=dict, repr=False)
-
-    @property
-    def version(self) -> str:
-        """Tell the version: 16 hex digits, equal exactly when the same chunks are READY."""
-        return f"{self.fingerprint:016x}"
-
-    @property
-    def ready(self) -> dict[str, int]:
-        """Count the READY chunks of each category."""
-        return dict(zip(self.categories, np.diff(self.offsets).tolist(), strict=True))
-
-    def __len__(self) -> int:
-        """Count the (chunk, category) pairs."""
-        return len(self.ids)
-
-    def segments(self) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.void]]]:
-        """Walk over the categories: name, ids, cells."""
-        for i, name in enumerate(self.categories):
-            owned = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
-            yield name, self.ids[owned], self.cells[owned]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +22,6 @@ class Change:
 
     added: int
     removed: int
-
-
-def build_catalog(ids: NDArray[np.generic], codes: NDArray[np.integer], names: Sequence[str]) -> Catalog:
-    """Build a catalog from unordered rows; a pair that comes twice counts once.
-
-    Args:
-        ids: int64 or S16, shape (n,).
-        codes: unsigned integers, shape (n,): index of each row's category in `names`.
-        names: Category names, shape (k,), each once.
-    """
-    order = np.argsort(codes, kind="stable")
-    ids, codes = ids[order], codes[order]
-    starts = np.searchsorted(codes, np.arange(len(names), dtype=codes.dtype)).tolist()
-    owned = {name: ids[start:end] for name, (start, end) in zip(names, pairwise([*starts, len(ids)]), strict=True)}
-    owned = {name: ascending(part) for name, part in owned.items() if len(part)}
-    width = max((cell_width(part) for part in owned.values()), default=cell_width(ids[:0]))
-    ordered = tuple(sorted(owned))
-    offsets = np.cumsum([0, *(len(owned[name]) for name in ordered)])
-    return _lay_out(ordered, offsets, np.concatenate([ids[:0], *(owned[name] for name in ordered)]), width)
-
-
-def empty_catalog(kind: np.dtype[np.generic] = BIGINT) -> Catalog:
-    """Build a catalog without chunks, for ids of this kind."""
-    return build_catalog(np.empty(0, kind), np.empty(0, np.uint16), ())
 
 
 def apply_changes(
@@ -113,85 +39,25 @@ def apply_changes(
     """
     width = cell_width(ids)
     if width > catalog.cells.dtype.itemsize:
-        catalog = _lay_out(catalog.categories, catalog.offsets, catalog.ids, width)
+        catalog = lay_out(catalog.categories, catalog.offsets, catalog.ids, width)
     names, bounds = _with_others(catalog, categories)
     edit = _compare(catalog, bounds, ids, _codes_of(names, categories))
     change = Change(added=len(edit.fresh), removed=len(edit.gone))
     if not change.added and not change.removed:
         return catalog, change
-    keys = _category_keys(names)
-    fingerprint = catalog.fingerprint + _hash_pairs(edit.fresh, keys[edit.fresh_codes])
-    fingerprint -= _hash_pairs(catalog.ids[edit.gone], keys[edit.gone_codes])
+    keys = category_keys(names)
+    fingerprint = catalog.fingerprint + hash_pairs(edit.fresh, keys[edit.fresh_codes])
+    fingerprint -= hash_pairs(catalog.ids[edit.gone], keys[edit.gone_codes])
     sizes = np.diff(bounds)
     sizes += np.bincount(edit.fresh_codes, minlength=len(names)) - np.bincount(edit.gone_codes, minlength=len(names))
     cells = render_cells(edit.fresh, catalog.cells.dtype.itemsize)
-    changed = Catalog(
+    changed = freeze(
         tuple(name for name, size in zip(names, sizes.tolist(), strict=True) if size),
         np.cumsum([0, *sizes[sizes > 0]]),
-        _splice(catalog.ids, edit, edit.fresh),
-        _splice(catalog.cells, edit, cells),
-        fingerprint & _MASK,
+        (_splice(catalog.ids, edit, edit.fresh), _splice(catalog.cells, edit, cells)),
+        fingerprint,
     )
-    return _frozen(changed), change
-
-
-def fingerprint_of(ids: NDArray[np.generic], category: str) -> int:
-    """Hash chunks of one category: the sum modulo 2^64 of a hash of each pair.
-
-    Args:
-        ids: int64 or S16, shape (n,).
-        category: Their category.
-    """
-    return _hash_pairs(ids, _category_key(category))
-
-
-def ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Sort ids and drop repeated ones, at no more than a look when they come in order.
-
-    Args:
-        ids: int64 or S16, shape (n,).
-    """
-    if bool(np.all(ids[1:] > ids[:-1])):  # type: ignore[operator]
-        return ids
-    # Not `np.unique`: it hashes, which takes ten times as long and keeps the interpreter locked meanwhile.
-    ordered = np.sort(ids)
-    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
-
-
-@cache
-def _category_key(category: str) -> np.uint64:
-    return np.uint64(int.from_bytes(hashlib.sha256(category.encode()).digest()[:8], "big"))
-
-
-def _category_keys(names: Sequence[str]) -> NDArray[np.uint64]:
-    return np.array([_category_key(name) for name in names], dtype=np.uint64)
-
-
-def _hash_pairs(ids: NDArray[np.generic], keys: NDArray[np.uint64] | np.uint64) -> int:
-    """Hash chunks, each with the key of its category, shape (n,) or ()."""
-    if ids.dtype == UUID:
-        words = np.frombuffer(ids.tobytes(), dtype=">u8").astype(np.uint64).reshape(-1, 2)
-        folded = mix(words[:, 0]) ^ words[:, 1]
-    else:
-        folded = ids.astype(np.int64, copy=False).view(np.uint64)
-    return int(mix(mix(folded) ^ keys).sum(dtype=np.uint64))
-
-
-def _lay_out(names: tuple[str, ...], offsets: NDArray[np.int64], ids: NDArray[np.generic], width: int) -> Catalog:
-    """Make a catalog of ids in their final order, rendering each."""
-    cells = np.empty(len(ids), np.dtype((np.void, width)))
-    keys, fingerprint = _category_keys(names), 0
-    for start in range(0, len(ids), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        cells[block] = render_cells(ids[block], width)
-        owned = np.diff(offsets.clip(start, start + _BLOCK))
-        fingerprint += _hash_pairs(ids[block], keys.repeat(owned))
-    return _frozen(Catalog(names, offsets, ids, cells, fingerprint & _MASK))
-
-
-def _frozen(catalog: Catalog) -> Catalog:
-    catalog.ids.flags.writeable = catalog.cells.flags.writeable = False
-    return catalog
+    return changed, change
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +117,7 @@ def _find(catalog: Catalog, ids: NDArray[np.generic]) -> Integers:
         parts = [slice(start, end) for start, end in pairwise(catalog.offsets.tolist())]
         found = [part.start + _places(catalog.ids[part], ids) for part in parts]
     else:
-        parts = [slice(start, start + _BLOCK) for start in range(0, len(catalog), _BLOCK)]
+        parts = [slice(start, start + BLOCK) for start in range(0, len(catalog), BLOCK)]
         found = [part.start + np.flatnonzero(_are_among(catalog.ids[part], ids)) for part in parts]
     return np.concatenate([np.empty(0, np.int64), *found])
 
@@ -282,7 +148,7 @@ def _places_for(catalog: Catalog, bounds: Integers, fresh: NDArray[np.generic], 
 
 def _splice(old: NDArray[Item], edit: _Edit, fresh: NDArray[Item]) -> NDArray[Item]:
     """Copy an array but for what is gone, with what is fresh in its place."""
-    starts = [*range(0, len(old), _BLOCK), len(old)] if len(old) else [0, 0]
+    starts = [*range(0, len(old), BLOCK), len(old)] if len(old) else [0, 0]
     new = np.empty(len(old) - len(edit.gone) + len(fresh), old.dtype)
     gone = np.searchsorted(edit.gone, starts).tolist()
     entered = [*np.searchsorted(edit.at, starts[:-1]).tolist(), len(fresh)]  # what is put last comes with the last

@@ -1,0 +1,203 @@
+"""The catalog: which chunks are READY, by category, as one immutable, versioned snapshot.
+
+All ids lie in one array, category after category in the order of the names, ascending within a category. The
+layout is a function of the set of (id, category) pairs alone, so equal catalogs draw equal chunks for equal seeds.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.core.mixing import mix
+from worker.core.rendering import BIGINT, UUID, cell_width, render_cells
+
+BLOCK = 65_536
+"""Rows at once, so that what is computed of them stays in the processor's cache."""
+
+_MASK = (1 << 64) - 1
+
+Integers = NDArray[np.int64]
+Block = tuple[NDArray[np.generic], NDArray[np.integer]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """Hold the READY chunks; build it with `build_catalog`, change it with `apply_changes`.
+
+    Attributes:
+        categories: Names of the categories that have READY chunks, sorted, shape (k,).
+        offsets: int64, shape (k + 1,): category i owns ids[offsets[i]:offsets[i + 1]].
+        ids: int64, or S16 for uuids, shape (n,).
+        cells: void, shape (n,): the ids rendered for JSON, see `worker.core.rendering`.
+        fingerprint: Sum modulo 2^64 of a hash of each (id, category) pair, whatever their order.
+        memo: What others derive from this snapshot; goes when the snapshot goes.
+    """
+
+    categories: tuple[str, ...]
+    offsets: NDArray[np.int64]
+    ids: NDArray[np.generic]
+    cells: NDArray[np.void]
+    fingerprint: int
+    memo: dict[object, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def version(self) -> str:
+        """Tell the version: 16 hex digits, equal exactly when the same chunks are READY."""
+        return f"{self.fingerprint:016x}"
+
+    @property
+    def ready(self) -> dict[str, int]:
+        """Count the READY chunks of each category."""
+        return dict(zip(self.categories, np.diff(self.offsets).tolist(), strict=True))
+
+    def __len__(self) -> int:
+        """Count the (chunk, category) pairs."""
+        return len(self.ids)
+
+    def segments(self) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.void]]]:
+        """Walk over the categories: name, ids, cells."""
+        for i, name in enumerate(self.categories):
+            owned = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
+            yield name, self.ids[owned], self.cells[owned]
+
+
+def build_catalog(ids: NDArray[np.generic], codes: NDArray[np.integer], names: Sequence[str | None]) -> Catalog:
+    """Build a catalog from unordered rows; a pair that comes twice counts once.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+        codes: unsigned integers, shape (n,): index of each row's category in `names`.
+        names: Category names, shape (k,), each once; rows of None are left out.
+    """
+    starts = range(0, max(len(ids), 1), BLOCK)
+    return gather_catalog([(ids[start : start + BLOCK], codes[start : start + BLOCK]) for start in starts], names)
+
+
+def gather_catalog(blocks: Sequence[Block], names: Sequence[str | None]) -> Catalog:
+    """Build a catalog from unordered rows as `build_catalog` does, without ever having all of them side by side.
+
+    Args:
+        blocks: At least one: ids and codes of some rows, tens of thousands at best.
+        names: Category names, shape (k,), each once; rows of None are left out.
+    """
+    ordered = sorted(name for name in names if name is not None)
+    place_of = {name: place for place, name in enumerate(ordered)}
+    last = len(ordered)
+    places = [last if name is None else place_of[name] for name in names]
+    ids, offsets = _sort_by_category(blocks, np.array(places, dtype=np.min_scalar_type(last)), last)
+    parts = [ids[start:end] for start, end in pairwise(offsets.tolist())]
+    sorted_parts = [ascending(part) for part in parts]
+    if any(one is not other for one, other in zip(parts, sorted_parts, strict=True)):
+        ids, parts = np.concatenate([ids[:0], *sorted_parts]), sorted_parts
+    width = max((cell_width(part) for part in parts if len(part)), default=cell_width(ids[:0]))
+    ready = tuple(name for name, part in zip(ordered, parts, strict=True) if len(part))
+    return lay_out(ready, np.cumsum([0, *(len(part) for part in parts if len(part))]), ids, width)
+
+
+def empty_catalog(kind: np.dtype[np.generic] = BIGINT) -> Catalog:
+    """Build a catalog without chunks, for ids of this kind."""
+    return build_catalog(np.empty(0, kind), np.empty(0, np.uint16), ())
+
+
+def fingerprint_of(ids: NDArray[np.generic], category: str) -> int:
+    """Hash chunks of one category: the sum modulo 2^64 of a hash of each pair.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+        category: Their category.
+    """
+    return hash_pairs(ids, _category_key(category))
+
+
+def ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Sort ids and drop repeated ones, at no more than a look when they come in order.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+    """
+    if bool(np.all(ids[1:] > ids[:-1])):  # type: ignore[operator]
+        return ids
+    # Not `np.unique`: it hashes, which takes ten times as long and keeps the interpreter locked meanwhile.
+    ordered = np.sort(ids)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
+
+
+def category_keys(names: Sequence[str]) -> NDArray[np.uint64]:
+    """Tell what categories add to the hash of their chunks."""
+    return np.array([_category_key(name) for name in names], dtype=np.uint64)
+
+
+def hash_pairs(ids: NDArray[np.generic], keys: NDArray[np.uint64] | np.uint64) -> int:
+    """Hash chunks: the sum modulo 2^64 of a hash of each pair.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+        keys: Those of their categories, shape (n,) or ().
+    """
+    if ids.dtype == UUID:
+        words = np.frombuffer(ids.tobytes(), dtype=">u8").astype(np.uint64).reshape(-1, 2)
+        folded = mix(words[:, 0]) ^ words[:, 1]
+    else:
+        folded = ids.astype(np.int64, copy=False).view(np.uint64)
+    return int(mix(mix(folded) ^ keys).sum(dtype=np.uint64))
+
+
+def lay_out(names: tuple[str, ...], offsets: Integers, ids: NDArray[np.generic], width: int) -> Catalog:
+    """Make a catalog of ids in their final order, rendering each.
+
+    Args:
+        names: Categories that have ids, sorted, shape (k,).
+        offsets: int64, shape (k + 1,): where each begins and ends.
+        ids: int64 or S16, shape (n,).
+        width: Bytes a cell.
+    """
+    cells = np.empty(len(ids), np.dtype((np.void, width)))
+    keys, fingerprint = category_keys(names), 0
+    for start in range(0, len(ids), BLOCK):
+        block = slice(start, start + BLOCK)
+        cells[block] = render_cells(ids[block], width)
+        owned = np.diff(offsets.clip(start, start + BLOCK))
+        fingerprint += hash_pairs(ids[block], keys.repeat(owned))
+    return freeze(names, offsets, (ids, cells), fingerprint)
+
+
+def freeze(
+    names: tuple[str, ...],
+    offsets: Integers,
+    columns: tuple[NDArray[np.generic], NDArray[np.void]],
+    fingerprint: int,
+) -> Catalog:
+    """Make a catalog whose parts are ready, ids and cells among them, which nobody may write to any more."""
+    for column in columns:
+        column.flags.writeable = False
+    return Catalog(names, offsets, *columns, fingerprint & _MASK)
+
+
+def _sort_by_category(
+    blocks: Sequence[Block], places: NDArray[np.unsignedinteger], count: int
+) -> tuple[NDArray[np.generic], Integers]:
+    """Put ids in the order of their categories' places, without those from `count` on; tell where each begins."""
+    sizes = np.zeros(count + 1, np.int64)
+    for _, codes in blocks:
+        np.add.at(sizes, places, np.bincount(codes, minlength=len(places)))
+    offsets = np.cumsum([0, *sizes[:count]])
+    ids, filled = np.empty(offsets[-1], blocks[0][0].dtype), offsets[:-1].copy()
+    for some, codes in blocks:
+        owners = places[codes]
+        order = np.argsort(owners, kind="stable")  # of short integers, which is quick
+        order = order[: len(order) - np.count_nonzero(owners == count)]
+        owners = owners[order]
+        found = np.bincount(owners, minlength=count)
+        ids[np.arange(len(owners)) + (filled - np.cumsum(found) + found)[owners]] = some[order]
+        filled += found
+    return ids, offsets
+
+
+@cache
+def _category_key(category: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.sha256(category.encode()).digest()[:8], "big"))
