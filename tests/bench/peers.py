@@ -1,0 +1,236 @@
+"""Requests a second of general task queues doing our draw, beside our worker on the same server.
+
+The job is the same for all: 64 chunk ids by weights, out of a million READY chunks in five categories held in memory,
+drawn by vectorised NumPy (`peer_programs/job.py`); one result for each request, with ids, counts and the request's id.
+Each queue is set for throughput (`settings`) and keeps results where its documentation puts them (`results in`).
+A backlog is sent by the queue's own client; then one worker starts, on a core of its own, and is timed from the first
+results that are seen to the last. Then a client, on the server's core, times single requests, one after the other, by
+what the queue offers to wait for a result; those that poll do so every ms. At last every result of the backlog is read
+and held against its request. Our worker does all this right before each of them, round by round: figures are medians
+of the rounds, and ratios medians of the ratios of each round. CPU is of all processes of a worker; where others use
+the machine too, it moves far less than requests/s, and its ratio is the one to read.
+
+The queues are installed from PyPI, each into a virtual environment of its own, so that none has to share a client
+library: the first run takes some minutes more.
+
+    python tests/bench/peers.py [--quick] [--json] [--only NAME] [--rounds N] [--env FOLDER] [--server redis7]
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import redis
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.harness import SERVER_CORE, WORKER_CORE, Servers, arguments, cpu_s, fill, pin, report, servers, worker
+from tests.bench.peer_programs.roster import OURS, PEERS, PROGRAMS, Peer
+from tests.support.servers import connect
+from tests.support.waiting import wait_until_sync
+
+ROOT = Path(__file__).parents[2]
+ROWS = 1_000_000
+TRIPS = 200
+DONE_S = 120.0
+STOP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Hold what one worker did: requests a second, CPU a request, and the median of its single requests."""
+
+    rate: float
+    cpu_us: float
+    trip_ms: float
+
+
+Pair = tuple[Measured, Measured]
+"""Ours, and a peer's, of one round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Measure workers, one after the other, on servers of the bench's own."""
+
+    at: Servers
+    client: redis.Redis
+
+    def measure(self, peer: Peer, python: str) -> Measured:
+        """Time a backlog and single requests, and check every result."""
+        self.client.flushall()
+        self._run(peer, python, "enqueue", peer.requests)
+        with self._serving(peer, python) as pid:
+            rate, cpu_us = self._time_backlog(peer, pid)
+            trips = self._run(peer, python, "trip", TRIPS)
+        good = self._run(peer, python, "check", peer.requests)
+        assert good == peer.requests, f"{peer.name}: {good} of {peer.requests} requests have the result they asked for"
+        return Measured(rate, cpu_us, statistics.median(trips))
+
+    def _run(self, peer: Peer, python: str, mode: str, count: int) -> Any:
+        """Run a program on the side of those that send requests, and return what it tells."""
+        command = [python, "-m", f"{PROGRAMS}.{peer.program}", mode, str(count)]
+        with subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, text=True) as process:
+            if mode == "trip":
+                pin(process.pid, SERVER_CORE)
+            told = process.communicate()[0]
+        if process.returncode != 0:
+            sys.exit(f"{peer.name}: the program ended with status {process.returncode} on {mode}")
+        return json.loads(told)
+
+    @contextmanager
+    def _serving(self, peer: Peer, python: str) -> Iterator[int]:
+        """Run the one worker, and yield the process that leads its session."""
+        if peer is OURS:
+            with worker(self.at) as running:
+                assert running.process is not None
+                yield running.process.pid
+            return
+        log = self.at.folder / f"{peer.name}.log"
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                [python, "-m", *peer.work],
+                env=self._environment,
+                cwd=ROOT,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+        try:
+            pin(process.pid, WORKER_CORE)
+            yield process.pid
+        except AssertionError:
+            sys.stderr.write(log.read_text()[-2000:])
+            raise
+        finally:
+            end_session(process)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(ROOT), "BENCH_REDIS_URL": self.at.redis_url}
+
+    def _time_backlog(self, peer: Peer, pid: int) -> tuple[float, float]:
+        """Tell requests a second, and us of CPU a request."""
+
+        def done() -> int:
+            return peer.done(self.client, peer.requests)
+
+        wait_until_sync(done, timeout_s=DONE_S, what=f"{peer.name} has a first result")
+        before, cpu_before, began = done(), session_cpu_s(pid), time.perf_counter()
+        wait_until_sync(lambda: done() >= peer.requests, timeout_s=DONE_S, what=f"{peer.name} has every result")
+        seconds, cpu = time.perf_counter() - began, session_cpu_s(pid) - cpu_before
+        return (peer.requests - before) / seconds, cpu / (peer.requests - before) * 1e6
+
+
+def session_cpu_s(leader: int) -> float:
+    """Tell the CPU seconds of all processes of a session; of its leader alone where the system has no /proc."""
+    total = 0.0
+    for pid in [int(entry.name) for entry in Path("/proc").glob("[0-9]*")] or [leader]:
+        with suppress(ProcessLookupError, FileNotFoundError):
+            if os.getsid(pid) == leader:
+                total += cpu_s(pid)
+    return total
+
+
+def end_session(leader: subprocess.Popen[bytes]) -> None:
+    """Ask a worker to end, and end what is left of its session."""
+    leader.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        leader.wait(STOP_S)
+    with suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait()
+
+
+def install(peer: Peer, folder: Path) -> str:
+    """Make the virtual environment of a queue, unless it is there, and return its interpreter."""
+    home = folder / project(peer.requires[0])
+    python, stamp = home / "bin" / "python", home / "installed"
+    wanted = "\n".join(["numpy>=2.1", *peer.requires])
+    if not stamp.exists() or stamp.read_text() != wanted:
+        sys.stderr.write(f"installing {peer.requires[0]} into {home}\n")
+        try:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted.splitlines()], check=True)
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{peer.name} cannot be installed: status {error.returncode}; --only runs one of the others")
+        stamp.write_text(wanted)
+    return str(python)
+
+
+def project(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+
+
+def versions(peer: Peer, python: str) -> str:
+    """Tell the version of a queue, and of a part that it comes in, such as taskiq-redis."""
+    name = project(peer.requires[0])
+    parts = [part for part in map(project, peer.requires) if part.startswith(name)]
+    ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+    told = subprocess.run([python, "-c", ask, *parts], check=True, capture_output=True, text=True).stdout.split()
+    return ", ".join([told[0], *(f"{part} {number}" for part, number in zip(parts[1:], told[1:], strict=True))])
+
+
+def row(peer: Peer, version: str, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Make a row out of the rounds of a peer."""
+
+    def middle(figure: Callable[[Measured, Measured], float]) -> float:
+        return float(statistics.median(figure(ours, its) for ours, its in pairs))
+
+    return {
+        "peer": peer.name,
+        "version": version,
+        "requests/s": round(middle(lambda _, its: its.rate)),
+        "ours/this": middle(lambda ours, its: ours.rate / its.rate),
+        "CPU us/request": middle(lambda _, its: its.cpu_us),
+        "this/ours CPU": middle(lambda ours, its: its.cpu_us / ours.cpu_us),
+        "round trip p50 ms": middle(lambda _, its: its.trip_ms),
+        "this/ours trip": middle(lambda ours, its: its.trip_ms / ours.trip_ms),
+        "results in": peer.results_in,
+        "settings": peer.settings,
+    }
+
+
+def parse_options() -> argparse.Namespace:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sampling-worker" / "bench-peers"
+    parser = arguments(__doc__)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the peers' requests, and one round")
+    parser.add_argument("--only", choices=[peer.name for peer in PEERS], help="this peer alone, and ours")
+    parser.add_argument("--rounds", type=int, default=3, help="times that each peer has its turn (default: 3)")
+    parser.add_argument("--env", type=Path, default=cache, help="where the queues are installed (default: %(default)s)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    # Ended in order, so that no worker is left in its session.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    options = parse_options()
+    rounds, share = (1, 5) if options.quick else (options.rounds, 1)
+    peers = [replace(peer, requests=peer.requests // share) for peer in PEERS if options.only in (None, peer.name)]
+    pythons = [install(peer, options.env.absolute()) for peer in peers]
+    rows, all_ours = [], []
+    with servers(options.server) as at, connect(at.redis_url) as client:
+        bench = Bench(at, client)
+        anyio.run(fill, at.database_url, ROWS)
+        for peer, python in zip(peers, pythons, strict=True):
+            pairs = [(bench.measure(OURS, sys.executable), bench.measure(peer, python)) for _ in range(rounds)]
+            rows.append(row(peer, versions(peer, python), pairs))
+            all_ours += [(ours, ours) for ours, _ in pairs]
+    version = versions(replace(OURS, requires=("sampling-worker",)), sys.executable)
+    report("peers", [row(OURS, version, all_ours), *rows], as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
