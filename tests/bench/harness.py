@@ -106,13 +106,21 @@ async def fill(database_url: str, rows: int, categories: Sequence[str] = CATEGOR
     await migrate(database_url)
     connection = await asyncpg.connect(database_url)
     await connection.execute("truncate audio_chunks restart identity")
+    # Ten million rows are inserted in half the time while nothing follows each of them.
+    indexes = await connection.fetch(
+        "select indexname, indexdef from pg_indexes where tablename = 'audio_chunks' and indexname !~ 'pkey$'"
+    )
+    await connection.execute("alter table audio_chunks disable trigger user")
+    await connection.execute("".join(f"drop index {index['indexname']};" for index in indexes))
     await connection.execute(
         "insert into audio_chunks (category, status) "
         "select ($1::text[])[1 + n % cardinality($1::text[])], 'READY' from generate_series(1, $2::int) n",
         list(categories),
         rows,
     )
-    await connection.execute("analyze audio_chunks")
+    await connection.execute("".join(f"{index['indexdef']};" for index in indexes))
+    await connection.execute("alter table audio_chunks enable trigger user")
+    await connection.execute("vacuum analyze audio_chunks")
     await connection.close()
 
 
