@@ -16,36 +16,25 @@ client asks for 64 ids at a time, one request after the other, and notes how lon
 """
 
 import argparse
-import asyncio
 import json
 import math
-import statistics
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import redis
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.backlog import BATCH, KEYS, Case, Command, Timing, clear, time_running
-from tests.bench.harness import CATEGORIES, WORKER_CORE, Servers, arguments, fill, pin, report, servers
-from tests.bench.stillness import Spans, longest_ms, quiet_loop, read_spans
-from tests.support.command import RunningWorker
-from worker.settings.environment import environment_with
+from tests.bench.backlog import KEYS, ROWS, Case, Command, Timing, time_running
+from tests.bench.giants import SIZE, Mixed, giant_rows, measure_giants
+from tests.bench.harness import CATEGORIES, Servers, arguments, report, servers
+from tests.bench.stillness import Spans, longest_ms, quiet_loop
+from tests.bench.watched import Library, ensure, watched_workers
 
-Fields = dict[Any, Any]
-
-PROGRAM = Path(__file__).with_name("watched_worker.py")
-ROWS, SIZE = 1_000_000, 64
 DEFAULTS = {"size": SIZE, "categories": len(CATEGORIES), "datasets": 0, "reply_to": 0, "chunks": ROWS, "workers": 1}
 VALUES = {
     "size": (1, 8, 64, 512, 4096, 16_384, 65_536),
@@ -57,19 +46,6 @@ VALUES = {
 }
 IN_PROPORTION = "size"
 MOST, LEAST, MOST_IDS, TRIAL = 200_000, 200, 30_000_000, 20
-GIANT: Fields = {"size": 65_536, "method": "stratified", "replace": 0, "reply_to": "giant"}
-GIANTS = (0, 1, 4, 16)
-SMALL: Fields = {"size": SIZE, "reply_to": "small"}
-BLOCK_MS = 10_000
-LOOK_S = 0.002
-
-
-@dataclass(frozen=True, slots=True)
-class Library:
-    """Say what has to be READY."""
-
-    chunks: int = ROWS
-    categories: tuple[str, ...] = CATEGORIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,47 +66,6 @@ class Measured:
     timing: Timing
     spans: tuple[tuple[float, float], ...]
     still_ms: float
-
-
-class WatchedWorker(RunningWorker):
-    """A worker whose event loop is watched; what was seen can be read once it stopped."""
-
-    def start(self) -> "WatchedWorker":
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), str(self._seen), "run"],
-                env=environment_with(self._settings),
-                cwd=self._folder,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        pin(self.process.pid, WORKER_CORE)
-        return self
-
-    @property
-    def _seen(self) -> Path:
-        return self.log.with_suffix(".spans")
-
-    def spans(self) -> Spans:
-        return read_spans(self._seen)
-
-
-@contextmanager
-def watched_workers(at: Servers, count: int) -> Iterator[list[WatchedWorker]]:
-    """Run some workers."""
-    settings = {"REDIS_URL": at.redis_url, "DATABASE_URL": at.database_url, "WORKER_BATCH": str(BATCH)}
-    with ExitStack() as opened:
-        running = []
-        for number in range(count):
-            one = WatchedWorker(settings, at.folder, f"w-{number}-{time.time_ns()}")
-            opened.callback(one.stop)
-            running.append(one)
-            one.start()
-        for one in running:
-            one.wait_ready()
-        yield running
 
 
 def points(line: str) -> Iterator[Point]:
@@ -196,14 +131,6 @@ def measure_line(at: Servers, client: redis.Redis, line: str, options: argparse.
         yield from measure(at, client, list(some), options)
 
 
-def ensure(at: Servers, library: Library) -> None:
-    """Fill the library, unless it is what it has to be."""
-    mark = at.folder / "library"
-    if not mark.exists() or mark.read_text() != repr(library):
-        asyncio.run(fill(at.database_url, library.chunks, library.categories))
-        mark.write_text(repr(library))
-
-
 def rows_of(measured: Sequence[Measured], quiet: Spans) -> Iterator[dict[str, Any]]:
     """Make the rows of a line of growth; its first is the default."""
     default = measured[0]
@@ -238,97 +165,6 @@ def _power_row(line: str, low: Mapping[str, Any], high: Mapping[str, Any]) -> di
         power = math.log(max(times, 1e-9)) / math.log(high["value"] / low["value"])
         row |= {f"{side} us times": times, f"{side} power": power}
     return row | {"at best": "up to 1" if line == IN_PROPORTION else "0"}
-
-
-class Giants(threading.Thread):
-    """Keep some giant requests waiting, and count their results, which are thrown away unread."""
-
-    def __init__(self, url: str, waiting: int) -> None:
-        super().__init__(daemon=True)
-        self._client = redis.Redis.from_url(url)
-        self._waiting = waiting
-        self._is_ended = threading.Event()
-        self.served = 0
-
-    def run(self) -> None:
-        missing = self._waiting
-        while not self._is_ended.wait(LOOK_S):
-            for _ in range(missing):
-                self._client.xadd(KEYS.requests, GIANT)
-            missing = int(self._client.xtrim(KEYS.reply("giant"), maxlen=0, approximate=False))
-            self.served += missing
-
-    def stop(self) -> None:
-        """End it; what it asked for last is served, and the last of it is looked at."""
-        self._is_ended.set()
-        self.join()
-        while self._client.xlen(KEYS.requests):
-            time.sleep(LOOK_S)
-        last: Any = self._client.xrevrange(KEYS.reply("giant"), count=1)
-        assert not self._waiting or last[0][1][b"status"] == b"ok"
-        self._client.close()
-
-
-def ask(client: redis.Redis, seconds: float) -> list[float]:
-    """Ask for one small sample after the other, and tell how long each took, in ms."""
-    client.delete(KEYS.reply("small"))
-    taken, last = [], b"0"
-    ends = time.perf_counter() + seconds
-    while (began := time.perf_counter()) < ends:
-        client.xadd(KEYS.requests, SMALL)
-        reply: Any = client.xread({KEYS.reply("small"): last}, block=BLOCK_MS)
-        [(last, fields)] = reply[0][1]
-        assert fields[b"status"] == b"ok"
-        taken.append((time.perf_counter() - began) * 1000)
-    return taken
-
-
-@dataclass(frozen=True, slots=True)
-class Mixed:
-    """Hold what small requests took among giants."""
-
-    waiting: int
-    taken_ms: Sequence[float]
-    giants_a_s: float
-    span: tuple[float, float]
-    still_ms: float
-
-
-def measure_giants(at: Servers, client: redis.Redis, seconds: float) -> list[Mixed]:
-    """Time small requests among more and more giants."""
-    found = []
-    ensure(at, Library())
-    with watched_workers(at, 1) as running:
-        for waiting in GIANTS:
-            clear(at, Case(SIZE, "json", 0))
-            giants = Giants(at.redis_url, waiting)
-            giants.start()
-            ask(client, seconds / TRIAL)
-            before, began = giants.served, time.perf_counter()
-            taken = ask(client, seconds)
-            span = began, time.perf_counter()
-            rate = (giants.served - before) / (span[1] - span[0])
-            giants.stop()
-            found.append((waiting, taken, rate, span))
-    seen = running[0].spans()
-    return [Mixed(*one, longest_ms(seen, *one[-1])) for one in found]
-
-
-def giant_rows(mixed: Sequence[Mixed], quiet: Spans) -> Iterator[dict[str, Any]]:
-    """Make rows; the first has no giants."""
-    alone = statistics.median(mixed[0].taken_ms)
-    for one in mixed:
-        p50, p99, longest = np.percentile(one.taken_ms, (50, 99, 100)).tolist()
-        yield {
-            "giants waiting": one.waiting,
-            "giants/s": one.giants_a_s,
-            "small p50 ms": p50,
-            "small p99 ms": p99,
-            "small max ms": longest,
-            "times p50 without": p50 / alone,
-            "still ms": one.still_ms,
-            "quiet still ms": longest_ms(quiet, *one.span),
-        }
 
 
 def parse_options() -> argparse.Namespace:

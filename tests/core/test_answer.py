@@ -4,9 +4,11 @@ Statistical tests have fixed seeds and would fail a right implementation with ch
 are what the tally expects of them is in `test_answer_chances`.
 """
 
+import gc
 import json
 import struct
 import uuid
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -410,9 +412,23 @@ def test_messages_stay_short_however_many_categories_there_are() -> None:
 
 def test_what_a_catalog_remembers_is_bounded() -> None:
     catalog = catalog_of(READY)
-    for i in range(1, 2500):
-        _one(_request(), _snapshots(catalog, weights_of({"voice": i, "music": 2500})))
-    assert 0 < len(catalog.memo) <= 1024
+    for i in range(1, 5000):
+        _one(_request(), _snapshots(catalog, weights_of({"voice": i, "music": 5000})))
+    assert 0 < len(catalog.memo) <= 8192
+
+
+def test_a_catalog_goes_when_it_is_replaced() -> None:
+    """At once, and not when the collector comes: it may have a gigabyte."""
+    catalog = catalog_of(READY)
+    gone = weakref.ref(catalog.ids)
+    gc.disable()
+    try:
+        for fields in ({}, {"category": "voice"}, {"encoding": "packed", "probabilities": True}):
+            _one(_request(**fields), _snapshots(catalog))
+        del catalog
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_weights_of_one_version_are_applied_to_a_catalog_once() -> None:

@@ -288,6 +288,21 @@ async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk
     assert book.in_force(None).weights.text == '{"music":1.0}'
 
 
+async def test_a_slow_reading_does_not_replace_what_settling_found_meanwhile(desk: Desk) -> None:
+    store, book = SlowOnce(desk.client, desk.keys), WeightsBook()
+    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    await desk.client.set(desk.keys.weights(), _VOICE)
+    slow = asyncio.create_task(feed.read([None]))
+    await store.has_read.wait()
+    await desk.client.set(desk.keys.weights(), _MUSIC)
+    await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())})
+    assert book.in_force(None).weights.text == '{"music":1.0}'
+    store.may_go_on.set()
+    await slow
+    store.close()
+    assert book.in_force(None).weights.text == '{"music":1.0}'
+
+
 async def test_what_settling_found_is_in_force_without_another_reading(
     redis_url: str, prefix: str, log: LogLines
 ) -> None:

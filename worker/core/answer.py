@@ -142,7 +142,8 @@ def _draw_parts(parts: Sequence[_Part], rng: np.random.Generator, answers: Answe
     drawn = draw(plan, rng)
     _count(parts, plan, drawn, answers.tally)
     cut = cut_ids if terms.encoding == "packed" else cut_cells
-    column = prepared.catalog.ids if terms.encoding == "packed" else prepared.catalog.cells
+    ids, cells = prepared.columns
+    column = ids if terms.encoding == "packed" else cells
     chunk_ids = iter(cut(column.take(drawn.places), sizes))
     counts = iter(prepared.counts.render(drawn.counts))
     for part in parts:

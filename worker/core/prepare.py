@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from worker.core.catalog import Catalog
 from worker.core.mixture import Mixture, mix_weights
 from worker.core.rendering import CountsRenderer
@@ -11,7 +14,7 @@ from worker.core.weights import BUILT_IN, InForce, Weights, single_category
 from worker.core.wire import Form, Terms, encode_common, encode_probabilities, ok_form, shown
 from worker.errors import RequestError
 
-_MOST_REMEMBERED = 1024
+_MOST_REMEMBERED = 8192
 _NAMES_SHOWN = 10
 _NAMES_LENGTH = 120
 
@@ -36,7 +39,8 @@ class Prepared(NamedTuple):
     Attributes:
         terms: What they ask for.
         dataset: Whose weights they are drawn under; None for the global ones.
-        catalog: The READY chunks.
+        columns: Ids and cells of the READY chunks; not their catalog, which remembers this: a cycle would keep all of
+            it until the collector comes, which is hardly ever.
         mixture: The weights as they apply to these.
         form: What their results share.
         counts: Writes how many of each category they got.
@@ -44,7 +48,7 @@ class Prepared(NamedTuple):
 
     terms: Terms
     dataset: str | None
-    catalog: Catalog
+    columns: tuple[NDArray[np.generic], NDArray[np.void]]
     mixture: Mixture
     form: Form
     counts: CountsRenderer
@@ -100,7 +104,8 @@ def _prepare(terms: Terms, held: InForce, catalog: Catalog) -> Prepared | Unansw
     if terms.probabilities:
         effective = dict(zip(mixture.categories, mixture.probabilities.tolist(), strict=True))
         common += encode_probabilities(effective, catalog.ready)
-    return Prepared(terms, held.dataset, catalog, mixture, ok_form(common), CountsRenderer(mixture.categories))
+    columns = (catalog.ids, catalog.cells)
+    return Prepared(terms, held.dataset, columns, mixture, _form(common, catalog), _renderer(mixture, catalog))
 
 
 def check_wanted(expires_at: int, now_ms: int) -> RequestError | None:
@@ -118,6 +123,24 @@ def _mixture(weights: Weights, catalog: Catalog) -> Mixture | None:
     mixture = catalog.memo[weights.text]
     assert mixture is None or isinstance(mixture, Mixture)  # noqa: S101
     return mixture
+
+
+def _form(common: tuple[str | bytes, ...], catalog: Catalog) -> Form:
+    """Make a form once: settling lays each one out anew, however many requests share it."""
+    form = catalog.memo.get(common)
+    if not isinstance(form, Form):
+        form = ok_form(common)
+        _remember(catalog, common, form)
+    return form
+
+
+def _renderer(mixture: Mixture, catalog: Catalog) -> CountsRenderer:
+    """Make what writes the counts of some categories once: it is as long as they are many."""
+    renderer = catalog.memo.get(mixture.categories)
+    if not isinstance(renderer, CountsRenderer):
+        renderer = CountsRenderer(mixture.categories)
+        _remember(catalog, mixture.categories, renderer)
+    return renderer
 
 
 def _remember(catalog: Catalog, key: object, value: object) -> None:

@@ -37,6 +37,7 @@ class WeightsFeed:
         self._link = link
         self._refresh_s = refresh_s
         self._reading = anyio.Lock(fast_acquire=True)
+        self._taken = 0
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the weights fresh until cancelled; started when they were read once, or could not be."""
@@ -53,15 +54,22 @@ class WeightsFeed:
         """
         # One reading at a time, so that an older reading never replaces a newer one.
         async with self._reading:
-            readings = await self._store.read(datasets)
+            while True:
+                taken_before = self._taken
+                readings = await self._store.read(datasets)
+                if self._taken == taken_before:
+                    break
             for dataset, reading in zip(datasets, readings, strict=True):
                 await self._take_in(dataset, reading)
 
     async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
-        """Put in force what some datasets' keys were just found to hold; None is the global one."""
-        async with self._reading:
-            for dataset, reading in readings.items():
-                await self._take_in(dataset, reading)
+        """Put in force what some datasets' keys were just found to hold; None is the global one.
+
+        This waits for no reading under way; that one, which may be older, is read again.
+        """
+        self._taken += 1
+        for dataset, reading in readings.items():
+            await self._take_in(dataset, reading)
 
     def close(self) -> None:
         """Close what reading opened."""
