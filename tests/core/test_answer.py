@@ -473,5 +473,11 @@ def test_a_request_larger_than_a_slice_is_a_slice() -> None:
     assert [len(part) for part in slice_by_work(batch)] == [1, 1, 1, 1]
 
 
+def test_many_datasets_are_not_drawn_in_one_go() -> None:
+    batch = [_request(i, size=1, dataset=f"d{i}") for i in range(200)]
+    assert [len(part) for part in slice_by_work(batch)] == [128, 72]
+    assert [len(part) for part in slice_by_work([_request(i, size=1, dataset="d") for i in range(200)])] == [200]
+
+
 def test_nothing_is_one_empty_slice() -> None:
     assert list(slice_by_work([])) == [[]]

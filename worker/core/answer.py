@@ -14,6 +14,7 @@ from worker.core.tally import Tally
 from worker.core.wire import Request, Result, encode_error
 
 _CHUNKS_A_SLICE = 131_072
+_CHUNKS_A_DRAW = 1_024
 _WORK_A_DRAW = 32_768
 _HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain ones is never heavy
 _TIMES_DEARER = 6
@@ -36,14 +37,24 @@ class _Part(NamedTuple):
 
 
 def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Sequence[Request | Result]]:
-    """Cut a batch so that no slice draws more than about 131,072 chunks: giants must not hold up the rest."""
+    """Cut a batch so that no slice draws more than about 131,072 chunks: giants must not hold up the rest.
+
+    Each further dataset or category of its own takes a draw of its own, which counts as 1,024 chunks.
+    """
     start = work = 0
+    drawn_from: set[tuple[str | None, str | None]] = set()
     for end, request in enumerate(requests):
-        size = request.terms.size if isinstance(request, Request) else 0
-        if work and work + size > _CHUNKS_A_SLICE:
+        if not isinstance(request, Request):
+            continue
+        terms = request.terms
+        source = (terms.dataset, terms.category)
+        more = terms.size + (_CHUNKS_A_DRAW if drawn_from and source not in drawn_from else 0)
+        if work and work + more > _CHUNKS_A_SLICE:
             yield requests[start:end]
-            start, work = end, 0
-        work += size
+            start, work, more = end, 0, terms.size
+            drawn_from.clear()
+        work += more
+        drawn_from.add(source)
     yield requests[start:]
 
 
