@@ -78,6 +78,7 @@ BENCHES: list[dict[str, Any]] = [
         ],
     },
     {"bench": "growth", "rows": [{"what": "size", "value": 5, "requests/s": -1.0}]},
+    {"bench": "growth", "rows": [{"what": "datasets", "value": n, "requests/s": 9.0 + n} for n in (0, 1, 1000)]},
     {"bench": "catalog", "rows": [{"what": "load (s)", "value": 0.7, "note": "$x$"}]},
     {
         "bench": "unheard of",

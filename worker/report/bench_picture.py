@@ -155,6 +155,9 @@ def _scale_lines(panel: Axes, *, log: bool) -> None:
         if log and high > _LOG_FROM * low > 0:
             axis.axes.set(**{f"{axis.axis_name}scale": "log"})
             axis.set_minor_formatter(NullFormatter())
+        elif log and axis is panel.xaxis and low == 0 and high > _LOG_FROM:
+            panel.set_xscale("symlog", linthresh=1.0)  # a line may begin with none at all
+            axis.set_minor_formatter(NullFormatter())
         elif axis is panel.yaxis:
             panel.set_ylim(min(0.0, low), high * 1.15 or 1.0)
         axis.set_major_formatter(FuncFormatter(axis_number))
