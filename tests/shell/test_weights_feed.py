@@ -143,12 +143,12 @@ async def test_a_value_that_is_not_valid_is_refused_and_the_last_valid_weights_s
     await desk.client.set(key, _VOICE)
     async with _feeding(redis_url, prefix) as parts:
         version = parts.state.weights.in_force(None).weights.version
-        await desk.client.delete(key)
-        await (desk.client.set(key, value) if value is not None else desk.client.rpush(key, "x"))
+        # In one step: the feed may read at any moment, and a key that is gone for one means the defaults.
+        replacing = desk.client.pipeline(transaction=True).delete(key)
+        await (replacing.set(key, value) if value is not None else replacing.rpush(key, "x")).execute()
         for _ in range(3):
             await parts.feed.read([None])
             assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "last_known")
-        await desk.client.delete(key)
         await desk.client.set(key, _VOICE)
         await parts.feed.read([None])
         assert _source(parts) == "redis"
@@ -271,13 +271,19 @@ class SlowOnce(RedisWeights):
         return readings
 
 
-async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk) -> None:
+async def _begin_slow_reading(desk: Desk) -> tuple[SlowOnce, WeightsBook, WeightsFeed, asyncio.Task[None]]:
+    """Have one value read, and another one stored before that reading comes to its end."""
     store, book = SlowOnce(desk.client, desk.keys), WeightsBook()
     feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights(), _VOICE)
     slow = asyncio.create_task(feed.read([None]))
     await store.has_read.wait()
     await desk.client.set(desk.keys.weights(), _MUSIC)
+    return store, book, feed, slow
+
+
+async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk) -> None:
+    store, book, feed, slow = await _begin_slow_reading(desk)
     quick = asyncio.create_task(feed.read([None]))
     await wait_until(
         lambda: quick.done() or feed._reading.statistics().tasks_waiting, timeout_s=DONE_S, what="the later one waits"
@@ -289,18 +295,41 @@ async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk
 
 
 async def test_a_slow_reading_does_not_replace_what_settling_found_meanwhile(desk: Desk) -> None:
-    store, book = SlowOnce(desk.client, desk.keys), WeightsBook()
-    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
-    await desk.client.set(desk.keys.weights(), _VOICE)
-    slow = asyncio.create_task(feed.read([None]))
-    await store.has_read.wait()
-    await desk.client.set(desk.keys.weights(), _MUSIC)
+    store, book, feed, slow = await _begin_slow_reading(desk)
     await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())})
     assert book.in_force(None).weights.text == '{"music":1.0}'
     store.may_go_on.set()
     await slow
     store.close()
     assert book.in_force(None).weights.text == '{"music":1.0}'
+
+
+class NeverAlone(RedisWeights):
+    """Have settling find something else during each reading.
+
+    Attributes:
+        feed: Which is told of it.
+        readings: How many there were.
+    """
+
+    feed: WeightsFeed
+    readings = 0
+
+    async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
+        self.readings += 1
+        value = f'{{"music": {self.readings}}}'.encode()
+        await self.feed.take_in({None: Reading(mark_of(value), value)})
+        return await super().read(datasets)
+
+
+async def test_a_writer_that_never_rests_keeps_no_reading_from_its_end(desk: Desk) -> None:
+    store, book = NeverAlone(desk.client, desk.keys), WeightsBook()
+    store.feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    await desk.client.set(desk.keys.weights("d"), _VOICE)
+    with anyio.fail_after(DONE_S):
+        await store.feed.read(["d"])
+    store.close()
+    assert (store.readings, book.in_force("d").weights.text) == (3, '{"voice":1.0}')
 
 
 async def test_what_settling_found_is_in_force_without_another_reading(

@@ -16,6 +16,7 @@ from worker.logs import emit
 from worker.ports import Reading, WeightsStore
 from worker.state import WeightsBook
 
+_MORE_READINGS = 2
 _LONG = 4096  # bytes: from here on reading a value would hold up others
 
 
@@ -54,11 +55,12 @@ class WeightsFeed:
         """
         # One reading at a time, so that an older reading never replaces a newer one.
         async with self._reading:
-            while True:
-                taken_before = self._taken
-                readings = await self._store.read(datasets)
+            taken_before, readings = self._taken, await self._store.read(datasets)
+            # A writer that never rests must not keep this from ending: settling corrects what is older at the last.
+            for _ in range(_MORE_READINGS):
                 if self._taken == taken_before:
                     break
+                taken_before, readings = self._taken, await self._store.read(datasets)
             for dataset, reading in zip(datasets, readings, strict=True):
                 await self._take_in(dataset, reading)
 
