@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import anyio.lowlevel
 
 from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats
 from worker.core.pacing import Pace
+from worker.core.presets import BUILT_IN_PRESETS, built_in_preset
 from worker.core.tally import read_counts
+from worker.core.weights import Weights, preset_name
 from worker.errors import RedisError
 from worker.health import SERVING, Health, health_path, write_health
 from worker.links import Link
@@ -120,8 +122,7 @@ class Reporter:
     def _category_lines(self, interval: Interval) -> Iterator[CategoryStats]:
         ready = self._state.catalog.ready if self._state.catalog is not None else {}
         for dataset, rows in read_counts(interval.tally, interval.mixture_texts).datasets():
-            held = self._state.weights.held(dataset) if dataset else self._state.weights.shared
-            weights = held.weights or self._state.weights.in_force(None).weights
+            weights = self._weights_of(dataset, ready)
             total = sum(row.count for row in rows)
             for row in rows:
                 yield CategoryStats(
@@ -135,6 +136,14 @@ class Reporter:
                     ready=ready.get(row.category, 0),
                     weights_version=weights.version,
                 )
+
+    def _weights_of(self, dataset: str, ready: Mapping[str, int]) -> Weights:
+        """Tell the weights that stand behind a dataset's counts, or a preset's; "" are the global ones."""
+        held = self._state.weights.held(dataset) if dataset else self._state.weights.shared
+        preset = dataset.removeprefix(preset_name(""))
+        if preset != dataset and preset in BUILT_IN_PRESETS:
+            return built_in_preset(preset, ready)
+        return held.weights or self._state.weights.in_force(None).weights
 
     async def _beat(self) -> None:
         """Show a sign of life, here and in Redis."""

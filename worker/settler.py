@@ -9,6 +9,7 @@ from anyio.to_thread import run_sync
 from worker.core.answer import Answers, answer, is_heavy, slice_by_work
 from worker.core.events import RequestFailed
 from worker.core.prepare import Snapshots
+from worker.core.presets import weights_name
 from worker.core.wire import Request, Result
 from worker.journal import Journal
 from worker.logs import emit
@@ -110,10 +111,10 @@ class Settler:
 
     async def _snapshots(self, part: Sequence[Request | Result]) -> Snapshots:
         """Take the snapshots in force for some requests; those that were refused are drawn under none."""
-        datasets = {request.terms.dataset for request in part if isinstance(request, Request)}
-        while unknown := self._state.weights.unknown(datasets):
+        names = {weights_name(request.terms) for request in part if isinstance(request, Request)}
+        while unknown := self._state.weights.unknown(names):
             await self._weights.read(unknown)
-        weights = {name: self._state.weights.in_force(name) for name in datasets}
+        weights = {name: self._state.weights.in_force(name) for name in names}
         return Snapshots(self._state.catalog, weights, self._stream.now_ms())
 
     async def _answer(self, part: Sequence[Request | Result], snapshots: Snapshots) -> Answers | None:

@@ -71,10 +71,20 @@ def test_nothing_counted_is_read_as_nothing() -> None:
     assert list(read_counts({}).datasets()) == []
 
 
-def test_a_colon_in_a_category_stays_in_the_category() -> None:
+def test_the_colon_of_a_preset_stays_with_the_preset() -> None:
+    """A dataset by the name of `preset`, and a category by that of a preset, are others."""
     tally = Tally()
-    tally.add_chunks("speech", "a:b", 1, expected=1, variance=0)
-    assert [row.category for row in read_counts(tally.fields).categories] == ["a:b"]
+    for dataset in ("preset", "preset:a", None):
+        tally.add_requests(dataset, 1)
+        tally.add_error(dataset, "expired")
+        tally.add_chunks(dataset, "a", 1, expected=1, variance=0)
+    counts = read_counts(tally.fields)
+    assert counts.requests == {"preset": 1, "preset:a": 1, "": 1}
+    assert counts.errors == {("preset", "expired"): 1, ("preset:a", "expired"): 1, ("", "expired"): 1}
+    assert [(row.dataset, row.category) for row in counts.categories] == [("", "a"), ("preset", "a"), ("preset:a", "a")]
+    of_preset = fields_of_dataset(tally.fields, "preset:a")
+    assert sorted(name.split(":")[0] for name in of_preset) == ["chunks", "errors", "expected", "requests", "variance"]
+    assert all(":preset:a" in name for name in of_preset)
 
 
 @given(st.lists(st.tuples(datasets, categories, codes), max_size=30), datasets)

@@ -11,7 +11,7 @@ import redis.exceptions
 from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
 from worker.core.keys import NAME_PATTERN, Keys
-from worker.core.weights import ABSENT, WRONG_TYPE, mark_of
+from worker.core.weights import ABSENT, WRONG_TYPE, mark_of, preset_name
 from worker.errors import RedisError
 from worker.ports import Bell, Reading
 
@@ -111,8 +111,8 @@ class RedisWeights:
         name = channel.decode(errors="replace")
         if name == shared:
             return Bell(None)
-        dataset = name.removeprefix(f"{shared}:")
-        return Bell(dataset) if name != dataset and NAME_PATTERN.fullmatch(dataset) else None
+        own = name.removeprefix(f"{shared}:")
+        return Bell(own) if name != own and NAME_PATTERN.fullmatch(own.removeprefix(preset_name(""))) else None
 
 
 async def _listen(pubsub: Any) -> AsyncIterator[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from worker.core.mixture import Integers
 from worker.core.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
+from worker.core.presets import weights_of
 from worker.core.rendering import cut_cells, cut_ids
 from worker.core.sampling import Drawn, Plan, draw
 from worker.core.tally import Tally
@@ -47,7 +48,7 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Sequence[Req
         if not isinstance(request, Request):
             continue
         terms = request.terms
-        source = (terms.dataset, terms.category)
+        source = (terms.preset or terms.dataset, terms.category)
         more = terms.size + (_CHUNKS_A_DRAW if drawn_from and source not in drawn_from else 0)
         if work and work + more > _CHUNKS_A_SLICE:
             yield requests[start:end]
@@ -76,7 +77,7 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
 
     Args:
         requests: Valid requests, and the error results of those that were not.
-        snapshots: What they are drawn under; `weights` has an entry for every dataset named.
+        snapshots: What they are drawn under; `weights` has an entry for every name that is asked for.
         rng: Numbers for the requests that have no seed.
 
     Returns:
@@ -124,7 +125,7 @@ def _refuse(answers: Answers, result: Result, dataset: str | None) -> None:
 
 
 def _refuse_all(requests: Sequence[Request], why: Unanswerable, snapshots: Snapshots, answers: Answers) -> None:
-    dataset = snapshots.weights[requests[0].terms.dataset].dataset
+    dataset = weights_of(requests[0].terms, snapshots.weights, snapshots.catalog).dataset
     for request in requests:
         _refuse(answers, encode_error(request, why.error.code, why.error.message, why.common), dataset)
 

@@ -54,7 +54,7 @@ class Keys:
         return f"{self.results}:{name}"
 
     def weights(self, dataset: str | None = None) -> str:
-        """Name the weights key, and the channel that is its bell, of a dataset or of all (`None`)."""
+        """Name the weights key, and the channel that is its bell, of a dataset, a preset or of all (`None`)."""
         shared = f"{self.prefix}:category:weights"
         return shared if dataset is None else f"{shared}:{dataset}"
 

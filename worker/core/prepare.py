@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog
 from worker.core.mixture import Mixture, mix_weights
+from worker.core.presets import weights_of
 from worker.core.rendering import CountsRenderer
 from worker.core.weights import BUILT_IN, InForce, Weights, single_category
-from worker.core.wire import Form, Terms, encode_common, encode_probabilities, ok_form, shown
+from worker.core.wire import Form, Terms, encode_common, encode_probabilities, ok_form, shown, unknown_preset
 from worker.errors import RequestError
 
 _MOST_REMEMBERED = 8192
@@ -24,7 +25,7 @@ class Snapshots(NamedTuple):
 
     Attributes:
         catalog: The READY chunks; None while they could not be read yet.
-        weights: Dataset -> the weights in force for it; None is the request that names no dataset.
+        weights: Name of a weights key -> the weights in force by it, see `worker.core.presets.weights_name`.
         now_ms: Unix time in ms by the clock of Redis.
     """
 
@@ -38,7 +39,7 @@ class Prepared(NamedTuple):
 
     Attributes:
         terms: What they ask for.
-        dataset: Whose weights they are drawn under; None for the global ones.
+        dataset: Whose weights they are drawn under, see `worker.core.weights.InForce`.
         columns: Ids and cells of the READY chunks; not their catalog, which remembers this: a cycle would keep all of
             it until the collector comes, which is hardly ever.
         mixture: The weights as they apply to these.
@@ -74,10 +75,11 @@ def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
         terms: What they ask for.
         snapshots: What they are drawn under.
     """
-    catalog, held = snapshots.catalog, snapshots.weights[terms.dataset]
+    catalog = snapshots.catalog
     if catalog is None:
         unread = "the worker could not read the catalog from PostgreSQL yet; accepted: the same request, later"
         return Unanswerable(RequestError("catalog_unavailable", unread))
+    held = weights_of(terms, snapshots.weights, catalog)
     key = (terms, held.weights.text, held.weights.source, held.dataset)
     known = catalog.memo.get(key)
     if isinstance(known, Prepared):
@@ -90,6 +92,8 @@ def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
 
 def _prepare(terms: Terms, held: InForce, catalog: Catalog) -> Prepared | Unanswerable:
     weights = held.weights
+    if not weights.shares:
+        return Unanswerable(unknown_preset((terms.preset or "").encode()))
     try:
         if terms.category is not None:
             _check_category(terms.category, weights, catalog)

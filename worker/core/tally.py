@@ -110,7 +110,7 @@ class Counts:
     """Hold a stats hash, read.
 
     Attributes:
-        requests: Dataset -> results written; "" are the global weights.
+        requests: Dataset, or preset as `preset:<name>` -> results written; "" are the global weights.
         errors: (dataset, code) -> error results among them.
         categories: Chunks drawn, by dataset and category, sorted.
     """
@@ -137,10 +137,10 @@ def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = Mapping
         fields: Field -> count.
         mixtures: Field -> the text of a mixture, among others.
     """
-    kinds: dict[str, dict[tuple[str, ...], int]] = {}
+    kinds: dict[str, dict[tuple[str, str], int]] = {}
     for name, count in fields.items():
-        kind, *tail = name.split(":", 2)
-        kinds.setdefault(kind, {})[tuple(tail)] = count
+        kind, dataset, rest = _split(name)
+        kinds.setdefault(kind, {})[dataset, rest] = count
     expected = {key: micro / MICRO for key, micro in kinds.get(_EXPECTED, {}).items()}
     variance = {key: micro / MICRO for key, micro in kinds.get(_VARIANCE, {}).items()}
     for (dataset, version), chunks in kinds.get(_DRAWN, {}).items():
@@ -151,7 +151,7 @@ def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = Mapping
     counts = kinds.get(_CHUNKS, {})
     return Counts(
         {tail[0]: count for tail, count in kinds.get(_REQUESTS, {}).items()},
-        {(tail[0], tail[1]): count for tail, count in kinds.get(_ERRORS, {}).items()},
+        kinds.get(_ERRORS, {}),
         tuple(
             CategoryCount(key[0], key[1], counts.get(key, 0), expected.get(key, 0.0), variance.get(key, 0.0))
             for key in sorted(counts.keys() | expected.keys())
@@ -161,4 +161,11 @@ def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = Mapping
 
 def fields_of_dataset(fields: Mapping[str, object], dataset: str) -> list[str]:
     """List the fields of a stats hash that belong to one dataset."""
-    return [name for name in fields if name.split(":")[1:2] == [dataset]]
+    return [name for name in fields if _split(name)[1] == dataset]
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """Part a field's name into its kind, its dataset (a preset has a colon in it), and its category or code."""
+    kind, _, rest = name.partition(":")
+    dataset, _, last = (rest, "", "") if kind == _REQUESTS else rest.rpartition(":")
+    return kind, dataset, last

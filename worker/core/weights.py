@@ -20,6 +20,7 @@ MAX_CATEGORIES = 10_000
 MAX_BYTES = 1 << 20
 ABSENT: Final = b"absent"
 WRONG_TYPE: Final = b"wrong type"
+_PRESET: Final = "preset:"
 _DECIMALS = 9
 _LEAST_SHARE = 1e-10
 _SCALE_DOWN = -64  # a power of two, which is exact: so that the sum of the largest numbers is finite
@@ -73,13 +74,17 @@ class Held:
 UNREAD: Final = Held(b"", None)
 
 
+NO_WEIGHTS: Final = Weights(MappingProxyType({}), "preset")
+
+
 class InForce(NamedTuple):
-    """Hold the weights of one dataset as they are in force, with what they were read from.
+    """Hold the weights in force by one name, with what they were read from.
 
     Attributes:
-        dataset: Whose weights these are: a dataset with weights of its own, or None for the global ones.
-        weights: The weights.
-        marks: Key's dataset -> mark, of each key that decided it; settling holds the keys against them.
+        dataset: Whose weights these are: a dataset with weights of its own, a preset (see `preset_name`), or None for
+            the global ones.
+        weights: The weights; those of a preset that nobody stored are `NO_WEIGHTS`.
+        marks: Key's name -> mark, of each key that decided it; settling holds the keys against them.
     """
 
     dataset: str | None
@@ -157,7 +162,7 @@ def observe(held: Held, mark: bytes, value: bytes | None, source: str) -> tuple[
         held: What was known of the key.
         mark: The mark of what it holds now.
         value: Its value; None when absent or of a wrong type.
-        source: `redis` for the global key, `dataset` for a dataset's.
+        source: Whose key it is, see `source_of`.
 
     Returns:
         What is known now, and why the value was refused (None when it was not).
@@ -173,11 +178,27 @@ def observe(held: Held, mark: bytes, value: bytes | None, source: str) -> tuple[
         return Held(mark, last and replace(last, source="last_known")), str(error)
 
 
-def in_force(dataset: str | None, own: Held | None, shared: Held) -> InForce:
-    """Decide which weights hold for a dataset: its own, or the global ones behind.
+def preset_name(preset: str) -> str:
+    """Name a preset among the weights keys: no dataset has a colon in its name."""
+    return f"{_PRESET}{preset}"
+
+
+def source_of(name: str | None) -> str:
+    """Tell the `weights_source` of what a weights key holds.
 
     Args:
-        dataset: The dataset asked for; None for the global weights.
+        name: A dataset, a preset (see `preset_name`), or None for the global weights.
+    """
+    if name is None:
+        return "redis"
+    return "preset" if name.startswith(_PRESET) else "dataset"
+
+
+def in_force(dataset: str | None, own: Held | None, shared: Held) -> InForce:
+    """Decide which weights hold for a dataset: its own, or the global ones behind; behind a preset there are none.
+
+    Args:
+        dataset: The dataset asked for, or a preset (see `preset_name`); None for the global weights.
         own: What is known of its key; None for the global weights.
         shared: What is known of the global key.
     """
@@ -186,6 +207,8 @@ def in_force(dataset: str | None, own: Held | None, shared: Held) -> InForce:
         marks = ((dataset, own.mark),)
         if own.weights is not None:
             return InForce(dataset, own.weights, marks)
+        if source_of(dataset) == "preset":
+            return InForce(dataset, NO_WEIGHTS, marks)
     return InForce(None, shared.weights or default_weights(), (*marks, (None, shared.mark)))
 
 

@@ -9,7 +9,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from worker.core.events import WeightsChanged, WeightsRejected
-from worker.core.weights import Held, default_weights, observe
+from worker.core.weights import Held, default_weights, observe, source_of
 from worker.errors import RedisError
 from worker.links import Link
 from worker.logs import emit
@@ -113,7 +113,7 @@ class WeightsFeed:
     async def _take_in(self, dataset: str | None, reading: Reading) -> None:
         """Put what was read into the book, and tell what it changes."""
         before = self._book.held(dataset)
-        source = "redis" if dataset is None else "dataset"
+        source = source_of(dataset)
         if reading.value is not None and len(reading.value) > _LONG:
             held, problem = await run_sync(_observe_wholly, before, reading, source)
         else:

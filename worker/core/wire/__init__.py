@@ -1,5 +1,6 @@
 """The wire format of requests and results: every field name, and free of numpy so that clients pay nothing."""
 
+from worker.core.wire.fields import shown, unknown_preset
 from worker.core.wire.requests import (
     LARGEST_SEED,
     LARGEST_SIZE,
@@ -10,7 +11,6 @@ from worker.core.wire.requests import (
     Terms,
     asks_for_packed,
     encode_request,
-    shown,
 )
 from worker.core.wire.results import (
     ERROR_CODES,
@@ -48,4 +48,5 @@ __all__ = [
     "encode_request",
     "ok_form",
     "shown",
+    "unknown_preset",
 ]

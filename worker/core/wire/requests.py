@@ -1,11 +1,11 @@
 """Requests: what a stream entry asks for, read field by field, and written by those who ask."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
-from worker.core.keys import NAME_PATTERN
+from worker.core.wire.fields import Reader, invalid, one_of, plain_name, preset, printable, shown, whole_number
 from worker.errors import RequestError
 
 Method = Literal["random", "stratified"]
@@ -13,9 +13,7 @@ Encoding = Literal["json", "packed"]
 
 LARGEST_SIZE = 65_536
 LARGEST_SEED = 2**63 - 1
-_SHOWN_LENGTH = 64
-_LONGEST_TEXT = 128
-_NOT_YET = ("preset", "session")
+_NOT_YET = ("session",)
 _OWN = (b"request_id", b"seed", b"expires_at")
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 1024  # bytes: a stranger's large fields are not kept
@@ -41,6 +39,7 @@ class Terms(NamedTuple):
     size: int = 1
     category: str | None = None
     dataset: str | None = None
+    preset: str | None = None
     replace: bool = True
     method: Method = "random"
     reply_to: str | None = None
@@ -96,7 +95,7 @@ def read_request(entry: Entry, max_size: int) -> Request | Refused:
         name = raw_name.decode()
         try:
             if name in values:
-                raise _invalid(f"{name} is given twice; accepted: each field once")
+                raise invalid(f"{name} is given twice; accepted: each field once")
             values[name] = read(name, raw_value)
         except RequestError as error:
             problem = problem or error
@@ -161,12 +160,6 @@ def asks_for_packed(words: Sequence[str | int]) -> bool:
     return ("encoding", "packed") in zip(words[0::2], words[1::2], strict=True)
 
 
-def shown(value: bytes) -> str:
-    """Show a stranger's bytes within a sentence: quoted, ASCII only, cut after 64 characters."""
-    text = ascii(value[:_SHOWN_LENGTH].decode(errors="backslashreplace"))
-    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
-
-
 def _split(fields: Sequence[bytes]) -> tuple[tuple[bytes, ...], dict[bytes, bytes]]:
     """Part the fields that are a request's own from those that it shares with others; a repeated one is shared."""
     shared: list[bytes] = []
@@ -190,80 +183,37 @@ def _refuse(entry: Entry, values: Mapping[str, object], problem: RequestError) -
     )
 
 
-def _invalid(message: str) -> RequestError:
-    return RequestError("invalid_request", message)
-
-
-def _whole_number(least: int, largest: int) -> Callable[[str, bytes], int]:
-    accepted = f"a whole number from {least} to {largest}"
-    digits = len(str(largest))
-
-    def read(name: str, value: bytes) -> int:
-        if value.isdigit() and len(value) <= digits and least <= (number := int(value)) <= largest:
-            return number
-        raise _invalid(f"{name} is {shown(value)}; accepted: {accepted}")
-
-    return read
-
-
-def _one_of(choices: Mapping[bytes, object]) -> Callable[[str, bytes], object]:
-    accepted = " or ".join(choice.decode() for choice in choices)
-
-    def read(name: str, value: bytes) -> object:
-        if value in choices:
-            return choices[value]
-        raise _invalid(f"{name} is {shown(value)}; accepted: {accepted}")
-
-    return read
-
-
-def _printable(name: str, value: bytes) -> str:
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        text = ""
-    if not 1 <= len(text) <= _LONGEST_TEXT or not text.isprintable():
-        raise _invalid(f"{name} is {shown(value)}; accepted: 1 to {_LONGEST_TEXT} printable characters")
-    return text
-
-
-def _name(name: str, value: bytes) -> str:
-    text = value.decode("ascii", errors="replace")
-    if not NAME_PATTERN.fullmatch(text):
-        raise _invalid(f"{name} is {shown(value)}; accepted: {NAME_PATTERN.pattern}")
-    return text
-
-
 def _not_yet(name: str, _value: bytes) -> None:
-    raise _invalid(f"{name} is not supported by this version of the worker; accepted: requests without it")
+    raise invalid(f"{name} is not supported by this version of the worker; accepted: requests without it")
 
 
 def _pin(name: str, value: bytes) -> None:
     if value == b"1":
         _not_yet(name, value)
     if value != b"0":
-        raise _invalid(f"{name} is {shown(value)}; accepted: 0")
+        raise invalid(f"{name} is {shown(value)}; accepted: 0")
 
 
 def _method(name: str, value: bytes) -> object:
     if value == b"epoch":
-        raise _invalid(f"{name} epoch is not supported by this version of the worker; accepted: {_METHODS}")
+        raise invalid(f"{name} epoch is not supported by this version of the worker; accepted: {_METHODS}")
     return _METHOD(name, value)
 
 
 _METHODS = "random or stratified"
-_METHOD = _one_of({b"random": "random", b"stratified": "stratified"})
-_FLAG = _one_of({b"1": True, b"0": False})
-_READERS: Final[Mapping[bytes, Callable[[str, bytes], object]]] = {
-    b"request_id": _printable,
-    b"category": _printable,
-    b"dataset": _name,
+_METHOD = one_of({b"random": "random", b"stratified": "stratified"})
+_FLAG = one_of({b"1": True, b"0": False})
+_READERS: Final[Mapping[bytes, Reader]] = {
+    b"request_id": printable,
+    b"category": printable,
+    b"dataset": plain_name,
+    b"preset": preset,
     b"replace": _FLAG,
     b"method": _method,
-    b"seed": _whole_number(0, LARGEST_SEED),
-    b"reply_to": _name,
-    b"expires_at": _whole_number(0, 2**63 - 1),
-    b"encoding": _one_of({b"json": "json", b"packed": "packed"}),
+    b"seed": whole_number(0, LARGEST_SEED),
+    b"reply_to": plain_name,
+    b"expires_at": whole_number(0, 2**63 - 1),
+    b"encoding": one_of({b"json": "json", b"packed": "packed"}),
     b"probabilities": _FLAG,
     b"pin": _pin,
     **{name.encode(): _not_yet for name in _NOT_YET},
@@ -271,5 +221,5 @@ _READERS: Final[Mapping[bytes, Callable[[str, bytes], object]]] = {
 
 
 @cache
-def _readers(max_size: int) -> Mapping[bytes, Callable[[str, bytes], object]]:
-    return {**_READERS, b"size": _whole_number(1, max_size)}
+def _readers(max_size: int) -> Mapping[bytes, Reader]:
+    return {**_READERS, b"size": whole_number(1, max_size)}

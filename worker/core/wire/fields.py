@@ -1,0 +1,93 @@
+"""Field values of requests: what is accepted of each, and the sentence for what is not."""
+
+from collections.abc import Callable, Mapping
+
+from worker.core.keys import NAME_PATTERN
+from worker.errors import RequestError
+
+_SHOWN_LENGTH = 64
+_LONGEST_TEXT = 128
+
+_PRESETS = "balanced, voice-heavy, music-heavy, or one that was stored"
+
+Reader = Callable[[str, bytes], object]
+
+
+def shown(value: bytes) -> str:
+    """Show a stranger's bytes within a sentence: quoted, ASCII only, cut after 64 characters."""
+    text = ascii(value[:_SHOWN_LENGTH].decode(errors="backslashreplace"))
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+
+
+def invalid(message: str) -> RequestError:
+    """Make the error of a field that departs from the contract."""
+    return RequestError("invalid_request", message)
+
+
+def whole_number(least: int, largest: int) -> Callable[[str, bytes], int]:
+    """Make what reads a whole number from `least` to `largest`, in digits alone."""
+    accepted = f"a whole number from {least} to {largest}"
+    digits = len(str(largest))
+
+    def read(name: str, value: bytes) -> int:
+        if value.isdigit() and len(value) <= digits and least <= (number := int(value)) <= largest:
+            return number
+        raise invalid(f"{name} is {shown(value)}; accepted: {accepted}")
+
+    return read
+
+
+def one_of(choices: Mapping[bytes, object]) -> Reader:
+    """Make what reads one of some words."""
+    accepted = " or ".join(choice.decode() for choice in choices)
+
+    def read(name: str, value: bytes) -> object:
+        if value in choices:
+            return choices[value]
+        raise invalid(f"{name} is {shown(value)}; accepted: {accepted}")
+
+    return read
+
+
+def printable(name: str, value: bytes) -> str:
+    """Read a text of 1 to 128 printable characters.
+
+    Raises:
+        RequestError: It is none.
+    """
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not 1 <= len(text) <= _LONGEST_TEXT or not text.isprintable():
+        raise invalid(f"{name} is {shown(value)}; accepted: 1 to {_LONGEST_TEXT} printable characters")
+    return text
+
+
+def plain_name(name: str, value: bytes) -> str:
+    """Read a name that is part of a key in Redis.
+
+    Raises:
+        RequestError: It is none.
+    """
+    text = value.decode("ascii", errors="replace")
+    if not NAME_PATTERN.fullmatch(text):
+        raise invalid(f"{name} is {shown(value)}; accepted: {NAME_PATTERN.pattern}")
+    return text
+
+
+def preset(_name: str, value: bytes) -> str:
+    """Read the name of a preset; one that nobody could have stored is not known.
+
+    Raises:
+        RequestError: It is none.
+    """
+    text = value.decode("ascii", errors="replace")
+    if NAME_PATTERN.fullmatch(text):
+        return text
+    raise unknown_preset(value)
+
+
+def unknown_preset(value: bytes) -> RequestError:
+    """Make the error of a preset that is neither built in nor stored."""
+    return RequestError("unknown_preset", f"preset {shown(value)} is not known; accepted: {_PRESETS}")
