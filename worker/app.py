@@ -186,7 +186,11 @@ def _wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     keys, state, meter = Keys(settings.prefix), State(), Meter()
     redis_link = Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
     postgres_link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
-    limits = StreamLimits(settings.results_maxlen, max(1, round(settings.reply_ttl_s)))
+    limits = StreamLimits(
+        settings.results_maxlen,
+        reply_ttl_s=max(1, round(settings.reply_ttl_s)),
+        session_ttl_s=max(1, round(settings.session_ttl_s)),
+    )
     stream = RedisStreams(client, keys=keys, consumer=consumer, limits=limits)
     weights = WeightsFeed(
         RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s

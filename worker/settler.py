@@ -1,7 +1,7 @@
 """Answer what is in hand and settle it: nothing leaves the hand before it is settled, lost, or left pending."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from anyio.to_thread import run_sync
@@ -10,6 +10,15 @@ from worker.core.answer import Answers, answer, is_heavy, slice_by_work
 from worker.core.events import RequestFailed
 from worker.core.prepare import Snapshots
 from worker.core.presets import weights_name
+from worker.core.sessions import (
+    NEW_SESSION,
+    Session,
+    SessionChange,
+    Visit,
+    needs_reading,
+    pin_sessions,
+    read_session,
+)
 from worker.core.wire import Request, Result
 from worker.journal import Journal
 from worker.logs import emit
@@ -100,22 +109,44 @@ class Settler:
             # What is in hand is in the order of the stream.
             span = (part[0].entry_id, part[-1].entry_id)
             tally = answered.tally
-            batch = Batch(answered.results, span, marks, tally.fields, self._dead, tally.mixtures)
+            sessions = self._leave_sessions(answered.visits)
+            batch = Batch(answered.results, span, marks, tally.fields, self._dead, tally.mixtures, sessions)
             settled = await self._stream.settle(batch)
-            if not settled.stale:
+            if not settled.stale and not settled.moved:
                 self._conclude(part, answered, settled)
                 return
-            redraws += 1
+            redraws += bool(settled.stale)
             self._journal.count_redraw()
             await self._weights.take_in(settled.stale)
+            for name, fields in settled.moved.items():
+                self._state.sessions.put(name, read_session(fields))
 
     async def _snapshots(self, part: Sequence[Request | Result]) -> Snapshots:
         """Take the snapshots in force for some requests; those that were refused are drawn under none."""
-        names = {weights_name(request.terms) for request in part if isinstance(request, Request)}
+        requests = [request for request in part if isinstance(request, Request)]
+        names = {weights_name(request.terms) for request in requests}
+        sessions = await self._sessions(requests)
         while unknown := self._state.weights.unknown(names):
             await self._weights.read(unknown)
         weights = {name: self._state.weights.in_force(name) for name in names}
-        return Snapshots(self._state.catalog, weights, self._stream.now_ms())
+        catalog = self._state.catalog
+        return Snapshots(catalog, weights, self._stream.now_ms(), pin_sessions(requests, weights, sessions, catalog))
+
+    async def _sessions(self, requests: Sequence[Request]) -> Mapping[str, Session]:
+        """Take the sessions that some requests name, reading those that have to be known and are not."""
+        book = self._state.sessions
+        needed: dict[str, bool] = {}
+        for request in requests:
+            if (name := request.terms.session) is not None:
+                needed[name] = needed.get(name, False) or needs_reading(request)
+        # One that cannot be used is read again each time: nothing else would tell that it can be by now.
+        unknown = [
+            name for name, is_read in needed.items() if (is_read if (held := book.get(name)) is None else held.problem)
+        ]
+        if unknown:
+            for name, fields in zip(unknown, await self._stream.read_sessions(unknown), strict=True):
+                book.put(name, read_session(fields))
+        return {name: book.get(name) or NEW_SESSION for name in needed}
 
     async def _answer(self, part: Sequence[Request | Result], snapshots: Snapshots) -> Answers | None:
         """Draw for some requests; None when a bug prevents it."""
@@ -126,6 +157,14 @@ class Settler:
         except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
             self._isolate(part, error)
             return None
+
+    def _leave_sessions(self, visits: Mapping[str, Visit]) -> Mapping[str, SessionChange]:
+        """Tell what a draw does to its sessions; the next one goes on from there and does not wait for the settling."""
+        changes = {name: visit.change for name, visit in visits.items()}
+        for name, change in changes.items():
+            if change.stored:
+                self._state.sessions.put(name, visits[name].after)
+        return changes
 
     def _isolate(self, part: Sequence[Request | Result], error: Exception) -> None:
         """After a bug, leave the requests pending: they come again, suspects alone, and are given up on at last."""

@@ -6,10 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from worker.core.catalog import Catalog
+from worker.core.sessions import Session
 from worker.core.weights import UNREAD, Held, InForce, in_force
 
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0
+_SESSIONS_REMEMBERED = 4096
 
 
 @dataclass(slots=True)
@@ -90,6 +92,29 @@ class WeightsBook:
         return remembered
 
 
+class SessionsBook:
+    """Hold what is known of the sessions that requests name, the latest ones.
+
+    It runs ahead of Redis: what a batch does to a session is known once it is drawn, and where it is not settled, the
+    next batch of the session cannot be settled either and learns what its hash holds.
+    """
+
+    def __init__(self) -> None:
+        """Start knowing none."""
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def get(self, name: str) -> Session | None:
+        """Tell what is known of a session, if anything is."""
+        return self._sessions.get(name)
+
+    def put(self, name: str, session: Session) -> None:
+        """Replace what is known of a session."""
+        self._sessions[name] = session
+        self._sessions.move_to_end(name)
+        if len(self._sessions) > _SESSIONS_REMEMBERED:
+            self._sessions.popitem(last=False)
+
+
 @dataclass(slots=True)
 class State:
     """Hold the snapshots in force; each is swapped by one assignment.
@@ -98,8 +123,10 @@ class State:
         catalog: The READY chunks; None until they have been read once.
         catalog_at_ms: Unix time in ms at which that catalog came into force.
         weights: The weights.
+        sessions: The sessions.
     """
 
     catalog: Catalog | None = None
     catalog_at_ms: int = 0
     weights: WeightsBook = field(default_factory=WeightsBook)
+    sessions: SessionsBook = field(default_factory=SessionsBook)

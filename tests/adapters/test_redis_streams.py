@@ -347,7 +347,7 @@ async def test_only_a_reply_stream_expires_and_use_renews_it(desk: Desk, stream:
 
 @pytest.mark.parametrize("reply_to", [None, "job"])
 async def test_a_result_stream_keeps_exactly_its_bound(desk: Desk, reply_to: str | None) -> None:
-    stream = desk.consumer("one", StreamLimits(results_maxlen=7, reply_ttl_s=600))
+    stream = desk.consumer("one", StreamLimits(results_maxlen=7, reply_ttl_s=600, session_ttl_s=900))
     await stream.open()
     ids = await desk.add_many(250)
     await stream.read(250, _NOW_MS)

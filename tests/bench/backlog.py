@@ -24,6 +24,7 @@ from tests.support.command import RunningWorker
 from tests.support.waiting import wait_until_sync
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.redis_client import connect
+from worker.adapters.redis_settling import lay_out
 from worker.adapters.redis_streams import _SETTLE, _SETTLE_SHA, RedisStreams
 from worker.core.answer import answer
 from worker.core.catalog import Catalog
@@ -211,9 +212,8 @@ def time_ceiling(at: Servers, client: redis.Redis, case: Case, catalog: Catalog)
 
 def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes, int]]:
     """Write the commands of a worker that reads and settles a whole backlog."""
-    stream = RedisStreams(
-        connect(at.redis_url, timeout_s=5.0), keys=KEYS, consumer=REPLAY, limits=StreamLimits(1_000_000, 3600)
-    )
+    limits = StreamLimits(1_000_000, 3600, 86_400)
+    stream = RedisStreams(connect(at.redis_url, timeout_s=5.0), keys=KEYS, consumer=REPLAY, limits=limits)
     weights = in_force(None, None, Held(ABSENT, None))
     snapshots = Snapshots(catalog, {None: weights}, now_ms=0)
     rng, decoder = np.random.Generator(np.random.SFC64()), Decoder()
@@ -223,7 +223,8 @@ def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes
         requests = [decoder.decode(Entry(f"1-{number}", case.fields(number))) for number in numbers]
         answered = answer(requests, snapshots, rng)
         span = (requests[0].entry_id, requests[-1].entry_id)
-        keys, words = stream._arguments(Batch(answered.results, span, weights.marks, answered.tally.fields, {}))
+        settled = Batch(answered.results, span, weights.marks, answered.tally.fields, {})
+        keys, words = lay_out(settled, keys=KEYS, consumer=REPLAY, limits=limits)
         settle = pack("EVALSHA", _SETTLE_SHA, len(keys), *keys, *words)
         yield pack(*stream._read_command(len(numbers), 500)) + settle, 2
 

@@ -99,23 +99,29 @@ def _is_number(least: int, largest: int) -> Callable[[bytes], bool]:
     return lambda value: re.fullmatch(rb"[0-9]+", value) is not None and least <= int(value) <= largest
 
 
-# The contract's table once more: which values each field accepts, as far as this version supports them.
+# The contract's table once more: which values each field accepts.
 ACCEPTS: Mapping[bytes, Callable[[bytes], bool]] = {
     b"request_id": _is_printable,
     b"size": _is_number(1, 65_536),
     b"category": _is_printable,
     b"dataset": _is_name,
     b"preset": _is_name,
-    b"session": lambda _: False,
-    b"pin": b"0".__eq__,
+    b"session": _is_printable,
+    b"pin": (b"0", b"1").__contains__,
     b"replace": (b"0", b"1").__contains__,
-    b"method": (b"random", b"stratified").__contains__,
+    b"method": (b"random", b"stratified", b"epoch").__contains__,
     b"seed": _is_number(0, 2**63 - 1),
     b"reply_to": _is_name,
     b"expires_at": _is_number(0, 2**63 - 1),
     b"encoding": (b"json", b"packed").__contains__,
     b"probabilities": (b"0", b"1").__contains__,
 }
+# Which fields go together: a value, another field, and whether that has to be there, or must not be.
+NEEDS = [
+    ((b"pin", b"1"), b"session", True),
+    ((b"method", b"epoch"), b"session", True),
+    ((b"method", b"epoch"), b"seed", False),
+]
 known = st.sampled_from(sorted(ACCEPTS))
 numbers = st.sampled_from([0, 1, 8, 65_535, 65_536, 65_537, 2**63 - 1, 2**63, 10**30]) | st.integers(-5, 10)
 words = st.sampled_from(
@@ -144,10 +150,11 @@ fields = st.lists(st.tuples(known | strangers, values), max_size=8)
 
 @given(fields)
 def test_requests_are_accepted_exactly_when_every_field_is_right(given_fields: Fields) -> None:
-    names = [name for name, _ in given_fields if name in ACCEPTS]
-    right = len(names) == len(set(names)) and all(
-        ACCEPTS[name](value) for name, value in given_fields if name in ACCEPTS
-    )
+    known_fields = [(name, value) for name, value in given_fields if name in ACCEPTS]
+    names = [name for name, _ in known_fields]
+    right = len(names) == len(set(names)) and all(ACCEPTS[name](value) for name, value in known_fields)
+    for needing, other, is_wanted in NEEDS:
+        right = right and (needing not in known_fields or (other in names) == is_wanted)
     decoded = Decoder().decode(_entry(*given_fields))
     assert isinstance(decoded, Request if right else Result)
     if isinstance(decoded, Result):
@@ -312,12 +319,31 @@ def test_bytes_that_are_no_text_are_refused_by_every_field(name: bytes, value: b
     assert _field_refused(_refuse((name, value))) == name.decode()
 
 
-@pytest.mark.parametrize(("name", "value"), [("session", "run-1"), ("pin", "1"), ("method", "epoch")])
-def test_what_is_not_there_yet_is_refused_and_says_so(name: str, value: str) -> None:
-    result = _refuse((name, value), ("reply_to", "job-1"), ("request_id", "r"))
-    assert _field_refused(result) == name
-    assert "not supported by this version" in result.message
+@pytest.mark.parametrize(
+    ("given_fields", "message"),
+    [
+        ([("pin", "1")], "pin is 1 without a session; accepted: session with 1 to 128 printable characters"),
+        (
+            [("method", "epoch")],
+            "method is epoch without a session; accepted: session with 1 to 128 printable characters",
+        ),
+        ([("method", "epoch"), ("session", "s"), ("seed", "1")], "seed cannot decide what method epoch draws"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(given_fields: list[tuple[str, str]], message: str) -> None:
+    result = _refuse(*given_fields, ("reply_to", "job-1"), ("request_id", "r"))
+    assert result.message.startswith(message)
     assert (result.request_id, result.reply_to) == ("r", "job-1")
+
+
+def test_requests_of_a_session_share_their_terms_and_a_seed_is_noticed_all_the_same() -> None:
+    decoder = Decoder()
+    epoch: Fields = [(b"session", b"s"), (b"method", b"epoch")]
+    first, second = (decoder.decode(_entry((b"request_id", name), *epoch)) for name in (b"a", b"b"))
+    assert isinstance(first, Request)
+    assert isinstance(second, Request)
+    assert first.terms is second.terms
+    assert isinstance(decoder.decode(_entry((b"seed", b"1"), *epoch)), Result)
 
 
 @pytest.mark.parametrize("name", sorted(ACCEPTS))

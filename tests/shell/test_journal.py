@@ -51,7 +51,7 @@ def _answer(*requests: Request | Result) -> Answers:
         else:
             results.append(Result(one.entry_id, one.request_id, None, None, form))
             tally.add_chunks(None, "voice", one.terms.size, expected=one.terms.size, variance=0.0)
-    return Answers(results, tally)
+    return Answers(results, tally, {})
 
 
 def _refused(number: int, code: str = "invalid_request") -> Result:

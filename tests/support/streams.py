@@ -11,7 +11,7 @@ from worker.core.keys import GROUP, Keys
 from worker.core.wire import Entry, Form, Result
 from worker.ports import Batch, StreamLimits
 
-ROOMY = StreamLimits(results_maxlen=100_000, reply_ttl_s=600)
+ROOMY = StreamLimits(results_maxlen=100_000, reply_ttl_s=600, session_ttl_s=900)
 LARGEST_ID = "18446744073709551615-18446744073709551615"
 TIMEOUT_S = 5.0
 

@@ -1,20 +1,21 @@
 """The request and result streams: read, take over, deliver again, settle."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from importlib.resources import files
-from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
-from worker.adapters.redis_weights import reading
+from worker.adapters.redis_settling import lay_out, read_fields, read_settled
 from worker.core.keys import GROUP, Keys
 from worker.core.mixture import Mixture
-from worker.core.wire import Entry, Form
+from worker.core.sessions import Fields
+from worker.core.wire import Entry
 from worker.errors import GroupMissingError
 from worker.ports import Backlog, Batch, Pending, Settled, StreamLimits
 
@@ -152,6 +153,17 @@ class RedisStreams:
             reply = await self._client.execute_command("XRANGE", self._keys.requests, pending.id, pending.id)
         return _entry(reply[0], pending.deliveries) if reply else None
 
+    async def read_sessions(self, names: Sequence[str]) -> list[Fields]:
+        """Read the hashes of some sessions.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("HGETALL of sessions"):
+            await self._settling.open()
+            replies = [self._settling.send("HGETALL", self._keys.session(name)) for name in names]
+            return [_session(reply) for reply in await asyncio.gather(*replies, return_exceptions=True)]
+
     async def settle(self, batch: Batch) -> Settled:
         """Write and acknowledge a batch in one atomic step, or nothing of it.
 
@@ -165,21 +177,14 @@ class RedisStreams:
         """
         if batch.mixtures:
             await self._describe(batch.mixtures)
-        keys, arguments = self._arguments(batch)
+        keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits)
         with redis_errors("the settling script"):
             try:
                 reply = await self._settling.call("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
             except redis.exceptions.NoScriptError:
                 reply = await self._settling.call("EVAL", _SETTLE, len(keys), *keys, *arguments)
         self._learn_clock(int(reply[1]))
-        if reply[0] == b"settled":
-            return Settled(at_ms=int(reply[1]), counted=bool(reply[2]))
-        if reply[0] == b"stale":
-            now = zip((batch.marks[i][0] for i in reply[2]), map(reading, reply[3], reply[4]), strict=True)
-            return Settled(at_ms=int(reply[1]), stale=dict(now))
-        ids = [result.entry_id for result in batch.results]
-        lost, unwritable = (tuple(ids[i] for i in indexes) for indexes in reply[2:4])
-        return Settled(at_ms=int(reply[1]), lost=lost, unwritable=unwritable)
+        return read_settled(batch, reply)
 
     async def _describe(self, mixtures: Mapping[str, Mixture]) -> None:
         """See to it that mixtures stand beside the counts that name them, now and then: somebody may clear these."""
@@ -229,41 +234,13 @@ class RedisStreams:
     def _learn_clock(self, server_ms: int) -> None:
         self._clock_offset_ms = server_ms - time.time_ns() // 1_000_000
 
-    def _arguments(self, batch: Batch) -> tuple[list[str], list[Any]]:
-        """Lay out KEYS and ARGV of the settling script."""
-        keys = [self._keys.requests, self._keys.stats, self._keys.dead, self._keys.results]
-        places: dict[str | None, bytes] = {None: b"%d" % len(keys)}
-        forms: dict[int, bytes] = {}
-        shapes: list[str | bytes | int] = []
-        entries: list[str | bytes] = []
-        for entry_id, request_id, reply_to, _, form, values in batch.results:
-            place = places.get(reply_to)
-            if place is None:
-                keys.append(self._keys.reply(cast("str", reply_to)))
-                place = places[reply_to] = b"%d" % len(keys)
-            shape = forms.get(id(form))
-            if shape is None:
-                shape = forms[id(form)] = b"%d" % len(forms)
-                shapes += _shape(form)
-            entries += (entry_id, place, shape, request_id, *values)
-        letters = [
-            (i, len(batch.dead[result.entry_id]), *batch.dead[result.entry_id])
-            for i, result in enumerate(batch.results if batch.dead else ())
-            if result.entry_id in batch.dead
-        ]
-        head = (GROUP, self._consumer, *batch.span)
-        limits = (self._limits.results_maxlen, self._limits.reply_ttl_s)
-        lengths = (len(batch.marks), len(batch.growth), len(forms), len(batch.results), len(letters))
-        marks = [word for dataset, mark in batch.marks for word in (self._keys.weights(dataset), mark)]
-        growth = [word for field in batch.growth.items() for word in field]
-        return keys, [*head, *limits, *lengths, *marks, *growth, *shapes, *entries, *chain.from_iterable(letters)]
 
-
-def _shape(form: Form) -> tuple[str | bytes | int, ...]:
-    """Lay out a form: how many words and holes, the words, the places of the holes."""
-    words = [b"" if word is None else word for word in form.words]
-    holes = [place for place, word in enumerate(form.words) if word is None]
-    return (len(words), len(holes), *words, *holes)
+def _session(reply: Any) -> Fields:
+    if isinstance(reply, BaseException):
+        if isinstance(reply, redis.exceptions.ResponseError) and "WRONGTYPE" in str(reply):
+            return None
+        raise reply
+    return read_fields(reply)
 
 
 def _entry(record: Sequence[Any], deliveries: int) -> Entry:

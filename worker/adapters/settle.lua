@@ -2,26 +2,30 @@
 -- Settles a batch: for each entry that is still pending for this consumer, writes its result, then acknowledges it.
 -- Nothing is written unless the weights keys still hold what the batch was drawn under and every entry can be settled.
 --
--- KEYS  1 request stream, 2 stats hash, 3 dead-letter stream, 4 shared result stream, 5... reply streams
+-- KEYS  1 request stream, 2 stats hash, 3 dead-letter stream, 4 shared result stream, 5... reply streams and sessions
 -- ARGV  1 group, 2 consumer, 3 first entry id, 4 last entry id,
---       5 bound of a result stream, 6 life of an unused reply stream (s),
---       7 number of marks, 8 of tally fields, 9 of forms, 10 of entries, 11 of dead letters, then
+--       5 bound of a result stream, 6 life of an unused reply stream (s), 7 life of an idle session (s),
+--       8 number of marks, 9 of tally fields, 10 of forms, 11 of entries, 12 of dead letters, 13 of sessions, then
 --       marks: weights key, mark;
+--       sessions: index of its hash in KEYS, number of fields expected, stored, growing, then such fields, each with
+--         what it has to hold (empty: nothing), what it is to hold, how much it grows;
 --       tally: stats field, growth;
 --       forms: number of words, number of holes, the words of a result (anything where a hole is), the places of the
 --         holes among them: first the request id's, second the entry id's, then those of the entry's other values;
 --       entries: id, index of its result stream in KEYS, index of its form, request id, other values;
 --       dead letters: index of the entry, number of words, its fields and values.
 -- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
--- Returns {'stale', server ms, {indexes of marks}, {marks of what the keys hold now}, {values; '' for none}}
+-- Returns {'stale', server ms, {indexes of marks}, {marks of what the keys hold now}, {values; '' for none},
+--         {indexes of sessions}, {fields and values of each; nil where the key holds another type}}
 --      or {'refused', server ms, {entries not pending here}, {entries that cannot be written}}
 --      or {'settled', server ms, 1 or 0: whether everything could be counted}; indexes count from 0, in ARGV too.
 
 local requests, stats = KEYS[1], KEYS[2]
 local group, consumer, first, last = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local maxlen, ttl = ARGV[5], ARGV[6]
-local marks, tally_fields = tonumber(ARGV[7]), tonumber(ARGV[8])
-local forms, entries, dead_letters = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local maxlen, ttl, session_ttl = ARGV[5], ARGV[6], ARGV[7]
+local marks, tally_fields = tonumber(ARGV[8]), tonumber(ARGV[9])
+local forms, entries, dead_letters = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local sessions = tonumber(ARGV[13])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -33,7 +37,7 @@ local function read(key)
   error(value.err)
 end
 
-local at, stale, marks_now, values = 12, {}, {}, {}
+local at, stale, marks_now, values = 14, {}, {}, {}
 for i = 0, marks - 1 do
   local mark, value = read(ARGV[at])
   if mark ~= ARGV[at + 1] then
@@ -41,7 +45,25 @@ for i = 0, marks - 1 do
   end
   at = at + 2
 end
-if #stale > 0 then return {'stale', now, stale, marks_now, values} end
+
+local sessions_at = at
+local moved, contents = {}, {}
+for i = 0, sessions - 1 do
+  local key = KEYS[tonumber(ARGV[at])]
+  local expected, others = tonumber(ARGV[at + 1]), ARGV[at + 2] + ARGV[at + 3]
+  local kind = redis.call('TYPE', key).ok
+  local is_hash = kind == 'hash' or kind == 'none'
+  local holds = is_hash
+  for j = at + 4, at + 2 + 2 * expected, 2 do
+    holds = holds and (redis.call('HGET', key, ARGV[j]) or '') == ARGV[j + 1]
+  end
+  if not holds then
+    moved[#moved + 1] = i
+    contents[#contents + 1] = is_hash and redis.call('HGETALL', key) or false
+  end
+  at = at + 4 + 2 * (expected + others)
+end
+if #stale + #moved > 0 then return {'stale', now, stale, marks_now, values, moved, contents} end
 
 -- A group of this name and the right to acknowledge have to be there before anything is written.
 redis.call('XACK', requests, group, '0-0')
@@ -153,12 +175,24 @@ end
 
 local countable = redis.call('TYPE', stats).ok
 countable = countable == 'hash' or countable == 'none'
-if countable then
-  for i = tally_at, tally_at + 2 * tally_fields - 1, 2 do
+local function grow(key, first_field, fields)
+  for i = first_field, first_field + 2 * fields - 1, 2 do
     -- A field may hold no number, or overflow: the results are written by now and have to stay.
-    local grown = redis.pcall('HINCRBY', stats, ARGV[i], ARGV[i + 1])
+    local grown = redis.pcall('HINCRBY', key, ARGV[i], ARGV[i + 1])
     if type(grown) == 'table' then countable = false end
   end
+end
+if countable then grow(stats, tally_at, tally_fields) end
+
+at = sessions_at
+for _ = 1, sessions do
+  local key = KEYS[tonumber(ARGV[at])]
+  local expected, stored, grown = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  at = at + 4 + 2 * expected
+  for i = at, at + 2 * stored - 1, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
+  grow(key, at + 2 * stored, grown)
+  redis.call('EXPIRE', key, session_ttl)
+  at = at + 2 * (stored + grown)
 end
 
 for _, key in pairs(used) do

@@ -6,11 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.core.catalog import Catalog
+from worker.core.epoch_draw import draw_epoch
 from worker.core.mixture import Integers
 from worker.core.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.presets import weights_of
 from worker.core.rendering import cut_cells, cut_ids
 from worker.core.sampling import Drawn, Plan, draw
+from worker.core.sessions import Visit
 from worker.core.tally import Tally
 from worker.core.wire import Request, Result, encode_error
 
@@ -20,14 +23,16 @@ _WORK_A_DRAW = 32_768
 _HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain ones is never heavy
 _TIMES_DEARER = 6
 _MANY_SHARES = 1000
+_MANY_RANKED = 100_000
 _WIDE = 64  # categories: from here on few of them are drawn in a request
 
 
 class Answers(NamedTuple):
-    """Hold the results of a batch, one a request, and their counts."""
+    """Hold the results of a batch, one a request, their counts, and what happened to the sessions they name."""
 
     results: list[Result]
     tally: Tally
+    visits: dict[str, Visit]
 
 
 class _Part(NamedTuple):
@@ -43,12 +48,12 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Sequence[Req
     Each further dataset or category of its own takes a draw of its own, which counts as 1,024 chunks.
     """
     start = work = 0
-    drawn_from: set[tuple[str | None, str | None]] = set()
+    drawn_from: set[tuple[str | None, ...]] = set()
     for end, request in enumerate(requests):
         if not isinstance(request, Request):
             continue
         terms = request.terms
-        source = (terms.preset or terms.dataset, terms.category)
+        source = (terms.preset or terms.dataset, terms.category, terms.session if terms.method == "epoch" else None)
         more = terms.size + (_CHUNKS_A_DRAW if drawn_from and source not in drawn_from else 0)
         if work and work + more > _CHUNKS_A_SLICE:
             yield requests[start:end]
@@ -67,6 +72,8 @@ def is_heavy(requests: Sequence[Request | Result], snapshots: Snapshots) -> bool
     for request in requests:
         if isinstance(request, Request):
             terms = request.terms
+            if terms.method == "epoch" and snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED:
+                return True
             is_plain = terms.replace and terms.method == "random" and request.seed is None
             work += terms.size if is_plain else terms.size * _TIMES_DEARER
     return work > _HEAVY_WORK
@@ -83,19 +90,23 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
     Returns:
         One result a request, in no particular order.
     """
-    answers = Answers([], Tally())
-    groups: dict[tuple[int, bool, str, str], list[_Part]] = {}
+    visits = {name: Visit(session) for name, session in snapshots.sessions.items() if not session.problem}
+    answers = Answers([], Tally(), visits)
+    groups: dict[tuple[object, ...], list[_Part]] = {}
     for alike in _same_terms(requests, snapshots, answers):
         terms = alike[0].terms
         prepared = prepare(terms, snapshots)
+        if terms.pin and terms.session in visits:
+            visits[terms.session].go_by_pin()
         if isinstance(prepared, Unanswerable):
             _refuse_all(alike, prepared, snapshots, answers)
         else:
-            key = (id(prepared.mixture), terms.replace, terms.method, terms.encoding)
+            listener = terms.session if terms.method == "epoch" else None
+            key = (id(prepared.mixture), terms.replace, terms.method, terms.encoding, listener)
             groups.setdefault(key, []).append(_Part(prepared, alike))
     for parts in groups.values():
         for bounded in _bound(parts):
-            _draw_parts(bounded, rng, answers)
+            _draw_parts(bounded, snapshots.catalog, rng, answers)
     return answers
 
 
@@ -106,7 +117,7 @@ def _same_terms(
     alike: dict[int, list[Request]] = {}
     for request in requests:
         if isinstance(request, Result):
-            _refuse(answers, request, None)
+            _refuse(answers, request, None, None)
         elif request.expires_at is not None and (error := check_wanted(request.expires_at, snapshots.now_ms)):
             _refuse_all([request], Unanswerable(error), snapshots, answers)
         else:
@@ -118,16 +129,22 @@ def _same_terms(
     return alike.values()
 
 
-def _refuse(answers: Answers, result: Result, dataset: str | None) -> None:
+def _refuse(answers: Answers, result: Result, dataset: str | None, session: str | None) -> None:
     answers.results.append(result)
+    code = result.error or "internal"
     answers.tally.add_requests(dataset, 1)
-    answers.tally.add_error(dataset, result.error or "internal")
+    answers.tally.add_error(dataset, code)
+    if session in answers.visits:
+        answers.visits[session].tally.add_requests(None, 1)
+        answers.visits[session].tally.add_error(None, code)
 
 
 def _refuse_all(requests: Sequence[Request], why: Unanswerable, snapshots: Snapshots, answers: Answers) -> None:
-    dataset = weights_of(requests[0].terms, snapshots.weights, snapshots.catalog).dataset
+    terms = requests[0].terms
+    dataset = weights_of(terms, snapshots.weights, snapshots.catalog).dataset
     for request in requests:
-        _refuse(answers, encode_error(request, why.error.code, why.error.message, why.common), dataset)
+        result = encode_error(request, why.error.code, why.error.message, why.common)
+        _refuse(answers, result, dataset, terms.session)
 
 
 def _bound(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
@@ -142,7 +159,7 @@ def _bound(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
             yield [_Part(part.prepared, part.requests[start : start + most])]
 
 
-def _draw_parts(parts: Sequence[_Part], rng: np.random.Generator, answers: Answers) -> None:
+def _draw_parts(parts: Sequence[_Part], catalog: Catalog | None, rng: np.random.Generator, answers: Answers) -> None:
     """Draw requests that differ in size and address alone in one go, and write their results."""
     prepared = parts[0].prepared
     mixture, terms = prepared.mixture, prepared.terms
@@ -151,45 +168,57 @@ def _draw_parts(parts: Sequence[_Part], rng: np.random.Generator, answers: Answe
         sizes = sizes.repeat([len(part.requests) for part in parts])
     seeds = [request.seed for part in parts for request in part.requests]
     plan = Plan(mixture, sizes, seeds, terms.replace, terms.method == "stratified")
-    drawn = draw(plan, rng)
-    _count(parts, plan, drawn, answers.tally)
+    own: tuple[Sequence[str], ...] = ()
+    if terms.method == "epoch" and terms.session is not None and catalog is not None:
+        drawn, passes = draw_epoch(plan, catalog, terms.session, answers.visits[terms.session], rng)
+        own = (passes,)
+    else:
+        drawn = draw(plan, rng)
+    _count(parts, plan, drawn, answers)
     cut = cut_ids if terms.encoding == "packed" else cut_cells
     ids, cells = prepared.columns
     column = ids if terms.encoding == "packed" else cells
-    chunk_ids = iter(cut(column.take(drawn.places), sizes))
-    counts = iter(prepared.counts.render(drawn.counts))
+    chunk_ids = cut(column.take(drawn.places), sizes)
+    values = zip(chunk_ids, prepared.counts.render(drawn.counts), *own, strict=True)
     for part in parts:
         form, reply_to = part.prepared.form, part.prepared.terms.reply_to
         answers.results.extend(
             [
-                Result(request.entry_id, request.request_id, reply_to, None, form, values)
-                for request, values in zip(part.requests, zip(chunk_ids, counts, strict=False), strict=False)
+                Result(request.entry_id, request.request_id, reply_to, None, form, of_request)
+                for request, of_request in zip(part.requests, values, strict=False)
             ]
         )
 
 
-def _count(parts: Sequence[_Part], plan: Plan, drawn: Drawn, tally: Tally) -> None:
-    """Count what a group drew beside what its weights make one expect, by the dataset of the weights."""
-    rows_of: dict[str | None, list[Integers]] = {}
+def _count(parts: Sequence[_Part], plan: Plan, drawn: Drawn, answers: Answers) -> None:
+    """Count what a group drew beside what its weights make one expect, by dataset of the weights and by session."""
+    rows_of: dict[tuple[str | None, str | None], list[Integers]] = {}
     start = 0
     for part in parts:
-        end = start + len(part.requests)
-        rows_of.setdefault(part.prepared.dataset, []).append(np.arange(start, end))
+        end, session = start + len(part.requests), part.prepared.terms.session
+        rows_of.setdefault((None, part.prepared.dataset), []).append(np.arange(start, end))
+        if session is not None:
+            rows_of.setdefault((session, None), []).append(np.arange(start, end))
         start = end
-    for dataset, blocks in rows_of.items():
+    for (session, dataset), blocks in rows_of.items():
         sizes, counts = plan.sizes, drawn.counts
-        if len(rows_of) > 1:
+        if sum(map(len, blocks)) < len(sizes):
             rows = np.concatenate(blocks)
             sizes, counts = sizes[rows], counts[rows]
+        tally = answers.tally if session is None else answers.visits[session].tally
         tally.add_requests(dataset, len(counts))
-        if len(plan.mixture.categories) > _WIDE:
+        if len(plan.mixture.categories) <= _WIDE:
+            _count_narrow(dataset, plan, (sizes, counts), tally)
+        elif session is None:  # a session must not cost a field a category where there are many
             _count_wide(dataset, plan, (sizes, counts), tally)
-            continue
-        totals = np.add.reduce(counts, axis=0).tolist()
-        for name, count, mean, spread in zip(
-            plan.mixture.categories, totals, *_moments(plan, sizes, counts), strict=True
-        ):
-            tally.add_chunks(dataset, name, count, expected=mean, variance=spread)
+
+
+def _count_narrow(dataset: str | None, plan: Plan, requests: tuple[Integers, Integers], tally: Tally) -> None:
+    """Count sizes and counts of requests, each category beside what was expected of it."""
+    sizes, counts = requests
+    totals = np.add.reduce(counts, axis=0).tolist()
+    for name, count, mean, spread in zip(plan.mixture.categories, totals, *_moments(plan, sizes, counts), strict=True):
+        tally.add_chunks(dataset, name, count, expected=mean, variance=spread)
 
 
 def _count_wide(dataset: str | None, plan: Plan, requests: tuple[Integers, Integers], tally: Tally) -> None:

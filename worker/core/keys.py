@@ -58,6 +58,10 @@ class Keys:
         shared = f"{self.prefix}:category:weights"
         return shared if dataset is None else f"{shared}:{dataset}"
 
+    def session(self, name: str) -> str:
+        """Name the hash of a training session."""
+        return f"{self.prefix}:session:{name}"
+
     def worker(self, consumer: str) -> str:
         """Name the key in which a live worker shows its state."""
         return f"{self.prefix}:worker:{consumer}"

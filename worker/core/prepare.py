@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from worker.core.catalog import Catalog
 from worker.core.mixture import Mixture, mix_weights
 from worker.core.presets import weights_of
 from worker.core.rendering import CountsRenderer
+from worker.core.sessions import Session, unusable
 from worker.core.weights import BUILT_IN, InForce, Weights, single_category
 from worker.core.wire import Form, Terms, encode_common, encode_probabilities, ok_form, shown, unknown_preset
 from worker.errors import RequestError
@@ -27,11 +29,13 @@ class Snapshots(NamedTuple):
         catalog: The READY chunks; None while they could not be read yet.
         weights: Name of a weights key -> the weights in force by it, see `worker.core.presets.weights_name`.
         now_ms: Unix time in ms by the clock of Redis.
+        sessions: Those that requests name, see `worker.core.sessions.pin_sessions`.
     """
 
     catalog: Catalog | None
     weights: Mapping[str | None, InForce]
     now_ms: int
+    sessions: Mapping[str, Session] = MappingProxyType({})
 
 
 class Prepared(NamedTuple):
@@ -80,6 +84,12 @@ def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
         unread = "the worker could not read the catalog from PostgreSQL yet; accepted: the same request, later"
         return Unanswerable(RequestError("catalog_unavailable", unread))
     held = weights_of(terms, snapshots.weights, catalog)
+    if terms.session is not None:
+        session = snapshots.sessions[terms.session]
+        if session.problem:
+            return Unanswerable(unusable(terms.session, session))
+        if terms.pin and session.pinned is not None:
+            held = held._replace(weights=session.pinned)
     key = (terms, held.weights.text, held.weights.source, held.dataset)
     known = catalog.memo.get(key)
     if isinstance(known, Prepared):
@@ -109,7 +119,7 @@ def _prepare(terms: Terms, held: InForce, catalog: Catalog) -> Prepared | Unansw
         effective = dict(zip(mixture.categories, mixture.probabilities.tolist(), strict=True))
         common += encode_probabilities(effective, catalog.ready)
     columns = (catalog.ids, catalog.cells)
-    return Prepared(terms, held.dataset, columns, mixture, _form(common, catalog), _renderer(mixture, catalog))
+    return Prepared(terms, held.dataset, columns, mixture, _form(terms, common, catalog), _renderer(mixture, catalog))
 
 
 def check_wanted(expires_at: int, now_ms: int) -> RequestError | None:
@@ -129,12 +139,13 @@ def _mixture(weights: Weights, catalog: Catalog) -> Mixture | None:
     return mixture
 
 
-def _form(common: tuple[str | bytes, ...], catalog: Catalog) -> Form:
+def _form(terms: Terms, common: tuple[str | bytes, ...], catalog: Catalog) -> Form:
     """Make a form once: settling lays each one out anew, however many requests share it."""
-    form = catalog.memo.get(common)
+    key = (terms.method == "epoch", common)
+    form = catalog.memo.get(key)
     if not isinstance(form, Form):
-        form = ok_form(common)
-        _remember(catalog, common, form)
+        form = ok_form(common, tells_passes=terms.method == "epoch")
+        _remember(catalog, key, form)
     return form
 
 

@@ -114,6 +114,11 @@ def draw(plan: Plan, rng: np.random.Generator) -> Drawn:
     return Drawn(places[_shuffle(owners, uniforms.draw(Lane.ORDER, owners, indexes), uniforms)], counts)
 
 
+def allocate(plan: Plan, rng: np.random.Generator) -> Integers:
+    """Decide how many chunks of each category the requests of a plan get, int64, shape (r, k), and not which."""
+    return _allocate(plan, Uniforms(plan.seeds, rng), *_slots(plan.sizes))
+
+
 def allocate_systematically(sizes: Integers, cumulative: Floats, offsets: Floats) -> Integers:
     """Allocate by systematic sampling: every count is floor or ceiling of size x weight, and unbiased.
 

@@ -23,6 +23,7 @@ WRONG_TYPE: Final = b"wrong type"
 _PRESET: Final = "preset:"
 _DECIMALS = 9
 _LEAST_SHARE = 1e-10
+_NORMALISED = 1e-12  # so near to 1 is what rounding leaves of it: weights that were normalised stay what they are
 _SCALE_DOWN = -64  # a power of two, which is exact: so that the sum of the largest numbers is finite
 
 
@@ -47,6 +48,11 @@ class Weights:
     def text(self) -> str:
         """Write them as JSON: zero weights left out, rounded to 9 decimals, keys sorted, no spaces."""
         return json.dumps(self.rounded, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def exact_text(self) -> str:
+        """Write them as JSON to the last bit: read again, they have the same version."""
+        return json.dumps(dict(self.shares), separators=(",", ":"))
 
     def drawn_share(self, category: str) -> float:
         """Tell a category's share in draws, > 0, by the rounded weights: equal versions draw alike."""
@@ -132,6 +138,8 @@ def normalise(values: Mapping[str, float], source: str) -> Weights | None:
         return normalise({name: math.ldexp(value, _SCALE_DOWN) for name, value in values.items()}, source)
     if total == 0:
         return None
+    if abs(total - 1.0) <= _NORMALISED:
+        total = 1.0
     shares = {name: values[name] / total for name in sorted(values)}
     return Weights(MappingProxyType({name: share for name, share in shares.items() if share > 0}), source)
 

@@ -8,6 +8,7 @@ from worker.core.catalog.snapshot import (
     build_catalog,
     empty_catalog,
     fingerprint_of,
+    fold_ids,
     gather_catalog,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "build_catalog",
     "empty_catalog",
     "fingerprint_of",
+    "fold_ids",
     "gather_catalog",
 ]

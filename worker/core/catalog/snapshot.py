@@ -139,12 +139,19 @@ def hash_pairs(ids: NDArray[np.generic], keys: NDArray[np.uint64] | np.uint64) -
         ids: int64 or S16, shape (n,).
         keys: Those of their categories, shape (n,) or ().
     """
+    return int(mix(mix(fold_ids(ids)) ^ keys).sum(dtype=np.uint64))
+
+
+def fold_ids(ids: NDArray[np.generic]) -> NDArray[np.uint64]:
+    """Make one number of each id: of a bigint the number itself, of a uuid a hash.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+    """
     if ids.dtype == UUID:
         words = np.frombuffer(ids.tobytes(), dtype=">u8").astype(np.uint64).reshape(-1, 2)
-        folded = mix(words[:, 0]) ^ words[:, 1]
-    else:
-        folded = ids.astype(np.int64, copy=False).view(np.uint64)
-    return int(mix(mix(folded) ^ keys).sum(dtype=np.uint64))
+        return mix(words[:, 0]) ^ words[:, 1]
+    return ids.astype(np.int64, copy=False).view(np.uint64)
 
 
 def lay_out(names: tuple[str, ...], offsets: Integers, ids: NDArray[np.generic], width: int) -> Catalog:

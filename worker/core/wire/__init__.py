@@ -22,6 +22,7 @@ from worker.core.wire.results import (
     encode_common,
     encode_dead_letter,
     encode_error,
+    encode_passes,
     encode_probabilities,
     ok_form,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "encode_common",
     "encode_dead_letter",
     "encode_error",
+    "encode_passes",
     "encode_probabilities",
     "encode_request",
     "ok_form",

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
-from worker.core.wire.fields import Reader, invalid, one_of, plain_name, preset, printable, shown, whole_number
+from worker.core.wire.fields import Reader, invalid, one_of, plain_name, preset, printable, whole_number
 from worker.errors import RequestError
 
-Method = Literal["random", "stratified"]
+Method = Literal["random", "stratified", "epoch"]
 Encoding = Literal["json", "packed"]
 
 LARGEST_SIZE = 65_536
 LARGEST_SEED = 2**63 - 1
-_NOT_YET = ("session",)
 _OWN = (b"request_id", b"seed", b"expires_at")
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 1024  # bytes: a stranger's large fields are not kept
@@ -40,6 +39,8 @@ class Terms(NamedTuple):
     category: str | None = None
     dataset: str | None = None
     preset: str | None = None
+    session: str | None = None
+    pin: bool = False
     replace: bool = True
     method: Method = "random"
     reply_to: str | None = None
@@ -100,9 +101,9 @@ def read_request(entry: Entry, max_size: int) -> Request | Refused:
         except RequestError as error:
             problem = problem or error
             values.setdefault(name, None)
+    problem = problem or _contradiction(values)
     if problem is not None:
         return _refuse(entry, values, problem)
-    values.pop("pin", None)
     own: dict[str, object] = {name: values.pop(name) for raw in _OWN if (name := raw.decode()) in values}
     return Request(entry.id, own.pop("request_id", entry.id), Terms(**values), **own)  # type: ignore[arg-type]
 
@@ -129,7 +130,7 @@ class RequestReader:
             return Request(entry.id, entry.id, terms)
         shared, own = _split(entry.fields)
         terms = self._known.get(shared)
-        if terms is not None:
+        if terms is not None and not (terms.method == "epoch" and b"seed" in own):
             try:
                 values = {name.decode(): _READERS[name](name.decode(), value) for name, value in own.items()}
                 return Request(entry.id, values.pop("request_id", entry.id), terms, **values)  # type: ignore[arg-type]
@@ -173,6 +174,17 @@ def _split(fields: Sequence[bytes]) -> tuple[tuple[bytes, ...], dict[bytes, byte
     return tuple(shared), own
 
 
+def _contradiction(values: Mapping[str, object]) -> RequestError | None:
+    """Tell which fields, each fine by itself, do not go together."""
+    for name, value in (("pin", True), ("method", "epoch")):
+        if values.get(name) == value and "session" not in values:
+            given = "1" if value is True else value
+            return invalid(f"{name} is {given} without a session; accepted: session with 1 to 128 printable characters")
+    if values.get("method") == "epoch" and "seed" in values:
+        return invalid("seed cannot decide what method epoch draws: what the session has heard does; accepted: no seed")
+    return None
+
+
 def _refuse(entry: Entry, values: Mapping[str, object], problem: RequestError) -> Refused:
     request_id, reply_to = values.get("request_id"), values.get("reply_to")
     return Refused(
@@ -183,40 +195,21 @@ def _refuse(entry: Entry, values: Mapping[str, object], problem: RequestError) -
     )
 
 
-def _not_yet(name: str, _value: bytes) -> None:
-    raise invalid(f"{name} is not supported by this version of the worker; accepted: requests without it")
-
-
-def _pin(name: str, value: bytes) -> None:
-    if value == b"1":
-        _not_yet(name, value)
-    if value != b"0":
-        raise invalid(f"{name} is {shown(value)}; accepted: 0")
-
-
-def _method(name: str, value: bytes) -> object:
-    if value == b"epoch":
-        raise invalid(f"{name} epoch is not supported by this version of the worker; accepted: {_METHODS}")
-    return _METHOD(name, value)
-
-
-_METHODS = "random or stratified"
-_METHOD = one_of({b"random": "random", b"stratified": "stratified"})
 _FLAG = one_of({b"1": True, b"0": False})
 _READERS: Final[Mapping[bytes, Reader]] = {
     b"request_id": printable,
     b"category": printable,
     b"dataset": plain_name,
     b"preset": preset,
+    b"session": printable,
+    b"pin": _FLAG,
     b"replace": _FLAG,
-    b"method": _method,
+    b"method": one_of({b"random": "random", b"stratified": "stratified", b"epoch": "epoch"}),
     b"seed": whole_number(0, LARGEST_SEED),
     b"reply_to": plain_name,
     b"expires_at": whole_number(0, 2**63 - 1),
     b"encoding": one_of({b"json": "json", b"packed": "packed"}),
     b"probabilities": _FLAG,
-    b"pin": _pin,
-    **{name.encode(): _not_yet for name in _NOT_YET},
 }
 
 

@@ -105,7 +105,7 @@ class Reply:
     def as_dict(self) -> dict[str, Any]:
         """Write it as plain data; packed ids in hex."""
         texts = {name: value.decode() for name, value in self.fields.items() if name != "chunk_ids"}
-        lists = ("left_out", "counts", "weights", "ready")
+        lists = ("left_out", "counts", "passes", "weights", "ready")
         plain: dict[str, Any] = {name: json.loads(text) if name in lists else text for name, text in texts.items()}
         if "chunk_ids" in self.fields:
             plain["chunk_ids"] = self.chunk_ids.hex() if isinstance(self.chunk_ids, bytes) else self.chunk_ids
@@ -134,13 +134,14 @@ class Decoder:
         return encode_error(request, request.error.code, request.error.message)
 
 
-def ok_form(common: Sequence[str | bytes]) -> Form:
-    """Make the form of ok results, whose own values are `chunk_ids` and `counts`.
+def ok_form(common: Sequence[str | bytes], *, tells_passes: bool = False) -> Form:
+    """Make the form of ok results, whose own values are `chunk_ids`, `counts` and, where told, `passes`.
 
     Args:
         common: Fields that every result of the same weights and catalog shares, see `encode_common`.
+        tells_passes: Whether they say which passes their chunks are of.
     """
-    own = ("chunk_ids", None, "counts", None)
+    own = ("chunk_ids", None, "counts", None, *(("passes", None) if tells_passes else ()))
     return Form(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
 
 
@@ -180,6 +181,15 @@ def encode_common(
 def encode_probabilities(weights: Mapping[str, float], ready: Mapping[str, int]) -> tuple[str | bytes, ...]:
     """Write the fields of `probabilities=1`: a chunk's draw probability is weights[c] / ready[c]."""
     return ("weights", _compact(dict(weights)), "ready", _compact(dict(ready)))
+
+
+def encode_passes(passes: Mapping[str, Sequence[tuple[int, int]]]) -> str:
+    """Write which passes a result's chunks are of.
+
+    Args:
+        passes: Category -> (pass, how many of its chunks are of it).
+    """
+    return _compact({name: dict(spans) for name, spans in passes.items()})
 
 
 def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:

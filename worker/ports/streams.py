@@ -1,96 +1,29 @@
-"""What the loops need of the outside, as protocols that the adapters fulfil."""
+"""What serving requests needs of Redis: the streams, the settling step, and showing that one lives."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from worker.core.catalog import Catalog
 from worker.core.mixture import Mixture
+from worker.core.sessions import Fields, SessionChange
 from worker.core.wire import Entry, Result
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedCatalog:
-    """Hold a catalog as PostgreSQL has it.
-
-    Attributes:
-        catalog: The READY chunks.
-        ignored: Rows left out because their category is not a category name.
-    """
-
-    catalog: Catalog
-    ignored: int
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogNews:
-    """Tell which rows changed.
-
-    Attributes:
-        ids: int64 or S16, shape (m,), each once: rows to read again.
-        reload: Too much changed to name it: read everything again.
-    """
-
-    ids: NDArray[np.generic]
-    reload: bool
-
-
-class CatalogListener(Protocol):
-    """Hear of changed rows, and read those rows again, over one connection."""
-
-    def news(self) -> AsyncGenerator[CatalogNews, None]:
-        """Yield changes as they commit, those that pile up meanwhile as one.
-
-        Raises:
-            PostgresError: The connection is gone, or silent for too long.
-        """
-        ...
-
-    async def read(self, ids: NDArray[np.generic]) -> Sequence[str | None]:
-        """Tell the category in which each of these chunks is READY now, or None.
-
-        Raises:
-            PostgresError: The connection is gone, or silent for too long.
-        """
-        ...
-
-
-class CatalogSource(Protocol):
-    """Read the catalog from PostgreSQL."""
-
-    def listening(self) -> AbstractAsyncContextManager[CatalogListener]:
-        """Open a connection that hears of changes from this moment on; of none where the source cannot notify.
-
-        Raises:
-            PostgresError: PostgreSQL could not be reached.
-        """
-        ...
-
-    async def load(self) -> LoadedCatalog:
-        """Read the whole catalog, over a connection of its own.
-
-        Raises:
-            PostgresError: PostgreSQL could not be reached, or refused the statement.
-        """
-        ...
+from worker.ports.weights import Reading
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Bound the result streams.
+    """Bound what stays in Redis.
 
     Attributes:
         results_maxlen: Most entries of a result stream.
         reply_ttl_s: Life of an unused reply stream, in seconds.
+        session_ttl_s: Life of an idle session, in seconds.
     """
 
     results_maxlen: int
     reply_ttl_s: int
+    session_ttl_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +64,7 @@ class Batch(NamedTuple):
         growth: Field of the stats hash -> how much it grows.
         dead: Entry id -> fields and values of its dead letter, for requests given up on.
         mixtures: Field of the stats hash -> the mixture that has to stand there for the counts to be understood.
+        sessions: Session -> what becomes of its hash, which has to hold still what the batch was drawn under.
     """
 
     results: Sequence[Result]
@@ -139,28 +73,17 @@ class Batch(NamedTuple):
     growth: Mapping[str, int]
     dead: Mapping[str, Sequence[str | bytes]]
     mixtures: Mapping[str, Mixture] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Hold what a weights key held when it was read.
-
-    Attributes:
-        mark: See `worker.core.weights.Held`.
-        value: Its value; None when absent or of a wrong type.
-    """
-
-    mark: bytes
-    value: bytes | None
+    sessions: Mapping[str, SessionChange] = MappingProxyType({})
 
 
 class Settled(NamedTuple):
-    """Tell how settling went: done when nothing is stale, lost or unwritable; else nothing was written.
+    """Tell how settling went: done when nothing is stale, moved, lost or unwritable; else nothing was written.
 
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
         counted: Whether the counts could be added; they cannot where another type holds the stats key.
         stale: Dataset -> what its weights key holds now, where that is not what the batch was drawn under.
+        moved: Session -> what its hash holds now, where that is not what the batch was drawn under.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.
     """
@@ -168,24 +91,9 @@ class Settled(NamedTuple):
     at_ms: int
     counted: bool = True
     stale: Mapping[str | None, Reading] = MappingProxyType({})
+    moved: Mapping[str, Fields] = MappingProxyType({})
     lost: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()
-
-
-class WeightsReader(Protocol):
-    """Keep weights fresh on demand."""
-
-    async def read(self, datasets: Sequence[str | None]) -> None:
-        """Read some datasets' keys now; None is the global one.
-
-        Raises:
-            RedisError: Redis did not answer, or refused.
-        """
-        ...
-
-    async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
-        """Put in force what some keys were just found to hold."""
-        ...
 
 
 class RequestStream(Protocol):
@@ -228,45 +136,12 @@ class RequestStream(Protocol):
         """Read a pending entry without delivering it."""
         ...
 
+    async def read_sessions(self, names: Sequence[str]) -> list[Fields]:
+        """Read the hashes of some sessions."""
+        ...
+
     async def settle(self, batch: Batch) -> Settled:
         """Write and acknowledge a batch in one atomic step, or nothing of it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Bell:
-    """Tell that weights may have changed.
-
-    Attributes:
-        dataset: Whose; None for the global ones.
-        resync: Anything may have been missed: read every key again.
-    """
-
-    dataset: str | None
-    resync: bool = False
-
-
-class WeightsStore(Protocol):
-    """Read weights and hear of their changes."""
-
-    async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
-        """Read the keys of some datasets; None is the global one.
-
-        Raises:
-            RedisError: Redis did not answer, or refused.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close the connection that keys are read over."""
-        ...
-
-    def bells(self) -> AsyncIterator[Bell]:
-        """Subscribe and yield a bell for each message, and a resync for each (re)subscription.
-
-        Raises:
-            RedisError: The connection is gone, or silent for too long.
-        """
         ...
 
 

@@ -1,0 +1,91 @@
+"""The settling script's words: KEYS and ARGV of a batch, and what it answers; see `settle.lua`."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, cast
+
+from worker.adapters.redis_weights import reading
+from worker.core.keys import GROUP, Keys
+from worker.core.sessions import Fields
+from worker.core.wire import Form
+from worker.ports import Batch, Settled, StreamLimits
+
+
+def lay_out(batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits) -> tuple[list[str], list[Any]]:
+    """Lay out KEYS and ARGV.
+
+    Args:
+        batch: What is to be settled.
+        keys: Names in Redis.
+        consumer: Who settles.
+        limits: What stays in Redis for how long.
+    """
+    names = [keys.requests, keys.stats, keys.dead, keys.results]
+    places: dict[str | None, bytes] = {None: b"%d" % len(names)}
+    forms: dict[int, bytes] = {}
+    shapes: list[str | bytes | int] = []
+    entries: list[str | bytes] = []
+    for entry_id, request_id, reply_to, _, form, values in batch.results:
+        place = places.get(reply_to)
+        if place is None:
+            names.append(keys.reply(cast("str", reply_to)))
+            place = places[reply_to] = b"%d" % len(names)
+        shape = forms.get(id(form))
+        if shape is None:
+            shape = forms[id(form)] = b"%d" % len(forms)
+            shapes += _shape(form)
+        entries += (entry_id, place, shape, request_id, *values)
+    letters = [
+        (i, len(batch.dead[result.entry_id]), *batch.dead[result.entry_id])
+        for i, result in enumerate(batch.results if batch.dead else ())
+        if result.entry_id in batch.dead
+    ]
+    marks = [word for name, mark in batch.marks for word in (keys.weights(name), mark)]
+    sessions = list(
+        chain.from_iterable(_session(len(names) + i, batch, name) for i, name in enumerate(batch.sessions, 1))
+    )
+    names += map(keys.session, batch.sessions)
+    growth = [word for field in batch.growth.items() for word in field]
+    head = (GROUP, consumer, *batch.span, limits.results_maxlen, limits.reply_ttl_s, limits.session_ttl_s)
+    counts = (len(batch.marks), len(batch.growth), len(forms), len(batch.results), len(letters), len(batch.sessions))
+    return names, [*head, *counts, *marks, *sessions, *growth, *shapes, *entries, *chain.from_iterable(letters)]
+
+
+def read_settled(batch: Batch, reply: Sequence[Any]) -> Settled:
+    """Read what the script answered.
+
+    Args:
+        batch: What was to be settled.
+        reply: The answer.
+    """
+    at_ms = int(reply[1])
+    if reply[0] == b"settled":
+        return Settled(at_ms=at_ms, counted=bool(reply[2]))
+    if reply[0] == b"stale":
+        now = zip((batch.marks[i][0] for i in reply[2]), map(reading, reply[3], reply[4]), strict=True)
+        names = list(batch.sessions)
+        moved = zip((names[i] for i in reply[5]), map(read_fields, reply[6]), strict=True)
+        return Settled(at_ms=at_ms, stale=dict(now), moved=dict(moved))
+    ids = [result.entry_id for result in batch.results]
+    lost, unwritable = (tuple(ids[i] for i in indexes) for indexes in reply[2:4])
+    return Settled(at_ms=at_ms, lost=lost, unwritable=unwritable)
+
+
+def read_fields(words: Sequence[bytes] | None) -> Fields:
+    """Read fields and values in turn; None stands for a key of another type."""
+    if words is None:
+        return None
+    return {name.decode(errors="replace"): value for name, value in zip(words[0::2], words[1::2], strict=True)}
+
+
+def _shape(form: Form) -> tuple[str | bytes | int, ...]:
+    """Lay out a form: how many words and holes, the words, the places of the holes."""
+    words = [b"" if word is None else word for word in form.words]
+    holes = [place for place, word in enumerate(form.words) if word is None]
+    return (len(words), len(holes), *words, *holes)
+
+
+def _session(place: int, batch: Batch, name: str) -> list[str | bytes | int]:
+    """Lay out what becomes of a session: the place of its hash, how many fields of each kind, the fields."""
+    change = batch.sessions[name]
+    return [place, *map(len, change), *[word for fields in change for field in fields.items() for word in field]]

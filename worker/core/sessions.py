@@ -1,0 +1,157 @@
+"""Sessions: what one training is pinned to and what it has heard, as the fields of one hash that settling fences.
+
+A batch is drawn under what a session's hash held when it was last known, and says what it changes. Settling does
+all of it or, where the hash holds something else by then, nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from worker.core.catalog import Catalog
+from worker.core.epoch import Cursor
+from worker.core.presets import weights_of
+from worker.core.tally import Tally
+from worker.core.weights import InForce, Weights, parse_weights
+from worker.core.wire import Request, Result, shown
+from worker.errors import RequestError, WeightsError
+
+PINNED: Final = "weights"
+_CURSOR: Final = "epoch:"
+
+Fields = Mapping[str, bytes] | None
+"""What a session's hash holds, field -> value; None where its key holds another type."""
+
+
+class Session(NamedTuple):
+    """Hold what is known of a session's hash.
+
+    Attributes:
+        fields: Field -> value, as far as draws depend on it.
+        pinned: The weights it is pinned to; None while it is not.
+        cursors: Category -> how far it has come.
+        problem: What keeps it from being used; empty when nothing does.
+    """
+
+    fields: Mapping[str, bytes] = MappingProxyType({})
+    pinned: Weights | None = None
+    cursors: Mapping[str, Cursor] = MappingProxyType({})
+    problem: str = ""
+
+
+NEW_SESSION: Final = Session()
+
+
+class SessionChange(NamedTuple):
+    """Say what a batch does to a session's hash.
+
+    Attributes:
+        expected: Field -> what it has to hold still; empty for nothing.
+        stored: Field -> what it holds from now on.
+        growth: Field -> how much it grows.
+    """
+
+    expected: Mapping[str, bytes]
+    stored: Mapping[str, bytes]
+    growth: Mapping[str, int]
+
+
+def read_session(fields: Fields) -> Session:
+    """Read what a session's hash holds; fields of other kinds are left alone.
+
+    Args:
+        fields: Field -> value; None where its key holds another type.
+    """
+    if fields is None:
+        return Session(problem="its key holds no hash")
+    kept = {name: value for name, value in fields.items() if name == PINNED or name.startswith(_CURSOR)}
+    try:
+        pinned = _read_pinned(kept[PINNED]) if PINNED in kept else None
+        cursors = {name.removeprefix(_CURSOR): Cursor.parse(v.decode()) for name, v in kept.items() if name != PINNED}
+    except (WeightsError, ValueError) as error:
+        return Session(kept, problem=f"its hash holds what no worker wrote: {error}")
+    return Session(kept, pinned, cursors)
+
+
+def needs_reading(request: Request) -> bool:
+    """Tell whether a request can only be answered knowing what its session's hash holds."""
+    return request.terms.pin or request.terms.method == "epoch"
+
+
+def pin_sessions(
+    requests: Iterable[Request | Result],
+    weights: Mapping[str | None, InForce],
+    sessions: Mapping[str, Session],
+    catalog: Catalog | None,
+) -> Mapping[str, Session]:
+    """Pin each session that is not yet to the weights in force for its first pinned request.
+
+    Args:
+        requests: In the order in which they were added.
+        weights: See `worker.core.prepare.Snapshots`.
+        sessions: Those that the requests name, as they are known.
+        catalog: The READY chunks, as far as they are known.
+    """
+    pinned = dict(sessions)
+    for request in requests:
+        if not isinstance(request, Request) or not request.terms.pin or request.terms.session is None:
+            continue
+        session = pinned[request.terms.session]
+        if session.pinned is None and not session.problem:
+            held = weights_of(request.terms, weights, catalog).weights
+            if held.shares:
+                pinned[request.terms.session] = session._replace(pinned=replace(held, source="session"))
+    return pinned
+
+
+def unusable(name: str, session: Session) -> RequestError:
+    """Make the error of a request whose session cannot be used."""
+    why = f"session {shown(name.encode())} cannot be used, {session.problem}"
+    return RequestError("invalid_request", f"{why}; accepted: another session, or this one once its key is deleted")
+
+
+def _read_pinned(value: bytes) -> Weights:
+    weights = parse_weights(value, "session")
+    if weights is None:
+        raise WeightsError("all weights are zero")
+    return weights
+
+
+class Visit:
+    """Follow one session through a batch.
+
+    Attributes:
+        cursors: Category -> how far it has come by now.
+        tally: Counts of its requests, below no dataset.
+    """
+
+    def __init__(self, session: Session) -> None:
+        """Take what is known of the session as the batch begins, pinned by now where a request wants it to be."""
+        self._session = session
+        self._goes_by_pin = False
+        self.cursors = dict(session.cursors)
+        self.tally = Tally()
+
+    def go_by_pin(self) -> None:
+        """Note that the pinned weights decide what is drawn."""
+        self._goes_by_pin = True
+
+    @property
+    def change(self) -> SessionChange:
+        """Tell what the batch does to the session's hash."""
+        known = self._session.fields
+        moved = {name: at for name, at in self.cursors.items() if at != self._session.cursors.get(name)}
+        stored = {f"{_CURSOR}{name}": at.text.encode() for name, at in moved.items()}
+        expected = {name: known.get(name, b"") for name in stored}
+        if self._goes_by_pin and self._session.pinned is not None:
+            expected[PINNED] = known.get(PINNED, b"")
+            if PINNED not in known:
+                stored[PINNED] = self._session.pinned.exact_text.encode()
+        return SessionChange(expected, stored, self.tally.fields)
+
+    @property
+    def after(self) -> Session:
+        """Tell what the session's hash holds once the batch is settled."""
+        fields = {**self._session.fields, **self.change.stored}
+        return Session(fields, self._session.pinned if PINNED in fields else None, self.cursors)

@@ -1,0 +1,23 @@
+"""What the loops need of the outside, as protocols that the adapters fulfil."""
+
+from worker.ports.catalog import CatalogListener, CatalogNews, CatalogSource, LoadedCatalog
+from worker.ports.streams import Backlog, Batch, Pending, Presence, RequestStream, Settled, StreamLimits
+from worker.ports.weights import Bell, Reading, WeightsReader, WeightsStore
+
+__all__ = [
+    "Backlog",
+    "Batch",
+    "Bell",
+    "CatalogListener",
+    "CatalogNews",
+    "CatalogSource",
+    "LoadedCatalog",
+    "Pending",
+    "Presence",
+    "Reading",
+    "RequestStream",
+    "Settled",
+    "StreamLimits",
+    "WeightsReader",
+    "WeightsStore",
+]

@@ -1,0 +1,71 @@
+"""What keeping weights fresh needs of Redis, and what settling needs of those who do."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Hold what a weights key held when it was read.
+
+    Attributes:
+        mark: See `worker.core.weights.Held`.
+        value: Its value; None when absent or of a wrong type.
+    """
+
+    mark: bytes
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """Tell that weights may have changed.
+
+    Attributes:
+        dataset: Whose; None for the global ones.
+        resync: Anything may have been missed: read every key again.
+    """
+
+    dataset: str | None
+    resync: bool = False
+
+
+class WeightsStore(Protocol):
+    """Read weights and hear of their changes."""
+
+    async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
+        """Read the keys of some datasets; None is the global one.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connection that keys are read over."""
+        ...
+
+    def bells(self) -> AsyncIterator[Bell]:
+        """Subscribe and yield a bell for each message, and a resync for each (re)subscription.
+
+        Raises:
+            RedisError: The connection is gone, or silent for too long.
+        """
+        ...
+
+
+class WeightsReader(Protocol):
+    """Keep weights fresh on demand."""
+
+    async def read(self, datasets: Sequence[str | None]) -> None:
+        """Read some datasets' keys now; None is the global one.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        ...
+
+    async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
+        """Put in force what some keys were just found to hold."""
+        ...
