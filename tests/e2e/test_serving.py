@@ -137,6 +137,44 @@ async def test_a_killed_worker_loses_and_doubles_nothing(
     }
 
 
+async def test_every_chunk_comes_once_a_pass_though_workers_are_killed(
+    redis_client: Redis, prefix: str, database_url: str, start_worker: StartWorker
+) -> None:
+    """Eight workers share one session, and half of them are killed while they draw for it."""
+    await insert(database_url, {"voice": 700, "music": 60})
+    workers = [start_worker(f"w-{i}", ready=False, WORKER_CLAIM_IDLE_S="0.5", WORKER_BATCH="16") for i in range(8)]
+    for worker in workers:
+        worker.wait_ready()
+    asked: list[str] = []
+    for victim in workers[:4]:
+        pipeline = redis_client.pipeline(transaction=False)
+        for i in range(250):
+            fields: dict[Any, Any] = {"session": "s", "method": "epoch", "size": 1 + i % 20}
+            pipeline.xadd(f"{prefix}:sample:requests", fields)
+        asked += [entry.decode() for entry in await pipeline.execute()]
+        await wait_results(redis_client, f"{prefix}:sample:results", len(asked) - 200)
+        victim.kill()
+        victim.start()
+
+    results = await wait_results(redis_client, f"{prefix}:sample:results", len(asked))
+
+    assert Counter(result["entry_id"] for result in results) == Counter(asked)
+    heard = Counter(chunk for result in results for chunk in json.loads(result["chunk_ids"]))
+    drawn: Counter[str] = Counter()
+    for result in results:
+        passes = {name: sum(spans.values()) for name, spans in json.loads(result["passes"]).items()}
+        assert passes == json.loads(result["counts"])
+        drawn.update(passes)
+    connection = await asyncpg.connect(database_url)
+    rows = await connection.fetch("select id, category from audio_chunks")
+    await connection.close()
+    for category in ("voice", "music"):
+        counts = [heard[row["id"]] for row in rows if row["category"] == category]
+        assert sum(counts) == drawn[category]
+        assert max(counts) - min(counts) <= 1
+    assert sum(drawn.values()) == 4 * sum(1 + i % 20 for i in range(250))
+
+
 async def test_sigterm_finishes_what_is_held_and_ends_with_status_0(
     redis_client: Redis, prefix: str, database_url: str, start_worker: StartWorker
 ) -> None:
