@@ -28,6 +28,10 @@ VERBS = [
     ["weights", "show"],
     ["weights", "set"],
     ["weights", "watch"],
+    ["session", "list"],
+    ["session", "show"],
+    ["session", "release"],
+    ["session", "end"],
     ["catalog", "import"],
     ["catalog", "show"],
 ]
@@ -211,3 +215,33 @@ async def test_packed_samples_are_shown_in_hex(run: Run, start_worker: StartWork
     words = ("sample", "--size", "2", "--field", "encoding=packed", "--field", "category=voice")
     assert len(bytes.fromhex(json.loads(run(*words, "--json").stdout)["chunk_ids"])) == 16
     assert "packed" in run(*words).stdout
+
+
+async def test_a_session_is_looked_at_released_and_ended(
+    redis_client: Redis, prefix: str, database_url: str, run: Run, start_worker: StartWorker
+) -> None:
+    await insert(database_url, {"voice": 30, "music": 5})
+    start_worker()
+    assert run("session", "show", "s").returncode == 1
+    ask = ["sample", "--session", "s", "--method", "epoch", "--size", "8", "--count", "5", "--field", "pin=1"]
+    assert run(*ask).returncode == 0
+
+    shown = json.loads(run("session", "show", "s", "--json").stdout)
+    assert shown["pinned"]["weights"] == {"conference": 0.1, "documentary": 0.2, "music": 0.3, "voice": 0.4}
+    assert shown["passes"]["music"] > 1
+    assert (shown["requests"], sum(shown["chunks"].values())) == (5, 40)
+    assert "pinned to" in run("session", "show", "s").stdout
+    assert json.loads(run("session", "list", "--json").stdout) == ["s"]
+    narrowed = json.loads(run("stats", "--session", "s", "--json").stdout)
+    assert (narrowed["requests"], narrowed["chunks"]) == (5, 40)
+    assert run("stats", "--session", "s", "--clear").returncode == 2
+
+    assert run("session", "release", "s").stdout == "released\n"
+    assert run("session", "release", "s").stdout == "it was not pinned\n"
+    assert json.loads(run("session", "show", "s", "--json").stdout)["pinned"] is None
+    assert run("session", "end", "s").stdout == "ended\n"
+    assert run("session", "end", "s").stdout == "there was none\n"
+    assert run("session", "list").stdout == "no session\n"
+    assert run("session", "show", "a\tb").returncode == 2
+    await redis_client.set(f"{prefix}:session:text", "x")
+    assert "it cannot be used, its key holds no hash" in run("session", "show", "text").stdout

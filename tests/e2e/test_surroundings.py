@@ -186,3 +186,28 @@ def test_another_worker_serves_a_library_with_tables_of_its_own(surroundings: Su
     assert len(set(json.loads(result["chunk_ids"]))) == 10
     execute(url, "update clips set usable = true")
     wait_until_sync(lambda: shown_chunks(surroundings) == 20, timeout_s=DEADLINE_S, what="the larger catalog")
+
+
+def test_a_session_is_what_it_was_after_redis_and_the_worker_have_been_restarted(surroundings: Surroundings) -> None:
+    """Redis keeps what it holds (AOF): weights stay pinned, and the pass goes on where it was."""
+    surroundings.migrate()
+    surroundings.worker.start().wait_ready()
+    fields = {"session": "s", "pin": 1, "method": "epoch", "size": 10}
+    with surroundings.client as client:
+        for _ in range(4):
+            client.xadd(REQUESTS, fields)
+    surroundings.wait_results(4)
+    with surroundings.client as client:
+        client.set("audio:category:weights", '{"voice": 1}')
+    surroundings.redis_server.stop()
+    surroundings.worker.kill()
+    surroundings.redis_server.start()
+    surroundings.worker.start()
+    with surroundings.client as client:
+        for _ in range(6):
+            client.xadd(REQUESTS, fields)
+    results = surroundings.wait_results(10)
+    assert {result["weights_source"] for result in results} == {"session"}
+    assert len({result["weights_version"] for result in results}) == 1
+    assert {result["passes"] for result in results} == {'{"voice":{"1":10}}'}
+    assert len({chunk for result in results for chunk in json.loads(result["chunk_ids"])}) == 100

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from worker.cli import catalog, health, report, sampling, serving, weights
+from worker.cli import catalog, health, report, sampling, serving, sessions, weights
 from worker.errors import DependencyError, ManifestError, SettingsError, WeightsError
 
 _INTERRUPTED = 130
@@ -32,6 +32,12 @@ app.add_typer(
     name="catalog",
     help="Register chunks, and look at what is READY.",
     epilog="Example: sampling-worker catalog import library.csv",
+)
+app.add_typer(
+    sessions.app,
+    name="session",
+    help="Look at training sessions, release and end them.",
+    epilog="Example: sampling-worker session show run-7",
 )
 app.command(epilog="Example: sampling-worker demo --seconds 10")(serving.demo)
 app.command(epilog="Example: REDIS_URL=... DATABASE_URL=... sampling-worker run")(serving.run)

@@ -7,6 +7,7 @@ import anyio
 import typer
 
 from worker.adapters.redis_requests import RedisRequests, Words
+from worker.adapters.redis_sessions import RedisSessions
 from worker.adapters.redis_stats import RedisStats
 from worker.check import Report, run_check
 from worker.cli.context import (
@@ -19,7 +20,9 @@ from worker.cli.context import (
     print_text,
     run_async,
 )
+from worker.core.sessions import session_counts
 from worker.core.tally import Counts
+from worker.core.weights import preset_name
 from worker.core.wire import Reply, asks_for_packed, encode_request
 from worker.errors import SettingsError
 
@@ -33,14 +36,17 @@ def sample(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Any further field, such as category=voice or seed=7."),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="random or stratified.")] = None,
+    method: Annotated[str | None, typer.Option(help="random, stratified or epoch.")] = None,
     dataset: Dataset = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Longest wait, in seconds.")] = 10.0,
     *,
+    preset: Annotated[str | None, typer.Option(help="balanced, voice-heavy, music-heavy, or one of your own.")] = None,
+    session: Annotated[str | None, typer.Option(help="The training session that asks.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send sample requests and print their results; status 1 when one is missing or an error."""
-    request = _request(encode_request(size=size, method=method, dataset=check_dataset(dataset)), field or [])
+    words = encode_request(size=size, method=method, dataset=check_dataset(dataset), preset=preset, session=session)
+    request = _request(words, field or [])
 
     async def work() -> dict[str, Reply]:
         async with open_desk() as desk:
@@ -63,20 +69,32 @@ def sample(
 
 
 def stats(
+    session: Annotated[str | None, typer.Option(help="One training session alone, since it began.")] = None,
     *,
     clear: Annotated[bool, typer.Option("--clear", help="Print, and start counting anew in the same step.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Print again every second, until interrupted.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show exact counts over all workers, and the distribution against the weights."""
+    if session is not None and clear:
+        raise SettingsError(
+            "--clear and --session do not go together; accepted: sampling-worker session end, to begin anew"
+        )
 
     async def work() -> None:
         async with open_desk() as desk:
             reader = RedisStats(desk.client, desk.keys)
-            _print_counts(await reader.read(clear=clear), as_json=as_json)
+            sessions = RedisSessions(desk.client, desk.keys)
+
+            async def read(*, clear: bool = False) -> Counts:
+                if session is None:
+                    return await reader.read(clear=clear)
+                return session_counts(await sessions.read(session) or {})
+
+            _print_counts(await read(clear=clear), as_json=as_json)
             while watch:
                 await anyio.sleep(_WATCH_EVERY_S)
-                _print_counts(await reader.read(), as_json=as_json)
+                _print_counts(await read(), as_json=as_json)
 
     run_async(work)
 
@@ -142,7 +160,15 @@ def _print_counts(counts: Counts, *, as_json: bool) -> None:
         total = sum(row.count for row in rows) or 1
         cells = [(row.category, row.count, row.count / total, row.expected / total, round(row.z, 2)) for row in rows]
         columns = ("category", "count", "share", "expected", "z")
-        print_table(f"dataset {dataset}" if dataset else "global weights", columns, cells)
+        print_table(_title(dataset), columns, cells)
+
+
+def _title(dataset: str) -> str:
+    """Say whose weights were drawn under; those of a session have no name of their own."""
+    preset = dataset.removeprefix(preset_name(""))
+    if preset != dataset:
+        return f"preset {preset}"
+    return f"dataset {dataset}" if dataset else "global weights"
 
 
 def _counts_document(counts: Counts) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from worker.core.catalog import Catalog
 from worker.core.epoch import Cursor
 from worker.core.presets import weights_of
-from worker.core.tally import Tally
+from worker.core.tally import Counts, Tally, read_counts
 from worker.core.weights import InForce, Weights, parse_weights
 from worker.core.wire import Request, Result, shown
 from worker.errors import RequestError, WeightsError
@@ -72,6 +72,15 @@ def read_session(fields: Fields) -> Session:
     except (WeightsError, ValueError) as error:
         return Session(kept, problem=f"its hash holds what no worker wrote: {error}")
     return Session(kept, pinned, cursors)
+
+
+def session_counts(fields: Mapping[str, bytes]) -> Counts:
+    """Read the counts in a session's hash, which stand below no dataset.
+
+    Args:
+        fields: Field -> value.
+    """
+    return read_counts({name: int(value) for name, value in fields.items() if ":" in name and value.isdigit()})
 
 
 def needs_reading(request: Request) -> bool:
