@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -28,6 +29,8 @@ VERBS = [
     ["weights", "show"],
     ["weights", "set"],
     ["weights", "watch"],
+    ["dead", "show"],
+    ["dead", "requeue"],
     ["session", "list"],
     ["session", "show"],
     ["session", "release"],
@@ -245,3 +248,47 @@ async def test_a_session_is_looked_at_released_and_ended(
     assert run("session", "show", "a\tb").returncode == 2
     await redis_client.set(f"{prefix}:session:text", "x")
     assert "it cannot be used, its key holds no hash" in run("session", "show", "text").stdout
+
+
+async def test_dead_letters_are_shown_and_sent_again_once(
+    redis_client: Redis, prefix: str, database_url: str, run: Run, start_worker: StartWorker
+) -> None:
+    assert run("dead", "show").stdout == "no dead letter\n"
+    await insert(database_url, {"voice": 30})
+    start_worker(WORKER_CLAIM_IDLE_S="0.05", WORKER_MAX_DELIVERIES="2")
+    await redis_client.set(f"{prefix}:sample:results:taken", "no stream")
+    untyped: Any = redis_client
+    for i in range(3):
+        fields = {"size": i + 1, "reply_to": "taken", "request_id": f"r{i}", "error": "its own\n"}
+        await untyped.xadd(f"{prefix}:sample:requests", fields)
+    await wait_until(lambda: _are_dead(redis_client, prefix, 3), timeout_s=30, what="three dead letters")
+
+    letters = json.loads(run("dead", "show", "--json").stdout)
+    assert [letter["fields"]["request_id"] for letter in letters] == ["r2", "r1", "r0"]
+    assert {letter["fields"]["error"] for letter in letters} == {"too_many_deliveries"}
+    shown = run("dead", "show", "--count", "1").stdout
+    assert "request_id=r2" in shown
+    assert "error=its own\\n" in shown
+    assert shown.endswith("3 dead letters\n")
+
+    await redis_client.delete(f"{prefix}:sample:results:taken")
+    oldest = letters[-1]["id"]
+    assert run("dead", "requeue", oldest).stdout == "1 requests sent again\n"
+    again = run("dead", "requeue", oldest)
+    assert (again.returncode, again.stderr) == (1, f"sampling-worker: there is no dead letter {oldest}\n")
+    assert len(json.loads(run("dead", "requeue", "--all", "--json").stdout)) == 2
+    await wait_until(lambda: _are_answered(redis_client, prefix, 3), timeout_s=30, what="three results")
+    results = await read_all(redis_client, f"{prefix}:sample:results:taken")
+    assert [(result["request_id"], len(json.loads(result["chunk_ids"]))) for result in results] == [
+        (f"r{i}", i + 1) for i in range(3)
+    ]
+    for words in (["requeue"], ["requeue", "--all", oldest], ["requeue", "1"], ["requeue", "a-b"]):
+        assert run("dead", *words).returncode == 2
+
+
+async def _are_dead(client: Redis, prefix: str, count: int) -> bool:
+    return int(await client.xlen(f"{prefix}:sample:dead")) == count
+
+
+async def _are_answered(client: Redis, prefix: str, count: int) -> bool:
+    return int(await client.xlen(f"{prefix}:sample:results:taken")) == count

@@ -23,7 +23,7 @@ from worker.errors import GroupMissingError, RedisError, SettingsError
 Client = Redis | RedisCluster
 CONNECT_TIMEOUT_S = 3.0
 _DEFAULT_SENTINEL_PORT = 26379
-_RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREAD", "XINFO GROUPS")
+_RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD", "XINFO GROUPS")
 # A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones.
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED")
 # What the adapters rely on, and a URL must not change.

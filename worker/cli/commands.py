@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from worker.cli import catalog, health, report, sampling, serving, sessions, weights
+from worker.cli import catalog, dead, health, report, sampling, serving, sessions, weights
 from worker.errors import DependencyError, ManifestError, SettingsError, WeightsError
 
 _INTERRUPTED = 130
@@ -38,6 +38,12 @@ app.add_typer(
     name="session",
     help="Look at training sessions, release and end them.",
     epilog="Example: sampling-worker session show run-7",
+)
+app.add_typer(
+    dead.app,
+    name="dead",
+    help="Look at requests that were given up on, and send them again.",
+    epilog="Example: sampling-worker dead show",
 )
 app.command(epilog="Example: sampling-worker demo --seconds 10")(serving.demo)
 app.command(epilog="Example: REDIS_URL=... DATABASE_URL=... sampling-worker run")(serving.run)

@@ -14,6 +14,7 @@ from worker.core.wire.requests import (
 )
 from worker.core.wire.results import (
     ERROR_CODES,
+    WORDS_OF_LETTER,
     Decoder,
     Form,
     Reply,
@@ -31,6 +32,7 @@ __all__ = [
     "ERROR_CODES",
     "LARGEST_SEED",
     "LARGEST_SIZE",
+    "WORDS_OF_LETTER",
     "Decoder",
     "Encoding",
     "Entry",

@@ -18,6 +18,9 @@ ERROR_CODES: Final = (
     "too_many_deliveries",
     "internal",
 )
+WORDS_OF_LETTER: Final = 8
+"""How many fields and values a dead letter has at its end beside the request's own, `fields_left_out` not counted."""
+
 _LONGEST_LETTER = 7_000  # words; Redis hands no more than some 7,990 from a script to a command
 
 

@@ -1,0 +1,100 @@
+"""Dead letters: requests given up on, to be looked at and sent again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final
+
+from worker.adapters.redis_client import Client, redis_errors
+from worker.core.keys import Keys
+from worker.core.wire import WORDS_OF_LETTER
+
+_REQUEUE: Final = files("worker.adapters").joinpath("dead_requeue.lua").read_text()
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Hold a dead letter.
+
+    Attributes:
+        id: Its entry in the stream of dead letters.
+        fields: Fields and values: the request's own, then why it was given up on.
+    """
+
+    id: str
+    fields: Sequence[tuple[str, str]]
+
+
+class RedisDead:
+    """Read dead letters, newest first, and send their requests again."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        """Take a connection and the names in Redis."""
+        self._client = client
+        self._keys = keys
+
+    async def count(self) -> int:
+        """Count the letters there are.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("XLEN of the dead letters"):
+            return int(await self._client.xlen(self._keys.dead))
+
+    async def newest(self, count: int) -> list[DeadLetter]:
+        """List the newest letters.
+
+        Args:
+            count: At most this many.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("XREVRANGE of the dead letters"):
+            found = await self._client.execute_command("XREVRANGE", self._keys.dead, "+", "-", "COUNT", count)
+        return [DeadLetter(_text(entry_id), _pairs(words)) for entry_id, words in found]
+
+    async def ids(self) -> list[str]:
+        """List the ids of all letters, oldest first.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("XRANGE of the dead letters"):
+            return [
+                _text(entry[0]) for entry in await self._client.execute_command("XRANGE", self._keys.dead, "-", "+")
+            ]
+
+    async def requeue(self, ids: Sequence[str]) -> dict[str, str]:
+        """Send the requests of some letters again, and remove the letters.
+
+        Args:
+            ids: Letters, oldest first at best.
+
+        Returns:
+            Letter -> entry of the new request; letters that are not there are left out.
+
+        Raises:
+            RedisError: Redis did not answer, or refused: an id that is none, say.
+        """
+        sent: dict[str, str] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            with redis_errors("the requeue script"):
+                words = await self._client.execute_command(
+                    "EVAL", _REQUEUE, 2, self._keys.dead, self._keys.requests, WORDS_OF_LETTER, *part
+                )
+            texts = [_text(word) for word in words]
+            sent |= zip(texts[0::2], texts[1::2], strict=True)
+        return sent
+
+
+def _pairs(words: Sequence[Any]) -> list[tuple[str, str]]:
+    return list(zip(map(_text, words[0::2]), map(_text, words[1::2]), strict=True))
+
+
+def _text(word: Any) -> str:
+    text: str = word.decode(errors="replace")
+    return text
