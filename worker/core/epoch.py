@@ -24,6 +24,7 @@ Spans = list[tuple[int, int]]
 _WINDOW = 16_384  # chunks of a pass that are put in order at once, where a category is larger
 _PARTS = 16  # ... and at most in so many steps, as each looks at all of the category
 _MOST_ORDERED = 4_000_000  # chunks whose order is remembered, 16 bytes each
+_MOST_WINDOWS = 4_096  # of as many categories of sessions
 _WINDOWS: Final = "worker.core.epoch"
 
 
@@ -183,7 +184,8 @@ class Passes:
             places = places[np.argpartition(ranks[places], size)[:size]]
         places = places[ranks[places].argsort()]
         window = _Window(low, ranks[places], places, is_last)
-        if sum(len(one.ranks) for one in list(self._windows.values())) > _MOST_ORDERED:
+        windows = list(self._windows.values())
+        if len(windows) >= _MOST_WINDOWS or sum(len(one.ranks) for one in windows) > _MOST_ORDERED:
             self._windows.clear()
         self._windows.pop((self._name, number - 1), None)
         self._windows[self._name, number] = window
