@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog
+from worker.core.counting import count_chunks, is_wide
 from worker.core.epoch_draw import draw_epoch
-from worker.core.mixture import Integers
 from worker.core.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.presets import weights_of
 from worker.core.rendering import cut_cells, cut_ids
@@ -24,7 +23,6 @@ _HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice o
 _TIMES_DEARER = 6
 _MANY_SHARES = 1000
 _MANY_RANKED = 100_000
-_WIDE = 64  # categories: from here on few of them are drawn in a request
 
 
 class Answers(NamedTuple):
@@ -192,75 +190,19 @@ def _draw_parts(parts: Sequence[_Part], catalog: Catalog | None, rng: np.random.
 
 def _count(parts: Sequence[_Part], plan: Plan, drawn: Drawn, answers: Answers) -> None:
     """Count what a group drew beside what its weights make one expect, by dataset of the weights and by session."""
-    rows_of: dict[tuple[str | None, str | None], list[Integers]] = {}
+    rows_of: dict[tuple[str | None, str | None], list[int]] = {}
     start = 0
     for part in parts:
         end, session = start + len(part.requests), part.prepared.terms.session
-        rows_of.setdefault((None, part.prepared.dataset), []).append(np.arange(start, end))
+        rows_of.setdefault((None, part.prepared.dataset), []).extend(range(start, end))
         if session is not None:
-            rows_of.setdefault((session, None), []).append(np.arange(start, end))
+            rows_of.setdefault((session, None), []).extend(range(start, end))
         start = end
-    for (session, dataset), blocks in rows_of.items():
+    for (session, dataset), rows in rows_of.items():
         sizes, counts = plan.sizes, drawn.counts
-        if sum(map(len, blocks)) < len(sizes):
-            rows = np.concatenate(blocks)
+        if len(rows) < len(sizes):
             sizes, counts = sizes[rows], counts[rows]
         tally = answers.tally if session is None else answers.visits[session].tally
         tally.add_requests(dataset, len(counts))
-        if len(plan.mixture.categories) <= _WIDE:
-            _count_narrow(dataset, plan, (sizes, counts), tally)
-        elif session is None:  # a session must not cost a field a category where there are many
-            _count_wide(dataset, plan, (sizes, counts), tally)
-
-
-def _count_narrow(dataset: str | None, plan: Plan, requests: tuple[Integers, Integers], tally: Tally) -> None:
-    """Count sizes and counts of requests, each category beside what was expected of it."""
-    sizes, counts = requests
-    totals = np.add.reduce(counts, axis=0).tolist()
-    for name, count, mean, spread in zip(plan.mixture.categories, totals, *_moments(plan, sizes, counts), strict=True):
-        tally.add_chunks(dataset, name, count, expected=mean, variance=spread)
-
-
-def _count_wide(dataset: str | None, plan: Plan, requests: tuple[Integers, Integers], tally: Tally) -> None:
-    """Count sizes and counts of requests without a look at the many categories that they drew nothing of.
-
-    Stratified draws are counted as independent ones: shares are so small that their variances are nearly the same.
-    """
-    sizes, counts = requests
-    bound = np.zeros(len(sizes), dtype=np.bool_) if plan.replace else _bound_to_run_out(plan, sizes)
-    names = plan.mixture.categories
-    for rows, is_bound in ((~bound, False), (bound, True)):
-        totals = np.add.reduce(counts[rows], axis=0)
-        columns = np.flatnonzero(totals)
-        drawn = {names[i]: count for i, count in zip(columns.tolist(), totals[columns].tolist(), strict=True)}
-        if is_bound:
-            for name, count in drawn.items():
-                tally.add_chunks(dataset, name, count, expected=count, variance=0.0)
-        elif drawn:
-            tally.add_drawn(dataset, plan.mixture, drawn)
-
-
-def _bound_to_run_out(plan: Plan, sizes: Integers) -> NDArray[np.bool_]:
-    """Tell of each request whether a category may run out within it, shape (r,)."""
-    largest = np.ceil(sizes[:, None] * plan.mixture.probabilities) if plan.stratified else sizes[:, None]
-    bound: NDArray[np.bool_] = np.logical_or.reduce(largest > plan.mixture.ready, axis=1)
-    return bound
-
-
-def _moments(plan: Plan, sizes: Integers, counts: Integers) -> tuple[Sequence[float], Sequence[float]]:
-    """Compute mean and variance of the summed counts of some requests, shape (k,) each.
-
-    Where a category may run out within a request, its counts stand for their own mean: what is passed on has no
-    simple law. Whether one did run out must not decide this: the others would be off by what these hide.
-    """
-    if plan.replace and not plan.stratified:
-        total = int(np.add.reduce(sizes))
-        return [total * share for share in plan.mixture.shares], [total * s * (1.0 - s) for s in plan.mixture.shares]
-    probabilities = plan.mixture.probabilities
-    mean = sizes[:, None] * probabilities
-    fraction = mean - np.floor(mean)
-    variance = fraction * (1.0 - fraction) if plan.stratified else mean * (1.0 - probabilities)
-    if not plan.replace:
-        bound = _bound_to_run_out(plan, sizes)
-        mean[bound], variance[bound] = counts[bound], 0.0
-    return mean.sum(axis=0).tolist(), variance.sum(axis=0).tolist()
+        if session is None or not is_wide(plan):  # a session must not cost a field a category where there are many
+            count_chunks(dataset, plan, (sizes, counts), tally)
