@@ -25,6 +25,7 @@ RESULT_FIELDS = {
     "status",
     "chunk_ids",
     "counts",
+    "seconds",
     "left_out",
     "weights_version",
     "weights_source",

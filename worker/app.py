@@ -195,7 +195,11 @@ def _wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     weights = WeightsFeed(
         RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s
     )
-    source = PostgresCatalog(settings.database_url.get_secret_value(), settings.chunks_query)
+    source = PostgresCatalog(
+        settings.database_url.get_secret_value(),
+        settings.chunks_query,
+        with_durations=settings.weight_unit == "seconds",
+    )
     catalog = CatalogFeed(source, state, postgres_link, refresh_s=settings.catalog_refresh_s)
     recovery = Recovery(
         stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
@@ -210,7 +214,7 @@ def _wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
         meter=meter,
         limits=RequestLimits(settings.batch, settings.max_size),
     )
-    identity = Identity(consumer, settings.prefix, settings.run_dir)
+    identity = Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit)
     reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
     return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, meter)
 
@@ -229,6 +233,7 @@ def _tell_start(settings: Settings, consumer: str) -> None:
             consumer=consumer,
             pid=os.getpid(),
             prefix=settings.prefix,
+            weight_unit=settings.weight_unit,
             redis=redact(settings.redis_url.get_secret_value()),
             postgres=redact(settings.database_url.get_secret_value()),
             python=platform.python_version(),

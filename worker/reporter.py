@@ -36,11 +36,13 @@ class Identity:
         consumer: The worker's name in the group.
         prefix: Start of its names in Redis.
         run_dir: Where its health file lives.
+        weight_unit: What weights are shares of: `chunks` or `seconds`.
     """
 
     consumer: str
     prefix: str
     run_dir: Path
+    weight_unit: str = "chunks"
 
 
 class Reporter:
@@ -123,14 +125,15 @@ class Reporter:
         ready = self._state.catalog.ready if self._state.catalog is not None else {}
         for dataset, rows in read_counts(interval.tally, interval.mixture_texts).datasets():
             weights = self._weights_of(dataset, ready)
-            total = sum(row.count for row in rows)
+            total = sum(row.amount for row in rows)
             for row in rows:
                 yield CategoryStats(
                     dataset=row.dataset or None,
                     category=row.category,
                     count=row.count,
+                    audio_s=row.seconds,
                     weight=round(weights.shares.get(row.category, 0.0), 9),
-                    share=round(row.count / total, 6) if total else 0.0,
+                    share=round(row.amount / total, 6) if total else 0.0,
                     expected=round(row.expected, 3),
                     z=round(row.z, 3) if row.variance > 0 else None,
                     ready=ready.get(row.category, 0),
@@ -184,6 +187,7 @@ class Reporter:
                 "consumer": self._identity.consumer,
                 "state": self._health().state,
                 "pid": os.getpid(),
+                "weight_unit": self._identity.weight_unit,
                 "weights_version": weights.in_force(None).weights.version,
                 "weights_at_ms": weights.changed_at_ms,
                 "catalog_version": catalog.version if catalog is not None else None,

@@ -190,7 +190,10 @@ async def test_only_what_enters_leaves_or_moves_is_named(database_url: str) -> N
         "insert into audio_chunks (category) select 'voice' from generate_series(7, 9)",
     )
     told = {
-        "update audio_chunks set duration_s = 1": [],
+        "update audio_chunks set path = id::text": [],
+        "update audio_chunks set duration_s = 1 where id > 6": [],
+        "update audio_chunks set duration_s = 1 where id in (5, 6)": ["5,6"],
+        "update audio_chunks set duration_s = 1.0 where id = 6": [],
         "update audio_chunks set status = status, category = category": [],
         "update audio_chunks set category = 'music' where id = 7": [],
         "update audio_chunks set status = 'FAILED' where id = 8": [],

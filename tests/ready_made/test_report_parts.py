@@ -72,11 +72,13 @@ def category_stats(  # noqa: PLR0913 - as many as the line has fields
     weight: float = 0.5,
     dataset: str | None = None,
     version: str = "v1",
+    audio_s: float | None = None,
 ) -> CategoryStats:
     return CategoryStats(
         dataset=dataset,
         category=category,
         count=count,
+        audio_s=audio_s,
         weight=weight,
         share=0.5,
         expected=expected,
@@ -95,7 +97,14 @@ def weights_changed(
 
 def worker_started(consumer: str = "w-1") -> WorkerStarted:
     return WorkerStarted(
-        version="1", consumer=consumer, pid=1, prefix="audio", redis="redis://", postgres="postgresql://", python="3.11"
+        version="1",
+        consumer=consumer,
+        pid=1,
+        prefix="audio",
+        weight_unit="chunks",
+        redis="redis://",
+        postgres="postgresql://",
+        python="3.11",
     )
 
 

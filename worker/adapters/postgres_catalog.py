@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from worker.adapters.postgres_client import Connection, connected, translated
 from worker.adapters.postgres_listener import (
+    DURATION,
     READY_CHUNKS,
+    READY_CHUNKS_WITH_DURATIONS,
     DeafListener,
     PostgresListener,
     array_literal,
     type_name,
 )
 from worker.core.catalog import Block, ascending, gather_catalog
+from worker.core.durations import whole_milliseconds
 from worker.core.keys import CATEGORY_PATTERN
 from worker.core.rendering import BIGINT, UUID
 from worker.errors import PostgresError
@@ -40,8 +43,8 @@ class _Rows:
     """Hold what was read, before the names are known.
 
     Attributes:
-        blocks: Ids, int64 or S16, and for each the place of its category's hash in `hashes`.
-        hashes: int64, shape (k,): hash of each category; `_NAMELESS` for rows with a NULL in them.
+        blocks: Ids, for each the place of its category's hash in `hashes`, and durations where they matter.
+        hashes: int64, shape (k,): hash of each category; `_NAMELESS` for rows that are left out.
         examples: int64 or S16, shape (k,): a chunk of each category.
     """
 
@@ -51,25 +54,44 @@ class _Rows:
 
 
 _QUERY_ACCEPTED = "WORKER_CHUNKS_QUERY has to be a SELECT of id and category that this role may read"
+_QUERY_WITH_DURATIONS_ACCEPTED = (
+    "with WORKER_WEIGHT_UNIT=seconds, WORKER_CHUNKS_QUERY has to be a SELECT of id, category and duration_s, a number "
+    "of seconds, that this role may read"
+)
+_TABLE_WITH_DURATIONS_ACCEPTED = (
+    "WORKER_WEIGHT_UNIT=seconds needs audio_chunks.duration_s, a number, which `sampling-worker migrate` creates"
+)
 
 
 class PostgresCatalog:
     """Read the catalog from `audio_chunks`, or by a query of the operator's."""
 
-    def __init__(self, database_url: str, chunks_query: str | None = None, *, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        chunks_query: str | None = None,
+        *,
+        with_durations: bool = False,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
         """Take where and what to read; nothing is opened yet.
 
         Args:
             database_url: A `postgresql://` URL.
             chunks_query: A SELECT of `id, category` of READY chunks; None: those of `audio_chunks`.
+            with_durations: Whether to read `duration_s` too, and to leave out chunks that have none.
             patience_s: Longest silence of a server at work, in seconds: an operator's query may have to think.
         """
         self._patience_s = patience_s
         self._database_url = database_url
         self._known_names: list[str] = []
         self._is_own_table = chunks_query is None
-        self._hint = {} if chunks_query is None else {"accepted": _QUERY_ACCEPTED}
-        query = READY_CHUNKS if chunks_query is None else chunks_query
+        self._with_durations = with_durations
+        query = chunks_query or (READY_CHUNKS_WITH_DURATIONS if with_durations else READY_CHUNKS)
+        self._hint = {} if self._is_own_table else {"accepted": _QUERY_ACCEPTED}
+        if with_durations:
+            own, other = _TABLE_WITH_DURATIONS_ACCEPTED, _QUERY_WITH_DURATIONS_ACCEPTED
+            self._hint = {"accepted": own if self._is_own_table else other}
         # On lines of its own: a query may end with a comment.
         self._chunks = f"(\n{query.strip().rstrip(';')}\n) as chunks"
 
@@ -84,9 +106,9 @@ class PostgresCatalog:
             yield DeafListener()
             return
         async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
-            with translated(self._database_url):
+            with translated(self._database_url, **self._hint):
                 kind = await self._kind(connection)
-            listener = PostgresListener(connection, self._database_url, kind)
+            listener = PostgresListener(connection, self._database_url, kind, with_durations=self._with_durations)
             await listener.subscribe()
             yield listener
 
@@ -117,11 +139,13 @@ class PostgresCatalog:
         return _KINDS[name]
 
     async def _copy(self, connection: Connection, kind: np.dtype[np.generic]) -> _Rows:
-        """Receive the binary COPY of (id, hash of the category): each row takes the same number of bytes."""
-        parser = _Parser(kind)
+        """Receive the binary COPY of (id, hash of the category[, duration]): each row takes as many bytes."""
+        parser = _Parser(kind, with_durations=self._with_durations)
+        duration = f", {DURATION}" if self._with_durations else ""
         statement = (
             f"select coalesce(id::{type_name(kind)}, {_ZERO[kind]}), "  # noqa: S608 - the operator's query
-            f"case when id is null or category is null then {_NAMELESS} else {_HASH} end from {self._chunks}"
+            f"case when id is null or category is null then {_NAMELESS} else {_HASH} end{duration} "
+            f"from {self._chunks}"
         )
         with anyio.fail_after(self._patience_s) as patience:
 
@@ -161,11 +185,13 @@ class _Parser:
     for each field, its length and its bytes in network order; then a trailer.
     """
 
-    def __init__(self, kind: np.dtype[np.generic]) -> None:
-        """Take what ids are."""
+    def __init__(self, kind: np.dtype[np.generic], *, with_durations: bool) -> None:
+        """Take what ids are, and whether there is a third field."""
         fields = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", kind.newbyteorder(">"))]
-        self._row = np.dtype([*fields, ("hash_bytes", ">i4"), ("hash", ">i8")])
+        duration = [("duration_bytes", ">i4"), ("duration_s", ">f8")] if with_durations else []
+        self._row = np.dtype([*fields, ("hash_bytes", ">i4"), ("hash", ">i8"), *duration])
         self._kind = kind
+        self._with_durations = with_durations
         self._held: list[bytes] = []
         self._held_bytes = -_HEADER_BYTES
         self._blocks: list[Block] = []
@@ -195,14 +221,17 @@ class _Parser:
         await run_sync(self._parse, np.frombuffer(received, self._row, count=count, offset=start))
 
     def _parse(self, rows: NDArray[np.void]) -> None:
-        ids, hashes = rows["id"].astype(self._kind), rows["hash"].astype(np.int64)
+        ids, hashes, durations = rows["id"].astype(self._kind), rows["hash"].astype(np.int64), None
+        if self._with_durations:
+            durations = whole_milliseconds(rows["duration_s"].astype(np.float64))
+            hashes[durations == 0] = _NAMELESS
         codes, is_known = self._look_up(hashes)
         if not is_known.all():
             self._hashes = np.concatenate([self._hashes, ascending(hashes[~is_known])])
             codes, _ = self._look_up(hashes)
             self._examples = np.resize(self._examples, len(self._hashes))
             self._examples[codes] = ids
-        self._blocks.append((ids, codes.astype(np.min_scalar_type(len(self._hashes)))))
+        self._blocks.append(Block(ids, codes.astype(np.min_scalar_type(len(self._hashes))), durations))
 
     def _look_up(self, hashes: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Find the place of each hash among those that came before, and tell whether it is there."""
@@ -218,5 +247,5 @@ def _build(rows: _Rows, names: Mapping[int, str]) -> LoadedCatalog:
     found = [names.get(code, "") for code in rows.hashes.tolist()]
     wanted = [name if CATEGORY_PATTERN.fullmatch(name) else None for name in found]
     unwanted = np.array([name is None for name in wanted], dtype=np.bool_)
-    ignored = sum(int(np.count_nonzero(unwanted[codes])) for _, codes in rows.blocks) if unwanted.any() else 0
+    ignored = sum(int(np.count_nonzero(unwanted[block.codes])) for block in rows.blocks) if unwanted.any() else 0
     return LoadedCatalog(gather_catalog(rows.blocks, wanted), ignored=ignored)

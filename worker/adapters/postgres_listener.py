@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from worker.adapters.postgres_client import Connection, translated
 from worker.core.catalog import ascending
+from worker.core.durations import whole_milliseconds
 from worker.core.keys import CATALOG_CHANNEL, CATEGORY_PATTERN
 from worker.core.rendering import UUID, cell_width, id_from_text, render_cells
 from worker.errors import PostgresError
-from worker.ports import CatalogNews
+from worker.ports import CatalogNews, Known
 
 READY_CHUNKS = "select id, category from audio_chunks where status = 'READY'"
+READY_CHUNKS_WITH_DURATIONS = "select id, category, duration_s from audio_chunks where status = 'READY'"
+DURATION = "coalesce(duration_s::double precision, 'NaN')"
 
 _GATHER_S = 0.015
 _INTERVAL_S = 0.15
@@ -33,17 +36,21 @@ class PostgresListener:
     A notification is a hint and no more: every user of a database may send one, with any payload.
     """
 
-    def __init__(self, connection: Connection, database_url: str, kind: np.dtype[np.generic]) -> None:
+    def __init__(
+        self, connection: Connection, database_url: str, kind: np.dtype[np.generic], *, with_durations: bool = False
+    ) -> None:
         """Take the connection, which belongs to this listener from now on.
 
         Args:
             connection: Open, idle.
             database_url: For the sentences of errors.
             kind: int64 or S16, what ids are.
+            with_durations: Whether durations matter: what has none is not READY then.
         """
         self._connection = connection
         self._database_url = database_url
         self._kind = kind
+        self._with_durations = with_durations
         self._is_standby = False
         self._turn = anyio.Lock()  # a connection does one thing at a time
         self._stirred = anyio.Event()
@@ -80,8 +87,8 @@ class PostgresListener:
             if news.reload or len(news.ids):
                 yield news
 
-    async def read(self, ids: NDArray[np.generic]) -> Sequence[str | None]:
-        """Tell the category in which each of these chunks is READY now, or None.
+    async def read(self, ids: NDArray[np.generic]) -> Known:
+        """Tell what is known of these chunks now.
 
         Args:
             ids: int64 or S16, shape (m,).
@@ -90,26 +97,38 @@ class PostgresListener:
             PostgresError: The connection is gone, or silent for too long.
         """
         categories = np.full(len(ids), None, dtype=np.object_)
+        durations = np.zeros(len(ids), np.uint32) if self._with_durations else None
         for start in range(0, len(ids), _READ_AT_ONCE):
             part = slice(start, start + _READ_AT_ONCE)
-            for category, places in await self._read(await run_sync(array_literal, ids[part])):
-                if CATEGORY_PATTERN.fullmatch(category):
-                    categories[part][np.frombuffer(places, ">i4") - 1] = category
+            for category, packed in await self._read(await run_sync(array_literal, ids[part])):
+                if not CATEGORY_PATTERN.fullmatch(category):
+                    continue
+                if durations is None:
+                    places = np.frombuffer(packed, ">i4") - 1
+                else:
+                    rows = np.frombuffer(packed, [("place", ">i4"), ("duration_s", ">f8")])
+                    milliseconds = whole_milliseconds(rows["duration_s"].astype(np.float64))
+                    places = (rows["place"] - 1)[milliseconds > 0]
+                    durations[part][places] = milliseconds[milliseconds > 0]
+                categories[part][places] = category
         found: list[str | None] = categories.tolist()
-        return found
+        return Known(found, durations)
 
     async def _read(self, literal: str) -> list[tuple[str, bytes]]:
-        """Read, for each category, which of these ids are READY in it: their places, packed, from 1 on."""
+        """Read, for each category, which of these ids are READY in it: places from 1 on, and durations, packed."""
+        packed, chunks = "int4send(named.place::int)", READY_CHUNKS
+        if self._with_durations:
+            packed, chunks = f"{packed} || float8send({DURATION})", READY_CHUNKS_WITH_DURATIONS
         statement = (
-            "select chunk.category::text, string_agg(int4send(named.place::int), '') "  # noqa: S608 - constants
+            f"select chunk.category::text, string_agg({packed}, '') "  # noqa: S608 - constants
             f"from unnest($1::text::{type_name(self._kind)}[]) with ordinality as named (id, place) "
-            f"join ({READY_CHUNKS}) as chunk on chunk.id = named.id "
+            f"join ({chunks}) as chunk on chunk.id = named.id "
             "where chunk.category is not null group by chunk.category"
         )
         async with self._turn:
             with translated(self._database_url):
                 rows = await self._connection.fetch(statement, literal, timeout=_READ_TIMEOUT_S)
-        return [(category, places) for category, places in rows]
+        return [(category, packed) for category, packed in rows]
 
     def _hear(self, payload: str) -> None:
         """Note a notification; it is read later, for those of a bulk update come all at once."""
@@ -150,7 +169,7 @@ class DeafListener:
         await anyio.sleep_forever()
         yield  # type: ignore[misc]  # makes it a generator
 
-    async def read(self, ids: NDArray[np.generic]) -> Sequence[str | None]:
+    async def read(self, ids: NDArray[np.generic]) -> Known:
         """Refuse, for nobody can have named rows."""
         raise NotImplementedError(f"{len(ids)} rows cannot be read by id from a query")
 

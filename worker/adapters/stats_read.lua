@@ -11,7 +11,7 @@ if ARGV[1] == '1' then
   local value_of = {}
   for i = 1, #fields, 2 do value_of[fields[i]] = fields[i + 1] end
   for i = 1, #fields, 2 do
-    local version = string.match(fields[i], '^drawn:[^:]*:(.+)$')
+    local version = string.match(fields[i], '^drawn[^:]*:.*:([^:]+)$')
     local mixture = version and value_of['mixture:' .. version]
     if mixture then redis.call('HSET', KEYS[1], 'mixture:' .. version, mixture) end
   end

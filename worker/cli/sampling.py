@@ -1,6 +1,7 @@
 """`sample`, `stats` and `check`."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import anyio
@@ -9,7 +10,7 @@ import typer
 from worker.adapters.redis_requests import RedisRequests, Words
 from worker.adapters.redis_sessions import RedisSessions
 from worker.adapters.redis_stats import RedisStats
-from worker.check import Report, run_check
+from worker.check import Report, disagreement, run_check
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -21,12 +22,16 @@ from worker.cli.context import (
     run_async,
 )
 from worker.core.sessions import session_counts
-from worker.core.tally import Counts
+from worker.core.tally import CategoryCount, Counts
 from worker.core.weights import preset_name
 from worker.core.wire import Reply, asks_for_packed, encode_request
 from worker.errors import SettingsError
 
 _WATCH_EVERY_S = 1.0
+_MIXED = (
+    "some of these counts were drawn by WORKER_WEIGHT_UNIT=chunks and some by seconds, so that shares say nothing; "
+    "accepted: the same on all workers of a prefix, and `stats --clear`"
+)
 
 
 def sample(
@@ -91,10 +96,11 @@ def stats(
                     return await reader.read(clear=clear)
                 return session_counts(await sessions.read(session) or {})
 
-            _print_counts(await read(clear=clear), as_json=as_json)
+            problem = disagreement(await reader.workers())
+            _print_counts(await read(clear=clear), problem, as_json=as_json)
             while watch:
                 await anyio.sleep(_WATCH_EVERY_S)
-                _print_counts(await read(), as_json=as_json)
+                _print_counts(await read(), None, as_json=as_json)
 
     run_async(work)
 
@@ -148,7 +154,12 @@ def _print_result(result: Reply, *, as_json: bool) -> None:
         print_text(f"{result.request_id}  {result.error}: {result.message}")
 
 
-def _print_counts(counts: Counts, *, as_json: bool) -> None:
+def _print_counts(counts: Counts, problem: str | None, *, as_json: bool) -> None:
+    """Print counts; what is doubtful about them goes to stderr."""
+    if counts.is_mixed:
+        typer.echo(f"sampling-worker: {_MIXED}", err=True)
+    if problem:
+        typer.echo(f"sampling-worker: {problem}", err=True)
     if as_json:
         print_json(_counts_document(counts))
         return
@@ -157,10 +168,25 @@ def _print_counts(counts: Counts, *, as_json: bool) -> None:
     for (dataset, code), count in sorted(counts.errors.items()):
         print_text(f"  {count:,} {code}{f' in {dataset}' if dataset else ''}")
     for dataset, rows in counts.datasets():
-        total = sum(row.count for row in rows) or 1
-        cells = [(row.category, row.count, row.count / total, row.expected / total, round(row.z, 2)) for row in rows]
-        columns = ("category", "count", "share", "expected", "z")
-        print_table(_title(dataset), columns, cells)
+        print_table(_title(dataset), *_distribution(rows))
+
+
+def _distribution(rows: Sequence[CategoryCount]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    """Lay out a distribution: in chunks, or in seconds as well where weights are shares of audio time."""
+    total = sum(row.amount for row in rows) or 1
+    by_seconds = any(row.seconds is not None for row in rows)
+    cells = [
+        (
+            row.category,
+            row.count,
+            *((row.seconds or 0.0,) if by_seconds else ()),
+            row.amount / total,
+            row.expected / total,
+            round(row.z, 2),
+        )
+        for row in rows
+    ]
+    return ("category", "count", *(("seconds",) if by_seconds else ()), "share", "expected", "z"), cells
 
 
 def _title(dataset: str) -> str:
@@ -186,6 +212,7 @@ def _counts_document(counts: Counts) -> dict[str, Any]:
                 "dataset": row.dataset or None,
                 "category": row.category,
                 "count": row.count,
+                "seconds": row.seconds,
                 "expected": row.expected,
                 "z": row.z,
             }
@@ -196,9 +223,14 @@ def _counts_document(counts: Counts) -> dict[str, Any]:
 
 def _print_report(report: Report, significance: float, *, fits: bool, seconds: float) -> None:
     for number, entry in enumerate(report.rounds, 1):
-        rows = [(row.category, row.target, row.count / entry.drawn, row.count, round(row.z, 2)) for row in entry.rows]
+        by_seconds = any(row.seconds is not None for row in entry.rows)
+        amounts = [row.count if row.seconds is None else row.seconds for row in entry.rows]
+        rows = [
+            (row.category, row.target, amount / entry.total, amount, round(row.z, 2))
+            for row, amount in zip(entry.rows, amounts, strict=True)
+        ]
         title = f"round {number}: weights {entry.version}, {entry.drawn:,} chunks, p = {entry.p_value:.4g}"
-        print_table(title, ("category", "target", "actual", "count", "z"), rows)
+        print_table(title, ("category", "target", "actual", "seconds" if by_seconds else "count", "z"), rows)
     if report.problem:
         typer.echo(f"sampling-worker: {report.problem}", err=True)
     verdict = "fits" if fits else "does NOT fit"

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from worker.core.catalog import Catalog
-from worker.core.counting import count_chunks, is_wide
+from worker.core.counting import Requests, add_up_times, count_drawn, is_wide
 from worker.core.epoch_draw import draw_epoch
 from worker.core.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.presets import weights_of
 from worker.core.rendering import cut_cells, cut_ids
-from worker.core.sampling import Drawn, Plan, draw
+from worker.core.sampling import Plan, draw
 from worker.core.sessions import Visit
 from worker.core.tally import Tally
 from worker.core.wire import Request, Result, encode_error
@@ -172,7 +172,10 @@ def _draw_parts(parts: Sequence[_Part], catalog: Catalog | None, rng: np.random.
         own = (passes,)
     else:
         drawn = draw(plan, rng)
-    _count(parts, plan, drawn, answers)
+    time = None if mixture.times is None else add_up_times(plan, mixture.times, drawn.places)
+    if time is not None:
+        own = (prepared.counts.render_seconds(time.milliseconds), *own)
+    _count(parts, plan, Requests(sizes, drawn.counts, time), answers)
     cut = cut_ids if terms.encoding == "packed" else cut_cells
     ids, cells = prepared.columns
     column = ids if terms.encoding == "packed" else cells
@@ -188,7 +191,7 @@ def _draw_parts(parts: Sequence[_Part], catalog: Catalog | None, rng: np.random.
         )
 
 
-def _count(parts: Sequence[_Part], plan: Plan, drawn: Drawn, answers: Answers) -> None:
+def _count(parts: Sequence[_Part], plan: Plan, drawn: Requests, answers: Answers) -> None:
     """Count what a group drew beside what its weights make one expect, by dataset of the weights and by session."""
     rows_of: dict[tuple[str | None, str | None], list[int]] = {}
     start = 0
@@ -199,10 +202,8 @@ def _count(parts: Sequence[_Part], plan: Plan, drawn: Drawn, answers: Answers) -
             rows_of.setdefault((session, None), []).extend(range(start, end))
         start = end
     for (session, dataset), rows in rows_of.items():
-        sizes, counts = plan.sizes, drawn.counts
-        if len(rows) < len(sizes):
-            sizes, counts = sizes[rows], counts[rows]
+        own = drawn if len(rows) == len(drawn.sizes) else drawn.take(rows)
         tally = answers.tally if session is None else answers.visits[session].tally
-        tally.add_requests(dataset, len(counts))
+        tally.add_requests(dataset, len(rows))
         if session is None or not is_wide(plan):  # a session must not cost a field a category where there are many
-            count_chunks(dataset, plan, (sizes, counts), tally)
+            count_drawn(dataset, plan, own, tally)

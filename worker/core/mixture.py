@@ -5,11 +5,13 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog
+from worker.core.durations import Durations, Milliseconds
 from worker.core.weights import Weights
 
 Floats = NDArray[np.float64]
@@ -20,9 +22,30 @@ _STEEPEST = 2.0**31  # chunks a unit: of the 53 bits of a number, at least 22 ar
 _MARGIN = 2.0**-19  # chunks kept clear at both ends of a category: more than rounding can lead astray
 
 
+class Times(NamedTuple):
+    """Hold what durations make of weights that are shares of audio time.
+
+    Attributes:
+        shares: Those weights, renormalised over the categories with READY chunks, shape (k,).
+        means_s: float64, shape (k,): mean of the durations of each category's READY chunks.
+        variances_s2: float64, shape (k,): their variance.
+        mean_s: Seconds that a chunk is expected to last, of whatever category.
+        milliseconds: uint32, shape (n,): the duration of each READY chunk of the catalog.
+    """
+
+    shares: tuple[float, ...]
+    means_s: Floats
+    variances_s2: Floats
+    mean_s: float
+    milliseconds: Milliseconds
+
+
 @dataclass(frozen=True, eq=False)
 class Mixture:
     """Hold weights as they apply to one catalog: renormalised over the categories with READY chunks.
+
+    Where weights are shares of audio time, a category's probability is its weight over the mean duration of its
+    READY chunks, renormalised: so the seconds drawn of each are expected to be in proportion to the weights.
 
     Attributes:
         categories: Names, shape (k,), k >= 1.
@@ -33,6 +56,7 @@ class Mixture:
         ready: int64, shape (k,): how many READY chunks each has, >= 1.
         left_out: Weighted categories without a READY chunk.
         finder: Finds the category of a uniform number, and a chunk by what is left of it.
+        times: What durations make of the weights; None where weights are shares of the chunks drawn.
     """
 
     categories: tuple[str, ...]
@@ -43,11 +67,13 @@ class Mixture:
     ready: Integers
     left_out: tuple[str, ...]
     finder: "Finder"
+    times: Times | None = None
 
     @cached_property
     def text(self) -> str:
-        """Write category -> probability as JSON."""
-        return json.dumps(dict(zip(self.categories, self.shares, strict=True)), separators=(",", ":"))
+        """Write category -> share of what is drawn, in chunks or in seconds, as JSON."""
+        shares = self.shares if self.times is None else self.times.shares
+        return json.dumps(dict(zip(self.categories, shares, strict=True)), separators=(",", ":"))
 
     @cached_property
     def version(self) -> str:
@@ -133,16 +159,28 @@ def mix_weights(weights: Weights, catalog: Catalog) -> Mixture | None:
     names = tuple(name for name in catalog.categories if name in weights.shares)
     if not names:
         return None
+    rows = np.array([place[name] for name in names])
     shares = np.array([weights.drawn_share(name) for name in names])
+    times = None if catalog.durations is None else _times(shares, rows, catalog.durations)
+    if times is not None:
+        shares /= times.means_s
     probabilities = shares / math.fsum(shares)  # exact, so that every machine draws alike
     cumulative = np.cumsum(probabilities)
     cumulative[-1] = 1.0
-    rows = np.array([place[name] for name in names])
     starts, ends = catalog.offsets[rows], catalog.offsets[rows + 1]
     left_out = tuple(sorted(weights.shares.keys() - place.keys()))
     ready = ends - starts
     own_numbers, finder = tuple(probabilities.tolist()), Finder(cumulative, starts, ready)
-    return Mixture(names, probabilities, cumulative, own_numbers, starts, ready, left_out, finder)
+    return Mixture(names, probabilities, cumulative, own_numbers, starts, ready, left_out, finder, times)
+
+
+def _times(shares: Floats, rows: Integers, durations: Durations) -> Times:
+    """Look at weights as shares of audio time, before they become probabilities."""
+    means_s = durations.means_s[rows]
+    total = math.fsum(shares)
+    mean_s = total / math.fsum(shares / means_s)
+    of_time = tuple((shares / total).tolist())
+    return Times(of_time, means_s, durations.variances_s2[rows], mean_s, durations.milliseconds)
 
 
 def _guide(cumulative: Floats) -> Integers:

@@ -111,7 +111,7 @@ def _prepare(terms: Terms, held: InForce, catalog: Catalog) -> Prepared | Unansw
     except RequestError as error:
         return Unanswerable(error)
     try:
-        mixture = _enough(terms, weights, _mixture(weights, catalog))
+        mixture = _enough(terms, weights, catalog)
     except RequestError as error:
         return Unanswerable(error, _common(weights, catalog, None))
     common = _common(weights, catalog, mixture)
@@ -144,7 +144,8 @@ def _form(terms: Terms, common: tuple[str | bytes, ...], catalog: Catalog) -> Fo
     key = (terms.method == "epoch", common)
     form = catalog.memo.get(key)
     if not isinstance(form, Form):
-        form = ok_form(common, tells_passes=terms.method == "epoch")
+        tells_seconds = catalog.durations is not None
+        form = ok_form(common, tells_seconds=tells_seconds, tells_passes=terms.method == "epoch")
         _remember(catalog, key, form)
     return form
 
@@ -186,10 +187,12 @@ def _listed(names: Sequence[str]) -> str:
     return text if len(text) <= _NAMES_LENGTH and len(names) <= _NAMES_SHOWN else f"{text[:_NAMES_LENGTH]}..."
 
 
-def _enough(terms: Terms, weights: Weights, mixture: Mixture | None) -> Mixture:
+def _enough(terms: Terms, weights: Weights, catalog: Catalog) -> Mixture:
     """Check that there are chunks enough to draw from."""
+    mixture = _mixture(weights, catalog)
     if mixture is None:
-        why = f"no chunk of {_listed(list(weights.shares))} is READY"
+        lacking = "" if catalog.durations is None else " with a duration, which WORKER_WEIGHT_UNIT=seconds goes by"
+        why = f"no chunk of {_listed(list(weights.shares))} is READY{lacking}"
         raise RequestError("no_ready_chunks", f"{why}; accepted: weights or a category with READY chunks")
     if not terms.replace and terms.size > (ready := int(mixture.ready.sum())):
         most = f"at most the {ready} READY chunks of {_listed(mixture.categories)}, or replace=1"

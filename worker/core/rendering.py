@@ -100,10 +100,18 @@ class CountsRenderer:
             return self._render_wide(counts)
         return [self._whole % tuple(row) if 0 not in row else self._render_some(row) for row in counts.tolist()]
 
+    def render_seconds(self, milliseconds: NDArray[np.int64]) -> list[str]:
+        """Write how long the chunks of some requests last, in seconds.
+
+        Args:
+            milliseconds: int64, shape (r, k), >= 0.
+        """
+        return self._render_wide(milliseconds / 1000)
+
     def _render_some(self, row: Sequence[int]) -> str:
         return "{" + ",".join([f"{start}{n}" for start, n in zip(self._starts, row, strict=True) if n]) + "}"
 
-    def _render_wide(self, counts: NDArray[np.int64]) -> list[str]:
+    def _render_wide(self, counts: NDArray[np.int64] | NDArray[np.float64]) -> list[str]:
         """Write counts of which most are none, without a look at each of them in Python."""
         rows, columns = np.nonzero(counts)
         parts = [f"{self._starts[i]}{n}" for i, n in zip(columns.tolist(), counts[rows, columns].tolist(), strict=True)]

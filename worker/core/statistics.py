@@ -2,8 +2,27 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 _LEAST_EXPECTED = 5.0
+_LEAST_TERMS = 100.0
+_ROUNDING = 1e-5
+
+
+class RandomSum(NamedTuple):
+    """Hold what the draws that fell on one cell add up to.
+
+    Attributes:
+        total: What they add up to.
+        expected: Its expectation.
+        variance: Its variance, >= 0.
+        terms: How many draws are expected to fall on the cell.
+    """
+
+    total: float
+    expected: float
+    variance: float
+    terms: float
 
 
 def z_score(count: float, expected: float, variance: float) -> float:
@@ -63,3 +82,37 @@ def chi_square_p(statistic: float, freedom: int) -> float:
 def fit_p(counts: Sequence[float], expected: Sequence[float]) -> float:
     """Compute the probability that counts depart from their expectation at least this much by chance."""
     return chi_square_p(*chi_square(counts, expected))
+
+
+def fit_of_sums_p(sums: Sequence[RandomSum], draws: int) -> float:
+    """Compute the probability that one of some sums departs from its expectation at least this much by chance.
+
+    Args:
+        sums: Of the cells that independent draws fall on, each on one; those that fewer than 100 draws are expected to
+            fall on are pooled, for a sum of few terms is far from normal.
+        draws: How many draws there were.
+
+    Returns:
+        Bonferroni's bound of it: the smallest of the normal two-sided probabilities, times their number.
+    """
+    large = sorted((cell for cell in sums if cell.terms >= _LEAST_TERMS), key=lambda cell: -cell.terms)
+    small = [cell for cell in sums if cell.terms < _LEAST_TERMS]
+    if small and large and math.fsum(cell.terms for cell in small) < _LEAST_TERMS:
+        small.append(large.pop())
+    cells = [*large, *([_pool(small, draws)] if small else [])]
+    return min(1.0, len(cells) * min((_normal_p(cell) for cell in cells), default=1.0))
+
+
+def _pool(cells: Sequence[RandomSum], draws: int) -> RandomSum:
+    """Make one cell of several; their covariances are those of cells of which a draw falls on one at most."""
+    total, expected, _, terms = (math.fsum(values) for values in zip(*cells, strict=True))
+    squares = math.fsum(cell.variance + cell.expected**2 / draws for cell in cells)
+    return RandomSum(total, expected, max(0.0, squares - expected**2 / draws), terms)
+
+
+def _normal_p(cell: RandomSum) -> float:
+    if abs(cell.total - cell.expected) <= _ROUNDING * cell.expected:
+        return 1.0
+    if cell.variance <= 0:
+        return 0.0
+    return math.erfc(abs(z_score(cell.total, cell.expected, cell.variance)) / math.sqrt(2))

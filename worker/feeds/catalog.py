@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog, Change, apply_changes, ascending
+from worker.core.catalog import Catalog, Change, apply_changes, ascending, compare
 from worker.core.events import CatalogChanged, CatalogLoaded
 from worker.errors import PostgresError
 from worker.links import Link
@@ -126,12 +126,12 @@ class _Subscription:
         if before is None:
             _tell_first(catalog, loaded.ignored, took_ms)
         elif is_other:
-            _tell_change(catalog, await run_sync(_compare, before, catalog), cause, took_ms)
+            _tell_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
 
     async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Change]:
         if not len(ids):
             return catalog, Change(0, 0)
-        return await run_sync(apply_changes, catalog, ids, await self._listener.read(ids))
+        return await run_sync(apply_changes, catalog, ids, *await self._listener.read(ids))
 
     def _swap(self, catalog: Catalog) -> bool:
         """Put another catalog in force; an equal one would only lose what was derived from this one."""
@@ -167,16 +167,6 @@ def _tell_change(catalog: Catalog, change: Change, cause: Cause, apply_ms: float
             apply_ms=apply_ms,
         )
     )
-
-
-def _compare(before: Catalog, after: Catalog) -> Change:
-    """Count what two catalogs differ in."""
-    known = {name: ids for name, ids, _ in before.segments()}
-    kept = 0
-    for name, ids, _ in after.segments():
-        if name in known and known[name].dtype == ids.dtype:
-            kept += len(np.intersect1d(known[name], ids, assume_unique=True))
-    return Change(added=len(after) - kept, removed=len(before) - kept)
 
 
 def _ms_since(began: float) -> float:

@@ -1,6 +1,6 @@
 """What the loops need of the outside, as protocols that the adapters fulfil."""
 
-from worker.ports.catalog import CatalogListener, CatalogNews, CatalogSource, LoadedCatalog
+from worker.ports.catalog import CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog
 from worker.ports.streams import Backlog, Batch, Pending, Presence, RequestStream, Settled, StreamLimits
 from worker.ports.weights import Bell, Reading, WeightsReader, WeightsStore
 
@@ -11,6 +11,7 @@ __all__ = [
     "CatalogListener",
     "CatalogNews",
     "CatalogSource",
+    "Known",
     "LoadedCatalog",
     "Pending",
     "Presence",

@@ -3,12 +3,13 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog
+from worker.core.durations import Milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class LoadedCatalog:
 
     Attributes:
         catalog: The READY chunks.
-        ignored: Rows left out because their category is not a category name.
+        ignored: Rows left out because their category is not a category name, or their duration is needed and none.
     """
 
     catalog: Catalog
@@ -37,6 +38,18 @@ class CatalogNews:
     reload: bool
 
 
+class Known(NamedTuple):
+    """Hold what is known now of some chunks.
+
+    Attributes:
+        categories: Shape (m,): the category in which each is READY, or None when it is not READY.
+        durations: uint32, shape (m,), ms, each >= 1 where it is READY; None where durations do not matter.
+    """
+
+    categories: Sequence[str | None]
+    durations: Milliseconds | None = None
+
+
 class CatalogListener(Protocol):
     """Hear of changed rows, and read those rows again, over one connection."""
 
@@ -48,8 +61,8 @@ class CatalogListener(Protocol):
         """
         ...
 
-    async def read(self, ids: NDArray[np.generic]) -> Sequence[str | None]:
-        """Tell the category in which each of these chunks is READY now, or None.
+    async def read(self, ids: NDArray[np.generic]) -> Known:
+        """Tell what is known of these chunks now.
 
         Raises:
             PostgresError: The connection is gone, or silent for too long.

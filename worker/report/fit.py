@@ -18,7 +18,9 @@ class Fit:
 
     Attributes:
         dataset: "" are the global weights.
+        count: Chunks drawn; or the seconds that they last, where weights are shares of audio time.
         z: Standard deviations between `count` and `expected`; None where no draw was left to chance.
+        unit: What `count` and `expected` are in words: `count` or `seconds`.
     """
 
     dataset: str
@@ -26,6 +28,7 @@ class Fit:
     count: float
     expected: float
     z: float | None
+    unit: str = "count"
 
 
 def fit_categories(draws: Iterable[Draws]) -> dict[str, tuple[Fit, ...]]:
@@ -61,7 +64,7 @@ def _fit(lines: list[Draws]) -> Fit:
     variance += unclear * (variance / independent if independent > 0 else 1.0)
     count, expected = math.fsum(line.count for line in lines), math.fsum(line.expected for line in lines)
     z = z_score(count, expected, variance) if by_chance else None
-    return Fit(lines[0].dataset, lines[0].category, count, expected, z)
+    return Fit(lines[0].dataset, lines[0].category, count, expected, z, lines[0].unit)
 
 
 def _independent_variance(line: Draws) -> float:

@@ -162,7 +162,7 @@ def _mixes(reading: Reading, bins: Bins, turns: Sequence[Turn]) -> Iterator[Mix]
         steps = tuple(steps_of(own_turns, drawn[dataset]))
         weighted = {name for step in steps for name, weight in step.weights.items() if weight > 0}
         undrawn = sorted(weighted - {fit.category for fit in fits})
-        all_fits = (*fits, *(Fit(dataset, name, 0.0, 0.0, None) for name in undrawn))
+        all_fits = (*fits, *(Fit(dataset, name, 0.0, 0.0, None, fits[0].unit) for name in undrawn))
         counts = _counts(bins, drawn[dataset], [fit.category for fit in all_fits])
         yield Mix(dataset, all_fits, counts, steps, tuple(turn for turn in own_turns if not turn.is_first))
 

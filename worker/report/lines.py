@@ -98,18 +98,20 @@ class _Reader:
         self.reading.intervals.append(Interval(at, length_s, worker, *counts, *latencies))
 
     def _add_draws(self, at: float, worker: str, fields: Fields) -> None:
+        audio_s = _number_or_none(fields.get("audio_s"))
         self.reading.draws.append(
             Draws(
                 at,
                 self._lengths.get(worker, 0.0),  # a worker tells it first, in the line of its whole interval
                 intern(str(fields["dataset"] or "")),
                 intern(str(fields["category"])),
-                _number(fields["count"]),
+                _number(fields["count"]) if audio_s is None else audio_s,
                 _number(fields["share"]),
                 _number(fields["expected"]),
                 _number_or_none(fields["z"], least=-LARGEST),
                 _number(fields["weight"]),
                 intern(str(fields["weights_version"])),
+                "count" if audio_s is None else "seconds",
             )
         )
 

@@ -40,10 +40,12 @@ class Draws:
         at: When it ended, Unix time in s.
         length_s: Its length; 0 where the log does not tell.
         dataset: "" are the global weights.
+        count: Chunks drawn; or the seconds that they last, where weights are shares of audio time.
         share: `count` over all chunks of the dataset in the interval.
         z: Standard deviations between `count` and `expected`; None where no draw was left to chance.
         weight: The category's weight at the end of the interval.
         version: Version of the weights at the end of the interval.
+        unit: What `count` and `expected` are in words: `count` or `seconds`.
     """
 
     at: float
@@ -56,6 +58,7 @@ class Draws:
     z: float | None
     weight: float
     version: str
+    unit: str = "count"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def sum_up_history(history: History, reading: Reading) -> Summary:
             {
                 "dataset": fit.dataset or None,
                 "category": fit.category,
-                "count": round(fit.count),
+                fit.unit: round(fit.count),
                 "share": share,
                 "expected": round(fit.expected, 3),
                 "expected_share": expected_share,
@@ -66,7 +66,7 @@ def sum_up_history(history: History, reading: Reading) -> Summary:
     tables = [
         Table(
             title_of(mix.dataset),
-            ("category", "count", "share", "expected", "z"),
+            ("category", mix.fits[0].unit, "share", "expected", "z"),
             tuple(
                 (fit.category, round(fit.count), share, expected, "-" if fit.z is None else round(fit.z, 2))
                 for fit, share, expected in shares(mix.fits)

@@ -139,10 +139,16 @@ class Settings(BaseModel):
     chunks_query: str | None = _setting(
         "WORKER_CHUNKS_QUERY",
         "a SELECT of `id, category` of READY chunks, instead of the table `audio_chunks`",
-        "a SELECT that returns id and category",
+        "a SELECT that returns id and category, and duration_s where WORKER_WEIGHT_UNIT=seconds",
         None,
         default_words="none",
         pattern=r"(?i)\bselect\b",
+    )
+    weight_unit: Annotated[Literal["chunks", "seconds"], BeforeValidator(str.lower)] = _setting(
+        "WORKER_WEIGHT_UNIT",
+        "what weights are shares of: the chunks drawn, or their audio time; the same for all workers of a prefix",
+        "chunks or seconds",
+        "chunks",
     )
     results_maxlen: Whole = _whole(
         "WORKER_RESULTS_MAXLEN", "most entries that the shared result stream keeps", 1_000_000, 1_000_000_000

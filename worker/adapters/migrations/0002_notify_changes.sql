@@ -1,4 +1,4 @@
--- Tell the workers which chunks entered or left READY, or changed category while READY.
+-- Tell the workers which chunks entered or left READY, or changed category or duration while READY.
 -- One notification names up to 200 ids, which as uuids are 7,400 of the 8,000 bytes there are; beyond 100,000 ids
 -- in one statement, and on TRUNCATE, a single '*' asks for everything to be read again. The payload is a hint:
 -- workers read the rows themselves.
@@ -20,6 +20,7 @@ begin
       from before_rows as old_row full join after_rows as new_row on old_row.id = new_row.id
       where (case when old_row.status::text = 'READY' then old_row.category::text end)
         is distinct from (case when new_row.status::text = 'READY' then new_row.category::text end)
+        or new_row.status::text = 'READY' and new_row.duration_s::text is distinct from old_row.duration_s::text
       limit 100001);
   end if;
 

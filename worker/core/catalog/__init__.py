@@ -1,6 +1,6 @@
 """The catalog: a snapshot of what is READY, and changes of it."""
 
-from worker.core.catalog.changes import Change, apply_changes
+from worker.core.catalog.changes import Change, apply_changes, compare
 from worker.core.catalog.snapshot import (
     Block,
     Catalog,
@@ -19,6 +19,7 @@ __all__ = [
     "apply_changes",
     "ascending",
     "build_catalog",
+    "compare",
     "empty_catalog",
     "fingerprint_of",
     "fold_ids",

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog.snapshot import BLOCK, Catalog, Integers, category_keys, freeze, hash_pairs, lay_out
+from worker.core.durations import Milliseconds
 from worker.core.rendering import cell_width, render_cells
 
 _SEARCHED = 64  # categories: up to so many, searching each for a few ids is quicker than a look at every id there is
@@ -25,7 +26,10 @@ class Change:
 
 
 def apply_changes(
-    catalog: Catalog, ids: NDArray[np.generic], categories: Sequence[str | None]
+    catalog: Catalog,
+    ids: NDArray[np.generic],
+    categories: Sequence[str | None],
+    durations: Milliseconds | None = None,
 ) -> tuple[Catalog, Change]:
     """Bring the catalog to what is now known of some chunks.
 
@@ -33,31 +37,52 @@ def apply_changes(
         catalog: The snapshot to start from; it stays as it is.
         ids: int64 or S16 as in the catalog, shape (m,), each once.
         categories: Shape (m,): the category in which each is READY now, or None when it is not READY.
+        durations: uint32, shape (m,), ms, each >= 1 where it is READY; None where the catalog has none.
 
     Returns:
         The new snapshot, and how much differs.
     """
     width = cell_width(ids)
     if width > catalog.cells.dtype.itemsize:
-        catalog = lay_out(catalog.categories, catalog.offsets, catalog.ids, width)
+        catalog = lay_out(catalog.categories, catalog.offsets, (catalog.ids, _lasting(catalog)), width)
     names, bounds = _with_others(catalog, categories)
-    edit = _compare(catalog, bounds, ids, _codes_of(names, categories))
+    edit = _compare(catalog, bounds, _Told(ids, _codes_of(names, categories), durations))
     change = Change(added=len(edit.fresh), removed=len(edit.gone))
     if not change.added and not change.removed:
         return catalog, change
     keys = category_keys(names)
-    fingerprint = catalog.fingerprint + hash_pairs(edit.fresh, keys[edit.fresh_codes])
-    fingerprint -= hash_pairs(catalog.ids[edit.gone], keys[edit.gone_codes])
+    old = _lasting(catalog)
+    fingerprint = catalog.fingerprint + hash_pairs(edit.fresh, keys[edit.fresh_codes], edit.durations)
+    fingerprint -= hash_pairs(catalog.ids[edit.gone], keys[edit.gone_codes], None if old is None else old[edit.gone])
     sizes = np.diff(bounds)
     sizes += np.bincount(edit.fresh_codes, minlength=len(names)) - np.bincount(edit.gone_codes, minlength=len(names))
     cells = render_cells(edit.fresh, catalog.cells.dtype.itemsize)
     changed = freeze(
         tuple(name for name, size in zip(names, sizes.tolist(), strict=True) if size),
         np.cumsum([0, *sizes[sizes > 0]]),
-        (_splice(catalog.ids, edit, edit.fresh), _splice(catalog.cells, edit, cells)),
+        (
+            _splice(catalog.ids, edit, edit.fresh),
+            _splice(catalog.cells, edit, cells),
+            None if old is None or edit.durations is None else _splice(old, edit, edit.durations),
+        ),
         fingerprint,
     )
     return changed, change
+
+
+def compare(before: Catalog, after: Catalog) -> Change:
+    """Count what two catalogs differ in.
+
+    Args:
+        before: A snapshot.
+        after: Another one, with durations if the first has them.
+    """
+    known = dict(zip(before.categories, pairwise(before.offsets.tolist()), strict=True))
+    kept = 0
+    for name, part in zip(after.categories, pairwise(after.offsets.tolist()), strict=True):
+        if name in known and before.ids.dtype == after.ids.dtype:
+            kept += _count_kept(before, slice(*known[name]), after, slice(*part))
+    return Change(added=len(after) - kept, removed=len(before) - kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +95,7 @@ class _Edit:
         at: int64, shape (e,): the place that each entrant is put before, ascending.
         fresh: int64 or S16, shape (e,): the entrants.
         fresh_codes: int64, shape (e,): their categories.
+        durations: uint32, shape (e,), ms: how long they last, where that matters.
     """
 
     gone: Integers
@@ -77,6 +103,23 @@ class _Edit:
     at: Integers
     fresh: NDArray[np.generic]
     fresh_codes: Integers
+    durations: Milliseconds | None
+
+
+class _Told(NamedTuple):
+    """What is known of some chunks: their ids, categories (-1 for none), and durations where they matter."""
+
+    ids: NDArray[np.generic]
+    codes: Integers
+    durations: Milliseconds | None
+
+    def take(self, rows: NDArray[np.generic]) -> "_Told":
+        """Take some of them: rows by number, or by yes and no."""
+        return _Told(self.ids[rows], self.codes[rows], None if self.durations is None else self.durations[rows])
+
+
+def _lasting(catalog: Catalog) -> Milliseconds | None:
+    return None if catalog.durations is None else catalog.durations.milliseconds
 
 
 def _with_others(catalog: Catalog, categories: Sequence[str | None]) -> tuple[tuple[str, ...], Integers]:
@@ -93,20 +136,30 @@ def _codes_of(names: Sequence[str], categories: Sequence[str | None]) -> Integer
     return np.fromiter(map(places.__getitem__, categories), np.int64, len(categories))
 
 
-def _compare(catalog: Catalog, bounds: Integers, ids: NDArray[np.generic], wanted: Integers) -> _Edit:
-    """Find what has to be edited so that each id stands in the category wanted, and in no other."""
-    order = np.argsort(ids)
-    ids, wanted = ids[order], wanted[order]
-    places = _find(catalog, ids)
+def _compare(catalog: Catalog, bounds: Integers, told: _Told) -> _Edit:
+    """Find what has to be edited so that each id stands in the category wanted, as long as told, and in no other."""
+    told = told.take(np.argsort(told.ids))
+    places = _find(catalog, told.ids)
     codes = np.searchsorted(bounds, places, "right") - 1
-    rows = np.searchsorted(ids, catalog.ids[places])
-    stays = wanted[rows] == codes
-    enters = wanted >= 0
+    rows = np.searchsorted(told.ids, catalog.ids[places])
+    stays = told.codes[rows] == codes
+    if catalog.durations is not None and told.durations is not None:
+        stays &= told.durations[rows] == catalog.durations.milliseconds[places]
+    enters = told.codes >= 0
     enters[rows[stays]] = False
-    fresh, fresh_codes = ids[enters], wanted[enters]
-    by_code = np.argsort(fresh_codes, kind="stable")
-    fresh, fresh_codes = fresh[by_code], fresh_codes[by_code]
-    return _Edit(places[~stays], codes[~stays], _places_for(catalog, bounds, fresh, fresh_codes), fresh, fresh_codes)
+    fresh = told.take(enters)
+    fresh = fresh.take(np.argsort(fresh.codes, kind="stable"))
+    at = _places_for(catalog, bounds, fresh.ids, fresh.codes)
+    return _Edit(places[~stays], codes[~stays], at, *fresh)
+
+
+def _count_kept(before: Catalog, old: slice, after: Catalog, new: slice) -> int:
+    """Count the chunks that a part of one catalog and a part of another have in common."""
+    if before.durations is None or after.durations is None:
+        return len(np.intersect1d(before.ids[old], after.ids[new], assume_unique=True))
+    _, olds, news = np.intersect1d(before.ids[old], after.ids[new], assume_unique=True, return_indices=True)
+    lasting = before.durations.milliseconds[old][olds], after.durations.milliseconds[new][news]
+    return int(np.count_nonzero(np.equal(*lasting)))
 
 
 def _find(catalog: Catalog, ids: NDArray[np.generic]) -> Integers:

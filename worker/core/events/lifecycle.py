@@ -8,13 +8,18 @@ from worker.core.events.base import MAX_CHARS, Event, Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStarted(Event):
-    """Say that a worker process began, before it opens any connection; the URLs are redacted."""
+    """Say that a worker process began, before it opens any connection; the URLs are redacted.
+
+    Attributes:
+        weight_unit: What weights are shares of: `chunks` or `seconds`.
+    """
 
     event: ClassVar[str] = "worker.started"
     version: str
     consumer: str
     pid: int
     prefix: str
+    weight_unit: str
     redis: str
     postgres: str
     python: str

@@ -42,10 +42,11 @@ class CategoryStats(Event):
     Attributes:
         dataset: Name of the dataset; None for the global weights.
         count: Chunks drawn.
+        audio_s: How long they last, where weights are shares of audio time; None where they are shares of chunks.
         weight: Its normalised weight, 0 to 1, at the end of the interval; categories without READY chunks included.
-        share: `count` over the dataset's chunks of the interval, 0 to 1.
-        expected: Chunks expected under the weights each batch was drawn with.
-        z: Standard deviations between `count` and `expected`; None where no draw was left to chance.
+        share: `count` over the dataset's chunks of the interval, 0 to 1; the same of `audio_s`, where it is told.
+        expected: Chunks expected under the weights each batch was drawn with; seconds, where `audio_s` is told.
+        z: Standard deviations between that and what was drawn; None where no draw was left to chance.
         ready: READY chunks of the category.
     """
 
@@ -53,6 +54,7 @@ class CategoryStats(Event):
     dataset: str | None
     category: str
     count: int
+    audio_s: float | None
     weight: float
     share: float
     expected: float

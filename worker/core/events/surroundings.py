@@ -60,7 +60,8 @@ class CatalogLoaded(Event):
     """Say that the whole catalog was read for the first time.
 
     Attributes:
-        ignored: READY rows left out because their category is not a category name.
+        ignored: READY rows left out because their category is not a category name, or, where weights are shares of
+            audio time, their duration is none.
     """
 
     event: ClassVar[str] = "catalog.loaded"
@@ -76,8 +77,8 @@ class CatalogChanged(Event):
     """Say that other chunks are READY.
 
     Attributes:
-        added: Chunks that became READY, or came to another category.
-        removed: Chunks that are no longer READY, or left a category.
+        added: Chunks that became READY, or came to another category or duration.
+        removed: Chunks that are no longer READY, or left a category or duration.
         chunks: READY chunks now.
         cause: Rows named by a notification, everything read again after one, or the periodic reading.
         apply_ms: From hearing of it to the new catalog being in force.

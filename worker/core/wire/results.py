@@ -88,6 +88,7 @@ class Reply:
         message: The sentence of an error.
         chunk_ids: Numbers or texts; the packed bytes where those were asked for.
         counts: Category -> how many of the ids.
+        seconds: Category -> how long these last, where weights are shares of audio time.
         weights_version: What it was drawn under.
         weights: Effective weights, where they were asked for.
         ready: READY counts, where they were asked for.
@@ -100,6 +101,7 @@ class Reply:
     message: str
     chunk_ids: list[int | str] | bytes
     counts: Mapping[str, int]
+    seconds: Mapping[str, float]
     weights_version: str
     weights: Mapping[str, float]
     ready: Mapping[str, int]
@@ -108,7 +110,7 @@ class Reply:
     def as_dict(self) -> dict[str, Any]:
         """Write it as plain data; packed ids in hex."""
         texts = {name: value.decode() for name, value in self.fields.items() if name != "chunk_ids"}
-        lists = ("left_out", "counts", "passes", "weights", "ready")
+        lists = ("left_out", "counts", "seconds", "passes", "weights", "ready")
         plain: dict[str, Any] = {name: json.loads(text) if name in lists else text for name, text in texts.items()}
         if "chunk_ids" in self.fields:
             plain["chunk_ids"] = self.chunk_ids.hex() if isinstance(self.chunk_ids, bytes) else self.chunk_ids
@@ -137,14 +139,16 @@ class Decoder:
         return encode_error(request, request.error.code, request.error.message)
 
 
-def ok_form(common: Sequence[str | bytes], *, tells_passes: bool = False) -> Form:
-    """Make the form of ok results, whose own values are `chunk_ids`, `counts` and, where told, `passes`.
+def ok_form(common: Sequence[str | bytes], *, tells_seconds: bool = False, tells_passes: bool = False) -> Form:
+    """Make the form of ok results, whose own values are `chunk_ids`, `counts` and, where told, `seconds`, `passes`.
 
     Args:
         common: Fields that every result of the same weights and catalog shares, see `encode_common`.
+        tells_seconds: Whether they say how long their chunks last.
         tells_passes: Whether they say which passes their chunks are of.
     """
-    own = ("chunk_ids", None, "counts", None, *(("passes", None) if tells_passes else ()))
+    optional = (*(("seconds", None) if tells_seconds else ()), *(("passes", None) if tells_passes else ()))
+    own = ("chunk_ids", None, "counts", None, *optional)
     return Form(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
 
 
@@ -212,6 +216,7 @@ def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:
         message=fields.get("message", b"").decode(),
         chunk_ids=ids if packed and error is None else json.loads(ids),
         counts=json.loads(fields.get("counts", b"{}")),
+        seconds=json.loads(fields.get("seconds", b"{}")),
         weights_version=fields.get("weights_version", b"").decode(),
         weights=json.loads(fields.get("weights", b"{}")),
         ready=json.loads(fields.get("ready", b"{}")),

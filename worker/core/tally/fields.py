@@ -1,0 +1,30 @@
+"""The kinds of fields of a stats hash; each is followed by a dataset, and by a category, a code or a mixture."""
+
+from typing import Final
+
+MICRO: Final = 1_000_000
+REQUESTS: Final = "requests"
+ERRORS: Final = "errors"
+CHUNKS: Final = "chunks"
+EXPECTED: Final = "expected"
+VARIANCE: Final = "variance"
+DRAWN: Final = "drawn"
+MIXTURE: Final = "mixture"
+MS: Final = "ms"
+SQUARED_MS: Final = "squared_ms"
+
+Pair = tuple[str, str]
+"""Two kinds that hold one amount: whole numbers, and millionths."""
+
+EXPECTED_S: Final[Pair] = ("expected_s", "expected_us")
+VARIANCE_S2: Final[Pair] = ("variance_s2", "variance_ms2")
+SQUARES_S2: Final[Pair] = ("squares_s2", "squares_ms2")
+DRAWN_S: Final[Pair] = ("drawn_s", "drawn_us")
+DRAWN_S2: Final[Pair] = ("drawn_s2", "drawn_ms2")
+
+
+def split(name: str) -> tuple[str, str, str]:
+    """Part a field's name into its kind, its dataset (a preset has a colon in it), and its category or code."""
+    kind, _, rest = name.partition(":")
+    dataset, _, last = (rest, "", "") if kind == REQUESTS else rest.rpartition(":")
+    return kind, dataset, last
