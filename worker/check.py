@@ -233,9 +233,9 @@ def _judge_seconds(
         rows.append(
             Row(name, weights.shares.get(name, 0.0), count, round(seconds, 3), z_score(seconds, expected, variance))
         )
-        sums.append(RandomSum(seconds, expected, variance, drawn * probabilities.get(name, 0.0)))
+        sums.append(RandomSum(seconds, expected, variance, count, drawn * probabilities.get(name, 0.0)))
     _check_proportion(rows, [one.expected for one in sums])
-    return Round(weights.version, drawn, fit_of_sums_p(sums, drawn), tuple(rows))
+    return Round(weights.version, drawn, fit_of_sums_p(sums), tuple(rows))
 
 
 def _grown(after: CategoryCount | None, before: CategoryCount | None) -> tuple[float, float, float]:

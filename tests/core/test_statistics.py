@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.support.drawing import FALSE_ALARM
-from worker.core.statistics import chi_square, chi_square_p, fit_p, z_score
+from worker.core.statistics import RandomSum, chi_square, chi_square_p, fit_of_sums_p, fit_p, z_score
 
 freedoms = st.integers(1, 2000)
 
@@ -120,3 +120,43 @@ def test_z_of_binomial_counts_is_standard_normal() -> None:
     scores = [z_score(count, 3000, 2100) for count in counts.tolist()]
     law: Callable[[float], float] = stats.norm.cdf
     assert stats.kstest(scores, law).pvalue > FALSE_ALARM
+
+
+def _sums(rng: np.random.Generator, draws: int, shares: list[float], means: list[float]) -> list[RandomSum]:
+    """Draw cells, and for each draw an exponential number with the cell's mean."""
+    cells = rng.choice(len(shares), draws, p=shares)
+    totals = np.bincount(cells, rng.exponential(np.array(means)[cells]), len(shares)).tolist()
+    counts = np.bincount(cells, minlength=len(shares)).tolist()
+    drawn = zip(totals, counts, shares, means, strict=True)
+    return [RandomSum(t, draws * p * m, draws * (2 * p * m * m - (p * m) ** 2), n, draws * p) for t, n, p, m in drawn]
+
+
+def test_true_sums_are_rejected_as_rarely_as_promised() -> None:
+    """Chances below 1 % come in at most 2 % of 4000 rounds: at a true 1.2 %, more would be chance 1e-5 or less."""
+    rng = np.random.default_rng(5)
+    chances = np.array([fit_of_sums_p(_sums(rng, 3000, [0.5, 0.3, 0.19, 0.01], [1, 9, 0.2, 400])) for _ in range(4000)])
+    assert np.mean(chances < 0.01) < 0.02
+    assert np.mean(chances < 0.1) > 0.05
+
+
+@pytest.mark.parametrize(("shares", "means"), [([0.55, 0.45], [1.0, 9.0]), ([0.5, 0.5], [1.0, 10.0])])
+def test_wrong_sums_are_rejected(shares: list[float], means: list[float]) -> None:
+    """A wrong probability, and durations that are not those that were told."""
+    expected = _sums(np.random.default_rng(6), 20_000, [0.5, 0.5], [1.0, 9.0])
+    drawn = _sums(np.random.default_rng(7), 20_000, shares, means)
+    pairs = zip(expected, drawn, strict=True)
+    assert fit_of_sums_p([one._replace(total=other.total, terms=other.terms) for one, other in pairs]) < 1e-9
+    assert fit_of_sums_p(drawn) > 1e-4
+
+
+def test_sums_of_few_terms_are_left_to_their_counts() -> None:
+    """Four large terms where half a term is expected are no wonder, and far off by the normal law."""
+    odd = RandomSum(4 * 60.0, 0.5 * 60, 0.5 * 60**2, 4, 0.5)
+    rest = RandomSum(996.0, 999.5, 1.0, 996, 999.5)
+    assert z_score(odd.total, odd.expected, odd.variance) > 4.9
+    assert fit_of_sums_p([odd, rest]) > 1e-4
+
+
+def test_sums_that_cannot_vary_have_to_be_what_is_expected() -> None:
+    assert fit_of_sums_p([RandomSum(5000.0001, 5000, 0, 500, 500)]) == 1
+    assert fit_of_sums_p([RandomSum(5001, 5000, 0, 500, 500)]) == 0

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.drawing import mixture_of
 from worker.core.tally import MICRO, CategoryCount, Counts, Tally, fields_of_dataset, read_counts
 
 datasets = st.none() | st.sampled_from(["speech", "a.b", "A-1"])
@@ -98,3 +99,55 @@ def test_a_dataset_is_removed_without_a_trace(added: list[tuple[str | None, str,
     for name in fields_of_dataset(tally.fields, removed or ""):
         del tally.fields[name]
     assert tally.fields == others.fields
+
+
+times = st.tuples(datasets, categories, st.integers(0, 99), st.integers(0, 10**7), st.floats(0, 1e6), st.floats(0, 1e9))
+
+
+@given(st.lists(times, max_size=30))
+def test_seconds_add_up_to_the_millisecond(added: list[tuple[str | None, str, int, int, float, float]]) -> None:
+    tally = Tally()
+    for dataset, category, count, milliseconds, expected_s, variance_s2 in added:
+        tally.add_seconds(dataset, category, (count, milliseconds), expected_s=expected_s, variance_s2=variance_s2)
+    counts, rounding = read_counts(tally.fields), (len(added) + 1) / MICRO
+    assert counts.chunks == tally.chunks == sum(one[2] for one in added)
+    assert sum(round((row.seconds or 0) * 1000) for row in counts.categories) == sum(one[3] for one in added)
+    assert sum(row.expected for row in counts.categories) == pytest.approx(sum(a[4] for a in added), abs=rounding)
+    assert sum(row.variance for row in counts.categories) == pytest.approx(sum(a[5] for a in added), abs=rounding)
+    assert [(row.dataset, row.category) for row in counts.categories] == sorted({(a[0] or "", a[1]) for a in added})
+
+
+def test_a_century_of_hours_overflows_no_field_and_a_millisecond_is_not_rounded_away() -> None:
+    """Redis counts to 2^63: a billion chunks of an hour, and a million batches of one chunk of a millisecond."""
+    tally = Tally()
+    tally.add_seconds(None, "voice", (10**9, 36 * 10**14), expected_s=3.6e12, variance_s2=1.296e16)
+    assert max(tally.fields.values()) < 2**63
+    short = Tally()
+    for _ in range(1000):
+        short.add_seconds(None, "voice", (1, 1), expected_s=0.001, variance_s2=1e-6)
+    (row,) = read_counts(short.fields).categories
+    assert [row.expected, row.variance] == pytest.approx([1, 1e-3])
+
+
+def test_z_is_of_seconds_where_these_are_counted() -> None:
+    tally = Tally()
+    tally.add_seconds(None, "voice", (3, 14_500), expected_s=12.5, variance_s2=4.0)
+    counts = read_counts(tally.fields)
+    assert counts.categories == (CategoryCount("", "voice", 3, 12.5, 4.0, 14.5),)
+    assert (counts.categories[0].z, counts.categories[0].amount, counts.is_mixed) == (1.0, 14.5, False)
+
+
+def test_counts_of_both_units_are_told_to_be_mixed() -> None:
+    tally = _tally()
+    assert not read_counts(tally.fields).is_mixed
+    tally.add_seconds(None, "voice", (3, 14_500), expected_s=12.5, variance_s2=4.0)
+    assert read_counts(tally.fields).is_mixed
+
+
+def test_the_seconds_of_a_dataset_are_removed_without_a_trace() -> None:
+    mixture = mixture_of({"a": 1.0, "b": 2.0}, {"a": 3, "b": 4})
+    tally = Tally()
+    tally.add_seconds("gone", "voice", (3, 14_500), expected_s=12.5, variance_s2=4.0)
+    tally.add_seconds_drawn("gone", mixture, 2.5, {"a": (2, 5_000, 12.5)})
+    assert len(tally.fields) == 6 + 5 + 4
+    assert sorted(fields_of_dataset(tally.fields, "gone")) == sorted(tally.fields)

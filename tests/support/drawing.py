@@ -43,6 +43,14 @@ def catalog_of(ready: Mapping[str, int], *, uuids: bool = False) -> Catalog:
     return build_catalog(ids, codes, names)
 
 
+def lasting_catalog(ready: Mapping[str, int], means_s: Mapping[str, float], *, spread: float = 0.7) -> Catalog:
+    """Build a catalog whose chunks last very differently long, log-normally, about so many seconds by category."""
+    names, rng = list(ready), np.random.default_rng(23)
+    codes = np.repeat(np.arange(len(names), dtype=np.uint16), list(ready.values()))
+    durations_s = np.array([means_s[name] for name in names])[codes] * np.exp(rng.normal(0, spread, len(codes)))
+    return build_catalog(np.arange(1, len(codes) + 1), codes, names, np.ceil(durations_s * 1000).astype(np.uint32))
+
+
 def weights_of(values: Mapping[str, float], source: str = "redis") -> Weights:
     weights = normalise(values, source)
     assert weights is not None

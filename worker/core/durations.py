@@ -61,6 +61,7 @@ def whole_milliseconds(seconds: NDArray[np.float64]) -> Milliseconds:
     Returns:
         uint32, shape (n,).
     """
-    rounded = np.rint(seconds * MS_A_SECOND)
+    with np.errstate(over="ignore"):
+        rounded = np.rint(seconds * MS_A_SECOND)
     rounded[~((rounded >= 1) & (rounded <= LONGEST_S * MS_A_SECOND))] = 0  # NaN compares as neither
     return rounded.astype(np.uint32)

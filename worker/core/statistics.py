@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _LEAST_EXPECTED = 5.0
-_LEAST_TERMS = 100.0
+_LEAST_TERMS = 400.0
 _ROUNDING = 1e-5
 
 
@@ -16,13 +16,15 @@ class RandomSum(NamedTuple):
         total: What they add up to.
         expected: Its expectation.
         variance: Its variance, >= 0.
-        terms: How many draws are expected to fall on the cell.
+        terms: How many they were.
+        expected_terms: How many of them were expected.
     """
 
     total: float
     expected: float
     variance: float
     terms: float
+    expected_terms: float
 
 
 def z_score(count: float, expected: float, variance: float) -> float:
@@ -84,30 +86,20 @@ def fit_p(counts: Sequence[float], expected: Sequence[float]) -> float:
     return chi_square_p(*chi_square(counts, expected))
 
 
-def fit_of_sums_p(sums: Sequence[RandomSum], draws: int) -> float:
-    """Compute the probability that one of some sums departs from its expectation at least this much by chance.
+def fit_of_sums_p(sums: Sequence[RandomSum]) -> float:
+    """Compute the probability that sums, or their counts, depart from what is expected at least this much by chance.
 
     Args:
-        sums: Of the cells that independent draws fall on, each on one; those that fewer than 100 draws are expected to
-            fall on are pooled, for a sum of few terms is far from normal.
-        draws: How many draws there were.
+        sums: Of the cells that independent draws fall on, each on one.
 
     Returns:
-        Bonferroni's bound of it: the smallest of the normal two-sided probabilities, times their number.
+        Bonferroni's bound: the smallest probability, times their number, of that of the counts and the normal two-sided
+        ones of the sums. Sums of which fewer than 400 terms are expected are left to the counts: they are far from
+        normal where a few terms are large.
     """
-    large = sorted((cell for cell in sums if cell.terms >= _LEAST_TERMS), key=lambda cell: -cell.terms)
-    small = [cell for cell in sums if cell.terms < _LEAST_TERMS]
-    if small and large and math.fsum(cell.terms for cell in small) < _LEAST_TERMS:
-        small.append(large.pop())
-    cells = [*large, *([_pool(small, draws)] if small else [])]
-    return min(1.0, len(cells) * min((_normal_p(cell) for cell in cells), default=1.0))
-
-
-def _pool(cells: Sequence[RandomSum], draws: int) -> RandomSum:
-    """Make one cell of several; their covariances are those of cells of which a draw falls on one at most."""
-    total, expected, _, terms = (math.fsum(values) for values in zip(*cells, strict=True))
-    squares = math.fsum(cell.variance + cell.expected**2 / draws for cell in cells)
-    return RandomSum(total, expected, max(0.0, squares - expected**2 / draws), terms)
+    counts_p = fit_p([cell.terms for cell in sums], [cell.expected_terms for cell in sums])
+    chances = [counts_p, *(_normal_p(cell) for cell in sums if cell.expected_terms >= _LEAST_TERMS)]
+    return min(1.0, len(chances) * min(chances))
 
 
 def _normal_p(cell: RandomSum) -> float:
