@@ -40,6 +40,35 @@ async def test_counts_of_a_mixture_are_read_by_what_stands_beside_them(desk: Des
     assert await stats.read() == NOTHING
 
 
+async def test_seconds_of_a_mixture_are_read_by_what_stands_beside_them(desk: Desk, stats: RedisStats) -> None:
+    counts: dict[str, str | int] = {
+        "drawn_s::m1": 40,
+        "drawn_us::m1": 500_000,
+        "drawn_s2::m1": 100,
+        "drawn_s:preset:p:m2": 8,
+        "ms::voice": 31_250,
+        "chunks::voice": 7,
+        "squared_ms::voice": 31_250,
+        "squares_s2::voice": 62,
+        "squares_ms2::voice": 500_000,
+    }
+    mixtures = {"mixture:m1": '{"voice":0.8,"music":0.2}', "mixture:m2": '{"noise":1.0}', "mixture:m9": '{"x":1.0}'}
+    await desk.client.hset(desk.keys.stats, mapping=counts | mixtures)
+    for clear in (False, True):
+        found = await stats.read(clear=clear)
+        assert [row.amount for row in found.categories] == [0.0, 31.25, 0.0]
+        assert [row.expected for row in found.categories] == pytest.approx([8.1, 32.4, 8.0])
+        assert [row.variance for row in found.categories] == pytest.approx([8.1 * 2 - 4, 32.4 * 2 - 64, 0])
+    kept = {name.decode() for name in await desk.client.hkeys(desk.keys.stats)}
+    assert kept == {"mixture:m1", "mixture:m2"}
+
+
+async def test_a_mixture_of_a_preset_stays_when_counts_are_cleared(desk: Desk, stats: RedisStats) -> None:
+    await desk.client.hset(desk.keys.stats, mapping={"drawn:preset:p:m1": 3, "mixture:m1": "{}"})
+    await stats.read(clear=True)
+    assert await desk.client.hkeys(desk.keys.stats) == [b"mixture:m1"]
+
+
 async def test_what_is_no_count_is_left_out(desk: Desk, stats: RedisStats) -> None:
     await desk.client.hset(desk.keys.stats, mapping={"requests:": 3, "note": "many", b"\xff": "1"})
     assert await stats.read() == read_counts({"requests:": 3})

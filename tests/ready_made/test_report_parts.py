@@ -257,6 +257,21 @@ def test_counts_and_expectations_are_summed_and_z_is_that_of_the_sums() -> None:
     assert fits["music"].z == pytest.approx(-2.0)
 
 
+def test_lines_that_tell_seconds_are_summed_in_seconds() -> None:
+    lines = [
+        category_stats("voice", 3, 10.0, 1.0, audio_s=12.5),
+        category_stats("music", 0, 20.0, -1.0, audio_s=0.0),
+        category_stats("music", 4, 20.0, None, dataset="d"),
+    ]
+    reading = read(*(written(i, line) for i, line in enumerate(lines)))
+    fits = fit_categories(reading.draws)
+    assert [(fit.category, fit.count, fit.unit) for fit in fits[""]] == [
+        ("voice", 12.5, "seconds"),
+        ("music", 0.0, "seconds"),
+    ]
+    assert [(fit.count, fit.unit) for fit in fits["d"]] == [(4.0, "count")]
+
+
 def test_draws_that_left_nothing_to_chance_have_no_z() -> None:
     (fit,) = fit_categories([draws("voice", 50, 50.0, None)])[""]
     assert fit.z is None

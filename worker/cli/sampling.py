@@ -25,7 +25,7 @@ from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
 from worker.core.weights import preset_name
 from worker.core.wire import Reply, asks_for_packed, encode_request
-from worker.errors import SettingsError
+from worker.errors import RedisError, SettingsError
 
 _WATCH_EVERY_S = 1.0
 _MIXED = (
@@ -96,7 +96,7 @@ def stats(
                     return await reader.read(clear=clear)
                 return session_counts(await sessions.read(session) or {})
 
-            problem = disagreement(await reader.workers())
+            problem = await _find_disagreement(reader)
             _print_counts(await read(clear=clear), problem, as_json=as_json)
             while watch:
                 await anyio.sleep(_WATCH_EVERY_S)
@@ -154,6 +154,14 @@ def _print_result(result: Reply, *, as_json: bool) -> None:
         print_text(f"{result.request_id}  {result.error}: {result.message}")
 
 
+async def _find_disagreement(reader: RedisStats) -> str | None:
+    """Tell what is wrong with live workers; counts may be looked at by whoever may not look at these."""
+    try:
+        return disagreement(await reader.workers())
+    except RedisError as error:
+        return f"whether live workers agree in WORKER_WEIGHT_UNIT is not known: {error}"
+
+
 def _print_counts(counts: Counts, problem: str | None, *, as_json: bool) -> None:
     """Print counts; what is doubtful about them goes to stderr."""
     if counts.is_mixed:
@@ -202,6 +210,7 @@ def _counts_document(counts: Counts) -> dict[str, Any]:
         "requests": sum(counts.requests.values()),
         "errors": sum(counts.errors.values()),
         "chunks": counts.chunks,
+        "mixed": counts.is_mixed,
         "requests_by_dataset": dict(counts.requests),
         "errors_by_code": [
             {"dataset": dataset or None, "error": code, "count": count}
