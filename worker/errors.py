@@ -19,6 +19,33 @@ class RequestError(SamplingError):
         self.message = message
 
 
+class SampleError(SamplingError):
+    """Say that a request got an error result; asking again asks the worker again.
+
+    Attributes:
+        code: One of `worker.core.wire.ERROR_CODES`.
+        request_id: Which request.
+    """
+
+    def __init__(self, code: str, message: str, request_id: str) -> None:
+        super().__init__(code, message, request_id)
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        """Tell what was wrong, and which request."""
+        return f"{self.code}: {self.message} (request {self.request_id})"
+
+
+class SampleTimeoutError(SamplingError, TimeoutError):
+    """Say that a result did not come in time; asking again for the same request waits for the same result."""
+
+
+class ClientClosedError(SamplingError):
+    """Say that a client was closed before the result came."""
+
+
 class WeightsError(SamplingError):
     """Say that a weights value is not valid: it is refused, and the last valid weights stay."""
 
@@ -37,6 +64,10 @@ class DependencyError(SamplingError):
 
 class RedisError(DependencyError):
     """Say that Redis could not be reached or refused a command."""
+
+
+class RefusedError(RedisError):
+    """Say that Redis refuses a command, and will refuse it again: a password, a right, the type of a key."""
 
 
 class GroupMissingError(RedisError):

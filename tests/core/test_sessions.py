@@ -11,8 +11,9 @@ import pytest
 from tests.support.drawing import catalog_of, weights_of
 from worker.core.answer import Answers, answer
 from worker.core.catalog import Catalog
+from worker.core.keys import PINNED
 from worker.core.prepare import Snapshots
-from worker.core.sessions import NEW_SESSION, PINNED, Session, pin_sessions, read_session
+from worker.core.sessions import NEW_SESSION, Session, pin_sessions, read_session
 from worker.core.tally import read_counts
 from worker.core.weights import InForce, normalise
 from worker.core.wire import Request, Result, Terms, encode_error

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, serving, settled, small_catalog
-from worker.core.sessions import PINNED
+from worker.core.keys import PINNED
 from worker.core.tally import read_counts
 
 VOICE, MUSIC = (json.dumps({name: 1}) for name in ("voice", "music"))

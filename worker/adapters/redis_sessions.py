@@ -5,8 +5,8 @@ from typing import Any
 import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors
-from worker.core.keys import Keys
-from worker.core.sessions import PINNED, Fields
+from worker.core.keys import PINNED, Keys
+from worker.core.sessions import Fields
 
 
 class RedisSessions:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 GROUP = "samplers"
 CATALOG_CHANNEL = "audio_chunks_changed"
+PINNED = "weights"
 CATEGORY_PATTERN = re.compile(r"[a-z0-9_-]{1,64}")
+PREFIX_PATTERN = re.compile(r"[A-Za-z0-9_.:{}-]{1,64}")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -52,6 +54,10 @@ class Keys:
     def reply(self, name: str) -> str:
         """Name the result stream of `reply_to=<name>`."""
         return f"{self.results}:{name}"
+
+    def asked(self, name: str) -> str:
+        """Name the hash in which the client `<name>` notes what it has asked for."""
+        return f"{self.prefix}:sample:asked:{name}"
 
     def weights(self, dataset: str | None = None) -> str:
         """Name the weights key, and the channel that is its bell, of a dataset, a preset or of all (`None`)."""

@@ -11,13 +11,13 @@ from typing import Final, NamedTuple
 
 from worker.core.catalog import Catalog
 from worker.core.epoch import Cursor
+from worker.core.keys import PINNED
 from worker.core.presets import weights_of
 from worker.core.tally import Counts, Tally, read_counts
 from worker.core.weights import InForce, Weights, parse_weights
 from worker.core.wire import Request, Result, shown
 from worker.errors import RequestError, WeightsError
 
-PINNED: Final = "weights"
 _CURSOR: Final = "epoch:"
 
 Fields = Mapping[str, bytes] | None

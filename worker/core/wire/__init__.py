@@ -14,6 +14,7 @@ from worker.core.wire.requests import (
 )
 from worker.core.wire.results import (
     ERROR_CODES,
+    EXPIRED,
     WORDS_OF_LETTER,
     Decoder,
     Form,
@@ -30,6 +31,7 @@ from worker.core.wire.results import (
 
 __all__ = [
     "ERROR_CODES",
+    "EXPIRED",
     "LARGEST_SEED",
     "LARGEST_SIZE",
     "WORDS_OF_LETTER",

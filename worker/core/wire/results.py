@@ -7,13 +7,14 @@ from typing import Any, Final, NamedTuple
 
 from worker.core.wire.requests import LARGEST_SIZE, Entry, Refused, Request, RequestReader
 
+EXPIRED: Final = "expired"
 ERROR_CODES: Final = (
     "invalid_request",
     "unknown_category",
     "no_ready_chunks",
     "too_few_chunks",
     "unknown_preset",
-    "expired",
+    EXPIRED,
     "catalog_unavailable",
     "too_many_deliveries",
     "internal",
@@ -21,6 +22,9 @@ ERROR_CODES: Final = (
 WORDS_OF_LETTER: Final = 8
 """How many fields and values a dead letter has at its end beside the request's own, `fields_left_out` not counted."""
 
+_COMMON = ("weights_version", "weights_source", "catalog_version", "left_out")
+_OWN = ("request_id", "entry_id", "status", "chunk_ids", "counts", "passes")
+_NAMES: Final = frozenset((*_OWN, *_COMMON, "weights", "ready", "error", "message"))
 _LONGEST_LETTER = 7_000  # words; Redis hands no more than some 7,990 from a script to a command
 
 
@@ -106,6 +110,33 @@ class Reply:
     weights: Mapping[str, float]
     ready: Mapping[str, int]
     fields: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def weights_source(self) -> str:
+        """Tell where the weights came from."""
+        return self.fields.get("weights_source", b"").decode()
+
+    @property
+    def catalog_version(self) -> str:
+        """Tell the version of the catalog it was drawn from."""
+        return self.fields.get("catalog_version", b"").decode()
+
+    @property
+    def left_out(self) -> list[str]:
+        """List the weighted categories that had no READY chunk."""
+        left_out: list[str] = json.loads(self.fields.get("left_out", b"[]"))
+        return left_out
+
+    @property
+    def passes(self) -> dict[str, dict[int, int]]:
+        """Tell of which passes its chunks are: category -> pass -> how many; empty unless drawn by epoch."""
+        passes = json.loads(self.fields.get("passes", b"{}"))
+        return {name: {int(number): count for number, count in spans.items()} for name, spans in passes.items()}
+
+    @property
+    def extra(self) -> dict[str, str]:
+        """Return fields that the contract of this version does not name."""
+        return {name: text.decode() for name, text in self.fields.items() if name not in _NAMES}
 
     def as_dict(self) -> dict[str, Any]:
         """Write it as plain data; packed ids in hex."""

@@ -1,0 +1,134 @@
+"""A client's two connections: requests go over one, each added once however often it is sent; results come over one."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Final
+
+import redis.exceptions
+
+from worker.adapters.redis_client import Client, redis_errors
+from worker.adapters.redis_direct import DirectConnection, Word
+from worker.core.exchange import NEVER, Sending
+from worker.core.keys import GROUP, PINNED, Keys
+from worker.core.wire import Reply, decode_result, encode_request
+from worker.errors import RedisError, RefusedError
+
+NOTES_TTL_S = 3600
+_PAGE = 1000
+_EXPIRY: Final = encode_request(expires_at=0)[0]
+_ADD: Final = files("worker.adapters").joinpath("submit.lua").read_bytes()
+_END: Final = files("worker.adapters").joinpath("withdraw.lua").read_bytes()
+# What no second attempt changes: a password, a right, the type of a key.
+_LASTING = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
+_LASTING_WORDS = ("WRONGTYPE", "ACL failure")
+
+
+class RedisExchange:
+    """Send a client's requests and read its reply stream."""
+
+    def __init__(self, client: Client, keys: Keys, name: str) -> None:
+        """Take what connects, the names in Redis, and the client's own.
+
+        Args:
+            client: Opens the connections.
+            keys: Names in Redis.
+            name: The client's name, `reply_to` of its requests.
+        """
+        self._names = keys
+        self._keys = (keys.requests, keys.asked(name), keys.reply(name))
+        self._results = keys.reply(name)
+        self._sender = DirectConnection(client, keys.requests)
+        self._reader = DirectConnection(client, keys.requests)  # a blocked read holds up whatever is behind it
+
+    async def send(self, sending: Sending, now_s: float) -> None:
+        """Add requests that were not added before, and forget results, in one step.
+
+        Args:
+            sending: What to send.
+            now_s: The clock of its deadlines.
+
+        Raises:
+            RefusedError: Redis refuses, and will again.
+            RedisError: Redis did not answer; the requests may have been added all the same.
+        """
+        arguments: list[Word] = [NOTES_TTL_S, _EXPIRY, sending.read_until, sending.keep_from]
+        arguments += (len(sending.forgotten), len(sending.asks))
+        for pair in sending.forgotten:
+            arguments += pair
+        for request_id, words, deadline_s in sending.asks:
+            left_ms = 0 if deadline_s == NEVER else max(1, round((deadline_s - now_s) * 1000))
+            arguments += (request_id, left_ms, len(words), *words)
+        with _refusals("the adding script"):
+            await self._run(_ADD, *arguments)
+
+    async def read(self, after: str, block_ms: int) -> list[tuple[str, Reply | None]]:
+        """Read the reply stream.
+
+        Args:
+            after: Id of the last entry that is known.
+            block_ms: Wait this long for the first, below the time-out of the client; 0: do not wait.
+
+        Returns:
+            Ids and results, oldest first; None for an entry that is no result.
+
+        Raises:
+            RefusedError: Redis refuses, and will again.
+            RedisError: Redis did not answer.
+        """
+        block: tuple[Word, ...] = ("BLOCK", block_ms) if block_ms else ()
+        with _refusals("XREAD of the results"):
+            reply = await self._reader.call("XREAD", "COUNT", _PAGE, *block, "STREAMS", self._results, after)
+        return [(record[0].decode(), _result(record[1])) for record in reply[0][1]] if reply else []
+
+    async def withdraw(self) -> None:
+        """Withdraw what is not answered, and remove the client's keys.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with _refusals("the withdrawing script"):
+            await self._run(_END, GROUP)
+
+    async def release(self, session: str) -> None:
+        """Release a session from its pinned weights.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with _refusals("HDEL of pinned weights"):
+            await self._sender.call("HDEL", self._names.session(session), PINNED)
+
+    def close(self) -> None:
+        """Close the connections; they are opened again when they are needed."""
+        self._sender.close()
+        self._reader.close()
+
+    async def _run(self, script: bytes, *arguments: Word) -> None:
+        sha = hashlib.sha1(script, usedforsecurity=False).hexdigest()
+        words = (len(self._keys), *self._keys, *arguments)
+        try:
+            await self._sender.call("EVALSHA", sha, *words)
+        except redis.exceptions.NoScriptError:
+            await self._sender.call("EVAL", script, *words)
+
+
+@contextmanager
+def _refusals(doing: str) -> Iterator[None]:
+    """Translate what redis-py raises, and tell what lasts from what passes."""
+    try:
+        with redis_errors(doing):
+            yield
+    except RedisError as error:
+        if isinstance(error.__cause__, _LASTING) or any(word in str(error) for word in _LASTING_WORDS):
+            raise RefusedError(str(error)) from error
+        raise
+
+
+def _result(words: Sequence[bytes]) -> Reply | None:
+    """Read a result; what somebody else put there is none."""
+    try:
+        return decode_result(words, packed=True)
+    except (KeyError, ValueError):
+        return None

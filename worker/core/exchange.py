@@ -1,0 +1,210 @@
+"""What a client has asked for and what came of it: which requests to send, what to forget, whom to tell.
+
+Events go in (asked, sent, received, connection lost, time passed), what is to be done comes out; connections and clocks
+are the caller's. Every request is sent under a marker (its id), so that sending it again adds it no second time: after
+a loss everything that is not answered is simply sent again, and now and then without one, which heals a reply stream
+that vanished.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from worker.core.wire import EXPIRED, Reply
+
+MOST_KEPT = 1024
+MOST_KEPT_BYTES = 16 * 1024 * 1024
+MOST_SENT = 500
+RECHECK_S = 2.0
+NEVER = float("inf")
+_REPLY_BYTES = 500  # of a result without its ids, about
+
+
+class Ask(NamedTuple):
+    """Hold one request of a client.
+
+    Attributes:
+        request_id: Its id, by which it is known for ever.
+        words: Its fields and values in turn, without the time of its expiry.
+        deadline_s: When nobody wants the answer any more, by the caller's clock; `NEVER`.
+    """
+
+    request_id: str
+    words: tuple[str | int, ...]
+    deadline_s: float = NEVER
+
+
+class Sending(NamedTuple):
+    """Hold what is to be sent in one step.
+
+    Attributes:
+        asks: Requests, in the order in which they were asked for.
+        forgotten: (request id, entry id) of results that will not be asked for again by name.
+        keep_from: Id of the oldest result in the reply stream that is still of use; empty: leave it as it is.
+        read_until: Id of the last result that was read.
+    """
+
+    asks: tuple[Ask, ...]
+    forgotten: tuple[tuple[str, str], ...]
+    keep_from: str
+    read_until: str
+
+
+Tell = Callable[[Reply | None], None]
+"""Takes the result of a request; None: it did not come in time."""
+
+
+class _Wanted:
+    """Hold a request that is not answered yet, and who waits for it."""
+
+    __slots__ = ("ask", "sent_at_s", "tell", "was_sent")
+
+    def __init__(self, ask: Ask, tell: Tell) -> None:
+        self.ask = ask
+        self.tell = [tell]
+        self.sent_at_s = NEVER
+        self.was_sent = False
+
+
+class Exchange:
+    """Keep the account of one client."""
+
+    def __init__(self) -> None:
+        """Begin with nothing asked for."""
+        self.read_until = "0-0"
+        self.alarm_at_s = NEVER
+        self._wanted: dict[str, _Wanted] = {}
+        self._unsent: dict[str, None] = {}
+        self._kept: dict[str, tuple[str, Reply]] = {}
+        self._kept_order: deque[tuple[str, str]] = deque()
+        self._kept_bytes = 0
+        self._forgotten: dict[tuple[str, str], None] = {}
+        self._is_trimmed = True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether results are wanted."""
+        return bool(self._wanted)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Tell whether there is something to send."""
+        return bool(self._unsent)
+
+    def ask(self, ask: Ask, tell: Tell) -> None:
+        """Want a request's result; where it is there, it is told at once.
+
+        Args:
+            ask: The request; where one of this id is under way or answered, that is the one.
+            tell: Is told once.
+        """
+        if kept := self._kept.get(ask.request_id):
+            tell(kept[1])
+            return
+        wanted = self._wanted.get(ask.request_id)
+        if wanted is None:
+            self._wanted[ask.request_id] = _Wanted(ask, tell)
+            self._unsent[ask.request_id] = None
+        else:
+            wanted.tell.append(tell)
+            wanted.ask = wanted.ask._replace(deadline_s=max(wanted.ask.deadline_s, ask.deadline_s))
+        self.alarm_at_s = min(self.alarm_at_s, ask.deadline_s)
+
+    def take_sending(self, now_s: float) -> Sending:
+        """Take what is to be sent now; it counts as under way.
+
+        Args:
+            now_s: The caller's clock.
+        """
+        ids = list(self._unsent)[:MOST_SENT]
+        for request_id in ids:
+            del self._unsent[request_id]
+            wanted = self._wanted[request_id]
+            wanted.sent_at_s, wanted.was_sent = now_s, True
+        if ids:
+            self.alarm_at_s = min(self.alarm_at_s, now_s + RECHECK_S)
+        keep_from = "" if self._is_trimmed or not self._kept_order else self._kept_order[0][0]
+        asks = tuple(self._wanted[request_id].ask for request_id in ids)
+        return Sending(asks, tuple(self._forgotten), keep_from, self.read_until)
+
+    def confirm(self, sending: Sending) -> None:
+        """Note that the server has done what was sent."""
+        for pair in sending.forgotten:
+            self._forgotten.pop(pair, None)
+        if sending.keep_from and sending.keep_from == self._kept_order[0][0]:
+            self._is_trimmed = True
+
+    def lose(self) -> None:
+        """Note that a connection was lost: whatever is not answered may never have been sent."""
+        self._unsent = dict.fromkeys(self._wanted)
+
+    def receive(self, result_id: str, reply: Reply | None, now_s: float) -> None:
+        """Take an entry of the reply stream, and tell who waits for it.
+
+        Args:
+            result_id: The entry's id in the reply stream.
+            reply: The result; None: it is none.
+            now_s: The caller's clock.
+        """
+        self.read_until = result_id
+        if reply is None:
+            return
+        wanted = self._wanted.get(reply.request_id)
+        if reply.error is None:
+            self._keep(result_id, reply)
+        else:
+            self._forgotten[reply.request_id, reply.entry_id] = None  # so that asking again asks again
+            if wanted is None or not wanted.was_sent:
+                return
+            if reply.error == EXPIRED and now_s < wanted.ask.deadline_s:
+                self._unsent[reply.request_id] = None  # it was asked for in an earlier life, with less time
+                return
+        if wanted is not None:
+            self._settle(wanted, reply)
+
+    def pass_time(self, now_s: float) -> None:
+        """Give up on what is late, and have sent again what takes long: what was lost in silence comes to light so.
+
+        Args:
+            now_s: The caller's clock.
+        """
+        self.alarm_at_s = NEVER
+        for wanted in list(self._wanted.values()):
+            if wanted.ask.deadline_s <= now_s:
+                self._settle(wanted, None)
+                continue
+            if wanted.sent_at_s + RECHECK_S <= now_s:
+                wanted.sent_at_s = NEVER
+                self._unsent[wanted.ask.request_id] = None
+            self.alarm_at_s = min(self.alarm_at_s, wanted.ask.deadline_s, wanted.sent_at_s + RECHECK_S)
+
+    def give_up(self) -> None:
+        """Tell everybody who waits that nothing will come."""
+        for wanted in list(self._wanted.values()):
+            self._settle(wanted, None)
+
+    def _settle(self, wanted: _Wanted, reply: Reply | None) -> None:
+        request_id = wanted.ask.request_id
+        del self._wanted[request_id]
+        self._unsent.pop(request_id, None)
+        for tell in wanted.tell:
+            tell(reply)
+
+    def _keep(self, result_id: str, reply: Reply) -> None:
+        """Keep a result for whoever asks again, and let go of the oldest ones."""
+        if reply.request_id in self._kept:  # what Redis forgot and was asked for again: the first one counts
+            return
+        self._kept[reply.request_id] = result_id, reply
+        self._kept_order.append((result_id, reply.request_id))
+        self._kept_bytes += _size(reply)
+        while len(self._kept) > MOST_KEPT or (self._kept_bytes > MOST_KEPT_BYTES and len(self._kept) > 1):
+            _, oldest = self._kept_order.popleft()
+            _, gone = self._kept.pop(oldest)
+            self._kept_bytes -= _size(gone)
+            self._forgotten[oldest, gone.entry_id] = None
+            self._is_trimmed = False
+
+
+def _size(reply: Reply) -> int:
+    ids = reply.chunk_ids
+    return _REPLY_BYTES + (len(ids) if isinstance(ids, bytes) else 0)
