@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from worker.core.events import Level
+from worker.core.keys import PREFIX_PATTERN
 from worker.core.redaction import redact
 from worker.errors import SettingsError
 from worker.settings.environment import DOTENV, FILE_SUFFIX, default_run_dir, read_sources, resolve
-from worker.settings.urls import check_url
+from worker.settings.urls import REDIS_SCHEMES, check_url
 
 Need = Literal["redis", "database"]
 
@@ -19,7 +20,6 @@ _OWN = "WORKER_"
 _YEAR_S = 31_536_000
 _LONGEST_SHOWN = 80
 _LONGEST_CONSUMER = 128
-_REDIS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 _POSTGRES = ("postgresql", "postgres")
 
 
@@ -54,7 +54,7 @@ def _or(choices: Iterable[str]) -> str:
 
 def _check_redis_url(secret: SecretStr) -> SecretStr:
     """Refuse a URL that cannot be of a Redis server."""
-    return SecretStr(check_url(secret.get_secret_value(), _REDIS))
+    return SecretStr(check_url(secret.get_secret_value(), REDIS_SCHEMES))
 
 
 def _check_database_url(secret: SecretStr) -> SecretStr:
@@ -92,7 +92,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = _url(
-        "REDIS_URL", "where Redis or Valkey is", "redis://localhost:6379/0", _REDIS
+        "REDIS_URL", "where Redis or Valkey is", "redis://localhost:6379/0", REDIS_SCHEMES
     )
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = _url(
         "DATABASE_URL", "where PostgreSQL is", "postgresql://worker@localhost:5432/audio", _POSTGRES
@@ -112,7 +112,7 @@ class Settings(BaseModel):
         "start of every name in Redis; for Redis Cluster a hash tag such as {audio}",
         "1 to 64 of A-Z a-z 0-9 _ . : { } -",
         "audio",
-        pattern=r"^[A-Za-z0-9_.:{}-]{1,64}$",
+        pattern=f"^{PREFIX_PATTERN.pattern}$",
     )
     consumer: Annotated[str, AfterValidator(_check_consumer)] | None = _setting(
         "WORKER_CONSUMER",

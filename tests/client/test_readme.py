@@ -1,0 +1,41 @@
+"""README's examples do what they say, as they are printed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import connect
+from worker.core.keys import Keys
+from worker.settings.environment import environment_with
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_examples_run(number: int, redis_url: str, prefix: str, tmp_path: Path) -> None:
+    program = tmp_path / "example.py"
+    program.write_text(EXAMPLES[number])
+    settings = {"REDIS_URL": redis_url, "WORKER_PREFIX": prefix, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", program],
+        env=environment_with(settings),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) >= 100
+    with connect(redis_url) as server:
+        assert server.keys(f"{prefix}:sample:asked:*") + server.keys(Keys(prefix).reply("*")) == []
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 3

@@ -1,0 +1,22 @@
+"""Ask for samples out of a training job, by plain calls or awaited ones; importing it costs next to nothing."""
+
+from worker.client.aio import AsyncSampleClient, AsyncSampleStream
+from worker.client.arguments import Asked, Options
+from worker.client.samples import Sample
+from worker.client.sync import SampleClient, SampleStream
+from worker.errors import ClientClosedError, RedisError, SampleError, SampleTimeoutError, SettingsError
+
+__all__ = [
+    "Asked",
+    "AsyncSampleClient",
+    "AsyncSampleStream",
+    "ClientClosedError",
+    "Options",
+    "RedisError",
+    "Sample",
+    "SampleClient",
+    "SampleError",
+    "SampleStream",
+    "SampleTimeoutError",
+    "SettingsError",
+]

@@ -1,0 +1,188 @@
+"""What a sample can be asked for with, checked by the wire's own rules before anything is sent."""
+
+import numbers
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypedDict, get_args, get_type_hints
+
+from worker.core.wire import Decoder, Encoding, Entry, Method, Request, Result, encode_request
+
+DEFAULT_SIZE = 32
+_LONGEST_WAIT_S = 365 * 86_400
+
+
+class Options(TypedDict, total=False):
+    """Name the keyword arguments of `sample`, `submit` and `stream` beside `size`.
+
+    Attributes:
+        category: Draw from this category only, whatever the weights.
+        dataset: Whose weights; default: the global ones.
+        preset: These weights, for this request.
+        session: The training session that asks.
+        pin: Draw under the weights that the session was first pinned to.
+        replace: False: no chunk twice within the request.
+        method: `random`, `stratified` (counts as close to the weights as can be), or `epoch` (no chunk twice in the
+            session until its category is used up).
+        seed: The same seed under the same weights and catalog gives the same ids.
+        encoding: How ids travel; default: whatever is quickest to read.
+        probabilities: The sample carries `weights` and `ready`.
+        request_id: A name that makes asking again return what was drawn, see README.
+        timeout_s: Longest wait; None: for ever. Default: the client's.
+    """
+
+    category: str | None
+    dataset: str | None
+    preset: str | None
+    session: str | None
+    pin: bool
+    replace: bool
+    method: Method
+    seed: int | None
+    encoding: Encoding | None
+    probabilities: bool
+    request_id: str | None
+    timeout_s: float | None
+
+
+class Asked(Options, total=False):
+    """Name what one of the requests of `sample_many` can say."""
+
+    size: int
+
+
+class Checked(NamedTuple):
+    """Hold arguments that are accepted.
+
+    Attributes:
+        words: Fields and values in turn.
+        request_id: Its id; empty where none was given.
+        timeout_s: Longest wait, in seconds; None for ever.
+        has_encoding: Whether it was said how ids travel.
+    """
+
+    words: tuple[str | int, ...]
+    request_id: str
+    timeout_s: float | None
+    has_encoding: bool
+
+
+class Checker:
+    """Check arguments."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        """Take the longest wait of requests that name none, in seconds.
+
+        Raises:
+            ValueError: It is none.
+        """
+        self._timeout_s = check_timeout(timeout_s)
+        self._decoder = Decoder()
+
+    def check(self, size: int, options: Mapping[str, Any]) -> Checked:
+        """Check the arguments of one request.
+
+        Args:
+            size: How many chunk ids.
+            options: See `Options`.
+
+        Raises:
+            TypeError: An argument is not known, or of another type.
+            ValueError: A value is not accepted.
+        """
+        options = dict(options)
+        timeout_s = check_timeout(options.pop(_TIMEOUT, self._timeout_s))
+        if unknown := options.keys() - _READERS.keys():
+            raise TypeError(f"{min(unknown)} is not an argument; accepted: {', '.join((*_READERS, _TIMEOUT))}")
+        given = {"size": size, **options}
+        words = encode_request(**{name: _READERS[name](name, value) for name, value in given.items()})
+        return Checked(words, self._read(words).request_id, timeout_s, given.get("encoding") is not None)
+
+    def check_asked(self, asked: Asked) -> Checked:
+        """Check one request of many.
+
+        Raises:
+            TypeError: An argument is not known, or of another type.
+            ValueError: A value is not accepted.
+        """
+        options = dict(asked)
+        return self.check(options.pop("size", DEFAULT_SIZE), options)  # type: ignore[arg-type]
+
+    def rename(self, checked: Checked, request_id: str) -> Checked:
+        """Return the same request under an id of its own.
+
+        Raises:
+            TypeError: The id is no text.
+            ValueError: The id is not accepted.
+        """
+        own = encode_request(request_id=_text("an id", request_id) or "")
+        self._read(own)
+        return checked._replace(words=(*own, *checked.words), request_id=request_id)
+
+    def _read(self, words: Sequence[str | int]) -> Request:
+        request = self._decoder.decode(Entry("", [str(word).encode() for word in words]))
+        if isinstance(request, Result):
+            raise ValueError(request.message)  # noqa: TRY004 - its type is no argument of the caller's
+        return request
+
+
+def check_timeout(timeout_s: float | None) -> float | None:
+    """Return a longest wait as it is.
+
+    Raises:
+        ValueError: It is none.
+        TypeError: It is no number.
+    """
+    accepted = f"seconds above 0 and up to {_LONGEST_WAIT_S}, or None for ever"
+    if timeout_s is not None and (isinstance(timeout_s, bool) or not isinstance(timeout_s, numbers.Real)):
+        raise TypeError(f"{_TIMEOUT} is {timeout_s!r}; accepted: {accepted}")
+    if timeout_s is None or 0 < timeout_s <= _LONGEST_WAIT_S:
+        return timeout_s
+    raise ValueError(f"{_TIMEOUT} is {timeout_s!r}; accepted: {accepted}")
+
+
+def check_count(name: str, value: int) -> int:
+    """Return a whole number above 0 as it is.
+
+    Raises:
+        ValueError: It is none.
+    """
+    number = _whole(name, value)
+    if number is None or number < 1:
+        raise ValueError(f"{name} is {value!r}; accepted: a whole number from 1")
+    return number
+
+
+def _flag(name: str, value: object) -> int:
+    if value is True or value is False:
+        return int(value)
+    raise TypeError(f"{name} is {value!r}; accepted: True or False")
+
+
+def _whole(name: str, value: Any) -> int | None:
+    try:
+        if value is None or not isinstance(value, bool):
+            return None if value is None else operator.index(value)  # NumPy's numbers are whole numbers too
+    except TypeError:
+        pass
+    raise TypeError(f"{name} is {value!r}; accepted: a whole number")
+
+
+def _text(name: str, value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{name} is {value!r}; accepted: a text")
+
+
+def _reader(hint: Any) -> Callable[[str, Any], str | int | None]:
+    """Choose by the type of an argument what reads it."""
+    kinds = get_args(hint) or (hint,)
+    if bool in kinds:
+        return _flag
+    return _whole if int in kinds else _text
+
+
+_TIMEOUT: Final = "timeout_s"
+_READERS: Final = {
+    "size": _whole,
+    **{name: _reader(hint) for name, hint in get_type_hints(Options).items() if name != _TIMEOUT},
+}

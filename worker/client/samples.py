@@ -1,0 +1,115 @@
+"""A sample as a training loop holds it: ids as a NumPy array where NumPy is there, and what they were drawn under."""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from worker.core.wire import Reply
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_NUMBER_BYTES = 8
+_UUID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Hold what one request was answered with.
+
+    Attributes:
+        request_id: The request's.
+        entry_id: The id of its stream entry.
+        chunk_ids: int64, shape (size,), in random order; a list of numbers without NumPy, of texts for uuid ids.
+        counts: Category -> how many of the ids.
+        weights_version: What they were drawn under: the weights in force when the request was answered.
+        weights_source: Where those came from: `redis`, `dataset`, `preset`, `session`, ...
+        catalog_version: What they were drawn from.
+        left_out: Weighted categories that had no READY chunk.
+        weights: Effective weights, with `probabilities=True`; a chunk's draw probability is weights[c] / ready[c].
+        ready: READY chunks by category, with `probabilities=True`.
+        passes: With `method="epoch"`: category -> pass -> how many of the ids are of it.
+        extra: Fields of the result that this version does not know.
+    """
+
+    request_id: str
+    entry_id: str
+    chunk_ids: "NDArray[np.int64] | list[int] | list[str]"
+    counts: Mapping[str, int]
+    weights_version: str
+    weights_source: str
+    catalog_version: str
+    left_out: list[str]
+    weights: Mapping[str, float] | None
+    ready: Mapping[str, int] | None
+    passes: Mapping[str, Mapping[int, int]] | None
+    extra: Mapping[str, str]
+
+
+def sample_of(reply: Reply) -> Sample:
+    """Make the sample of an ok result.
+
+    Args:
+        reply: The result, its ids as they came.
+
+    Raises:
+        ValueError: The ids are neither JSON nor packed.
+    """
+    return Sample(
+        request_id=reply.request_id,
+        entry_id=reply.entry_id,
+        chunk_ids=_read_ids(reply.chunk_ids, sum(reply.counts.values())),
+        counts=reply.counts,
+        weights_version=reply.weights_version,
+        weights_source=reply.weights_source,
+        catalog_version=reply.catalog_version,
+        left_out=reply.left_out,
+        weights=reply.weights or None,
+        ready=reply.ready or None,
+        passes=reply.passes or None,
+        extra=reply.extra,
+    )
+
+
+def _read_ids(raw: Any, count: int) -> Any:
+    """Read ids in whichever encoding they are: a request of that id may have been sent by an earlier life."""
+    if raw[:1] == b"[" and raw[-1:] == b"]" and (ids := _read_json(raw, count)) is not None:
+        return ids
+    if len(raw) == count * _NUMBER_BYTES:
+        numpy = _find_numpy()
+        # Of bytes alone the array could not be written to, and torch.from_numpy would warn of it.
+        return numpy.frombuffer(bytearray(raw), "<i8") if numpy else list(struct.unpack(f"<{count}q", raw))
+    if len(raw) == count * _UUID_BYTES:
+        digits = raw.hex()
+        return [_uuid_text(digits[i : i + 2 * _UUID_BYTES]) for i in range(0, len(digits), 2 * _UUID_BYTES)]
+    raise ValueError(f"{count} chunk ids cannot be read out of {len(raw)} bytes")
+
+
+def _read_json(raw: bytes, count: int) -> Any:
+    """Read a JSON array of so many ids; None where it is none, but packed ids that begin and end alike."""
+    try:
+        ids = json.loads(raw)
+    except ValueError:
+        return None
+    if len(ids) != count:
+        return None
+    numpy = _find_numpy()
+    return numpy.array(ids, numpy.int64) if numpy and isinstance(ids[0], int) else ids
+
+
+def _uuid_text(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+@cache
+def _find_numpy() -> Any:
+    """Import NumPy where it is there: not before the first sample, for who only imports the client."""
+    try:
+        import numpy  # noqa: ICN001, PLC0415
+    except ImportError:
+        return None
+    return numpy

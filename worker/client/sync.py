@@ -1,0 +1,286 @@
+"""The client of a training loop: plain calls, while one daemon thread does the talking."""
+
+import math
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
+from worker.client.background import Background
+from worker.client.driver import Numbered, Outcome, ask_all
+from worker.client.place import find_place
+from worker.client.samples import Sample
+from worker.client.window import RequestIds, Window
+from worker.errors import ClientClosedError, SampleTimeoutError
+
+_GRACE_S = 1.0
+_RELEASE_S = 30.0
+_left_behind: list[Background] = []
+
+
+class SampleClient:
+    """Ask for samples and get them, from any thread.
+
+    It connects when it is first used, and may be pickled, forked and handed to other processes before and after: each
+    process has a thread, connections and, without a `name`, a reply stream of its own. `close` ends all of them; so
+    does the end of a `with` block, of the client, and of the process.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        prefix: str | None = None,
+        name: str | None = None,
+        timeout_s: float | None = 30.0,
+    ) -> None:
+        """Take where to work; nothing is connected yet.
+
+        Args:
+            url: Of Redis; None: `REDIS_URL`.
+            prefix: Start of every name in Redis; None: `WORKER_PREFIX`, or `audio`.
+            name: A name of one's own, of `[A-Za-z0-9_.-]{1,64}`, used by one client at a time: asked again after a
+                crash for a request id of an earlier life, the client returns what was drawn then.
+            timeout_s: Longest wait for a sample, in seconds; None: for ever.
+
+        Raises:
+            SettingsError: The URL is missing or not accepted.
+            ValueError: Another argument is not accepted.
+        """
+        self._place = find_place(url, prefix, name)
+        self._timeout_s = timeout_s
+        self._checker = Checker(timeout_s)
+        self._is_closed = False
+        self._background: Background | None = None
+        self._starting = threading.Lock()
+        self._pid = os.getpid()
+
+    def sample(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> Sample:
+        """Ask for a sample and wait for it.
+
+        Args:
+            size: How many chunk ids.
+            options: See `Options`.
+
+        Raises:
+            SampleError: The worker answered with an error.
+            SampleTimeoutError: It did not come in time; a `TimeoutError`.
+            RefusedError: Redis refuses what the client needs.
+            ClientClosedError: The client was closed.
+            TypeError: An argument is not known, or of another type.
+            ValueError: A value is not accepted.
+        """
+        checked = self._checker.check(size, options)
+        [future] = self._ask([checked])
+        return _wait(future, checked)
+
+    def sample_many(self, asked: Iterable[Asked]) -> list[Sample]:
+        """Ask for many samples in one step and wait for all of them.
+
+        Args:
+            asked: For each, its size and options.
+
+        Returns:
+            The samples, in the order of the requests.
+
+        Raises:
+            SampleError: The worker answered one of them with an error; and whatever else `sample` raises.
+        """
+        requests = [self._checker.check_asked(one) for one in asked]
+        futures = self._ask(requests)
+        return [_wait(future, checked) for future, checked in zip(futures, requests, strict=True)]
+
+    def submit(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> Future[Sample]:
+        """Ask for a sample; return it as a future, which cannot be cancelled and raises what `sample` raises.
+
+        Args:
+            size: How many chunk ids.
+            options: See `Options`.
+        """
+        [future] = self._ask([self._checker.check(size, options)])
+        return future
+
+    def stream(
+        self,
+        size: int = DEFAULT_SIZE,
+        *,
+        prefetch: int = 8,
+        count: int | None = None,
+        request_ids: RequestIds | None = None,
+        **options: Unpack[Options],
+    ) -> "SampleStream":
+        """Return an iterator over samples that are asked for ahead, so that a loop need not wait.
+
+        Args:
+            size: How many chunk ids each.
+            prefetch: How many are asked for or ready; each carries the weights in force when it was drawn.
+            count: How many there are in all; None: without end.
+            request_ids: Number (from 0) -> request id, so that a later life asks for the same ones.
+            options: See `Options`.
+
+        Raises:
+            TypeError: An argument is not known, or of another type.
+            ValueError: A value is not accepted.
+        """
+        checked = self._checker.check(size, options)
+        window = Window(checked, self._checker, prefetch=prefetch, count=count, request_ids=request_ids)
+        return SampleStream(self, window)
+
+    def release(self, session: str) -> None:
+        """Release a session from its pinned weights: its next pinned request pins it anew.
+
+        Args:
+            session: 1 to 128 printable characters.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+            ValueError: The session is not accepted.
+        """
+        self._checker.check(1, {"session": session})
+        background = self.start()
+        background.call(background.driver.release(session), _RELEASE_S)
+
+    def close(self, *, keep: bool = False) -> None:
+        """End the thread and the connections; requests that are not answered are withdrawn.
+
+        Args:
+            keep: Where the client has a name: leave requests and results to its next life instead, for the time that
+                an unused reply stream lives.
+        """
+        self._is_closed = True
+        if self._background is not None and self._pid == os.getpid():
+            self._background.stop(keep=keep)
+            self._background = None
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close; where an exception ends the block, a client with a name leaves everything to its next life."""
+        self.close(keep=kind is not None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process begins with."""
+        return {"place": self._place, "timeout_s": self._timeout_s, "is_closed": self._is_closed}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Begin with what the original was told."""
+        place, timeout_s = state["place"], state["timeout_s"]
+        self.__init__(place.url, prefix=place.prefix, name=place.name, timeout_s=timeout_s)  # type: ignore[misc]
+        self._is_closed = state["is_closed"]
+
+    def start(self) -> Background:
+        """Return what runs in this process, started where it is needed.
+
+        Raises:
+            ClientClosedError: The client is closed.
+            SettingsError: The URL is not accepted.
+        """
+        if self._pid != os.getpid():
+            if self._background is not None:
+                _left_behind.append(self._background)  # closing it would close what the parent's connections share
+            self._background, self._starting, self._pid = None, threading.Lock(), os.getpid()
+        with self._starting:
+            if self._is_closed:
+                raise ClientClosedError("the client is closed")
+            if self._background is None:
+                self._background = Background(self._place)
+                self._background.stop_with(self)
+            return self._background
+
+    def _ask(self, requests: Sequence[Checked]) -> list[Future[Sample]]:
+        futures: list[Future[Sample]] = []
+        for _ in requests:
+            future: Future[Sample] = Future()
+            future.set_running_or_notify_cancel()
+            futures.append(future)
+        background = self.start()
+        background.post(ask_all, background.driver, list(enumerate(requests)), partial(_settle, futures))
+        return futures
+
+
+class SampleStream(Iterator[Sample]):
+    """Hand out samples in the order in which they were asked for.
+
+    One that is an error is raised, and asked for again with the next call: none is left out.
+    """
+
+    def __init__(self, client: SampleClient, window: Window) -> None:
+        """Take who asks and what for; nothing is asked for before the first sample is wanted."""
+        self._client = client
+        self._window = window
+        self._background: Background | None = None
+        self._arrived = threading.Condition()
+
+    def __next__(self) -> Sample:
+        """Return the next sample, waiting for it where it has not come.
+
+        Raises:
+            SampleError: The worker answered with an error; and whatever else `SampleClient.sample` raises.
+        """
+        window = self._window
+        outcome = window.ready.pop(window.number, None)
+        sample = outcome if isinstance(outcome, Sample) else self._wait(outcome)
+        window.number += 1
+        if window.is_low:
+            self._ask(window.more())
+        return sample
+
+    def _wait(self, outcome: Outcome | None) -> Sample:
+        """Wait for the sample of the present number."""
+        window = self._window
+        if window.is_over:
+            raise StopIteration
+        deadline_s = math.inf if window.timeout_s is None else time.monotonic() + window.timeout_s
+        background = self._client.start()
+        if background is not self._background:  # the first call, or the first in a forked process
+            self._background = background
+            self._ask(window.all_again())
+        while not isinstance(outcome, Sample):
+            self._ask(window.once_more(outcome, is_late=time.monotonic() >= deadline_s))
+            outcome = self._pop(deadline_s)
+        return outcome
+
+    def _pop(self, deadline_s: float) -> Outcome:
+        """Wait for whatever comes of the present number, a little longer than it may take."""
+        window = self._window
+        left_s = None if deadline_s == math.inf else max(0, deadline_s - time.monotonic()) + _GRACE_S
+        with self._arrived:
+            self._arrived.wait_for(lambda: window.number in window.ready, left_s)
+        late = SampleTimeoutError(f"no sample within {window.timeout_s} s")
+        return window.ready.pop(window.number, late)
+
+    def _ask(self, requests: Sequence[Numbered]) -> None:
+        if requests and self._background is not None:
+            self._background.post(ask_all, self._background.driver, requests, self._arrive)
+
+    def _arrive(self, number: int, outcome: Outcome) -> None:
+        with self._arrived:
+            self._window.ready[number] = outcome
+            self._arrived.notify_all()
+
+
+def _settle(futures: Sequence["Future[Sample]"], number: int, outcome: Outcome) -> None:
+    if isinstance(outcome, Sample):
+        futures[number].set_result(outcome)
+    else:
+        futures[number].set_exception(outcome)
+
+
+def _wait(future: "Future[Sample]", checked: Checked) -> Sample:
+    """Wait for a future, a little longer than it may take: nobody hangs, whatever became of the thread."""
+    wait_s = None if checked.timeout_s is None else checked.timeout_s + _GRACE_S
+    try:
+        return future.result(wait_s)
+    except TimeoutError:
+        if future.done():
+            raise
+        raise SampleTimeoutError(f"no sample within {checked.timeout_s} s") from None
