@@ -57,6 +57,10 @@ class WeightsBook:
         """List all keys that are kept fresh, the global one first."""
         return [None, *self._datasets]
 
+    def knows(self, dataset: str | None) -> bool:
+        """Tell whether a key is kept fresh."""
+        return dataset is None or dataset in self._datasets
+
     def held(self, dataset: str | None) -> Held:
         """Tell what is known of a key."""
         if dataset is None:

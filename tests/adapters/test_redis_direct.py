@@ -122,6 +122,41 @@ async def test_a_lost_reply_is_an_error_and_not_a_second_attempt(
     assert await redis_client.get(f"{prefix}:count") == b"1"
 
 
+async def test_who_is_told_at_once_gets_replies_refusals_and_the_loss(
+    direct: DirectConnection, redis_client: Any, prefix: str
+) -> None:
+    told: list[Any] = []
+    with pytest.raises(redis.exceptions.ConnectionError, match="closed"):
+        direct.ask(told.append, "PING")
+    number = await direct.call("CLIENT", "ID")
+    for words in (("ECHO", "one"), ("NO-SUCH-COMMAND",), ("BLPOP", f"{prefix}:empty", _BLOCK_S)):
+        direct.ask(told.append, *words)
+    await wait_until(lambda: len(told) == 2, timeout_s=_SOON_S, what="two replies were told")
+    await redis_client.client_kill_filter(_id=str(number))
+    await wait_until(lambda: len(told) == 3, timeout_s=_SOON_S, what="the loss was told")
+    kinds = [bytes, redis.exceptions.ResponseError, redis.exceptions.ConnectionError]
+    assert [type(one) for one in told] == kinds
+
+
+async def test_messages_come_between_replies_and_a_loss_is_heard_once(
+    redis_url: str, redis_client: Any, prefix: str
+) -> None:
+    pattern, channel = f"{prefix}:loud*".encode(), f"{prefix}:loud-and-clear".encode()
+    heard: list[Any] = []
+    async with connect(redis_url, timeout_s=_SOON_S) as client:
+        direct = DirectConnection(client, "any", hear=heard.append)
+        number = await direct.call("CLIENT", "ID")
+        assert await direct.call("PSUBSCRIBE", pattern) == [b"psubscribe", pattern, 1]
+        for message in ("one", "two"):
+            await redis_client.publish(channel, message)
+            assert await direct.call("PING") == [b"pong", b""]
+        assert heard == [[b"pmessage", pattern, channel, message] for message in (b"one", b"two")]
+        await redis_client.client_kill_filter(_id=str(number))
+        await wait_until(lambda: not direct.is_open, timeout_s=_SOON_S, what="the loss is noticed")
+        direct.close()
+        assert [type(one) for one in heard[2:]] == [redis.exceptions.ConnectionError]
+
+
 async def _answer_with_junk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Accept what redis-py says on connecting, and then speak something else."""
     greetings = 0

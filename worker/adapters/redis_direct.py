@@ -7,6 +7,8 @@ that redis-py takes for each.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import hiredis
@@ -17,21 +19,25 @@ from redis.asyncio.connection import AbstractConnection
 from worker.adapters.redis_client import Client
 
 Word = str | bytes | int
+Told = Callable[[Any], None]
+"""Is told a reply, or the error that stands for it."""
 _NEVER_S = 1e9
 
 
 class DirectConnection:
     """Hold one connection to the server that serves a key, opened when it is needed."""
 
-    def __init__(self, client: Client, key: str) -> None:
+    def __init__(self, client: Client, key: str, *, hear: Told | None = None) -> None:
         """Take what connects.
 
         Args:
             client: Knows how to reach the server, and how long to wait for a reply; a blocking read has to end before.
             key: A key that will be used: in a cluster, it tells the node.
+            hear: Is told each message of a pattern subscribed to, and the error of a connection that was lost.
         """
         self._client = client
         self._key = key
+        self._hear = hear
         self._link: _Link | None = None
         self._opening = asyncio.Lock()
 
@@ -49,7 +55,7 @@ class DirectConnection:
         """
         async with self._opening:
             if not self.is_open:
-                self._link = _Link(await self._connect())
+                self._link = _Link(await self._connect(), self._hear)
 
     def send(self, *words: Word) -> asyncio.Future[Any]:
         """Send a command now.
@@ -63,9 +69,23 @@ class DirectConnection:
         Raises:
             redis.exceptions.ConnectionError: It is not connected.
         """
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.ask(partial(_resolve, reply), *words)
+        return reply
+
+    def ask(self, told: Told, *words: Word) -> None:
+        """Send a command now, and have its reply told the moment it comes: a future's reader has to wait his turn.
+
+        Args:
+            told: Is told; it must not raise.
+            words: The command's name, a word each, and its arguments.
+
+        Raises:
+            redis.exceptions.ConnectionError: It is not connected.
+        """
         if self._link is None or not self._link.is_open:
             raise redis.exceptions.ConnectionError("the connection is closed")
-        return self._link.send(words)
+        self._link.ask(told, words)
 
     async def call(self, *words: Word) -> Any:
         """Connect where needed, send a command and wait for its reply.
@@ -105,12 +125,13 @@ class DirectConnection:
 class _Link(asyncio.Protocol):
     """Match replies to commands on one connection; none of them waits for ever."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: AbstractConnection, hear: Told | None) -> None:
+        self._hear = hear
         parser: Any = connection._parser  # noqa: SLF001 - knows the exceptions of redis-py by their codes
         self._replies = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse, replyError=parser.parse_error, notEnoughData=...
         )
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._waiting: deque[tuple[Told, float]] = deque()
         self._timeout_s: float = connection.socket_timeout or _NEVER_S
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
@@ -121,41 +142,36 @@ class _Link(asyncio.Protocol):
         self._transport.set_protocol(self)
         self.is_open = not self._transport.is_closing()
 
-    def send(self, words: tuple[Word, ...]) -> asyncio.Future[Any]:
-        """Send a command; return its reply to come."""
-        reply: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((reply, self._loop.time() + self._timeout_s))
+    def ask(self, told: Told, words: tuple[Word, ...]) -> None:
+        """Send a command; have its reply told."""
+        self._waiting.append((told, self._loop.time() + self._timeout_s))
         if self._alarm is None:
             self._alarm = self._loop.call_later(self._timeout_s, self._look_at_the_clock)
         self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub knows one word
-        return reply
 
     def close(self, error: Exception | None = None) -> None:
         """Close the connection; every reply still to come is this error, or nobody waits for it."""
-        self.is_open = False
+        was_open, self.is_open = self.is_open, False
         self._transport.abort()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         while self._waiting:
-            reply, _ = self._waiting.popleft()
-            if error is None:
-                reply.cancel()
-            elif not reply.done():
-                reply.set_exception(error)
+            told, _ = self._waiting.popleft()
+            told(error or asyncio.CancelledError())
+        if was_open and error is not None and self._hear is not None:
+            self._hear(error)
 
     def data_received(self, data: bytes) -> None:
-        """Hand the replies that are complete to those who wait for them."""
+        """Tell the replies that are complete to those who wait for them."""
         try:
             self._replies.feed(data)
             while (answer := self._replies.gets()) is not ...:
-                reply, _ = self._waiting.popleft()
-                if reply.done():
-                    continue
-                if isinstance(answer, Exception):
-                    reply.set_exception(answer)
+                if self._hear is not None and isinstance(answer, list) and answer[0] == b"pmessage":
+                    self._hear(answer)
                 else:
-                    reply.set_result(answer)
+                    told, _ = self._waiting.popleft()
+                    told(answer)
         except (redis.exceptions.InvalidResponse, IndexError) as error:
             self.close(redis.exceptions.ConnectionError(f"the server does not speak RESP: {error}"))
 
@@ -173,3 +189,15 @@ class _Link(asyncio.Protocol):
             self.close(redis.exceptions.TimeoutError(f"no reply within {self._timeout_s} s"))
         else:
             self._alarm = self._loop.call_at(overdue_at, self._look_at_the_clock)
+
+
+def _resolve(reply: asyncio.Future[Any], answer: Any) -> None:
+    """Hand a reply to whoever waits for it, if somebody still does."""
+    if reply.done():
+        return
+    if isinstance(answer, asyncio.CancelledError):
+        reply.cancel()
+    elif isinstance(answer, Exception):
+        reply.set_exception(answer)
+    else:
+        reply.set_result(answer)

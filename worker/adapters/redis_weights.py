@@ -1,22 +1,17 @@
 """Weights in Redis: the key is the truth, the message on the channel of the same name is the bell."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
-import redis.exceptions
-
+from worker.adapters.redis_bells import RedisBells, reading_of
 from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
-from worker.core.keys import NAME_PATTERN, Keys
-from worker.core.weights import ABSENT, WRONG_TYPE, mark_of, preset_name
-from worker.errors import RedisError
-from worker.ports import Bell, Reading
+from worker.core.keys import Keys
+from worker.core.weights import ABSENT, WRONG_TYPE
+from worker.ports import Bell, Follow, Reading
 
-_PING_EVERY_S = 2.0
-_PONG_WITHIN_S = 3.0
 _HISTORY_MAXLEN = 10_000
 _SET: Final = files("worker.adapters").joinpath("weights_set.lua").read_text()
 
@@ -39,7 +34,7 @@ class RedisWeights:
         with redis_errors("GET of weights"):
             await self._reading.open()
             replies = [self._reading.send("GET", self._keys.weights(dataset)) for dataset in datasets]
-            return [_reading(reply) for reply in await asyncio.gather(*replies, return_exceptions=True)]
+            return [_read(reply) for reply in await asyncio.gather(*replies, return_exceptions=True)]
 
     def close(self) -> None:
         """Close the connection that keys are read over; it is opened again when it is needed."""
@@ -87,51 +82,16 @@ class RedisWeights:
             await self._client.delete(key)
             await self._client.publish(key, "")
 
-    async def bells(self) -> AsyncIterator[Bell]:
+    def bells(self, follow: Follow | None = None) -> AsyncIterator[Bell]:
         """Subscribe and yield a bell for each message, and a resync for each (re)subscription.
+
+        Args:
+            follow: Is asked at each bell who takes in what the key holds; only what nobody takes in is yielded then.
 
         Raises:
             RedisError: The connection is gone, or silent for too long.
         """
-        pubsub: Any = self._client.pubsub()
-        try:
-            with redis_errors("PSUBSCRIBE"):
-                await pubsub.psubscribe(self._keys.weights_pattern)
-            async for message in _listen(pubsub):
-                # redis-py subscribes again by itself and says nothing: this confirmation is the only trace.
-                if message["type"] == "psubscribe":
-                    yield Bell(None, resync=True)
-                elif message["type"] == "pmessage" and (bell := self._bell(message["channel"])):
-                    yield bell
-        finally:
-            await pubsub.aclose()
-
-    def _bell(self, channel: bytes) -> Bell | None:
-        shared = self._keys.weights()
-        name = channel.decode(errors="replace")
-        if name == shared:
-            return Bell(None)
-        own = name.removeprefix(f"{shared}:")
-        return Bell(own) if name != own and NAME_PATTERN.fullmatch(own.removeprefix(preset_name(""))) else None
-
-
-async def _listen(pubsub: Any) -> AsyncIterator[Mapping[str, Any]]:
-    """Yield messages; a half-open link never ends a wait by itself, so that a PONG is demanded now and then."""
-    pinged_at: float | None = None
-    heard_at = time.monotonic()
-    while True:
-        with redis_errors("a subscription"):
-            message = await pubsub.get_message(timeout=_PING_EVERY_S)
-        now = time.monotonic()
-        if message is not None:
-            pinged_at, heard_at = None, now
-            yield message
-        elif pinged_at is not None and now - pinged_at >= _PONG_WITHIN_S:
-            raise RedisError("Redis did not answer PING on the subscription")
-        elif pinged_at is None and now - heard_at >= _PING_EVERY_S / 2:
-            with redis_errors("PING"):
-                await pubsub.ping()
-            pinged_at = now
+        return RedisBells(self._client, self._keys, self._reading, follow).listen()
 
 
 def reading(mark: bytes, value: bytes) -> Reading:
@@ -139,9 +99,8 @@ def reading(mark: bytes, value: bytes) -> Reading:
     return Reading(mark, None if mark in (ABSENT, WRONG_TYPE) else value)
 
 
-def _reading(reply: Any) -> Reading:
-    if isinstance(reply, BaseException):
-        if isinstance(reply, redis.exceptions.ResponseError) and "WRONGTYPE" in str(reply):
-            return Reading(WRONG_TYPE, None)
+def _read(reply: Any) -> Reading:
+    found = reading_of(reply)
+    if found is None:
         raise reply
-    return Reading(mark_of(reply), reply)
+    return found

@@ -1,8 +1,9 @@
 """Keep the weights in memory fresh: at once on a bell, on every (re)subscription, and every so often."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 
 import anyio
 from anyio.abc import TaskStatus
@@ -18,6 +19,10 @@ from worker.state import WeightsBook
 
 _MORE_READINGS = 2
 _LONG = 4096  # bytes: from here on reading a value would hold up others
+
+
+def _is_long(reading: Reading) -> bool:
+    return reading.value is not None and len(reading.value) > _LONG
 
 
 def _observe_wholly(before: Held, reading: Reading, source: str) -> tuple[Held, str | None]:
@@ -55,14 +60,14 @@ class WeightsFeed:
         """
         # One reading at a time, so that an older reading never replaces a newer one.
         async with self._reading:
-            taken_before, readings = self._taken, await self._store.read(datasets)
             # A writer that never rests must not keep this from ending: settling corrects what is older at the last.
+            taken_before, observed = await self._read(datasets)
             for _ in range(_MORE_READINGS):
                 if self._taken == taken_before:
                     break
-                taken_before, readings = self._taken, await self._store.read(datasets)
-            for dataset, reading in zip(datasets, readings, strict=True):
-                await self._take_in(dataset, reading)
+                taken_before, observed = await self._read(datasets)
+            for dataset, (held, problem) in zip(datasets, observed, strict=True):
+                self._put(dataset, held, problem)
 
     async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
         """Put in force what some datasets' keys were just found to hold; None is the global one.
@@ -71,7 +76,7 @@ class WeightsFeed:
         """
         self._taken += 1
         for dataset, reading in readings.items():
-            await self._take_in(dataset, reading)
+            self._put(dataset, *await self._observe(dataset, reading))
 
     def close(self) -> None:
         """Close what reading opened."""
@@ -100,24 +105,43 @@ class WeightsFeed:
     async def _listen_for_ever(self) -> None:
         while True:
             try:
-                async with aclosing(self._store.bells()) as bells:  # type: ignore[type-var]
+                async with aclosing(self._store.bells(self._follow)) as bells:  # type: ignore[type-var]
                     async for bell in bells:
                         self._link.succeeded("weights bell")
                         if bell.resync:
                             await self.read(self._book.known())
-                        elif bell.dataset in self._book.known():
+                        elif self._book.knows(bell.dataset):
                             await self.read([bell.dataset])
             except RedisError as error:
                 await self._link.failed("weights bell", str(error))
 
-    async def _take_in(self, dataset: str | None, reading: Reading) -> None:
+    async def _read(self, datasets: Sequence[str | None]) -> tuple[int, list[tuple[Held, str | None]]]:
+        """Read keys and make of their values what they mean; tell also how much had been taken in before."""
+        taken_before, readings = self._taken, await self._store.read(datasets)
+        return taken_before, [await self._observe(*found) for found in zip(datasets, readings, strict=True)]
+
+    def _follow(self, dataset: str | None) -> Callable[[Reading], bool] | None:
+        """Tell who takes in what is read because of a bell; nobody where nobody asks for that dataset."""
+        return partial(self._take_at_once, dataset, self._taken) if self._book.knows(dataset) else None
+
+    def _take_at_once(self, dataset: str | None, taken_before: int, reading: Reading) -> bool:
+        """Put in force what a key was found to hold, unless something newer may be known or it takes long."""
+        if self._taken != taken_before or _is_long(reading):
+            return False
+        self._taken += 1
+        self._put(dataset, *observe(self._book.held(dataset), reading.mark, reading.value, source_of(dataset)))
+        return True
+
+    async def _observe(self, dataset: str | None, reading: Reading) -> tuple[Held, str | None]:
+        """Make of a key's value what it means for what is known of that key; tell why it is refused, where it is."""
+        before, source = self._book.held(dataset), source_of(dataset)
+        if _is_long(reading):
+            return await run_sync(_observe_wholly, before, reading, source)
+        return observe(before, reading.mark, reading.value, source)
+
+    def _put(self, dataset: str | None, held: Held, problem: str | None) -> None:
         """Put what was read into the book, and tell what it changes."""
         before = self._book.held(dataset)
-        source = source_of(dataset)
-        if reading.value is not None and len(reading.value) > _LONG:
-            held, problem = await run_sync(_observe_wholly, before, reading, source)
-        else:
-            held, problem = observe(before, reading.mark, reading.value, source)
         text_before = self._text(dataset, before)
         self._book.put(dataset, held)
         if problem is not None:

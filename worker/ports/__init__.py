@@ -2,7 +2,7 @@
 
 from worker.ports.catalog import CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog
 from worker.ports.streams import Backlog, Batch, Pending, Presence, RequestStream, Settled, StreamLimits
-from worker.ports.weights import Bell, Reading, WeightsReader, WeightsStore
+from worker.ports.weights import Bell, Follow, Reading, WeightsReader, WeightsStore
 
 __all__ = [
     "Backlog",
@@ -11,6 +11,7 @@ __all__ = [
     "CatalogListener",
     "CatalogNews",
     "CatalogSource",
+    "Follow",
     "Known",
     "LoadedCatalog",
     "Pending",

@@ -1,6 +1,6 @@
 """What keeping weights fresh needs of Redis, and what settling needs of those who do."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,10 @@ class Bell:
     resync: bool = False
 
 
+Follow = Callable[[str | None], Callable[[Reading], bool] | None]
+"""Tells who takes in what the key of a dataset holds, and whether he did; None where nobody asks for that dataset."""
+
+
 class WeightsStore(Protocol):
     """Read weights and hear of their changes."""
 
@@ -46,8 +50,11 @@ class WeightsStore(Protocol):
         """Close the connection that keys are read over."""
         ...
 
-    def bells(self) -> AsyncIterator[Bell]:
+    def bells(self, follow: Follow | None = None) -> AsyncIterator[Bell]:
         """Subscribe and yield a bell for each message, and a resync for each (re)subscription.
+
+        Args:
+            follow: Is asked at each bell who takes in what the key holds; only what nobody takes in is yielded then.
 
         Raises:
             RedisError: The connection is gone, or silent for too long.
