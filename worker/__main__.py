@@ -13,8 +13,9 @@ def main() -> None:
 
         sys.exit(probe(arguments[1:]))
     if arguments[:1] == ["run"]:
-        # Until the worker handles it, a SIGTERM finds nothing to finish: that is an end in order too.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        # Until the worker handles them, signals find nothing to finish: that is an end in order too.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit(0))
     from worker.cli.commands import execute  # noqa: PLC0415
 
     sys.exit(execute(arguments))

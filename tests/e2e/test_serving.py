@@ -199,6 +199,15 @@ async def test_sigterm_finishes_what_is_held_and_ends_with_status_0(
     assert await redis_client.exists(f"{prefix}:worker:w-1") == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_it_serves_ends_it_in_order_too(start_worker: StartWorker, number: signal.Signals) -> None:
+    worker = start_worker(ready=False, PYTHONPROFILEIMPORTTIME="1")
+    wait_until_sync(lambda: "pydantic_core" in worker.log.read_text(), timeout_s=DEADLINE_S, what="it is starting")
+    worker.send(number)
+    assert worker.wait() == 0
+    assert "Traceback" not in worker.log.read_text()
+
+
 def test_a_second_signal_ends_it_at_once(start_worker: StartWorker) -> None:
     worker = start_worker(ready=False, REDIS_URL="redis://127.0.0.1:9/0", WORKER_DRAIN_TIMEOUT_S="600")
     wait_lost(worker)
