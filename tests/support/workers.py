@@ -53,6 +53,7 @@ class Wiring:
     draw: Draw = answer
     catalog: Catalog | None = field(default_factory=small_catalog)
     limits: StreamLimits = ROOMY
+    streams: type[RedisStreams] = RedisStreams
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ async def wired(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIte
 def _wire(clients: list[Client], keys: Keys, wiring: Wiring) -> Parts:
     client, subscriber = clients
     state, meter, link = State(wiring.catalog), Meter(), redis_link()
-    stream = RedisStreams(client, keys=keys, consumer=wiring.consumer, limits=wiring.limits)
+    stream = wiring.streams(client, keys=keys, consumer=wiring.consumer, limits=wiring.limits)
     feed = WeightsFeed(RedisWeights(subscriber, keys), state.weights, link, refresh_s=wiring.refresh_s)
     recovery = Recovery(stream, idle_ms=wiring.idle_ms, max_deliveries=wiring.max_deliveries)
     journal = Journal(meter)

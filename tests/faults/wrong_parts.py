@@ -1,0 +1,151 @@
+"""Parts of a worker as they are often built, and wrong: what the auditors have to see through."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.adapters.redis_client import redis_errors
+from worker.adapters.redis_streams import RedisStreams
+from worker.core.answer import Answers
+from worker.core.keys import GROUP
+from worker.core.prepare import Snapshots
+from worker.core.tally import Tally
+from worker.core.wire import Request, Result, encode_common, ok_form
+from worker.ports import Batch, Settled
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class MultiStreams(RedisStreams):
+    """Settle in a transaction, which is all or nothing for the network alone: a command that fails stops no other."""
+
+    async def settle(self, batch: Batch) -> Settled:
+        """Write, acknowledge and count."""
+        client: Any = self._client
+        with redis_errors("MULTI"):
+            pipeline = client.pipeline(transaction=True)
+            for result in batch.results:
+                pipeline.execute_command("XADD", _stream(self, result), "*", *result.fields)
+                pipeline.execute_command("XACK", self._keys.requests, GROUP, result.entry_id)
+                pipeline.execute_command("XDEL", self._keys.requests, result.entry_id)
+            for field, growth in batch.growth.items():
+                pipeline.execute_command("HINCRBY", self._keys.stats, field, growth)
+            await pipeline.execute(raise_on_error=False)
+        return Settled(at_ms=self.now_ms())
+
+
+class AcknowledgingStreams(RedisStreams):
+    """Acknowledge first, and write what nobody else has acknowledged: never twice, but perhaps never."""
+
+    async def settle(self, batch: Batch) -> Settled:
+        """Acknowledge, then write."""
+        client: Any = self._client
+        for result in batch.results:
+            with redis_errors("XACK"):
+                if not await client.execute_command("XACK", self._keys.requests, GROUP, result.entry_id):
+                    continue
+                await client.execute_command("XDEL", self._keys.requests, result.entry_id)
+            with redis_errors("XADD"):
+                await client.execute_command("XADD", _stream(self, result), "*", *result.fields)
+        return Settled(at_ms=self.now_ms())
+
+
+class UnfencedStreams(RedisStreams):
+    """Settle whatever weights it was drawn under."""
+
+    async def settle(self, batch: Batch) -> Settled:
+        """Settle without a look at the weights keys."""
+        return await super().settle(batch._replace(marks=()))
+
+
+class ForgetfulStreams(RedisStreams):
+    """Keep passes in the worker's memory alone."""
+
+    async def settle(self, batch: Batch) -> Settled:
+        """Settle without moving the cursors of sessions."""
+        changes = {name: change._replace(expected={}, stored={}) for name, change in batch.sessions.items()}
+        return await super().settle(batch._replace(sessions=changes))
+
+
+class NaiveDraw:
+    """Draw as anybody would at first; right as it is, and its parts can be replaced by wrong ones."""
+
+    def shares(self, snapshots: Snapshots) -> Mapping[str, float]:
+        """Tell the weights."""
+        return snapshots.weights[None].weights.shares
+
+    def find(self, edges: Floats, numbers: Floats) -> Integers:
+        """Find the category of each number by the ends of the categories' shares."""
+        return np.searchsorted(edges, numbers, "right")
+
+    def pick(self, rng: np.random.Generator, ready: int) -> int:
+        """Pick one of some chunks."""
+        return int(rng.integers(ready))
+
+    def __call__(self, requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
+        """Answer plain requests."""
+        assert snapshots.catalog is not None
+        chunks = {name: ids.tolist() for name, ids, _ in snapshots.catalog.segments()}
+        weights = dict(sorted(self.shares(snapshots).items()))
+        shares = {name: share for name, share in weights.items() if name in chunks}
+        edges = np.cumsum(list(shares.values())) / sum(shares.values())
+        held, tally = snapshots.weights[None].weights, Tally()
+        common = encode_common(
+            weights_version=held.version,
+            weights_source=held.source,
+            catalog_version=snapshots.catalog.version,
+            left_out=sorted(weights.keys() - chunks.keys()),
+        )
+        form, results = ok_form(common), []
+        for request in requests:
+            assert isinstance(request, Request)
+            found = self.find(edges, rng.random(request.terms.size))
+            names = [list(shares)[i] for i in found]
+            ids = [chunks[name][self.pick(rng, len(chunks[name]))] for name in names]
+            counts = Counter(names)
+            results.append(
+                Result(request.entry_id, request.request_id, None, None, form, (json.dumps(ids), json.dumps(counts)))
+            )
+            tally.add_requests(None, 1)
+            for name, count in counts.items():
+                tally.add_chunks(None, name, count, expected=0, variance=0)
+        return Answers(results, tally, {})
+
+
+class TrustingDraw(NaiveDraw):
+    """Take whatever `json.loads` takes for weights: with NaN, every number is found in the first category."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def shares(self, snapshots: Snapshots) -> Mapping[str, float]:
+        """Read the weights."""
+        del snapshots
+        values: dict[str, float] = json.loads(self._value)
+        return values
+
+
+class OffByOneDraw(NaiveDraw):
+    """Look up numbers among where the shares begin instead of where they end."""
+
+    def find(self, edges: Floats, numbers: Floats) -> Integers:
+        """Find the category before."""
+        return np.maximum(super().find(edges, numbers) - 1, 0)
+
+
+class BiasedDraw(NaiveDraw):
+    """Make an index out of a byte by its remainder."""
+
+    def pick(self, rng: np.random.Generator, ready: int) -> int:
+        """Pick the first chunks more often than the last."""
+        return int(rng.integers(64)) % ready
+
+
+def _stream(streams: RedisStreams, result: Result) -> str:
+    keys = streams._keys
+    return keys.results if result.reply_to is None else keys.reply(result.reply_to)
