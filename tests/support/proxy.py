@@ -1,0 +1,256 @@
+"""A link that breaks on command: cut, silent, slow, torn, or at the very moment that a test names."""
+
+import asyncio
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from tests.support.tasks import end
+
+_COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n")
+_CHUNK = 1 << 16
+_SOON_S = 10.0
+# A connection that is closed with this says RST instead of FIN.
+_AT_ONCE = struct.pack("ii", 1, 0)
+HOST = "127.0.0.1"
+
+
+class Link:
+    """One connection through the proxy.
+
+    Attributes:
+        commands: Names of the commands sent over it so far.
+        latest: Name of the latest of them.
+    """
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self._writers = (client, server)
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self.commands: set[str] = set()
+        self.latest = ""
+
+    def note(self, data: bytes) -> None:
+        """Note the commands that a chunk begins."""
+        for name in _COMMAND.findall(data):
+            self.latest = name.decode().upper()
+            self.commands.add(self.latest)
+
+    def cut(self) -> None:
+        """Break it, in both directions, as a crash of a router does: what is under way is gone."""
+        for writer in self._writers:
+            held = writer.get_extra_info("socket")
+            if held is not None and not writer.transport.is_closing():
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            writer.transport.abort()
+
+    def hold(self) -> None:
+        """Let nothing pass, and say nothing, until it is released."""
+        self._gate.clear()
+
+    def release(self) -> None:
+        """Let everything pass, what waited included."""
+        self._gate.set()
+
+    async def passage(self) -> None:
+        """Wait until something may pass."""
+        await self._gate.wait()
+
+
+Act = Callable[[Link], object]
+
+
+@dataclass(slots=True)
+class _Rule:
+    """Do something when a command, or the reply to it, comes by."""
+
+    name: str
+    act: Act
+    times: int
+    holding: bytes
+
+
+@dataclass(slots=True)
+class Pace:
+    """Say how slow links are: delay of each chunk (s), bytes a second and bytes a chunk; 0 stands for no bound."""
+
+    delay: Callable[[], float] = field(default=lambda: 0.0)
+    bytes_per_s: int = 0
+    piece: int = 0
+
+
+class Proxy:
+    """Forward to a port of this machine, in a thread of its own, so that tests of every kind can use it.
+
+    Attributes:
+        pace: How slow the links are.
+        is_refusing: Whether connections are closed as soon as they are made.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._links: set[Link] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._on_command: list[_Rule] = []
+        self._on_reply: list[_Rule] = []
+        self._held_using: str | None = None
+        self._listener: asyncio.Server | None = None
+        self.pace = Pace()
+        self.is_refusing = False
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._run(self._listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        """Return the URL of the server at the other end, which has to be one of Redis's kin."""
+        return f"redis://{HOST}:{self.port}/0"
+
+    def on_command(self, name: str, act: Act, *, times: int = 1, holding: bytes = b"") -> None:
+        """Do something each time that a command is on its way and the server has not seen it; `times` times.
+
+        Args:
+            name: The command's first word.
+            act: What to do; it runs in the proxy's thread, before the command is forwarded.
+            times: How often.
+            holding: Only where the command's first bytes hold this.
+        """
+        self._do(lambda: self._on_command.append(_Rule(name, act, times, holding)))
+
+    def on_reply(self, name: str, act: Act, *, times: int = 1, holding: bytes = b"") -> None:
+        """Do something each time that the server has obeyed a command and nobody has heard of it; see `on_command`."""
+        self._do(lambda: self._on_reply.append(_Rule(name, act, times, holding)))
+
+    def forget_rules(self) -> None:
+        """Do nothing of it any more."""
+        self._do(lambda: (self._on_command.clear(), self._on_reply.clear()))
+
+    def cut(self, using: str = "") -> int:
+        """Break the links, or those that have sent a certain command; tell how many."""
+        return self._do(lambda: len([link.cut() for link in self._chosen(using)]))
+
+    def hold(self, using: str = "") -> int:
+        """Let nothing pass any more over the links, new ones included, or over those that send a certain command."""
+
+        def hold() -> int:
+            self._held_using = using
+            return len([link.hold() for link in self._chosen(using)])
+
+        return self._do(hold)
+
+    def release(self) -> None:
+        """Let everything pass again."""
+
+        def release() -> None:
+            self._held_using = None
+            for link in self._links:
+                link.release()
+
+        self._do(release)
+
+    def say(self, words: bytes, using: str) -> None:
+        """Say something to the clients that have sent a certain command as if the server had."""
+        self._do(lambda: [link._writers[0].write(words) for link in self._chosen(using)])
+
+    def half_close(self) -> None:
+        """Tell the clients that the server will say nothing more, and listen on."""
+        self._do(lambda: [link._writers[0].write_eof() for link in self._links])
+
+    def _chosen(self, using: str) -> list[Link]:
+        return [link for link in self._links if not using or using in link.commands]
+
+    def _do(self, action: Callable[[], Any]) -> Any:
+        async def act() -> Any:
+            return action()
+
+        return self._run(act())
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SOON_S)
+
+    async def _listen(self) -> None:
+        self._listener = await asyncio.start_server(self._accept, HOST, 0)
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        await end(*self._serving)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, asyncio.CancelledError):  # an end is gone, or the test is over
+            pass
+        finally:
+            writer.transport.abort()
+            self._serving.discard(serving)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_refusing:
+            return
+        from_server, to_server = await asyncio.open_connection(HOST, self._server_port)
+        link = Link(writer, to_server)
+        if self._held_using == "":
+            link.hold()
+        self._links.add(link)
+        pumps = [
+            asyncio.create_task(self._carry_commands(link, reader, to_server)),
+            asyncio.create_task(self._carry_replies(link, from_server, writer)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._links.discard(link)
+            await end(*pumps)
+            to_server.transport.abort()
+
+    async def _carry_commands(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_CHUNK):
+            link.note(data)
+            if self._held_using is not None and self._held_using in link.commands:
+                link.hold()
+            _apply(self._on_command, link, data)
+            await self._pass(link, writer, data)
+
+    async def _carry_replies(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_CHUNK):
+            _apply(self._on_reply, link, data)
+            await self._pass(link, writer, data)
+
+    async def _pass(self, link: Link, writer: asyncio.StreamWriter, data: bytes) -> None:
+        await link.passage()
+        pace = self.pace
+        await asyncio.sleep(pace.delay())
+        size = pace.piece or len(data)
+        for start in range(0, len(data), size):
+            writer.write(data[start : start + size])
+            await writer.drain()
+            if pace.bytes_per_s:
+                await asyncio.sleep(min(size, len(data) - start) / pace.bytes_per_s)
+
+
+def _apply(rules: list[_Rule], link: Link, data: bytes) -> None:
+    """Do what is to be done now."""
+    for rule in rules:
+        if rule.times > 0 and rule.name == link.latest and rule.holding in data:
+            rule.times -= 1
+            rule.act(link)
