@@ -1,11 +1,12 @@
 """The command as a user runs it: a process of its own, with nothing but an environment."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,11 @@ def start_command(*words: str, settings: Mapping[str, str], out: Path) -> subpro
 class RunningWorker:
     """A `run` in a process of its own; its log lines go to a file."""
 
-    def __init__(self, settings: Mapping[str, str], folder: Path, consumer: str = "w-1") -> None:
+    def __init__(
+        self, settings: Mapping[str, str], folder: Path, consumer: str = "w-1", wrapped: Sequence[str] = ()
+    ) -> None:
         self.consumer = consumer
+        self._wrapped = wrapped
         self.log = folder / f"{consumer}.log"
         self._settings = {
             "WORKER_CONSUMER": consumer,
@@ -59,12 +63,18 @@ class RunningWorker:
             **settings,
         }
         self._folder = folder
+        self._readies = 0
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def start(self) -> "RunningWorker":
         with self.log.open("ab") as log:
+            self._readies = len(self.events("worker.ready"))
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker", "run"],
+                [*self._wrapped, sys.executable, "-m", "worker", "run"],
                 env=environment_with(self._settings),
                 cwd=self._folder,
                 stdout=log,
@@ -75,9 +85,8 @@ class RunningWorker:
         return self
 
     def wait_ready(self) -> "RunningWorker":
-        already = len(self.events("worker.stopped"))
         wait_until_sync(
-            lambda: len(self.events("worker.ready")) > already,
+            lambda: len(self.events("worker.ready")) > self._readies,
             timeout_s=SERVING_S,
             what=f"worker.ready of {self.consumer}",
         )
@@ -85,7 +94,13 @@ class RunningWorker:
 
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None
-        self.process.send_signal(number)
+        if self.is_running:
+            os.kill(self._own_pid(self.process.pid), number)
+
+    def _own_pid(self, pid: int) -> int:
+        """Tell the worker's process id, which is not that of what it is wrapped in."""
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        return int(children.read_text().split()[0]) if self._wrapped else pid
 
     def wait(self) -> int:
         assert self.process is not None
@@ -108,6 +123,18 @@ class RunningWorker:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def end(self) -> None:
+        """End it, however it is."""
+        if self.is_running:
+            self.kill()
+
+    def peak_memory_mb(self) -> float:
+        """Tell the most memory that it has held so far; 0 where it has ended."""
+        if self.process is None or not self.is_running:
+            return 0.0
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def lines(self) -> list[dict[str, Any]]:
         """Read the log: every line has to be a JSON object."""

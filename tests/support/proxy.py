@@ -7,7 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tests.support.tasks import end
 
@@ -17,6 +17,7 @@ _SOON_S = 10.0
 # A connection that is closed with this says RST instead of FIN.
 _AT_ONCE = struct.pack("ii", 1, 0)
 HOST = "127.0.0.1"
+_T = TypeVar("_T")
 
 
 class Link:
@@ -55,6 +56,14 @@ class Link:
     def release(self) -> None:
         """Let everything pass, what waited included."""
         self._gate.set()
+
+    def say(self, words: bytes) -> None:
+        """Say something to the client as if the server had."""
+        self._writers[0].write(words)
+
+    def half_close(self) -> None:
+        """Tell the client that the server will say nothing more, and listen on."""
+        self._writers[0].write_eof()
 
     async def passage(self) -> None:
         """Wait until something may pass."""
@@ -138,49 +147,53 @@ class Proxy:
 
     def forget_rules(self) -> None:
         """Do nothing of it any more."""
-        self._do(lambda: (self._on_command.clear(), self._on_reply.clear()))
+
+        def forget() -> None:
+            self._on_command.clear()
+            self._on_reply.clear()
+
+        self._do(forget)
 
     def cut(self, using: str = "") -> int:
         """Break the links, or those that have sent a certain command; tell how many."""
-        return self._do(lambda: len([link.cut() for link in self._chosen(using)]))
+        return self._each(using, Link.cut)
 
     def hold(self, using: str = "") -> int:
         """Let nothing pass any more over the links, new ones included, or over those that send a certain command."""
-
-        def hold() -> int:
-            self._held_using = using
-            return len([link.hold() for link in self._chosen(using)])
-
-        return self._do(hold)
+        self._held_using = using
+        return self._each(using, Link.hold)
 
     def release(self) -> None:
         """Let everything pass again."""
-
-        def release() -> None:
-            self._held_using = None
-            for link in self._links:
-                link.release()
-
-        self._do(release)
+        self._held_using = None
+        self._each("", Link.release)
 
     def say(self, words: bytes, using: str) -> None:
         """Say something to the clients that have sent a certain command as if the server had."""
-        self._do(lambda: [link._writers[0].write(words) for link in self._chosen(using)])
+        self._each(using, lambda link: link.say(words))
 
     def half_close(self) -> None:
         """Tell the clients that the server will say nothing more, and listen on."""
-        self._do(lambda: [link._writers[0].write_eof() for link in self._links])
+        self._each("", Link.half_close)
 
-    def _chosen(self, using: str) -> list[Link]:
-        return [link for link in self._links if not using or using in link.commands]
+    def _each(self, using: str, act: Act) -> int:
+        """Do something to the links, or to those that have sent a certain command; tell how many they are."""
 
-    def _do(self, action: Callable[[], Any]) -> Any:
-        async def act() -> Any:
+        def do() -> int:
+            chosen = [link for link in self._links if not using or using in link.commands]
+            for link in chosen:
+                act(link)
+            return len(chosen)
+
+        return self._do(do)
+
+    def _do(self, action: Callable[[], _T]) -> _T:
+        async def act() -> _T:
             return action()
 
         return self._run(act())
 
-    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SOON_S)
 
     async def _listen(self) -> None:

@@ -1,0 +1,189 @@
+"""Workers that die, hang, are stopped and started again: each request gets one result all the same."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from tests.faults.trial import Trial
+from tests.support.proxy import Link, Proxy
+
+_ENTRIES = b"request_id"
+_TOO_LONG_S = 1.5  # the trial's claim time is 1 s
+
+
+@pytest.mark.fault("SIGKILL at a point of the batch", "A01", "A02", "A04")
+@pytest.mark.parametrize("point", ["reading", "having read", "settling", "having settled", "taking over"])
+def test_a_worker_is_killed_at_any_point_of_the_batch(trial: Trial, proxy: Proxy, point: str) -> None:
+    victim = trial.start("w-1", REDIS_URL=proxy.url)
+    killed = threading.Event()
+
+    def kill(_: Link) -> None:
+        victim.kill()
+        killed.set()
+
+    {
+        "reading": lambda: proxy.on_command("XREADGROUP", kill),
+        "having read": lambda: proxy.on_reply("XREADGROUP", kill, holding=_ENTRIES),
+        "settling": lambda: proxy.on_command("EVALSHA", kill),
+        "having settled": lambda: proxy.on_reply("EVALSHA", kill, holding=b"settled"),
+        "taking over": lambda: proxy.on_reply("XAUTOCLAIM", kill),
+    }[point]()
+    with trial.load():
+        assert killed.wait(20)
+        trial.launch("w-2")
+    trial.recover()
+    run = trial.count(losses=0)
+    assert len(run.answers) == len(run.asked)
+
+
+@pytest.mark.fault("SIGKILL of every worker, again and again, under load", "A03", "A05")
+def test_all_workers_are_killed_again_and_again(trial: Trial) -> None:
+    workers = trial.start_many("w-1", "w-2")
+    with trial.load(size=50):
+        for _ in range(3):
+            for worker in workers:
+                worker.kill()
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.wait_ready()
+    trial.recover()
+    trial.count(losses=0)
+
+
+@pytest.mark.fault("SIGSTOP for longer than the claim time, then SIGCONT: a settling that comes too late", "A06")
+def test_a_worker_that_wakes_up_too_late_writes_nothing(trial: Trial, proxy: Proxy) -> None:
+    trial.start("w-2")
+    sleeper = trial.start("w-1", REDIS_URL=proxy.url)
+    asleep = threading.Event()
+
+    def fall_asleep(link: Link) -> None:
+        link.hold()  # its results are on their way
+        sleeper.send(signal.SIGSTOP)
+        asleep.set()
+
+    proxy.on_command("EVALSHA", fall_asleep)
+    with trial.load():
+        assert asleep.wait(20)
+    trial.wait_answered()
+    proxy.release()
+    sleeper.send(signal.SIGCONT)
+    trial.recover()
+    trial.count(losses=None)
+    assert trial.workers[0].events("request.claimed")
+
+
+@pytest.mark.fault("SIGSTOP for longer than the claim time, then SIGCONT, at any moment", "A06")
+def test_workers_fall_asleep_at_any_moment_and_wake_up_late(trial: Trial) -> None:
+    workers = trial.start_many("w-1", "w-2")
+    with trial.load():
+        for sleeper in workers * 2:
+            sleeper.send(signal.SIGSTOP)
+            time.sleep(_TOO_LONG_S)
+            sleeper.send(signal.SIGCONT)
+    trial.recover()
+    trial.count(losses=None)
+
+
+@pytest.mark.fault("a rolling restart of three workers under load, by SIGTERM", "A07", "H10")
+def test_workers_are_restarted_one_after_the_other(trial: Trial) -> None:
+    workers = trial.start_many("w-1", "w-2", "w-3")
+    with trial.load():
+        for worker in workers:
+            worker.send(signal.SIGTERM)
+            assert worker.wait() == 0
+            worker.start().wait_ready()
+    trial.recover()
+    trial.count(losses=0)
+    assert not any(worker.events("request.claimed") for worker in workers)
+
+
+@pytest.mark.fault("SIGTERM while Redis hangs", "A09")
+def test_a_worker_is_told_to_stop_while_redis_hangs(trial: Trial) -> None:
+    stuck = trial.start("w-1", WORKER_DRAIN_TIMEOUT_S="0.5")
+    with trial.load():
+        trial.wait_answered()
+        os.kill(trial.server.pid, signal.SIGSTOP)
+        stuck.send(signal.SIGTERM)
+        assert stuck.wait() == 1
+        os.kill(trial.server.pid, signal.SIGCONT)
+    assert stuck.events("worker.stopped")[0]["exit_status"] == 1
+    trial.launch("w-2")
+    trial.recover()
+    trial.count(losses=None)
+
+
+@pytest.mark.fault("SIGTERM twice; SIGINT; SIGHUP", "A10")
+@pytest.mark.parametrize(
+    ("numbers", "statuses"),
+    [
+        ([signal.SIGTERM, signal.SIGTERM], {0, 1}),
+        ([signal.SIGINT], {0}),
+        ([signal.SIGHUP], {-signal.SIGHUP}),
+    ],
+    ids=["SIGTERM twice", "SIGINT", "SIGHUP"],
+)
+def test_other_signals_end_a_worker_and_nothing_else(
+    trial: Trial, numbers: list[signal.Signals], statuses: set[int]
+) -> None:
+    worker = trial.start("w-1")
+    with trial.load():
+        trial.wait_answered()
+        for number in numbers:
+            worker.send(number)
+        assert worker.wait() in statuses
+    trial.launch("w-2")
+    trial.recover()
+    trial.count(losses=0)
+
+
+@pytest.mark.needs_root
+@pytest.mark.fault("SIGTERM to a worker that is process 1, as in a container", "A10")
+def test_process_1_is_told_to_stop(trial: Trial) -> None:
+    worker = trial.start("w-1", wrapped=("unshare", "--pid", "--fork", "--kill-child"))
+    with trial.load():
+        trial.wait_answered()
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 0
+    assert worker.events("worker.started")[0]["pid"] == 1
+    trial.launch("w-2")
+    trial.recover()
+    trial.count(losses=0)
+
+
+@pytest.mark.fault("a request that brings down every worker that tries it, as an out-of-memory kill does", "A11", "A12")
+def test_a_request_kills_whoever_tries_it(trial: Trial, proxy: Proxy) -> None:
+    """It dies with a dead letter, and takes no other with it."""
+    worker = trial.start("w-1", REDIS_URL=proxy.url, WORKER_MAX_DELIVERIES="3")
+    deaths: list[float] = []
+
+    def kill(_: Link) -> None:
+        worker.kill()
+        deaths.append(time.monotonic())
+
+    for command in ("XREADGROUP", "XCLAIM"):
+        proxy.on_reply(command, kill, times=100, holding=b"poison")
+    trial.ask(20)
+    [poison] = trial.ask(1, accepted=frozenset({"too_many_deliveries"}), note="poison")
+    trial.ask(20)
+    while not trial.are_answered():
+        if not worker.is_running:
+            worker.start()
+    trial.recover()
+    run = trial.count(losses=0)
+    assert len(deaths) == 3
+    assert [letter["entry_id"] for letter in run.dead] == [poison]
+
+
+@pytest.mark.fault("two workers by the same consumer name", "A13")
+def test_two_workers_have_the_same_name(trial: Trial) -> None:
+    trial.start_many("w-1", "w-1b", WORKER_CONSUMER="w-1")
+    with trial.load():
+        trial.workers[1].kill()
+        trial.workers[1].start().wait_ready()
+    trial.recover()
+    run = trial.count(losses=0)
+    assert run.dead == []

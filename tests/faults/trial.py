@@ -1,0 +1,242 @@
+"""One trial: a server of its own, workers as processes, a note of all that was asked, and the count at the end."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from tests.faults.audit import violations
+from tests.faults.collect import collect
+from tests.faults.records import OK, Asked, Run, Stay, WeightsChange
+from tests.support.command import RunningWorker
+from tests.support.servers import connect
+from tests.support.waiting import wait_until_sync
+from worker.core.keys import Keys
+from worker.embedded import RedisServer
+
+DEADLINE_S = 60.0
+_PAGE = 5000
+_PAUSE_S = 0.02
+_MOST_MEMORY_MB = 350
+_MOST_LINES = 60  # of a worker, starts and stops included
+
+Figure = Callable[[str, float, str], None]
+
+
+class Trial:
+    """Ask, break, and count.
+
+    Attributes:
+        server: Redis or Valkey; the test may do to it whatever it likes.
+        keys: The names in it.
+        client: Speaks to the server as it is, with no proxy between.
+        workers: All that were started.
+    """
+
+    def __init__(
+        self, server: RedisServer, settings: Mapping[str, str], folder: Path, *, stays: list[Stay], figure: Figure
+    ) -> None:
+        self.server = server
+        self.keys = Keys("audio")
+        self.client: Any = connect(server.url)
+        self.workers: list[RunningWorker] = []
+        self._settings = {"REDIS_URL": server.url, "WORKER_CLAIM_IDLE_S": "1", **settings}
+        self._folder = folder
+        self._stays = stays
+        self._figure = figure
+        self._asked: list[Asked] = []
+        self._changes: list[WeightsChange] = []
+        self._answered: set[str] = set()
+        self._last_seen = "-"
+        self._asking = threading.Lock()
+
+    # -- workers -----------------------------------------------------------------------------------------------
+
+    def start(self, consumer: str = "w-1", *, wrapped: Sequence[str] = (), **settings: str) -> RunningWorker:
+        """Start a worker, and wait until it serves."""
+        return self.launch(consumer, wrapped=wrapped, **settings).wait_ready()
+
+    def launch(self, consumer: str = "w-1", *, wrapped: Sequence[str] = (), **settings: str) -> RunningWorker:
+        """Start a worker."""
+        worker = RunningWorker({**self._settings, **settings}, self._folder, consumer, wrapped).start()
+        self.workers.append(worker)
+        return worker
+
+    def start_many(self, *consumers: str, **settings: str) -> list[RunningWorker]:
+        """Start workers together."""
+        workers = [self.launch(consumer, **settings) for consumer in consumers]
+        return [worker.wait_ready() for worker in workers]
+
+    def end(self) -> None:
+        """End every worker, however it is."""
+        for worker in self.workers:
+            worker.end()
+        self.client.close()
+
+    # -- asking ------------------------------------------------------------------------------------------------
+
+    def ask(self, count: int = 1, *, accepted: frozenset[str] = OK, **fields: object) -> list[str]:
+        """Add requests and note them; return their entries' ids."""
+        texts = {"size": "4", **{name: str(value) for name, value in fields.items()}}
+        with self._asking:
+            first = len(self._asked)
+            noted = [
+                Asked(None, {"request_id": f"r{first + i}", **texts}, time.time_ns(), accepted) for i in range(count)
+            ]
+            self._asked += noted
+        pipeline = self.client.pipeline(transaction=False)
+        for one in noted:
+            pipeline.xadd(self.keys.requests, dict(one.fields))
+        ids = [entry_id.decode() for entry_id in pipeline.execute()]
+        for i, entry_id in enumerate(ids):
+            self._asked[first + i] = noted[i]._replace(entry_id=entry_id)
+        return ids
+
+    @contextmanager
+    def load(self, size: int = 4) -> Iterator[None]:
+        """Go on asking, ten requests every now and then, whatever happens to the server."""
+        is_over = threading.Event()
+
+        def go_on() -> None:
+            while not is_over.wait(_PAUSE_S):
+                try:
+                    self.ask(10, size=size)
+                except (redis.RedisError, OSError):
+                    continue  # noted as requests that may have been added, or not
+
+        asking = threading.Thread(target=go_on)
+        asking.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            asking.join()
+
+    def forget_asked(self) -> None:
+        """Take what was asked so far for lost with the server: it may be answered once, or never."""
+        self._asked = [one._replace(entry_id=None) for one in self._asked]
+
+    # -- weights -----------------------------------------------------------------------------------------------
+
+    def weigh(self, *, rings: bool = True, dataset: str | None = None, **values: float) -> None:
+        """Set weights."""
+        begun_ns = time.time_ns()
+        self.client.set(self.keys.weights(dataset), json.dumps(values))
+        self._changes.append(WeightsChange(dataset, values, begun_ns, time.time_ns()))
+        if rings:
+            self.ring(dataset)
+
+    def spoil(self, value: bytes | None, *, rings: bool = True) -> None:
+        """Set the weights to something that is refused; None stands for a list."""
+        begun_ns, key = time.time_ns(), self.keys.weights()
+        pipeline = self.client.pipeline()
+        pipeline.delete(key)
+        pipeline.rpush(key, "x") if value is None else pipeline.set(key, value)
+        pipeline.execute()
+        self._changes.append(WeightsChange(None, None, begun_ns, time.time_ns(), refused=True))
+        if rings:
+            self.ring()
+
+    def unset(self) -> None:
+        """Note that the weights are gone."""
+        now_ns = time.time_ns()
+        self._changes.append(WeightsChange(None, None, now_ns, now_ns))
+
+    def ring(self, dataset: str | None = None) -> None:
+        """Ring the bell."""
+        self.client.publish(self.keys.weights(dataset), "x")
+
+    # -- answers -----------------------------------------------------------------------------------------------
+
+    def look(self) -> int:
+        """Read the results that came since the last look; tell how many requests were answered so far."""
+        while page := self.client.xrange(self.keys.results, self._last_seen, "+", count=_PAGE):
+            self._last_seen = f"({page[-1][0].decode()}"
+            self._answered |= {fields[b"entry_id"].decode() for _, fields in page}
+        return len(self._answered)
+
+    def are_answered(self) -> bool:
+        """Tell whether all that is known to have been added is answered."""
+        try:
+            self.look()
+        except (redis.RedisError, OSError):
+            return False
+        return all(one.entry_id in self._answered for one in self._asked if one.entry_id is not None)
+
+    def wait_answered(self) -> None:
+        """Wait until all is answered."""
+        wait_until_sync(self.are_answered, timeout_s=DEADLINE_S, what="all requests are answered")
+
+    def recover(self, what: str = "recovered in") -> float:
+        """Tell how long it takes from now, where the fault has ended, until all is answered, a new request included."""
+        begun = time.monotonic()
+        wait_until_sync(self._is_accepting, timeout_s=DEADLINE_S, what="the server takes requests")
+        self.wait_answered()
+        took_s = time.monotonic() - begun
+        self._figure(what, took_s, "s")
+        return took_s
+
+    def _is_accepting(self) -> bool:
+        try:
+            return bool(self.ask())
+        except (redis.RedisError, OSError):
+            return False
+
+    # -- the count ---------------------------------------------------------------------------------------------
+
+    def run(self) -> Run:
+        """Collect the records of the whole run."""
+        remains = collect(self.client, self.keys)
+        left = remains.left._replace(added=None)
+        return Run(
+            self._asked,
+            remains.answers,
+            dead=remains.dead,
+            changes=self._changes,
+            stays=self._stays,
+            stats=remains.stats,
+            sessions=remains.sessions,
+            left=left,
+        )
+
+    def count(self, *, losses: int | None = 1) -> Run:
+        """Count the whole run, and hold every promise.
+
+        Args:
+            losses: How often each worker has to say that Redis was lost, and restored; None: as often one as the other.
+        """
+        self.wait_answered()
+        wait_until_sync(self._is_quiet, timeout_s=DEADLINE_S, what="nothing is pending and nothing waits")
+        run = self.run()
+        assert violations(run) == []
+        for worker in self.workers:
+            _hold_lines(worker, losses)
+            peak = worker.peak_memory_mb()
+            assert peak < _MOST_MEMORY_MB, f"{worker.consumer} took {peak} MB"
+        return run
+
+    def _is_quiet(self) -> bool:
+        left = collect(self.client, self.keys).left
+        return left.pending == left.length == 0 and not [one for one in self.workers if not _is_calm(one)]
+
+
+def _is_calm(worker: RunningWorker) -> bool:
+    return len(worker.events("redis.lost")) == len(worker.events("redis.restored")) or not worker.is_running
+
+
+def _hold_lines(worker: RunningWorker, losses: int | None) -> None:
+    """Hold that a worker says what happened, in few lines, and that none of it was a bug."""
+    lines = worker.lines()
+    told = [line["event"] for line in lines]
+    assert len(lines) <= _MOST_LINES, f"{worker.consumer} wrote {len(lines)} lines"
+    for bug in ("worker.failed", "request.failed", "library.message"):
+        assert bug not in told, [line for line in lines if line["event"] == bug]
+    if worker.is_running:
+        assert told.count("redis.lost") == told.count("redis.restored")
+    if losses is not None:
+        assert told.count("redis.lost") == losses, [line for line in lines if line["event"].startswith("redis")]
