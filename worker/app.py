@@ -93,12 +93,14 @@ async def _serve(settings: Settings, consumer: str) -> int:
     started_at = time.monotonic()
     _tell_start(settings, consumer)
     async with _open(settings, consumer) as worker:
+        patience_s = _CLEANUP_S
         try:
-            reason = await _live(worker, consumer, started_at)
+            reason, patience_s = await _live(worker, consumer, started_at)
         except Exception as error:  # noqa: BLE001 - the last words of a process that a bug ends
             reason = f"a bug: {type(error).__name__}"
             text = "".join(traceback.format_exception(error))
             emit(WorkerFailed(error=type(error).__name__, message=str(error), traceback=text))
+        await _hide(worker, patience_s)
         exit_status = 0 if reason == "drained" else 1
         meter = worker.meter
         emit(
@@ -113,8 +115,8 @@ async def _serve(settings: Settings, consumer: str) -> int:
         return exit_status
 
 
-async def _live(worker: Worker, consumer: str, started_at: float) -> str:
-    """Run the loops from start to stop; tell why it ended."""
+async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, float]:
+    """Run the loops from start to stop; tell why it ended, and how long (s) the last words may wait for Redis."""
     reason = "stopped by a second signal, or not drained in time"
     async with anyio.create_task_group() as loops:
         await loops.start(_watch_signals, worker, loops.cancel_scope)
@@ -129,9 +131,19 @@ async def _live(worker: Worker, consumer: str, started_at: float) -> str:
         await worker.consumer.run()
         reason = "drained"
         loops.cancel_scope.cancel()
-    with anyio.move_on_after(_CLEANUP_S):
-        await worker.reporter.tell_stats()
-    return reason
+    left_s = loops.cancel_scope.deadline - anyio.current_time() if reason == "drained" else 0.0
+    patience_s = max(0.0, min(_CLEANUP_S, left_s))
+    await worker.reporter.tell_stats(patience_s)
+    return reason, patience_s
+
+
+async def _hide(worker: Worker, patience_s: float) -> None:
+    """Take this worker off the list of live ones, where Redis answers soon enough; else it expires."""
+    with anyio.move_on_after(patience_s):
+        try:
+            await worker.stream.hide()
+        except RedisError as error:
+            emit(RedisLost(message=str(error)))
 
 
 async def _watch_signals(
@@ -170,10 +182,6 @@ async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
     finally:
         with anyio.move_on_after(_CLEANUP_S, shield=True):
             worker.reporter.say_goodbye()
-            try:
-                await worker.stream.hide()
-            except RedisError as error:
-                logs.emit(RedisLost(message=str(error)))
             worker.stream.close()
             worker.weights.close()
             for client in clients:

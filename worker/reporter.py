@@ -1,6 +1,7 @@
 """Signs of life every second, and statistics every so often."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -92,10 +93,12 @@ class Reporter:
         """Take the health file away: this worker has ended in order."""
         health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
 
-    async def tell_stats(self) -> None:
-        """Log the statistics of the interval that ends now."""
+    async def tell_stats(self, patience_s: float = math.inf) -> None:
+        """Log the statistics of the interval that ends now; what waits in Redis only if it answers within a time."""
         interval = self._meter.begin_interval()
-        backlog = await self._backlog()
+        backlog = None
+        with anyio.move_on_after(patience_s):
+            backlog = await self._backlog()
         catalog = self._state.catalog
         length = max(time.monotonic() - interval.since, 1e-9)
         emit(

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.faults.trial import Trial
+from tests.faults.trial import Figure, Trial
 from tests.support.proxy import Link, Proxy
 
 _ENTRIES = b"request_id"
@@ -102,13 +102,15 @@ def test_workers_are_restarted_one_after_the_other(trial: Trial) -> None:
 
 
 @pytest.mark.fault("SIGTERM while Redis hangs", "A09")
-def test_a_worker_is_told_to_stop_while_redis_hangs(trial: Trial) -> None:
+def test_a_worker_is_told_to_stop_while_redis_hangs(trial: Trial, figure: Figure) -> None:
     stuck = trial.start("w-1", WORKER_DRAIN_TIMEOUT_S="0.5")
     with trial.load():
         trial.wait_answered()
         os.kill(trial.server.pid, signal.SIGSTOP)
+        begun = time.monotonic()
         stuck.send(signal.SIGTERM)
         assert stuck.wait() == 1
+        figure("beyond the drain time", time.monotonic() - begun - 0.5, "s")
         os.kill(trial.server.pid, signal.SIGCONT)
     assert stuck.events("worker.stopped")[0]["exit_status"] == 1
     trial.launch("w-2")

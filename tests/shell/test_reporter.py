@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -187,3 +188,14 @@ async def test_without_redis_the_file_is_renewed_and_statistics_are_told(tmp_pat
                 await wait_until(lambda: log.of("redis.restored"), timeout_s=DONE_S, what="the link is restored")
     assert log.of("worker.stats")[told + 1]["lag"] is None
     assert log.of("worker.stats")[told + 1]["pending"] is None
+
+
+async def test_who_has_no_patience_left_gets_statistics_without_asking_redis(tmp_path: Path, log: LogLines) -> None:
+    with RedisServer(tmp_path / "server") as server:
+        async with wired(server.url, "p") as parts:
+            await parts.stream.open()
+            os.kill(server.pid, signal.SIGSTOP)
+            await _reporter(parts, "p", tmp_path, stats_interval_s=600).tell_stats(patience_s=0)
+            os.kill(server.pid, signal.SIGCONT)
+    assert [line["lag"] for line in log.of("worker.stats")] == [None]
+    assert log.of("redis.lost") == []
