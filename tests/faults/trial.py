@@ -4,7 +4,8 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ class Trial:
         self._figure = figure
         self._asked: list[Asked] = []
         self._changes: list[WeightsChange] = []
-        self._answered: set[str] = set()
-        self._last_seen = "-"
+        self._settled: set[str] = set()
+        self._last_seen: dict[str, str] = {self.keys.results: "-", self.keys.dead: "-"}
         self._asking = threading.Lock()
 
     # -- workers -----------------------------------------------------------------------------------------------
@@ -78,11 +79,35 @@ class Trial:
             worker.end()
         self.client.close()
 
+    def wait_event(self, worker: RunningWorker, name: str, count: int = 1) -> None:
+        """Wait until a worker has told of something."""
+        wait_until_sync(lambda: len(worker.events(name)) >= count, timeout_s=DEADLINE_S, what=f"{count} {name}")
+
+    # -- the server --------------------------------------------------------------------------------------------
+
+    def hog(self) -> None:
+        """Keep the server busy until somebody kills the script."""
+        with connect(self.server.url) as client, suppress(redis.ResponseError):
+            client.eval("while true do end", 0)
+
+    def saves(self) -> bool:
+        """Tell whether the server can save what it holds."""
+        try:
+            return bool(self.client.save())
+        except redis.ResponseError:
+            return False
+
+    def is_crowded(self) -> bool:
+        """Tell whether the server has refused connections."""
+        return bool(self.client.info("stats")["rejected_connections"])
+
     # -- asking ------------------------------------------------------------------------------------------------
 
     def ask(self, count: int = 1, *, accepted: frozenset[str] = OK, **fields: object) -> list[str]:
         """Add requests and note them; return their entries' ids."""
         texts = {"size": "4", **{name: str(value) for name, value in fields.items()}}
+        if "reply_to" in texts:
+            self._last_seen.setdefault(self.keys.reply(texts["reply_to"]), "-")
         with self._asking:
             first = len(self._asked)
             noted = [
@@ -154,11 +179,16 @@ class Trial:
     # -- answers -----------------------------------------------------------------------------------------------
 
     def look(self) -> int:
-        """Read the results that came since the last look; tell how many requests were answered so far."""
-        while page := self.client.xrange(self.keys.results, self._last_seen, "+", count=_PAGE):
-            self._last_seen = f"({page[-1][0].decode()}"
-            self._answered |= {fields[b"entry_id"].decode() for _, fields in page}
-        return len(self._answered)
+        """Read the results, and dead letters, that came since the last look; tell how many requests are settled."""
+        for name in tuple(self._last_seen):
+            with suppress(redis.ResponseError):  # another type stands there: no result does
+                self._look_at(name)
+        return len(self._settled)
+
+    def _look_at(self, name: str) -> None:
+        while page := self.client.xrange(name, self._last_seen[name], "+", count=_PAGE):
+            self._last_seen[name] = f"({page[-1][0].decode()}"
+            self._settled |= {fields[b"entry_id"].decode() for _, fields in page}
 
     def are_answered(self) -> bool:
         """Tell whether all that is known to have been added is answered."""
@@ -166,7 +196,12 @@ class Trial:
             self.look()
         except (redis.RedisError, OSError):
             return False
-        return all(one.entry_id in self._answered for one in self._asked if one.entry_id is not None)
+        return all(one.entry_id in self._settled for one in self._asked if one.entry_id is not None)
+
+    def wait_some_answered(self) -> None:
+        """Wait until something is answered that was not before."""
+        before = self.look()
+        wait_until_sync(lambda: self.look() > before, timeout_s=DEADLINE_S, what="more requests are answered")
 
     def wait_answered(self) -> None:
         """Wait until all is answered."""
@@ -204,15 +239,17 @@ class Trial:
             left=left,
         )
 
-    def count(self, *, losses: int | None = 1) -> Run:
+    def count(self, *, losses: int | None = 1, counts: bool = True) -> Run:
         """Count the whole run, and hold every promise.
 
         Args:
             losses: How often each worker has to say that Redis was lost, and restored; None: as often one as the other.
+            counts: Whether the stats have to equal the results.
         """
         self.wait_answered()
         wait_until_sync(self._is_quiet, timeout_s=DEADLINE_S, what="nothing is pending and nothing waits")
         run = self.run()
+        run = run if counts else replace(run, stats=None)
         assert violations(run) == []
         for worker in self.workers:
             _hold_lines(worker, losses)
