@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import anyio
 
-from worker.core.events import RequestDeadLettered
 from worker.core.wire import Decoder, Entry
 from worker.errors import GroupMissingError, RedisError
 from worker.links import Link
-from worker.logs import emit
 from worker.meter import Meter
 from worker.ports import RequestStream
 from worker.recovery import Recovery
@@ -143,7 +141,7 @@ class Consumer:
         async for rescued in self._recovery.entries(in_hand):
             self._hold(settler, rescued.entries)
             for entry in rescued.given_up:
-                self._give_up(settler, entry)
+                settler.hold_dead(*self._recovery.give_up(entry))
             await settler.settle_held()
             if self._is_stopping:
                 return
@@ -151,15 +149,3 @@ class Consumer:
     def _hold(self, settler: Settler, entries: Sequence[Entry]) -> None:
         decode = self._decoder.decode
         settler.hold([decode(entry) for entry in entries])
-
-    def _give_up(self, settler: Settler, entry: Entry) -> None:
-        result, letter = self._recovery.give_up(entry)
-        settler.hold_dead(result, letter)
-        emit(
-            RequestDeadLettered(
-                request_id=result.request_id,
-                entry_id=entry.id,
-                error=result.error or "",
-                deliveries=entry.deliveries,
-            )
-        )

@@ -1,11 +1,12 @@
 """Tell what was settled: counts for the statistics, and a few log lines out of many requests."""
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 
 from worker.core.answer import Answers
-from worker.core.events import RequestRejected, RequestServed, StatsUncounted
+from worker.core.events import RequestFailed, RequestRejected, RequestServed, StatsUncounted
 from worker.core.pacing import Pace
 from worker.core.wire import Request, Result
 from worker.logs import emit, wanted
@@ -21,6 +22,7 @@ class Journal:
         self._meter = meter
         self._rejections = Pace(interval_s=10.0, burst=5)
         self._served = Pace(interval_s=0.5, burst=2)
+        self._failures = Pace(interval_s=10.0, burst=5)
         self._uncounted = Pace(interval_s=10.0, burst=1)
 
     def count_redraw(self) -> None:
@@ -41,6 +43,16 @@ class Journal:
             self._tell_served(part[0], answered, settled.at_ms)
         if not settled.counted and self._uncounted.admit("", time.monotonic()) is not None:
             emit(StatsUncounted(requests=len(part)))
+
+    def tell_failure(self, requests: int, error: Exception) -> None:
+        """Tell of a bug that kept some requests, drawn together, from being answered."""
+        name = type(error).__name__
+        suppressed = self._failures.admit(name, time.monotonic())
+        if suppressed is not None:
+            text = "".join(traceback.format_exception(error))
+            emit(
+                RequestFailed(requests=requests, error=name, message=str(error), traceback=text, suppressed=suppressed)
+            )
 
     def _tell_rejection(self, result: Result) -> None:
         suppressed = self._rejections.admit(result.error or "", time.monotonic())

@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from worker.core.events import RequestClaimed
+from worker.core.events import RequestClaimed, RequestDeadLettered
+from worker.core.pacing import Pace
 from worker.core.wire import Decoder, Entry, Result, encode_dead_letter, encode_error
 from worker.logs import emit
 from worker.ports import Pending, RequestStream
@@ -37,6 +38,7 @@ class Recovery:
         self._pause_s = min(_LONGEST_PAUSE_S, idle_ms / 2000)
         self._due_at = 0.0
         self._failures: dict[str, tuple[str, str]] = {}
+        self._letters = Pace(interval_s=10.0, burst=5)
 
     def demand(self) -> None:
         """Recover at the next occasion: a reply may have been lost."""
@@ -85,7 +87,23 @@ class Recovery:
         delivered = f"the request was delivered {entry.deliveries} times without an answer"
         code, why = self._failures.get(entry.id, ("too_many_deliveries", "no worker lived to answer it"))
         message = f"{delivered}: {why}; accepted: at most {self._max_deliveries} deliveries"
-        return encode_error(Decoder().decode(entry), code, message), encode_dead_letter(entry, code, message)
+        result = encode_error(Decoder().decode(entry), code, message)
+        self._tell(result, code, entry.deliveries)
+        return result, encode_dead_letter(entry, code, message)
+
+    def _tell(self, result: Result, code: str, deliveries: int) -> None:
+        """Tell of some of the requests that are given up on: there may be thousands, and each is told of in Redis."""
+        suppressed = self._letters.admit(code, time.monotonic())
+        if suppressed is not None:
+            emit(
+                RequestDeadLettered(
+                    request_id=result.request_id,
+                    entry_id=result.entry_id,
+                    error=code,
+                    deliveries=deliveries,
+                    suppressed=suppressed,
+                )
+            )
 
     def _may_try(self, entry: Pending, taken: set[str]) -> bool:
         """Leave alone for a while what failed here a moment ago."""

@@ -1,13 +1,11 @@
 """Answer what is in hand and settle it: nothing leaves the hand before it is settled, lost, or left pending."""
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from anyio.to_thread import run_sync
 
 from worker.core.answer import Answers, answer, is_heavy, slice_by_work
-from worker.core.events import RequestFailed
 from worker.core.prepare import Snapshots
 from worker.core.presets import weights_name
 from worker.core.sessions import (
@@ -21,7 +19,6 @@ from worker.core.sessions import (
 )
 from worker.core.wire import Request, Result
 from worker.journal import Journal
-from worker.logs import emit
 from worker.ports import Batch, RequestStream, Settled, WeightsReader
 from worker.recovery import Recovery
 from worker.state import State
@@ -169,8 +166,7 @@ class Settler:
     def _isolate(self, part: Sequence[Request | Result], error: Exception) -> None:
         """After a bug, leave the requests pending: they come again, suspects alone, and are given up on at last."""
         name = type(error).__name__
-        text = "".join(traceback.format_exception(error))
-        emit(RequestFailed(requests=len(part), error=name, message=str(error), traceback=text))
+        self._journal.tell_failure(len(part), error)
         for request in part:
             self._recovery.note_failure(request.entry_id, "internal", f"the worker failed with {name}")
         self._drop_first(part)

@@ -39,7 +39,7 @@ LOG = [
     written(10, category_stats("voice", 690, 700.0, -0.69, weight=0.7, version="a")),
     written(10, category_stats("music", 310, 300.0, 0.69, weight=0.3, version="a")),
     written(12, PostgresLost(message="gone")),
-    written(13, RequestDeadLettered(request_id="r", entry_id="1-0", error="internal", deliveries=5)),
+    written(13, RequestDeadLettered(request_id="r", entry_id="1-0", error="internal", deliveries=5, suppressed=0)),
     written(14, weights_changed(B, version="b", before=A)),
     written(20, worker_stats(50, 500, p50=1.0, p99=400.0)),
     written(20, category_stats("voice", 200, 200.0, 0.0, weight=0.4, version="b")),

@@ -114,3 +114,14 @@ async def test_results_that_could_not_be_counted_are_told_once(journal: Journal,
     for i in range(5):
         _tell(journal, _request(i), counted=False)
     assert [line["requests"] for line in await _lines(log, "stats.uncounted", 1)] == [1]
+
+
+def test_failures_are_told_with_where_and_how_many_they_stand_for(journal: Journal, log: LogLines) -> None:
+    for number in range(100):
+        journal.tell_failure(3, ZeroDivisionError(f"failure {number}"))
+    journal.tell_failure(1, KeyError("another"))
+    lines = log.of("request.failed")
+    assert [line["message"] for line in lines] == [*(f"failure {i}" for i in range(5)), "'another'"]
+    assert {(line["requests"], line["error"]) for line in lines[:5]} == {(3, "ZeroDivisionError")}
+    assert lines[0]["traceback"] == "ZeroDivisionError: failure 0\n"
+    assert {line["suppressed"] for line in lines} == {0}

@@ -1,7 +1,10 @@
 """Which pending entries are tried again, in which company, and when they are given up on."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.support.log_lines import captured_log
 from tests.support.streams import Desk
 from worker.adapters.redis_streams import RedisStreams
 from worker.core.keys import GROUP
@@ -119,3 +122,11 @@ def test_giving_up_says_why(stream: RedisStreams, failure: tuple[str, str] | Non
     assert result.message == message
     added = ("entry_id", "7-1", "error", code, "message", message, "deliveries", "6")
     assert tuple(letter) == (*entry.fields, *added)
+
+
+def test_few_of_many_that_are_given_up_on_get_a_line(stream: RedisStreams, tmp_path: Path) -> None:
+    recovery = Recovery(stream, idle_ms=_HOUR_MS, max_deliveries=5)
+    with captured_log(tmp_path) as log:
+        letters = [recovery.give_up(Entry(f"{i + 1}-1", (), 5)) for i in range(1000)]
+    assert len({result.entry_id for result, _ in letters}) == 1000
+    assert [line["entry_id"] for line in log.of("request.dead_lettered")] == [f"{i + 1}-1" for i in range(5)]

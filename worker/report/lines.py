@@ -152,8 +152,8 @@ _MARKS: Mapping[str, Callable[[Fields], Any]] = {
     WeightsAdjusted.event: _one,
     RequestRejected.event: _with_suppressed,
     RequestClaimed.event: lambda fields: fields["count"],
-    RequestFailed.event: lambda fields: fields["requests"],
-    RequestDeadLettered.event: _one,
+    RequestFailed.event: lambda fields: fields["requests"] + fields["suppressed"],
+    RequestDeadLettered.event: _with_suppressed,
     StatsUncounted.event: lambda fields: fields["requests"],
 }
 """Notable events, and how many of what they tell of a line stands for."""

@@ -140,6 +140,7 @@ class RequestFailed(Event):
         error: Name of the exception's class.
         message: Its text.
         traceback: Where it was raised; the middle of a long one is left out.
+        suppressed: Failures with the same exception since the last such line that got no line.
     """
 
     event: ClassVar[str] = "request.failed"
@@ -148,11 +149,16 @@ class RequestFailed(Event):
     error: str
     message: str
     traceback: str = field(metadata={MAX_CHARS: 3000})
+    suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDeadLettered(Event):
-    """Say that a request was given up on and kept with the dead letters."""
+    """Say that a request was given up on and kept with the dead letters.
+
+    Attributes:
+        suppressed: Requests given up on for the same reason since the last such line that got no line.
+    """
 
     event: ClassVar[str] = "request.dead_lettered"
     level: ClassVar[Level] = "error"
@@ -160,3 +166,4 @@ class RequestDeadLettered(Event):
     entry_id: str
     error: str
     deliveries: int
+    suppressed: int
