@@ -13,6 +13,7 @@ from tests.support.streams import LARGEST_ID, Desk, batch_of, desk_at, result_of
 from tests.support.waiting import wait_until
 from worker.adapters.redis_streams import RedisStreams
 from worker.core.keys import GROUP
+from worker.core.sessions import SessionChange
 from worker.core.weights import ABSENT, WRONG_TYPE, mark_of
 from worker.core.wire import Entry
 from worker.errors import GroupMissingError, RedisError
@@ -286,18 +287,27 @@ async def test_nothing_of_a_batch_stays_written_when_a_later_result_cannot_be(de
     assert (len(await desk.results()), len(await desk.results("free")), len(await desk.dead())) == (1, 1, 1)
 
 
-async def test_a_denied_command_leaves_everything_pending(desk: Desk, stream: RedisStreams, redis_url: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    ["xadd", "xack", "xtrim", "xdel", "xpending", "type", "hincrby", "hset", "expire", "time", "evalsha"],
+)
+async def test_a_denied_command_leaves_everything_as_it_was(
+    desk: Desk, stream: RedisStreams, redis_url: str, command: str
+) -> None:
     name = desk.keys.prefix
-    await desk.client.execute_command("ACL", "SETUSER", name, "on", "nopass", "~*", "&*", "+@all", "-xadd")
+    await desk.client.execute_command("ACL", "SETUSER", name, "on", "nopass", "~*", "&*", "+@all", f"-{command}")
     ids = await desk.add_many(2)
     await stream.read(2, _NOW_MS)
     try:
         async with desk_at(redis_url.replace("//", f"//{name}:x@"), desk.keys.prefix) as denied:
-            batch = batch_of([result_of(entry_id) for entry_id in ids])
-            assert (await denied.consumer("one").settle(batch)).unwritable == (ids[0],)
+            results = [result_of(ids[0]), result_of(ids[1], "job")]
+            sessions = {"s": SessionChange({}, {"weights": b"{}"}, {"requests:": 2})}
+            batch = batch_of(results, growth={"requests:": 2}, sessions=sessions)
+            with pytest.raises(RedisError, match="settling"):
+                await denied.consumer("one").settle(batch)
     finally:
         await desk.client.execute_command("ACL", "DELUSER", name)
-    assert (await desk.results(), await desk.pending()) == ([], 2)
+    assert (await desk.results(), await desk.pending(), await desk.counts()) == ([], 2, {})
 
 
 async def test_a_server_without_memory_refuses_the_whole_batch(desk: Desk, stream: RedisStreams) -> None:

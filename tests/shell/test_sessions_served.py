@@ -86,6 +86,8 @@ async def test_workers_that_pin_a_session_at_once_agree(desk: Desk, redis_url: s
         for change in range(40):
             await desk.client.set(desk.keys.weights(), json.dumps({"voice": change + 1, "music": 1}))
             ids += await desk.add(*({"session": f"s{change // 4}", "pin": 1} for _ in range(12)))
+            if change % 4 == 3:
+                await answers(desk, ids)  # so that no two sessions are pinned under the same weights
         found = await answers(desk, ids)
     versions = [{found[entry_id]["weights_version"] for entry_id in ids[i : i + 48]} for i in range(0, len(ids), 48)]
     assert [len(one) for one in versions] == [1] * 10

@@ -29,6 +29,31 @@ local sessions = tonumber(ARGV[13])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- A script is not rolled back: whoever lacks the right to one of these would leave a batch half done.
+local function demand(...)
+  if not redis.acl_check_cmd(...) then
+    error({err = 'NOPERM settling lacks the right to ' .. table.concat({...}, ' ', 1, 2)})
+  end
+end
+demand('XACK', requests, group, '0-0')
+demand('XPENDING', requests, group)
+demand('XTRIM', requests, 'MINID', '0')
+demand('XDEL', requests, '0-0')
+demand('HINCRBY', stats, 'a', '1')
+local results = {KEYS[4], #KEYS - sessions > 4 and KEYS[5] or nil}
+for _, key in ipairs(results) do
+  demand('TYPE', key)
+  demand('XADD', key, '*', 'a', 'b')
+  demand('XTRIM', key, 'MAXLEN', '1')
+  demand('XDEL', key, '0-0')
+end
+if results[2] then demand('EXPIRE', results[2], '1') end
+if sessions > 0 then
+  demand('HSET', KEYS[#KEYS], 'a', '1')
+  demand('HINCRBY', KEYS[#KEYS], 'a', '1')
+  demand('EXPIRE', KEYS[#KEYS], '1')
+end
+
 local function read(key)
   local value = redis.pcall('GET', key)
   if value == false then return 'absent', '' end
@@ -65,7 +90,7 @@ for i = 0, sessions - 1 do
 end
 if #stale + #moved > 0 then return {'stale', now, stale, marks_now, values, moved, contents} end
 
--- A group of this name and the right to acknowledge have to be there before anything is written.
+-- The group has to be there before anything is written.
 redis.call('XACK', requests, group, '0-0')
 local mine, from, page = {}, first, nil
 repeat
