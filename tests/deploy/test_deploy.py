@@ -92,7 +92,9 @@ class TestCompose:
             "valkey": {},
             "postgres": {},
             "migrate": {"postgres": "service_healthy"},
-            "worker": {"valkey": "service_healthy", "migrate": "service_completed_successfully"},
+            "sampler": {"migrate": "service_completed_successfully"},
+            "worker": {"valkey": "service_healthy", "sampler": "service_completed_successfully"},
+            "operator": {},
         }
 
     def test_whoever_is_waited_for_has_a_healthcheck(self) -> None:
@@ -127,7 +129,7 @@ class TestCompose:
         }
         assert all(f"> {name}" in text("README.md") for name in self.FILE["secrets"])
 
-    @pytest.mark.parametrize("name", ["worker", "migrate"])
+    @pytest.mark.parametrize("name", ["worker", "migrate", "operator"])
     def test_our_containers_can_do_little(self, name: str) -> None:
         service = self.SERVICES[name]
         assert service["read_only"] is True

@@ -58,6 +58,7 @@ def connect(url: str, *, timeout_s: float) -> Client:
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "protocol": 2,
         "client_name": "sampling-worker",
+        "driver_info": None,  # CLIENT SETINFO is newer than Redis 7.0, so that no role may be allowed it by name
     }
     try:
         return _raw(_make_client(url, options))

@@ -1,0 +1,303 @@
+"""The roles of `deploy/redis.acl` and `deploy/sampler.sql`: each can do its work, and nothing that is not its work."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.exceptions
+
+from tests.support.command import RunningWorker, run_command
+from tests.support.guarded import (
+    OWNER,
+    TRAINING_JOB,
+    WEIGHTS_WRITER,
+    WORKER,
+    Guarded,
+    acl_text,
+    as_sampler,
+    guarded_redis,
+    make_sampler,
+)
+from tests.support.servers import connect, execute, redis_binaries
+from tests.support.waiting import wait_until_sync
+from worker.core.keys import Keys
+
+DEADLINE_S = 30.0
+KEYS = Keys("audio")
+_BINARIES = redis_binaries()
+_ROLES = (WORKER, TRAINING_JOB, WEIGHTS_WRITER)
+
+
+@pytest.fixture(scope="module", params=_BINARIES)
+def server(request: pytest.FixtureRequest) -> Iterator[Guarded]:
+    with guarded_redis(_BINARIES[request.param]) as guarded:
+        yield guarded
+
+
+@pytest.fixture
+def guarded(server: Guarded) -> Guarded:
+    """Empty the server for a test."""
+    with server.client(OWNER) as owner:
+        owner.flushall()
+        owner.acl_log_reset()
+    return server
+
+
+class Place:
+    """Workers, training jobs and writers of weights, each under its own role."""
+
+    def __init__(self, guarded: Guarded, database_url: str, folder: Path) -> None:
+        self.guarded = guarded
+        self._database_url = as_sampler(database_url)
+        self._folder = folder
+        self.worker = RunningWorker(
+            {
+                "REDIS_URL": guarded.url(WORKER),
+                "DATABASE_URL": self._database_url,
+                "WORKER_CLAIM_IDLE_S": "0.1",
+                "WORKER_MAX_DELIVERIES": "2",
+                "WORKER_STATS_INTERVAL_S": "0.2",
+            },
+            folder,
+        )
+
+    def run(self, role: str, *words: str) -> str:
+        """Run a command under a role, and return what it prints."""
+        settings = {"REDIS_URL": self.guarded.url(role), "DATABASE_URL": self._database_url}
+        ended = run_command(*words, settings=settings, cwd=self._folder)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def sample(self, **fields: Any) -> dict[str, str]:
+        """Ask for a sample as a training job does, and wait for it on its reply stream."""
+        own = KEYS.reply("job")
+        with self.guarded.client(TRAINING_JOB) as job:
+            entry_id = job.xadd(KEYS.requests, {"size": 10, "reply_to": "job", **fields})
+            job.xread({own: "$"}, block=1)
+            found: dict[str, dict[str, str]] = {}
+
+            def is_there() -> bool:
+                found.update({fields["entry_id"]: fields for _, fields in job.xrange(own)})
+                return entry_id in found
+
+            wait_until_sync(is_there, timeout_s=DEADLINE_S, what="the result")
+            return found[entry_id]
+
+
+@pytest.fixture
+def place(guarded: Guarded, database_url: str, tmp_path: Path) -> Iterator[Place]:
+    make_sampler(database_url)
+    many = "insert into audio_chunks (category, status) select {}, 'READY' from generate_series(1, 100) as i"
+    execute(database_url, many.format("(array['voice', 'music'])[1 + i % 2]"))
+    execute(database_url, many.format("'c' || i"))
+    place = Place(guarded, database_url, tmp_path)
+    place.worker.start().wait_ready()
+    yield place
+    place.worker.stop()
+
+
+def test_everything_that_is_served_is_served_under_the_roles(place: Place, database_url: str) -> None:
+    """Nobody is denied anything on the way: ACL LOG stays empty."""
+    assert json.loads(place.run(TRAINING_JOB, "sample", "--json"))["status"] == "ok"
+    place.run(WEIGHTS_WRITER, "weights", "set", "music=1")
+    assert place.sample()["counts"] == '{"music":10}'
+    with place.guarded.client(WEIGHTS_WRITER) as writer:
+        set_weights(writer, "d", {"voice": 1})
+        assert place.sample(dataset="d")["weights_source"] == "dataset"
+        assert place.sample(session="s", pin=1)["weights_source"] == "session"
+        assert place.sample(session="s", method="epoch")["passes"] == '{"music":{"1":10}}'
+        set_weights(writer, None, {f"c{number}": 1 for number in range(1, 101)})
+        assert place.sample(probabilities=1)["weights_source"] == "redis"
+        assert [json.loads(entry["after"]) for _, entry in writer.xrange(KEYS.history)] == [{"music": 1.0}]
+    execute(database_url, "update audio_chunks set status = 'FAILED' where category = 'c1'")
+    wait_until_sync(lambda: place.worker.events("catalog.changed"), timeout_s=DEADLINE_S, what="the change is heard of")
+    assert json.loads(place.run(WEIGHTS_WRITER, "stats", "--json"))["requests"] == 6
+    assert json.loads(place.run(WEIGHTS_WRITER, "weights", "show", "--json"))["workers"]
+    assert place.worker.stop() == 0
+    assert not place.worker.events("redis.lost")
+    assert place.guarded.denials() == []
+
+
+def set_weights(writer: Any, dataset: str | None, weights: dict[str, int]) -> None:
+    """Change weights as a program in any language does."""
+    key = KEYS.weights(dataset)
+    writer.set(key, json.dumps(weights))
+    writer.publish(key, "changed")
+
+
+def test_what_crashes_leave_behind_is_dealt_with_under_the_worker_s_role(place: Place) -> None:
+    """A take-over, a dead letter and a group that is made again take commands of their own."""
+    with place.guarded.client(OWNER) as owner, place.guarded.client(TRAINING_JOB) as job:
+        place.worker.kill()
+        left = job.xadd(KEYS.requests, {"size": 1})
+        owner.xreadgroup("samplers", "somebody", {KEYS.requests: ">"})
+        owner.set(KEYS.reply("taken"), "not a stream")
+        hopeless = job.xadd(KEYS.requests, {"reply_to": "taken"})
+        place.worker.start().wait_ready()
+        wait_until_sync(lambda: owner.xlen(KEYS.dead) == 1, timeout_s=DEADLINE_S, what="the hopeless one is given up")
+        assert owner.xrange(KEYS.dead)[0][1]["entry_id"] == hopeless
+        assert [entry["entry_id"] for _, entry in job.xrange(KEYS.results)] == [left]
+        owner.xgroup_destroy(KEYS.requests, "samplers")
+        later = job.xadd(KEYS.requests, {"size": 1})
+        wait_until_sync(lambda: job.xlen(KEYS.results) == 2, timeout_s=DEADLINE_S, what="the group is made again")
+        assert job.xrange(KEYS.results)[1][1]["entry_id"] == later
+    place.worker.stop()
+    assert place.guarded.denials() == []
+
+
+# -- what each role has no business with -----------------------------------------------------------------------------
+
+FOR_NOBODY = (
+    ("FLUSHALL",),
+    ("FLUSHDB",),
+    ("KEYS", "*"),
+    ("CONFIG", "GET", "requirepass"),
+    ("CONFIG", "SET", "maxmemory", "1"),
+    ("ACL", "LIST"),
+    ("ACL", "SETUSER", "worker", "+@all"),
+    ("CLIENT", "KILL", "TYPE", "normal"),
+    ("CLIENT", "LIST"),
+    ("CLIENT", "PAUSE", "1"),
+    ("SHUTDOWN",),
+    ("MONITOR",),
+    ("SLAVEOF", "no", "one"),
+    ("SCRIPT", "FLUSH"),
+    ("FUNCTION", "LIST"),
+    ("MODULE", "LIST"),
+    ("SAVE",),
+    ("INFO",),
+    ("RANDOMKEY",),
+    ("SUBSCRIBE", "news"),
+    ("PSUBSCRIBE", "*"),
+    ("PUBLISH", "news", "x"),
+    ("GET", "other"),
+    ("SET", "other", "x"),
+    ("EVAL", "return 1", "1", "other"),
+    ("EVAL", "return redis.call('GET', 'other')", "0"),
+    ("DEL", KEYS.requests),
+    ("SET", KEYS.requests, "x"),
+    ("RENAME", KEYS.requests, "other"),
+    ("EXPIRE", KEYS.requests, "1"),
+    ("XGROUP", "DESTROY", KEYS.requests, "samplers"),
+    ("XGROUP", "SETID", KEYS.requests, "samplers", "$"),
+    ("XGROUP", "DELCONSUMER", KEYS.requests, "samplers", "w-1"),
+    ("XADD", "audio:sample:other", "*", "a", "b"),
+    ("DEL", KEYS.stats),
+    ("HSET", KEYS.stats, "requests:", "0"),
+    ("DEL", KEYS.dead),
+    ("DEL", KEYS.history),
+    ("XTRIM", KEYS.history, "MAXLEN", "0"),
+    ("DEL", KEYS.session("s")),
+)
+"""What none of the three may do."""
+
+FOR_OTHERS = {
+    WORKER: (
+        ("XADD", KEYS.requests, "*", "size", "1"),
+        ("SET", KEYS.weights(), "{}"),
+        ("SET", KEYS.weights("d"), "{}"),
+        ("DEL", KEYS.weights()),
+        ("PUBLISH", KEYS.weights(), "x"),
+        ("EVAL", "return redis.call('SET', ARGV[1], '{}')", "0", KEYS.weights()),
+        ("EVAL", "return redis.call('DEL', KEYS[1])", "1", KEYS.stats),
+        ("XADD", KEYS.history, "*", "a", "b"),
+        ("GET", KEYS.worker("w-1")),
+        ("DEL", KEYS.results),
+        ("DEL", KEYS.reply("job")),
+        ("SCAN", "0"),
+    ),
+    TRAINING_JOB: (
+        ("XREADGROUP", "GROUP", "samplers", "me", "COUNT", "1", "STREAMS", KEYS.requests, ">"),
+        ("XREAD", "STREAMS", KEYS.requests, "0"),
+        ("XGROUP", "CREATE", KEYS.requests, "mine", "0"),
+        ("XADD", KEYS.results, "*", "status", "ok"),
+        ("XADD", KEYS.reply("job"), "*", "status", "ok"),
+        ("DEL", KEYS.results),
+        ("XTRIM", KEYS.results, "MAXLEN", "0"),
+        ("XRANGE", KEYS.dead, "-", "+"),
+        ("GET", KEYS.weights()),
+        ("SET", KEYS.weights(), "{}"),
+        ("PUBLISH", KEYS.weights(), "x"),
+        ("EVAL", "return redis.call('SET', ARGV[1], '{}')", "0", KEYS.weights()),
+        ("EVAL", "return redis.call('XADD', KEYS[1], '*', 'status', 'ok')", "1", KEYS.reply("job")),
+        ("HGETALL", KEYS.stats),
+        ("HGETALL", KEYS.session("s")),
+        ("GET", KEYS.worker("w-1")),
+        ("SCAN", "0"),
+        ("PSUBSCRIBE", KEYS.weights_pattern),
+    ),
+    WEIGHTS_WRITER: (
+        ("XADD", KEYS.requests, "*", "size", "1"),
+        ("XRANGE", KEYS.requests, "-", "+"),
+        ("XRANGE", KEYS.results, "-", "+"),
+        ("XREAD", "STREAMS", KEYS.reply("job"), "0"),
+        ("XRANGE", KEYS.dead, "-", "+"),
+        ("EVAL", "return redis.call('DEL', KEYS[1])", "1", KEYS.stats),
+        ("HGETALL", KEYS.session("s")),
+        ("SET", KEYS.worker("w-1"), "{}"),
+        ("DEL", KEYS.worker("w-1")),
+    ),
+}
+"""What one of them may not do, though others may."""
+
+
+@pytest.mark.parametrize("role", _ROLES)
+def test_what_is_not_a_role_s_work_is_denied(guarded: Guarded, role: str) -> None:
+    with guarded.client(OWNER) as owner:
+        owner.xgroup_create(KEYS.requests, "samplers", mkstream=True)
+        before = owner.dbsize()
+    allowed = []
+    with guarded.client(role) as client:
+        for words in (*FOR_NOBODY, *FOR_OTHERS[role]):
+            with contextlib.suppress(redis.exceptions.ResponseError):
+                client.execute_command(*words)
+            if not guarded.denials():
+                allowed.append(words)
+    with guarded.client(OWNER) as owner:
+        assert not allowed, "\n".join(map(str, allowed))
+        assert owner.dbsize() == before
+
+
+@pytest.mark.parametrize("role", _ROLES)
+def test_no_role_runs_what_the_server_calls_dangerous(guarded: Guarded, role: str) -> None:
+    with guarded.client(OWNER) as owner:
+        dangerous = sorted({*owner.acl_cat("dangerous"), *owner.acl_cat("admin")})
+        denied = {name: _is_denied(owner, role, name) for name in dangerous}
+    assert denied.keys() > {"flushall", "config|set", "acl|setuser", "keys"}
+    assert [name for name, is_denied in denied.items() if not is_denied] == []
+
+
+def _is_denied(owner: Any, role: str, name: str) -> bool:
+    """Ask the server about a command, or part of one, with as few arguments as it takes."""
+    (about,) = owner.execute_command("COMMAND", "INFO", name).values()
+    words = name.split("|")
+    arguments = [KEYS.requests] * (abs(about["arity"]) - len(words))
+    answer = owner.execute_command("ACL DRYRUN", role, *words, *arguments)
+    return "no permissions to run" in answer
+
+
+def test_nobody_comes_in_without_a_password(guarded: Guarded) -> None:
+    with connect(guarded.server.url) as anonymous, pytest.raises(redis.exceptions.AuthenticationError):
+        anonymous.ping()
+
+
+def test_a_job_can_be_kept_to_reply_streams_of_its_own(guarded: Guarded) -> None:
+    """As deploy/README.md says: the role's line once more, with the start of the names that the job uses."""
+    line = next(line for line in acl_text().splitlines() if line.startswith(f"user {TRAINING_JOB} "))
+    rules = line.replace(f"{KEYS.results}:*", f"{KEYS.results}:job-a-*").split("(")
+    first, *selectors = rules
+    with guarded.client(OWNER) as owner:
+        owner.execute_command(
+            "ACL SETUSER", "job-a", "reset", *first.split()[2:], ">job-a", *(f"({part.strip()}" for part in selectors)
+        )
+        owner.xadd(KEYS.reply("job-a-1"), {"status": "ok"})
+        owner.xadd(KEYS.reply("job-b-1"), {"status": "ok"})
+    with guarded.client("job-a") as job:
+        assert job.xlen(KEYS.reply("job-a-1")) == 1
+        assert job.xadd(KEYS.requests, {"size": 1})
+        for denied in (job.xlen, job.delete):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                denied(KEYS.reply("job-b-1"))
