@@ -1,6 +1,7 @@
 """The laws of the house that import-linter cannot see; those that it can see stand in pyproject.toml."""
 
 import ast
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -42,6 +43,10 @@ BROAD = {
     "worker/settler.py": "a bug in a draw leaves its requests pending, and the worker lives on",
 }
 """Where everything may be caught, once, and why."""
+
+UNSAFE_MODULES = {"dill", "marshal", "pickle", "shelve"}
+UNSAFE_CALLS = {"__import__", "compile", "eval", "exec", "os.system", "os.popen"}
+"""What runs, as code, a text that may have come from elsewhere."""
 
 Node = ast.expr | ast.stmt | ast.excepthandler
 Find = Callable[[ast.Module], Iterator[Node]]
@@ -163,6 +168,37 @@ def crowded_functions(tree: ast.Module) -> Iterator[Node]:
             yield function
 
 
+def unsafe_calls(tree: ast.Module) -> Iterator[Node]:
+    """Find what runs text as code, and what hands a line to a shell."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            is_shell = any(word.arg == "shell" for word in node.keywords)
+            if ast.unparse(node.func) in UNSAFE_CALLS or is_shell:
+                yield node
+
+
+def built_scripts(tree: ast.Module) -> Iterator[Node]:
+    """Find scripts for Redis that do not go by a name: their text may be put together out of data."""
+    for node in ast.walk(tree):
+        words = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.Tuple) else []
+        for command, script in itertools.pairwise(words):
+            if isinstance(command, ast.Constant) and command.value in {"EVAL", "EVALSHA", "FCALL", "SCRIPT LOAD"}:
+                yield from [] if isinstance(script, ast.Name) else [script]
+        if isinstance(node, ast.Attribute) and node.attr in {"eval", "evalsha", "register_script", "script_load"}:
+            yield node
+
+
+def named_scripts(tree: ast.Module) -> set[str]:
+    """Name what scripts are run by: constants of the module, or parameters."""
+    return {
+        script.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for command, script in itertools.pairwise(node.args)
+        if isinstance(command, ast.Constant) and command.value == "EVAL" and isinstance(script, ast.Name)
+    }
+
+
 LAWS = {
     "the core has no clock, no chance, no log, no system": Law(
         importing(IMPURE), "from time import monotonic", within="worker/core/"
@@ -183,6 +219,9 @@ LAWS = {
     "only errors defines exceptions": Law(
         exception_classes, "class LostError(errors.RedisError): ...", but="worker/errors.py"
     ),
+    "no text is run as code": Law(unsafe_calls, "subprocess.run(line, shell=True)"),
+    "nothing is unpickled": Law(importing(UNSAFE_MODULES), "import pickle"),
+    "no script for Redis is put together": Law(built_scripts, "call('EVAL', f'return {x}', 0)"),
     "no function is long": Law(long_functions, "def f():\n" + "    pass\n" * MAX_FUNCTION_LINES),
     "no function takes many parameters": Law(
         # A verb's options are its parameters: pyproject.toml exempts the same folder from PLR0913.
@@ -222,6 +261,15 @@ def test_no_module_is_long() -> None:
 def test_names_that_belong_to_the_wire_format_are_spelled_there() -> None:
     modules = [tree for path, tree in MODULES.items() if path.startswith("worker/core/wire/")]
     assert {text for tree in modules for _, text in strings(tree)} >= WIRE_NAMES
+
+
+def test_scripts_are_files_and_run_no_text_of_their_own() -> None:
+    scripts = {path: names for path, tree in MODULES.items() if (names := named_scripts(tree))}
+    assert scripts
+    assert {path for path in scripts if "joinpath(" not in (ROOT / path).read_text(encoding="utf-8")} == set()
+    runs_text = re.compile(r"\b(load|loadstring|dofile|loadfile|setfenv|require)\b *\(")
+    for path in ROOT.glob("worker/**/*.lua"):
+        assert not runs_text.search(path.read_text(encoding="utf-8")), path
 
 
 def test_scripts_get_their_names_from_outside() -> None:

@@ -19,7 +19,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from worker.core.events import EVENTS, MAX_CHARS, Event, Level, LibraryMessage, Value
 from worker.core.pacing import Pace
-from worker.core.redaction import redact
+from worker.core.redaction import escape, redact
 from worker.line_writer import MAX_LINE_BYTES, LineWriter
 
 _LEVELS: Mapping[Level, int] = {
@@ -210,17 +210,10 @@ def _escape(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     traceback = event.pop("traceback", None)
     for name, value in event.items():
         if isinstance(value, str):
-            event[name] = _printable(value)
+            event[name] = escape(value)
     if traceback:
-        event["exception"] = "\n".join(f"    {_printable(line)}" for line in traceback.split("\n"))
+        event["exception"] = "\n".join(f"    {escape(line)}" for line in traceback.split("\n"))
     return event
-
-
-def _printable(text: str) -> str:
-    """Escape what is not printable."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _console(fd: int) -> structlog.dev.ConsoleRenderer:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.redaction import redact
+from worker.core.redaction import escape, redact
 
 CANARY = "c4n4ry"
 printable = st.text(string.ascii_letters + string.digits + "/:?#@%[]!$&'()*+,;=-._~", max_size=20)
@@ -41,3 +41,9 @@ def test_no_password_survives_whatever_it_holds(before: str, user: str, left: st
 @given(st.text() | st.text("abc:/@ =*'\"") | printable)
 def test_redacting_twice_is_redacting_once(text: str) -> None:
     assert redact(redact(text)) == redact(text)
+
+
+@given(st.text())
+def test_what_is_escaped_is_one_printable_line_and_printable_text_stays(text: str) -> None:
+    assert escape(text).isprintable()
+    assert escape(text) == text or not text.isprintable()

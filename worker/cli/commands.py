@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from worker.cli import catalog, dead, health, report, sampling, serving, sessions, weights
+from worker.cli.context import complain
 from worker.errors import DependencyError, ManifestError, SettingsError, WeightsError
 
 _INTERRUPTED = 130
@@ -94,5 +95,5 @@ def _end_by_usage(message: str) -> int:
 
 
 def _end(sentence: str, status: int) -> int:
-    sys.stderr.write(f"sampling-worker: {sentence}\n")
+    complain(sentence)
     return status

@@ -11,9 +11,11 @@ import anyio
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from worker.adapters.redis_client import Client, connect
 from worker.core.keys import NAME_PATTERN, Keys
+from worker.core.redaction import escape
 from worker.errors import SettingsError
 from worker.settings.model import Settings, load_settings
 
@@ -77,14 +79,19 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         numeric = bool(rows) and all(not isinstance(row[i], str) or row[i] == "" for row in rows)
         table.add_column(column, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(_shown(cell) for cell in row))
-    console.print(title, highlight=False, soft_wrap=True)
+        table.add_row(*(Text(escape(_shown(cell))) for cell in row))
+    console.print(escape(title), highlight=False, soft_wrap=True, markup=False)
     console.print(table)
 
 
+def complain(sentence: str) -> None:
+    """Say on stderr what is wrong."""
+    sys.stderr.write(f"sampling-worker: {escape(sentence)}\n")
+
+
 def print_text(text: str) -> None:
-    """Print a line as it is."""
-    sys.stdout.write(f"{text}\n")
+    """Print a line; what Redis and PostgreSQL hold may have been written by anybody."""
+    sys.stdout.write(f"{escape(text)}\n")
     sys.stdout.flush()
 
 

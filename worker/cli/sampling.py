@@ -15,6 +15,7 @@ from worker.cli.context import (
     AsJson,
     Dataset,
     check_dataset,
+    complain,
     open_desk,
     print_json,
     print_table,
@@ -66,10 +67,10 @@ def sample(
         _print_result(result, as_json=as_json)
     if len(results) < count:
         missing = f"{count - len(results)} of {count} results did not come within {timeout:g} s; is a worker running?"
-        typer.echo(f"sampling-worker: {missing}", err=True)
+        complain(missing)
         raise typer.Exit(1)
     if errors := sum(result.error is not None for result in results.values()):
-        typer.echo(f"sampling-worker: {errors} of {count} requests got an error result, printed above", err=True)
+        complain(f"{errors} of {count} requests got an error result, printed above")
         raise typer.Exit(1)
 
 
@@ -241,6 +242,6 @@ def _print_report(report: Report, significance: float, *, fits: bool, seconds: f
         title = f"round {number}: weights {entry.version}, {entry.drawn:,} chunks, p = {entry.p_value:.4g}"
         print_table(title, ("category", "target", "actual", "seconds" if by_seconds else "count", "z"), rows)
     if report.problem:
-        typer.echo(f"sampling-worker: {report.problem}", err=True)
+        complain(report.problem)
     verdict = "fits" if fits else "does NOT fit"
     print_text(f"the distribution {verdict} the weights (significance {significance:g}, {seconds:.1f} s)")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from worker.adapters.redis_sessions import RedisSessions
-from worker.cli.context import AsJson, open_desk, print_json, print_table, print_text, run_async, shares_text
+from worker.cli.context import AsJson, complain, open_desk, print_json, print_table, print_text, run_async, shares_text
 from worker.core.sessions import Fields, Session, read_session, session_counts
 from worker.errors import SettingsError
 
@@ -38,7 +38,8 @@ def list_(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(names)
     else:
-        print_text("\n".join(ascii(name)[1:-1] for name in names) if names else "no session")
+        for name in names or ["no session"]:
+            print_text(name)
 
 
 @app.command(epilog="Example: sampling-worker session show run-7")
@@ -53,7 +54,7 @@ def show(name: Name, *, as_json: AsJson = False) -> None:
 
     fields, left_s = run_async(work)
     if fields == {}:
-        typer.echo(f"sampling-worker: there is no session {name!a}; sampling-worker session list names those", err=True)
+        complain(f"there is no session {name!a}; sampling-worker session list names those")
         raise typer.Exit(1)
     document = _document(name, fields, left_s)
     if as_json:

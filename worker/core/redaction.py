@@ -1,4 +1,4 @@
-"""Passwords out of text, wherever a URL may stand in it."""
+"""Passwords out of text, wherever a URL may stand in it; and control characters, whoever put them there."""
 
 import re
 
@@ -18,6 +18,13 @@ def redact(text: str) -> str:
         # Word by word and not by one regular expression: that takes quadratic time on text made to that end.
         text = "".join(_redact_word(word) for word in re.split(r"(\s+)", text))
     return _NAMED_SECRET.sub(rf"\1={_HIDDEN}", text) if "=" in text else text
+
+
+def escape(text: str) -> str:
+    """Escape what is not printable, so that no text forges a line or commands a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _redact_word(word: str) -> str:
