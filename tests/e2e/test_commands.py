@@ -16,7 +16,11 @@ from tests.support.command import start_command
 from tests.support.waiting import wait_until
 from worker.settings.environment import environment_with
 
-NOWHERE = {"REDIS_URL": "redis://127.0.0.1:9/0", "DATABASE_URL": "postgresql://postgres@127.0.0.1:9/postgres"}
+CANARY = "h1dden"
+NOWHERE = {
+    "REDIS_URL": f"redis://user:{CANARY}@127.0.0.1:9/0",
+    "DATABASE_URL": f"postgresql://postgres:{CANARY}@127.0.0.1:9/postgres",
+}
 VERBS = [
     ["demo"],
     ["run"],
@@ -44,7 +48,7 @@ VERBS = [
 def test_help_shows_an_example(verb: list[str], tmp_path: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "worker", *verb, "--help"],
-        env=environment_with({"PYTHONPATH": str(Path.cwd()), "COLUMNS": "200"}),
+        env=environment_with({**NOWHERE, "PYTHONPATH": str(Path.cwd()), "COLUMNS": "200"}),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -52,6 +56,7 @@ def test_help_shows_an_example(verb: list[str], tmp_path: Path) -> None:
     ).stdout
     assert "Example: " in shown
     assert f"sampling-worker {' '.join(verb)}" in shown
+    assert CANARY not in shown
 
 
 @pytest.mark.parametrize(
@@ -73,6 +78,7 @@ def test_a_server_that_cannot_be_reached_is_status_3_and_one_sentence(words: lis
     assert ended.returncode == 3, ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
     assert ended.stderr.startswith("sampling-worker: ")
+    assert CANARY not in ended.stderr + ended.stdout
 
 
 @pytest.mark.parametrize(
