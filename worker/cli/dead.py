@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from worker.adapters.redis_dead import DeadLetter, RedisDead
-from worker.cli.context import AsJson, open_desk, print_json, print_text, run_async
+from worker.cli.context import AsJson, complain, open_desk, print_json, print_text, run_async
 from worker.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -66,7 +66,7 @@ def requeue(
     else:
         print_text(f"{len(sent):,} requests sent again")
     if missing := [letter for letter in wanted if letter not in sent]:
-        typer.echo(f"sampling-worker: there is no dead letter {', '.join(missing)}", err=True)
+        complain(f"there is no dead letter {', '.join(missing)}")
         raise typer.Exit(1)
 
 

@@ -166,9 +166,9 @@ async def _find_disagreement(reader: RedisStats) -> str | None:
 def _print_counts(counts: Counts, problem: str | None, *, as_json: bool) -> None:
     """Print counts; what is doubtful about them goes to stderr."""
     if counts.is_mixed:
-        typer.echo(f"sampling-worker: {_MIXED}", err=True)
+        complain(_MIXED)
     if problem:
-        typer.echo(f"sampling-worker: {problem}", err=True)
+        complain(problem)
     if as_json:
         print_json(_counts_document(counts))
         return
