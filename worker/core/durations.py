@@ -44,11 +44,12 @@ def measure_durations(milliseconds: Milliseconds, offsets: NDArray[np.int64]) ->
     totals = np.add.reduceat(milliseconds, offsets[:-1], dtype=np.int64) if len(sizes) else sizes
     means_s = np.array([t / (MS_A_SECOND * n) for t, n in zip(totals.tolist(), sizes.tolist(), strict=True)], float)
     squares = np.zeros(len(sizes))
-    codes = np.arange(len(sizes))
     for start in range(0, len(milliseconds), _BLOCK):
-        owners = codes.repeat(np.diff(offsets.clip(start, start + _BLOCK)))
-        distances = milliseconds[start : start + _BLOCK] / MS_A_SECOND - means_s[owners]
-        squares += np.bincount(owners, distances * distances, len(sizes))
+        bounds = offsets.clip(start, start + _BLOCK)
+        owned = np.diff(bounds)
+        distances = milliseconds[start : start + _BLOCK] / MS_A_SECOND - means_s.repeat(owned)
+        there = np.flatnonzero(owned)
+        squares[there] += np.add.reduceat(np.square(distances), bounds[there] - start)
     return Durations(milliseconds, means_s, squares / sizes)
 
 
