@@ -5,50 +5,29 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.jobs import PROGRAMS, keys_of_clients, run_job, start_job
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 from worker.client import ClientClosedError, SampleClient
 from worker.core.keys import Keys
-from worker.settings.environment import environment_with
 
 SOON_S = 30.0
-ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(__file__).parent / "programs"
-
-
-def start(*words: str, **options: Any) -> subprocess.Popen[str]:
-    environment = environment_with({"PYTHONPATH": str(ROOT)})
-    return subprocess.Popen([sys.executable, *words], env=environment, text=True, **options)
-
-
-def run(*words: str) -> str:
-    with start(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        out, err = process.communicate(timeout=SOON_S)
-    assert (process.returncode, err) == (0, "")
-    return out
-
-
-def keys_of_clients(url: str, prefix: str) -> list[bytes]:
-    with connect(url) as server:
-        return list(server.keys(f"{prefix}:sample:asked:*") + server.keys(f"{prefix}:sample:results:*"))
 
 
 def test_importing_the_client_costs_no_heavy_package() -> None:
     heavy = "{'numpy', 'asyncpg', 'structlog', 'pydantic', 'typer', 'rich', 'anyio', 'torch', 'dotenv'}"
     program = f"import sys, worker.client; print(sorted({heavy} & set(sys.modules)))"
-    assert run("-c", program).strip() == "[]"
+    assert run_job("-c", program).strip() == "[]"
 
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("how", ["fork", "spawn", "os-fork"])
 def test_each_process_of_a_family_works_on_its_own(redis_url: str, prefix: str, how: str) -> None:
-    found = json.loads(run(str(PROGRAMS / "families.py"), redis_url, prefix, how))
+    found = json.loads(run_job(str(PROGRAMS / "families.py"), redis_url, prefix, how))
     everybody = [found["before"], *found["children"], found["after"]]
     assert all(one["sizes"] == [5] for one in everybody)
     assert len({one["pid"] for one in everybody}) == 1 + len(found["children"])
@@ -76,7 +55,7 @@ def test_an_interrupt_gets_through_a_wait_without_end(redis_url: str, prefix: st
         f"from worker.client import SampleClient\nclient = SampleClient({redis_url!r}, prefix={prefix!r})\n"
         "try:\n    client.sample(timeout_s=None)\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
     )
-    with start("-c", program, stdout=subprocess.PIPE) as process, connect(redis_url) as server:
+    with start_job("-c", program, stdout=subprocess.PIPE) as process, connect(redis_url) as server:
         wait_until_sync(lambda: server.xlen(Keys(prefix).requests) == 1, timeout_s=SOON_S, what="it waits")
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=SOON_S)[0] == "interrupted\n"
@@ -95,13 +74,13 @@ def test_a_killed_job_that_starts_again_repeats_nothing_and_loses_nothing(
         return notes.read_text().splitlines() if notes.exists() else []
 
     def kill_after(consumed: int) -> None:
-        with start(*job) as process:
+        with start_job(*job) as process:
             wait_until_sync(lambda: len(lines()) >= consumed, timeout_s=SOON_S, what="some are consumed")
             os.kill(process.pid, signal.SIGKILL)
 
     for consumed in (20, 150, 300):
         kill_after(consumed)
-    run(*job)
+    run_job(*job)
     done = [line.split() for line in lines()]
     assert [name for name, *_ in done] == [f"step-{number}" for number in range(count)]
     assert len({entry_id for _, entry_id, _ in done}) == count

@@ -23,7 +23,8 @@ def test_examples_run(number: int, redis_url: str, prefix: str, tmp_path: Path) 
     program.write_text(EXAMPLES[number])
     settings = {"REDIS_URL": redis_url, "WORKER_PREFIX": prefix, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-W", "error", program],
+        # torchdata calls what torch says is deprecated
+        [sys.executable, "-W", "error", "-W", "ignore:'set_vital' is deprecated", program],
         env=environment_with(settings),
         cwd=tmp_path,
         capture_output=True,
@@ -37,5 +38,11 @@ def test_examples_run(number: int, redis_url: str, prefix: str, tmp_path: Path) 
         assert server.keys(f"{prefix}:sample:asked:*") + server.keys(Keys(prefix).reply("*")) == []
 
 
+def test_the_first_batch_is_ten_lines_away() -> None:
+    first = README[README.index("## In a training loop") : README.index(EXAMPLES[0])] + EXAMPLES[0]
+    assert "pip install" in first
+    assert len([line for line in first.splitlines() if line.strip()]) <= 10
+
+
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 3
+    assert len(EXAMPLES) >= 6

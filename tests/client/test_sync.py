@@ -11,6 +11,7 @@ import pytest
 
 from tests.client.conftest import MakeClient
 from tests.support.background import serving_in_background
+from tests.support.jobs import keys_of_clients
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 from worker.client import Asked, ClientClosedError, SampleClient, SampleError, SampleTimeoutError
@@ -24,11 +25,6 @@ SOON_S = 10.0
 def server(redis_url: str) -> Iterator[Any]:
     with connect(redis_url) as server:
         yield server
-
-
-def keys_of_clients(server: Any, prefix: str) -> list[bytes]:
-    """List the keys that clients make, but for the requests."""
-    return sorted(server.keys(f"{prefix}:sample:asked:*") + server.keys(f"{prefix}:sample:results:*"))
 
 
 def threads_of_clients() -> int:
@@ -168,7 +164,7 @@ def test_asking_again_after_an_error_asks_again(client: SampleClient, server: An
 
 @pytest.mark.usefixtures("worker")
 def test_a_later_life_of_a_name_finds_what_an_earlier_one_asked_for(
-    make_client: MakeClient, server: Any, prefix: str
+    make_client: MakeClient, redis_url: str, server: Any, prefix: str
 ) -> None:
     earlier = make_client(name="job")
     drawn = {name: earlier.sample(8, request_id=name).chunk_ids for name in ("a", "b")}
@@ -180,7 +176,7 @@ def test_a_later_life_of_a_name_finds_what_an_earlier_one_asked_for(
     assert later.sample(8).request_id != other.request_id
     assert server.hget(Keys(prefix).stats, "requests:") == b"4"
     later.close()
-    assert keys_of_clients(server, prefix) == []
+    assert keys_of_clients(redis_url, prefix) == []
 
 
 def test_a_later_life_waits_for_what_is_under_way(
@@ -207,9 +203,9 @@ def test_an_exception_leaves_a_name_its_results(redis_url: str, prefix: str, ser
     with serving_in_background(redis_url, prefix):
         with pytest.raises(ZeroDivisionError):
             ask(fail=True)
-        assert len(keys_of_clients(server, prefix)) == 2
+        assert len(keys_of_clients(redis_url, prefix)) == 2
         ask(fail=False)
-    assert keys_of_clients(server, prefix) == []
+    assert keys_of_clients(redis_url, prefix) == []
     assert server.hget(Keys(prefix).stats, "requests:") == b"1"
 
 
@@ -217,21 +213,21 @@ def test_an_exception_leaves_a_name_its_results(redis_url: str, prefix: str, ser
 
 
 @pytest.mark.usefixtures("worker")
-def test_closing_leaves_nothing(client: SampleClient, server: Any, prefix: str) -> None:
+def test_closing_leaves_nothing(client: SampleClient, redis_url: str, prefix: str) -> None:
     before = threads_of_clients()
     client.sample()
-    assert len(keys_of_clients(server, prefix)) == 2
+    assert len(keys_of_clients(redis_url, prefix)) == 2
     assert threads_of_clients() == before + 1
     client.close()
     client.close()
-    assert keys_of_clients(server, prefix) == []
+    assert keys_of_clients(redis_url, prefix) == []
     assert threads_of_clients() == before
     with pytest.raises(ClientClosedError, match="closed"):
         client.sample()
 
 
 def test_closing_withdraws_what_is_not_answered_and_ends_all_waits(
-    client: SampleClient, server: Any, prefix: str
+    client: SampleClient, redis_url: str, server: Any, prefix: str
 ) -> None:
     future = client.submit(timeout_s=None)
     waiting = threading.Thread(target=client.close)
@@ -241,11 +237,11 @@ def test_closing_withdraws_what_is_not_answered_and_ends_all_waits(
         future.result(SOON_S)
     waiting.join(SOON_S)
     assert server.xlen(Keys(prefix).requests) == 0
-    assert keys_of_clients(server, prefix) == []
+    assert keys_of_clients(redis_url, prefix) == []
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_client_that_nobody_holds_is_closed(redis_url: str, prefix: str, server: Any) -> None:
+def test_a_client_that_nobody_holds_is_closed(redis_url: str, prefix: str) -> None:
     before = threads_of_clients()
     client: SampleClient | None = SampleClient(redis_url, prefix=prefix)
     assert client is not None
@@ -254,7 +250,7 @@ def test_a_client_that_nobody_holds_is_closed(redis_url: str, prefix: str, serve
     del client, stream
     gc.collect()
     wait_until_sync(lambda: threads_of_clients() == before, timeout_s=SOON_S, what="its thread has ended")
-    assert keys_of_clients(server, prefix) == []
+    assert keys_of_clients(redis_url, prefix) == []
 
 
 def test_a_client_that_was_never_used_has_nothing_to_close() -> None:

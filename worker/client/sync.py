@@ -60,6 +60,19 @@ class SampleClient:
         self._starting = threading.Lock()
         self._pid = os.getpid()
 
+    @property
+    def name(self) -> str | None:
+        """Tell the name that it was given."""
+        return self._place.name
+
+    def named(self, name: str) -> "SampleClient":
+        """Return another client of the same place and patience, under a name of its own.
+
+        Raises:
+            ValueError: The name is not accepted.
+        """
+        return SampleClient(self._place.url, prefix=self._place.prefix, name=name, timeout_s=self._timeout_s)
+
     def sample(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> Sample:
         """Ask for a sample and wait for it.
 

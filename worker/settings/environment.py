@@ -62,6 +62,12 @@ def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(own)} | dict(settings)
 
 
+def read_rank() -> int:
+    """Tell which of the processes of a distributed training this is, by the variable that its launcher sets; else 0."""
+    rank = os.environ.get("RANK", "")
+    return int(rank) if rank.isdecimal() else 0
+
+
 def default_run_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Tell where health files and consumer locks live where `WORKER_RUN_DIR` does not say.
 

@@ -1,0 +1,164 @@
+"""A stream of samples in PyTorch's DataLoader: any number of workers and ranks, used again and again."""
+
+import json
+import os
+import pickle
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+from tests.client.conftest import MakeClient
+from tests.support.jobs import PROGRAMS, finish_job, keys_of_clients, run_job, start_job, start_quiet_job
+from tests.support.servers import connect
+from tests.support.waiting import wait_until_sync
+from worker.client import Sample, SampleClient, SampleError
+from worker.client.torch import ChunkIdStream
+from worker.core.keys import Keys
+
+SOON_S = 120.0
+Batches = list[dict[str, Any]]
+
+
+def loader_of(stream: ChunkIdStream, **options: Any) -> "DataLoader[Sample]":
+    return DataLoader(stream, batch_size=None, **options)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_loader_hands_out_samples(client: SampleClient, redis_url: str, prefix: str) -> None:
+    stream = ChunkIdStream(5, batches=12, client=client, category="music")
+    samples = list(loader_of(stream))
+    assert len(samples) == len(loader_of(stream)) == 12
+    assert all(sample.counts == {"music": 5} and len(sample.weights_version) == 12 for sample in samples)
+    assert keys_of_clients(redis_url, prefix) == []
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_loader_without_end_goes_on(client: SampleClient, redis_url: str, prefix: str) -> None:
+    stream = ChunkIdStream(5, client=client)
+    found = [sample.request_id for sample, _ in zip(loader_of(stream), range(50), strict=False)]
+    assert len(set(found)) == 50
+    with pytest.raises(TypeError, match="accepted: batches="):
+        len(stream)
+    assert keys_of_clients(redis_url, prefix) == []
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_iteration_goes_on_from_a_state(client: SampleClient, redis_url: str, prefix: str) -> None:
+    stream = ChunkIdStream(5, name="run", batches=10, client=client)
+    iteration = iter(stream)
+    before = [next(iteration) for _ in range(4)]
+    state = stream.state_dict()
+    ahead = [next(iteration) for _ in range(3)]
+    del iteration
+    resumed = pickle.loads(pickle.dumps(stream))  # noqa: S301 - its own bytes
+    resumed.load_state_dict(state)
+    after = list(resumed)
+    assert [sample.request_id for sample in after[:3]] == [sample.request_id for sample in ahead]
+    assert all(np.array_equal(a.chunk_ids, b.chunk_ids) for a, b in zip(ahead, after, strict=False))
+    assert len({sample.entry_id for sample in before + after}) == len(before + after) == 10
+    assert keys_of_clients(redis_url, prefix) == []
+    assert not {sample.request_id for sample in stream} & {sample.request_id for sample in before + after}
+    with connect(redis_url) as server:
+        assert server.hget(Keys(prefix).stats, "requests:") == b"20"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_launcher_says_which_rank_it_is(client: SampleClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = ChunkIdStream(5, name="run", batches=1, client=client)
+    for rank, told in (("3", "3"), ("", "0"), ("x", "0")):
+        monkeypatch.setenv("RANK", rank)
+        [sample] = stream
+        assert sample.request_id.startswith(f"run-{told}-0-")
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_error_comes_through_the_loader(client: SampleClient) -> None:
+    with pytest.raises(SampleError, match="unknown_category"):
+        list(loader_of(ChunkIdStream(client=client, category="unheard-of")))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"name": "a b"}, ValueError, "name is 'a b'; accepted: 1 to 32 of"),
+        ({"name": "x" * 33}, ValueError, "accepted: 1 to 32 of"),
+        ({"batches": 0}, ValueError, "batches is 0; accepted: a whole number from 1"),
+        ({"size": 0}, ValueError, "size is '0'; accepted"),
+        ({"request_id": "a"}, ValueError, "accepted: one of them"),
+        ({"sise": 1}, TypeError, "sise is not an argument"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(
+    make_client: MakeClient, options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        ChunkIdStream(client=make_client(), **options)
+
+
+def passes_of(batches: Batches) -> dict[tuple[str, int], list[int]]:
+    """Sort chunks by category and pass; within a category those of a pass come before those of the next."""
+    found: dict[tuple[str, int], list[int]] = {}
+    names = {1: "voice", 2: "music", 3: "documentary"}
+    for batch in batches:
+        for category, spans in batch["passes"].items():
+            own = iter([chunk for chunk in batch["ids"] if names[chunk // 1000] == category])
+            for number, count in spans.items():
+                found.setdefault((category, int(number)), []).extend(next(own) for _ in range(count))
+    return found
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(("how", "ranks"), [("fork", 2), ("spawn", 1)])
+def test_ranks_and_workers_each_ask_for_themselves_again_and_again(
+    redis_url: str, prefix: str, tmp_path: Path, how: str, ranks: int
+) -> None:
+    words = (str(PROGRAMS / "loader.py"), redis_url, prefix, how, str(tmp_path / "store"))
+    settings = [{"RANK": str(rank), "WORLD_SIZE": str(ranks)} for rank in range(ranks)]
+    jobs = [start_quiet_job(*words, settings=own) for own in settings]
+    found = [json.loads(finish_job(job)) for job in jobs]
+    batches: Batches = []
+    for one in found:
+        assert (len(one["first"]), len(one["half"]), len(one["second"]), one["length"]) == (7, 3, 7, 7)
+        assert one["left"] == []
+        batches += one["first"] + one["half"] + one["second"]
+    assert len({batch["entry"] for batch in batches}) == len({batch["request"] for batch in batches}) == 17 * ranks
+    workers = Counter("-".join(batch["request"].split("-")[:3]) for one in found for batch in one["first"])
+    assert workers == {f"run-{rank}-{worker}": 4 - worker for rank in range(ranks) for worker in range(2)}
+    assert {count for chunks in passes_of(batches).values() for count in Counter(chunks).values()} == {1}
+    assert keys_of_clients(redis_url, prefix) == []
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("kind", ["stream", "sampler"])
+def test_a_killed_training_that_starts_again_repeats_nothing_and_loses_nothing(
+    redis_url: str, prefix: str, tmp_path: Path, kind: str
+) -> None:
+    """Two kills; 30 batches of 5 are three passes over the 50 chunks of voice, each chunk once a pass."""
+    checkpoint = tmp_path / "checkpoint"
+    quiet = ("-W", "ignore:'set_vital' is deprecated")  # torchdata says so of torch
+    words = (*quiet, str(PROGRAMS / "resuming.py"), redis_url, prefix, str(checkpoint), kind, "2", "30")
+
+    def kill_after(changes: int) -> None:
+        seen: set[int] = set()
+
+        def has_changed() -> bool:
+            if checkpoint.exists():
+                seen.add(checkpoint.stat().st_mtime_ns)
+            return len(seen) > changes
+
+        with start_job(*words, start_new_session=True) as process:
+            wait_until_sync(has_changed, timeout_s=SOON_S, what="it has taken some steps")
+            os.killpg(process.pid, signal.SIGKILL)
+
+    for changes in (4, 5):
+        kill_after(changes)
+    done = json.loads(run_job(*words))
+    assert [len(ids) for ids in done] == [5] * 30
+    assert set(Counter(chunk for ids in done for chunk in ids).values()) == {3}
+    with connect(redis_url) as server:
+        assert server.hget(Keys(prefix).stats, "requests:") == b"30"
