@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,10 @@ from torch.utils.data import DataLoader
 from tests.client.conftest import MakeClient
 from tests.support.jobs import PROGRAMS, finish_job, keys_of_clients, run_job, start_job, start_quiet_job
 from tests.support.servers import connect
-from tests.support.waiting import wait_until_sync
 from worker.client import Sample, SampleClient, SampleError
 from worker.client.torch import ChunkIdStream
 from worker.core.keys import Keys
 
-SOON_S = 120.0
 Batches = list[dict[str, Any]]
 
 
@@ -113,21 +112,22 @@ def passes_of(batches: Batches) -> dict[tuple[str, int], list[int]]:
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize(("how", "ranks"), [("fork", 2), ("spawn", 1)])
+@pytest.mark.parametrize(("how", "ranks", "rounds"), [("fork", 2, 2), ("spawn", 1, 1)])
 def test_ranks_and_workers_each_ask_for_themselves_again_and_again(
-    redis_url: str, prefix: str, tmp_path: Path, how: str, ranks: int
+    redis_url: str, prefix: str, tmp_path: Path, how: str, ranks: int, rounds: int
 ) -> None:
-    words = (str(PROGRAMS / "loader.py"), redis_url, prefix, how, str(tmp_path / "store"))
+    words = (str(PROGRAMS / "loader.py"), redis_url, prefix, how, str(tmp_path / "store"), str(rounds))
     settings = [{"RANK": str(rank), "WORLD_SIZE": str(ranks)} for rank in range(ranks)]
     jobs = [start_quiet_job(*words, settings=own) for own in settings]
     found = [json.loads(finish_job(job)) for job in jobs]
     batches: Batches = []
     for one in found:
-        assert (len(one["first"]), len(one["half"]), len(one["second"]), one["length"]) == (7, 3, 7, 7)
-        assert one["left"] == []
-        batches += one["first"] + one["half"] + one["second"]
-    assert len({batch["entry"] for batch in batches}) == len({batch["request"] for batch in batches}) == 17 * ranks
-    workers = Counter("-".join(batch["request"].split("-")[:3]) for one in found for batch in one["first"])
+        assert [len(batches) for batches in (*one["whole"], one["half"])] == [7] * rounds + [3]
+        assert (one["length"], one["left"]) == (7, [])
+        batches += sum(one["whole"], one["half"])
+    asked = ranks * (7 * rounds + 3)
+    assert len({batch["entry"] for batch in batches}) == len({batch["request"] for batch in batches}) == asked
+    workers = Counter("-".join(batch["request"].split("-")[:3]) for one in found for batch in one["whole"][0])
     assert workers == {f"run-{rank}-{worker}": 4 - worker for rank in range(ranks) for worker in range(2)}
     assert {count for chunks in passes_of(batches).values() for count in Counter(chunks).values()} == {1}
     assert keys_of_clients(redis_url, prefix) == []
@@ -139,25 +139,14 @@ def test_a_killed_training_that_starts_again_repeats_nothing_and_loses_nothing(
     redis_url: str, prefix: str, tmp_path: Path, kind: str
 ) -> None:
     """Two kills; 30 batches of 5 are three passes over the 50 chunks of voice, each chunk once a pass."""
-    checkpoint = tmp_path / "checkpoint"
     quiet = ("-W", "ignore:'set_vital' is deprecated")  # torchdata says so of torch
-    words = (*quiet, str(PROGRAMS / "resuming.py"), redis_url, prefix, str(checkpoint), kind, "2", "30")
-
-    def kill_after(changes: int) -> None:
-        seen: set[int] = set()
-
-        def has_changed() -> bool:
-            if checkpoint.exists():
-                seen.add(checkpoint.stat().st_mtime_ns)
-            return len(seen) > changes
-
-        with start_job(*words, start_new_session=True) as process:
-            wait_until_sync(has_changed, timeout_s=SOON_S, what="it has taken some steps")
+    words = (*quiet, str(PROGRAMS / "resuming.py"), redis_url, prefix, str(tmp_path / "checkpoint"), kind, "30")
+    for steps in (4, 5):
+        with start_job(*words, str(steps), start_new_session=True, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "taken\n"
             os.killpg(process.pid, signal.SIGKILL)
-
-    for changes in (4, 5):
-        kill_after(changes)
-    done = json.loads(run_job(*words))
+    done = json.loads(run_job(*words, "30"))
     assert [len(ids) for ids in done] == [5] * 30
     assert set(Counter(chunk for ids in done for chunk in ids).values()) == {3}
     with connect(redis_url) as server:

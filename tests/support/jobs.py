@@ -9,7 +9,7 @@ from tests.support.servers import connect
 from worker.settings.environment import environment_with
 
 PROGRAMS = Path(__file__).parents[1] / "client" / "programs"
-ENDS_S = 120.0
+ENDS_S = 300.0
 _ROOT = Path(__file__).parents[2]
 
 

@@ -1,9 +1,12 @@
 """Be a training that notes each batch with the DataLoader's state in one step; kill it and start it again.
 
-python resuming.py URL PREFIX CHECKPOINT stream|sampler WORKERS BATCHES
+    python resuming.py URL PREFIX CHECKPOINT stream|sampler BATCHES STEPS
+
+After so many steps it says so and waits to be killed, unless it has come to the end.
 """
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from worker.client import Sample, SampleClient
 from worker.client.torch import ChunkIdStream, WeightedBatchSampler
+
+WORKERS = 2
 
 
 def note(sample: Sample) -> list[int]:
@@ -26,28 +31,33 @@ class Numbers(torch.utils.data.Dataset[int]):
         return index
 
 
-def loader_of(kind: str, client: SampleClient, workers: int, batches: int) -> StatefulDataLoader[Any]:
+def loader_of(kind: str, client: SampleClient, batches: int) -> StatefulDataLoader[Any]:
     session: Any = {"method": "epoch", "session": "s", "category": "voice"}
     if kind == "stream":
         stream = ChunkIdStream(5, name="run", batches=batches, client=client, **session)
-        return StatefulDataLoader(stream, batch_size=None, num_workers=workers, collate_fn=note)
+        return StatefulDataLoader(stream, batch_size=None, num_workers=WORKERS, collate_fn=note)
     sampler = WeightedBatchSampler(5, name="run", batches=batches, client=client, **session)
-    return StatefulDataLoader(Numbers(), batch_sampler=sampler, num_workers=workers, collate_fn=list)
+    return StatefulDataLoader(Numbers(), batch_sampler=sampler, num_workers=WORKERS, collate_fn=list)
 
 
-def main(url: str, prefix: str, checkpoint: Path, kind: str, workers: int, batches: int) -> None:
-    loader = loader_of(kind, SampleClient(url, prefix=prefix, timeout_s=60), workers, batches)
+def main(client: SampleClient, checkpoint: Path, kind: str, batches: int, steps: int) -> None:
+    loader = loader_of(kind, client, batches)
     done: list[list[int]] = []
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=False)
+        saved = torch.load(checkpoint)
         done = saved["done"]
         loader.load_state_dict(saved["loader"])
-    for ids in loader:
+    for step, ids in enumerate(loader, 1):
         done.append(ids)
         torch.save({"done": done, "loader": loader.state_dict()}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
+        if step == steps:
+            sys.stdout.write("taken\n")
+            sys.stdout.flush()
+            signal.pause()
     sys.stdout.write(json.dumps(done))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))
+    url, prefix, path, kind = sys.argv[1:5]
+    main(SampleClient(url, prefix=prefix, timeout_s=60), Path(path), kind, int(sys.argv[5]), int(sys.argv[6]))
