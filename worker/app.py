@@ -52,6 +52,7 @@ from worker.state import State
 _REDIS_TIMEOUT_S = 5.0
 _CLEANUP_S = 2.0
 _FLUSH_S = 2.0
+_LARGEST_KEPT = 4 << 20  # a batch frees blocks of up to 2 MB; from 4 MiB on NumPy asks for huge pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, 
         worker.reporter.enter(SERVING)
         _tell_ready(worker, consumer, started_at)
         _calm_the_collector()
+        _keep_freed_memory()
         await worker.consumer.run()
         reason = "drained"
         loops.cancel_scope.cancel()
@@ -232,6 +234,15 @@ def _calm_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _keep_freed_memory() -> None:
+    """Let what a batch frees be there for the next one, instead of going back to the system page by page.
+
+    glibc learns from the largest block that was freed what is worth keeping: blocks of this size come from its heap
+    from then on, and twice as much may lie idle there. Elsewhere it does nothing.
+    """
+    bytes(_LARGEST_KEPT)
 
 
 def _tell_start(settings: Settings, consumer: str) -> None:
