@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.harness import CATEGORIES, arguments, report
+from worker.core.allocation import Plan
 from worker.core.answer import answer
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.mixture import Mixture, mix_weights
 from worker.core.prepare import Snapshots
-from worker.core.sampling import Plan, draw
+from worker.core.sampling import draw
 from worker.core.weights import ABSENT, Held, default_weights, in_force
 from worker.core.wire import Decoder, Entry, encode_request
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.support.drawing import FALSE_ALARM, chance_of_even
-from worker.core.mixing import GOLDEN, keyed_uniforms, mix
-from worker.core.sampling import Lane
+from worker.core.chance import Lane
+from worker.core.mixing import GOLDEN, keyed_words, mix, streams, to_uniforms
 
 MASK = (1 << 64) - 1
 DRAWS = 200_000
@@ -36,7 +36,7 @@ def _unmixed(value: int) -> int:
 
 
 def _uniform(seed: int, lane: int, counter: int) -> float:
-    """`keyed_uniforms` as its docstring has it, one number at a time."""
+    """A keyed number as the docstrings have it, alone."""
     stream = _mixed(_mixed((seed + int(GOLDEN)) & MASK) ^ (lane * int(GOLDEN) & MASK))
     return (_mixed((stream + (counter + 1) * int(GOLDEN)) & MASK) >> 11) / 2**53
 
@@ -45,8 +45,12 @@ def _array(*values: int) -> NDArray[np.uint64]:
     return np.array(values, dtype=np.uint64)
 
 
+def _keyed(seeds: NDArray[np.uint64], lane: int, counters: NDArray[np.uint64]) -> NDArray[np.float64]:
+    return to_uniforms(keyed_words(streams(seeds, lane), counters))
+
+
 def _numbers(seed: int, lane: int, count: int = DRAWS) -> NDArray[np.float64]:
-    return keyed_uniforms(np.full(count, seed, np.uint64), lane, np.arange(count, dtype=np.uint64))
+    return _keyed(np.full(count, seed, np.uint64), lane, np.arange(count, dtype=np.uint64))
 
 
 def _cell(numbers: NDArray[np.float64], cells: int) -> NDArray[np.int64]:
@@ -79,12 +83,12 @@ def test_mixing_can_be_undone_so_no_two_numbers_mix_alike(value: int) -> None:
 def test_keyed_numbers_are_the_reference_to_the_bit(pairs: list[tuple[int, int]], lane: int) -> None:
     seeds, counters = _array(*(seed for seed, _ in pairs)), _array(*(counter for _, counter in pairs))
     expected = [_uniform(seed, lane, counter) for seed, counter in pairs]
-    assert keyed_uniforms(seeds, lane, counters).tolist() == expected
+    assert _keyed(seeds, lane, counters).tolist() == expected
 
 
 @given(st.lists(words, min_size=1), words)
 def test_keyed_numbers_lie_in_the_unit_interval_with_53_bits(seeds: list[int], counter: int) -> None:
-    numbers = keyed_uniforms(_array(*seeds), 0, np.full(len(seeds), counter, np.uint64))
+    numbers = _keyed(_array(*seeds), 0, np.full(len(seeds), counter, np.uint64))
     assert ((numbers >= 0) & (numbers < 1)).all()
     assert (numbers * 2**53 == np.floor(numbers * 2**53)).all()
 
@@ -102,7 +106,7 @@ def test_numbers_of_a_stream_are_even_and_neighbours_are_independent(seed: int, 
 def test_first_numbers_of_seeds_in_a_row_are_even(lane: int) -> None:
     """As jobs count their requests up: seed 0, 1, 2 and so on."""
     seeds = np.arange(DRAWS, dtype=np.uint64)
-    numbers = keyed_uniforms(seeds, lane, np.zeros(DRAWS, dtype=np.uint64))
+    numbers = _keyed(seeds, lane, np.zeros(DRAWS, dtype=np.uint64))
     assert chance_of_even(_cell(numbers, 1000), 1000) > FALSE_ALARM
 
 

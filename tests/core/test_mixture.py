@@ -1,5 +1,7 @@
 """Mixtures: weights as they apply to a catalog, renormalised over what is READY, equal where versions are equal."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -44,6 +46,17 @@ def test_numbers_find_a_chunk_of_their_category(mixture: Mixture, some: list[flo
     exact = (uniforms - lows) / (mixture.cumulative[category] - lows) * mixture.ready[category]
     assert ((offsets >= 0) & (offsets < mixture.ready[category])).all()
     assert (np.abs(offsets + 0.5 - exact) <= 0.5 + 1e-5).all()
+
+
+@given(st.integers(1, 2**16) | st.integers(1, 2**52), st.sampled_from([0.0, 0.5, 1 - 2**-53]) | numbers)
+def test_numbers_of_their_own_pick_a_chunk_of_the_category(ready: int, number: float) -> None:
+    """The largest number is not rounded up to the first chunk of the next one."""
+    uniform = np.floor(np.array([number] * 2) * 2**53) / 2**53
+    mixture = mixture_of({"a": 1, "b": 1}, {"a": 7, "b": ready})
+    first, second = mixture.finder.pick_places(uniform, np.array([0, 1])).tolist()
+    assert first == int(Fraction(uniform[0]) * 7)
+    assert 7 <= second < 7 + ready
+    assert abs(second - 7 - int(Fraction(uniform[1]) * ready)) <= 1
 
 
 def test_shares_too_narrow_for_one_number_take_a_second() -> None:

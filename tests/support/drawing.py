@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
+from worker.core.allocation import Plan
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.mixture import Mixture, mix_weights
-from worker.core.sampling import Plan
 from worker.core.weights import Weights, normalise
 
 FALSE_ALARM = 1e-6
@@ -51,6 +51,18 @@ def lasting_catalog(ready: Mapping[str, int], means_s: Mapping[str, float], *, s
     return build_catalog(np.arange(1, len(codes) + 1), codes, names, np.ceil(durations_s * 1000).astype(np.uint32))
 
 
+class Extremes(np.random.Generator):
+    """Gives nothing but the largest, or the least, number below 1."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.number = number
+
+    def random(self, size: object = None, *_: object, **__: object) -> NDArray[np.float64]:  # type: ignore[override]
+        assert isinstance(size, int)
+        return np.full(size, self.number)
+
+
 def weights_of(values: Mapping[str, float], source: str = "redis") -> Weights:
     weights = normalise(values, source)
     assert weights is not None
@@ -81,6 +93,9 @@ def _wide(categories: int, seed: int, skew: int) -> Mixture:
     return _small(list(zip(weights.tolist(), ready.tolist(), strict=True)))
 
 
+LARGEST_SEED = 2**63 - 1
+rng_seeds = st.integers(0, 2**32)
+seeds = st.none() | st.integers(0, 5) | st.integers(0, LARGEST_SEED)
 shares = st.floats(1e-9, 1) | st.sampled_from([1e-12, 1e-9, 0.5, 1])
 narrow_mixtures = st.lists(st.tuples(shares, st.integers(1, 12)), min_size=1, max_size=8).map(_small)
 wide_mixtures = st.builds(_wide, st.integers(1, 1000), st.integers(0, 2**32), st.sampled_from([1, 3, 30]))

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from worker.core.allocation import Plan
 from worker.core.catalog import Catalog
 from worker.core.counting import Requests, add_up_times, count_drawn, is_wide
 from worker.core.epoch_draw import draw_epoch
 from worker.core.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.presets import weights_of
 from worker.core.rendering import cut_cells, cut_ids
-from worker.core.sampling import Plan, draw
+from worker.core.sampling import draw
 from worker.core.sessions import Visit
 from worker.core.tally import Tally
 from worker.core.wire import Request, Result, encode_error

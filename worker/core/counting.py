@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.core.allocation import Plan
 from worker.core.durations import MS_A_SECOND
 from worker.core.mixture import Floats, Integers, Times
-from worker.core.sampling import Plan
 from worker.core.tally import Tally
 
 _WIDE = 64  # categories: from here on few of them are drawn in a request

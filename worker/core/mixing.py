@@ -23,22 +23,43 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     Returns:
         uint64, the same shape, a bijection of the input.
     """
-    mixed = (values ^ (values >> np.uint64(30))) * _FIRST
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed = values >> np.uint64(30)
+    mixed ^= values
+    mixed *= _FIRST
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= _SECOND
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
-def keyed_uniforms(seeds: NDArray[np.uint64], lane: int, counters: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Compute uniform numbers that depend on nothing but their seed, lane and counter.
+def streams(seeds: NDArray[np.uint64], lane: int) -> NDArray[np.uint64]:
+    """Tell where the numbers of some seeds begin.
 
     Args:
-        seeds: uint64, shape (n,): the request's seed, once a number.
+        seeds: uint64, shape (n,).
         lane: What the numbers are for, >= 0; different lanes of a seed are independent streams.
-        counters: uint64, shape (n,): the number's index within its request.
+    """
+    return mix(mix(seeds + GOLDEN) ^ np.uint64(lane * int(GOLDEN) & _MASK))
+
+
+def keyed_words(begun: NDArray[np.uint64], counters: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Compute random bits that depend on nothing but their stream and counter.
+
+    Args:
+        begun: uint64, shape (n,): where each number's stream begins, from `streams`.
+        counters: uint64, shape (n,): the number's index within its stream.
 
     Returns:
-        float64, shape (n,), in [0, 1), with 53 random bits each.
+        uint64, shape (n,).
     """
-    key = np.uint64(lane * int(GOLDEN) & _MASK)
-    streams = mix(mix(seeds + GOLDEN) ^ key)
-    return (mix(streams + (counters + np.uint64(1)) * GOLDEN) >> np.uint64(11)).astype(np.float64) * _UNIT
+    steps = counters + np.uint64(1)
+    steps *= GOLDEN
+    steps += begun
+    return mix(steps)
+
+
+def to_uniforms(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Turn random bits into numbers in [0, 1), float64 with 53 random bits each."""
+    uniforms = (words >> np.uint64(11)).astype(np.float64)
+    uniforms *= _UNIT
+    return uniforms

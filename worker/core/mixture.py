@@ -98,6 +98,7 @@ class Finder:
         """
         self._cumulative = cumulative
         self._edges = cumulative[:-1].tolist()
+        self._starts, self._ready = starts, ready.astype(np.float64)
         self._guide = _guide(cumulative) if len(cumulative) > _COMPARED else None
         lows = np.concatenate(([0.0], self._edges))
         with np.errstate(divide="ignore", invalid="ignore"):  # some categories are too narrow to hold a number
@@ -143,6 +144,23 @@ class Finder:
         places *= uniforms
         places += self._intercepts.take(categories)
         return places.astype(np.int64)
+
+    def pick_places(self, uniforms: Floats, categories: Integers) -> Integers:
+        """Pick a chunk of each category with a number of its own.
+
+        Args:
+            uniforms: float64, shape (n,), in [0, 1 - 2^-53], as generators make them: times `ready` no such number is
+                rounded up to `ready` itself.
+            categories: Integers, shape (n,).
+
+        Returns:
+            int64, shape (n,): places in the catalog, even to ready x 2^-53.
+        """
+        offsets = self._ready.take(categories)
+        offsets *= uniforms
+        places = offsets.astype(np.int64)
+        places += self._starts.take(categories)
+        return places
 
 
 def mix_weights(weights: Weights, catalog: Catalog) -> Mixture | None:
