@@ -15,7 +15,7 @@ from worker.adapters.redis_streams import RedisStreams
 from worker.core.keys import GROUP
 from worker.core.sessions import SessionChange
 from worker.core.weights import ABSENT, WRONG_TYPE, mark_of
-from worker.core.wire import Entry
+from worker.core.wire import Entry, Form, Result
 from worker.errors import GroupMissingError, RedisError
 from worker.ports import Backlog, Pending, Reading, StreamLimits
 
@@ -142,7 +142,11 @@ async def test_a_result_is_written_field_by_field_and_acknowledged(desk: Desk, s
     await desk.add_many(2)
     entries = await stream.read(10, _NOW_MS)
     packed = bytes(range(256))
-    results = [result_of(entries[0], None, "chunk_ids", packed), result_of(entries[1], "job", "counts", "{}")]
+    form = Form(("request_id", None, "entry_id", None, "status", "ok", "chunk_ids", None, "message", "é \U0001f600"))
+    results = [
+        Result(entries[0].id, "r-1", None, None, form, (packed,)),
+        result_of(entries[1], "job", "counts", "{}"),
+    ]
     settled = await stream.settle(batch_of(results))
     assert (settled.stale, settled.lost, settled.unwritable, settled.counted) == ({}, (), (), True)
     for result, key in zip(results, (desk.keys.results, desk.keys.reply("job")), strict=True):

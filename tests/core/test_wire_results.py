@@ -27,7 +27,7 @@ REQUEST = Request(ENTRY_ID, "r-1", Terms(size=3, reply_to="job-1"))
 COMMON = encode_common(weights_version="0123456789ab", weights_source="redis", catalog_version="c0")
 
 
-def _ok(chunk_ids: bytes, counts: str, common: Sequence[str | bytes] = COMMON) -> Result:
+def _ok(chunk_ids: bytes, counts: str, common: Sequence[str] = COMMON) -> Result:
     return Result(ENTRY_ID, "r-1", "job-1", None, ok_form(common), (chunk_ids, counts))
 
 
@@ -75,7 +75,7 @@ def test_probabilities_can_be_read_back() -> None:
 
 @pytest.mark.parametrize("code", ERROR_CODES)
 @pytest.mark.parametrize("common", [(), COMMON], ids=["nothing known", "versions known"])
-def test_an_error_result_can_be_read_back(code: str, common: tuple[str | bytes, ...]) -> None:
+def test_an_error_result_can_be_read_back(code: str, common: tuple[str, ...]) -> None:
     result = encode_error(REQUEST, code, "why; accepted: what", common)
     assert (result.entry_id, result.request_id, result.reply_to) == (ENTRY_ID, "r-1", "job-1")
     assert (result.error, result.message) == (code, "why; accepted: what")
@@ -97,7 +97,8 @@ def test_an_error_replaces_an_earlier_one() -> None:
 
 
 def test_messages_in_bytes_are_read_too() -> None:
-    assert Result(ENTRY_ID, "r", None, "internal", Form(("message", "é".encode()))).message == "é"
+    form = Form(("request_id", None, "entry_id", None, "message", None))
+    assert Result(ENTRY_ID, "r", None, "internal", form, ("é".encode(),)).message == "é"
 
 
 def test_a_dead_letter_has_all_original_fields_and_why() -> None:

@@ -100,7 +100,7 @@ async def desk_at(url: str, prefix: str) -> AsyncIterator[Desk]:
             desk.close()
 
 
-def result_of(entry: Entry | str, reply_to: str | None = None, *extra: str | bytes) -> Result:
+def result_of(entry: Entry | str, reply_to: str | None = None, *extra: str) -> Result:
     """Make an ok result."""
     entry_id = entry if isinstance(entry, str) else entry.id
     form = Form(("request_id", None, "entry_id", None, "status", "ok", *extra))

@@ -1,6 +1,8 @@
 """The settling script's words: KEYS and ARGV of a batch, and what it answers; see `settle.lua`."""
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any, cast
 
@@ -9,6 +11,8 @@ from worker.core.keys import GROUP, Keys
 from worker.core.sessions import Fields
 from worker.core.wire import Form
 from worker.ports import Batch, Settled, StreamLimits
+
+_ADD = ("XADD", "", "*")  # the stream's name is an entry's own
 
 
 def lay_out(batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits) -> tuple[list[str], list[Any]]:
@@ -23,7 +27,7 @@ def lay_out(batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits) ->
     names = [keys.requests, keys.stats, keys.dead, keys.results]
     places: dict[str | None, bytes] = {None: b"%d" % len(names)}
     forms: dict[int, bytes] = {}
-    shapes: list[str | bytes | int] = []
+    shapes: list[str] = []
     entries: list[str | bytes] = []
     for entry_id, request_id, reply_to, _, form, values in batch.results:
         place = places.get(reply_to)
@@ -33,7 +37,7 @@ def lay_out(batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits) ->
         shape = forms.get(id(form))
         if shape is None:
             shape = forms[id(form)] = b"%d" % len(forms)
-            shapes += _shape(form)
+            shapes.append(_shape(form))
         entries += (entry_id, place, shape, request_id, *values)
     letters = [
         (i, len(batch.dead[result.entry_id]), *batch.dead[result.entry_id])
@@ -78,11 +82,12 @@ def read_fields(words: Sequence[bytes] | None) -> Fields:
     return {name.decode(errors="replace"): value for name, value in zip(words[0::2], words[1::2], strict=True)}
 
 
-def _shape(form: Form) -> tuple[str | bytes | int, ...]:
-    """Lay out a form: how many words and holes, the words, the places of the holes."""
-    words = [b"" if word is None else word for word in form.words]
+@lru_cache(maxsize=1024)
+def _shape(form: Form) -> str:
+    """Write a form as the script reads it."""
     holes = [place for place, word in enumerate(form.words) if word is None]
-    return (len(words), len(holes), *words, *holes)
+    words = [word or "" for word in form.words]
+    return json.dumps(((*_ADD, *words), [len(_ADD) + 1 + place for place in holes]))
 
 
 def _session(place: int, batch: Batch, name: str) -> list[str | bytes | int]:

@@ -10,8 +10,8 @@
 --       sessions: index of its hash in KEYS, number of fields expected, stored, growing, then such fields, each with
 --         what it has to hold (empty: nothing), what it is to hold, how much it grows;
 --       tally: stats field, growth;
---       forms: number of words, number of holes, the words of a result (anything where a hole is), the places of the
---         holes among them: first the request id's, second the entry id's, then those of the entry's other values;
+--       forms, as JSON: the command that adds a result, with anything where its stream or a hole is, and the places of
+--         the holes in it: first the request id's, second the entry id's, then those of the entry's other values;
 --       entries: id, index of its result stream in KEYS, index of its form, request id, other values;
 --       dead letters: index of the entry, number of words, its fields and values.
 -- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
@@ -115,13 +115,10 @@ local tally_at = at
 at = at + 2 * tally_fields
 local form_of = {}
 for i = 0, forms - 1 do
-  local n, h = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  local command, holes = {'XADD', '', '*'}, {}
-  for j = 1, n do command[3 + j] = ARGV[at + 1 + j] end
-  for j = 1, h do holes[j] = 4 + tonumber(ARGV[at + 1 + n + j]) end
-  form_of[tostring(i)] = {command = command, holes = holes, own = h - 1, fits = n <= most_words}
-  at = at + 2 + n + h
+  local form = cjson.decode(ARGV[at + i])
+  form_of[tostring(i)] = {command = form[1], holes = form[2], own = #form[2] - 1, fits = #form[1] <= most_words}
 end
+at = at + forms
 
 local entries_at = at
 local ids, letter_of = {}, {}
@@ -198,16 +195,15 @@ else
   redis.call('XDEL', requests, unpack(ids))
 end
 
-local countable = redis.call('TYPE', stats).ok
-countable = countable == 'hash' or countable == 'none'
+local countable = true
 local function grow(key, first_field, fields)
   for i = first_field, first_field + 2 * fields - 1, 2 do
-    -- A field may hold no number, or overflow: the results are written by now and have to stay.
+    -- The key may hold another type, a field no number: the results are written by now and have to stay.
     local grown = redis.pcall('HINCRBY', key, ARGV[i], ARGV[i + 1])
     if type(grown) == 'table' then countable = false end
   end
 end
-if countable then grow(stats, tally_at, tally_fields) end
+grow(stats, tally_at, tally_fields)
 
 at = sessions_at
 for _ = 1, sessions do

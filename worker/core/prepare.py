@@ -69,7 +69,7 @@ class Unanswerable:
     """
 
     error: RequestError
-    common: tuple[str | bytes, ...] = ()
+    common: tuple[str, ...] = ()
 
 
 def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
@@ -139,7 +139,7 @@ def _mixture(weights: Weights, catalog: Catalog) -> Mixture | None:
     return mixture
 
 
-def _form(terms: Terms, common: tuple[str | bytes, ...], catalog: Catalog) -> Form:
+def _form(terms: Terms, common: tuple[str, ...], catalog: Catalog) -> Form:
     """Make a form once: settling lays each one out anew, however many requests share it."""
     key = (terms.method == "epoch", common)
     form = catalog.memo.get(key)
@@ -165,7 +165,7 @@ def _remember(catalog: Catalog, key: object, value: object) -> None:
     catalog.memo[key] = value
 
 
-def _common(weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str | bytes, ...]:
+def _common(weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str, ...]:
     return encode_common(
         weights_version=weights.version,
         weights_source=weights.source,

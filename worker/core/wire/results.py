@@ -37,7 +37,7 @@ class Form:
             entry's id second.
     """
 
-    words: tuple[str | bytes | None, ...]
+    words: tuple[str | None, ...]
 
 
 class Result(NamedTuple):
@@ -170,7 +170,7 @@ class Decoder:
         return encode_error(request, request.error.code, request.error.message)
 
 
-def ok_form(common: Sequence[str | bytes], *, tells_seconds: bool = False, tells_passes: bool = False) -> Form:
+def ok_form(common: Sequence[str], *, tells_seconds: bool = False, tells_passes: bool = False) -> Form:
     """Make the form of ok results, whose own values are `chunk_ids`, `counts` and, where told, `seconds`, `passes`.
 
     Args:
@@ -183,9 +183,7 @@ def ok_form(common: Sequence[str | bytes], *, tells_seconds: bool = False, tells
     return Form(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
 
 
-def encode_error(
-    request: Request | Refused | Result, code: str, message: str, common: Sequence[str | bytes] = ()
-) -> Result:
+def encode_error(request: Request | Refused | Result, code: str, message: str, common: Sequence[str] = ()) -> Result:
     """Write an error result.
 
     Args:
@@ -209,14 +207,14 @@ def encode_dead_letter(entry: Entry, code: str, message: str) -> Sequence[str | 
 
 def encode_common(
     *, weights_version: str, weights_source: str, catalog_version: str, left_out: Sequence[str] = ()
-) -> tuple[str | bytes, ...]:
+) -> tuple[str, ...]:
     """Write the fields that every result of the same weights and catalog shares."""
     versions = ("weights_version", weights_version, "weights_source", weights_source)
     missing = ("left_out", _compact(list(left_out))) if left_out else ()
     return (*versions, "catalog_version", catalog_version, *missing)
 
 
-def encode_probabilities(weights: Mapping[str, float], ready: Mapping[str, int]) -> tuple[str | bytes, ...]:
+def encode_probabilities(weights: Mapping[str, float], ready: Mapping[str, int]) -> tuple[str, ...]:
     """Write the fields of `probabilities=1`: a chunk's draw probability is weights[c] / ready[c]."""
     return ("weights", _compact(dict(weights)), "ready", _compact(dict(ready)))
 
