@@ -20,10 +20,18 @@ def _tally() -> Tally:
     tally.add_error(None, "expired")
     tally.add_error("speech", "internal")
     tally.add_error("speech", "internal")
-    tally.add_chunks(None, "voice", 7, expected=6.5, variance=4.0)
-    tally.add_chunks(None, "voice", 1, expected=0.5, variance=0.25)
-    tally.add_chunks("speech", "music", 4, expected=4.0, variance=0.0)
+    tally.add_chunks(None, ("voice",), [7], expected=[6.5], variances=[4.0])
+    tally.add_chunks(None, ("voice",), [1], expected=[0.5], variances=[0.25])
+    tally.add_chunks("speech", ("music",), [4], expected=[4.0], variances=[0.0])
     return tally
+
+
+def test_categories_counted_together_are_counted_as_one_by_one() -> None:
+    together, one_by_one = Tally(), Tally()
+    together.add_chunks("d", ("a", "b"), [3, 0], expected=[2.5, 0.5], variances=[1.0, 0.25])
+    one_by_one.add_chunks("d", ("a",), [3], expected=[2.5], variances=[1.0])
+    one_by_one.add_chunks("d", ("b",), [0], expected=[0.5], variances=[0.25])
+    assert together == one_by_one
 
 
 def test_counts_are_read_back() -> None:
@@ -40,7 +48,7 @@ def test_chunks_add_up_whatever_they_are_counted_under(
 ) -> None:
     tally = Tally()
     for dataset, category, count, expected, variance in added:
-        tally.add_chunks(dataset, category, count, expected=expected, variance=variance)
+        tally.add_chunks(dataset, (category,), [count], expected=[expected], variances=[variance])
     counts = read_counts(tally.fields)
     assert counts.chunks == sum(count for _, _, count, _, _ in added)
     rounding = (len(added) + 1) / MICRO
@@ -52,7 +60,7 @@ def test_chunks_add_up_whatever_they_are_counted_under(
 def test_datasets_are_walked_over_in_order_with_their_categories() -> None:
     tally = Tally()
     for dataset, category in [("b", "y"), ("b", "x"), (None, "z"), ("a", "x")]:
-        tally.add_chunks(dataset, category, 1, expected=1, variance=0)
+        tally.add_chunks(dataset, (category,), [1], expected=[1], variances=[0])
     walked = [(name, [row.category for row in rows]) for name, rows in read_counts(tally.fields).datasets()]
     assert walked == [("", ["z"]), ("a", ["x"]), ("b", ["x", "y"])]
 
@@ -78,7 +86,7 @@ def test_the_colon_of_a_preset_stays_with_the_preset() -> None:
     for dataset in ("preset", "preset:a", None):
         tally.add_requests(dataset, 1)
         tally.add_error(dataset, "expired")
-        tally.add_chunks(dataset, "a", 1, expected=1, variance=0)
+        tally.add_chunks(dataset, ("a",), [1], expected=[1], variances=[0])
     counts = read_counts(tally.fields)
     assert counts.requests == {"preset": 1, "preset:a": 1, "": 1}
     assert counts.errors == {("preset", "expired"): 1, ("preset:a", "expired"): 1, ("", "expired"): 1}
@@ -95,7 +103,7 @@ def test_a_dataset_is_removed_without_a_trace(added: list[tuple[str | None, str,
         for counted in (tally, *([others] if dataset != removed else [])):
             counted.add_requests(dataset, 1)
             counted.add_error(dataset, code)
-            counted.add_chunks(dataset, category, 1, expected=1, variance=0)
+            counted.add_chunks(dataset, (category,), [1], expected=[1], variances=[0])
     for name in fields_of_dataset(tally.fields, removed or ""):
         del tally.fields[name]
     assert tally.fields == others.fields

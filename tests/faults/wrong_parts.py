@@ -112,8 +112,8 @@ class NaiveDraw:
                 Result(request.entry_id, request.request_id, None, None, form, (json.dumps(ids), json.dumps(counts)))
             )
             tally.add_requests(None, 1)
-            for name, count in counts.items():
-                tally.add_chunks(None, name, count, expected=0, variance=0)
+            nothing = [0.0] * len(counts)
+            tally.add_chunks(None, list(counts), list(counts.values()), expected=nothing, variances=nothing)
         return Answers(results, tally, {})
 
 

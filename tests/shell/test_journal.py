@@ -50,7 +50,7 @@ def _answer(*requests: Request | Result) -> Answers:
             tally.add_error(None, one.error or "")
         else:
             results.append(Result(one.entry_id, one.request_id, None, None, form))
-            tally.add_chunks(None, "voice", one.terms.size, expected=one.terms.size, variance=0.0)
+            tally.add_chunks(None, ("voice",), [one.terms.size], expected=[one.terms.size], variances=[0.0])
     return Answers(results, tally, {})
 
 

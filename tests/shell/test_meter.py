@@ -54,7 +54,7 @@ def _tally(requests: int, errors: int, chunks: int) -> Tally:
     tally.add_requests(None, requests)
     for _ in range(errors):
         tally.add_error(None, "internal")
-    tally.add_chunks(None, "voice", chunks, expected=chunks, variance=0.0)
+    tally.add_chunks(None, ("voice",), [chunks], expected=[chunks], variances=[0.0])
     return tally
 
 

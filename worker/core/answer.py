@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from worker.core.allocation import Plan
+from worker.core.alone import answer_plain, is_plain
 from worker.core.catalog import Catalog
 from worker.core.counting import Requests, add_up_times, count_drawn, is_wide
 from worker.core.epoch_draw import draw_epoch
@@ -73,8 +74,8 @@ def is_heavy(requests: Sequence[Request | Result], snapshots: Snapshots) -> bool
             terms = request.terms
             if terms.method == "epoch" and snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED:
                 return True
-            is_plain = terms.replace and terms.method == "random" and request.seed is None
-            work += terms.size if is_plain else terms.size * _TIMES_DEARER
+            is_cheap = terms.replace and terms.method == "random" and request.seed is None
+            work += terms.size if is_cheap else terms.size * _TIMES_DEARER
     return work > _HEAVY_WORK
 
 
@@ -95,6 +96,9 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
     for alike in _same_terms(requests, snapshots, answers):
         terms = alike[0].terms
         prepared = prepare(terms, snapshots)
+        if len(requests) == 1 and isinstance(prepared, Prepared) and is_plain(alike[0], prepared):
+            answers.results.append(answer_plain(alike[0], prepared, rng, answers.tally))
+            return answers
         if terms.pin and terms.session in visits:
             visits[terms.session].go_by_pin()
         if isinstance(prepared, Unanswerable):

@@ -97,8 +97,8 @@ def _count_all(dataset: str | None, plan: Plan, requests: Requests, tally: Tally
     """Count each category beside what was expected of it."""
     names, counts = plan.mixture.categories, np.add.reduce(requests.counts, axis=0).tolist()
     if requests.time is None:
-        for name, count, mean, spread in zip(names, counts, *_moments(plan, requests), strict=True):
-            tally.add_chunks(dataset, name, count, expected=mean, variance=spread)
+        means, spreads = _moments(plan, requests)
+        tally.add_chunks(dataset, names, counts, expected=means, variances=spreads)
         return
     drawn = zip(counts, np.add.reduce(requests.time.milliseconds, axis=0).tolist(), strict=True)
     for name, of_name, mean, spread in zip(names, drawn, *_moments_s(plan, requests, requests.time.of), strict=True):

@@ -79,6 +79,8 @@ def cut_ids(ids: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[bytes]:
 
 def _bounds(sizes: NDArray[np.int64], width: int) -> Iterator[tuple[int, int]]:
     """Tell where the bytes of each request begin and end."""
+    if len(sizes) == 1:
+        return iter(((0, int(sizes[0]) * width),))
     return pairwise((0, *(sizes.cumsum() * width).tolist()))
 
 

@@ -11,7 +11,7 @@ away.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -64,21 +64,31 @@ class Tally:
         self.errors += 1
         self._grow(f"{ERRORS}:{dataset or ''}:{code}", 1)
 
-    def add_chunks(self, dataset: str | None, category: str, count: int, *, expected: float, variance: float) -> None:
-        """Count chunks drawn of a category, beside what was expected.
+    def add_chunks(
+        self,
+        dataset: str | None,
+        categories: tuple[str, ...],
+        counts: Sequence[int],
+        *,
+        expected: Sequence[float],
+        variances: Sequence[float],
+    ) -> None:
+        """Count chunks drawn of some categories, beside what was expected.
 
         Args:
             dataset: Whose weights they were drawn under; None for the global ones.
-            category: Their category.
-            count: How many.
-            expected: How many the weights make one expect.
-            variance: How much that varies.
+            categories: Their categories, shape (k,).
+            counts: How many of each, shape (k,).
+            expected: How many the weights make one expect, shape (k,).
+            variances: How much that varies, shape (k,).
         """
-        self.chunks += count
-        counted, awaited, spread = _chunk_fields(dataset, category)
-        self._grow(counted, count)
-        self._grow(awaited, round(expected * MICRO))
-        self._grow(spread, round(variance * MICRO))
+        self.chunks += sum(counts)
+        fields, before = self.fields, self.fields.get
+        names = _chunk_fields(dataset, categories)
+        for (counted, awaited, spread), count, mean, variance in zip(names, counts, expected, variances, strict=True):
+            fields[counted] = before(counted, 0) + count
+            fields[awaited] = before(awaited, 0) + round(mean * MICRO)
+            fields[spread] = before(spread, 0) + round(variance * MICRO)
 
     def add_drawn(self, dataset: str | None, mixture: Mixture, counts: Mapping[str, int]) -> None:
         """Count chunks drawn independently from a mixture.
@@ -89,7 +99,7 @@ class Tally:
             counts: Category -> how many; those of which there are any.
         """
         for category, count in counts.items():
-            self._grow(_chunk_fields(dataset, category)[0], count)
+            self._grow(f"{CHUNKS}:{dataset or ''}:{category}", count)
         chunks = sum(counts.values())
         self.chunks += chunks
         self._grow(f"{DRAWN}:{dataset or ''}:{mixture.version}", chunks)
@@ -149,7 +159,7 @@ class Tally:
         self.fields[name] = self.fields.get(name, 0) + growth
 
 
-@lru_cache(maxsize=16_384)
-def _chunk_fields(dataset: str | None, category: str) -> tuple[str, str, str]:
-    tail = f"{dataset or ''}:{category}"
-    return f"{CHUNKS}:{tail}", f"{EXPECTED}:{tail}", f"{VARIANCE}:{tail}"
+@lru_cache(maxsize=4096)
+def _chunk_fields(dataset: str | None, categories: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    tails = [f"{dataset or ''}:{category}" for category in categories]
+    return tuple((f"{CHUNKS}:{tail}", f"{EXPECTED}:{tail}", f"{VARIANCE}:{tail}") for tail in tails)
