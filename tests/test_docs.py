@@ -1,7 +1,8 @@
 """README, PROTOCOL and code held against each other: what one names, the others have."""
 
+import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from typer.core import TyperGroup
 
 from worker.cli.commands import app
 from worker.core import wire
+from worker.core.changes import Order, Standing, return_step, step_of
 from worker.core.events import EVENTS
-from worker.core.weights import DEFAULTS
+from worker.core.weights import ABSENT, DEFAULTS, mark_of
 from worker.core.wire import requests
 from worker.settings.model import Settings
 
@@ -112,15 +114,40 @@ def test_defaults_are_documented() -> None:
     assert ", ".join(f"{name} {share}" for name, share in DEFAULTS.items()) in PROTOCOL
 
 
-def commands() -> set[str]:
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    return set(group.commands)
+def verbs(group: TyperGroup, path: str = "") -> set[str]:
+    """Collect the words of every verb."""
+    found: set[str] = set()
+    for name, command in group.commands.items():
+        found |= verbs(command, f"{path}{name} ") if isinstance(command, TyperGroup) else {f"{path}{name}"}
+    return found
+
+
+def documented_verbs() -> set[str]:
+    """Read the first column: `weights show` / `set` are two verbs of one group."""
+    found: set[str] = set()
+    for cell in re.findall(r"^\| (`.+?) \|", section(README, "Commands"), flags=re.MULTILINE):
+        first, *others = re.findall(r"`([^`]+)`", cell)
+        group = first.rpartition(" ")[0]
+        found |= {first, *(f"{group} {other}" for other in others)}
+    return found
 
 
 def test_commands_are_documented() -> None:
-    documented = set(re.findall(r"^\| `(\w+)", section(README, "Commands"), flags=re.MULTILINE))
-    assert documented == commands()
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    assert documented_verbs() == verbs(group)
+
+
+def test_fields_of_the_history_are_documented() -> None:
+    standing = Standing(None, 0, ABSENT, None, ABSENT, None)
+    order = Order('{"voice": 1}', "who", "why", lasts_ms=1, undone_from="1-0")
+    step = step_of(standing, order)
+    pending = replace(standing, mark=mark_of(step.value), value=step.value, return_text=step.return_text.encode())
+    returned = return_step(replace(pending, now_ms=1))
+    assert returned is not None
+    fields_written = {*step.record, *step_of(pending, Order(None, "", "")).record, *returned.record}
+    assert first_cells(section(PROTOCOL, "Changes")) == fields_written
+    assert all(f"`{name}`" in section(PROTOCOL, "Changes") for name in json.loads(step.return_text))
 
 
 def test_readme_links_lead_somewhere() -> None:

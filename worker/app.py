@@ -19,6 +19,7 @@ from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.redis_client import Client, connect
 from worker.adapters.redis_streams import RedisStreams
 from worker.adapters.redis_weights import RedisWeights
+from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.consumer import LANES, Consumer, RequestLimits
 from worker.core.events import (
     PostgresLost,
@@ -45,6 +46,7 @@ from worker.naming import consumer_name
 from worker.ports import StreamLimits
 from worker.recovery import Recovery
 from worker.reporter import Identity, Reporter
+from worker.returner import Returner
 from worker.settings.model import Settings
 from worker.settler import Settler
 from worker.state import State
@@ -66,6 +68,7 @@ class Worker:
     catalog: CatalogFeed
     consumer: Consumer
     reporter: Reporter
+    returner: Returner
     meter: Meter
 
 
@@ -123,6 +126,7 @@ async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, 
         await loops.start(_watch_signals, worker, loops.cancel_scope)
         loops.start_soon(worker.reporter.run)
         await loops.start(worker.weights.run)
+        loops.start_soon(worker.returner.run)
         await loops.start(worker.catalog.run)
         await worker.consumer.open()
         await _wait_for_catalog(worker)
@@ -226,7 +230,8 @@ def _wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     )
     identity = Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit)
     reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
-    return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, meter)
+    returner = Returner(RedisWeightsWriter(client, keys).give_back, redis_link, refresh_s=settings.weights_refresh_s)
+    return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, returner, meter)
 
 
 def _calm_the_collector() -> None:

@@ -50,6 +50,10 @@ class WeightsError(SamplingError):
     """Say that a weights value is not valid: it is refused, and the last valid weights stay."""
 
 
+class StaleError(SamplingError):
+    """Say that weights are not those any more that a change of them was decided on: look again."""
+
+
 class ManifestError(SamplingError):
     """Say that a manifest cannot be imported: the sentence names the line."""
 

@@ -1,4 +1,4 @@
-"""Signs of life every second, and statistics every so often."""
+"""Signs of life every second and whenever weights come into force, and statistics every so often."""
 
 import json
 import math
@@ -25,6 +25,8 @@ from worker.ports import Backlog, Presence
 from worker.state import State
 
 HEARTBEAT_S = 1.0
+_NEWS_EVERY_S = 0.05  # weights may change a thousand times a second
+_DATASETS_SHOWN = 64
 _STUCK_AFTER_S = 5.0
 _LINES_AT_ONCE = 50
 
@@ -69,11 +71,13 @@ class Reporter:
         self._pace = Pace(interval_s=60.0, burst=1)
         self._phase = "starting"
         self._news = anyio.Event()
+        state.weights.watch(self._tell_news)
 
     async def run(self) -> None:
         """Report until cancelled."""
         stats_due = time.monotonic() + self._stats_interval_s
         while True:
+            beaten_at = time.monotonic()
             await self._beat()
             now = time.monotonic()
             if now >= stats_due:
@@ -81,12 +85,16 @@ class Reporter:
                 stats_due += self._stats_interval_s * max(1, (now - stats_due) // self._stats_interval_s + 1)
             with anyio.move_on_after(min(HEARTBEAT_S, max(0.0, stats_due - time.monotonic()))):
                 await self._news.wait()
+                await anyio.sleep(max(0.0, beaten_at + _NEWS_EVERY_S - time.monotonic()))
             self._news = anyio.Event()
 
     def enter(self, phase: str) -> None:
         """Tell at once that the worker is in another phase of its life: `serving` or `draining`."""
         self._phase = phase
         self._write_health()
+        self._tell_news()
+
+    def _tell_news(self) -> None:
         self._news.set()
 
     def say_goodbye(self) -> None:
@@ -193,6 +201,7 @@ class Reporter:
                 "weight_unit": self._identity.weight_unit,
                 "weights_version": weights.in_force(None).weights.version,
                 "weights_at_ms": weights.changed_at_ms,
+                "datasets": weights.versions(_DATASETS_SHOWN),
                 "catalog_version": catalog.version if catalog is not None else None,
                 "catalog_at_ms": self._state.catalog_at_ms,
                 "chunks": len(catalog) if catalog is not None else 0,

@@ -2,8 +2,9 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from itertools import islice
 
 from worker.core.catalog import Catalog
 from worker.core.sessions import Session
@@ -34,6 +35,11 @@ class WeightsBook:
         self._shared_in_force = in_force(None, None, UNREAD)
         self.changed_at_ms = 0
         self._datasets: OrderedDict[str, _Remembered] = OrderedDict()
+        self._tell: Callable[[], None] = lambda: None
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Have somebody told whenever other weights come into force."""
+        self._tell = tell
 
     def in_force(self, dataset: str | None) -> InForce:
         """Tell the weights in force for a dataset, or the global ones."""
@@ -70,6 +76,7 @@ class WeightsBook:
 
     def put(self, dataset: str | None, held: Held) -> None:
         """Replace what is known of a key."""
+        before = self.held(dataset).weights
         if dataset is None:
             self.shared = held
             self._shared_in_force = in_force(None, None, held)
@@ -79,6 +86,13 @@ class WeightsBook:
             self._datasets[dataset] = _Remembered(held, time.monotonic())
             if len(self._datasets) > _DATASETS_REMEMBERED:
                 self._datasets.popitem(last=False)
+        if held.weights is not before:
+            self._tell()
+
+    def versions(self, most: int) -> dict[str, str]:
+        """Tell the versions of the datasets that were asked for last; empty where one has no weights of its own."""
+        last = islice(reversed(self._datasets.items()), most)
+        return {name: one.held.weights.version if one.held.weights else "" for name, one in last}
 
     def forget_idle(self) -> None:
         """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights."""

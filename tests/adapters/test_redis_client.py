@@ -24,7 +24,8 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis_client import connect, redis_errors
 from worker.adapters.redis_requests import RedisRequests
 from worker.adapters.redis_stats import RedisStats
-from worker.core.weights import mark_of
+from worker.core.changes import Order, step_of
+from worker.core.weights import mark_of, preset_name
 from worker.errors import GroupMissingError, RedisError, SettingsError
 from worker.ports import Backlog, Bell
 
@@ -208,11 +209,30 @@ async def test_every_topology_changes_weights(topology_url: str) -> None:
 
         listening = asyncio.create_task(listen())
         await wait_until(lambda: heard, timeout_s=_SOON_S, what="the subscription is confirmed")
-        await store.store(None, "one", {"by": "me"})
+        await store.store_quietly(None, "one")
         await store.store_quietly("d", "two")
         assert [reading.mark for reading in await store.read([None, "d"])] == [mark_of(b"one"), mark_of(b"two")]
         await store.remove("d")
         await wait_until(lambda: len(heard) > 3, timeout_s=_SOON_S, what="all bells were heard")
         assert heard == [Bell(None, resync=True), Bell(None), Bell("d"), Bell("d")]
+        await _change_and_return(desk)
         await end(listening)
         await desk.client.delete(desk.keys.weights(), desk.keys.history)
+
+
+async def _change_and_return(desk: Desk) -> None:
+    """Call everything that a writer calls."""
+    writer, name = desk.writer(), preset_name("night")
+    order = Order('{"voice": 1}', "ann", "", 1, "1ms")
+    change = await writer.change(name, lambda found: step_of(found, order))
+    assert change is not None
+    assert await writer.presets() == ["night"]
+    assert (await writer.look(name)).value == b'{"voice": 1}'
+
+    async def has_returned() -> bool:
+        await writer.give_back()
+        return await writer.pending(name) is None
+
+    await wait_until(has_returned, timeout_s=_SOON_S, what="the temporary weights have given way")
+    assert [one.returned_ms for one in [one async for one in writer.history()]] == [change.until_ms, None]
+    assert await writer.presets() == []

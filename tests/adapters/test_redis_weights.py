@@ -79,43 +79,15 @@ async def test_another_refusal_is_an_error(desk: Desk, redis_url: str) -> None:
         await desk.client.execute_command("ACL", "DELUSER", name)
 
 
-@pytest.mark.parametrize("dataset", [None, "speech-2.v1"])
-async def test_storing_notes_the_change_and_rings_the_bell(
+@pytest.mark.parametrize("dataset", [None, "d"])
+async def test_weights_stored_quietly_ring_the_bell_and_leave_no_note(
     desk: Desk, store: RedisWeights, dataset: str | None
 ) -> None:
     async with _listening(store) as (heard, _):
-        assert await store.store(dataset, "first", {"by": "me", "why": "a test"}) is None
-        assert await store.store(dataset, "second", {"by": "you", "why": "ü"}) == "first"
-        await _hears(heard, 3)
-        assert heard == [_RESYNC, Bell(dataset), Bell(dataset)]
-    assert await desk.client.get(desk.keys.weights(dataset)) == b"second"
-    shared = {"dataset": dataset or ""}
-    assert await desk.records(desk.keys.history) == [
-        {"before": "", "after": "first", **shared, "by": "me", "why": "a test"},
-        {"before": "first", "after": "second", **shared, "by": "you", "why": "ü"},
-    ]
-
-
-async def test_storing_replaces_a_key_of_another_type(desk: Desk, store: RedisWeights) -> None:
-    await desk.client.rpush(desk.keys.weights(), "x")
-    assert await store.store(None, "new", {}) == ""
-    assert await desk.client.get(desk.keys.weights()) == b"new"
-
-
-async def test_nothing_is_stored_where_the_change_cannot_be_noted(desk: Desk, store: RedisWeights) -> None:
-    await desk.client.set(desk.keys.weights(), "old")
-    await desk.client.set(desk.keys.history, "not a stream")
-    with pytest.raises(RedisError, match="WRONGTYPE"):
-        await store.store(None, "new", {})
-    assert await desk.client.get(desk.keys.weights()) == b"old"
-
-
-async def test_weights_stored_quietly_ring_the_bell_and_leave_no_note(desk: Desk, store: RedisWeights) -> None:
-    async with _listening(store) as (heard, _):
-        await store.store_quietly("d", "value")
+        await store.store_quietly(dataset, "value")
         await _hears(heard, 2)
-        assert heard == [_RESYNC, Bell("d")]
-    assert await desk.client.get(desk.keys.weights("d")) == b"value"
+        assert heard == [_RESYNC, Bell(dataset)]
+    assert await desk.client.get(desk.keys.weights(dataset)) == b"value"
     assert await desk.client.exists(desk.keys.history) == 0
 
 

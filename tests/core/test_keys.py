@@ -18,6 +18,8 @@ def test_names_are_those_of_the_contract(prefix: str) -> None:
         "weights": keys.weights(),
         "dataset": keys.weights("speech"),
         "history": keys.history,
+        "returns": keys.returns,
+        "presets": keys.presets,
         "worker": keys.worker("host-1"),
     } == {
         "requests": f"{prefix}:sample:requests",
@@ -29,6 +31,8 @@ def test_names_are_those_of_the_contract(prefix: str) -> None:
         "weights": f"{prefix}:category:weights",
         "dataset": f"{prefix}:category:weights:speech",
         "history": f"{prefix}:weights:history",
+        "returns": f"{prefix}:weights:returns",
+        "presets": f"{prefix}:weights:presets",
         "worker": f"{prefix}:worker:host-1",
     }
 

@@ -113,7 +113,7 @@ class NaiveDraw:
             )
             tally.add_requests(None, 1)
             nothing = [0.0] * len(counts)
-            tally.add_chunks(None, list(counts), list(counts.values()), expected=nothing, variances=nothing)
+            tally.add_chunks(None, tuple(counts), list(counts.values()), expected=nothing, variances=nothing)
         return Answers(results, tally, {})
 
 

@@ -87,8 +87,15 @@ def test_no_name_reaches_a_terminal_as_more_than_text(client: Any, prefix: str, 
     for text in EVIL:
         client.hset(keys.session(text), "requests:", 1)
         client.hset(keys.stats, mapping={f"requests:{text}": 1, f"errors:{text}:{text}": 1, f"chunks:{text}:{text}": 1})
+        client.xadd(keys.history, {"dataset": text, "who": text, "reason": text, "version_after": text, "after": text})
+        client.sadd(keys.presets, text)
     client.set(keys.weights(), json.dumps({EVIL[0]: 1}))
-    for words in (["session", "list"], ["stats"], ["weights", "show"]):
+    for words in (
+        ["session", "list"],
+        ["stats"],
+        ["weights", "show"],
+        ["weights", "history"],
+    ):
         shown = run(*words, REDIS_URL=f"{run_url(client)}")
         assert shown.returncode == 0, shown.stderr
         assert is_harmless(shown.stdout + shown.stderr)

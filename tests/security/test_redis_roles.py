@@ -128,6 +128,25 @@ def test_everything_that_is_served_is_served_under_the_roles(place: Place, datab
     assert place.guarded.denials() == []
 
 
+def test_weights_are_moved_under_the_writers_role_and_give_way_under_the_workers(place: Place) -> None:
+    """Every verb that moves weights, and the returns of a key that was there and of one that was not."""
+    for words in (
+        ("set", "voice=1", "--wait"),
+        ("set", "music=1", "--for", "0.1s"),
+        ("set", "music=1", "--for", "0.1s", "--dataset", "d"),
+        ("set", "voice=1", "--dataset", "e"),
+        ("rollback", "--dataset", "e"),
+        ("history",),
+    ):
+        place.run(WEIGHTS_WRITER, "weights", *words)
+    with place.guarded.client(WEIGHTS_WRITER) as writer:
+        wait_until_sync(lambda: not writer.hgetall(KEYS.returns), timeout_s=DEADLINE_S, what="both have given way")
+        assert writer.get(KEYS.weights()) == '{"voice": 1.0}'
+        assert writer.get(KEYS.weights("d")) is None
+    assert not place.worker.events("weights.unreturned")
+    assert place.guarded.denials() == []
+
+
 def set_weights(writer: Any, dataset: str | None, weights: dict[str, int]) -> None:
     """Change weights as a program in any language does."""
     key = KEYS.weights(dataset)
@@ -204,13 +223,12 @@ FOR_NOBODY = (
 FOR_OTHERS = {
     WORKER: (
         ("XADD", KEYS.requests, "*", "size", "1"),
-        ("SET", KEYS.weights(), "{}"),
-        ("SET", KEYS.weights("d"), "{}"),
-        ("DEL", KEYS.weights()),
-        ("PUBLISH", KEYS.weights(), "x"),
-        ("EVAL", "return redis.call('SET', ARGV[1], '{}')", "0", KEYS.weights()),
+        ("HSET", KEYS.returns, "", "{}"),
+        ("DEL", KEYS.returns),
+        ("XRANGE", KEYS.history, "-", "+"),
+        ("SMEMBERS", KEYS.presets),
         ("EVAL", "return redis.call('DEL', KEYS[1])", "1", KEYS.stats),
-        ("XADD", KEYS.history, "*", "a", "b"),
+        ("EVAL", "return redis.call('HSET', KEYS[1], '', '{}')", "1", KEYS.returns),
         ("GET", KEYS.worker("w-1")),
         ("DEL", KEYS.results),
         ("DEL", KEYS.reply("job")),
@@ -230,6 +248,9 @@ FOR_OTHERS = {
         ("PUBLISH", KEYS.weights(), "x"),
         ("EVAL", "return redis.call('SET', ARGV[1], '{}')", "0", KEYS.weights()),
         ("EVAL", "return redis.call('XADD', KEYS[1], '*', 'status', 'ok')", "1", KEYS.reply("job")),
+        ("XADD", KEYS.history, "*", "a", "b"),
+        ("HGETALL", KEYS.returns),
+        ("SMEMBERS", KEYS.presets),
         ("HGETALL", KEYS.stats),
         ("HGETALL", KEYS.session("s")),
         ("GET", KEYS.worker("w-1")),

@@ -431,7 +431,7 @@ async def test_no_request_is_answered_under_weights_older_than_itself(desk: Desk
             if writer == 0:
                 await desk.client.set(desk.keys.weights(), value)  # and no bell
             elif writer == 1:
-                await store.store(None, value, {})
+                await store.store_quietly(None, value)
             else:
                 await desk.client.set(desk.keys.weights(), value)
                 await desk.client.publish(desk.keys.weights(), "")

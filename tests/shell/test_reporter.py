@@ -3,20 +3,25 @@
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Parts, Wiring, answers, running, wired
+from worker.core.changes import version_by_key
+from worker.core.weights import Held, normalise
 from worker.embedded import RedisServer
 from worker.health import SERVING, find_problem, health_path
+from worker.ports import Backlog, Presence
 from worker.reporter import Identity, Reporter
 
 _NEVER_S = 3600.0
@@ -86,6 +91,57 @@ async def test_a_worker_shows_what_it_has_applied(desk: Desk, redis_url: str, pr
         reporter.say_goodbye()
         reporter.say_goodbye()
     assert _file(tmp_path) == {}
+
+
+async def test_weights_in_force_are_shown_without_waiting_for_the_next_sign_of_life(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.reporter.HEARTBEAT_S", _NEVER_S)
+    async with wired(redis_url, prefix) as parts, running(parts), _reporting(_reporter(parts, prefix, tmp_path)):
+        await _shows(desk, state="starting")
+        await answers(desk, await desk.add({"dataset": "d"}))
+        for value in ('{"voice": 1}', '{"music": 1}'):
+            await desk.weights().store_quietly(None, value)
+            await _shows(desk, weights_version=version_by_key(None, value.encode()))
+            await desk.weights().store_quietly("d", value)
+            await _shows(desk, datasets={"d": version_by_key("d", value.encode())})
+
+
+class CountingPresence:
+    """Show what a worker shows, and count how often."""
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self.shown = 0
+
+    async def show(self, document: str, *, ttl_s: int) -> None:
+        self.shown += 1
+        await self._presence.show(document, ttl_s=ttl_s)
+
+    async def backlog(self) -> Backlog:
+        return await self._presence.backlog()
+
+
+async def test_many_changes_make_few_documents_and_the_last_one_is_shown(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.reporter.HEARTBEAT_S", _NEVER_S)
+    async with wired(redis_url, prefix) as parts:
+        presence, book = CountingPresence(parts.stream), parts.state.weights
+        reporter = Reporter(
+            Identity("one", prefix, tmp_path), presence, parts.state, parts.meter, link=parts.link, stats_interval_s=60
+        )
+        async with _reporting(reporter):
+            await _shows(desk, state="starting")
+            began = time.monotonic()
+            for i in range(3000):
+                book.put(None, Held(b"%d" % i, normalise({"voice": 1.0, "music": i + 1.0}, "redis")))
+                await anyio.lowlevel.checkpoint()
+                if i % 100 == 0:
+                    await anyio.sleep(0.01)
+            await _shows(desk, weights_version=book.in_force(None).weights.version)
+            most = 2 + (time.monotonic() - began) / 0.05  # as often as once in 50 ms
+    assert 2 <= presence.shown <= 1 + most
 
 
 async def test_a_serving_worker_that_cannot_serve_is_waiting(redis_url: str, prefix: str, tmp_path: Path) -> None:

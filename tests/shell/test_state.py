@@ -56,3 +56,28 @@ def test_datasets_that_nobody_asks_for_are_forgotten_unless_only_memory_holds_th
     assert book.unknown(["asked"]) == []
     book.forget_idle()
     assert book.known() == [None, "last-known", "asked"]
+
+
+def test_whoever_watches_is_told_of_other_weights_and_of_nothing_else() -> None:
+    book, told = WeightsBook(), [0]
+
+    def tell() -> None:
+        told[0] += 1
+
+    book.watch(tell)
+    voice = Held(b"1", normalise({"voice": 1.0}, "dataset"))
+    for dataset in (None, "d"):
+        for held, expected in ((voice, 1), (voice, 0), (Held(b"2", voice.weights), 0), (Held(ABSENT, None), 1)):
+            told[0] = 0
+            book.put(dataset, held)
+            assert told[0] == expected
+
+
+def test_versions_are_those_of_the_datasets_asked_for_last() -> None:
+    book = _book("a", "b")
+    weights = normalise({"voice": 1.0}, "dataset")
+    assert weights is not None
+    book.put("c", Held(b"1", weights))
+    assert book.versions(9) == {"c": weights.version, "b": "", "a": ""}
+    book.in_force("a")
+    assert list(book.versions(2)) == ["a", "c"]

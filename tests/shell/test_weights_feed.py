@@ -86,7 +86,7 @@ async def test_without_a_key_the_defaults_are_in_force(desk: Desk, redis_url: st
 async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
     async with _feeding(redis_url, prefix) as parts:
         await _is_listening(desk)
-        await desk.weights().store(None, _VOICE, {})
+        await desk.weights().store_quietly(None, _VOICE)
         await _comes_into_force(parts, '{"voice":1.0}')
         version = parts.state.weights.in_force(None).weights.version
         assert parts.state.weights.changed_at_ms > 0
@@ -177,11 +177,11 @@ async def test_a_dataset_is_followed_once_it_was_asked_for(
     store = desk.weights()
     async with _feeding(redis_url, prefix) as parts:
         await _is_listening(desk)
-        await store.store("d", _VOICE, {})
-        await store.store("never-asked-for", _VOICE, {})
+        await store.store_quietly("d", _VOICE)
+        await store.store_quietly("never-asked-for", _VOICE)
         await parts.feed.read(["d"])
         assert (_shares(parts, "d"), _source(parts, "d")) == ({"voice": 1.0}, "dataset")
-        await store.store("d", _MUSIC, {})
+        await store.store_quietly("d", _MUSIC)
         await _comes_into_force(parts, '{"music":1.0}', "d")
         await store.remove("d")
         await _comes_into_force(parts, default_weights().text, "d")

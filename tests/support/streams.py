@@ -7,6 +7,7 @@ from typing import Any
 from worker.adapters.redis_client import Client, connect
 from worker.adapters.redis_streams import RedisStreams
 from worker.adapters.redis_weights import RedisWeights
+from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.core.keys import GROUP, Keys
 from worker.core.wire import Entry, Form, Result
 from worker.ports import Batch, StreamLimits
@@ -40,6 +41,10 @@ class Desk:
         weights = RedisWeights(self.client, self.keys)
         self._opened.append(weights)
         return weights
+
+    def writer(self) -> RedisWeightsWriter:
+        """Return the adapter that changes weights."""
+        return RedisWeightsWriter(self.client, self.keys)
 
     def close(self) -> None:
         """Close what its adapters opened."""

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 
 from worker.adapters.certificates import certificate_problem
 from worker.core.redaction import redact
-from worker.errors import GroupMissingError, RedisError, SettingsError
+from worker.errors import GroupMissingError, RedisError, RefusedError, SettingsError
 
 Client = Redis | RedisCluster
 CONNECT_TIMEOUT_S = 3.0
@@ -28,6 +28,9 @@ _DEFAULT_SENTINEL_PORT = 26379
 _RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD", "XINFO GROUPS")
 # A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones.
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED")
+# What no second attempt changes: a password, a right, the type of a key.
+_LASTING = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
+_LASTING_WORDS = ("WRONGTYPE", "ACL failure")
 # What the adapters rely on, and a URL must not change.
 _OURS = frozenset({"protocol", "decode_responses", "legacy_responses", "retry_on_timeout"})
 
@@ -85,6 +88,26 @@ def redis_errors(doing: str) -> Iterator[None]:
     except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
         sentence = certificate_problem(error) or redact(str(error)) or type(error).__name__
         raise RedisError(f"Redis did not answer {doing}: {sentence}") from error
+
+
+@contextmanager
+def redis_refusals(doing: str) -> Iterator[None]:
+    """Translate what redis-py raises, and tell what lasts from what passes.
+
+    Args:
+        doing: What was being done, for the sentence.
+
+    Raises:
+        RefusedError: Redis refused the command, and will refuse it again.
+        RedisError: Redis could not be reached, did not answer in time, or refused the command for now.
+    """
+    try:
+        with redis_errors(doing):
+            yield
+    except RedisError as error:
+        if isinstance(error.__cause__, _LASTING) or any(word in str(error) for word in _LASTING_WORDS):
+            raise RefusedError(str(error)) from error
+        raise
 
 
 def _make_client(url: str, options: dict[str, Any]) -> Client:

@@ -1,28 +1,23 @@
 """A client's two connections: requests go over one, each added once however often it is sent; results come over one."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
 import redis.exceptions
 
-from worker.adapters.redis_client import Client, redis_errors
+from worker.adapters.redis_client import Client, redis_refusals
 from worker.adapters.redis_direct import DirectConnection, Word
 from worker.core.exchange import NEVER, Sending
 from worker.core.keys import GROUP, PINNED, Keys
 from worker.core.wire import Reply, decode_result, encode_request
-from worker.errors import RedisError, RefusedError
 
 NOTES_TTL_S = 3600
 _PAGE = 1000
 _EXPIRY: Final = encode_request(expires_at=0)[0]
 _ADD: Final = files("worker.adapters").joinpath("submit.lua").read_bytes()
 _END: Final = files("worker.adapters").joinpath("withdraw.lua").read_bytes()
-# What no second attempt changes: a password, a right, the type of a key.
-_LASTING = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
-_LASTING_WORDS = ("WRONGTYPE", "ACL failure")
 
 
 class RedisExchange:
@@ -60,7 +55,7 @@ class RedisExchange:
         for request_id, words, deadline_s in sending.asks:
             left_ms = 0 if deadline_s == NEVER else max(1, round((deadline_s - now_s) * 1000))
             arguments += (request_id, left_ms, len(words), *words)
-        with _refusals("the adding script"):
+        with redis_refusals("the adding script"):
             await self._run(_ADD, *arguments)
 
     async def read(self, after: str, block_ms: int) -> list[tuple[str, Reply | None]]:
@@ -78,7 +73,7 @@ class RedisExchange:
             RedisError: Redis did not answer.
         """
         block: tuple[Word, ...] = ("BLOCK", block_ms) if block_ms else ()
-        with _refusals("XREAD of the results"):
+        with redis_refusals("XREAD of the results"):
             reply = await self._reader.call("XREAD", "COUNT", _PAGE, *block, "STREAMS", self._results, after)
         return [(record[0].decode(), _result(record[1])) for record in reply[0][1]] if reply else []
 
@@ -88,7 +83,7 @@ class RedisExchange:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with _refusals("the withdrawing script"):
+        with redis_refusals("the withdrawing script"):
             await self._run(_END, GROUP)
 
     async def release(self, session: str) -> None:
@@ -97,7 +92,7 @@ class RedisExchange:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with _refusals("HDEL of pinned weights"):
+        with redis_refusals("HDEL of pinned weights"):
             await self._sender.call("HDEL", self._names.session(session), PINNED)
 
     def close(self) -> None:
@@ -112,18 +107,6 @@ class RedisExchange:
             await self._sender.call("EVALSHA", sha, *words)
         except redis.exceptions.NoScriptError:
             await self._sender.call("EVAL", script, *words)
-
-
-@contextmanager
-def _refusals(doing: str) -> Iterator[None]:
-    """Translate what redis-py raises, and tell what lasts from what passes."""
-    try:
-        with redis_errors(doing):
-            yield
-    except RedisError as error:
-        if isinstance(error.__cause__, _LASTING) or any(word in str(error) for word in _LASTING_WORDS):
-            raise RefusedError(str(error)) from error
-        raise
 
 
 def _result(words: Sequence[bytes]) -> Reply | None:

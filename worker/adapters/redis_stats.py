@@ -1,6 +1,7 @@
 """Counts over all workers, and the workers that live."""
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -55,7 +56,24 @@ class RedisStats:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
+        return await self.states(await self.worker_keys())
+
+    async def worker_keys(self) -> list[str]:
+        """List the keys in which live workers show their states; it takes a look at every key there is.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
         with redis_errors("SCAN of workers"):
-            names = [key async for key in self._client.scan_iter(match=self._keys.worker("*"), count=1000)]
-            values = [await self._client.get(name) for name in sorted(names)]
+            found = [key async for key in self._client.scan_iter(match=self._keys.worker("*"), count=1000)]
+        return sorted(key.decode() for key in found)
+
+    async def states(self, worker_keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Read the states of some workers; those that have ended are left out.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("GET of workers"):
+            values = [await self._client.get(key) for key in worker_keys]
         return [json.loads(value) for value in values if value is not None]

@@ -1,7 +1,7 @@
 """Weights in Redis: the key is the truth, the message on the channel of the same name is the bell."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -12,12 +12,11 @@ from worker.core.keys import Keys
 from worker.core.weights import ABSENT, WRONG_TYPE
 from worker.ports import Bell, Follow, Reading
 
-_HISTORY_MAXLEN = 10_000
 _SET: Final = files("worker.adapters").joinpath("weights_set.lua").read_text()
 
 
 class RedisWeights:
-    """Read and write weights, and hear of their changes."""
+    """Read weights, and hear of their changes; `worker.adapters.redis_weights_writer` makes those that people see."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
         """Take a connection and the names in Redis."""
@@ -40,30 +39,12 @@ class RedisWeights:
         """Close the connection that keys are read over; it is opened again when it is needed."""
         self._reading.close()
 
-    async def store(self, dataset: str | None, value: str, note: Mapping[str, str]) -> str | None:
-        """Store weights, note the change in the history and ring the bell, in one step.
+    async def store_quietly(self, dataset: str | None, value: str) -> None:
+        """Store weights and ring the bell in one step, without a note in the history.
 
         Args:
             dataset: Whose weights; None for the global ones.
             value: The JSON object.
-            note: Further fields of the history: who, why.
-
-        Returns:
-            The value before; None when there was none.
-
-        Raises:
-            RedisError: Redis did not answer, or refused.
-        """
-        fields = [text for pair in {"dataset": dataset or "", **note}.items() for text in pair]
-        keys = (self._keys.weights(dataset), self._keys.history)
-        with redis_errors("the weights script"):
-            before: bytes | None = await self._client.execute_command(
-                "EVAL", _SET, len(keys), *keys, value, _HISTORY_MAXLEN, *fields
-            )
-        return None if before is None else before.decode(errors="replace")
-
-    async def store_quietly(self, dataset: str, value: str) -> None:
-        """Store a dataset's weights and ring the bell in one step, without a note in the history.
 
         Raises:
             RedisError: Redis did not answer, or refused.

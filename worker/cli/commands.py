@@ -7,7 +7,7 @@ import typer
 
 from worker.cli import catalog, dead, health, report, sampling, serving, sessions, weights
 from worker.cli.context import complain
-from worker.errors import DependencyError, ManifestError, SettingsError, WeightsError
+from worker.errors import DependencyError, ManifestError, SettingsError, StaleError, WeightsError
 
 _INTERRUPTED = 130
 # Typer shows no name for it, and whose class it is differs between versions: Click's, or Typer's own copy of it.
@@ -75,6 +75,8 @@ def execute(arguments: Sequence[str]) -> int:
         status = _end_by_usage(error.format_message())  # type: ignore[attr-defined]
     except (SettingsError, WeightsError, ManifestError) as error:
         status = _end(str(error), 2)
+    except StaleError as error:
+        status = _end(str(error), 1)
     except DependencyError as error:
         status = _end(str(error), 3)
     except (KeyboardInterrupt, typer.Abort):

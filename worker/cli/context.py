@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import anyio
 import typer
@@ -17,9 +17,10 @@ from worker.adapters.redis_client import Client, connect
 from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.redaction import escape
 from worker.errors import SettingsError
-from worker.settings.model import Settings, load_settings
+from worker.settings.model import Need, Settings, load_settings
 
 _TIMEOUT_S = 5.0
+_REDIS: Final[tuple[Need, ...]] = ("redis",)
 T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -36,13 +37,16 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk() -> AsyncIterator[Desk]:
+async def open_desk(need: Collection[Need] = _REDIS) -> AsyncIterator[Desk]:
     """Connect to Redis as the settings say.
+
+    Args:
+        need: Servers whose URL has to be given.
 
     Raises:
         SettingsError: Something is missing or wrong.
     """
-    settings = load_settings(need=["redis"])
+    settings = load_settings(need=need)
     client = connect(settings.redis_url.get_secret_value(), timeout_s=_TIMEOUT_S)
     try:
         yield Desk(settings, client, Keys(settings.prefix))

@@ -47,6 +47,16 @@ class Keys:
         return f"{self.prefix}:weights:history"
 
     @property
+    def returns(self) -> str:
+        """Name the hash of temporary weights, and what each of them gives way to."""
+        return f"{self.prefix}:weights:returns"
+
+    @property
+    def presets(self) -> str:
+        """Name the set of the presets that were stored."""
+        return f"{self.prefix}:weights:presets"
+
+    @property
     def weights_pattern(self) -> str:
         """Name the pub/sub pattern that matches the bell of every weights key."""
         return f"{self.prefix}:category:weights*"

@@ -191,6 +191,11 @@ def preset_name(preset: str) -> str:
     return f"{_PRESET}{preset}"
 
 
+def preset_of(name: str | None) -> str:
+    """Tell the preset that a weights key belongs to; empty where it is none's."""
+    return name.removeprefix(_PRESET) if source_of(name) == "preset" and name is not None else ""
+
+
 def source_of(name: str | None) -> str:
     """Tell the `weights_source` of what a weights key holds.
 

@@ -16,7 +16,8 @@ from worker.adapters.postgres_chunks import import_chunks
 from worker.adapters.postgres_migrations import migrate
 from worker.adapters.redis_client import connect
 from worker.adapters.redis_requests import RedisRequests
-from worker.adapters.redis_weights import RedisWeights
+from worker.adapters.redis_weights_writer import RedisWeightsWriter
+from worker.core.changes import Order, step_of
 from worker.core.keys import Keys
 from worker.core.weights import normalise
 from worker.demo.jobs import SIZE, TrainingJob
@@ -142,7 +143,7 @@ async def _play(stage: Stage, ledger: Ledger, seconds: float, console: Console) 
     try:
         with Screen(ledger, console) as screen:
             async with _jobs(stage, ledger) as jobs, anyio.create_task_group() as tasks:
-                weights = RedisWeights(client, Keys("audio"))
+                weights = RedisWeightsWriter(client, Keys("audio"))
                 await _move(weights, MIXES[0], ledger, screen)
                 for job in jobs:
                     tasks.start_soon(job.collect)
@@ -156,7 +157,7 @@ async def _play(stage: Stage, ledger: Ledger, seconds: float, console: Console) 
     return _verdict(ledger, lost, console)
 
 
-async def _course(stage: Stage, weights: RedisWeights, ledger: Ledger, screen: Screen, seconds: float) -> None:
+async def _course(stage: Stage, weights: RedisWeightsWriter, ledger: Ledger, screen: Screen, seconds: float) -> None:
     """Move the weights at a third and two thirds of the time, and kill a worker between."""
     victim = stage.workers[0]
     await anyio.sleep(seconds / 3)
@@ -174,14 +175,15 @@ async def _course(stage: Stage, weights: RedisWeights, ledger: Ledger, screen: S
     await anyio.sleep(seconds / 3)
 
 
-async def _move(weights: RedisWeights, mix: dict[str, float], ledger: Ledger, screen: Screen) -> None:
+async def _move(weights: RedisWeightsWriter, mix: dict[str, float], ledger: Ledger, screen: Screen) -> None:
     """Set weights, and tell how long it took until the first draw under them was in a job's hands."""
     chosen = normalise(mix, "redis")
     assert chosen is not None  # noqa: S101 - the mixes above are not all zero
     if ledger.moves:
         screen.print_move(ledger.moves[-1])
     ledger.begin_move(chosen)
-    await weights.store(None, chosen.text, {"who": f"demo {os.getpid()}", "reason": "demo"})
+    order = Order(chosen.text, who=f"demo {os.getpid()}", reason="demo")
+    await weights.change(None, lambda found: step_of(found, order))
     ledger.end_move()
     move = ledger.moves[-1]
     if len(ledger.moves) == 1:

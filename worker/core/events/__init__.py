@@ -36,6 +36,7 @@ from worker.core.events.surroundings import (
     WeightsAdjusted,
     WeightsChanged,
     WeightsRejected,
+    WeightsUnreturned,
 )
 
 _CATALOGUE: tuple[type[Event], ...] = (
@@ -50,6 +51,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
     WeightsChanged,
     WeightsRejected,
     WeightsAdjusted,
+    WeightsUnreturned,
     CatalogLoaded,
     CatalogChanged,
     RequestServed,
@@ -92,6 +94,7 @@ __all__ = [
     "WeightsAdjusted",
     "WeightsChanged",
     "WeightsRejected",
+    "WeightsUnreturned",
     "WorkerDraining",
     "WorkerFailed",
     "WorkerReady",

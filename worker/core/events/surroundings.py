@@ -56,6 +56,20 @@ class WeightsAdjusted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsUnreturned(Event):
+    """Say that Redis refused to have temporary weights give way; it is attempted again.
+
+    Attributes:
+        suppressed: Refusals since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "weights.unreturned"
+    level: ClassVar[Level] = "error"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogLoaded(Event):
     """Say that the whole catalog was read for the first time.
 

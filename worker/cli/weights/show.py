@@ -1,13 +1,11 @@
-"""`weights show`, `set` and `watch`."""
+"""`weights show` and `watch`."""
 
-import getpass
 from contextlib import aclosing
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from worker.adapters.redis_stats import RedisStats
 from worker.adapters.redis_weights import RedisWeights
+from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -20,55 +18,27 @@ from worker.cli.context import (
     run_async,
     shares_text,
 )
-from worker.core.weights import UNREAD, InForce, in_force, observe, parse_weights
-from worker.core.weights_text import values_from_words, weights_json
-
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+from worker.core.weights import UNREAD, InForce, in_force, observe
+from worker.orders import time_text
 
 
-@app.command(epilog="Example: sampling-worker weights show --dataset podcasts")
 def show(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
     """Show the weights in force, and which workers have applied them."""
     check_dataset(dataset)
 
     async def work() -> None:
         async with open_desk() as desk:
-            held, problem = await _read(desk, dataset)
+            held, problem = await read_weights(desk, dataset)
             workers = await RedisStats(desk.client, desk.keys).workers()
-            _print_shown(_document(held, problem, workers), as_json=as_json)
+            pending = await RedisWeightsWriter(desk.client, desk.keys).pending(dataset)
+            document = _document(held, problem, workers)
+            if pending is not None and (dataset, pending.mark.encode()) in held.marks:
+                document["until_ms"] = pending.due_ms
+            _print_shown(document, as_json=as_json)
 
     run_async(work)
 
 
-@app.command("set", epilog="Example: sampling-worker weights set voice=0.7 music=0.2 documentary=0.1")
-def set_(
-    weights: Annotated[list[str], typer.Argument(metavar="CATEGORY=WEIGHT...", help="Others weigh 0.")],
-    dataset: Dataset = None,
-    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Store weights and ring the bell in one step: they are in force for the next request."""
-    check_dataset(dataset)
-    value = weights_json(values_from_words(weights))
-
-    async def work() -> None:
-        async with open_desk() as desk:
-            note = {"who": getpass.getuser(), "reason": reason}
-            await RedisWeights(desk.client, desk.keys).store(dataset, value, note)
-
-    run_async(work)
-    stored = parse_weights(value.encode(), "redis")
-    version = stored.version if stored else None
-    if as_json:
-        print_json({"dataset": dataset, "weights": dict(stored.shares) if stored else {}, "version": version})
-    elif stored is None:
-        print_text("all weights are zero: the defaults are in force")
-    else:
-        print_text(f"version {stored.version}  {shares_text(stored.shares)}")
-
-
-@app.command(epilog="Example: sampling-worker weights watch")
 def watch(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
     """Print the weights now, and again on every change, until interrupted."""
     check_dataset(dataset)
@@ -78,7 +48,7 @@ def watch(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
             last = None
             async with aclosing(RedisWeights(desk.client, desk.keys).bells()) as bells:  # type: ignore[type-var]
                 async for _ in bells:
-                    held, problem = await _read(desk, dataset)
+                    held, problem = await read_weights(desk, dataset)
                     if (held.weights.version, problem) != last:
                         last = (held.weights.version, problem)
                         _print_change(_document(held, problem, []), as_json=as_json)
@@ -86,7 +56,7 @@ def watch(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
     run_async(work)
 
 
-async def _read(desk: Desk, dataset: str | None) -> tuple[InForce, str | None]:
+async def read_weights(desk: Desk, dataset: str | None) -> tuple[InForce, str | None]:
     """Read the weights in force as a worker would that starts now."""
     names = [None] if dataset is None else [None, dataset]
     store = RedisWeights(desk.client, desk.keys)
@@ -105,6 +75,7 @@ def _document(held: InForce, problem: str | None, workers: list[dict[str, Any]])
         "weights": dict(held.weights.shares),
         "version": held.weights.version,
         "source": held.weights.source,
+        "until_ms": None,
         "problem": problem,
         "workers": workers,
     }
@@ -119,6 +90,8 @@ def _print_shown(document: dict[str, Any], *, as_json: bool) -> None:
     print_table(title, ("category", "weight"), rows)
     if document["problem"]:
         print_text(f"the value in Redis is refused: {document['problem']}")
+    if document["until_ms"] is not None:
+        print_text(f"until {time_text(document['until_ms'])}")
     if document["dataset"] is None:
         applied = sum(worker["weights_version"] == document["version"] for worker in document["workers"])
         print_text(f"applied by {applied} of {len(document['workers'])} workers")

@@ -1,0 +1,136 @@
+"""Changes of weights in Redis, each in one step with its note in the history, and that history."""
+
+from collections.abc import AsyncIterator, Callable
+from importlib.resources import files
+from typing import Any, Final
+
+from worker.adapters.redis_client import Client, redis_errors, redis_refusals
+from worker.adapters.redis_weights import reading
+from worker.core.changes import Return, Standing, Step, read_return, return_step
+from worker.core.history import Change, read_change
+from worker.core.keys import Keys
+from worker.core.weights import preset_of
+
+_HISTORY_MAXLEN = 10_000
+_PAGE = 100
+_FOUND = 6  # words of a reply that says what was found; the history's entry comes after
+_CHANGE: Final = files("worker.adapters").joinpath("weights_change.lua").read_text()
+_RETURNS: Final = files("worker.adapters").joinpath("returns_read.lua").read_text()
+_NEVER_FOUND: Final = b"-"  # no mark is this: the script only tells what stands there
+
+Decide = Callable[[Standing], Step | None]
+
+
+class RedisWeightsWriter:
+    """Change weights, and read what was changed."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        """Take a connection and the names in Redis."""
+        self._client = client
+        self._keys = keys
+
+    async def change(self, name: str | None, decide: Decide) -> Change | None:
+        """Change the weights of one key, note it in the history and ring the bell, in one step.
+
+        Args:
+            name: A dataset, a preset (see `worker.core.weights.preset_name`), or None for the global weights.
+            decide: Plans the change by what stands there; asked again where that changed meanwhile.
+
+        Returns:
+            The change as the history has it; None: it was decided to do nothing.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        found = await self.look(name)
+        while (step := decide(found)) is not None:
+            fences, record = (step.found.mark, step.found.return_text), step.record
+            words = (
+                step.verb,
+                step.value,
+                step.return_text,
+                _HISTORY_MAXLEN,
+                *(word for pair in record.items() for word in pair),
+            )
+            found, entry_id = await self._call(name, *fences, *words)
+            if entry_id is not None:
+                return read_change(entry_id, {field: _text(value) for field, value in record.items()})
+        return None
+
+    async def look(self, name: str | None) -> Standing:
+        """Tell what stands there about one weights key.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        found, _ = await self._call(name, _NEVER_FOUND, "")
+        return found
+
+    async def history(self) -> AsyncIterator[Change]:
+        """Yield all changes that the history remembers, the newest first.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        newest = "+"
+        while True:
+            with redis_errors("XREVRANGE of the history"):
+                page: Any = await self._client.execute_command(
+                    "XREVRANGE", self._keys.history, newest, "-", "COUNT", _PAGE
+                )
+            for entry_id, words in page:
+                texts = [_text(word) for word in words]
+                yield read_change(_text(entry_id), dict(zip(texts[0::2], texts[1::2], strict=True)))
+            if len(page) < _PAGE:
+                return
+            newest = f"({_text(page[-1][0])}"
+
+    async def give_back(self) -> None:
+        """Make every return that is due; where several workers try at once, one of them does.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_refusals("reading the returns of weights"):
+            reply: Any = await self._client.execute_command("EVAL", _RETURNS, 1, self._keys.returns)
+        now_ms, words = int(reply[0]), reply[1]
+        for name, text in zip(words[0::2], words[1::2], strict=True):
+            found = read_return(text)
+            if found is not None and found.due_ms <= now_ms:
+                await self.change(_text(name) or None, return_step)
+
+    async def pending(self, name: str | None) -> Return | None:
+        """Tell the return of temporary weights that is to come; with the rights of a reader.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("HGET of the returns"):
+            text: Any = await self._client.hget(self._keys.returns, name or "")
+        return None if text is None else read_return(text)
+
+    async def presets(self) -> list[str]:
+        """List the presets that were stored through this project's writers.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("SMEMBERS of the presets"):
+            names: Any = await self._client.smembers(self._keys.presets)
+        return sorted(_text(name) for name in names)
+
+    async def _call(self, name: str | None, *words: str | bytes | int) -> tuple[Standing, str | None]:
+        """Run the script; tell what stands there, and the history's entry where it did what it was told."""
+        keys = self._keys
+        names = (keys.weights(name), keys.weights(), keys.history, keys.returns, keys.presets)
+        with redis_refusals("a change of weights"):
+            reply: Any = await self._client.execute_command(
+                "EVAL", _CHANGE, len(names), *names, name or "", preset_of(name), *words
+            )
+        own, shared = reading(reply[1], reply[2]), reading(reply[3], reply[4])
+        found = Standing(name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5])
+        return found, _text(reply[6]) if len(reply) > _FOUND else None
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode(errors="replace")

@@ -1,0 +1,15 @@
+"""`weights`: look at the weights, and change them while training runs."""
+
+import typer
+
+from worker.cli.weights import history, show, store
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command(epilog="Example: sampling-worker weights show --dataset podcasts")(show.show)
+app.command("set", epilog="Example: sampling-worker weights set voice=0.7 music=0.2 documentary=0.1 --for 2h --wait")(
+    store.set_
+)
+app.command(epilog="Example: sampling-worker weights remove --dataset podcasts")(store.remove)
+app.command(epilog="Example: sampling-worker weights watch")(show.watch)
+app.command(epilog="Example: sampling-worker weights history --count 5")(history.history)
+app.command(epilog="Example: sampling-worker weights rollback")(history.rollback)
