@@ -5,6 +5,7 @@ import signal
 import subprocess
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from tests.e2e.conftest import Run, StartWorker
@@ -109,3 +110,56 @@ async def test_waiting_tells_how_many_workers_have_applied_it(
     late = run("weights", "set", "voice=1", "--wait", "--timeout", "0.5")
     assert late.returncode == 1
     assert late.stderr.strip() == "sampling-worker: applied by 2 of 3 workers within 0.5 s; not by w-0"
+
+
+async def test_presets_are_saved_used_and_removed(run: Run, start_worker: StartWorker, database_url: str) -> None:
+    await insert(database_url, {"voice": 10, "music": 10})
+    start_worker()
+    saved = document(run("weights", "preset", "save", "night", "voice=1", "music=3", "--json"))
+    assert saved["dataset"] == "preset:night"
+    drawn = json.loads(run("sample", "--size", "8", "--field", "preset=night", "--json").stdout)
+    assert (drawn["weights_version"], drawn["weights_source"]) == (saved["version"], "preset")
+    run("weights", "set", "voice=1")
+    now = document(run("weights", "preset", "save", "now", "--json"))
+    assert now["weights"] == {"voice": 1.0}
+    listed = {one["preset"]: one for one in document(run("weights", "preset", "list", "--json"))}
+    assert list(listed) == ["balanced", "voice-heavy", "music-heavy", "night", "now"]
+    assert (listed["night"]["weights"], listed["balanced"]["weights"]) == ({"music": 0.75, "voice": 0.25}, None)
+    assert "READY chunks alike" in run("weights", "preset", "list", COLUMNS="160").stdout
+    assert "voice" in run("weights", "preset", "show", "balanced").stdout
+    balanced = document(run("weights", "preset", "apply", "balanced", "--json"))
+    assert balanced["weights"] == {"music": 0.5, "voice": 0.5}
+    applied = document(run("weights", "preset", "apply", "night", "--dataset", "d", "--json"))
+    assert applied["version"] == saved["version"]
+    newest = document(run("weights", "history", "--count", "1", "--json"))[0]
+    assert (newest["dataset"], newest["reason"]) == ("d", "preset night")
+    assert "removed" in run("weights", "preset", "remove", "night").stdout
+    assert "unknown_preset" in run("sample", "--field", "preset=night").stdout
+    assert document(run("weights", "rollback", "--preset", "night", "--json"))["version"] == saved["version"]
+    assert "night" in run("weights", "preset", "list").stdout
+
+
+async def test_a_preview_says_what_would_be_drawn(
+    run: Run, database_url: str, redis_client: Redis, prefix: str
+) -> None:
+    await insert(database_url, {"voice": 1000, "documentary": 60})
+    words = ("weights", "preview", "voice=0.5", "documentary=0.3", "conference=0.2", "--size", "80000")
+    shown = document(run(*words, "--json"))
+    assert shown["empty"] == ["conference"]
+    parts = {part["category"]: part for part in shown["categories"]}
+    assert parts["documentary"]["expected"] == pytest.approx(30_000)
+    assert parts["documentary"]["plays"] == pytest.approx(500)
+    table = run(*words).stdout
+    assert "documentary: each of the 60 chunks would be heard 500 times on average, more than 16" in table
+    assert "conference has no READY chunk" in table
+    assert [key async for key in redis_client.scan_iter(match=f"{prefix}*")] == []
+    run("weights", "set", "documentary=1")
+    assert len(document(run("weights", "preview", "--json"))["categories"]) == 1
+    query = "select id, 'own' as category from audio_chunks limit 7"
+    own = document(run("weights", "preview", "own=1", "--json", WORKER_CHUNKS_QUERY=query))
+    assert own["categories"][0]["ready"] == 7
+    lasting = "select id, category, 2.5 as duration_s from audio_chunks"
+    seconds = {"WORKER_CHUNKS_QUERY": lasting, "WORKER_WEIGHT_UNIT": "seconds"}
+    by_time = document(run("weights", "preview", "voice=1", "--size", "100", "--json", **seconds))
+    assert by_time["categories"][0]["expected_s"] == pytest.approx(250)
+    assert "seconds" in run("weights", "preview", "voice=1", **seconds).stdout

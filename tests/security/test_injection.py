@@ -95,6 +95,7 @@ def test_no_name_reaches_a_terminal_as_more_than_text(client: Any, prefix: str, 
         ["stats"],
         ["weights", "show"],
         ["weights", "history"],
+        ["weights", "preset", "list"],
     ):
         shown = run(*words, REDIS_URL=f"{run_url(client)}")
         assert shown.returncode == 0, shown.stderr

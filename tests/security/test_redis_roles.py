@@ -134,7 +134,11 @@ def test_weights_are_moved_under_the_writers_role_and_give_way_under_the_workers
         ("set", "voice=1", "--wait"),
         ("set", "music=1", "--for", "0.1s"),
         ("set", "music=1", "--for", "0.1s", "--dataset", "d"),
-        ("set", "voice=1", "--dataset", "e"),
+        ("preset", "save", "night", "voice=1"),
+        ("preset", "list"),
+        ("preset", "show", "night"),
+        ("preset", "apply", "night", "--dataset", "e"),
+        ("preset", "remove", "night"),
         ("rollback", "--dataset", "e"),
         ("history",),
     ):

@@ -7,6 +7,9 @@ from worker.core.catalog import Catalog
 from worker.core.weights import BUILT_IN, DEFAULTS, InForce, Weights, normalise, preset_name
 from worker.core.wire import Terms
 
+BY_READY: Final = frozenset({"balanced"})
+"""Built-in presets whose weights depend on what is READY."""
+
 _HEAVY = 0.7
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from worker.cli.weights import history, show, store
+from worker.cli.weights import history, preset, preview, show, store
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command(epilog="Example: sampling-worker weights show --dataset podcasts")(show.show)
@@ -13,3 +13,10 @@ app.command(epilog="Example: sampling-worker weights remove --dataset podcasts")
 app.command(epilog="Example: sampling-worker weights watch")(show.watch)
 app.command(epilog="Example: sampling-worker weights history --count 5")(history.history)
 app.command(epilog="Example: sampling-worker weights rollback")(history.rollback)
+app.command(epilog="Example: sampling-worker weights preview voice=0.9 music=0.1 --size 10000")(preview.preview)
+app.add_typer(
+    preset.app,
+    name="preset",
+    help="Keep weights under a name: for single requests (preset=NAME), or to apply them.",
+    epilog="Example: sampling-worker weights preset save night voice=0.2 music=0.8",
+)

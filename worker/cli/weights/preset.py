@@ -1,0 +1,188 @@
+"""`weights preset`: save, list, show, apply and remove weights by name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from worker.adapters.redis_weights import RedisWeights
+from worker.adapters.redis_weights_writer import RedisWeightsWriter
+from worker.cli.context import (
+    AsJson,
+    Dataset,
+    Desk,
+    check_dataset,
+    open_desk,
+    print_json,
+    print_table,
+    run_async,
+    shares_text,
+)
+from worker.cli.weights.preview import read_catalog
+from worker.cli.weights.show import read_weights
+from worker.cli.weights.store import (
+    TIMEOUT_S,
+    IfVersion,
+    Lasts,
+    Reason,
+    Storing,
+    Temperature,
+    Timeout,
+    Wait,
+    Words,
+    store,
+    words_json,
+)
+from worker.core.changes import Standing
+from worker.core.keys import NAME_PATTERN
+from worker.core.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
+from worker.core.weights import UNREAD, Weights, observe, parse_weights, preset_name
+from worker.core.weights_text import temper, weights_json
+from worker.errors import SettingsError, WeightsError
+from worker.settings.model import load_settings
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
+
+
+@app.command(epilog="Example: sampling-worker weights preset save night voice=0.2 music=0.8")
+def save(
+    name: Name,
+    weights: Words = None,
+    dataset: Dataset = None,
+    temperature: Temperature = None,
+    reason: Reason = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Keep weights under a name, for requests with preset=NAME; without weights those in force now."""
+    _check_own(name)
+    check_dataset(dataset)
+    value = words_json(weights, temperature) if weights else run_async(lambda: _in_force(dataset, temperature))
+    if parse_weights(value.encode(), "preset") is None:
+        raise WeightsError("all weights are zero; accepted: at least one above zero")
+    store(lambda _: value, Storing(preset_name(name), reason, as_json=as_json))
+
+
+@app.command("list", epilog="Example: sampling-worker weights preset list")
+def list_(*, as_json: AsJson = False) -> None:
+    """List the presets: those that are built in, and those that were saved."""
+
+    async def work() -> list[tuple[str, Weights | None]]:
+        built_in = [(name, None if name in BY_READY else built_in_preset(name, {})) for name in BUILT_IN_PRESETS]
+        async with open_desk() as desk:
+            names = await RedisWeightsWriter(desk.client, desk.keys).presets()
+            return [*built_in, *zip(names, await _read_stored(desk, names), strict=True)]
+
+    _print_list(run_async(work), as_json=as_json)
+
+
+@app.command(epilog="Example: sampling-worker weights preset show balanced")
+def show(name: Name, *, as_json: AsJson = False) -> None:
+    """Show what a preset weighs now."""
+    weights = run_async(lambda: _preset(name))
+    if as_json:
+        print_json({"preset": name, "weights": dict(weights.shares), "version": weights.version})
+    else:
+        print_table(f"preset {name}, weights {weights.version}", ("category", "weight"), list(weights.shares.items()))
+
+
+@app.command(epilog="Example: sampling-worker weights preset apply voice-heavy --for 30m")
+def apply(
+    name: Name,
+    dataset: Dataset = None,
+    reason: Reason = "",
+    lasts: Lasts = None,
+    if_version: IfVersion = None,
+    timeout: Timeout = TIMEOUT_S,
+    *,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Store what a preset weighs now as the weights: later changes of the preset do not follow."""
+    check_dataset(dataset)
+    text = weights_json(run_async(lambda: _preset(name)).shares)
+    why = f"preset {name}: {reason}" if reason else f"preset {name}"
+    store(lambda _: text, Storing(dataset, why, lasts, if_version, timeout if wait else None, as_json))
+
+
+@app.command(epilog="Example: sampling-worker weights preset remove night")
+def remove(name: Name, reason: Reason = "", *, as_json: AsJson = False) -> None:
+    """Forget a preset: requests that name it get unknown_preset."""
+    _check_own(name)
+
+    def nothing(found: Standing) -> None:
+        if found.value is None:
+            raise WeightsError(f"preset {name!r} is not stored; accepted: one that `weights preset list` prints")
+
+    store(nothing, Storing(preset_name(name), reason, as_json=as_json))
+
+
+def _check_name(name: str) -> None:
+    if not NAME_PATTERN.fullmatch(name):
+        raise SettingsError(f"preset {name!r} is not accepted; accepted: {NAME_PATTERN.pattern}")
+
+
+def _check_own(name: str) -> None:
+    _check_name(name)
+    if name in BUILT_IN_PRESETS:
+        raise SettingsError(f"preset {name!r} is built in; accepted: another name than {', '.join(BUILT_IN_PRESETS)}")
+
+
+async def _in_force(dataset: str | None, temperature: float | None) -> str:
+    async with open_desk() as desk:
+        held, _ = await read_weights(desk, dataset)
+        return weights_json(temper(held.weights.shares, 1.0 if temperature is None else temperature))
+
+
+async def _preset(name: str) -> Weights:
+    """Find what a preset weighs now."""
+    _check_name(name)
+    if name in BUILT_IN_PRESETS:
+        ready: Mapping[str, int] = {}
+        if name in BY_READY:
+            ready = (await read_catalog(load_settings(need=["database"]))).ready
+        return built_in_preset(name, ready)
+    async with open_desk() as desk:
+        weights = (await _read_stored(desk, [name]))[0]
+        if weights is None:
+            names = [*BUILT_IN_PRESETS, *await RedisWeightsWriter(desk.client, desk.keys).presets()]
+            raise WeightsError(f"preset {name!r} is not known; accepted: {', '.join(names)}")
+        return weights
+
+
+async def _read_stored(desk: Desk, names: Sequence[str]) -> list[Weights | None]:
+    """Read stored presets; None for what is not there, or refused."""
+    reader = RedisWeights(desk.client, desk.keys)
+    readings = await reader.read([preset_name(name) for name in names])
+    reader.close()
+    return [observe(UNREAD, reading.mark, reading.value, "preset")[0].weights for reading in readings]
+
+
+def _print_list(presets: Sequence[tuple[str, Weights | None]], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_document(name, weights) for name, weights in presets])
+        return
+    rows = [
+        (
+            name,
+            "built in" if name in BUILT_IN_PRESETS else "saved",
+            weights.version if weights else "",
+            shares_text(weights.shares) if weights else _unweighed(name),
+        )
+        for name, weights in presets
+    ]
+    print_table("presets", ("name", "kind", "version", "weights"), rows)
+
+
+def _unweighed(name: str) -> str:
+    return "all built-in categories with READY chunks alike" if name in BY_READY else "no valid weights stand there"
+
+
+def _document(name: str, weights: Weights | None) -> dict[str, Any]:
+    return {
+        "preset": name,
+        "built_in": name in BUILT_IN_PRESETS,
+        "weights": dict(weights.shares) if weights else None,
+        "version": weights.version if weights else None,
+    }
