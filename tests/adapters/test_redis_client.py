@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis.exceptions
 
-from tests.support.lossy import losing_replies
+from tests.support.proxy import losing_replies
 from tests.support.servers import redis_binaries, tls_binaries
 from tests.support.streams import Desk, batch_of, desk_at, result_of
 from tests.support.tasks import end
@@ -144,7 +144,7 @@ def test_a_bug_is_not_translated() -> None:
 
 
 async def test_a_command_whose_reply_was_lost_is_not_sent_again(redis_url: str, prefix: str) -> None:
-    async with desk_at(redis_url, prefix) as desk, losing_replies(redis_url, b"XADD") as url:
+    async with desk_at(redis_url, prefix) as desk, losing_replies(redis_url, "XADD") as url:
         client = connect(url, timeout_s=5.0)
         with pytest.raises(RedisError), redis_errors("XADD"):
             await client.execute_command("XADD", desk.keys.requests, "*", "size", "1")

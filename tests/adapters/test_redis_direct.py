@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis.exceptions
 
-from tests.support.lossy import losing_replies
+from tests.support.proxy import Pace, Proxy, losing_replies
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from worker.adapters.redis_client import connect
@@ -88,6 +89,18 @@ async def test_a_silent_server_is_given_up_on(redis_url: str, prefix: str) -> No
         assert await direct.call("PING") == b"PONG"
 
 
+async def test_what_passes_slowly_is_no_silence(redis_url: str, prefix: str) -> None:
+    """A long command has longer to pass, and a long reply as long as it comes."""
+    value = b"x" * 100_000
+    with Proxy(urlsplit(redis_url).port or 0) as proxy:
+        async with _direct(proxy.url, timeout_s=0.3) as direct:
+            await direct.open()
+            proxy.pace = Pace(bytes_per_s=100_000, piece=5_000)
+            assert await direct.call("SET", f"{prefix}:long", value) == b"OK"
+            assert await direct.call("GET", f"{prefix}:long") == value
+            assert direct.is_open
+
+
 async def test_the_clock_goes_on_as_long_as_somebody_waits(redis_url: str, prefix: str) -> None:
     """Replies in time start nobody else's clock anew."""
     async with _direct(redis_url, timeout_s=0.3) as direct:
@@ -116,7 +129,7 @@ async def test_a_server_that_is_no_longer_the_one_to_write_to_is_left(direct: Di
 async def test_a_lost_reply_is_an_error_and_not_a_second_attempt(
     redis_url: str, redis_client: Any, prefix: str
 ) -> None:
-    async with losing_replies(redis_url, b"INCR") as url, _direct(url) as direct:
+    async with losing_replies(redis_url, "INCR") as url, _direct(url) as direct:
         with pytest.raises(redis.exceptions.ConnectionError):
             await direct.call("INCR", f"{prefix}:count")
     assert await redis_client.get(f"{prefix}:count") == b"1"

@@ -3,14 +3,14 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.log_lines import captured_log
-from tests.support.lossy import losing_replies
+from tests.support.proxy import losing_replies
 from tests.support.servers import connect
 from tests.support.streams import LARGEST_ID, Desk
 from tests.support.tasks import end
@@ -451,56 +451,7 @@ def _version(value: str) -> str:
     return weights.version
 
 
-# -- a server that forgets, and links that break ---------------------------------------------------------------
-
-Harm = Callable[[Desk], Awaitable[object]]
-
-
-async def _flush(desk: Desk) -> None:
-    await desk.client.flushall()
-
-
-async def _delete(desk: Desk) -> None:
-    await desk.client.delete(desk.keys.requests)
-
-
-async def _replace(desk: Desk) -> None:
-    await desk.client.set(desk.keys.requests, "not a stream")
-    await desk.client.delete(desk.keys.requests)
-
-
-async def _flush_scripts(desk: Desk) -> None:
-    await desk.client.script_flush()
-
-
-async def _destroy(desk: Desk) -> None:
-    await desk.client.xgroup_destroy(desk.keys.requests, GROUP)
-
-
-@pytest.mark.parametrize("harm", [_flush, _delete, _replace, _destroy, _flush_scripts])
-async def test_serving_goes_on_when_the_server_forgets(
-    desk: Desk, redis_url: str, prefix: str, harm: Harm, tmp_path: Path
-) -> None:
-    with captured_log(tmp_path) as log:
-        async with serving(redis_url, prefix) as parts:
-            for _ in range(3):
-                await answers(desk, await desk.add_many(10))
-                await harm(desk)
-            found = await answers(desk, await desk.add_many(10))
-            await wait_until(lambda: parts.link.is_up, timeout_s=DONE_S, what="the link is restored")
-    assert {result["status"] for result in found.values()} == {"ok"}
-    assert len(log.of("redis.lost")) == len(log.of("redis.restored"))
-
-
-async def test_requests_that_survive_their_group_are_answered_once(desk: Desk, redis_url: str, prefix: str) -> None:
-    ids: list[str] = []
-    async with serving(redis_url, prefix, Wiring(batch=10)):
-        for _ in range(5):
-            ids += await desk.add_many(100)
-            await _destroy(desk)
-        await answers(desk, ids)
-        await settled(desk)
-    await _results_match_stats(desk)
+# -- groups and replies that are lost: tests/faults has more ----------------------------------------------------
 
 
 async def test_requests_in_hand_are_let_go_when_their_group_is_gone(desk: Desk, redis_url: str, prefix: str) -> None:
@@ -521,54 +472,13 @@ async def test_requests_in_hand_are_let_go_when_their_group_is_gone(desk: Desk, 
     assert drawn == [3, 3]
 
 
-@pytest.mark.parametrize("word", ["XREADGROUP", "EVALSHA", "XPENDING", "XAUTOCLAIM", "XCLAIM", "XGROUP", "GET"])
-async def test_any_reply_may_be_lost(desk: Desk, redis_url: str, prefix: str, word: str) -> None:
-    await desk.add_many(1)
-    await _leave_pending(desk, "one")  # so that there is something to deliver again
-    async with losing_replies(redis_url, f"{word}\r\n".encode(), losses=2) as url, serving(url, prefix):
-        ids = [*await desk.ids(desk.keys.requests), *await desk.add_many(20)]
-        await answers(desk, ids)
-        await answers(desk, await desk.add_many(20))
-        await settled(desk)
-    await _results_match_stats(desk)
-
-
 async def test_what_a_lost_reply_delivered_comes_before_what_was_added_later(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
-    async with losing_replies(redis_url, b"XREADGROUP\r\n") as url:
+    async with losing_replies(redis_url, "XREADGROUP") as url:
         first = await desk.add_many(10)
         async with serving(url, prefix) as parts:
             await wait_until(lambda: not parts.link.is_up, timeout_s=DONE_S, what="the reply is lost")
             later = await desk.add_many(10)
             await answers(desk, first + later)
     assert [result["entry_id"] for result in await desk.results()] == first + later
-
-
-async def test_every_link_may_break_at_any_time(desk: Desk, redis_url: str, prefix: str, tmp_path: Path) -> None:
-    chance = random.Random(2)
-    ids: list[str] = []
-    with captured_log(tmp_path) as log:
-        async with (
-            serving(redis_url, prefix, Wiring(batch=5)) as one,
-            serving(redis_url, prefix, Wiring(consumer="two", batch=5)) as two,
-        ):
-            for _ in range(20):
-                ids += await desk.add_many(40)
-                goal = len(await desk.results()) + chance.randrange(20)
-                await _are_answered(desk, min(goal, len(ids)))
-                await desk.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-                await desk.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-            found = await answers(desk, ids)
-            await settled(desk)
-            await wait_until(lambda: one.link.is_up and two.link.is_up, timeout_s=DONE_S, what="links are up")
-    assert {result["status"] for result in found.values()} == {"ok"}
-    await _results_match_stats(desk)
-    assert len(log.of("redis.lost")) == len(log.of("redis.restored")) > 0
-
-
-async def _are_answered(desk: Desk, count: int) -> None:
-    async def are_there() -> bool:
-        return len(await desk.results()) >= count
-
-    await wait_until(are_there, timeout_s=DONE_S, what=f"{count} requests are answered")

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from tests.support.log_lines import captured_log
-from tests.support.lossy import losing_replies
+from tests.support.proxy import losing_replies
 from tests.support.servers import connect
 from tests.support.streams import Desk, batch_of, result_of
 from tests.support.waiting import wait_until_sync
@@ -221,7 +221,7 @@ async def test_what_was_settled_although_the_reply_was_lost_is_let_go_and_not_se
 ) -> None:
     ids = await desk.add_many(5)
     await desk.client.script_flush()  # so that it is EVAL that settles
-    async with losing_replies(redis_url, b"EVAL\r\n") as url, wired(url, prefix) as parts:
+    async with losing_replies(redis_url, "EVAL") as url, wired(url, prefix) as parts:
         await parts.feed.read([None])
         await _hold_all(parts)
         with pytest.raises(RedisError):

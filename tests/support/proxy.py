@@ -5,9 +5,11 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from tests.support.tasks import end
 
@@ -267,3 +269,18 @@ def _apply(rules: list[_Rule], link: Link, data: bytes) -> None:
         if rule.times > 0 and rule.name == link.latest and rule.holding in data:
             rule.times -= 1
             rule.act(link)
+
+
+@asynccontextmanager
+async def losing_replies(url: str, name: str, *, losses: int = 1) -> AsyncIterator[str]:
+    """Lose the replies to the first `losses` commands of a name, which the server has obeyed; yield the link's URL."""
+    lost: list[Link] = []
+
+    def lose(link: Link) -> None:
+        lost.append(link)
+        link.cut()
+
+    with Proxy(urlsplit(url).port or 0) as proxy:
+        proxy.on_reply(name, lose, times=losses)
+        yield proxy.url
+    assert len(lost) == losses, f"{len(lost)} replies to {name} were lost"

@@ -22,6 +22,7 @@ Word = str | bytes | int
 Told = Callable[[Any], None]
 """Is told a reply, or the error that stands for it."""
 _NEVER_S = 1e9
+_LEAST_BYTES_A_S = 32_768  # of a link that is worth waiting for: a long command has longer to pass
 
 
 class DirectConnection:
@@ -133,6 +134,7 @@ class _Link(asyncio.Protocol):
         )
         self._waiting: deque[tuple[Told, float]] = deque()
         self._timeout_s: float = connection.socket_timeout or _NEVER_S
+        self._heard_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
         # There is no public way to the transport. The writer would close it if nobody held the writer.
@@ -144,10 +146,11 @@ class _Link(asyncio.Protocol):
 
     def ask(self, told: Told, words: tuple[Word, ...]) -> None:
         """Send a command; have its reply told."""
-        self._waiting.append((told, self._loop.time() + self._timeout_s))
+        command: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows one word
+        self._waiting.append((told, self._loop.time() + self._timeout_s + len(command) / _LEAST_BYTES_A_S))
         if self._alarm is None:
             self._alarm = self._loop.call_later(self._timeout_s, self._look_at_the_clock)
-        self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub knows one word
+        self._transport.write(command)
 
     def close(self, error: Exception | None = None) -> None:
         """Close the connection; every reply still to come is this error, or nobody waits for it."""
@@ -164,6 +167,7 @@ class _Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Tell the replies that are complete to those who wait for them."""
+        self._heard_at = self._loop.time()
         try:
             self._replies.feed(data)
             while (answer := self._replies.gets()) is not ...:
@@ -184,7 +188,8 @@ class _Link(asyncio.Protocol):
         self._alarm = None
         if not self._waiting:
             return
-        overdue_at = self._waiting[0][1]
+        # A long reply that is coming in is no silence.
+        overdue_at = max(self._waiting[0][1], self._heard_at + self._timeout_s)
         if overdue_at <= self._loop.time():
             self.close(redis.exceptions.TimeoutError(f"no reply within {self._timeout_s} s"))
         else:
