@@ -109,34 +109,6 @@ async def test_no_request_is_answered_under_weights_older_than_it(
         assert drawn_under >= asked[result["entry_id"]]
 
 
-async def test_a_killed_worker_loses_and_doubles_nothing(
-    redis_client: Redis, prefix: str, database_url: str, start_worker: StartWorker, run: Run
-) -> None:
-    await insert(database_url, {"voice": 100, "music": 100})
-    workers = [start_worker(name, WORKER_CLAIM_IDLE_S="0.5") for name in ("w-1", "w-2")]
-    asked: list[str] = []
-    for round_ in range(6):
-        pipeline = redis_client.pipeline(transaction=False)
-        for _ in range(400):
-            pipeline.xadd(f"{prefix}:sample:requests", {"size": 50})
-        asked += [entry.decode() for entry in await pipeline.execute()]
-        victim = workers[round_ % 2]
-        victim.kill()
-        victim.start()
-
-    results = await wait_results(redis_client, f"{prefix}:sample:results", len(asked))
-
-    assert Counter(result["entry_id"] for result in results) == Counter(asked)
-    drawn: Counter[str] = Counter()
-    for result in results:
-        drawn.update(json.loads(result["counts"]))
-    counted = json.loads(run("stats", "--json").stdout)
-    assert counted["requests"] == len(asked)
-    assert {row["category"]: row["count"] for row in counted["categories"]} | {} == dict(drawn) | {
-        row["category"]: 0 for row in counted["categories"] if not row["count"]
-    }
-
-
 async def test_every_chunk_comes_once_a_pass_though_workers_are_killed(
     redis_client: Redis, prefix: str, database_url: str, start_worker: StartWorker
 ) -> None:

@@ -130,40 +130,6 @@ def shown_chunks(surroundings: Surroundings) -> int:
     return int(json.loads(shown)["chunks"]) if shown else -1
 
 
-def test_requests_wait_while_redis_is_away_and_none_is_lost_or_doubled(surroundings: Surroundings) -> None:
-    surroundings.migrate()
-    surroundings.worker.start().wait_ready()
-    asked: list[str] = []
-    for round_ in range(3):
-        asked += surroundings.ask(300)
-        with surroundings.client as client:
-            client.execute_command("WAITAOF", 1, 0, 5000)
-        surroundings.redis_server.kill()
-        surroundings.wait_event("redis.lost", round_ + 1)
-        surroundings.redis_server.start()
-        surroundings.wait_event("redis.restored", round_ + 1)
-
-    wait_until_sync(lambda: answered(surroundings) >= set(asked), timeout_s=DEADLINE_S, what="all results")
-    assert max(Counter(result["entry_id"] for result in surroundings.results()).values()) == 1
-    assert len(surroundings.worker.events("redis.lost")) == 3
-    with surroundings.client as client:
-        assert client.xpending(REQUESTS, "samplers")["pending"] == 0
-        assert client.xlen(REQUESTS) == 0
-
-
-def answered(surroundings: Surroundings) -> set[str]:
-    return {result["entry_id"] for result in surroundings.results()}
-
-
-def test_an_emptied_redis_is_served_again(surroundings: Surroundings) -> None:
-    surroundings.migrate()
-    surroundings.worker.start().wait_ready()
-    with surroundings.client as client:
-        client.flushall()
-    asked = surroundings.ask(5)
-    assert [result["entry_id"] for result in surroundings.wait_results(5)] == asked
-
-
 def test_another_worker_serves_a_library_with_tables_of_its_own(surroundings: Surroundings) -> None:
     url = surroundings.postgres_server.url
     execute(url, "create table clips (key uuid primary key default gen_random_uuid(), genre text, usable bool)")

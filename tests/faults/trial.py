@@ -12,12 +12,13 @@ from typing import Any
 import redis
 
 from tests.faults.audit import violations
+from tests.faults.audit_weights import DEFAULTS
 from tests.faults.collect import collect
-from tests.faults.records import OK, Asked, Run, Stay, WeightsChange
+from tests.faults.records import OK, Asked, Run, Stay, WeightsChange, version_of
 from tests.support.command import RunningWorker
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
-from worker.core.keys import Keys
+from worker.core.keys import GROUP, Keys
 from worker.embedded import RedisServer
 
 DEADLINE_S = 60.0
@@ -122,6 +123,12 @@ class Trial:
             self._asked[first + i] = noted[i]._replace(entry_id=entry_id)
         return ids
 
+    def abandon(self, count: int) -> None:
+        """Ask, and read it as a worker does that dies at once."""
+        self.ask(count)
+        group = ("GROUP", GROUP, "gone", "COUNT", count, "STREAMS", self.keys.requests, ">")
+        self.client.execute_command("XREADGROUP", *group)
+
     @contextmanager
     def load(self, size: int = 4) -> Iterator[None]:
         """Go on asking, ten requests every now and then, whatever happens to the server."""
@@ -175,6 +182,14 @@ class Trial:
     def ring(self, dataset: str | None = None) -> None:
         """Ring the bell."""
         self.client.publish(self.keys.weights(dataset), "x")
+
+    def wait_weights(self, worker: RunningWorker) -> None:
+        """Wait until a worker shows that the weights written last are in force there."""
+        version = version_of(self._changes[-1].values or DEFAULTS)
+        key = self.keys.worker(worker.consumer)
+        wait_until_sync(
+            lambda: version.encode() in (self.client.get(key) or b""), timeout_s=DEADLINE_S, what=f"{version} is shown"
+        )
 
     # -- answers -----------------------------------------------------------------------------------------------
 
@@ -239,12 +254,13 @@ class Trial:
             left=left,
         )
 
-    def count(self, *, losses: int | None = 1, counts: bool = True) -> Run:
+    def count(self, *, losses: int | None = 1, counts: bool = True, lines: int = _MOST_LINES) -> Run:
         """Count the whole run, and hold every promise.
 
         Args:
             losses: How often each worker has to say that Redis was lost, and restored; None: as often one as the other.
             counts: Whether the stats have to equal the results.
+            lines: How many lines a worker may write at most.
         """
         self.wait_answered()
         wait_until_sync(self._is_quiet, timeout_s=DEADLINE_S, what="nothing is pending and nothing waits")
@@ -252,7 +268,7 @@ class Trial:
         run = run if counts else replace(run, stats=None)
         assert violations(run) == []
         for worker in self.workers:
-            _hold_lines(worker, losses)
+            _hold_lines(worker, losses, lines)
             peak = worker.peak_memory_mb()
             assert peak < _MOST_MEMORY_MB, f"{worker.consumer} took {peak} MB"
         return run
@@ -266,11 +282,11 @@ def _is_calm(worker: RunningWorker) -> bool:
     return len(worker.events("redis.lost")) == len(worker.events("redis.restored")) or not worker.is_running
 
 
-def _hold_lines(worker: RunningWorker, losses: int | None) -> None:
+def _hold_lines(worker: RunningWorker, losses: int | None, most: int) -> None:
     """Hold that a worker says what happened, in few lines, and that none of it was a bug."""
     lines = worker.lines()
     told = [line["event"] for line in lines]
-    assert len(lines) <= _MOST_LINES, f"{worker.consumer} wrote {len(lines)} lines"
+    assert len(lines) <= most, f"{worker.consumer} wrote {len(lines)} lines"
     for bug in ("worker.failed", "request.failed", "library.message"):
         assert bug not in told, [line for line in lines if line["event"] == bug]
     if worker.is_running:

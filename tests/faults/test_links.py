@@ -1,0 +1,173 @@
+"""The link breaks, falls silent, is slow or speaks nonsense; the server is well."""
+
+import random
+import resource
+from collections import Counter
+
+import pytest
+
+from tests.faults.trial import DEADLINE_S, Trial
+from tests.support.proxy import Link, Pace, Proxy
+from tests.support.waiting import wait_until_sync
+
+_LARGEST = 65_536
+_COMMANDS = ["XREADGROUP", "EVALSHA", "GET", "XGROUP", "TIME", "XAUTOCLAIM", "XPENDING", "XCLAIM", "SET", "PSUBSCRIBE"]
+
+
+@pytest.mark.fault("CLIENT KILL of each connection that the worker holds, one after the other, under load", "B08")
+def test_each_connection_is_killed(trial: Trial) -> None:
+    trial.start()
+    with trial.load():
+        trial.wait_answered()
+        numbers = [one["id"] for one in trial.client.client_list() if one["name"] == "sampling-worker"]
+        assert len(numbers) >= 3  # for reading and settling, for weights, for bells
+        for number in numbers:
+            trial.client.execute_command("CLIENT", "KILL", "ID", number)
+            trial.wait_some_answered()
+    trial.recover()
+    trial.count(losses=None)
+
+
+@pytest.mark.fault("every connection is killed again and again under load, by the server or the network", "B08", "D01")
+@pytest.mark.parametrize("killer", ["server", "network"])
+def test_every_connection_is_killed_again_and_again(trial: Trial, proxy: Proxy, killer: str) -> None:
+    trial.start_many("w-1", "w-2", REDIS_URL=proxy.url)
+    with trial.load():
+        for _ in range(15):
+            trial.wait_some_answered()
+            if killer == "network":
+                proxy.cut()
+                continue
+            for kind in ("normal", "pubsub"):
+                trial.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+    trial.recover()
+    trial.count(losses=None, lines=100)
+
+
+@pytest.mark.fault("replies are lost that Redis gave, of each command that the worker sends", "D02")
+def test_replies_are_lost(trial: Trial, proxy: Proxy) -> None:
+    trial.start(REDIS_URL=proxy.url, WORKER_CLAIM_IDLE_S="0.1", WORKER_MAX_DELIVERIES="20")
+    lost: Counter[str] = Counter()
+
+    def lose(link: Link) -> None:
+        lost[link.latest] += 1
+        link.cut()
+
+    with trial.load():
+        for command in _COMMANDS:
+            proxy.on_reply(command, lose, times=2)
+            trial.abandon(4)
+            proxy.cut()  # so that it opens, recovers and subscribes again
+            wait_until_sync(lambda name=command: lost[name] >= 2, timeout_s=DEADLINE_S, what=f"{command} loses replies")  # type: ignore[misc]
+    trial.recover()
+    trial.count(losses=None, lines=200)
+
+
+@pytest.mark.fault("a black hole: nothing passes, and nothing is said", "D03")
+def test_nothing_passes(trial: Trial, proxy: Proxy) -> None:
+    worker = trial.start(REDIS_URL=proxy.url)
+    with trial.load():
+        trial.wait_answered()
+        proxy.hold()
+        trial.wait_event(worker, "redis.lost")
+        proxy.release()
+    trial.recover()
+    trial.count()
+
+
+@pytest.mark.fault("a black hole for the subscription alone: weights are followed all the same", "D04", "E02")
+def test_the_subscription_is_deaf(trial: Trial, proxy: Proxy) -> None:
+    worker = trial.start(REDIS_URL=proxy.url)
+    with trial.load():
+        trial.wait_answered()
+        proxy.hold(using="PSUBSCRIBE")
+        trial.weigh(voice=1, music=3)
+        trial.wait_weights(worker)
+        trial.weigh(voice=3, music=1)
+        trial.wait_weights(worker)
+        trial.wait_event(worker, "redis.lost")
+        proxy.release()
+    trial.recover()
+    trial.count()
+
+
+@pytest.mark.fault("connections are refused for a while", "D08")
+def test_connections_are_refused(trial: Trial, proxy: Proxy) -> None:
+    worker = trial.start(REDIS_URL=proxy.url)
+    with trial.load():
+        trial.wait_answered()
+        proxy.is_refusing = True
+        proxy.cut()
+        trial.wait_event(worker, "redis.lost")
+        proxy.is_refusing = False
+    trial.recover()
+    trial.count()
+
+
+@pytest.mark.fault("replies are torn: half of one and then silence, half closed, nonsense", "D05")
+@pytest.mark.parametrize("words", [b"*3\r\n$7\r\nset", b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_replies_are_torn(trial: Trial, proxy: Proxy, words: bytes) -> None:
+    worker = trial.start(REDIS_URL=proxy.url)
+
+    def tear(link: Link) -> None:
+        link.say(words)
+        link.half_close() if not words else link.hold()
+
+    with trial.load():
+        trial.wait_answered()
+        proxy.on_reply("EVALSHA", tear)
+        trial.wait_event(worker, "redis.lost")
+        proxy.release()
+    trial.recover()
+    trial.count()
+
+
+@pytest.mark.fault(
+    "a link that is slow (20 to 100 ms), lossy (one in fifty stalls for 0.5 s), passes 7 bytes at a time", "D06"
+)
+@pytest.mark.parametrize("pace", ["slow", "lossy", "in crumbs"])
+def test_the_link_is_slow(trial: Trial, proxy: Proxy, pace: str) -> None:
+    chance = random.Random(6)
+    workers = trial.start_many("w-1", "w-2", REDIS_URL=proxy.url, WORKER_CLAIM_IDLE_S="5")
+    proxy.pace = {
+        "slow": Pace(delay=lambda: chance.uniform(0.02, 0.1)),
+        "lossy": Pace(delay=lambda: 0.5 if chance.random() < 0.02 else 0.0),
+        "in crumbs": Pace(piece=7),
+    }[pace]
+    trial.ask(300)
+    trial.wait_answered()
+    trial.ask(300)
+    trial.wait_answered()
+    proxy.pace = Pace()
+    trial.recover()
+    trial.count(losses=0)
+    assert not any(worker.events("request.claimed") for worker in workers)
+
+
+@pytest.mark.fault("a narrow link: a giant result takes longer to pass than Redis is waited for", "D07")
+def test_the_link_is_narrow(trial: Trial, proxy: Proxy) -> None:
+    trial.start(REDIS_URL=proxy.url, WORKER_CLAIM_IDLE_S="60")
+    trial.ask(1)
+    trial.wait_answered()
+    proxy.pace = Pace(bytes_per_s=45_000, piece=4_500)
+    trial.ask(1, size=_LARGEST)
+    trial.wait_answered()
+    proxy.pace = Pace()
+    trial.recover()
+    trial.count(losses=0)
+
+
+@pytest.mark.fault("the worker has no file descriptor left to connect with", "D10")
+def test_file_descriptors_run_out(trial: Trial) -> None:
+    worker = trial.start()
+    with trial.load():
+        trial.wait_answered()
+        assert worker.process is not None
+        pid, nofile = worker.process.pid, resource.RLIMIT_NOFILE
+        before = resource.prlimit(pid, nofile)
+        resource.prlimit(pid, nofile, (3, before[1]))
+        trial.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        trial.wait_event(worker, "redis.lost")
+        resource.prlimit(pid, nofile, before)
+    trial.recover()
+    trial.count()
