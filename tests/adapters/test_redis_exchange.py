@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.lossy import losing_replies
+from tests.support.proxy import losing_replies
 from tests.support.streams import TIMEOUT_S, Desk, batch_of, result_of
 from worker.adapters.redis_client import connect
 from worker.adapters.redis_exchange import NOTES_TTL_S, RedisExchange

@@ -10,7 +10,7 @@ import pytest
 
 from tests.client.conftest import MakeClient
 from tests.support.background import serving_in_background
-from tests.support.lossy import losing_replies
+from tests.support.proxy import losing_replies
 from tests.support.servers import connect, redis_binaries
 from tests.support.waiting import wait_until_sync
 from worker.client import AsyncSampleClient, SampleClient, SampleTimeoutError

@@ -25,7 +25,7 @@ from tests.faults.wrong_parts import (
     TrustingDraw,
     UnfencedStreams,
 )
-from tests.support.lossy import losing_replies
+from tests.support.proxy import losing_replies
 from tests.support.servers import connect
 from tests.support.streams import Desk
 from tests.support.workers import Wiring, serving, settled, small_catalog
