@@ -304,6 +304,15 @@ async def test_a_slow_reading_does_not_replace_what_settling_found_meanwhile(des
     assert book.in_force(None).weights.text == '{"music":1.0}'
 
 
+async def test_a_long_value_that_two_find_at_once_is_told_once(redis_url: str, prefix: str, log: LogLines) -> None:
+    """Settling and a bell find it in the same moment, and each takes a while to read it."""
+    long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
+    found: dict[str | None, Reading] = {None: Reading(mark_of(long), long)}
+    async with wired(redis_url, prefix) as parts:
+        await asyncio.gather(parts.feed.take_in(found), parts.feed.take_in(found))
+    assert len(log.of("weights.rejected")) == 1
+
+
 class NeverAlone(RedisWeights):
     """Have settling find something else during each reading.
 

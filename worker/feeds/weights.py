@@ -142,6 +142,8 @@ class WeightsFeed:
     def _put(self, dataset: str | None, held: Held, problem: str | None) -> None:
         """Put what was read into the book, and tell what it changes."""
         before = self._book.held(dataset)
+        if held.mark == before.mark:
+            return  # a bell and settling found the same at once, and one of them has told it
         text_before = self._text(dataset, before)
         self._book.put(dataset, held)
         if problem is not None:
@@ -160,6 +162,17 @@ class WeightsFeed:
                     after=text_after or weights.text,
                 )
             )
+
+    async def _observe(self, dataset: str | None, reading: Reading, source: str) -> tuple[Held, Held, str | None]:
+        """Tell what was known of a key, what is known with a reading of it, and what is wrong with that."""
+        before = self._book.held(dataset)
+        if reading.value is None or len(reading.value) <= _LONG:
+            return before, *observe(before, reading.mark, reading.value, source)
+        while True:
+            held, problem = await run_sync(_observe_wholly, before, reading, source)
+            known, before = before, self._book.held(dataset)
+            if before is known:  # else somebody else took in something meanwhile, perhaps the same
+                return before, held, problem
 
     def _text(self, dataset: str | None, held: Held) -> str | None:
         """Write the weights of one key; where it has none, a dataset has none of its own."""
