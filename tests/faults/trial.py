@@ -16,13 +16,14 @@ from tests.faults.audit_weights import DEFAULTS
 from tests.faults.collect import collect
 from tests.faults.records import OK, Asked, Run, Stay, WeightsChange, version_of
 from tests.support.command import RunningWorker
-from tests.support.servers import connect
+from tests.support.servers import connect, execute
 from tests.support.waiting import wait_until_sync
 from worker.core.keys import GROUP, Keys
 from worker.embedded import RedisServer
 
 DEADLINE_S = 60.0
 _PAGE = 5000
+_ADD = "insert into audio_chunks (id, category, status) values (%d, '%s', 'READY')"
 _PAUSE_S = 0.02
 _MOST_MEMORY_MB = 350
 _MOST_LINES = 60  # of a worker, starts and stops included
@@ -153,17 +154,31 @@ class Trial:
         """Take what was asked so far for lost with the server: it may be answered once, or never."""
         self._asked = [one._replace(entry_id=None) for one in self._asked]
 
+    # -- the library -------------------------------------------------------------------------------------------
+
+    def add_chunk(self, chunk: int, category: str) -> None:
+        """Add a READY chunk, and wait until the workers know it."""
+        begun_ns = time.time_ns()
+        told = [len(worker.events("catalog.changed")) for worker in self.workers]
+        execute(self._settings["DATABASE_URL"], _ADD % (chunk, category))
+        self._stays.append(Stay(chunk, category, begun_ns))
+        for worker, before in zip(self.workers, told, strict=True):
+            self.wait_event(worker, "catalog.changed", before + 1)
+
     # -- weights -----------------------------------------------------------------------------------------------
 
-    def weigh(self, *, rings: bool = True, dataset: str | None = None, **values: float) -> None:
-        """Set weights."""
-        begun_ns = time.time_ns()
-        self.client.set(self.keys.weights(dataset), json.dumps(values))
-        self._changes.append(WeightsChange(dataset, values, begun_ns, time.time_ns()))
-        if rings:
-            self.ring(dataset)
+    def weigh(self, **values: float) -> None:
+        """Set weights, and ring the bell."""
+        self.weigh_quietly(**values)
+        self.ring()
 
-    def spoil(self, value: bytes | None, *, rings: bool = True) -> None:
+    def weigh_quietly(self, **values: float) -> None:
+        """Set weights, and ring no bell."""
+        begun_ns = time.time_ns()
+        self.client.set(self.keys.weights(), json.dumps(values))
+        self._changes.append(WeightsChange(None, values, begun_ns, time.time_ns()))
+
+    def spoil(self, value: bytes | None) -> None:
         """Set the weights to something that is refused; None stands for a list."""
         begun_ns, key = time.time_ns(), self.keys.weights()
         pipeline = self.client.pipeline()
@@ -171,24 +186,33 @@ class Trial:
         pipeline.rpush(key, "x") if value is None else pipeline.set(key, value)
         pipeline.execute()
         self._changes.append(WeightsChange(None, None, begun_ns, time.time_ns(), refused=True))
-        if rings:
-            self.ring()
+        self.ring()
 
-    def unset(self) -> None:
-        """Note that the weights are gone."""
-        now_ns = time.time_ns()
-        self._changes.append(WeightsChange(None, None, now_ns, now_ns))
+    def unset(self, by: str) -> None:
+        """Remove the weights by a command, and wait until they are gone."""
+        begun_ns, key = time.time_ns(), self.keys.weights()
+        self.client.delete(key) if by == "DEL" else self.client.pexpire(key, 20)
+        wait_until_sync(lambda: not self.client.exists(key), timeout_s=DEADLINE_S, what="the weights are gone")
+        self._changes.append(WeightsChange(None, None, begun_ns, time.time_ns()))
 
-    def ring(self, dataset: str | None = None) -> None:
+    def ring(self) -> None:
         """Ring the bell."""
-        self.client.publish(self.keys.weights(dataset), "x")
+        self.client.publish(self.keys.weights(), "x")
+
+    def ring_often(self, times: int, words: bytes = b"x") -> None:
+        """Ring the bell many times over."""
+        pipeline = self.client.pipeline(transaction=False)
+        for _ in range(times):
+            pipeline.publish(self.keys.weights(), words)
+        pipeline.execute()
 
     def wait_weights(self, worker: RunningWorker) -> None:
-        """Wait until a worker shows that the weights written last are in force there."""
+        """Wait until a worker tells that the weights written last are in force there."""
         version = version_of(self._changes[-1].values or DEFAULTS)
-        key = self.keys.worker(worker.consumer)
         wait_until_sync(
-            lambda: version.encode() in (self.client.get(key) or b""), timeout_s=DEADLINE_S, what=f"{version} is shown"
+            lambda: [line["version"] for line in worker.events("weights.changed")][-1:] == [version],
+            timeout_s=DEADLINE_S,
+            what=f"weights {version} are in force",
         )
 
     # -- answers -----------------------------------------------------------------------------------------------
