@@ -9,12 +9,14 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
+from worker import state
 from worker.cli.commands import app
-from worker.core import wire
+from worker.core import answer, prepare, weights, wire
 from worker.core.changes import Order, Standing, return_step, step_of
 from worker.core.events import EVENTS
 from worker.core.weights import ABSENT, DEFAULTS, mark_of
-from worker.core.wire import requests
+from worker.core.wire import fields as wire_fields
+from worker.core.wire import requests, results
 from worker.settings.model import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -153,3 +155,24 @@ def test_fields_of_the_history_are_documented() -> None:
 def test_readme_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_limits_are_those_of_the_code() -> None:
+    text = section(PROTOCOL, "Limits")
+    shown = {int(number.replace(",", "")) for number in re.findall(r"\b\d[\d,]*\d\b", text)}
+    numbers = {
+        wire_fields._LONGEST_TEXT,
+        wire_fields._SHOWN_LENGTH,
+        requests.LARGEST_SIZE,
+        results._LONGEST_LETTER // 2,
+        answer._CHUNKS_A_SLICE,
+        state._SESSIONS_REMEMBERED,
+        state._WIDTH_REMEMBERED,
+        state._DATASETS_REMEMBERED,
+        weights.MAX_CATEGORIES,
+        prepare._MOST_REMEMBERED,
+        prepare._WIDEST_REMEMBERED,
+    }
+    assert numbers <= shown
+    assert f"{weights.MAX_BYTES // (1 << 20)} MiB" in text
+    assert f"2^{(requests.LARGEST_SEED + 1).bit_length() - 1}-1" in text

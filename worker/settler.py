@@ -140,10 +140,13 @@ class Settler:
         unknown = [
             name for name, is_read in needed.items() if (is_read if (held := book.get(name)) is None else held.problem)
         ]
+        found: dict[str, Session] = {}
         if unknown:
             for name, fields in zip(unknown, await self._stream.read_sessions(unknown), strict=True):
-                book.put(name, read_session(fields))
-        return {name: book.get(name) or NEW_SESSION for name in needed}
+                found[name] = read_session(fields)
+                book.put(name, found[name])
+        # Wide ones may have been forgotten already for the sake of others.
+        return {name: book.get(name) or found.get(name, NEW_SESSION) for name in needed}
 
     async def _answer(self, part: Sequence[Request | Result], snapshots: Snapshots) -> Answers | None:
         """Draw for some requests; None when a bug prevents it."""

@@ -13,6 +13,7 @@ from worker.core.weights import UNREAD, Held, InForce, in_force
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0
 _SESSIONS_REMEMBERED = 4096
+_WIDTH_REMEMBERED = 262_144  # categories of these sessions together, a few hundred bytes each
 
 
 @dataclass(slots=True)
@@ -120,17 +121,22 @@ class SessionsBook:
     def __init__(self) -> None:
         """Start knowing none."""
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._width = 0
 
     def get(self, name: str) -> Session | None:
         """Tell what is known of a session, if anything is."""
         return self._sessions.get(name)
 
     def put(self, name: str, session: Session) -> None:
-        """Replace what is known of a session."""
+        """Replace what is known of a session; those that were replaced the longest ago may be forgotten for it."""
+        before = self._sessions.pop(name, None)
         self._sessions[name] = session
-        self._sessions.move_to_end(name)
-        if len(self._sessions) > _SESSIONS_REMEMBERED:
-            self._sessions.popitem(last=False)
+        self._width += session.width - (0 if before is None else before.width)
+        while len(self._sessions) > _SESSIONS_REMEMBERED or (
+            self._width > _WIDTH_REMEMBERED and len(self._sessions) > 1
+        ):
+            _, forgotten = self._sessions.popitem(last=False)
+            self._width -= forgotten.width
 
 
 @dataclass(slots=True)

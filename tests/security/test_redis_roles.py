@@ -115,6 +115,8 @@ def test_everything_that_is_served_is_served_under_the_roles(place: Place, datab
         set_weights(writer, "d", {"voice": 1})
         assert place.sample(dataset="d")["weights_source"] == "dataset"
         assert place.sample(session="s", pin=1)["weights_source"] == "session"
+        with SampleClient(place.guarded.url(TRAINING_JOB)) as client:
+            client.release("s")
         assert place.sample(session="s", method="epoch")["passes"] == '{"music":{"1":10}}'
         set_weights(writer, None, {f"c{number}": 1 for number in range(1, 101)})
         assert place.sample(probabilities=1)["weights_source"] == "redis"

@@ -28,8 +28,7 @@ async def test_a_request_is_drawn_under_its_preset(desk: Desk, redis_url: str) -
         "preset:balanced": 1,
         "preset:voice-heavy": 1,
         "preset:mine": 1,
-        "preset:nobodys": 1,
-        "": 1,
+        "": 2,
     }
     assert {row.dataset: row.count for row in counted.categories if row.category == "documentary"}["preset:mine"] == 600
 

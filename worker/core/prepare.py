@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from worker.core.wire import Form, Terms, encode_common, encode_probabilities, o
 from worker.errors import RequestError
 
 _MOST_REMEMBERED = 8192
+_WIDEST_REMEMBERED = 262_144  # categories of all that is remembered together, a few hundred bytes each
+_NAME_BYTES = 64  # of a category's name and number in a form
+_WIDTH: Final = "worker.core.prepare"
+_UNKNOWN: Final = object()
 _NAMES_SHOWN = 10
 _NAMES_LENGTH = 120
 
@@ -96,7 +100,7 @@ def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
         return known
     found = _prepare(terms, held, catalog)
     if isinstance(found, Prepared):
-        _remember(catalog, key, found)
+        _remember(catalog, key, found, width=1)
     return found
 
 
@@ -132,10 +136,11 @@ def check_wanted(expires_at: int, now_ms: int) -> RequestError | None:
 
 def _mixture(weights: Weights, catalog: Catalog) -> Mixture | None:
     """Apply weights to the catalog once; the catalog remembers."""
-    if weights.text not in catalog.memo:
-        _remember(catalog, weights.text, mix_weights(weights, catalog))
-    mixture = catalog.memo[weights.text]
-    assert mixture is None or isinstance(mixture, Mixture)  # noqa: S101
+    known = catalog.memo.get(weights.text, _UNKNOWN)
+    if known is None or isinstance(known, Mixture):
+        return known
+    mixture = mix_weights(weights, catalog)
+    _remember(catalog, weights.text, mixture, width=len(weights.shares))
     return mixture
 
 
@@ -146,7 +151,7 @@ def _form(terms: Terms, common: tuple[str, ...], catalog: Catalog) -> Form:
     if not isinstance(form, Form):
         tells_seconds = catalog.durations is not None
         form = ok_form(common, tells_seconds=tells_seconds, tells_passes=terms.method == "epoch")
-        _remember(catalog, key, form)
+        _remember(catalog, key, form, width=1 + sum(map(len, common)) // _NAME_BYTES)
     return form
 
 
@@ -155,14 +160,27 @@ def _renderer(mixture: Mixture, catalog: Catalog) -> CountsRenderer:
     renderer = catalog.memo.get(mixture.categories)
     if not isinstance(renderer, CountsRenderer):
         renderer = CountsRenderer(mixture.categories)
-        _remember(catalog, mixture.categories, renderer)
+        _remember(catalog, mixture.categories, renderer, width=len(mixture.categories))
     return renderer
 
 
-def _remember(catalog: Catalog, key: object, value: object) -> None:
-    if len(catalog.memo) >= _MOST_REMEMBERED:
-        catalog.memo.clear()
-    catalog.memo[key] = value
+def _remember(catalog: Catalog, key: object, value: object, *, width: int) -> None:
+    """Remember what was made for as long as the catalog lasts, or until it is too much.
+
+    Args:
+        catalog: Remembers.
+        key: By which it is found.
+        value: What was made.
+        width: How many categories it has something of: strangers choose how many such things there are.
+    """
+    memo = catalog.memo
+    held = memo.get(_WIDTH, 0)
+    assert isinstance(held, int)  # noqa: S101
+    if len(memo) >= _MOST_REMEMBERED or held + width > _WIDEST_REMEMBERED:
+        memo.clear()
+        held = 0
+    memo[key] = value
+    memo[_WIDTH] = held + width
 
 
 def _common(weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str, ...]:

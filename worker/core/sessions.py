@@ -39,6 +39,11 @@ class Session(NamedTuple):
     cursors: Mapping[str, Cursor] = MappingProxyType({})
     problem: str = ""
 
+    @property
+    def width(self) -> int:
+        """Count the categories that it holds something of: what it takes to remember it."""
+        return len(self.cursors) + (0 if self.pinned is None else len(self.pinned.shares))
+
 
 NEW_SESSION: Final = Session()
 

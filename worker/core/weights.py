@@ -221,7 +221,7 @@ def in_force(dataset: str | None, own: Held | None, shared: Held) -> InForce:
         if own.weights is not None:
             return InForce(dataset, own.weights, marks)
         if source_of(dataset) == "preset":
-            return InForce(dataset, NO_WEIGHTS, marks)
+            return InForce(None, NO_WEIGHTS, marks)  # counted below no name: anybody may make up any number of them
     return InForce(None, shared.weights or default_weights(), (*marks, (None, shared.mark)))
 
 

@@ -163,17 +163,6 @@ class WeightsFeed:
                 )
             )
 
-    async def _observe(self, dataset: str | None, reading: Reading, source: str) -> tuple[Held, Held, str | None]:
-        """Tell what was known of a key, what is known with a reading of it, and what is wrong with that."""
-        before = self._book.held(dataset)
-        if reading.value is None or len(reading.value) <= _LONG:
-            return before, *observe(before, reading.mark, reading.value, source)
-        while True:
-            held, problem = await run_sync(_observe_wholly, before, reading, source)
-            known, before = before, self._book.held(dataset)
-            if before is known:  # else somebody else took in something meanwhile, perhaps the same
-                return before, held, problem
-
     def _text(self, dataset: str | None, held: Held) -> str | None:
         """Write the weights of one key; where it has none, a dataset has none of its own."""
         if held.weights is not None:

@@ -1,0 +1,139 @@
+"""What strangers can make grow, and what bounds it: the rows of "Limits" in worker/PROTOCOL.md.
+
+Which values are accepted is in tests/core/test_wire_requests.py and tests/core/test_weights.py.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.support.streams import Desk
+from tests.support.workers import Wiring, answers, serving, small_catalog
+from worker import state
+from worker.core import prepare
+from worker.core.answer import answer
+from worker.core.catalog import Catalog, build_catalog
+from worker.core.epoch import Cursor
+from worker.core.mixture import Mixture
+from worker.core.prepare import Snapshots
+from worker.core.sessions import Session
+from worker.core.weights import UNREAD, InForce, Weights, normalise
+from worker.core.wire import Form, Request, Terms
+from worker.ports import StreamLimits
+from worker.state import SessionsBook, State
+
+CATEGORIES = 10_000
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def wide() -> Catalog:
+    """A catalog with as many categories as weights may have."""
+    names = tuple(f"category-{number:05}-{'x' * 40}" for number in range(CATEGORIES))
+    return build_catalog(np.arange(CATEGORIES), np.arange(CATEGORIES), names)
+
+
+def weights_of(catalog: Catalog, heaviest: int) -> Weights:
+    weights = normalise({name: 1.0 + (i == heaviest) for i, name in enumerate(catalog.categories)}, "dataset")
+    assert weights is not None
+    return weights
+
+
+def test_what_a_catalog_remembers_is_bounded_however_wide_it_is(wide: Catalog) -> None:
+    """A category each, and the probabilities with it: a result of a megabyte for some sixty bytes of a request."""
+    rng = np.random.default_rng(1)
+    held: dict[str | None, InForce] = {None: InForce(None, weights_of(wide, 0), ())}
+    for name in wide.categories[:100]:
+        answer([Request("1-0", "1-0", Terms(category=name, probabilities=True))], Snapshots(wide, held, 0), rng)
+        assert remembered_bytes(wide) < 17 * MIB
+
+
+def test_mixtures_of_many_datasets_are_bounded_too(wide: Catalog) -> None:
+    rng = np.random.default_rng(1)
+    for number in range(40):
+        terms = Terms(dataset=f"d{number}", probabilities=True)
+        held: dict[str | None, InForce] = {terms.dataset: InForce(terms.dataset, weights_of(wide, number), ())}
+        answer([Request("1-0", "1-0", terms)], Snapshots(wide, held, 0), rng)
+        mixtures = [one for one in wide.memo.values() if isinstance(one, Mixture)]
+        assert sum(len(mixture.categories) for mixture in mixtures) <= prepare._WIDEST_REMEMBERED
+        assert remembered_bytes(wide) < 17 * MIB
+
+
+def remembered_bytes(catalog: Catalog) -> int:
+    """Count the bytes of the texts in what a catalog remembers."""
+    forms = [one for one in catalog.memo.values() if isinstance(one, Form)]
+    return sum(len(word) for form in forms for word in form.words if word is not None)
+
+
+def test_sessions_that_a_worker_remembers_are_bounded_in_number_and_in_width(wide: Catalog) -> None:
+    book = SessionsBook()
+    pinned = Session(pinned=weights_of(wide, 0))
+    far = Session(cursors=dict.fromkeys(wide.categories, Cursor(1, 0)))
+    for number in range(100):
+        book.put(f"pinned {number}", pinned)
+        book.put(f"far {number}", far)
+        assert book._width <= state._WIDTH_REMEMBERED
+    assert book.get("far 99") is far
+    assert book.get("pinned 99") is pinned
+    assert book.get("pinned 0") is None
+    assert book._width == sum(session.width for session in book._sessions.values())
+    for number in range(5000):
+        book.put(f"narrow {number}", Session())
+    assert len(book._sessions) == state._SESSIONS_REMEMBERED
+    book.put("narrow 4999", far)
+    book.put("narrow 4999", Session())
+    assert book._width == sum(session.width for session in book._sessions.values())
+
+
+async def test_sessions_too_wide_to_be_remembered_are_served_all_the_same(
+    desk: Desk, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_WIDTH_REMEMBERED", 1)
+    async with serving(redis_url, prefix, Wiring(catalog=small_catalog(1000))):
+        asked = await desk.add(
+            *({"session": f"s{number % 20}", "pin": 1, "method": "epoch", "size": 10} for number in range(200))
+        )
+        found = await answers(desk, asked)
+    assert {result["status"] for result in found.values()} == {"ok"}
+    for number in range(20):
+        counts = await desk.client.hgetall(desk.keys.session(f"s{number}"))
+        assert counts[b"requests:"] == b"10"
+        mine = [json.loads(found[entry]["chunk_ids"]) for entry in asked[number::20]]
+        assert len({chunk for ids in mine for chunk in ids}) == 100, "no chunk twice in a pass"
+
+
+async def test_names_made_up_by_strangers_stay_nowhere_for_ever(desk: Desk, redis_url: str, prefix: str) -> None:
+    limits = StreamLimits(results_maxlen=20, reply_ttl_s=600, session_ttl_s=900)
+    made_up = [
+        {
+            "dataset": f"d{number}",
+            "session": f"s{number}",
+            "pin": 1,
+            "reply_to": f"r{number}",
+            "request_id": f"i{number}",
+        }
+        for number in range(150)
+    ]
+    async with serving(redis_url, prefix, Wiring(limits=limits)):
+        for fields in ({"category": "nonsense"}, {}):
+            asked = await desk.add(*(fields | names for names in made_up))
+            for names, entry in zip(made_up, asked, strict=True):
+                await answers(desk, [entry], str(names["reply_to"]))
+        shared = await desk.add(*({"category": f"c{number}", "preset": f"p{number}"} for number in range(100)))
+        await answers(desk, shared[-5:])
+    counts = await desk.counts()
+    by_name = [name for name in counts if name.split(":")[1]]
+    assert by_name == [], "counts are kept by names that have weights of their own alone"
+    keys = await desk.client.keys(f"{prefix}:*")
+    lasting = {key.decode() for key in keys if await desk.client.ttl(key) < 0}
+    assert lasting == {desk.keys.requests, desk.keys.results, desk.keys.stats}
+    assert await desk.client.xlen(desk.keys.results) == 20
+    assert await desk.client.xlen(desk.keys.requests) == 0
+
+
+def test_datasets_that_a_worker_remembers_are_bounded() -> None:
+    book = State().weights
+    for number in range(5000):
+        book.put(f"d{number}", UNREAD)
+    assert len(book.known()) == 1 + state._DATASETS_REMEMBERED
