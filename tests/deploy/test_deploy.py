@@ -190,6 +190,24 @@ class TestLock:
         assert options[options.index("--python-version") + 1] == PROJECT["requires-python"].removeprefix(">=")
 
 
+class TestDependencies:
+    """README.md says what each is for."""
+
+    def test_each_has_a_line(self) -> None:
+        extras = PROJECT["optional-dependencies"]
+        lines = [*PROJECT["dependencies"], *extras["embedded"], *extras["report"]]
+        section = text("README.md").partition("## Dependencies")[2].partition("\n## ")[0]
+        assert re.findall(r"(?m)^\| `([\w-]+)` \|", section) == [Requirement(line).name for line in lines]
+
+    def test_each_has_a_lower_bound(self) -> None:
+        lines = [
+            *PROJECT["dependencies"],
+            *(line for extra in PROJECT["optional-dependencies"].values() for line in extra),
+        ]
+        bounded = [line for line in lines if any(bound.operator == ">=" for bound in Requirement(line).specifier)]
+        assert [line for line in lines if line not in bounded] == ["sampling-worker[embedded,report]"]
+
+
 class TestImage:
     """`Dockerfile`, and what of the repository it gets to see."""
 
