@@ -31,10 +31,8 @@ def served(server: Any, prefix: str) -> int:
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("word", [b"EVALSHA", b"XREAD"])
-async def test_lost_replies_cost_no_sample_and_double_none(
-    redis_url: str, prefix: str, server: Any, word: bytes
-) -> None:
+@pytest.mark.parametrize("word", ["EVALSHA", "XREAD"])
+async def test_lost_replies_cost_no_sample_and_double_none(redis_url: str, prefix: str, server: Any, word: str) -> None:
     async with (
         losing_replies(redis_url, word, losses=10) as url,
         AsyncSampleClient(url, prefix=prefix, timeout_s=SOON_S) as client,

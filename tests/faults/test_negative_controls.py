@@ -81,7 +81,7 @@ async def unwritable(course: Course, wiring: Wiring) -> None:
         await settled(course.desk)
 
 
-def lost_reply(word: bytes) -> Steps:
+def lost_reply(word: str) -> Steps:
     """A reply to what settles, which Redis has done and nobody hears of."""
 
     async def steps(course: Course, wiring: Wiring) -> None:
@@ -154,14 +154,14 @@ def control(steps: Steps, *seen_by: str, steps_of_right: Steps | None = None, **
 
 LOST = ("one result each", "all entries answered")
 UNCOUNTED = "stats equal results"
-SCRIPT = lost_reply(b"EVALSHA")
+SCRIPT = lost_reply("EVALSHA")
 CONTROLS = {
     "settles with MULTI, and one result cannot be written": control(unwritable, *LOST, UNCOUNTED, streams=MultiStreams),
     "settles with MULTI, and a reply is lost": control(
-        lost_reply(b"EXEC"), "one result each", steps_of_right=SCRIPT, streams=MultiStreams
+        lost_reply("EXEC"), "one result each", steps_of_right=SCRIPT, streams=MultiStreams
     ),
     "acknowledges first, and a reply is lost": control(
-        lost_reply(b"XACK"), *LOST, UNCOUNTED, "nothing left", steps_of_right=SCRIPT, streams=AcknowledgingStreams
+        lost_reply("XACK"), *LOST, UNCOUNTED, "nothing left", steps_of_right=SCRIPT, streams=AcknowledgingStreams
     ),
     "acknowledges first, and one result cannot be written": control(
         unwritable, *LOST, UNCOUNTED, streams=AcknowledgingStreams
