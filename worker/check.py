@@ -220,14 +220,13 @@ def _judge_seconds(
     after: Mapping[str, CategoryCount],
 ) -> Round:
     """Hold the seconds of a round against its weights; the workers tell what these make one expect of durations."""
-    totals = _total_counts(weights, results)
+    totals, seconds_of = _total_counts(weights, results), _total_seconds(results)
     drawn, probabilities = sum(totals.values()), results[0].weights
     rows: list[Row] = []
     sums: list[RandomSum] = []
     for name, count in totals.items():
-        told, earlier = after.get(name), before.get(name)
-        seconds = sum(result.seconds.get(name, 0.0) for result in results)
-        amount, expected, variance = _grown(told, earlier)
+        seconds = seconds_of.get(name, 0.0)
+        amount, expected, variance = _grown(after.get(name), before.get(name))
         if abs(amount - seconds) > _ROUNDING_S:
             raise CheckError(f"the workers counted {amount:.3f} s of {name}, and the results add up to {seconds:.3f} s")
         rows.append(
@@ -236,6 +235,14 @@ def _judge_seconds(
         sums.append(RandomSum(seconds, expected, variance, count, drawn * probabilities.get(name, 0.0)))
     _check_proportion(rows, [one.expected for one in sums])
     return Round(weights.version, drawn, fit_of_sums_p(sums), tuple(rows))
+
+
+def _total_seconds(results: Sequence[Reply]) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for result in results:
+        for name, seconds in result.seconds.items():
+            totals[name] = totals.get(name, 0.0) + seconds
+    return totals
 
 
 def _grown(after: CategoryCount | None, before: CategoryCount | None) -> tuple[float, float, float]:

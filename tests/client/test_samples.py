@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.client.conftest import MakeClient
 from tests.support.background import serving_in_background
-from tests.support.drawing import catalog_of
+from tests.support.drawing import catalog_of, lasting_catalog
 from tests.support.servers import connect
 from tests.support.workers import Wiring
 from worker.client import samples
@@ -82,3 +82,16 @@ def test_a_library_of_uuids_is_asked_for_in_json_once_it_is_known(
         raw = [fields[b"chunk_ids"] for _, fields in server.xrange(Keys(prefix).reply("job"))]
     assert [len(ids) for ids in found] == [9, 9]
     assert (len(raw[0]), raw[1][:1]) == (9 * 16, b"[")
+
+
+def test_a_library_by_seconds_tells_how_long_a_sample_lasts(
+    make_client: MakeClient, redis_url: str, prefix: str
+) -> None:
+    lasting_s = {"voice": 2.0, "music": 90.0}
+    catalog = lasting_catalog({"voice": 3, "music": 3}, lasting_s, spread=0.0)
+    with serving_in_background(redis_url, prefix, Wiring(catalog=catalog)):
+        sample = make_client(name="job").sample(100)
+    assert sample.seconds == {
+        name: count * {"voice": 2.0, "music": 90.0}[name] for name, count in sample.counts.items()
+    }
+    assert sample.extra == {}

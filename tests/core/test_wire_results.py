@@ -157,17 +157,25 @@ def test_a_receiver_reads_what_few_results_have() -> None:
     common = encode_common(
         weights_version="0123456789ab", weights_source="session", catalog_version="c0", left_out=["custom"]
     )
-    passes = ("passes", encode_passes({"voice": [(1, 2), (2, 1)]}), "of_a_later_version", "7")
+    passes = (
+        "seconds",
+        '{"voice":4.5}',
+        "passes",
+        encode_passes({"voice": [(1, 2), (2, 1)]}),
+        "of_a_later_version",
+        "7",
+    )
     reply = _received(_ok(b"[ 1, 2, 3]", '{"voice":3}', (*common, *passes)))
     assert (reply.weights_source, reply.catalog_version, reply.left_out) == ("session", "c0", ["custom"])
     assert reply.passes == {"voice": {1: 2, 2: 1}}
+    assert reply.seconds == {"voice": 4.5}
     assert reply.extra == {"of_a_later_version": "7"}
 
 
 def test_a_receiver_does_not_miss_what_most_results_lack() -> None:
     reply = _received(encode_error(REQUEST, "expired", "why; accepted: what"))
     assert (reply.weights_source, reply.catalog_version, reply.left_out) == ("", "", [])
-    assert (reply.passes, reply.extra) == ({}, {})
+    assert (reply.seconds, reply.passes, reply.extra) == ({}, {}, {})
 
 
 def test_a_receiver_gets_packed_ids_as_they_are() -> None:

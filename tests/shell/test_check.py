@@ -1,5 +1,6 @@
 """What `check` makes of results and counts; that it fits where all is well is in the end-to-end tests."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,9 @@ NONE: Mapping[str, CategoryCount] = {}
 
 
 def _reply(counts: dict[str, int], seconds: dict[str, float], version: str = WEIGHTS.version) -> Reply:
-    return Reply("1-0", "r", None, "", [], counts, seconds, version, PROBABILITIES, {}, {})
+    return Reply(
+        "1-0", "r", None, "", [], counts, version, PROBABILITIES, {}, {"seconds": json.dumps(seconds).encode()}
+    )
 
 
 def _counted(**rows: tuple[int, float, float, float]) -> dict[str, CategoryCount]:

@@ -87,6 +87,7 @@ def _stats(**given: Any) -> CategoryStats:
         "dataset": None,
         "category": "voice",
         "count": 1,
+        "audio_s": None,
         "weight": 0.5,
         "share": 0.5,
         "expected": 1.0,

@@ -26,6 +26,7 @@ class Sample:
         entry_id: The id of its stream entry.
         chunk_ids: int64, shape (size,), in random order; a list of numbers without NumPy, of texts for uuid ids.
         counts: Category -> how many of the ids.
+        seconds: Category -> how long these last, where the workers' weights are shares of audio time.
         weights_version: What they were drawn under: the weights in force when the request was answered.
         weights_source: Where those came from: `redis`, `dataset`, `preset`, `session`, ...
         catalog_version: What they were drawn from.
@@ -40,6 +41,7 @@ class Sample:
     entry_id: str
     chunk_ids: "NDArray[np.int64] | list[int] | list[str]"
     counts: Mapping[str, int]
+    seconds: Mapping[str, float] | None
     weights_version: str
     weights_source: str
     catalog_version: str
@@ -64,6 +66,7 @@ def sample_of(reply: Reply) -> Sample:
         entry_id=reply.entry_id,
         chunk_ids=_read_ids(reply.chunk_ids, sum(reply.counts.values())),
         counts=reply.counts,
+        seconds=reply.seconds or None,
         weights_version=reply.weights_version,
         weights_source=reply.weights_source,
         catalog_version=reply.catalog_version,

@@ -23,7 +23,7 @@ WORDS_OF_LETTER: Final = 8
 """How many fields and values a dead letter has at its end beside the request's own, `fields_left_out` not counted."""
 
 _COMMON = ("weights_version", "weights_source", "catalog_version", "left_out")
-_OWN = ("request_id", "entry_id", "status", "chunk_ids", "counts", "passes")
+_OWN = ("request_id", "entry_id", "status", "chunk_ids", "counts", "seconds", "passes")
 _NAMES: Final = frozenset((*_OWN, *_COMMON, "weights", "ready", "error", "message"))
 _LONGEST_LETTER = 7_000  # words; Redis hands no more than some 7,990 from a script to a command
 
@@ -92,7 +92,6 @@ class Reply:
         message: The sentence of an error.
         chunk_ids: Numbers or texts; the packed bytes where those were asked for.
         counts: Category -> how many of the ids.
-        seconds: Category -> how long these last, where weights are shares of audio time.
         weights_version: What it was drawn under.
         weights: Effective weights, where they were asked for.
         ready: READY counts, where they were asked for.
@@ -105,7 +104,6 @@ class Reply:
     message: str
     chunk_ids: list[int | str] | bytes
     counts: Mapping[str, int]
-    seconds: Mapping[str, float]
     weights_version: str
     weights: Mapping[str, float]
     ready: Mapping[str, int]
@@ -126,6 +124,12 @@ class Reply:
         """List the weighted categories that had no READY chunk."""
         left_out: list[str] = json.loads(self.fields.get("left_out", b"[]"))
         return left_out
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Tell how long its chunks last: category -> seconds; empty unless weights are shares of audio time."""
+        seconds: dict[str, float] = json.loads(self.fields.get("seconds", b"{}"))
+        return seconds
 
     @property
     def passes(self) -> dict[str, dict[int, int]]:
@@ -245,7 +249,6 @@ def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:
         message=fields.get("message", b"").decode(),
         chunk_ids=ids if packed and error is None else json.loads(ids),
         counts=json.loads(fields.get("counts", b"{}")),
-        seconds=json.loads(fields.get("seconds", b"{}")),
         weights_version=fields.get("weights_version", b"").decode(),
         weights=json.loads(fields.get("weights", b"{}")),
         ready=json.loads(fields.get("ready", b"{}")),
