@@ -1,0 +1,16 @@
+"""A minute of chaos, once: the program itself, as it is run by hand for longer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).parent / "chaos.py"
+SECONDS = 60
+_DEADLINE_S = 600.0
+
+
+def test_a_minute_of_chaos_breaks_no_promise() -> None:
+    command = [sys.executable, str(PROGRAM), "--seconds", str(SECONDS), "--seed", "20"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, check=False)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    assert "every promise held" in ended.stdout
