@@ -46,17 +46,15 @@ def audit_ready(run: Run) -> Iterator[str]:
     stays: dict[Chunk, list[Stay]] = defaultdict(list)
     for stay in run.stays:
         stays[stay.chunk].append(stay)
+    settled = {chunk: found[0].category for chunk, found in stays.items() if len(found) == 1 and _is_endless(found[0])}
     last = {stay: _known_gone(run, stay) for stay in run.stays if stay.ended_ns is not None}
     for asked, answer in run.pairs:
-        written_ns = answer.at_ms * _MS
-        categories: Counter[str] = Counter()
+        categories = Counter(filter(None, map(settled.get, answer.chunk_ids)))
         doubtful: list[set[str]] = []
-        for chunk in answer.chunk_ids:
-            found = {
-                stay.category
-                for stay in stays.get(chunk, ())
-                if stay.begun_ns <= written_ns + _CLOCK_NS and (stay.ended_ns is None or asked.sent_ns <= last[stay])
-            }
+        for chunk in answer.chunk_ids if categories.total() < len(answer.chunk_ids) else ():
+            if chunk in settled:
+                continue
+            found = _categories_at(stays.get(chunk, ()), asked.sent_ns, answer.at_ms * _MS + _CLOCK_NS, last)
             if not found:
                 yield f"entry {answer.entry_id} has chunk {chunk}, which was not READY at {answer.at_ms}"
             elif len(found) == 1:
@@ -65,6 +63,20 @@ def audit_ready(run: Run) -> Iterator[str]:
                 doubtful.append(found)
         if not _fits(categories, doubtful, answer.counts):
             yield f"entry {answer.entry_id} counts {dict(answer.counts)}, its chunks are {dict(categories)}"
+
+
+def _categories_at(stays: Sequence[Stay], since_ns: int, until_ns: int, last: Mapping[Stay, int]) -> set[str]:
+    """List the categories in which a chunk may have been drawn in some time."""
+    return {
+        stay.category
+        for stay in stays
+        if stay.begun_ns <= until_ns and (stay.ended_ns is None or since_ns <= last[stay])
+    }
+
+
+def _is_endless(stay: Stay) -> bool:
+    """Tell whether a chunk was READY all the time."""
+    return stay.begun_ns == 0 and stay.ended_ns is None
 
 
 def _fits(certain: Counter[str], doubtful: Sequence[set[str]], counts: Mapping[str, int]) -> bool:
@@ -136,18 +148,19 @@ def _always_ready(stays: Sequence[Stay]) -> dict[str, set[Chunk]]:
     """List the chunks that were READY all the time, by category."""
     always: dict[str, set[Chunk]] = defaultdict(set)
     for stay in stays:
-        if stay.begun_ns == 0 and stay.ended_ns is None:
+        if _is_endless(stay):
             always[stay.category].add(stay.chunk)
     return always
 
 
 def audit_seeds(run: Run) -> Iterator[str]:
     """Hold that the same seed, fields, weights and catalog give the same ids."""
-    drawn: dict[tuple[object, ...], tuple[Chunk, ...]] = {}
+    drawn: dict[tuple[object, ...], list[Chunk]] = {}
     for asked, answer in run.pairs:
         if "seed" not in asked.fields or answer.error is not None:
             continue
         fields = frozenset((name, value) for name, value in asked.fields.items() if name not in _DELIVERY)
         key = (fields, answer.version, answer.fields.get("catalog_version"))
-        if drawn.setdefault(key, answer.chunk_ids) != answer.chunk_ids:
+        ids = list(answer.chunk_ids)
+        if drawn.setdefault(key, ids) != ids:
             yield f"entry {answer.entry_id} got other ids than an equal request with seed {asked.fields['seed']}"

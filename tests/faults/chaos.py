@@ -18,7 +18,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.faults.chaos_changes import Librarian, Weigher
-from tests.faults.chaos_count import Done, Round, Tale, count, tell
+from tests.faults.chaos_count import Done, End, Round, Tale, count, tell
 from tests.faults.chaos_faults import FAULTS
 from tests.faults.chaos_place import Place, Plan, a_place
 from tests.support.servers import redis_binaries
@@ -103,8 +103,8 @@ def run(plan: Plan) -> Tale:
         weigher.end()
         librarian.end()
         place.wait_quiet(_END_S)
-        statuses = place.end_workers()
-        return count(place, rounds, changes=weigher.changes, stays=librarian.stays, statuses=statuses)
+        at_the_end = End(place.peak_memory_mb(), place.end_workers())
+        return count(place, rounds, changes=weigher.changes, stays=librarian.stays, end=at_the_end)
 
 
 def _plan() -> Plan:

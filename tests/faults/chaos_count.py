@@ -51,6 +51,13 @@ class Round(NamedTuple):
         return f"{at} {', '.join(fault.name for fault in self.done)}: {took}"
 
 
+class End(NamedTuple):
+    """Hold what the workers were at the end: their most memory in MB, and the exit statuses of those told to stop."""
+
+    memory_mb: float
+    statuses: Sequence[int]
+
+
 class Tale(NamedTuple):
     """Hold what happened.
 
@@ -59,12 +66,14 @@ class Tale(NamedTuple):
         rounds: The faults.
         violations: Auditor -> what it found; those that found nothing are left out.
         lines: How many lines the workers logged.
+        memory_mb: The most memory that a worker held.
     """
 
     run: Run
     rounds: Sequence[Round]
     violations: dict[str, list[str]]
     lines: int
+    memory_mb: float
 
 
 def count(
@@ -73,7 +82,7 @@ def count(
     *,
     changes: Sequence[WeightsChange],
     stays: Sequence[Stay],
-    statuses: Sequence[int],
+    end: End,
 ) -> Tale:
     """Collect the records and ask the auditors.
 
@@ -82,7 +91,7 @@ def count(
         rounds: The faults.
         changes: What became of the weights.
         stays: When chunks were READY.
-        statuses: Exit statuses of the workers that were told to stop once nothing was broken.
+        end: What the workers were once nothing was broken.
     """
     done = [fault for one in rounds for fault in one.done]
     run = Run(
@@ -94,9 +103,10 @@ def count(
         **collect(place.client, place.keys)._asdict(),
     )
     hung = [f"not all was answered after {[fault.name for fault in one.done]}" for one in rounds if one.took_s is None]
-    found = {**audit(run), "workers": list(_look_at(place.workers, statuses)), "recovery": hung}
+    found = {**audit(run), "workers": list(_look_at(place.workers, end.statuses)), "recovery": hung}
     violations = {name: sentences for name, sentences in found.items() if sentences}
-    return Tale(run, rounds, violations, sum(worker.log.read_text().count("\n") for worker in place.workers))
+    lines = sum(worker.log.read_text().count("\n") for worker in place.workers)
+    return Tale(run, rounds, violations, lines, end.memory_mb)
 
 
 def _look_at(workers: Sequence[RunningWorker], statuses: Sequence[int]) -> Iterator[str]:
@@ -142,7 +152,7 @@ def _figures(tale: Tale) -> str:
         f"\ndoubled {sum(n > 1 for n in answers)}, lost {certain.count(0)}, under older weights {older}"
         f" ({len(run.changes):,} changes of weights)"
         f"\np of the mix {chance_of_mix(run):.3f}, of evenness within categories {chance_of_evenness(run):.3f}"
-        f"\nrounds {len(tale.rounds)}; the workers logged {tale.lines:,} lines"
+        f"\nrounds {len(tale.rounds)}; the workers logged {tale.lines:,} lines and held {tale.memory_mb:.0f} MB at most"
     )
 
 

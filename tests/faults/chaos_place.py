@@ -67,7 +67,7 @@ class Slot:
     @property
     def is_taken(self) -> bool:
         """Tell whether a worker runs here."""
-        return self.worker is not None and self.worker.process is not None and self.worker.process.poll() is None
+        return self.worker is not None and self.worker.is_running
 
 
 class Place:
@@ -164,6 +164,10 @@ class Place:
     def taken_slots(self) -> list[Slot]:
         """List the places where a worker runs."""
         return [slot for slot in self.slots if slot.is_taken]
+
+    def peak_memory_mb(self) -> float:
+        """Tell the most memory that a worker that runs has held."""
+        return max((slot.worker.peak_memory_mb() for slot in self.taken_slots() if slot.worker), default=0.0)
 
     def end_workers(self) -> list[int]:
         """Let the workers end in order; tell their exit statuses."""

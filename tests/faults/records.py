@@ -6,6 +6,7 @@ Times are Unix times of one machine in ns; an entry's own time, which Redis give
 import hashlib
 import json
 import math
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class Answer(NamedTuple):
     reply_to: str | None = None
     at_ms: int = 0
     error: str | None = None
-    chunk_ids: tuple[Chunk, ...] = ()
+    chunk_ids: Sequence[Chunk] = ()
     counts: Mapping[str, int] = NOTHING
     version: str = ""
     source: str = ""
@@ -202,7 +203,7 @@ def read_answer(record_id: str, record: Mapping[bytes, bytes], reply_to: str | N
         reply_to=reply_to,
         at_ms=int(record_id.partition("-")[0]),
         error=fields.pop("error", None),
-        chunk_ids=tuple(chunks),
+        chunk_ids=chunks,
         counts=counts,
         version=fields.pop("weights_version", ""),
         source=fields.pop("weights_source", ""),
@@ -210,9 +211,12 @@ def read_answer(record_id: str, record: Mapping[bytes, bytes], reply_to: str | N
     )
 
 
-def read_chunks(value: bytes) -> list[Chunk]:
-    """Read chunk ids, packed or JSON: a packed bigint below 2^56 ends in a zero byte, JSON in a bracket."""
-    if value.endswith(b"]"):
-        ids: list[Chunk] = json.loads(value)
-        return ids
-    return [int.from_bytes(value[i : i + 8], "little", signed=True) for i in range(0, len(value), 8)]
+def read_chunks(value: bytes) -> Sequence[Chunk]:
+    """Read chunk ids, packed or JSON: a packed bigint below 2^56 ends in a zero byte, JSON in a bracket.
+
+    Bigints take 8 bytes each: there may be a hundred million of them.
+    """
+    if not value.endswith(b"]"):
+        return array("q", [int.from_bytes(value[i : i + 8], "little", signed=True) for i in range(0, len(value), 8)])
+    ids = json.loads(value)
+    return tuple(ids) if ids and isinstance(ids[0], str) else array("q", ids)

@@ -283,5 +283,5 @@ def test_results_are_read_as_they_stand_in_redis() -> None:
     record = {b"entry_id": b"5-0", b"request_id": b"r", b"status": b"ok", b"counts": b'{"voice":2}'}
     for ids in (packed, b"[  5, 93]"):
         answer = read_answer("77-3", {**record, b"chunk_ids": ids, b"left_out": b'["x"]'}, "me")
-        assert (answer.chunk_ids, answer.at_ms, answer.reply_to) == ((5, 93), 77, "me")
+        assert (list(answer.chunk_ids), answer.at_ms, answer.reply_to) == ([5, 93], 77, "me")
         assert json.dumps(answer.fields) == '{"status": "ok", "left_out": ["x"]}'
