@@ -109,14 +109,13 @@ class Settler:
             sessions = self._leave_sessions(answered.visits)
             batch = Batch(answered.results, span, marks, tally.fields, self._dead, tally.mixtures, sessions)
             settled = await self._stream.settle(batch)
+            self._correct_sessions(answered.visits, settled)
             if not settled.stale and not settled.moved:
                 self._conclude(part, answered, settled)
                 return
             redraws += bool(settled.stale)
             self._journal.count_redraw()
             await self._weights.take_in(settled.stale)
-            for name, fields in settled.moved.items():
-                self._state.sessions.put(name, read_session(fields))
 
     async def _snapshots(self, part: Sequence[Request | Result]) -> Snapshots:
         """Take the snapshots in force for some requests; those that were refused are drawn under none."""
@@ -165,6 +164,20 @@ class Settler:
             if change.stored:
                 self._state.sessions.put(name, visits[name].after)
         return changes
+
+    def _correct_sessions(self, visits: Mapping[str, Visit], settled: Settled) -> None:
+        """Where a batch was not settled, go back to what its sessions hold, all of them at once.
+
+        Those that did not move hold what they held. Were they left ahead, they would be wrong at the next attempt, and
+        the one after that the others, for ever.
+        """
+        if settled.is_done:
+            return
+        for name, visit in visits.items():
+            if name in settled.moved:
+                self._state.sessions.put(name, read_session(settled.moved[name]))
+            elif visit.change.stored:
+                self._state.sessions.put(name, visit.before)
 
     def _isolate(self, part: Sequence[Request | Result], error: Exception) -> None:
         """After a bug, leave the requests pending: they come again, suspects alone, and are given up on at last."""

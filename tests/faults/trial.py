@@ -18,7 +18,7 @@ from tests.faults.records import OK, Asked, Run, Stay, WeightsChange, version_of
 from tests.support.command import RunningWorker
 from tests.support.servers import connect, execute
 from tests.support.waiting import wait_until_sync
-from worker.core.keys import GROUP, Keys
+from worker.core.keys import GROUP, NAME_PATTERN, Keys
 from worker.embedded import RedisServer
 
 DEADLINE_S = 60.0
@@ -39,6 +39,7 @@ class Trial:
         keys: The names in it.
         client: Speaks to the server as it is, with no proxy between.
         workers: All that were started.
+        outages: (begin, end) in Unix ns of times in which workers could not know what is READY.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Trial:
         self.keys = Keys("audio")
         self.client: Any = connect(server.url)
         self.workers: list[RunningWorker] = []
+        self.outages: list[tuple[int, int]] = []
         self._settings = {"REDIS_URL": server.url, "WORKER_CLAIM_IDLE_S": "1", **settings}
         self._folder = folder
         self._stays = stays
@@ -129,6 +131,21 @@ class Trial:
         self.ask(count)
         group = ("GROUP", GROUP, "gone", "COUNT", count, "STREAMS", self.keys.requests, ">")
         self.client.execute_command("XREADGROUP", *group)
+
+    def ask_raw(self, requests: Sequence[Sequence[bytes]], accepted: frozenset[str] = OK) -> list[str]:
+        """Add requests of any fields and values in turn, and note them; return their entries' ids."""
+        sent_ns = time.time_ns()
+        pipeline = self.client.pipeline(transaction=False)
+        for words in requests:
+            pipeline.execute_command("XADD", self.keys.requests, "*", *words)
+        ids = [entry_id.decode() for entry_id in pipeline.execute()]
+        for entry_id, words in zip(ids, requests, strict=True):
+            texts = [word.decode(errors="replace") for word in words]
+            fields = dict(zip(texts[0::2], texts[1::2], strict=True))
+            if NAME_PATTERN.fullmatch(name := fields.get("reply_to", "")):
+                self._last_seen.setdefault(self.keys.reply(name), "-")
+            self._asked.append(Asked(entry_id, fields, sent_ns, accepted))
+        return ids
 
     @contextmanager
     def load(self, size: int = 4) -> Iterator[None]:
@@ -276,6 +293,7 @@ class Trial:
             stats=remains.stats,
             sessions=remains.sessions,
             left=left,
+            outages=self.outages,
         )
 
     def count(self, *, losses: int | None = 1, counts: bool = True, lines: int = _MOST_LINES) -> Run:

@@ -232,3 +232,25 @@ async def test_a_session_that_vanishes_begins_anew(desk: Desk, redis_url: str, p
 
 async def _is_gone(desk: Desk) -> bool:
     return not await desk.client.exists(desk.keys.session("s"))
+
+
+# -- several sessions in one batch -----------------------------------------------------------------------------
+
+
+async def test_a_batch_of_sessions_that_others_moved_is_settled_at_the_next_attempt(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    """What the batch would have done to the others is not taken for done: they would never all be right at once."""
+    names = ["a", "b", "c", "d"]
+    requests = [{"session": name, "method": "epoch", "size": 3, "category": "voice"} for name in names]
+    async with serving(redis_url, prefix) as parts:
+        await _ask(desk, *requests)
+        for moved in (["a"], ["d"], ["a", "c"], names):
+            for name in moved:
+                await desk.client.hset(desk.keys.session(name), "epoch:voice", f"{len(moved) + 7}:0000000000000000:")
+            before = parts.meter.interval.redrawn
+            found = await _ask(desk, *requests)
+            assert [result["status"] for result in found] == ["ok"] * 4
+            assert parts.meter.interval.redrawn - before <= len(names), (
+                "each batch is drawn again once, however many there are"
+            )

@@ -165,6 +165,11 @@ class Visit:
         return SessionChange(expected, stored, self.tally.fields)
 
     @property
+    def before(self) -> Session:
+        """Tell what the session's hash held as the batch began."""
+        return self._session if PINNED in self._session.fields else self._session._replace(pinned=None)
+
+    @property
     def after(self) -> Session:
         """Tell what the session's hash holds once the batch is settled."""
         fields = {**self._session.fields, **self.change.stored}

@@ -77,7 +77,7 @@ class Batch(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Tell how settling went: done when nothing is stale, moved, lost or unwritable; else nothing was written.
+    """Tell how settling went.
 
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
@@ -94,6 +94,11 @@ class Settled(NamedTuple):
     moved: Mapping[str, Fields] = MappingProxyType({})
     lost: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether it was settled; else nothing was written."""
+        return not (self.stale or self.moved or self.lost or self.unwritable)
 
 
 class RequestStream(Protocol):
