@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,30 @@ async def test_weights_set_and_show(run: Run, redis_client: Redis, prefix: str) 
     assert json.loads(run("weights", "show", "--dataset", "d1", "--json").stdout)["source"] == "dataset"
     await redis_client.set(f"{prefix}:category:weights", '{"voice": NaN}')
     assert "NaN" in run("weights", "show").stdout
+
+
+def _has_lines(out: Path, count: int) -> bool:
+    return out.read_text().count("\n") == count
+
+
+async def test_weights_watch_of_a_session_prints_what_it_is_pinned_to(
+    settings: Settings, redis_client: Redis, prefix: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "watch.out"
+    watching = start_command("weights", "watch", "--session", "s", "--json", settings=settings, out=out)
+    untyped: Any = redis_client
+    for lines, pinned in enumerate(('{"voice": 1}', '{"music": 1}', None), 1):
+        await wait_until(partial(_has_lines, out, lines), timeout_s=30, what="weights")
+        if pinned is None:
+            await untyped.hdel(f"{prefix}:session:s", "weights")
+        else:
+            await untyped.hset(f"{prefix}:session:s", "weights", pinned)
+    await wait_until(lambda: out.read_text().count("\n") == 4, timeout_s=30, what="the release")
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 130
+    shown = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [one["source"] for one in shown] == ["default", "session", "session", "default"]
+    assert [one["weights"] for one in shown[1:3]] == [{"voice": 1.0}, {"music": 1.0}]
 
 
 async def test_weights_watch_prints_each_change(

@@ -1,8 +1,13 @@
 """`weights show` and `watch`."""
 
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
+import anyio
+import typer
+
+from worker.adapters.redis_sessions import RedisSessions
 from worker.adapters.redis_stats import RedisStats
 from worker.adapters.redis_weights import RedisWeights
 from worker.adapters.redis_weights_writer import RedisWeightsWriter
@@ -18,8 +23,12 @@ from worker.cli.context import (
     run_async,
     shares_text,
 )
+from worker.cli.sessions import check_session
+from worker.core.sessions import read_session
 from worker.core.weights import UNREAD, InForce, in_force, observe
 from worker.orders import time_text
+
+_LOOK_EVERY_S = 0.25
 
 
 def show(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
@@ -39,21 +48,46 @@ def show(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
     run_async(work)
 
 
-def watch(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
+def watch(
+    dataset: Dataset = None,
+    session: Annotated[str | None, typer.Option(help="What one session's pinned requests are drawn under.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Print the weights now, and again on every change, until interrupted."""
     check_dataset(dataset)
 
     async def work() -> None:
         async with open_desk() as desk:
             last = None
-            async with aclosing(RedisWeights(desk.client, desk.keys).bells()) as bells:  # type: ignore[type-var]
-                async for _ in bells:
-                    held, problem = await read_weights(desk, dataset)
-                    if (held.weights.version, problem) != last:
-                        last = (held.weights.version, problem)
-                        _print_change(_document(held, problem, []), as_json=as_json)
+            async for _ in _occasions(desk, session):
+                held, problem = await read_weights(desk, dataset)
+                if session is not None:
+                    held, problem = await _pinned(desk, session, held, problem)
+                if (held.weights.version, held.weights.source, problem) != last:
+                    last = (held.weights.version, held.weights.source, problem)
+                    _print_change(_document(held, problem, []), as_json=as_json)
 
     run_async(work)
+
+
+async def _occasions(desk: Desk, session: str | None) -> AsyncIterator[None]:
+    """Yield whenever weights may have changed: on every bell; those of a session ring none, and are looked at often."""
+    if session is not None:
+        while True:
+            yield
+            await anyio.sleep(_LOOK_EVERY_S)
+    async with aclosing(RedisWeights(desk.client, desk.keys).bells()) as bells:  # type: ignore[type-var]
+        async for _ in bells:
+            yield
+
+
+async def _pinned(desk: Desk, name: str, live: InForce, problem: str | None) -> tuple[InForce, str | None]:
+    """Tell the weights that a session is pinned to; while it is not, those that its next pinned request will find."""
+    session = read_session(await RedisSessions(desk.client, desk.keys).read(check_session(name)))
+    if session.problem or session.pinned is None:
+        return live, session.problem or problem
+    return live._replace(weights=session.pinned), None
 
 
 async def read_weights(desk: Desk, dataset: str | None) -> tuple[InForce, str | None]:
