@@ -195,7 +195,7 @@ class TestDependencies:
 
     def test_each_has_a_line(self) -> None:
         extras = PROJECT["optional-dependencies"]
-        lines = [*PROJECT["dependencies"], *extras["embedded"], *extras["report"]]
+        lines = [*PROJECT["dependencies"], *extras["embedded"], *extras["report"], *extras["torch"]]
         section = text("README.md").partition("## Dependencies")[2].partition("\n## ")[0]
         assert re.findall(r"(?m)^\| `([\w-]+)` \|", section) == [Requirement(line).name for line in lines]
 
@@ -205,7 +205,7 @@ class TestDependencies:
             *(line for extra in PROJECT["optional-dependencies"].values() for line in extra),
         ]
         bounded = [line for line in lines if any(bound.operator == ">=" for bound in Requirement(line).specifier)]
-        assert [line for line in lines if line not in bounded] == ["sampling-worker[embedded,report]"]
+        assert [line for line in lines if line not in bounded] == ["sampling-worker[embedded,report,torch]"]
 
 
 class TestImage:
