@@ -255,9 +255,13 @@ class Trial:
         return all(one.entry_id in self._settled for one in self._asked if one.entry_id is not None)
 
     def wait_some_answered(self) -> None:
-        """Wait until something is answered that was not before."""
+        """Wait until something is answered that was not before, or all is."""
         before = self.look()
-        wait_until_sync(lambda: self.look() > before, timeout_s=DEADLINE_S, what="more requests are answered")
+
+        def is_further() -> bool:
+            return self.look() > before or self.are_answered()
+
+        wait_until_sync(is_further, timeout_s=DEADLINE_S, what="more requests are answered")
 
     def wait_answered(self) -> None:
         """Wait until all is answered."""
