@@ -171,8 +171,10 @@ async def test_withdrawing_leaves_nothing_and_nobody_answers_later(
     assert await desk.client.exists(desk.keys.asked(NAME), desk.keys.reply(NAME)) == 0
 
 
-async def test_withdrawing_what_was_never_asked_for_is_no_trouble(exchange: RedisExchange) -> None:
+async def test_withdrawing_what_was_never_asked_for_takes_nothing(desk: Desk, exchange: RedisExchange) -> None:
+    others = await desk.add_many(3)
     await exchange.withdraw()
+    assert await desk.ids(desk.keys.requests) == others
 
 
 async def test_withdrawing_copes_with_many_requests(desk: Desk, exchange: RedisExchange) -> None:

@@ -559,6 +559,23 @@ async def test_deleted_entries_are_not_delivered_again_and_leave_the_group(desk:
     assert await desk.pending() == 2
 
 
+async def test_what_another_has_taken_over_meanwhile_is_not_taken_back(
+    desk: Desk, stream: RedisStreams, other: RedisStreams
+) -> None:
+    """Slow consumers that took from each other for ever would wear out the deliveries of requests that are fine."""
+    ids = await desk.add_many(4)
+    await stream.read(4, _NOW_MS)
+    listed = await stream.pending()
+    await other.take_over(0)
+    await other.settle(batch_of([result_of(ids[0])]))
+    await other.deliver_again((await other.pending())[:1])
+    await stream.take_over(0)
+    await other.take_over(0)
+    await desk.client.execute_command("XCLAIM", desk.keys.requests, GROUP, "one", 0, ids[3], "JUSTID")
+    assert [(entry.id, entry.deliveries) for entry in await stream.deliver_again(listed)] == [(ids[3], 2)]
+    assert [(pending.id, pending.deliveries) for pending in await other.pending()] == [(ids[1], 2), (ids[2], 1)]
+
+
 async def test_what_was_settled_meanwhile_is_not_delivered_again(desk: Desk, stream: RedisStreams) -> None:
     ids = await desk.add_many(2)
     await stream.read(2, _NOW_MS)

@@ -21,6 +21,7 @@ from worker.ports import Backlog, Batch, Pending, Settled, StreamLimits
 
 _PAGE = 1000
 _DESCRIBE_EVERY_S = 10.0
+_DELIVER_AGAIN: Final = files("worker.adapters").joinpath("deliver_again.lua").read_text()
 _SETTLE: Final = files("worker.adapters").joinpath("settle.lua").read_bytes()
 _SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
 
@@ -136,16 +137,20 @@ class RedisStreams:
             start = f"({found[-1].id}"
 
     async def deliver_again(self, pending: Sequence[Pending]) -> list[Entry]:
-        """Deliver entries to this consumer once more; those deleted meanwhile are gone from the group too.
+        """Deliver entries to this consumer once more.
+
+        Those that another consumer has taken over meanwhile are left to it, and those that were deleted meanwhile are
+        gone from the group too.
 
         Args:
-            pending: At most 1,000 entries of this consumer.
+            pending: At most 1,000 entries that were pending for this consumer.
         """
-        deliveries = {entry.id: entry.deliveries + 1 for entry in pending}
-        command = ("XCLAIM", self._keys.requests, GROUP, self._consumer, 0)
-        with redis_errors("XCLAIM"):
-            reply = await self._client.execute_command(*command, *deliveries)
-        return [_entry(record, deliveries[record[0].decode()]) for record in reply if record]
+        ids = [entry.id for entry in pending]
+        with redis_errors("the script that delivers again"):
+            records, deliveries = await self._client.execute_command(
+                "EVAL", _DELIVER_AGAIN, 1, self._keys.requests, GROUP, self._consumer, *ids
+            )
+        return [_entry(record, int(count)) for record, count in zip(records, deliveries, strict=True)]
 
     async def look_at(self, pending: Pending) -> Entry | None:
         """Read a pending entry without delivering it; None when it was deleted meanwhile."""
