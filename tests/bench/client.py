@@ -1,8 +1,8 @@
 """Time that a training loop spends waiting for samples, beside a plain redis-py loop that asks and reads in turn.
 
-The loop takes a sample and computes for the rest of its step, at a steady rate; computing is a wait that leaves the
-processor to others, as a GPU's is, or a matrix product of NumPy, which holds it without the interpreter's lock. What is
-told apart is the time within `next()`, and the time that a step took beyond its share of the rate.
+The loop takes a sample and computes for the rest of its step, at a steady rate. Computing leaves the interpreter to the
+client's thread, as a GPU's does: by sleeping, or by NumPy on large arrays, which takes a core for itself. Waiting is
+the time within `next()`, `sample()`, or the two calls of redis-py.
 
     python tests/bench/client.py [--json] [--server redis7] [--rate R] [--seconds S] [--rounds N]
 """
@@ -28,7 +28,8 @@ from worker.client import SampleClient
 
 SIZE = 32
 PREFETCH = 8
-_MATRIX = np.random.default_rng(1).random((64, 64))
+_NUMBERS = np.random.default_rng(1).random(20_000)
+_SINES = np.empty_like(_NUMBERS)
 
 Take = Callable[[], object]
 Compute = Callable[[float], None]
@@ -77,15 +78,16 @@ def _compare(at: Servers, kind: str, options: argparse.Namespace) -> Iterator[di
 
 
 def _run(take: Take, compute: Compute, rate: float, seconds: float) -> Run:
-    """Take a sample and compute, at a steady rate; a step that is late begins at once."""
+    """Take a sample and compute, at a steady rate; what is late by more than a step is not caught up with."""
     take()
     waits: list[float] = []
     began = due = time.perf_counter()
     while due < began + seconds:
         asked = time.perf_counter()
         take()
-        waits.append(time.perf_counter() - asked)
-        due += 1 / rate
+        now = time.perf_counter()
+        waits.append(now - asked)
+        due = max(due + 1 / rate, now)
         compute(due)
     ended = time.perf_counter()
     return Run(len(waits), ended - began, sum(waits), [wait * 1e6 for wait in waits])
@@ -97,9 +99,9 @@ def _sleep(until: float) -> None:
         time.sleep(left)
 
 
-def _multiply(until: float) -> None:
+def _calculate(until: float) -> None:
     while time.perf_counter() < until:
-        _MATRIX @ _MATRIX  # type: ignore[unused-ignore]
+        np.sin(_NUMBERS, out=_SINES)  # some 150 us each
 
 
 @contextmanager
@@ -131,7 +133,7 @@ def _plain(at: Servers) -> Iterator[Take]:
         client.delete("audio:sample:results:plain")
 
 
-COMPUTE: dict[str, Compute] = {"sleep": _sleep, "matmul": _multiply}
+COMPUTE: dict[str, Compute] = {"sleep": _sleep, "numpy": _calculate}
 LOOPS = {"stream(prefetch=8)": _stream, "sample()": _one_by_one, "redis-py": _plain}
 
 main()

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
-from worker.client.driver import Driver, Numbered, Outcome, ask_all
+from worker.client.driver import Driver, Outcome, ask_all
 from worker.client.place import find_place
 from worker.client.samples import Sample
 from worker.client.window import RequestIds, Window
@@ -170,9 +170,9 @@ class AsyncSampleStream(AsyncIterator[Sample]):
         window = self._window
         outcome = window.ready.pop(window.number, None)
         sample = outcome if isinstance(outcome, Sample) else await self._wait(outcome)
-        window.number += 1
+        window.advance()
         if window.is_low:
-            self._ask(window.more())
+            self._ask()
         return sample
 
     async def _wait(self, outcome: Outcome | None) -> Sample:
@@ -184,17 +184,21 @@ class AsyncSampleStream(AsyncIterator[Sample]):
         deadline_s = None if window.timeout_s is None else loop.time() + window.timeout_s
         if not self._has_begun:
             self._has_begun = True
-            self._ask(window.all_again())
+            window.begin()
         while not isinstance(outcome, Sample):
-            self._ask(window.once_more(outcome, is_late=deadline_s is not None and loop.time() >= deadline_s))
+            window.judge(outcome, is_late=deadline_s is not None and loop.time() >= deadline_s)
+            self._ask()
             while window.number not in window.ready:
                 self._arrived.clear()
                 await self._arrived.wait()
             outcome = window.ready.pop(window.number)
         return outcome
 
-    def _ask(self, requests: Sequence[Numbered]) -> None:
-        ask_all(self._client.start(), requests, self._arrive)
+    def _ask(self) -> None:
+        driver = self._client.start()
+        while self._window.wanted:
+            number, checked = self._window.wanted.popleft()
+            driver.ask(checked, partial(self._arrive, number))
 
     def _arrive(self, number: int, outcome: Outcome) -> None:
         self._window.ready[number] = outcome

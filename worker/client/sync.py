@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack
 
 from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
 from worker.client.background import Background
-from worker.client.driver import Numbered, Outcome, ask_all
+from worker.client.driver import Driver, Outcome, ask_all
 from worker.client.place import find_place
 from worker.client.samples import Sample
 from worker.client.window import RequestIds, Window
@@ -232,6 +232,7 @@ class SampleStream(Iterator[Sample]):
         self._window = window
         self._background: Background | None = None
         self._arrived = threading.Condition()
+        self._is_asking = False
 
     def __next__(self) -> Sample:
         """Return the next sample, waiting for it where it has not come.
@@ -242,9 +243,9 @@ class SampleStream(Iterator[Sample]):
         window = self._window
         outcome = window.ready.pop(window.number, None)
         sample = outcome if isinstance(outcome, Sample) else self._wait(outcome)
-        window.number += 1
+        window.advance()
         if window.is_low:
-            self._ask(window.more())
+            self._ask()
         return sample
 
     def _wait(self, outcome: Outcome | None) -> Sample:
@@ -256,9 +257,11 @@ class SampleStream(Iterator[Sample]):
         background = self._client.start()
         if background is not self._background:  # the first call, or the first in a forked process
             self._background = background
-            self._ask(window.all_again())
+            self._is_asking = False
+            window.begin()
         while not isinstance(outcome, Sample):
-            self._ask(window.once_more(outcome, is_late=time.monotonic() >= deadline_s))
+            window.judge(outcome, is_late=time.monotonic() >= deadline_s)
+            self._ask()
             outcome = self._pop(deadline_s)
         return outcome
 
@@ -271,14 +274,26 @@ class SampleStream(Iterator[Sample]):
         late = SampleTimeoutError(f"no sample within {window.timeout_s} s")
         return window.ready.pop(window.number, late)
 
-    def _ask(self, requests: Sequence[Numbered]) -> None:
-        if requests and self._background is not None:
-            self._background.post(ask_all, self._background.driver, requests, self._arrive)
+    def _ask(self) -> None:
+        """Have the thread ask for what is wanted; mostly it does so by itself, with the next result that comes."""
+        if self._window.wanted and self._background is not None:
+            self._background.post(self._ask_for_wanted, self._background.driver)
 
-    def _arrive(self, number: int, outcome: Outcome) -> None:
+    def _ask_for_wanted(self, driver: Driver) -> None:
+        """Ask for what is wanted, in the thread; an answer that is there already brings it here again."""
+        if self._is_asking:
+            return
+        self._is_asking = True
+        while self._window.wanted:
+            number, checked = self._window.wanted.popleft()
+            driver.ask(checked, partial(self._arrive, driver, number))
+        self._is_asking = False
+
+    def _arrive(self, driver: Driver, number: int, outcome: Outcome) -> None:
         with self._arrived:
             self._window.ready[number] = outcome
             self._arrived.notify_all()
+        self._ask_for_wanted(driver)
 
 
 def _settle(futures: Sequence["Future[Sample]"], number: int, outcome: Outcome) -> None:

@@ -1,6 +1,7 @@
 """What a stream of samples has asked for and handed out, in order; whoever waits, and how, is not its business."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 
 from worker.client.arguments import Checked, Checker, check_count
 from worker.client.driver import Numbered, Outcome
@@ -14,9 +15,9 @@ class Window:
 
     Attributes:
         ready: Number of a request -> what came of it, until it is handed out.
+        wanted: Requests to be asked for; added to by whoever takes samples, taken from by whoever asks.
         number: Of the request that is handed out next.
         timeout_s: Longest wait for one, in seconds; None for ever.
-        low: How few may be asked for or ready before more are asked for.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Window:
         if request_ids is not None and checked.request_id:
             raise ValueError("request_ids and an id for all are both given; accepted: one of them")
         self.ready: dict[int, Outcome] = {}
+        self.wanted: deque[Numbered] = deque()
         self.number = 0
         self.timeout_s = checked.timeout_s
-        self.low = prefetch // 2
-        self._asked = 0
+        self._half = max(1, prefetch // 2)
+        self._granted = 0
         self._has_failed = False
         self._checked = checked
         self._checker = checker
@@ -59,43 +61,45 @@ class Window:
 
     @property
     def is_low(self) -> bool:
-        """Tell whether it is time to ask for more."""
-        return self._asked - self.number <= self.low and self._asked != self._count
+        """Tell whether so many are wanted that they should not wait for a result to come first."""
+        return len(self.wanted) >= self._half
 
-    def more(self) -> Sequence[Numbered]:
-        """Take the requests that are to be asked for next."""
-        end = self.number + self._prefetch
-        if self._count is not None:
-            end = min(end, self._count)
-        numbers = range(self._asked, end)
-        self._asked = max(self._asked, end)
-        return [self._request(number) for number in numbers]
+    def begin(self) -> None:
+        """Want what was asked for and has not come, for another driver, and so many more as may be ahead."""
+        self.wanted.clear()
+        missing = [number for number in range(self.number, self._granted) if number not in self.ready]
+        self.wanted.extend(map(self._request, missing))
+        for _ in range(self.number + self._prefetch - self._granted):
+            self._grant()
 
-    def all_again(self) -> Sequence[Numbered]:
-        """Take what was asked for and has not come, for another driver to ask for, and what is to be asked for next."""
-        missing = [number for number in range(self.number, self._asked) if number not in self.ready]
-        return [*(self._request(number) for number in missing), *self.more()]
+    def advance(self) -> None:
+        """Go on to the next number, and want one more."""
+        self.number += 1
+        self._grant()
 
-    def once_more(self, outcome: Outcome | None, *, is_late: bool) -> Sequence[Numbered]:
-        """Decide what to ask for before the next one is waited for.
+    def judge(self, outcome: Outcome | None, *, is_late: bool) -> None:
+        """Want the present number again where that is needed, before it is waited for.
 
         Args:
             outcome: What came of it so far, and is no sample; None: nothing.
             is_late: Whether whoever waits has no time left.
 
-        Returns:
-            It, where it has to be asked for again.
-
         Raises:
             SamplingError: What came of it, where that is final; with the next call it is asked for again.
         """
         if isinstance(outcome, SampleTimeoutError) and not is_late:  # it was given up on while nobody waited
-            return [self._request(self.number)]
-        if isinstance(outcome, Exception):
+            self.wanted.append(self._request(self.number))
+        elif isinstance(outcome, Exception):
             self._has_failed = True
             raise outcome
-        had_failed, self._has_failed = self._has_failed, False
-        return [self._request(self.number)] if had_failed else []
+        elif self._has_failed:
+            self._has_failed = False
+            self.wanted.append(self._request(self.number))
+
+    def _grant(self) -> None:
+        if self._count is None or self._granted < self._count:
+            self.wanted.append(self._request(self._granted))
+            self._granted += 1
 
     def _request(self, number: int) -> Numbered:
         """Make the request of a number."""
