@@ -24,6 +24,7 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis_client import connect, redis_errors
 from worker.adapters.redis_requests import RedisRequests
 from worker.adapters.redis_stats import RedisStats
+from worker.client import AsyncSampleClient
 from worker.core.changes import Order, step_of
 from worker.core.weights import mark_of, preset_name
 from worker.errors import GroupMissingError, RedisError, SettingsError
@@ -195,6 +196,24 @@ async def _serve_some(desk: Desk) -> None:
     await desk.client.xgroup_destroy(desk.keys.requests, "samplers")
     with pytest.raises(GroupMissingError):
         await stream.read(1, 10)
+
+
+async def test_every_topology_serves_the_clients_of_training_jobs(topology_url: str) -> None:
+    async with desk_at(topology_url, _PREFIX) as desk, AsyncSampleClient(topology_url, prefix=_PREFIX) as client:
+        stream = desk.consumer("one")
+        await stream.open()
+        asked = client.submit(3, request_id="a", session="s")
+        while not (entries := await stream.read(1, 100)):
+            pass
+        reply_to = entries[0].fields[list(entries[0].fields).index(b"reply_to") + 1].decode()
+        answer = result_of(entries[0], reply_to, "chunk_ids", "[1,2,3]", "counts", '{"voice":3}')
+        await stream.settle(batch_of([answer._replace(request_id="a")]))
+        assert list((await asked).chunk_ids) == [1, 2, 3]
+        await client.release("s")
+        await client.close()
+        assert await desk.client.exists(desk.keys.asked(reply_to)) == 0
+        assert await desk.client.exists(desk.keys.reply(reply_to)) == 0
+        await desk.client.delete(desk.keys.requests)
 
 
 async def test_every_topology_changes_weights(topology_url: str) -> None:

@@ -79,6 +79,8 @@ def test_a_launcher_says_which_rank_it_is(client: SampleClient, monkeypatch: pyt
 def test_an_error_comes_through_the_loader(client: SampleClient) -> None:
     with pytest.raises(SampleError, match="unknown_category"):
         list(loader_of(ChunkIdStream(client=client, category="unheard-of")))
+    with pytest.raises(RuntimeError, match="unknown_category: "):  # what torch makes of it in a worker process
+        list(loader_of(ChunkIdStream(client=client, category="unheard-of"), num_workers=1))
 
 
 @pytest.mark.parametrize(

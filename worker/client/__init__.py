@@ -3,7 +3,8 @@
 from worker.client.aio import AsyncSampleClient, AsyncSampleStream
 from worker.client.arguments import Asked, Options
 from worker.client.samples import Sample
-from worker.client.sync import SampleClient, SampleStream
+from worker.client.stream import SampleStream
+from worker.client.sync import SampleClient
 from worker.errors import ClientClosedError, RedisError, SampleError, SampleTimeoutError, SettingsError
 
 __all__ = [

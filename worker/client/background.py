@@ -11,8 +11,11 @@ from worker.client.driver import Driver
 from worker.client.place import Place
 from worker.errors import ClientClosedError, SettingsError
 
+GRACE_S = 1.0
+"""How much longer than a request may take its caller waits for the thread to say what came of it."""
+
 _EXIT_PRIORITY = 10
-_START_S = 10.0
+_START_S = 60.0
 _GOODBYE_S = 10.0
 
 T = TypeVar("T")

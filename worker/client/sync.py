@@ -1,24 +1,22 @@
 """The client of a training loop: plain calls, while one daemon thread does the talking."""
 
-import math
 import os
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
-from worker.client.background import Background
-from worker.client.driver import Driver, Outcome, ask_all
+from worker.client.background import GRACE_S, Background
+from worker.client.driver import Outcome, ask_all
 from worker.client.place import find_place
 from worker.client.samples import Sample
+from worker.client.stream import SampleStream
 from worker.client.window import RequestIds, Window
 from worker.errors import ClientClosedError, SampleTimeoutError
 
-_GRACE_S = 1.0
 _RELEASE_S = 30.0
 _left_behind: list[Background] = []
 
@@ -126,7 +124,7 @@ class SampleClient:
         count: int | None = None,
         request_ids: RequestIds | None = None,
         **options: Unpack[Options],
-    ) -> "SampleStream":
+    ) -> SampleStream:
         """Return an iterator over samples that are asked for ahead, so that a loop need not wait.
 
         Args:
@@ -142,7 +140,7 @@ class SampleClient:
         """
         checked = self._checker.check(size, options)
         window = Window(checked, self._checker, prefetch=prefetch, count=count, request_ids=request_ids)
-        return SampleStream(self, window)
+        return SampleStream(self.start, window)
 
     def release(self, session: str) -> None:
         """Release a session from its pinned weights: its next pinned request pins it anew.
@@ -220,82 +218,6 @@ class SampleClient:
         return futures
 
 
-class SampleStream(Iterator[Sample]):
-    """Hand out samples in the order in which they were asked for.
-
-    One that is an error is raised, and asked for again with the next call: none is left out.
-    """
-
-    def __init__(self, client: SampleClient, window: Window) -> None:
-        """Take who asks and what for; nothing is asked for before the first sample is wanted."""
-        self._client = client
-        self._window = window
-        self._background: Background | None = None
-        self._arrived = threading.Condition()
-        self._is_asking = False
-
-    def __next__(self) -> Sample:
-        """Return the next sample, waiting for it where it has not come.
-
-        Raises:
-            SampleError: The worker answered with an error; and whatever else `SampleClient.sample` raises.
-        """
-        window = self._window
-        outcome = window.ready.pop(window.number, None)
-        sample = outcome if isinstance(outcome, Sample) else self._wait(outcome)
-        window.advance()
-        if window.is_low:
-            self._ask()
-        return sample
-
-    def _wait(self, outcome: Outcome | None) -> Sample:
-        """Wait for the sample of the present number."""
-        window = self._window
-        if window.is_over:
-            raise StopIteration
-        deadline_s = math.inf if window.timeout_s is None else time.monotonic() + window.timeout_s
-        background = self._client.start()
-        if background is not self._background:  # the first call, or the first in a forked process
-            self._background = background
-            self._is_asking = False
-            window.begin()
-        while not isinstance(outcome, Sample):
-            window.judge(outcome, is_late=time.monotonic() >= deadline_s)
-            self._ask()
-            outcome = self._pop(deadline_s)
-        return outcome
-
-    def _pop(self, deadline_s: float) -> Outcome:
-        """Wait for whatever comes of the present number, a little longer than it may take."""
-        window = self._window
-        left_s = None if deadline_s == math.inf else max(0, deadline_s - time.monotonic()) + _GRACE_S
-        with self._arrived:
-            self._arrived.wait_for(lambda: window.number in window.ready, left_s)
-        late = SampleTimeoutError(f"no sample within {window.timeout_s} s")
-        return window.ready.pop(window.number, late)
-
-    def _ask(self) -> None:
-        """Have the thread ask for what is wanted; mostly it does so by itself, with the next result that comes."""
-        if self._window.wanted and self._background is not None:
-            self._background.post(self._ask_for_wanted, self._background.driver)
-
-    def _ask_for_wanted(self, driver: Driver) -> None:
-        """Ask for what is wanted, in the thread; an answer that is there already brings it here again."""
-        if self._is_asking:
-            return
-        self._is_asking = True
-        while self._window.wanted:
-            number, checked = self._window.wanted.popleft()
-            driver.ask(checked, partial(self._arrive, driver, number))
-        self._is_asking = False
-
-    def _arrive(self, driver: Driver, number: int, outcome: Outcome) -> None:
-        with self._arrived:
-            self._window.ready[number] = outcome
-            self._arrived.notify_all()
-        self._ask_for_wanted(driver)
-
-
 def _settle(futures: Sequence["Future[Sample]"], number: int, outcome: Outcome) -> None:
     if isinstance(outcome, Sample):
         futures[number].set_result(outcome)
@@ -305,7 +227,7 @@ def _settle(futures: Sequence["Future[Sample]"], number: int, outcome: Outcome) 
 
 def _wait(future: "Future[Sample]", checked: Checked) -> Sample:
     """Wait for a future, a little longer than it may take: nobody hangs, whatever became of the thread."""
-    wait_s = None if checked.timeout_s is None else checked.timeout_s + _GRACE_S
+    wait_s = None if checked.timeout_s is None else checked.timeout_s + GRACE_S
     try:
         return future.result(wait_s)
     except TimeoutError:

@@ -15,7 +15,8 @@ from torch.utils.data import IterableDataset, Sampler, get_worker_info
 
 from worker.client.arguments import DEFAULT_SIZE, Options, check_count
 from worker.client.samples import Sample
-from worker.client.sync import SampleClient, SampleStream
+from worker.client.stream import SampleStream
+from worker.client.sync import SampleClient
 from worker.core.keys import NAME_PATTERN
 from worker.settings.environment import read_rank
 

@@ -12,14 +12,12 @@ from worker.core.sampling import draw
 from worker.core.tally import Tally
 from worker.core.wire import Request, Result
 
-_WIDE = 64  # categories: from here on what was not drawn is not looked at
-
 
 def is_plain(request: Request, prepared: Prepared) -> bool:
     """Tell whether a request is drawn independently, under weights of chunks, with no seed and for no session."""
     terms, mixture = request.terms, prepared.mixture
     is_independent = terms.method == "random" and terms.replace and request.seed is None and terms.session is None
-    return is_independent and mixture.times is None and len(mixture.categories) <= _WIDE
+    return is_independent and mixture.times is None and not mixture.is_wide
 
 
 def answer_plain(request: Request, prepared: Prepared, rng: np.random.Generator, tally: Tally) -> Result:

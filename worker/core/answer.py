@@ -8,7 +8,7 @@ import numpy as np
 from worker.core.allocation import Plan
 from worker.core.alone import answer_plain, is_plain
 from worker.core.catalog import Catalog
-from worker.core.counting import Requests, add_up_times, count_drawn, is_wide
+from worker.core.counting import Requests, add_up_times, count_drawn
 from worker.core.epoch_draw import draw_epoch
 from worker.core.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.presets import weights_of
@@ -210,5 +210,7 @@ def _count(parts: Sequence[_Part], plan: Plan, drawn: Requests, answers: Answers
         own = drawn if len(rows) == len(drawn.sizes) else drawn.take(rows)
         tally = answers.tally if session is None else answers.visits[session].tally
         tally.add_requests(dataset, len(rows))
-        if session is None or not is_wide(plan):  # a session must not cost a field a category where there are many
+        if (
+            session is None or not plan.mixture.is_wide
+        ):  # a session must not cost a field a category where there are many
             count_drawn(dataset, plan, own, tally)

@@ -11,8 +11,6 @@ from worker.core.durations import MS_A_SECOND
 from worker.core.mixture import Floats, Integers, Times
 from worker.core.tally import Tally
 
-_WIDE = 64  # categories: from here on few of them are drawn in a request
-
 
 class TimeDrawn(NamedTuple):
     """Hold how long the chunks of some requests last.
@@ -50,11 +48,6 @@ class Requests(NamedTuple):
         return Requests(self.sizes[rows], self.counts[rows], time)
 
 
-def is_wide(plan: Plan) -> bool:
-    """Tell whether there are so many categories that only what was drawn of them is looked at."""
-    return len(plan.mixture.categories) > _WIDE
-
-
 def add_up_times(plan: Plan, times: Times, places: Integers) -> TimeDrawn:
     """Add up how long the chunks of each request and category last.
 
@@ -68,7 +61,7 @@ def add_up_times(plan: Plan, times: Times, places: Integers) -> TimeDrawn:
     cells = np.searchsorted(plan.mixture.starts, places, "right") - 1
     cells += np.repeat(np.arange(0, rows * width, width), plan.sizes)
     sums = np.bincount(cells, milliseconds, rows * width).astype(np.int64).reshape(rows, width)
-    if not is_wide(plan):
+    if not plan.mixture.is_wide:
         return TimeDrawn(times, sums, None)
     squares_s2 = np.bincount(cells, np.square(milliseconds / MS_A_SECOND), rows * width).astype(np.float64)
     return TimeDrawn(times, sums, squares_s2.reshape(rows, width))
@@ -83,7 +76,7 @@ def count_drawn(dataset: str | None, plan: Plan, requests: Requests, tally: Tall
         requests: What they drew.
         tally: Where to count.
     """
-    if not is_wide(plan):
+    if not plan.mixture.is_wide:
         _count_all(dataset, plan, requests, tally)
         return
     bound = np.zeros(len(requests.sizes), np.bool_) if plan.replace else _bound_to_run_out(plan, requests.sizes)

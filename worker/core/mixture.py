@@ -16,6 +16,7 @@ from worker.core.weights import Weights
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+_MANY = 64  # categories: from here on few of them are drawn in a request
 _COMPARED = 8  # up to so many categories, comparing with all of them is quickest
 _FEW_NUMBERS = 512  # up to so many numbers, one call is quicker than two
 _STEEPEST = 2.0**31  # chunks a unit: of the 53 bits of a number, at least 22 are left to choose evenly among chunks
@@ -68,6 +69,11 @@ class Mixture:
     left_out: tuple[str, ...]
     finder: "Finder"
     times: Times | None = None
+
+    @property
+    def is_wide(self) -> bool:
+        """Tell whether there are so many categories that only what was drawn of them is looked at."""
+        return len(self.categories) > _MANY
 
     @cached_property
     def text(self) -> str:
