@@ -170,8 +170,7 @@ class AsyncSampleStream(AsyncIterator[Sample]):
         window = self._window
         outcome = window.ready.pop(window.number, None)
         sample = outcome if isinstance(outcome, Sample) else await self._wait(outcome)
-        window.advance()
-        if window.is_low:
+        if window.advance():
             self._ask()
         return sample
 

@@ -36,8 +36,7 @@ class SampleStream(Iterator[Sample]):
         window = self._window
         outcome = window.ready.pop(window.number, None)
         sample = outcome if isinstance(outcome, Sample) else self._wait(outcome)
-        window.advance()
-        if window.is_low:
+        if window.advance():
             self._ask()
         return sample
 

@@ -59,23 +59,29 @@ class Window:
         """Tell whether all were handed out."""
         return self._count is not None and self.number >= self._count
 
-    @property
-    def is_low(self) -> bool:
-        """Tell whether so many are wanted that they should not wait for a result to come first."""
-        return len(self.wanted) >= self._half
-
     def begin(self) -> None:
         """Want what was asked for and has not come, for another driver, and so many more as may be ahead."""
         self.wanted.clear()
         missing = [number for number in range(self.number, self._granted) if number not in self.ready]
         self.wanted.extend(map(self._request, missing))
-        for _ in range(self.number + self._prefetch - self._granted):
-            self._grant()
+        end = self.number + self._prefetch
+        end = end if self._count is None else min(end, self._count)
+        self.wanted.extend(map(self._request, range(self._granted, end)))
+        self._granted = max(self._granted, end)
 
-    def advance(self) -> None:
-        """Go on to the next number, and want one more."""
+    def advance(self) -> bool:
+        """Go on to the next number, and want one more.
+
+        In one go, as a training loop does nothing else but this between two steps.
+
+        Returns:
+            Whether so many are wanted that they should not wait for a result to come first.
+        """
         self.number += 1
-        self._grant()
+        if self._granted != self._count:
+            self.wanted.append(self._request(self._granted) if self._request_ids else (self._granted, self._checked))
+            self._granted += 1
+        return len(self.wanted) >= self._half
 
     def judge(self, outcome: Outcome | None, *, is_late: bool) -> None:
         """Want the present number again where that is needed, before it is waited for.
@@ -95,11 +101,6 @@ class Window:
         elif self._has_failed:
             self._has_failed = False
             self.wanted.append(self._request(self.number))
-
-    def _grant(self) -> None:
-        if self._count is None or self._granted < self._count:
-            self.wanted.append(self._request(self._granted))
-            self._granted += 1
 
     def _request(self, number: int) -> Numbered:
         """Make the request of a number."""
