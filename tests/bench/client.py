@@ -83,16 +83,16 @@ def _run(take: Take, compute: Compute, rate: float, seconds: float) -> Run:
     """Take a sample and compute, at a steady rate; what is late by more than a step is not caught up with."""
     take()
     waits: list[float] = []
+    held: list[object] = []
     began = due = time.perf_counter()
     while due < began + seconds:
-        sample = None  # the last one is let go of on the loop's own time
+        held.clear()  # the last sample is let go of on the loop's own time
         asked = time.perf_counter()
-        sample = take()
+        held.append(take())
         now = time.perf_counter()
         waits.append(now - asked)
         due = max(due + 1 / rate, now)
         compute(due)
-    del sample
     ended = time.perf_counter()
     return Run(len(waits), ended - began, sum(waits), [wait * 1e6 for wait in waits])
 
