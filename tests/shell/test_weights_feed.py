@@ -313,6 +313,20 @@ async def test_a_long_value_that_two_find_at_once_is_told_once(redis_url: str, p
     assert len(log.of("weights.rejected")) == 1
 
 
+async def test_a_long_value_that_takes_its_time_does_not_replace_a_newer_one(
+    redis_url: str, prefix: str, log: LogLines
+) -> None:
+    long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
+    async with wired(redis_url, prefix) as parts:
+        slow = asyncio.create_task(parts.feed.take_in({None: Reading(mark_of(long), long)}))
+        await asyncio.sleep(0)  # it is being read, in a thread
+        await parts.feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())})
+        assert not slow.done()
+        await slow
+        assert parts.state.weights.in_force(None).weights.text == '{"music":1.0}'
+    assert log.of("weights.rejected") == []
+
+
 class NeverAlone(RedisWeights):
     """Have settling find something else during each reading.
 

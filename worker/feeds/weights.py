@@ -44,6 +44,7 @@ class WeightsFeed:
         self._refresh_s = refresh_s
         self._reading = anyio.Lock(fast_acquire=True)
         self._taken = 0
+        self._latest: dict[str | None, int] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the weights fresh until cancelled; started when they were read once, or could not be."""
@@ -67,16 +68,23 @@ class WeightsFeed:
                     break
                 taken_before, observed = await self._read(datasets)
             for dataset, (held, problem) in zip(datasets, observed, strict=True):
-                self._put(dataset, held, problem)
+                if taken_before >= self._latest.get(dataset, 0):
+                    self._latest[dataset] = taken_before
+                    self._put(dataset, held, problem)
 
     async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
         """Put in force what some datasets' keys were just found to hold; None is the global one.
 
-        This waits for no reading under way; that one, which may be older, is read again.
+        This waits for no reading under way; that one, which may be older, is read again. A long value takes its time,
+        in which a newer one may come: that one stays.
         """
         self._taken += 1
+        turn = self._taken
         for dataset, reading in readings.items():
-            self._put(dataset, *await self._observe(dataset, reading))
+            held, problem = await self._observe(dataset, reading)
+            if turn > self._latest.get(dataset, 0):
+                self._latest[dataset] = turn
+                self._put(dataset, held, problem)
 
     def close(self) -> None:
         """Close what reading opened."""
@@ -96,6 +104,7 @@ class WeightsFeed:
         """Read every key that is kept fresh; tell why not, where Redis is away."""
         try:
             self._book.forget_idle()
+            self._latest = {dataset: turn for dataset, turn in self._latest.items() if self._book.knows(dataset)}
             await self.read(self._book.known())
         except RedisError as error:
             return str(error)
@@ -129,6 +138,7 @@ class WeightsFeed:
         if self._taken != taken_before or _is_long(reading):
             return False
         self._taken += 1
+        self._latest[dataset] = self._taken
         self._put(dataset, *observe(self._book.held(dataset), reading.mark, reading.value, source_of(dataset)))
         return True
 
