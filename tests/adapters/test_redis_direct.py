@@ -66,6 +66,25 @@ async def test_who_stops_waiting_leaves_the_others_their_replies(direct: DirectC
     assert await kept == b"kept"
 
 
+@pytest.mark.fault("a call is cancelled at any step of the event loop, connecting included", "A14")
+async def test_a_call_may_be_given_up_at_any_step(direct: DirectConnection, redis_client: Any) -> None:
+    before = len(await redis_client.client_list())
+    for steps in range(51):
+        direct.close()
+        given_up = asyncio.create_task(direct.call("ECHO", f"given up after {steps}"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        given_up.cancel()
+        assert await direct.call("ECHO", f"kept {steps}") == f"kept {steps}".encode()
+        await end(given_up)
+    direct.close()
+
+    async def are_closed() -> bool:
+        return len(await redis_client.client_list()) == before
+
+    await wait_until(are_closed, timeout_s=_SOON_S, what="no connection is left")
+
+
 async def test_a_killed_connection_fails_what_is_under_way_and_is_opened_anew(
     direct: DirectConnection, redis_client: Any, prefix: str
 ) -> None:

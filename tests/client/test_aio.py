@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support.streams import Desk
+from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from worker.client import AsyncSampleClient, ClientClosedError, SampleError, SampleTimeoutError
 from worker.core.keys import PINNED
@@ -53,6 +54,22 @@ async def test_who_gives_up_on_a_future_disturbs_nobody(async_client: AsyncSampl
     given_up.cancel()
     assert (await kept).request_id == "b"
     assert (await async_client.sample(request_id="a")).request_id == "a"
+
+
+@pytest.mark.fault("a training job gives up at any step of the event loop, connecting included", "A14")
+@pytest.mark.usefixtures("worker")
+async def test_who_gives_up_at_any_step_leaves_nothing_behind(redis_url: str, desk: Desk) -> None:
+    tasks = asyncio.all_tasks()
+    for steps in range(51):
+        async with AsyncSampleClient(redis_url, prefix=desk.keys.prefix) as client:
+            given_up = asyncio.create_task(client.sample(request_id="mine"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            given_up.cancel()
+            assert (await client.sample(request_id="mine")).request_id == "mine"
+            await end(given_up)
+    assert asyncio.all_tasks() == tasks
+    assert await keys_of_clients(desk) == []
 
 
 async def test_closing_leaves_nothing(redis_url: str, desk: Desk, worker: Any) -> None:

@@ -1,21 +1,18 @@
 """What tests of faults share: a server of their own, workers, and the record of what the table shows."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.faults.records import Stay
+from tests.faults.library import Library
 from tests.faults.trial import Figure, Trial
-from tests.support.library import fill, ready_in, session
 from tests.support.proxy import Proxy
-from tests.support.servers import execute, redis_binaries, running
+from tests.support.servers import redis_binaries, running
 from worker.embedded import RedisServer
 
 _BINARIES = redis_binaries()
-_CHUNKS = {"voice": 300, "music": 200, "documentary": 100}
 
 
 @pytest.fixture(autouse=True)
@@ -67,26 +64,16 @@ def proxy(own_server: RedisServer) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def stays(database_url: str) -> list[Stay]:
-    """Fill the library; tell its chunks."""
-    for category, count in _CHUNKS.items():
-        execute(database_url, fill(count, f"'{category}'"))
-    return asyncio.run(_stays(database_url))
-
-
-async def _stays(database_url: str) -> list[Stay]:
-    async with session(database_url) as connection:
-        ready = await ready_in(connection)
-    return [Stay(int(chunk), category) for category, chunks in ready.items() for chunk in chunks]
+def library(database_url: str) -> Library:
+    """A library of a few hundred chunks."""
+    return Library(database_url)
 
 
 @pytest.fixture
-def trial(
-    own_server: RedisServer, database_url: str, stays: list[Stay], tmp_path: Path, figure: Figure
-) -> Iterator[Trial]:
+def trial(own_server: RedisServer, library: Library, tmp_path: Path, figure: Figure) -> Iterator[Trial]:
     """A trial with a server of its own; its workers end with it."""
     (tmp_path / "run").mkdir(mode=0o700)
     with ExitStack() as undo:
-        trial = Trial(own_server, {"DATABASE_URL": database_url}, tmp_path, stays=stays, figure=figure)
+        trial = Trial(own_server, library, tmp_path, figure=figure)
         undo.callback(trial.end)
         yield trial

@@ -2,15 +2,21 @@
 
 import os
 import signal
+import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.faults.trial import DEADLINE_S, Trial
+from tests.support.proxy import Link, Proxy
+from tests.support.servers import redis_binaries
 from tests.support.waiting import wait_until_sync
+from worker.embedded import RedisServer
 
+_WRONG_CLOCK = Path(__file__).with_name("wrong_clock.py")
 _PERSISTENT = ["--appendonly", "yes"]
 _FORGETFUL = ["--appendonly", "no"]
 _SLOW_TO_LOAD = ["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"]
@@ -193,5 +199,57 @@ def test_scripts_are_forgotten(trial: Trial) -> None:
         for _ in range(50):
             trial.wait_some_answered()
             trial.client.script_flush()
+    trial.recover()
+    trial.count(losses=0)
+
+
+@pytest.mark.fault("another server, Valkey for Redis or the other way round, is started over the same data", "B18")
+@pytest.mark.parametrize("options", [[*_PERSISTENT, "--aof-use-rdb-preamble", "no"]])
+def test_the_server_is_replaced_by_another(trial: Trial, binary: Path, options: list[str]) -> None:
+    worker = trial.start()
+    other = next((one for one in redis_binaries().values() if one != binary), binary)
+    folder = Path(trial.client.config_get("dir")["dir"])
+    with trial.load(), ExitStack() as undo:
+        trial.wait_answered()
+        trial.server.stop()
+        trial.wait_event(worker, "redis.lost")
+        undo.enter_context(RedisServer(folder, binary=other, port=trial.server.port, options=options))
+        trial.recover()
+        kept = undo.pop_all()
+    with kept:
+        trial.recover()
+        trial.count()
+
+
+@pytest.mark.fault("the clock of Redis jumps an hour ahead: whatever is pending looks forsaken", "B15")
+def test_the_clock_of_redis_jumps(trial: Trial, proxy: Proxy) -> None:
+    patience = {"WORKER_CLAIM_IDLE_S": "3600"}
+    trial.start("w-1", REDIS_URL=proxy.url, **patience)
+    rival = trial.start("w-2", **patience)
+    held = threading.Event()
+
+    def hold(link: Link) -> None:
+        link.hold()  # its results are on their way
+        held.set()
+
+    proxy.on_command("EVALSHA", hold, holding=b"request_id")
+    with trial.load():
+        assert held.wait(20)
+        trial.age_pending(4_000_000)
+        trial.wait_event(rival, "request.claimed")
+        proxy.release()
+    trial.recover()
+    trial.count(losses=None)
+
+
+@pytest.mark.fault("the clock of a worker's host is an hour ahead, or behind", "B17")
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_the_clock_of_a_worker_is_wrong(trial: Trial, seconds: int) -> None:
+    """What expires does so by the clock of Redis."""
+    trial.start(wrapped=(sys.executable, str(_WRONG_CLOCK), str(seconds)))
+    for _ in range(20):
+        now_ms = time.time_ns() // 1_000_000
+        trial.ask(1, expires_at=now_ms + 600_000)
+        trial.ask(1, expires_at=now_ms - 600_000, accepted=frozenset({"expired"}))
     trial.recover()
     trial.count(losses=0)

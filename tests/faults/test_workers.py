@@ -7,11 +7,13 @@ import time
 
 import pytest
 
-from tests.faults.trial import Figure, Trial
+from tests.faults.trial import DEADLINE_S, Figure, Trial
 from tests.support.proxy import Link, Proxy
+from tests.support.waiting import wait_until_sync
 
 _ENTRIES = b"request_id"
 _TOO_LONG_S = 1.5  # the trial's claim time is 1 s
+_CONSUMERS = 500
 
 
 @pytest.mark.fault("SIGKILL at a point of the batch", "A01", "A02", "A04")
@@ -101,6 +103,19 @@ def test_workers_are_restarted_one_after_the_other(trial: Trial) -> None:
     assert not any(worker.events("request.claimed") for worker in workers)
 
 
+@pytest.mark.fault("SIGTERM to a worker that waits for requests, in the very moment in which one is added", "A08")
+def test_a_worker_is_told_to_stop_as_a_request_comes(trial: Trial) -> None:
+    leaver, _ = trial.start_many("w-1", "w-2")
+    for _ in range(5):
+        leaver.send(signal.SIGTERM)
+        trial.ask(1)
+        trial.wait_answered()
+        assert leaver.wait() == 0
+        leaver.start().wait_ready()
+    trial.recover()
+    trial.count(losses=0)
+
+
 @pytest.mark.fault("SIGTERM while Redis hangs", "A09")
 def test_a_worker_is_told_to_stop_while_redis_hangs(trial: Trial, figure: Figure) -> None:
     stuck = trial.start("w-1", WORKER_DRAIN_TIMEOUT_S="0.5")
@@ -166,7 +181,7 @@ def test_a_request_kills_whoever_tries_it(trial: Trial, proxy: Proxy) -> None:
         worker.kill()
         deaths.append(time.monotonic())
 
-    for command in ("XREADGROUP", "XCLAIM"):
+    for command in ("XREADGROUP", "EVAL"):  # read, and delivered again
         proxy.on_reply(command, kill, times=100, holding=b"poison")
     trial.ask(20)
     [poison] = trial.ask(1, accepted=frozenset({"too_many_deliveries"}), note="poison")
@@ -180,7 +195,7 @@ def test_a_request_kills_whoever_tries_it(trial: Trial, proxy: Proxy) -> None:
     assert [letter["entry_id"] for letter in run.dead] == [poison]
 
 
-@pytest.mark.fault("two workers by the same consumer name", "A13")
+@pytest.mark.fault("two workers by the same consumer name")
 def test_two_workers_have_the_same_name(trial: Trial) -> None:
     trial.start_many("w-1", "w-1b", WORKER_CONSUMER="w-1")
     with trial.load():
@@ -189,3 +204,15 @@ def test_two_workers_have_the_same_name(trial: Trial) -> None:
     trial.recover()
     run = trial.count(losses=0)
     assert run.dead == []
+
+
+@pytest.mark.fault("five hundred workers that came, served and died, each by a name of its own", "A13")
+def test_the_names_of_the_dead_are_forgotten(trial: Trial) -> None:
+    """What they held is answered first."""
+    trial.start("w-1", WORKER_CLAIM_IDLE_S="0.02")
+    for number in range(_CONSUMERS):
+        trial.abandon(number % 2, f"pod-{number}")
+    wait_until_sync(lambda: trial.consumers() == ["w-1"], timeout_s=DEADLINE_S, what="only the living are in the group")
+    trial.recover()
+    run = trial.count(losses=0)
+    assert len(run.answers) == _CONSUMERS // 2 + 1

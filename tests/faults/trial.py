@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,19 +14,24 @@ import redis
 from tests.faults.audit import violations
 from tests.faults.audit_weights import DEFAULTS
 from tests.faults.collect import collect
-from tests.faults.records import OK, Asked, Run, Stay, WeightsChange, version_of
+from tests.faults.library import Library
+from tests.faults.records import OK, Asked, Run, WeightsChange, version_of
 from tests.support.command import RunningWorker
-from tests.support.servers import connect, execute
+from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 from worker.core.keys import GROUP, NAME_PATTERN, Keys
 from worker.embedded import RedisServer
 
 DEADLINE_S = 60.0
 _PAGE = 5000
-_ADD = "insert into audio_chunks (id, category, status) values (%d, '%s', 'READY')"
 _PAUSE_S = 0.02
 _MOST_MEMORY_MB = 350
 _MOST_LINES = 60  # of a worker, starts and stops included
+
+_AGE = """
+for _, row in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 10000)) do
+  redis.call('XCLAIM', KEYS[1], ARGV[1], row[2], 0, row[1], 'IDLE', ARGV[2], 'JUSTID')
+end"""
 
 Figure = Callable[[str, float, str], None]
 
@@ -39,20 +44,17 @@ class Trial:
         keys: The names in it.
         client: Speaks to the server as it is, with no proxy between.
         workers: All that were started.
-        outages: (begin, end) in Unix ns of times in which workers could not know what is READY.
+        library: What is READY.
     """
 
-    def __init__(
-        self, server: RedisServer, settings: Mapping[str, str], folder: Path, *, stays: list[Stay], figure: Figure
-    ) -> None:
+    def __init__(self, server: RedisServer, library: Library, folder: Path, *, figure: Figure) -> None:
         self.server = server
         self.keys = Keys("audio")
         self.client: Any = connect(server.url)
         self.workers: list[RunningWorker] = []
-        self.outages: list[tuple[int, int]] = []
-        self._settings = {"REDIS_URL": server.url, "WORKER_CLAIM_IDLE_S": "1", **settings}
+        self.library = library
+        self._settings = {"REDIS_URL": server.url, "DATABASE_URL": library.url, "WORKER_CLAIM_IDLE_S": "1"}
         self._folder = folder
-        self._stays = stays
         self._figure = figure
         self._asked: list[Asked] = []
         self._changes: list[WeightsChange] = []
@@ -87,12 +89,20 @@ class Trial:
         """Wait until a worker has told of something."""
         wait_until_sync(lambda: len(worker.events(name)) >= count, timeout_s=DEADLINE_S, what=f"{count} {name}")
 
+    def consumers(self) -> list[str]:
+        """List the consumers that the group has."""
+        return [about["name"].decode() for about in self.client.xinfo_consumers(self.keys.requests, GROUP)]
+
     # -- the server --------------------------------------------------------------------------------------------
 
     def hog(self) -> None:
         """Keep the server busy until somebody kills the script."""
         with connect(self.server.url) as client, suppress(redis.ResponseError):
             client.eval("while true do end", 0)
+
+    def age_pending(self, milliseconds: int) -> None:
+        """Make every pending entry look as if it had been delivered so long ago."""
+        self.client.eval(_AGE, 1, self.keys.requests, GROUP, milliseconds)
 
     def saves(self) -> bool:
         """Tell whether the server can save what it holds."""
@@ -126,10 +136,10 @@ class Trial:
             self._asked[first + i] = noted[i]._replace(entry_id=entry_id)
         return ids
 
-    def abandon(self, count: int) -> None:
-        """Ask, and read it as a worker does that dies at once."""
+    def abandon(self, count: int, consumer: str = "gone") -> None:
+        """Ask, and read it, or whatever else is there, as a worker does that dies at once."""
         self.ask(count)
-        group = ("GROUP", GROUP, "gone", "COUNT", count, "STREAMS", self.keys.requests, ">")
+        group = ("GROUP", GROUP, consumer, "COUNT", max(1, count), "STREAMS", self.keys.requests, ">")
         self.client.execute_command("XREADGROUP", *group)
 
     def ask_raw(self, requests: Sequence[Sequence[bytes]], accepted: frozenset[str] = OK) -> list[str]:
@@ -175,12 +185,17 @@ class Trial:
 
     def add_chunk(self, chunk: int, category: str) -> None:
         """Add a READY chunk, and wait until the workers know it."""
-        begun_ns = time.time_ns()
-        told = [len(worker.events("catalog.changed")) for worker in self.workers]
-        execute(self._settings["DATABASE_URL"], _ADD % (chunk, category))
-        self._stays.append(Stay(chunk, category, begun_ns))
-        for worker, before in zip(self.workers, told, strict=True):
-            self.wait_event(worker, "catalog.changed", before + 1)
+        self.library.add(chunk, category)
+        for worker in self.workers:
+            self.wait_ready_chunks(worker)
+
+    def wait_ready_chunks(self, worker: RunningWorker) -> None:
+        """Wait until a worker knows as many READY chunks as there are."""
+        wait_until_sync(
+            lambda: [line["chunks"] for line in worker.events("catalog.changed")][-1:] == [self.library.ready],
+            timeout_s=DEADLINE_S,
+            what=f"{worker.consumer} knows {self.library.ready} chunks",
+        )
 
     # -- weights -----------------------------------------------------------------------------------------------
 
@@ -293,11 +308,11 @@ class Trial:
             remains.answers,
             dead=remains.dead,
             changes=self._changes,
-            stays=self._stays,
+            stays=self.library.stays,
             stats=remains.stats,
             sessions=remains.sessions,
             left=left,
-            outages=self.outages,
+            outages=self.library.outages,
         )
 
     def count(self, *, losses: int | None = 1, counts: bool = True, lines: int = _MOST_LINES) -> Run:
@@ -312,7 +327,8 @@ class Trial:
         wait_until_sync(self._is_quiet, timeout_s=DEADLINE_S, what="nothing is pending and nothing waits")
         run = self.run()
         run = run if counts else replace(run, stats=None)
-        assert violations(run) == []
+        broken = violations(run)
+        assert not broken, broken
         for worker in self.workers:
             _hold_lines(worker, losses, lines)
             peak = worker.peak_memory_mb()

@@ -5,10 +5,10 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import redis
@@ -18,6 +18,7 @@ from redis.retry import Retry
 from worker.embedded import PostgresServer, RedisServer
 from worker.embedded.processes import from_wheel
 
+_T = TypeVar("_T")
 _Server = TypeVar("_Server", PostgresServer, RedisServer)
 
 
@@ -78,14 +79,21 @@ def new_database(server: PostgresServer, *, template: str = "template1") -> Iter
 
 
 def execute(url: str, statement: str) -> None:
-    """Run one statement on a connection of its own."""
-    asyncio.run(_execute(url, statement))
+    """Run statements on a connection of their own."""
+    asyncio.run(_with_connection(url, lambda connection: connection.execute(statement)))
 
 
-async def _execute(url: str, statement: str) -> None:
+def fetch_value(url: str, query: str) -> Any:
+    """Run a query of one value on a connection of its own."""
+    return asyncio.run(_with_connection(url, lambda connection: connection.fetchval(query)))
+
+
+async def _with_connection(
+    url: str, act: Callable[["asyncpg.Connection[asyncpg.Record]"], Coroutine[Any, Any, _T]]
+) -> _T:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(statement)
+        return await act(connection)
     finally:
         await connection.close()
 

@@ -10,6 +10,12 @@ as $$
 declare
   changed text[];
 begin
+  -- A listener that reads no more (stopped, or its host frozen) holds up the queue of the whole server, and once that is
+  -- full PostgreSQL refuses every commit that notifies. Workers find changes they were not told of at their next reading.
+  if pg_notification_queue_usage() > 0.5 then
+    return null;
+  end if;
+
   if tg_op = 'INSERT' then
     changed := array(select id::text from after_rows where status::text = 'READY' limit 100001);
   elsif tg_op = 'DELETE' then
