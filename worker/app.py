@@ -1,4 +1,4 @@
-"""The composition root and the life cycle of a worker: the only task group and the only signal handling."""
+"""The life cycle of a worker: the only task group and the only signal handling."""
 
 import gc
 import os
@@ -8,68 +8,33 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import anyio
 from anyio.abc import TaskStatus
 
 from worker import logs
-from worker.adapters.postgres_catalog import PostgresCatalog
-from worker.adapters.redis_client import Client, connect
-from worker.adapters.redis_streams import RedisStreams
-from worker.adapters.redis_weights import RedisWeights
-from worker.adapters.redis_weights_writer import RedisWeightsWriter
-from worker.consumer import LANES, Consumer, RequestLimits
+from worker.adapters.redis_client import connect
 from worker.core.events import (
-    PostgresLost,
-    PostgresRestored,
     RedisLost,
-    RedisRestored,
     WorkerDraining,
     WorkerFailed,
     WorkerReady,
     WorkerStarted,
     WorkerStopped,
 )
-from worker.core.keys import Keys
 from worker.core.redaction import redact
 from worker.errors import RedisError
-from worker.feeds.catalog import CatalogFeed
-from worker.feeds.weights import WeightsFeed
 from worker.health import SERVING, prepare_run_dir
-from worker.journal import Journal
-from worker.links import Link
 from worker.logs import emit
-from worker.meter import Meter
 from worker.naming import consumer_name
-from worker.ports import StreamLimits
-from worker.recovery import Recovery
-from worker.reporter import Identity, Reporter
-from worker.returner import Returner
 from worker.settings.model import Settings
-from worker.settler import Settler
-from worker.state import State
+from worker.wiring import Worker, wire
 
 _REDIS_TIMEOUT_S = 5.0
 _CLEANUP_S = 2.0
 _FLUSH_S = 2.0
 _LARGEST_KEPT = 4 << 20  # a batch frees blocks of up to 2 MB; from 4 MiB on NumPy asks for huge pages
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """Hold the parts of a worker, wired."""
-
-    settings: Settings
-    state: State
-    stream: RedisStreams
-    weights: WeightsFeed
-    catalog: CatalogFeed
-    consumer: Consumer
-    reporter: Reporter
-    returner: Returner
-    meter: Meter
 
 
 def run_worker(settings: Settings) -> int:
@@ -126,7 +91,8 @@ async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, 
         await loops.start(_watch_signals, worker, loops.cancel_scope)
         loops.start_soon(worker.reporter.run)
         await loops.start(worker.weights.run)
-        loops.start_soon(worker.returner.run)
+        for chore in worker.chores:
+            loops.start_soon(chore.run)
         await loops.start(worker.catalog.run)
         await worker.consumer.open()
         await _wait_for_catalog(worker)
@@ -182,7 +148,7 @@ async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
     """Open the connections' clients, wire the parts, and close everything within a deadline."""
     url = settings.redis_url.get_secret_value()
     clients = [connect(url, timeout_s=_REDIS_TIMEOUT_S) for _ in range(2)]
-    worker = _wire(settings, consumer, clients)
+    worker = wire(settings, consumer, clients)
     try:
         yield worker
     finally:
@@ -192,46 +158,6 @@ async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
             worker.weights.close()
             for client in clients:
                 await client.aclose()
-
-
-def _wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
-    """Put the parts together: the only place where loops meet adapters."""
-    client, subscriber = clients
-    keys, state, meter = Keys(settings.prefix), State(), Meter()
-    redis_link = Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
-    postgres_link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
-    limits = StreamLimits(
-        settings.results_maxlen,
-        reply_ttl_s=max(1, round(settings.reply_ttl_s)),
-        session_ttl_s=max(1, round(settings.session_ttl_s)),
-    )
-    stream = RedisStreams(client, keys=keys, consumer=consumer, limits=limits)
-    weights = WeightsFeed(
-        RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s
-    )
-    source = PostgresCatalog(
-        settings.database_url.get_secret_value(),
-        settings.chunks_query,
-        with_durations=settings.weight_unit == "seconds",
-    )
-    catalog = CatalogFeed(source, state, postgres_link, refresh_s=settings.catalog_refresh_s)
-    recovery = Recovery(
-        stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
-    )
-    journal = Journal(meter)
-    settlers = [Settler(stream, state, weights=weights, recovery=recovery, journal=journal) for _ in range(LANES)]
-    consumer_loop = Consumer(
-        stream,
-        settlers,
-        recovery=recovery,
-        link=redis_link,
-        meter=meter,
-        limits=RequestLimits(settings.batch, settings.max_size),
-    )
-    identity = Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit)
-    reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
-    returner = Returner(RedisWeightsWriter(client, keys).give_back, redis_link, refresh_s=settings.weights_refresh_s)
-    return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, returner, meter)
 
 
 def _calm_the_collector() -> None:

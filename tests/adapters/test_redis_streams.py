@@ -16,7 +16,7 @@ from worker.core.keys import GROUP
 from worker.core.sessions import SessionChange
 from worker.core.weights import ABSENT, WRONG_TYPE, mark_of
 from worker.core.wire import Entry, Form, Result
-from worker.errors import GroupMissingError, RedisError
+from worker.errors import GroupMissingError, RedisError, RefusedError
 from worker.ports import Backlog, Pending, Reading, StreamLimits
 
 _NOW_MS = 10
@@ -539,6 +539,31 @@ async def test_deleted_entries_are_not_taken_over_and_leave_the_group(
     await desk.client.xdel(desk.keys.requests, ids[1])
     assert await other.take_over(0) == [ids[0], ids[2]]
     assert await desk.pending() == 2
+
+
+async def test_consumers_that_hold_nothing_and_ask_for_nothing_are_forgotten(
+    desk: Desk, stream: RedisStreams, other: RedisStreams
+) -> None:
+    entry_id, answered = await desk.add_many(2)
+    assert [entry.id for entry in await other.read(1, _NOW_MS)] == [entry_id]
+    assert [entry.id for entry in await stream.read(1, _NOW_MS)] == [answered]
+    await desk.client.xack(desk.keys.requests, GROUP, answered)
+    assert await stream.forget_consumers(_HOUR_MS) == 0
+    assert await stream.forget_consumers(0) == 1  # this one itself: its next read makes it again
+    assert [about["name"] for about in await desk.client.xinfo_consumers(desk.keys.requests, GROUP)] == [b"two"]
+    assert [pending.id for pending in await other.pending()] == [entry_id]
+    assert await stream.read(1, _NOW_MS) == []
+    assert await stream.forget_consumers(_HOUR_MS) == 0
+
+
+async def test_without_a_group_there_is_nobody_to_forget_and_a_refusal_is_one(desk: Desk, stream: RedisStreams) -> None:
+    await desk.client.xgroup_destroy(desk.keys.requests, GROUP)
+    assert await stream.forget_consumers(0) == 0
+    await desk.client.delete(desk.keys.requests)
+    assert await stream.forget_consumers(0) == 0
+    await desk.client.set(desk.keys.requests, "of another type")
+    with pytest.raises(RefusedError, match="WRONGTYPE"):
+        await stream.forget_consumers(0)
 
 
 async def test_delivering_again_counts_and_returns_the_fields(desk: Desk, stream: RedisStreams) -> None:

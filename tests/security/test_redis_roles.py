@@ -215,7 +215,6 @@ FOR_NOBODY = (
     ("EXPIRE", KEYS.requests, "1"),
     ("XGROUP", "DESTROY", KEYS.requests, "samplers"),
     ("XGROUP", "SETID", KEYS.requests, "samplers", "$"),
-    ("XGROUP", "DELCONSUMER", KEYS.requests, "samplers", "w-1"),
     ("XADD", "audio:sample:other", "*", "a", "b"),
     ("DEL", KEYS.stats),
     ("HSET", KEYS.stats, "requests:", "0"),

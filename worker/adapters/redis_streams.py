@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import redis.exceptions
 
-from worker.adapters.redis_client import Client, redis_errors
+from worker.adapters.redis_client import Client, redis_errors, redis_refusals
 from worker.adapters.redis_direct import DirectConnection
 from worker.adapters.redis_settling import lay_out, read_fields, read_settled
 from worker.core.keys import GROUP, Keys
@@ -22,6 +22,7 @@ from worker.ports import Backlog, Batch, Pending, Settled, StreamLimits
 _PAGE = 1000
 _DESCRIBE_EVERY_S = 10.0
 _DELIVER_AGAIN: Final = files("worker.adapters").joinpath("deliver_again.lua").read_text()
+_FORGET_CONSUMERS: Final = files("worker.adapters").joinpath("forget_consumers.lua").read_text()
 _SETTLE: Final = files("worker.adapters").joinpath("settle.lua").read_bytes()
 _SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
 
@@ -122,6 +123,18 @@ class RedisStreams:
             taken.extend(entry.decode() for entry in reply[1])
             if cursor == b"0-0":
                 return taken
+
+    async def forget_consumers(self, idle_ms: int) -> int:
+        """Remove consumers that hold nothing and have asked for nothing for so long; tell how many.
+
+        Raises:
+            RefusedError: Redis will refuse it again: a right is missing, or another type stands there.
+            RedisError: Redis did not answer.
+        """
+        with redis_refusals("the script that forgets consumers"):
+            return int(
+                await self._client.execute_command("EVAL", _FORGET_CONSUMERS, 1, self._keys.requests, GROUP, idle_ms)
+            )
 
     async def pending(self) -> list[Pending]:
         """List the entries that are pending for this consumer, oldest first."""

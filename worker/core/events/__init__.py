@@ -29,6 +29,7 @@ from worker.core.events.serving import (
 from worker.core.events.surroundings import (
     CatalogChanged,
     CatalogLoaded,
+    ConsumersKept,
     PostgresLost,
     PostgresRestored,
     RedisLost,
@@ -60,6 +61,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
     RequestFailed,
     RequestDeadLettered,
     StatsUncounted,
+    ConsumersKept,
     RedisLost,
     RedisRestored,
     PostgresLost,
@@ -76,6 +78,7 @@ __all__ = [
     "CatalogChanged",
     "CatalogLoaded",
     "CategoryStats",
+    "ConsumersKept",
     "Event",
     "HealthUnwritten",
     "Level",

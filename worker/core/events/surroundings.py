@@ -70,6 +70,20 @@ class WeightsUnreturned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumersKept(Event):
+    """Say that Redis refused to have consumers that are gone removed from the group; it is attempted again.
+
+    Attributes:
+        suppressed: Refusals since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "consumers.kept"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogLoaded(Event):
     """Say that the whole catalog was read for the first time.
 

@@ -12,10 +12,11 @@ from tests.support.streams import Desk, desk_at
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, redis_link
+from worker.chore import Chore
 from worker.core.changes import Order, step_of
+from worker.core.events import Event, WeightsUnreturned
 from worker.embedded import RedisServer
 from worker.links import Link
-from worker.returner import Returner
 
 _MUSIC = '{"music": 1}'
 _OFTEN_S = 0.01
@@ -27,10 +28,17 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
         yield log
 
 
+def _unreturned(message: str, suppressed: int) -> Event:
+    return WeightsUnreturned(message=message, suppressed=suppressed)
+
+
 @asynccontextmanager
 async def _looking(desk: Desk, link: Link, workers: int = 1) -> AsyncIterator[None]:
-    returners = [Returner(desk.writer().give_back, link, refresh_s=_OFTEN_S) for _ in range(workers)]
-    tasks = [asyncio.create_task(returner.run()) for returner in returners]
+    chores = [
+        Chore("weights returns", desk.writer().give_back, link, every_s=_OFTEN_S, refusal=_unreturned)
+        for _ in range(workers)
+    ]
+    tasks = [asyncio.create_task(chore.run()) for chore in chores]
     try:
         yield
     finally:

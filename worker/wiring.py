@@ -1,0 +1,115 @@
+"""Wire the parts of a worker: the only place where loops meet adapters."""
+
+from dataclasses import dataclass
+
+from worker.adapters.postgres_catalog import PostgresCatalog
+from worker.adapters.redis_client import Client
+from worker.adapters.redis_streams import RedisStreams
+from worker.adapters.redis_weights import RedisWeights
+from worker.adapters.redis_weights_writer import RedisWeightsWriter
+from worker.chore import Chore
+from worker.consumer import LANES, Consumer, RequestLimits
+from worker.core.events import (
+    ConsumersKept,
+    Event,
+    PostgresLost,
+    PostgresRestored,
+    RedisLost,
+    RedisRestored,
+    WeightsUnreturned,
+)
+from worker.core.keys import Keys
+from worker.feeds.catalog import CatalogFeed
+from worker.feeds.weights import WeightsFeed
+from worker.journal import Journal
+from worker.links import Link
+from worker.meter import Meter
+from worker.ports import StreamLimits
+from worker.recovery import Recovery
+from worker.reporter import Identity, Reporter
+from worker.settings.model import Settings
+from worker.settler import Settler
+from worker.state import State
+
+_GONE = 60  # times WORKER_CLAIM_IDLE_S, after which a consumer that holds nothing is no worker's any more
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Hold the parts of a worker, wired."""
+
+    settings: Settings
+    state: State
+    stream: RedisStreams
+    weights: WeightsFeed
+    catalog: CatalogFeed
+    consumer: Consumer
+    reporter: Reporter
+    chores: list[Chore]
+    meter: Meter
+
+
+def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
+    """Put the parts together.
+
+    Args:
+        settings: With both servers' URLs.
+        consumer: The worker's name in the group.
+        clients: Two: one subscribes to weights, and the other does the rest.
+    """
+    client, subscriber = clients
+    keys, state, meter = Keys(settings.prefix), State(), Meter()
+    redis_link = Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
+    postgres_link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    limits = StreamLimits(
+        settings.results_maxlen,
+        reply_ttl_s=max(1, round(settings.reply_ttl_s)),
+        session_ttl_s=max(1, round(settings.session_ttl_s)),
+    )
+    stream = RedisStreams(client, keys=keys, consumer=consumer, limits=limits)
+    weights = WeightsFeed(
+        RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s
+    )
+    source = PostgresCatalog(
+        settings.database_url.get_secret_value(),
+        settings.chunks_query,
+        with_durations=settings.weight_unit == "seconds",
+    )
+    catalog = CatalogFeed(source, state, postgres_link, refresh_s=settings.catalog_refresh_s)
+    recovery = Recovery(
+        stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
+    )
+    journal = Journal(meter)
+    settlers = [Settler(stream, state, weights=weights, recovery=recovery, journal=journal) for _ in range(LANES)]
+    consumer_loop = Consumer(
+        stream,
+        settlers,
+        recovery=recovery,
+        link=redis_link,
+        meter=meter,
+        limits=RequestLimits(settings.batch, settings.max_size),
+    )
+    identity = Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit)
+    reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
+    chores = _chores(settings, stream, RedisWeightsWriter(client, keys), redis_link)
+    return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, chores, meter)
+
+
+def _chores(settings: Settings, stream: RedisStreams, writer: RedisWeightsWriter, link: Link) -> list[Chore]:
+    """Say what is to be seen to beside serving."""
+    gone_s = _GONE * settings.claim_idle_s
+
+    def tell_unreturned(message: str, suppressed: int) -> Event:
+        return WeightsUnreturned(message=message, suppressed=suppressed)
+
+    def tell_kept(message: str, suppressed: int) -> Event:
+        return ConsumersKept(message=message, suppressed=suppressed)
+
+    async def forget_consumers() -> None:
+        await stream.forget_consumers(round(gone_s * 1000))
+
+    refresh_s = settings.weights_refresh_s
+    return [
+        Chore("weights returns", writer.give_back, link, every_s=refresh_s, refusal=tell_unreturned),
+        Chore("consumers", forget_consumers, link, every_s=gone_s / 10, refusal=tell_kept),
+    ]
