@@ -100,7 +100,7 @@ def test_postgres_is_stopped_and_started(trial: Trial, own_postgres: PostgresSer
     _hold_told_once(worker)
 
 
-@pytest.mark.fault("the backend of the listener is ended again and again, while chunks come and go", "F02")
+@pytest.mark.fault("the backend of the listener is ended again and again, while chunks stop being READY", "F02", "F11")
 def test_backends_are_ended(trial: Trial, database_url: str) -> None:
     worker = trial.start()
     with trial.load():

@@ -34,7 +34,7 @@ CONSUMERS = ("one", "two", "three")
 VALUES: tuple[Value, ...] = (None, '{"voice":1}', '{"music":1}', ["no", "weights"])
 FIELDS = ("epoch:voice", "weights")
 TEXTS = (b"1", b"2")
-EXAMPLES, STEPS = 80, 40
+EXAMPLES, STEPS = 40, 40
 
 T = TypeVar("T")
 consumers = st.sampled_from(CONSUMERS)

@@ -1,6 +1,7 @@
 """Workers that die, hang, are stopped and started again: each request gets one result all the same."""
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -193,6 +194,24 @@ def test_a_request_kills_whoever_tries_it(trial: Trial, proxy: Proxy) -> None:
     run = trial.count(losses=0)
     assert len(deaths) == 3
     assert [letter["entry_id"] for letter in run.dead] == [poison]
+
+
+@pytest.mark.fault("memory runs out (RLIMIT_AS) under giant requests; others are answered meanwhile", "A11")
+def test_memory_runs_out(trial: Trial) -> None:
+    worker = trial.start("w-1", WORKER_CLAIM_IDLE_S="0.2", WORKER_MAX_DELIVERIES="1000")
+    trial.ask(20)
+    trial.wait_answered()
+    assert worker.process is not None
+    before = resource.prlimit(worker.process.pid, resource.RLIMIT_AS)
+    resource.prlimit(worker.process.pid, resource.RLIMIT_AS, (worker.memory_kb("VmSize") * 1024, before[1]))
+    trial.ask(4, size=65_536)
+    trial.wait_event(worker, "request.failed")
+    trial.ask(20)
+    wait_until_sync(lambda: trial.look() >= 40, timeout_s=DEADLINE_S, what="all but the giants are answered")
+    resource.prlimit(worker.process.pid, resource.RLIMIT_AS, before)
+    trial.recover()
+    run = trial.count(losses=0, bugs=("worker.failed", "library.message"))
+    assert run.dead == []
 
 
 @pytest.mark.fault("two workers by the same consumer name")

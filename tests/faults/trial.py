@@ -26,6 +26,7 @@ DEADLINE_S = 60.0
 _PAGE = 5000
 _PAUSE_S = 0.02
 _MOST_MEMORY_MB = 350
+_BUGS = ("worker.failed", "request.failed", "library.message")
 _MOST_LINES = 60  # of a worker, starts and stops included
 
 _AGE = """
@@ -315,13 +316,16 @@ class Trial:
             outages=self.library.outages,
         )
 
-    def count(self, *, losses: int | None = 1, counts: bool = True, lines: int = _MOST_LINES) -> Run:
+    def count(
+        self, *, losses: int | None = 1, counts: bool = True, lines: int = _MOST_LINES, bugs: Sequence[str] = _BUGS
+    ) -> Run:
         """Count the whole run, and hold every promise.
 
         Args:
             losses: How often each worker has to say that Redis was lost, and restored; None: as often one as the other.
             counts: Whether the stats have to equal the results.
             lines: How many lines a worker may write at most.
+            bugs: Events that no worker may tell of.
         """
         self.wait_answered()
         wait_until_sync(self._is_quiet, timeout_s=DEADLINE_S, what="nothing is pending and nothing waits")
@@ -330,7 +334,7 @@ class Trial:
         broken = violations(run)
         assert not broken, broken
         for worker in self.workers:
-            _hold_lines(worker, losses, lines)
+            _hold_lines(worker, losses, lines, bugs)
             peak = worker.peak_memory_mb()
             assert peak < _MOST_MEMORY_MB, f"{worker.consumer} took {peak} MB"
         return run
@@ -344,12 +348,12 @@ def _is_calm(worker: RunningWorker) -> bool:
     return len(worker.events("redis.lost")) == len(worker.events("redis.restored")) or not worker.is_running
 
 
-def _hold_lines(worker: RunningWorker, losses: int | None, most: int) -> None:
+def _hold_lines(worker: RunningWorker, losses: int | None, most: int, bugs: Sequence[str]) -> None:
     """Hold that a worker says what happened, in few lines, and that none of it was a bug."""
     lines = worker.lines()
     told = [line["event"] for line in lines]
     assert len(lines) <= most, f"{worker.consumer} wrote {len(lines)} lines"
-    for bug in ("worker.failed", "request.failed", "library.message"):
+    for bug in bugs:
         assert bug not in told, [line for line in lines if line["event"] == bug]
     if worker.is_running:
         assert told.count("redis.lost") == told.count("redis.restored")

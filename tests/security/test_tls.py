@@ -110,6 +110,9 @@ def test_rediss_verifies_unless_told_otherwise(fronts: Fronts) -> None:
     assert "; accepted: one that is valid now, for the host in the URL" in refusal
 
 
+@pytest.mark.fault(
+    "certificates of another host, time or authority; none; no TLS at all: refused, in one sentence", "D09"
+)
 @pytest.mark.parametrize("server", ["redis", "postgres"])
 @pytest.mark.parametrize(
     ("host", "is_over", "reason"),
@@ -129,6 +132,9 @@ def test_a_certificate_of_another_host_or_time_is_refused(
     assert f"the server's certificate is refused: {reason}; accepted: " in refusal
 
 
+@pytest.mark.fault(
+    "certificates of another host, time or authority; none; no TLS at all: refused, in one sentence", "D09"
+)
 def test_an_unknown_authority_is_refused(fronts: Fronts, tmp_path: Path) -> None:
     other = Authority(tmp_path, "other").file
     for refusal in (
@@ -138,6 +144,9 @@ def test_an_unknown_authority_is_refused(fronts: Fronts, tmp_path: Path) -> None
         assert f"the server's certificate is refused: {NOT_TRUSTED}; accepted: " in refusal
 
 
+@pytest.mark.fault(
+    "certificates of another host, time or authority; none; no TLS at all: refused, in one sentence", "D09"
+)
 def test_a_client_without_a_certificate_is_refused_where_one_is_asked_for(fronts: Fronts) -> None:
     trusted = fronts.authority.file
     assert "Redis did not answer PING" in refusal_by_redis(f"{fronts.redis(asks_clients=True)}?ssl_ca_certs={trusted}")
@@ -145,6 +154,9 @@ def test_a_client_without_a_certificate_is_refused_where_one_is_asked_for(fronts
     assert "PostgreSQL at " in refusal_by_postgres(url)
 
 
+@pytest.mark.fault(
+    "certificates of another host, time or authority; none; no TLS at all: refused, in one sentence", "D09"
+)
 def test_nobody_is_talked_to_in_clear_text_where_tls_is_asked_for(
     redis_server: RedisServer, postgres_server: PostgresServer
 ) -> None:

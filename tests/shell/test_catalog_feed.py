@@ -160,6 +160,7 @@ async def test_uuids_converge(empty_database_url: str) -> None:
         await worker.converges()
 
 
+@pytest.mark.fault("a long transaction commits late, after everything was read again", "F04")
 async def test_slow_transaction_that_began_earlier_is_not_missed(database_url: str) -> None:
     await execute(database_url, fill(10))
     async with feeding(PostgresCatalog(database_url), database_url) as worker, session(database_url) as slow:
@@ -173,6 +174,7 @@ async def test_slow_transaction_that_began_earlier_is_not_missed(database_url: s
         assert "early" in (contents(worker.state.catalog) or {})
 
 
+@pytest.mark.fault("a change is rolled back", "F04")
 async def test_rollback_changes_nothing(database_url: str) -> None:
     await execute(database_url, fill(10))
     async with feeding(PostgresCatalog(database_url), database_url) as worker:
@@ -208,6 +210,7 @@ async def test_many_small_commits_converge(database_url: str) -> None:
         assert worker.state.catalog.version == reloaded.catalog.version
 
 
+@pytest.mark.fault("forged, huge and malformed notifications of another role", "F05")
 async def test_forged_notifications_do_no_harm(database_url: str) -> None:
     await execute(database_url, fill(10))
     async with feeding(PostgresCatalog(database_url), database_url) as worker:
@@ -268,6 +271,7 @@ async def test_load_brings_back_no_older_state(database_url: str) -> None:
         assert await worker.agrees()
 
 
+@pytest.mark.fault("a chunk stops being READY between the subscription and the first reading", "F04")
 async def test_change_during_the_first_load_is_not_missed(database_url: str) -> None:
     await execute(database_url, fill(10, "'voice'"))
     source = Held(PostgresCatalog(database_url))
@@ -328,6 +332,7 @@ async def test_query_of_a_role_that_may_only_read(empty_database_url: str) -> No
 # --- failures
 
 
+@pytest.mark.fault("PostgreSQL is away, or not migrated, when the worker starts", "F08")
 async def test_feed_starts_without_a_server(database_url: str, log: Log) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -340,6 +345,7 @@ async def test_feed_starts_without_a_server(database_url: str, log: Log) -> None
     assert "worker:***@127.0.0.1" in line["message"]
 
 
+@pytest.mark.fault("PostgreSQL is away, or not migrated, when the worker starts", "F08")
 async def test_feed_waits_for_the_schema(empty_database_url: str) -> None:
     async with feeding(PostgresCatalog(empty_database_url), empty_database_url) as worker:
         assert worker.state.catalog is None
@@ -386,6 +392,7 @@ async def test_server_that_goes_and_comes_back(end: Callable[[PostgresServer], N
     assert (len(log.lines("postgres.lost")), len(log.lines("postgres.restored"))) == (1, 1)
 
 
+@pytest.mark.fault("PostgreSQL is a standby, which cannot notify, and is promoted", "F09")
 async def test_standby_is_read_now_and_then_and_heard_of_once_promoted() -> None:
     with running(PostgresServer) as server:
         await migrate(server.url)

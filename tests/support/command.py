@@ -131,10 +131,13 @@ class RunningWorker:
 
     def peak_memory_mb(self) -> float:
         """Tell the most memory that it has held so far; 0 where it has ended."""
-        if self.process is None or not self.is_running:
-            return 0.0
+        return self.memory_kb("VmHWM") / 1024 if self.is_running else 0.0
+
+    def memory_kb(self, name: str) -> int:
+        """Tell what the system says of its memory."""
+        assert self.process is not None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+        return int(status.partition(f"{name}:")[2].split()[0])
 
     def lines(self) -> list[dict[str, Any]]:
         """Read the log: every line has to be a JSON object."""
