@@ -166,7 +166,7 @@ def test_a_request_kills_whoever_tries_it(trial: Trial, proxy: Proxy) -> None:
         worker.kill()
         deaths.append(time.monotonic())
 
-    for command in ("XREADGROUP", "XCLAIM"):
+    for command in ("XREADGROUP", "EVAL"):
         proxy.on_reply(command, kill, times=100, holding=b"poison")
     trial.ask(20)
     [poison] = trial.ask(1, accepted=frozenset({"too_many_deliveries"}), note="poison")
