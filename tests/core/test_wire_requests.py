@@ -1,12 +1,12 @@
 """Requests are read to the letter of the contract, whatever bytes come."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.contract import ACCEPTS, NEEDS, is_name, is_printable
 from worker.core.wire import (
     LARGEST_SEED,
     LARGEST_SIZE,
@@ -83,45 +83,6 @@ def _field_refused(result: Result) -> str:
     return result.message.split()[0]
 
 
-def _is_printable(value: bytes) -> bool:
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return False
-    return 1 <= len(text) <= 128 and text.isprintable()
-
-
-def _is_name(value: bytes) -> bool:
-    return re.fullmatch(rb"[A-Za-z0-9_.-]{1,64}", value) is not None
-
-
-def _is_number(least: int, largest: int) -> Callable[[bytes], bool]:
-    return lambda value: re.fullmatch(rb"[0-9]+", value) is not None and least <= int(value) <= largest
-
-
-# The contract's table once more: which values each field accepts.
-ACCEPTS: Mapping[bytes, Callable[[bytes], bool]] = {
-    b"request_id": _is_printable,
-    b"size": _is_number(1, 65_536),
-    b"category": _is_printable,
-    b"dataset": _is_name,
-    b"preset": _is_name,
-    b"session": _is_printable,
-    b"pin": (b"0", b"1").__contains__,
-    b"replace": (b"0", b"1").__contains__,
-    b"method": (b"random", b"stratified", b"epoch").__contains__,
-    b"seed": _is_number(0, 2**63 - 1),
-    b"reply_to": _is_name,
-    b"expires_at": _is_number(0, 2**63 - 1),
-    b"encoding": (b"json", b"packed").__contains__,
-    b"probabilities": (b"0", b"1").__contains__,
-}
-# Which fields go together: a value, another field, and whether that has to be there, or must not be.
-NEEDS = [
-    ((b"pin", b"1"), b"session", True),
-    ((b"method", b"epoch"), b"session", True),
-    ((b"method", b"epoch"), b"seed", False),
-]
 known = st.sampled_from(sorted(ACCEPTS))
 numbers = st.sampled_from([0, 1, 8, 65_535, 65_536, 65_537, 2**63 - 1, 2**63, 10**30]) | st.integers(-5, 10)
 words = st.sampled_from(
@@ -167,9 +128,9 @@ def test_refusals_are_addressed_as_the_request_asked_where_that_is_valid(given_f
     decoded = Decoder().decode(_entry(*given_fields))
     first = dict(reversed(given_fields))
     request_id, reply_to = first.get(b"request_id", b""), first.get(b"reply_to", b"")
-    assert decoded.request_id == (request_id.decode() if _is_printable(request_id) else ENTRY_ID)
+    assert decoded.request_id == (request_id.decode() if is_printable(request_id) else ENTRY_ID)
     address = decoded.terms.reply_to if isinstance(decoded, Request) else decoded.reply_to
-    assert address == (reply_to.decode() if _is_name(reply_to) else None)
+    assert address == (reply_to.decode() if is_name(reply_to) else None)
 
 
 @given(fields, fields)
