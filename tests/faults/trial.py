@@ -13,7 +13,7 @@ import redis
 
 from tests.faults.audit import violations
 from tests.faults.audit_weights import DEFAULTS
-from tests.faults.collect import collect
+from tests.faults.collect import collect, look_at_requests
 from tests.faults.records import OK, Asked, Run, Stay, WeightsChange, version_of
 from tests.support.command import RunningWorker
 from tests.support.servers import connect, execute
@@ -132,19 +132,21 @@ class Trial:
         group = ("GROUP", GROUP, "gone", "COUNT", count, "STREAMS", self.keys.requests, ">")
         self.client.execute_command("XREADGROUP", *group)
 
-    def ask_raw(self, requests: Sequence[Sequence[bytes]], accepted: frozenset[str] = OK) -> list[str]:
+    def ask_raw(
+        self, requests: Sequence[Sequence[bytes]], accepted: frozenset[str] = OK, entry_id: str = "*"
+    ) -> list[str]:
         """Add requests of any fields and values in turn, and note them; return their entries' ids."""
         sent_ns = time.time_ns()
         pipeline = self.client.pipeline(transaction=False)
         for words in requests:
-            pipeline.execute_command("XADD", self.keys.requests, "*", *words)
-        ids = [entry_id.decode() for entry_id in pipeline.execute()]
-        for entry_id, words in zip(ids, requests, strict=True):
+            pipeline.execute_command("XADD", self.keys.requests, entry_id, *words)
+        ids = [added.decode() for added in pipeline.execute()]
+        for added, words in zip(ids, requests, strict=True):
             texts = [word.decode(errors="replace") for word in words]
             fields = dict(zip(texts[0::2], texts[1::2], strict=True))
             if NAME_PATTERN.fullmatch(name := fields.get("reply_to", "")):
                 self._last_seen.setdefault(self.keys.reply(name), "-")
-            self._asked.append(Asked(entry_id, fields, sent_ns, accepted))
+            self._asked.append(Asked(added, fields, sent_ns, accepted))
         return ids
 
     @contextmanager
@@ -320,7 +322,7 @@ class Trial:
         return run
 
     def _is_quiet(self) -> bool:
-        left = collect(self.client, self.keys).left
+        left = look_at_requests(self.client, self.keys)
         return left.pending == left.length == 0 and not [one for one in self.workers if not _is_calm(one)]
 
 
