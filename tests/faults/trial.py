@@ -39,6 +39,7 @@ class Trial:
         keys: The names in it.
         client: Speaks to the server as it is, with no proxy between.
         workers: All that were started.
+        stdout: Where workers that are started from now on write their logs; None: to a file each.
         outages: (begin, end) in Unix ns of times in which workers could not know what is READY.
     """
 
@@ -49,6 +50,7 @@ class Trial:
         self.keys = Keys("audio")
         self.client: Any = connect(server.url)
         self.workers: list[RunningWorker] = []
+        self.stdout: int | None = None
         self.outages: list[tuple[int, int]] = []
         self._settings = {"REDIS_URL": server.url, "WORKER_CLAIM_IDLE_S": "1", **settings}
         self._folder = folder
@@ -68,7 +70,7 @@ class Trial:
 
     def launch(self, consumer: str = "w-1", *, wrapped: Sequence[str] = (), **settings: str) -> RunningWorker:
         """Start a worker."""
-        worker = RunningWorker({**self._settings, **settings}, self._folder, consumer, wrapped).start()
+        worker = RunningWorker({**self._settings, **settings}, self._folder, consumer, wrapped, self.stdout).start()
         self.workers.append(worker)
         return worker
 
