@@ -109,6 +109,7 @@ strangers = st.binary(max_size=20) | st.sampled_from([b"SIZE", b"size ", b"sizes
 fields = st.lists(st.tuples(known | strangers, values), max_size=8)
 
 
+@pytest.mark.fault("any bytes as the fields of a request, by the reader alone", "G01", "G12")
 @given(fields)
 def test_requests_are_accepted_exactly_when_every_field_is_right(given_fields: Fields) -> None:
     known_fields = [(name, value) for name, value in given_fields if name in ACCEPTS]
@@ -253,6 +254,7 @@ def test_values_at_the_edge_that_are_accepted(name: str, value: str, read: objec
 NO_NUMBERS = ["", " ", "-1", "+1", "1.0", "1e3", "0x10", " 8", "8 ", "8\n", "1_000", "٣", "²", "NaN", "nan", "true"]
 
 
+@pytest.mark.fault("values of requests that are no numbers, names or flags", "G02", "G10")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -274,6 +276,7 @@ def test_values_that_are_refused_name_the_field_and_what_is_accepted(name: str, 
     assert shown(value.encode()) in message
 
 
+@pytest.mark.fault("any bytes as the fields of a request, by the reader alone", "G01", "G12")
 @pytest.mark.parametrize("name", sorted(ACCEPTS))
 @pytest.mark.parametrize("value", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x00" * 1000, b"\x1b[31m", b"'\"\\" * 50])
 def test_bytes_that_are_no_text_are_refused_by_every_field(name: bytes, value: bytes) -> None:
@@ -307,6 +310,7 @@ def test_requests_of_a_session_share_their_terms_and_a_seed_is_noticed_all_the_s
     assert isinstance(decoder.decode(_entry((b"seed", b"1"), *epoch)), Result)
 
 
+@pytest.mark.fault("any bytes as the fields of a request, by the reader alone", "G01", "G12")
 @pytest.mark.parametrize("name", sorted(ACCEPTS))
 def test_a_field_given_twice_is_refused(name: bytes) -> None:
     value = next(value for value in (b"0", b"1", b"json", b"random", b"a") if ACCEPTS[name](value) or value == b"a")
