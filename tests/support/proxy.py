@@ -235,8 +235,8 @@ class Proxy:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._links.discard(link)
+            to_server.transport.abort()  # first: the wait that follows may be cancelled
             await end(*pumps)
-            to_server.transport.abort()
 
     async def _carry_commands(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):
