@@ -1,17 +1,23 @@
 """A reply of another shape is a broken connection: told as that, closed, and the next command gets its own reply."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import redis.exceptions
 
 from tests.support.nonsense import NONSENSE
 from tests.support.proxy import Proxy
+from tests.support.servers import redis_binaries
 from tests.support.streams import Desk, batch_of, desk_at, result_of
+from tests.support.topologies import as_cluster, on_socket, under_sentinel
 from tests.support.waiting import wait_until
+from worker.adapters.redis_client import connect
 from worker.adapters.redis_exchange import RedisExchange
-from worker.adapters.redis_replies import read_entries
+from worker.adapters.redis_replies import closing_if_misread, read_entries
 from worker.adapters.redis_streams import RedisStreams
 from worker.core.wire import Entry
 from worker.errors import RedisError
@@ -20,6 +26,7 @@ from worker.ports import Pending
 _SOON_S = 5.0
 _NOW_MS = 10
 _PENDING = [Pending("1-0", 0, 1)]
+Topology = Callable[[Path, Path], AbstractContextManager[str]]
 Work = Callable[[Desk, RedisStreams], Awaitable[object]]
 
 
@@ -96,6 +103,17 @@ async def test_messages_of_another_shape_end_the_subscription(far_desk: Desk, pr
         proxy.say(words, using="PSUBSCRIBE")
         with pytest.raises(RedisError, match="a subscription"):
             await anext(bells)
+
+
+@pytest.mark.parametrize("topology", [under_sentinel, as_cluster, on_socket])
+async def test_a_client_of_any_kind_connects_anew(tmp_path: Path, topology: Topology) -> None:
+    with topology(tmp_path, redis_binaries()["valkey"]) as url:
+        async with connect(url, timeout_s=_SOON_S) as client:
+            before = await client.execute_command("CLIENT ID", target_nodes="random")
+            with pytest.raises(redis.exceptions.InvalidResponse, match="no reply to it"):
+                async with closing_if_misread(client):
+                    raise TypeError
+            assert await client.execute_command("CLIENT ID", target_nodes="random") != before
 
 
 @pytest.mark.parametrize("fields", [[b"size"], [b"size", 8], b"size", 8, [None, None]])
