@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -33,6 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_report_header() -> list[str]:
     return describe_servers()
+
+
+@pytest.fixture(autouse=True)
+def _described(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    """Record what fault a test is about: `table.py` makes a row of it."""
+    marker = request.node.get_closest_marker("fault")
+    if marker is not None:
+        words, *cases = marker.args
+        record_property("fault", words)
+        record_property("cases", " ".join(cases))
+        callspec = getattr(request.node, "callspec", None)
+        kinds = [kind for kind in _BINARIES if callspec and kind in callspec.id.split("-")]
+        record_property("server", kinds[0] if kinds else "")
 
 
 @pytest.fixture(scope="session", params=_BINARIES)

@@ -67,6 +67,7 @@ async def test_requests_are_added_in_their_order_and_noted(desk: Desk, exchange:
     assert 0 < await desk.client.ttl(desk.keys.asked(NAME)) <= NOTES_TTL_S
 
 
+@pytest.mark.fault("a client sends a request again and again: it is added once", "G05")
 async def test_what_is_sent_again_is_not_added_again(desk: Desk, exchange: RedisExchange, stream: RedisStreams) -> None:
     await exchange.send(sending_of("a", "b"), 0)
     await exchange.send(sending_of("a", "b", "c"), 0)
@@ -76,6 +77,7 @@ async def test_what_is_sent_again_is_not_added_again(desk: Desk, exchange: Redis
     assert await asked(desk) == []
 
 
+@pytest.mark.fault("a client sends a request again and again: it is added once", "G05")
 async def test_a_lost_reply_adds_nothing_twice(redis_url: str, desk: Desk, exchange: RedisExchange) -> None:
     await exchange.send(sending_of(), 0)  # the server knows the script from here on
     async with losing_replies(redis_url, "EVALSHA", losses=2) as url, exchange_at(url, desk) as losing:

@@ -345,6 +345,7 @@ async def test_the_last_possible_id_can_be_settled(desk: Desk, stream: RedisStre
 # -- bounds ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("a job never reads its results: they are bounded, and expire", "H01")
 async def test_only_a_reply_stream_expires_and_use_renews_it(desk: Desk, stream: RedisStreams) -> None:
     ids = await desk.add_many(2)
     await stream.read(2, _NOW_MS)
@@ -359,6 +360,7 @@ async def test_only_a_reply_stream_expires_and_use_renews_it(desk: Desk, stream:
     assert await desk.client.ttl(desk.keys.reply("job")) <= 5
 
 
+@pytest.mark.fault("a job never reads its results: they are bounded, and expire", "H01")
 @pytest.mark.parametrize("reply_to", [None, "job"])
 async def test_a_result_stream_keeps_exactly_its_bound(desk: Desk, reply_to: str | None) -> None:
     stream = desk.consumer("one", StreamLimits(results_maxlen=7, reply_ttl_s=600, session_ttl_s=900))

@@ -47,6 +47,7 @@ def test_samples_come_in_the_order_in_which_they_were_asked_for(
     assert requests_served(redis_url, prefix) == 500
 
 
+@pytest.mark.fault("a job that is quicker, or slower, than the worker asks for so many ahead and no more", "H03")
 def test_as_many_are_asked_for_ahead_as_was_said(client: SampleClient, redis_url: str, prefix: str) -> None:
     def asked() -> int:
         return int(server.xlen(Keys(prefix).requests))
@@ -59,6 +60,7 @@ def test_as_many_are_asked_for_ahead_as_was_said(client: SampleClient, redis_url
         assert asked() == 8
 
 
+@pytest.mark.fault("a job that is quicker, or slower, than the worker asks for so many ahead and no more", "H03")
 @pytest.mark.usefixtures("worker")
 def test_a_stream_never_asks_for_more_than_it_is_ahead(client: SampleClient, redis_url: str, prefix: str) -> None:
     stream = client.stream(1, prefetch=8)

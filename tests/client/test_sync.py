@@ -146,6 +146,7 @@ def test_what_was_too_slow_for_one_call_is_there_for_the_next(
 # -- asking again ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("a client sends a request again and again: it is added once", "G05")
 @pytest.mark.usefixtures("worker")
 def test_asking_again_returns_what_was_drawn(client: SampleClient, server: Any, prefix: str) -> None:
     first = client.sample(request_id="mine")

@@ -1,12 +1,12 @@
 """Requests are read to the letter of the contract, whatever bytes come."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.contract import ACCEPTS, NEEDS, is_name, is_printable
 from worker.core.wire import (
     LARGEST_SEED,
     LARGEST_SIZE,
@@ -83,45 +83,6 @@ def _field_refused(result: Result) -> str:
     return result.message.split()[0]
 
 
-def _is_printable(value: bytes) -> bool:
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return False
-    return 1 <= len(text) <= 128 and text.isprintable()
-
-
-def _is_name(value: bytes) -> bool:
-    return re.fullmatch(rb"[A-Za-z0-9_.-]{1,64}", value) is not None
-
-
-def _is_number(least: int, largest: int) -> Callable[[bytes], bool]:
-    return lambda value: re.fullmatch(rb"[0-9]+", value) is not None and least <= int(value) <= largest
-
-
-# The contract's table once more: which values each field accepts.
-ACCEPTS: Mapping[bytes, Callable[[bytes], bool]] = {
-    b"request_id": _is_printable,
-    b"size": _is_number(1, 65_536),
-    b"category": _is_printable,
-    b"dataset": _is_name,
-    b"preset": _is_name,
-    b"session": _is_printable,
-    b"pin": (b"0", b"1").__contains__,
-    b"replace": (b"0", b"1").__contains__,
-    b"method": (b"random", b"stratified", b"epoch").__contains__,
-    b"seed": _is_number(0, 2**63 - 1),
-    b"reply_to": _is_name,
-    b"expires_at": _is_number(0, 2**63 - 1),
-    b"encoding": (b"json", b"packed").__contains__,
-    b"probabilities": (b"0", b"1").__contains__,
-}
-# Which fields go together: a value, another field, and whether that has to be there, or must not be.
-NEEDS = [
-    ((b"pin", b"1"), b"session", True),
-    ((b"method", b"epoch"), b"session", True),
-    ((b"method", b"epoch"), b"seed", False),
-]
 known = st.sampled_from(sorted(ACCEPTS))
 numbers = st.sampled_from([0, 1, 8, 65_535, 65_536, 65_537, 2**63 - 1, 2**63, 10**30]) | st.integers(-5, 10)
 words = st.sampled_from(
@@ -148,6 +109,7 @@ strangers = st.binary(max_size=20) | st.sampled_from([b"SIZE", b"size ", b"sizes
 fields = st.lists(st.tuples(known | strangers, values), max_size=8)
 
 
+@pytest.mark.fault("any bytes as the fields of a request, by the reader alone", "G01", "G12")
 @given(fields)
 def test_requests_are_accepted_exactly_when_every_field_is_right(given_fields: Fields) -> None:
     known_fields = [(name, value) for name, value in given_fields if name in ACCEPTS]
@@ -167,9 +129,9 @@ def test_refusals_are_addressed_as_the_request_asked_where_that_is_valid(given_f
     decoded = Decoder().decode(_entry(*given_fields))
     first = dict(reversed(given_fields))
     request_id, reply_to = first.get(b"request_id", b""), first.get(b"reply_to", b"")
-    assert decoded.request_id == (request_id.decode() if _is_printable(request_id) else ENTRY_ID)
+    assert decoded.request_id == (request_id.decode() if is_printable(request_id) else ENTRY_ID)
     address = decoded.terms.reply_to if isinstance(decoded, Request) else decoded.reply_to
-    assert address == (reply_to.decode() if _is_name(reply_to) else None)
+    assert address == (reply_to.decode() if is_name(reply_to) else None)
 
 
 @given(fields, fields)
@@ -292,6 +254,7 @@ def test_values_at_the_edge_that_are_accepted(name: str, value: str, read: objec
 NO_NUMBERS = ["", " ", "-1", "+1", "1.0", "1e3", "0x10", " 8", "8 ", "8\n", "1_000", "٣", "²", "NaN", "nan", "true"]
 
 
+@pytest.mark.fault("values of requests that are no numbers, names or flags", "G02", "G10")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -313,6 +276,7 @@ def test_values_that_are_refused_name_the_field_and_what_is_accepted(name: str, 
     assert shown(value.encode()) in message
 
 
+@pytest.mark.fault("any bytes as the fields of a request, by the reader alone", "G01", "G12")
 @pytest.mark.parametrize("name", sorted(ACCEPTS))
 @pytest.mark.parametrize("value", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x00" * 1000, b"\x1b[31m", b"'\"\\" * 50])
 def test_bytes_that_are_no_text_are_refused_by_every_field(name: bytes, value: bytes) -> None:
@@ -346,6 +310,7 @@ def test_requests_of_a_session_share_their_terms_and_a_seed_is_noticed_all_the_s
     assert isinstance(decoder.decode(_entry((b"seed", b"1"), *epoch)), Result)
 
 
+@pytest.mark.fault("any bytes as the fields of a request, by the reader alone", "G01", "G12")
 @pytest.mark.parametrize("name", sorted(ACCEPTS))
 def test_a_field_given_twice_is_refused(name: bytes) -> None:
     value = next(value for value in (b"0", b"1", b"json", b"random", b"a") if ACCEPTS[name](value) or value == b"a")

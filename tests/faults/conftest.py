@@ -1,4 +1,4 @@
-"""What tests of faults share: a server of their own, workers, and the record of what the table shows."""
+"""What tests of faults share: a server of their own, workers, and the figures that the table shows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,19 +13,6 @@ from tests.support.servers import redis_binaries, running
 from worker.embedded import RedisServer
 
 _BINARIES = redis_binaries()
-
-
-@pytest.fixture(autouse=True)
-def _described(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
-    """Record what fault a test is about: `table.py` makes a row of it."""
-    marker = request.node.get_closest_marker("fault")
-    if marker is not None:
-        words, *cases = marker.args
-        record_property("fault", words)
-        record_property("cases", " ".join(cases))
-        callspec = getattr(request.node, "callspec", None)
-        kinds = [kind for kind in _BINARIES if callspec and kind in callspec.id.split("-")]
-        record_property("server", kinds[0] if kinds else "")
 
 
 @pytest.fixture

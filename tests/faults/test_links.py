@@ -3,10 +3,12 @@
 import random
 import resource
 from collections import Counter
+from itertools import cycle
 
 import pytest
 
 from tests.faults.trial import DEADLINE_S, Trial
+from tests.support.nonsense import NONSENSE
 from tests.support.proxy import Link, Pace, Proxy
 from tests.support.waiting import wait_until_sync
 
@@ -61,6 +63,29 @@ def test_replies_are_lost(trial: Trial, proxy: Proxy) -> None:
             wait_until_sync(lambda name=command: lost[name] >= 2, timeout_s=DEADLINE_S, what=f"{command} loses replies")  # type: ignore[misc]
     trial.recover()
     trial.count(losses=None, lines=200)
+
+
+@pytest.mark.fault("replies are made up: other shapes, errors of no known kind", "D05")
+def test_replies_make_no_sense(trial: Trial, proxy: Proxy) -> None:
+    """The true reply comes after the nonsense: from then on each would be told to another command than its own."""
+    worker = trial.start(REDIS_URL=proxy.url, WORKER_CLAIM_IDLE_S="0.1", WORKER_MAX_DELIVERIES="1000")
+    nonsense, said = cycle(NONSENSE), Counter[str]()
+
+    def say(link: Link) -> None:
+        said[link.latest] += 1
+        link.say(next(nonsense))
+
+    with trial.load():
+        for command in _COMMANDS:
+            proxy.on_command(command, say, times=4)
+        trial.abandon(4)
+        proxy.cut()  # so that it opens, recovers and subscribes again
+        wait_until_sync(
+            lambda: said.total() == 4 * len(_COMMANDS), timeout_s=DEADLINE_S, what="nonsense is said to each command"
+        )
+    trial.recover()
+    trial.count(losses=None, lines=200)
+    assert worker.is_running
 
 
 @pytest.mark.fault("a black hole: nothing passes, and nothing is said", "D03")

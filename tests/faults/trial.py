@@ -13,7 +13,7 @@ import redis
 
 from tests.faults.audit import violations
 from tests.faults.audit_weights import DEFAULTS
-from tests.faults.collect import collect
+from tests.faults.collect import collect, look_at_requests
 from tests.faults.library import Library
 from tests.faults.records import OK, Asked, Run, WeightsChange, version_of
 from tests.support.command import RunningWorker
@@ -45,6 +45,7 @@ class Trial:
         keys: The names in it.
         client: Speaks to the server as it is, with no proxy between.
         workers: All that were started.
+        stdout: Where workers that are started from now on write their logs; None: to a file each.
         library: What is READY.
     """
 
@@ -53,6 +54,7 @@ class Trial:
         self.keys = Keys("audio")
         self.client: Any = connect(server.url)
         self.workers: list[RunningWorker] = []
+        self.stdout: int | None = None
         self.library = library
         self._settings = {"REDIS_URL": server.url, "DATABASE_URL": library.url, "WORKER_CLAIM_IDLE_S": "1"}
         self._folder = folder
@@ -71,7 +73,7 @@ class Trial:
 
     def launch(self, consumer: str = "w-1", *, wrapped: Sequence[str] = (), **settings: str) -> RunningWorker:
         """Start a worker."""
-        worker = RunningWorker({**self._settings, **settings}, self._folder, consumer, wrapped).start()
+        worker = RunningWorker({**self._settings, **settings}, self._folder, consumer, wrapped, self.stdout).start()
         self.workers.append(worker)
         return worker
 
@@ -143,19 +145,21 @@ class Trial:
         group = ("GROUP", GROUP, consumer, "COUNT", max(1, count), "STREAMS", self.keys.requests, ">")
         self.client.execute_command("XREADGROUP", *group)
 
-    def ask_raw(self, requests: Sequence[Sequence[bytes]], accepted: frozenset[str] = OK) -> list[str]:
+    def ask_raw(
+        self, requests: Sequence[Sequence[bytes]], accepted: frozenset[str] = OK, entry_id: str = "*"
+    ) -> list[str]:
         """Add requests of any fields and values in turn, and note them; return their entries' ids."""
         sent_ns = time.time_ns()
         pipeline = self.client.pipeline(transaction=False)
         for words in requests:
-            pipeline.execute_command("XADD", self.keys.requests, "*", *words)
-        ids = [entry_id.decode() for entry_id in pipeline.execute()]
-        for entry_id, words in zip(ids, requests, strict=True):
+            pipeline.execute_command("XADD", self.keys.requests, entry_id, *words)
+        ids = [added.decode() for added in pipeline.execute()]
+        for added, words in zip(ids, requests, strict=True):
             texts = [word.decode(errors="replace") for word in words]
             fields = dict(zip(texts[0::2], texts[1::2], strict=True))
             if NAME_PATTERN.fullmatch(name := fields.get("reply_to", "")):
                 self._last_seen.setdefault(self.keys.reply(name), "-")
-            self._asked.append(Asked(entry_id, fields, sent_ns, accepted))
+            self._asked.append(Asked(added, fields, sent_ns, accepted))
         return ids
 
     @contextmanager
@@ -340,7 +344,7 @@ class Trial:
         return run
 
     def _is_quiet(self) -> bool:
-        left = collect(self.client, self.keys).left
+        left = look_at_requests(self.client, self.keys)
         return left.pending == left.length == 0 and not [one for one in self.workers if not _is_calm(one)]
 
 

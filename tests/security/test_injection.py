@@ -52,6 +52,7 @@ def worker(settings: Settings, tmp_path: Path) -> Iterator[RunningWorker]:
     running.stop()
 
 
+@pytest.mark.fault("texts that forge lines or command terminals, anywhere in Redis and PostgreSQL", "G09")
 def test_no_name_reaches_a_log_as_more_than_text(
     worker: RunningWorker, client: Any, database_url: str, prefix: str
 ) -> None:
@@ -82,6 +83,7 @@ def test_no_name_reaches_a_log_as_more_than_text(
     assert {line[:2] for line in text.splitlines()} <= {"20", "  "}, "a line begins with its time, or is of a traceback"
 
 
+@pytest.mark.fault("texts that forge lines or command terminals, anywhere in Redis and PostgreSQL", "G09")
 def test_no_name_reaches_a_terminal_as_more_than_text(client: Any, prefix: str, run: Run) -> None:
     keys = Keys(prefix)
     for text in EVIL:

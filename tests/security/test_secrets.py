@@ -62,6 +62,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
             place.worker.stop()
 
 
+@pytest.mark.fault("passwords in URLs, errors, requests and weights: none is shown", "H07")
 def test_no_password_leaves_a_worker(place: Place) -> None:
     """It starts without a schema, serves, loses both servers, and is told that its password is wrong by now."""
     place.worker.start()

@@ -84,6 +84,7 @@ async def test_every_request_gets_one_result_of_its_kind(desk: Desk, redis_url: 
     assert await desk.ids(desk.keys.requests) == []
 
 
+@pytest.mark.fault("giants and tiny requests in one batch", "H04")
 async def test_giants_and_dwarfs_are_served_together(desk: Desk, redis_url: str, prefix: str) -> None:
     sizes = [65_536, 1, 1, 65_536, 65_536, 2, 40_000, 65_536, 1] * 3
     ids = await desk.add(*({"size": size} for size in sizes))
@@ -267,6 +268,7 @@ async def test_a_request_delivered_too_often_goes_to_the_dead_letters(
     assert await desk.counts() == {**await desk.counts(), "requests:": 2, "errors::too_many_deliveries": 1}
 
 
+@pytest.mark.fault("an entry of more fields than a dead letter can hold dies", "G03")
 async def test_a_freak_of_a_request_ends_as_a_shortened_dead_letter(desk: Desk, redis_url: str, prefix: str) -> None:
     """A script hands no more than some 8,000 words to one command."""
     words = [word for i in range(9000) for word in (f"field-{i}", "x")]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def test_lines_come_out_whole_and_in_order(tmp_path: Path) -> None:
     assert writer.dropped == 0
 
 
+@pytest.mark.fault("writes to a log that others write to as well are ones that the system keeps whole", "H09")
 def test_lines_are_joined_to_writes_that_the_system_keeps_whole() -> None:
     # In packet mode a pipe keeps the boundaries of writes.
     reader, end = os.pipe2(os.O_DIRECT)
@@ -101,6 +103,7 @@ def test_a_non_blocking_descriptor_loses_nothing(pipe: tuple[int, int]) -> None:
     assert received.decode().splitlines() == [_line(number) for number in range(5000)]
 
 
+@pytest.mark.fault("the log's reader is gone or stalls, the disk is full, by the writer of lines alone", "H05")
 def test_a_closed_reader_costs_the_lines_and_nothing_else(pipe: tuple[int, int]) -> None:
     reader, end = pipe
     os.close(reader)
@@ -111,6 +114,7 @@ def test_a_closed_reader_costs_the_lines_and_nothing_else(pipe: tuple[int, int])
     assert writer.dropped == 500
 
 
+@pytest.mark.fault("the log's reader is gone or stalls, the disk is full, by the writer of lines alone", "H05")
 def test_a_full_disk_costs_the_lines_and_nothing_else() -> None:
     with Path("/dev/full").open("wb", buffering=0) as file:
         writer = LineWriter(file.fileno())
@@ -129,6 +133,7 @@ def test_a_lone_surrogate_is_escaped(tmp_path: Path) -> None:
     assert path.read_bytes() == b"\\ud800\n"
 
 
+@pytest.mark.fault("the log's reader is gone or stalls, the disk is full, by the writer of lines alone", "H05")
 def test_a_stalled_reader_costs_what_the_buffer_cannot_hold_and_no_exit() -> None:
     process = _start(
         f"""
@@ -148,6 +153,7 @@ print(writer.dropped, file=sys.stderr)
     assert numbers
 
 
+@pytest.mark.fault("the log's reader is gone or stalls, the disk is full, by the writer of lines alone", "H05")
 def test_a_reader_that_stalls_and_goes_on_gets_later_lines_too() -> None:
     process = _start(
         f"""
@@ -175,6 +181,7 @@ writer.close({_TIMEOUT_S})
     assert len(numbers) - 1 + dropped == 2 * BUFFER_LINES
 
 
+@pytest.mark.fault("the log's reader is gone or stalls, the disk is full, by the writer of lines alone", "H05")
 def test_a_line_cut_short_by_a_full_disk_spoils_no_other(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("wb") as file:
@@ -203,6 +210,28 @@ print(writer.dropped, file=sys.stderr)
     assert torn.startswith('{"number": 7')
     assert not torn.endswith("}")
     assert [json.loads(line)["number"] for line in (last_but_one, last)] == [100, 101]
+
+
+@pytest.mark.fault("sixteen processes write one log through one pipe: no line is torn", "H09")
+def test_processes_share_a_pipe(pipe: tuple[int, int]) -> None:
+    reader, end = pipe
+    program = f"""
+for number in range(300):
+    padding = "x" * (number * 13 % 4000)
+    writer.write('{{"process": "%s", "number": %d, "padding": "%s"}}' % (sys.argv[1], number, padding))
+writer.close({_TIMEOUT_S})
+assert writer.dropped == 0
+"""
+    command = [sys.executable, "-c", _PROLOGUE + program]
+    processes = [subprocess.Popen([*command, str(i)], stdout=end) for i in range(16)]
+    os.close(end)
+    with os.fdopen(reader) as log:
+        lines = [json.loads(line) for line in log]
+    assert [process.wait(_TIMEOUT_S) for process in processes] == [0] * 16
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for line in lines:
+        numbers[line["process"]].append(line["number"])
+    assert list(numbers.values()) == [list(range(300))] * 16
 
 
 def test_a_process_without_stdout_lives_on() -> None:

@@ -131,6 +131,7 @@ def test_a_line_has_what_every_line_has_then_the_context_then_the_fields(log: Lo
     assert list(line) == ["level", "event", "consumer", *(field.name for field in fields(WorkerStopped))]
 
 
+@pytest.mark.fault("texts that forge lines or command terminals", "G09")
 def test_any_event_is_one_line_of_strict_json(log: Log) -> None:
     emitted: list[Event] = []
 
@@ -154,6 +155,7 @@ def test_any_event_is_one_line_of_strict_json(log: Log) -> None:
         assert {field.name for field in fields(event)} == set(line) - {"event", "level", "timestamp"}
 
 
+@pytest.mark.fault("values of events that cannot be shown: NaN, arrays, objects that fail, too long", "H06")
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float64("nan"), np.float32("inf")])
 def test_a_number_that_json_has_not_is_null(log: Log, value: Any) -> None:
     log.configure()
@@ -161,6 +163,7 @@ def test_a_number_that_json_has_not_is_null(log: Log, value: Any) -> None:
     assert log.lines()[0]["z"] is None
 
 
+@pytest.mark.fault("values of events that cannot be shown: NaN, arrays, objects that fail, too long", "H06")
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -179,6 +182,7 @@ def test_a_numpy_scalar_is_a_number(log: Log, value: Any, shown: object) -> None
     assert type(line["count"]) is type(shown)
 
 
+@pytest.mark.fault("values of events that cannot be shown: NaN, arrays, objects that fail, too long", "H06")
 def test_a_foreign_value_is_shown_as_text(log: Log) -> None:
     log.configure()
     emit(_stats(category=Path("/x")))
@@ -190,6 +194,7 @@ class _Unprintable:
         raise RuntimeError(CANARY)
 
 
+@pytest.mark.fault("values of events that cannot be shown: NaN, arrays, objects that fail, too long", "H06")
 @pytest.mark.parametrize(("value", "error"), [(_Unprintable(), "RuntimeError"), (np.zeros(2), "ValueError")])
 def test_a_value_that_cannot_be_shown_costs_its_line_the_fields_alone(log: Log, value: Any, error: str) -> None:
     log.configure(consumer="c")
@@ -220,6 +225,7 @@ def test_a_traceback_and_weights_may_be_longer_than_other_text(log: Log) -> None
     assert changed["after"] == weights
 
 
+@pytest.mark.fault("values of events that cannot be shown: NaN, arrays, objects that fail, too long", "H06")
 def test_a_line_that_would_be_too_long_loses_from_its_longest_text(log: Log) -> None:
     log.configure()
     emit(WorkerFailed(error="KeyError", message="m" * 200, traceback="😀" * 3000))
@@ -242,6 +248,7 @@ def test_a_context_that_is_too_long_for_any_line_does_not_hang(log: Log) -> None
 FORGED = 'x"}\n{"event": "worker.failed"}\r\x1b[2J\u2028\x00'
 
 
+@pytest.mark.fault("texts that forge lines or command terminals", "G09")
 @pytest.mark.parametrize("line_format", ["json", "console"])
 def test_no_value_forges_a_line_or_commands_a_terminal(log: Log, line_format: str) -> None:
     log.configure("debug", line_format, consumer=FORGED)
@@ -343,6 +350,7 @@ def test_a_library_that_repeats_itself_is_slowed_down(log: Log) -> None:
     assert [line["message"] for line in log.lines()] == [f"failure {number}" for number in range(5)]
 
 
+@pytest.mark.fault("values of events that cannot be shown: NaN, arrays, objects that fail, too long", "H06")
 def test_a_library_that_logs_what_cannot_be_shown_is_not_failed(log: Log) -> None:
     log.configure()
     # Straight to the handler: pytest has one of its own, which raises.
@@ -361,6 +369,7 @@ def test_libraries_keep_to_the_level_and_to_the_time_that_logging_lasts(log: Log
     assert logging.getLogger().handlers == handlers
 
 
+@pytest.mark.fault("passwords in URLs, errors, requests and weights: none is shown", "H07")
 @pytest.mark.parametrize("line_format", ["json", "console"])
 def test_no_secret_is_shown_whichever_way_it_comes(log: Log, line_format: str) -> None:
     log.configure("debug", line_format, origin=SECRET_URL)
@@ -430,6 +439,7 @@ def test_what_is_buffered_at_exit_is_written() -> None:
     assert numbers == list(range(5000))
 
 
+@pytest.mark.fault("the log's reader is gone or stalls, the disk is full, by the writer of lines alone", "H05")
 def test_a_stalled_reader_delays_nothing_but_the_exit_and_that_within_a_deadline() -> None:
     process = _python(
         """
@@ -447,6 +457,7 @@ print(dropped_lines(), file=sys.stderr)
     assert numbers == list(range(len(numbers)))
 
 
+@pytest.mark.fault("the log's reader is gone or stalls, the disk is full, by the writer of lines alone", "H05")
 def test_a_closed_reader_ends_nothing() -> None:
     process = _python(
         """

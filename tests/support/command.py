@@ -47,13 +47,19 @@ def start_command(*words: str, settings: Mapping[str, str], out: Path) -> subpro
 
 
 class RunningWorker:
-    """A `run` in a process of its own; its log lines go to a file."""
+    """A `run` in a process of its own; its log lines go to a file, or to `stdout`, whose reader puts them there."""
 
     def __init__(
-        self, settings: Mapping[str, str], folder: Path, consumer: str = "w-1", wrapped: Sequence[str] = ()
+        self,
+        settings: Mapping[str, str],
+        folder: Path,
+        consumer: str = "w-1",
+        wrapped: Sequence[str] = (),
+        stdout: int | None = None,
     ) -> None:
         self.consumer = consumer
         self._wrapped = wrapped
+        self._stdout = stdout
         self.log = folder / f"{consumer}.log"
         self._settings = {
             "WORKER_CONSUMER": consumer,
@@ -77,7 +83,7 @@ class RunningWorker:
                 [*self._wrapped, sys.executable, "-m", "worker", "run"],
                 env=environment_with(self._settings),
                 cwd=self._folder,
-                stdout=log,
+                stdout=log if self._stdout is None else self._stdout,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

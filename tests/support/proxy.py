@@ -235,7 +235,7 @@ class Proxy:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._links.discard(link)
-            to_server.transport.abort()
+            to_server.transport.abort()  # first: the wait that follows may be cancelled
             await end(*pumps)
 
     async def _carry_commands(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

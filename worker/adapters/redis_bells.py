@@ -5,7 +5,7 @@ on by the callback that receives it: while much else is to be done, each turn of
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
+from worker.adapters.redis_replies import telling_misread
 from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.weights import WRONG_TYPE, mark_of, preset_name
 from worker.ports import Bell, Follow, Reading
@@ -68,7 +69,7 @@ class RedisBells:
         """Note the loss of the connection; at a bell, have its key read now."""
         if isinstance(message, Exception):
             self._heard.put_nowait(message)
-        elif (bell := self._bell(message[2])) is None:
+        elif (bell := self._bell(message)) is None:
             return
         elif self._follow is None:
             self._note(bell)
@@ -80,7 +81,8 @@ class RedisBells:
 
     def _take(self, bell: Bell, take_in: Callable[[Reading], bool], reply: Any) -> None:
         """Hand on what the key holds, or note the bell."""
-        reading = reading_of(reply)
+        with telling_misread():
+            reading = reading_of(reply)
         if reading is None or not take_in(reading):
             self._note(bell)
 
@@ -92,9 +94,11 @@ class RedisBells:
             bell = Bell(None, resync=True)
         self._heard.put_nowait(bell)
 
-    def _bell(self, channel: bytes) -> Bell | None:
+    def _bell(self, message: Sequence[Any]) -> Bell | None:
+        with telling_misread():
+            _, _, channel, _ = message
+            name = channel.decode(errors="replace")
         shared = self._keys.weights()
-        name = channel.decode(errors="replace")
         if name == shared:
             return Bell(None)
         own = name.removeprefix(f"{shared}:")

@@ -7,7 +7,8 @@ that redis-py takes for each.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from worker.adapters.redis_client import Client
+from worker.adapters.redis_replies import telling_misread
 
 Word = str | bytes | int
 Told = Callable[[Any], None]
@@ -103,6 +105,20 @@ class DirectConnection:
             self.close()  # it is not, or no longer, the server to write to; the next is looked for anew
             raise
 
+    @contextmanager
+    def closing_if_misread(self) -> Iterator[None]:
+        """Close the connection where a reply cannot be read for what it should be.
+
+        Raises:
+            redis.exceptions.InvalidResponse: It cannot be read.
+        """
+        try:
+            with telling_misread():
+                yield
+        except redis.exceptions.InvalidResponse:
+            self.close()
+            raise
+
     def close(self) -> None:
         """Close the connection; it may be opened again."""
         if self._link is not None:
@@ -171,7 +187,7 @@ class _Link(asyncio.Protocol):
         try:
             self._replies.feed(data)
             while (answer := self._replies.gets()) is not ...:
-                if self._hear is not None and isinstance(answer, list) and answer[0] == b"pmessage":
+                if self._hear is not None and isinstance(answer, list) and answer[:1] == [b"pmessage"]:
                     self._hear(answer)
                 else:
                     told, _ = self._waiting.popleft()

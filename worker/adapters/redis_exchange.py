@@ -75,7 +75,9 @@ class RedisExchange:
         block: tuple[Word, ...] = ("BLOCK", block_ms) if block_ms else ()
         with redis_refusals("XREAD of the results"):
             reply = await self._reader.call("XREAD", "COUNT", _PAGE, *block, "STREAMS", self._results, after)
-        return [(record[0].decode(), _result(record[1])) for record in reply[0][1]] if reply else []
+            with self._reader.closing_if_misread():
+                records = [] if reply is None else reply[0][1]
+                return [(record_id.decode(), _result(words)) for record_id, words in records]
 
     async def withdraw(self) -> None:
         """Withdraw what is not answered, and remove the client's keys.

@@ -61,6 +61,9 @@ def read_settled(batch: Batch, reply: Sequence[Any]) -> Settled:
     Args:
         batch: What was to be settled.
         reply: The answer.
+
+    Raises:
+        AttributeError, LookupError, TypeError, ValueError: It is none of the script's.
     """
     at_ms = int(reply[1])
     if reply[0] == b"settled":
@@ -70,6 +73,8 @@ def read_settled(batch: Batch, reply: Sequence[Any]) -> Settled:
         names = list(batch.sessions)
         moved = zip((names[i] for i in reply[5]), map(read_fields, reply[6]), strict=True)
         return Settled(at_ms=at_ms, stale=dict(now), moved=dict(moved))
+    if reply[0] != b"refused":
+        raise ValueError("the script knows no such answer")
     ids = [result.entry_id for result in batch.results]
     lost, unwritable = (tuple(ids[i] for i in indexes) for indexes in reply[2:4])
     return Settled(at_ms=at_ms, lost=lost, unwritable=unwritable)

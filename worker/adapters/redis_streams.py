@@ -11,6 +11,7 @@ import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors, redis_refusals
 from worker.adapters.redis_direct import DirectConnection
+from worker.adapters.redis_replies import closing_if_misread, read_entries
 from worker.adapters.redis_settling import lay_out, read_fields, read_settled
 from worker.core.keys import GROUP, Keys
 from worker.core.mixture import Mixture
@@ -66,7 +67,8 @@ class RedisStreams:
             except redis.exceptions.ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
-            seconds, microseconds = await self._client.time()
+            async with closing_if_misread(self._client):
+                seconds, microseconds = await self._client.time()  # redis-py reads this one itself
         self._learn_clock(int(seconds) * 1000 + int(microseconds) // 1000)
 
     @property
@@ -98,7 +100,8 @@ class RedisStreams:
         ahead, self._ahead = self._ahead, None
         with redis_errors("XREADGROUP"):
             reply = await (ahead or self._reader.call(*self._read_command(count, block_ms)))
-        return [Entry(entry_id.decode(), fields or ()) for entry_id, fields in reply[0][1]] if reply else []
+            with self._reader.closing_if_misread():
+                return [] if reply is None else read_entries(reply[0][1])
 
     def _read_command(self, count: int, block_ms: int) -> tuple[str | int, ...]:
         command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, "BLOCK", block_ms)
@@ -119,8 +122,9 @@ class RedisStreams:
             command = ("XAUTOCLAIM", self._keys.requests, GROUP, self._consumer, idle_ms, cursor)
             with redis_errors("XAUTOCLAIM"):
                 reply = await self._client.execute_command(*command, "COUNT", _PAGE, "JUSTID")
-            cursor = reply[0]
-            taken.extend(entry.decode() for entry in reply[1])
+                async with closing_if_misread(self._client):
+                    cursor = reply[0]
+                    taken.extend(entry.decode() for entry in reply[1])
             if cursor == b"0-0":
                 return taken
 
@@ -144,7 +148,8 @@ class RedisStreams:
             command = ("XPENDING", self._keys.requests, GROUP, start, "+", _PAGE, self._consumer)
             with redis_errors("XPENDING"):
                 page = await self._client.execute_command(*command)
-            found.extend(Pending(row[0].decode(), int(row[2]), int(row[3])) for row in page)
+                async with closing_if_misread(self._client):
+                    found.extend(Pending(row[0].decode(), int(row[2]), int(row[3])) for row in page)
             if len(page) < _PAGE:
                 return found
             start = f"({found[-1].id}"
@@ -160,16 +165,23 @@ class RedisStreams:
         """
         ids = [entry.id for entry in pending]
         with redis_errors("the script that delivers again"):
-            records, deliveries = await self._client.execute_command(
+            reply = await self._client.execute_command(
                 "EVAL", _DELIVER_AGAIN, 1, self._keys.requests, GROUP, self._consumer, *ids
             )
-        return [_entry(record, int(count)) for record, count in zip(records, deliveries, strict=True)]
+            async with closing_if_misread(self._client):
+                records, deliveries = reply
+                counts = map(int, deliveries)
+                return [
+                    entry._replace(deliveries=count) for entry, count in zip(read_entries(records), counts, strict=True)
+                ]
 
     async def look_at(self, pending: Pending) -> Entry | None:
         """Read a pending entry without delivering it; None when it was deleted meanwhile."""
         with redis_errors("XRANGE"):
             reply = await self._client.execute_command("XRANGE", self._keys.requests, pending.id, pending.id)
-        return _entry(reply[0], pending.deliveries) if reply else None
+            async with closing_if_misread(self._client):
+                entries = read_entries(reply)
+        return entries[0]._replace(deliveries=pending.deliveries) if entries else None
 
     async def read_sessions(self, names: Sequence[str]) -> list[Fields]:
         """Read the hashes of some sessions.
@@ -180,7 +192,9 @@ class RedisStreams:
         with redis_errors("HGETALL of sessions"):
             await self._settling.open()
             replies = [self._settling.send("HGETALL", self._keys.session(name)) for name in names]
-            return [_session(reply) for reply in await asyncio.gather(*replies, return_exceptions=True)]
+            found = await asyncio.gather(*replies, return_exceptions=True)
+            with self._settling.closing_if_misread():
+                return [_session(reply) for reply in found]
 
     async def settle(self, batch: Batch) -> Settled:
         """Write and acknowledge a batch in one atomic step, or nothing of it.
@@ -201,8 +215,10 @@ class RedisStreams:
                 reply = await self._settling.call("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
             except redis.exceptions.NoScriptError:
                 reply = await self._settling.call("EVAL", _SETTLE, len(keys), *keys, *arguments)
-        self._learn_clock(int(reply[1]))
-        return read_settled(batch, reply)
+            with self._settling.closing_if_misread():
+                settled = read_settled(batch, reply)
+        self._learn_clock(settled.at_ms)
+        return settled
 
     async def _describe(self, mixtures: Mapping[str, Mixture]) -> None:
         """See to it that mixtures stand beside the counts that name them, now and then: somebody may clear these."""
@@ -224,13 +240,15 @@ class RedisStreams:
         pipeline.execute_command("XINFO GROUPS", self._keys.requests)
         pipeline.xlen(self._keys.requests)
         with redis_errors("XINFO GROUPS"):
-            groups, length = await pipeline.execute()
-        for group in groups:
-            about = dict(zip(group[0::2], group[1::2], strict=True))
-            if about[b"name"] == GROUP.encode():
-                pending, lag = int(about[b"pending"]), about.get(b"lag")
-                # Redis does not know for a while after entries were deleted; as answered ones are, the rest is all.
-                return Backlog(max(0, length - pending) if lag is None else int(lag), pending)
+            reply = await pipeline.execute()
+            async with closing_if_misread(self._client):
+                groups, length = reply
+                for group in groups:
+                    about = dict(zip(group[0::2], group[1::2], strict=True))
+                    if about[b"name"] == GROUP.encode():
+                        pending, lag = int(about[b"pending"]), about.get(b"lag")
+                        # Unknown for a while after entries were deleted; as answered ones are, the rest is all.
+                        return Backlog(max(0, length - pending) if lag is None else int(lag), pending)
         raise GroupMissingError(f"the consumer group {GROUP} is gone")
 
     async def show(self, document: str, *, ttl_s: int) -> None:
@@ -259,7 +277,3 @@ def _session(reply: Any) -> Fields:
             return None
         raise reply
     return read_fields(reply)
-
-
-def _entry(record: Sequence[Any], deliveries: int) -> Entry:
-    return Entry(record[0].decode(), record[1] or (), deliveries)

@@ -33,7 +33,9 @@ class RedisWeights:
         with redis_errors("GET of weights"):
             await self._reading.open()
             replies = [self._reading.send("GET", self._keys.weights(dataset)) for dataset in datasets]
-            return [_read(reply) for reply in await asyncio.gather(*replies, return_exceptions=True)]
+            found = await asyncio.gather(*replies, return_exceptions=True)
+            with self._reading.closing_if_misread():
+                return [_read(reply) for reply in found]
 
     def close(self) -> None:
         """Close the connection that keys are read over; it is opened again when it is needed."""

@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from worker.adapters.redis_client import Client, redis_errors, redis_refusals
+from worker.adapters.redis_replies import closing_if_misread
 from worker.adapters.redis_weights import reading
 from worker.core.changes import Return, Standing, Step, read_return, return_step
 from worker.core.history import Change, read_change
@@ -93,11 +94,14 @@ class RedisWeightsWriter:
         """
         with redis_refusals("reading the returns of weights"):
             reply: Any = await self._client.execute_command("EVAL", _RETURNS, 1, self._keys.returns)
-        now_ms, words = int(reply[0]), reply[1]
-        for name, text in zip(words[0::2], words[1::2], strict=True):
-            found = read_return(text)
+            async with closing_if_misread(self._client):
+                now_ms, words = int(reply[0]), reply[1]
+                returns = [
+                    (_text(name), read_return(text)) for name, text in zip(words[0::2], words[1::2], strict=True)
+                ]
+        for name, found in returns:
             if found is not None and found.due_ms <= now_ms:
-                await self.change(_text(name) or None, return_step)
+                await self.change(name or None, return_step)
 
     async def pending(self, name: str | None) -> Return | None:
         """Tell the return of temporary weights that is to come; with the rights of a reader.
@@ -127,9 +131,10 @@ class RedisWeightsWriter:
             reply: Any = await self._client.execute_command(
                 "EVAL", _CHANGE, len(names), *names, name or "", preset_of(name), *words
             )
-        own, shared = reading(reply[1], reply[2]), reading(reply[3], reply[4])
-        found = Standing(name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5])
-        return found, _text(reply[6]) if len(reply) > _FOUND else None
+            async with closing_if_misread(self._client):
+                own, shared = reading(reply[1], reply[2]), reading(reply[3], reply[4])
+                found = Standing(name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5])
+                return found, _text(reply[6]) if len(reply) > _FOUND else None
 
 
 def _text(value: str | bytes) -> str:

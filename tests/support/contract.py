@@ -1,0 +1,49 @@
+"""The contract's table of a request's fields once more, from worker/PROTOCOL.md and not from the code."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+
+def is_printable(value: bytes) -> bool:
+    """Tell whether bytes are 1 to 128 printable characters."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return False
+    return 1 <= len(text) <= 128 and text.isprintable()
+
+
+def is_name(value: bytes) -> bool:
+    """Tell whether bytes are a name that may be part of a key."""
+    return re.fullmatch(rb"[A-Za-z0-9_.-]{1,64}", value) is not None
+
+
+def _is_number(least: int, largest: int) -> Callable[[bytes], bool]:
+    """Make what tells whether digits are a number between two; Python reads no more than 4,300 of them."""
+    return lambda value: re.fullmatch(rb"[0-9]{1,4300}", value) is not None and least <= int(value) <= largest
+
+
+ACCEPTS: Final[Mapping[bytes, Callable[[bytes], bool]]] = {
+    b"request_id": is_printable,
+    b"size": _is_number(1, 65_536),
+    b"category": is_printable,
+    b"dataset": is_name,
+    b"preset": is_name,
+    b"session": is_printable,
+    b"pin": (b"0", b"1").__contains__,
+    b"replace": (b"0", b"1").__contains__,
+    b"method": (b"random", b"stratified", b"epoch").__contains__,
+    b"seed": _is_number(0, 2**63 - 1),
+    b"reply_to": is_name,
+    b"expires_at": _is_number(0, 2**63 - 1),
+    b"encoding": (b"json", b"packed").__contains__,
+    b"probabilities": (b"0", b"1").__contains__,
+}
+"""Field -> which values it accepts."""
+NEEDS: Final[Sequence[tuple[tuple[bytes, bytes], bytes, bool]]] = [
+    ((b"pin", b"1"), b"session", True),
+    ((b"method", b"epoch"), b"session", True),
+    ((b"method", b"epoch"), b"seed", False),
+]
+"""Which fields go together: a value, another field, and whether that has to be there, or must not be."""
