@@ -23,12 +23,21 @@ from worker.adapters.redis_streams import RedisStreams
 from worker.embedded import PostgresServer, RedisServer
 
 _BINARIES = redis_binaries()
+_ANY = "valkey"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Collect what only root has to do only where root runs the tests."""
     if os.geteuid() != 0:
         items[:] = [item for item in items if not item.get_closest_marker("needs_root")]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses Redis on each kind of server, or on one where the kind plays no part."""
+    is_any = metafunc.definition.get_closest_marker("any_redis") is not None
+    for name in ("redis_server", "redis_binary"):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, [_ANY] if is_any else [*_BINARIES], indirect=True)
 
 
 def pytest_report_header() -> list[str]:
@@ -45,10 +54,11 @@ def _described(request: pytest.FixtureRequest, record_property: Callable[[str, o
         record_property("cases", " ".join(cases))
         callspec = getattr(request.node, "callspec", None)
         kinds = [kind for kind in _BINARIES if callspec and kind in callspec.id.split("-")]
-        record_property("server", kinds[0] if kinds else "")
+        is_any = request.node.get_closest_marker("any_redis") is not None
+        record_property("server", "" if is_any or not kinds else kinds[0])
 
 
-@pytest.fixture(scope="session", params=_BINARIES)
+@pytest.fixture(scope="session")
 def redis_server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
     """One of the servers that the contract names; not to be stopped or killed by a test."""
     with running(lambda folder: RedisServer(folder, binary=_BINARIES[request.param])) as server:

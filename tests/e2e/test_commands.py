@@ -17,6 +17,8 @@ from tests.support.command import start_command
 from tests.support.waiting import wait_until
 from worker.settings.environment import environment_with
 
+pytestmark = pytest.mark.any_redis
+
 CANARY = "h1dden"
 NOWHERE = {
     "REDIS_URL": f"redis://user:{CANARY}@127.0.0.1:9/0",

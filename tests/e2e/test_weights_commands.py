@@ -12,6 +12,8 @@ from tests.e2e.conftest import Run, StartWorker
 from tests.e2e.test_serving import DEADLINE_S, insert
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.any_redis
+
 NO_VERSION = "0" * 12
 
 

@@ -25,8 +25,8 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
     return record
 
 
-@pytest.fixture(params=_BINARIES)
-def binary(request: pytest.FixtureRequest) -> Path:
+@pytest.fixture
+def redis_binary(request: pytest.FixtureRequest) -> Path:
     return _BINARIES[request.param]
 
 
@@ -37,9 +37,9 @@ def options() -> list[str]:
 
 
 @pytest.fixture
-def own_server(binary: Path, options: list[str]) -> Iterator[RedisServer]:
+def own_server(redis_binary: Path, options: list[str]) -> Iterator[RedisServer]:
     """A server that the test may stop, kill and configure."""
-    with running(lambda folder: RedisServer(folder, binary=binary, options=options)) as server:
+    with running(lambda folder: RedisServer(folder, binary=redis_binary, options=options)) as server:
         yield server
 
 

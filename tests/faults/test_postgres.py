@@ -3,17 +3,18 @@
 import asyncio
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.faults.trial import DEADLINE_S, Trial
 from tests.support.command import RunningWorker
 from tests.support.proxy import HOST, Pace, Proxy
-from tests.support.servers import execute, fetch_value, new_database, redis_binaries, running
+from tests.support.servers import execute, fetch_value, new_database, running
 from tests.support.waiting import wait_until_sync
 from worker.adapters.postgres_migrations import migrate
 from worker.embedded import PostgresServer
+
+pytestmark = pytest.mark.any_redis
 
 _SMALL_QUEUE = ["-c", "max_notify_queue_pages=64"]  # of 8 KiB; a server has a million of them
 _READ_OFTEN = {"WORKER_CATALOG_REFRESH_S": "0.5"}
@@ -37,12 +38,6 @@ end $$"""
 _END_BACKENDS = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and application_name = 'sampling-worker'"""
-
-
-@pytest.fixture
-def binary() -> Path:
-    """Which kind of Redis it is makes no difference here."""
-    return redis_binaries()["valkey"]
 
 
 @pytest.fixture(scope="module")

@@ -205,9 +205,9 @@ def test_scripts_are_forgotten(trial: Trial) -> None:
 
 @pytest.mark.fault("another server, Valkey for Redis or the other way round, is started over the same data", "B18")
 @pytest.mark.parametrize("options", [[*_PERSISTENT, "--aof-use-rdb-preamble", "no"]])
-def test_the_server_is_replaced_by_another(trial: Trial, binary: Path, options: list[str]) -> None:
+def test_the_server_is_replaced_by_another(trial: Trial, redis_binary: Path, options: list[str]) -> None:
     worker = trial.start()
-    other = next((one for one in redis_binaries().values() if one != binary), binary)
+    other = next((one for one in redis_binaries().values() if one != redis_binary), redis_binary)
     folder = Path(trial.client.config_get("dir")["dir"])
     with trial.load(), ExitStack() as undo:
         trial.wait_answered()
