@@ -136,9 +136,11 @@ class RedisStreams:
             RedisError: Redis did not answer.
         """
         with redis_refusals("the script that forgets consumers"):
-            return int(
-                await self._client.execute_command("EVAL", _FORGET_CONSUMERS, 1, self._keys.requests, GROUP, idle_ms)
+            reply = await self._client.execute_command(
+                "EVAL", _FORGET_CONSUMERS, 1, self._keys.requests, GROUP, idle_ms
             )
+            async with closing_if_misread(self._client):
+                return int(reply)
 
     async def pending(self) -> list[Pending]:
         """List the entries that are pending for this consumer, oldest first."""
