@@ -82,7 +82,11 @@ def _hold_addresses(run: Run) -> None:
 
 @pytest.mark.fault(
     "fields at and beyond the limits: sizes, times, ids, other keys' names, doubled, empty, binary, of 1 MB",
-    *("G01", "G02", "G03", "G08", "G10"),
+    "G01",
+    "G02",
+    "G03",
+    "G08",
+    "G10",
 )
 def test_every_departure_gets_the_error_that_the_contract_names(trial: Trial) -> None:
     trial.start(WORKER_MAX_SIZE="1000")
