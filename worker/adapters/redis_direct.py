@@ -23,6 +23,9 @@ Told = Callable[[Any], None]
 """Is told a reply, or the error that stands for it."""
 _NEVER_S = 1e9
 _LEAST_BYTES_A_S = 32_768  # of a link that is worth waiting for: a long command has longer to pass
+# It is not, or no longer, the server to speak to, be it that it says so or that its replicas have left it.
+_ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError, redis.exceptions.ClusterDownError)
+_LEFT = "NOREPLICAS"
 
 
 class DirectConnection:
@@ -97,11 +100,7 @@ class DirectConnection:
         """
         if not self.is_open:
             await self.open()
-        try:
-            return await self.send(*words)
-        except (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError):
-            self.close()  # it is not, or no longer, the server to write to; the next is looked for anew
-            raise
+        return await self.send(*words)
 
     def close(self) -> None:
         """Close the connection; it may be opened again."""
@@ -176,6 +175,9 @@ class _Link(asyncio.Protocol):
                 else:
                     told, _ = self._waiting.popleft()
                     told(answer)
+                    if isinstance(answer, Exception) and _is_elsewhere(answer):
+                        self.close(answer)  # so that the next is looked for anew, whoever asked
+                        return
         except (redis.exceptions.InvalidResponse, IndexError) as error:
             self.close(redis.exceptions.ConnectionError(f"the server does not speak RESP: {error}"))
 
@@ -194,6 +196,10 @@ class _Link(asyncio.Protocol):
             self.close(redis.exceptions.TimeoutError(f"no reply within {self._timeout_s} s"))
         else:
             self._alarm = self._loop.call_at(overdue_at, self._look_at_the_clock)
+
+
+def _is_elsewhere(refusal: Exception) -> bool:
+    return isinstance(refusal, _ELSEWHERE) or str(refusal).startswith(_LEFT)
 
 
 def _resolve(reply: asyncio.Future[Any], answer: Any) -> None:
