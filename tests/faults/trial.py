@@ -26,6 +26,7 @@ _PAGE = 5000
 _ADD = "insert into audio_chunks (id, category, status) values (%d, '%s', 'READY')"
 _PAUSE_S = 0.02
 _MOST_MEMORY_MB = 350
+_AWAY = (redis.RedisError, redis.exceptions.RedisClusterException, OSError)
 _MOST_LINES = 60  # of a worker, starts and stops included
 
 Figure = Callable[[str, float, str], None]
@@ -46,7 +47,7 @@ class Trial:
         self, server: RedisServer, settings: Mapping[str, str], folder: Path, *, stays: list[Stay], figure: Figure
     ) -> None:
         self.server = server
-        self.keys = Keys("audio")
+        self.keys = Keys(settings.get("WORKER_PREFIX", "audio"))
         self.client: Any = connect(server.url)
         self.workers: list[RunningWorker] = []
         self.outages: list[tuple[int, int]] = []
@@ -156,7 +157,7 @@ class Trial:
             while not is_over.wait(_PAUSE_S):
                 try:
                     self.ask(10, size=size)
-                except (redis.RedisError, OSError):
+                except _AWAY:
                     continue  # noted as requests that may have been added, or not
 
         asking = threading.Thread(target=go_on)
@@ -250,7 +251,7 @@ class Trial:
         """Tell whether all that is known to have been added is answered."""
         try:
             self.look()
-        except (redis.RedisError, OSError):
+        except _AWAY:
             return False
         return all(one.entry_id in self._settled for one in self._asked if one.entry_id is not None)
 
@@ -279,7 +280,7 @@ class Trial:
     def _is_accepting(self) -> bool:
         try:
             return bool(self.ask())
-        except (redis.RedisError, OSError):
+        except _AWAY:
             return False
 
     # -- the count ---------------------------------------------------------------------------------------------
