@@ -313,7 +313,8 @@ class Trial:
         wait_until_sync(self._is_quiet, timeout_s=DEADLINE_S, what="nothing is pending and nothing waits")
         run = self.run()
         run = run if counts else replace(run, stats=None)
-        assert violations(run) == []
+        broken = violations(run)
+        assert broken == [], "; ".join(broken)
         for worker in self.workers:
             _hold_lines(worker, losses, lines)
             peak = worker.peak_memory_mb()

@@ -50,6 +50,11 @@ class DirectConnection:
         """Tell whether commands can be sent."""
         return self._link is not None and self._link.is_open
 
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Tell where it leads to, as Sentinel or the cluster named it last; None before the first connection."""
+        return self._link.place if self._link is not None else None
+
     async def open(self) -> None:
         """Connect, unless it is connected.
 
@@ -102,10 +107,14 @@ class DirectConnection:
             await self.open()
         return await self.send(*words)
 
-    def close(self) -> None:
-        """Close the connection; it may be opened again."""
+    def close(self, error: Exception | None = None) -> None:
+        """Close the connection; it may be opened again.
+
+        Args:
+            error: Is told as every reply still to come; None: nobody waits for one any more.
+        """
         if self._link is not None:
-            self._link.close()
+            self._link.close(error)
 
     async def _connect(self) -> AbstractConnection:
         """Have redis-py make a connection of its own kind, which none of its pools knows."""
@@ -127,6 +136,7 @@ class _Link(asyncio.Protocol):
 
     def __init__(self, connection: AbstractConnection, hear: Told | None) -> None:
         self._hear = hear
+        self.place = (str(getattr(connection, "host", "")), int(getattr(connection, "port", 0)))
         parser: Any = connection._parser  # noqa: SLF001 - knows the exceptions of redis-py by their codes
         self._replies = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse, replyError=parser.parse_error, notEnoughData=...
