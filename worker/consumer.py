@@ -107,9 +107,14 @@ class Consumer:
                 self._recovery.demand()
                 self._is_open = False
                 if isinstance(error, GroupMissingError):
-                    settler.let_go()  # a new group delivers again what still exists
+                    self._let_go()
                 await self._link.failed(name, str(error))
             self._meter.progress_at = time.monotonic()
+
+    def _let_go(self) -> None:
+        """Let go of everything in every lane: a new group, or another server's, delivers again what still exists."""
+        for settler in self._settlers:
+            settler.let_go()
 
     async def _take(self, settler: Settler) -> None:
         """Take in hand what waits; where much does, have the next read under way already."""

@@ -17,7 +17,12 @@ from worker.adapters.redis_direct import DirectConnection
 
 _SOON_S = 10.0
 _BLOCK_S = 60
-_READ_ONLY = "return redis.error_reply('READONLY You can not write against a read only replica.')"
+_ELSEWHERE = {
+    "READONLY You can not write against a read only replica.": redis.exceptions.ReadOnlyError,
+    "MOVED 1 127.0.0.1:1": redis.exceptions.MovedError,
+    "CLUSTERDOWN The cluster is down": redis.exceptions.ClusterDownError,
+    "NOREPLICAS Not enough good replicas to write.": redis.exceptions.ResponseError,
+}
 
 
 @asynccontextmanager
@@ -138,11 +143,24 @@ async def test_closing_ends_all_waits_and_is_no_end(direct: DirectConnection, pr
     assert await direct.call("PING") == b"PONG"
 
 
-async def test_a_server_that_is_no_longer_the_one_to_write_to_is_left(direct: DirectConnection) -> None:
+@pytest.mark.parametrize("refusal", _ELSEWHERE)
+async def test_a_server_that_is_no_longer_the_one_to_speak_to_is_left(direct: DirectConnection, refusal: str) -> None:
+    """Whoever asked it; what is under way behind is told the same."""
     await direct.open()
-    with pytest.raises(redis.exceptions.ReadOnlyError):
-        await direct.call("EVAL", _READ_ONLY, "0")
+    refused = direct.send("EVAL", f"return redis.error_reply('{refusal}')", "0")
+    behind = direct.send("PING")
+    for reply in (refused, behind):
+        with pytest.raises(_ELSEWHERE[refusal]):
+            await reply
     assert not direct.is_open
+    assert await direct.call("PING") == b"PONG"
+
+
+@pytest.mark.parametrize("refusal", ["ASK 1 127.0.0.1:1", "TRYAGAIN Multiple keys request during rehashing of slot"])
+async def test_a_slot_that_is_moving_is_no_reason_to_leave(direct: DirectConnection, refusal: str) -> None:
+    with pytest.raises(redis.exceptions.ResponseError):
+        await direct.call("EVAL", f"return redis.error_reply('{refusal}')", "0")
+    assert direct.is_open
 
 
 async def test_a_lost_reply_is_an_error_and_not_a_second_attempt(

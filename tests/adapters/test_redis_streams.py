@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.drawing import mixture_of
+from tests.support.servers import running
 from tests.support.streams import LARGEST_ID, Desk, batch_of, desk_at, result_of
 from tests.support.waiting import wait_until
 from worker.adapters.redis_streams import RedisStreams
@@ -16,6 +17,7 @@ from worker.core.keys import GROUP
 from worker.core.sessions import SessionChange
 from worker.core.weights import ABSENT, WRONG_TYPE, mark_of
 from worker.core.wire import Entry, Form, Result
+from worker.embedded import RedisServer
 from worker.errors import GroupMissingError, RedisError, RefusedError
 from worker.ports import Backlog, Pending, Reading, StreamLimits
 
@@ -220,6 +222,31 @@ async def test_settling_twice_writes_nothing_twice(desk: Desk, stream: RedisStre
     assert (await stream.settle(batch)).lost == tuple(ids)
     assert len(await desk.results()) == 3
     assert await desk.counts() == {"requests:": 3}
+
+
+async def test_what_one_server_delivered_is_not_settled_on_another(
+    desk: Desk, stream: RedisStreams, prefix: str
+) -> None:
+    """After a failover both may have made the same id, of the same clock, for different entries."""
+    with running(RedisServer) as other:
+        async with desk_at(other.url, prefix) as elsewhere:
+            [entry_id] = await desk.add({"request_id": "here"})
+            [entry] = await stream.read(1, 10)
+            namesake = elsewhere.consumer("one")
+            await elsewhere.client.xadd(desk.keys.requests, {"request_id": "there"}, id=entry_id)
+            await namesake.open()
+            assert [other.id for other in await namesake.read(1, 10)] == [entry.id]
+            desk.client.connection_pool.connection_kwargs["port"] = other.port
+            await desk.client.connection_pool.disconnect()
+            desk.client.connection_pool.reset()
+            stream.close()
+            with pytest.raises(GroupMissingError, match="another server"):
+                await stream.settle(batch_of([result_of(entry)]))
+            assert await elsewhere.client.exists(desk.keys.results) == 0
+            await stream.open()
+            [again] = await stream.deliver_again(await stream.pending())
+            assert again.fields == [b"request_id", b"there"]
+            assert (await stream.settle(batch_of([result_of(again)]))).is_done
 
 
 async def test_the_slow_consumer_loses_an_entry_that_was_taken_over(

@@ -120,6 +120,7 @@ def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: A
         ({"url": "localhost"}, SettingsError, "accepted: one that starts with one of redis://"),
         ({"url": "redis://user:secret@host:x"}, SettingsError, r"redis://user:\*\*\*@host:x is not accepted"),
         ({"prefix": "a b"}, SettingsError, "prefix 'a b' is not accepted; accepted"),
+        ({"url": "redis+cluster://a"}, SettingsError, "prefix 'audio' is not accepted with redis.cluster://"),
         ({"name": "a b"}, ValueError, "name is 'a b'; accepted"),
         ({"timeout_s": 0}, ValueError, "timeout_s is 0; accepted"),
     ],

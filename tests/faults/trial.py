@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.faults.audit import violations
 from tests.faults.audit_weights import DEFAULTS
 from tests.faults.collect import collect, look_at_requests
 from tests.faults.library import Library
-from tests.faults.records import OK, Asked, Run, WeightsChange, version_of
+from tests.faults.records import NOTHING, OK, Asked, Run, WeightsChange, version_of
 from tests.support.command import RunningWorker
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
@@ -27,6 +27,7 @@ _PAGE = 5000
 _PAUSE_S = 0.02
 _MOST_MEMORY_MB = 350
 _BUGS = ("worker.failed", "request.failed", "library.message")
+_AWAY = (redis.RedisError, redis.exceptions.RedisClusterException, OSError)
 _MOST_LINES = 60  # of a worker, starts and stops included
 
 _AGE = """
@@ -49,14 +50,23 @@ class Trial:
         library: What is READY.
     """
 
-    def __init__(self, server: RedisServer, library: Library, folder: Path, *, figure: Figure) -> None:
+    def __init__(
+        self,
+        server: RedisServer,
+        library: Library,
+        folder: Path,
+        *,
+        figure: Figure,
+        settings: Mapping[str, str] = NOTHING,
+    ) -> None:
         self.server = server
-        self.keys = Keys("audio")
+        self.keys = Keys(settings.get("WORKER_PREFIX", "audio"))
         self.client: Any = connect(server.url)
         self.workers: list[RunningWorker] = []
         self.stdout: int | None = None
         self.library = library
-        self._settings = {"REDIS_URL": server.url, "DATABASE_URL": library.url, "WORKER_CLAIM_IDLE_S": "1"}
+        urls = {"REDIS_URL": server.url, "DATABASE_URL": library.url}
+        self._settings = {**urls, "WORKER_CLAIM_IDLE_S": "1", **settings}
         self._folder = folder
         self._figure = figure
         self._asked: list[Asked] = []
@@ -171,7 +181,7 @@ class Trial:
             while not is_over.wait(_PAUSE_S):
                 try:
                     self.ask(10, size=size)
-                except (redis.RedisError, OSError):
+                except _AWAY:
                     continue  # noted as requests that may have been added, or not
 
         asking = threading.Thread(target=go_on)
@@ -270,7 +280,7 @@ class Trial:
         """Tell whether all that is known to have been added is answered."""
         try:
             self.look()
-        except (redis.RedisError, OSError):
+        except _AWAY:
             return False
         return all(one.entry_id in self._settled for one in self._asked if one.entry_id is not None)
 
@@ -299,7 +309,7 @@ class Trial:
     def _is_accepting(self) -> bool:
         try:
             return bool(self.ask())
-        except (redis.RedisError, OSError):
+        except _AWAY:
             return False
 
     # -- the count ---------------------------------------------------------------------------------------------

@@ -180,8 +180,23 @@ def test_a_refused_value_is_named_with_what_is_accepted(tmp_path: Path, variable
 
 @pytest.mark.parametrize(("variable", "url"), GOOD_URLS)
 def test_a_url_that_a_driver_can_use_is_taken(tmp_path: Path, variable: str, url: str) -> None:
-    taken = getattr(_load(tmp_path, **{variable: url}), _fields()[variable][0])
+    taken = getattr(_load(tmp_path, WORKER_PREFIX="{a}", **{variable: url}), _fields()[variable][0])
     assert taken.get_secret_value() == url
+
+
+@pytest.mark.parametrize("prefix", [None, "audio", "{}audio", "audio}", "}{audio"])
+def test_names_that_a_cluster_would_keep_on_several_nodes_are_refused(tmp_path: Path, prefix: str | None) -> None:
+    given = {"WORKER_PREFIX": prefix} if prefix else {}
+    problem = _problem({**URLS, "REDIS_URL": "redis+cluster://a", **given}, dotenv=tmp_path / ".env")
+    assert problem == (
+        f"WORKER_PREFIX={prefix or 'audio'} is not accepted with redis+cluster://: "
+        "a cluster would keep its names on several nodes; accepted: a hash tag such as {audio}"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["{audio}", "all:{audio}:a", "{{a}", "{a}{"])
+def test_names_that_a_cluster_keeps_on_one_node_are_taken(tmp_path: Path, prefix: str) -> None:
+    assert _load(tmp_path, REDIS_URL="redis+cluster://a", WORKER_PREFIX=prefix).prefix == prefix
 
 
 @pytest.mark.parametrize(("variable", "url", "reason"), BAD_URLS)

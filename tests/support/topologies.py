@@ -18,14 +18,18 @@ _SOON_S = 20.0
 class SentinelServer(RedisServer):
     """Watch one server as Sentinel does."""
 
-    def __init__(self, directory: Path, *, binary: Path, watched: RedisServer, settings: str = "") -> None:
+    def __init__(
+        self, directory: Path, *, binary: Path, watched: RedisServer, settings: str = "", down_after_ms: int = 30_000
+    ) -> None:
         super().__init__(directory, binary=binary)
         self._watched = watched
         self._settings = settings or f"port {self.port}"
+        self._down_after_ms = down_after_ms
 
     def _command(self) -> list[str]:
         settings = self._place.cwd / "sentinel.conf"  # which it writes to as well
         monitor = f"sentinel monitor {SERVICE} {HOST} {self._watched.port} 1"
+        monitor += f"\nsentinel down-after-milliseconds {SERVICE} {self._down_after_ms}"
         settings.write_text(f"bind {HOST}\n{self._settings}\n{monitor}\n")
         return [str(self._binary), str(settings), "--sentinel"]
 
@@ -75,13 +79,21 @@ def under_sentinel(directory: Path, binary: Path) -> Iterator[str]:
         yield f"redis+sentinel://{HOST}:1,{HOST}:{sentinel.port}/{SERVICE}/0"
 
 
+def free_port() -> int:
+    """Find a port for what nodes tell each other: theirs plus 10,000, as they would choose, is free or not."""
+    with closing(socket.create_server((HOST, 0))) as free:
+        return int(free.getsockname()[1])
+
+
+def cluster_words(bus_port: int) -> list[str]:
+    """Write the options of a node of a cluster."""
+    return ["--cluster-enabled", "yes", "--cluster-port", str(bus_port)]
+
+
 @contextmanager
 def as_cluster(directory: Path, binary: Path) -> Iterator[str]:
     """Run a cluster of one node; yield the worker's URL."""
-    with closing(socket.create_server((HOST, 0))) as free:  # its other port is the first plus 10,000, free or not
-        bus = str(free.getsockname()[1])
-    options = ["--cluster-enabled", "yes", "--cluster-port", bus]
-    with RedisServer(directory, binary=binary, options=options) as node:
+    with RedisServer(directory, binary=binary, options=cluster_words(free_port())) as node:
         _own_all_slots(node.url)
         yield node.url.replace("redis://", "redis+cluster://").removesuffix("/0")
 
@@ -129,9 +141,7 @@ def under_sentinel_behind_tls(directory: Path, binary: Path) -> Iterator[str]:
 def as_cluster_behind_tls(directory: Path, binary: Path) -> Iterator[str]:
     """Run a cluster of one node behind TLS; yield the worker's URL."""
     authority = Authority(directory)
-    with closing(socket.create_server((HOST, 0))) as free:
-        bus = str(free.getsockname()[1])
-    options = ["--cluster-enabled", "yes", "--cluster-port", bus, "--tls-cluster", "yes"]
+    options = [*cluster_words(free_port()), "--tls-cluster", "yes"]
     with TlsServer(directory / "node", binary=binary, words=tls_words(authority), options=options) as node:
         query = f"?ssl_ca_certs={authority.file}"
         _own_all_slots(f"rediss://{HOST}:{node.port}/0{query}")

@@ -25,6 +25,9 @@ Told = Callable[[Any], None]
 """Is told a reply, or the error that stands for it."""
 _NEVER_S = 1e9
 _LEAST_BYTES_A_S = 32_768  # of a link that is worth waiting for: a long command has longer to pass
+# It is not, or no longer, the server to speak to, be it that it says so or that its replicas have left it.
+_ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError, redis.exceptions.ClusterDownError)
+_LEFT = "NOREPLICAS"
 
 
 class DirectConnection:
@@ -48,6 +51,11 @@ class DirectConnection:
     def is_open(self) -> bool:
         """Tell whether commands can be sent."""
         return self._link is not None and self._link.is_open
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Tell where it leads to, as Sentinel or the cluster named it last; None before the first connection."""
+        return self._link.place if self._link is not None else None
 
     async def open(self) -> None:
         """Connect, unless it is connected.
@@ -99,11 +107,7 @@ class DirectConnection:
         """
         if not self.is_open:
             await self.open()
-        try:
-            return await self.send(*words)
-        except (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError):
-            self.close()  # it is not, or no longer, the server to write to; the next is looked for anew
-            raise
+        return await self.send(*words)
 
     @contextmanager
     def closing_if_misread(self) -> Iterator[None]:
@@ -119,10 +123,14 @@ class DirectConnection:
             self.close()
             raise
 
-    def close(self) -> None:
-        """Close the connection; it may be opened again."""
+    def close(self, error: Exception | None = None) -> None:
+        """Close the connection; it may be opened again.
+
+        Args:
+            error: Is told as every reply still to come; None: nobody waits for one any more.
+        """
         if self._link is not None:
-            self._link.close()
+            self._link.close(error)
 
     async def _connect(self) -> AbstractConnection:
         """Have redis-py make a connection of its own kind, which none of its pools knows."""
@@ -144,6 +152,7 @@ class _Link(asyncio.Protocol):
 
     def __init__(self, connection: AbstractConnection, hear: Told | None) -> None:
         self._hear = hear
+        self.place = (str(getattr(connection, "host", "")), int(getattr(connection, "port", 0)))
         parser: Any = connection._parser  # noqa: SLF001 - knows the exceptions of redis-py by their codes
         self._replies = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse, replyError=parser.parse_error, notEnoughData=...
@@ -192,6 +201,9 @@ class _Link(asyncio.Protocol):
                 else:
                     told, _ = self._waiting.popleft()
                     told(answer)
+                    if isinstance(answer, Exception) and _is_elsewhere(answer):
+                        self.close(answer)  # so that the next is looked for anew, whoever asked
+                        return
         except (redis.exceptions.InvalidResponse, IndexError) as error:
             self.close(redis.exceptions.ConnectionError(f"the server does not speak RESP: {error}"))
 
@@ -210,6 +222,10 @@ class _Link(asyncio.Protocol):
             self.close(redis.exceptions.TimeoutError(f"no reply within {self._timeout_s} s"))
         else:
             self._alarm = self._loop.call_at(overdue_at, self._look_at_the_clock)
+
+
+def _is_elsewhere(refusal: Exception) -> bool:
+    return isinstance(refusal, _ELSEWHERE) or str(refusal).startswith(_LEFT)
 
 
 def _resolve(reply: asyncio.Future[Any], answer: Any) -> None:

@@ -6,6 +6,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, cast
 
+import redis.exceptions
+
 from worker.adapters.redis_weights import reading
 from worker.core.keys import GROUP, Keys
 from worker.core.sessions import Fields
@@ -99,3 +101,16 @@ def _session(place: int, batch: Batch, name: str) -> list[str | bytes | int]:
     """Lay out what becomes of a session: the place of its hash, how many fields of each kind, the fields."""
     change = batch.sessions[name]
     return [place, *map(len, change), *[word for fields in change for field in fields.items() for word in field]]
+
+
+def read_session_fields(reply: Any) -> Fields:
+    """Read the answer to HGETALL of a session; None where another type stands there.
+
+    Raises:
+        redis.exceptions.RedisError: Redis refused for another reason.
+    """
+    if isinstance(reply, BaseException):
+        if isinstance(reply, redis.exceptions.ResponseError) and "WRONGTYPE" in str(reply):
+            return None
+        raise reply
+    return read_fields(reply)

@@ -12,7 +12,7 @@ import redis.exceptions
 from worker.adapters.redis_client import Client, redis_errors, redis_refusals
 from worker.adapters.redis_direct import DirectConnection
 from worker.adapters.redis_replies import closing_if_misread, read_entries
-from worker.adapters.redis_settling import lay_out, read_fields, read_settled
+from worker.adapters.redis_settling import lay_out, read_session_fields, read_settled
 from worker.core.keys import GROUP, Keys
 from worker.core.mixture import Mixture
 from worker.core.sessions import Fields
@@ -44,6 +44,7 @@ class RedisStreams:
         self._reader = DirectConnection(client, keys.requests)  # a blocked read holds up whatever is behind it
         self._settling = DirectConnection(client, keys.requests)
         self._ahead: Awaitable[Any] | None = None
+        self._server: tuple[str, int] | None = None
         self._keys = keys
         self._consumer = consumer
         self._limits = limits
@@ -58,9 +59,11 @@ class RedisStreams:
         """Create the consumer group where it is missing, and learn the clock of Redis.
 
         Raises:
+            GroupMissingError: Another server is the one to speak to now.
             RedisError: Redis could not be reached, or holds something else under the stream's key.
         """
         with redis_errors("XGROUP CREATE"):
+            await self._reach(self._reader)
             try:
                 # From 0 and not $: what was asked for before the first start is to be answered too.
                 await self._client.execute_command("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
@@ -94,12 +97,15 @@ class RedisStreams:
             block_ms: Wait this long for the first; below the time-out of the client.
 
         Raises:
-            GroupMissingError: The group or the stream is gone.
+            GroupMissingError: The group or the stream is gone, or served by another server now.
             RedisError: Redis did not answer; entries may have been delivered all the same.
         """
         ahead, self._ahead = self._ahead, None
         with redis_errors("XREADGROUP"):
-            reply = await (ahead or self._reader.call(*self._read_command(count, block_ms)))
+            if ahead is None:
+                await self._reach(self._reader)
+                ahead = self._reader.send(*self._read_command(count, block_ms))
+            reply = await ahead
             with self._reader.closing_if_misread():
                 return [] if reply is None else read_entries(reply[0][1])
 
@@ -196,7 +202,7 @@ class RedisStreams:
             replies = [self._settling.send("HGETALL", self._keys.session(name)) for name in names]
             found = await asyncio.gather(*replies, return_exceptions=True)
             with self._settling.closing_if_misread():
-                return [_session(reply) for reply in found]
+                return [read_session_fields(reply) for reply in found]
 
     async def settle(self, batch: Batch) -> Settled:
         """Write and acknowledge a batch in one atomic step, or nothing of it.
@@ -205,7 +211,7 @@ class RedisStreams:
             batch: At least one result.
 
         Raises:
-            GroupMissingError: The group or the stream is gone.
+            GroupMissingError: The group or the stream is gone, or served by another server now.
             RedisError: Redis did not answer (the batch may be settled all the same: settle it again, an entry
                 that is settled is refused), or refused the step.
         """
@@ -213,6 +219,7 @@ class RedisStreams:
             await self._describe(batch.mixtures)
         keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits)
         with redis_errors("the settling script"):
+            await self._reach(self._settling)
             try:
                 reply = await self._settling.call("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
             except redis.exceptions.NoScriptError:
@@ -269,13 +276,21 @@ class RedisStreams:
         self._reader.close()
         self._settling.close()
 
+    async def _reach(self, connection: DirectConnection) -> None:
+        """Connect, unless it is connected, and see that it leads to the server that delivered what is in hand.
+
+        After a failover two servers may have made the same ids, of the same clock, for different entries.
+        """
+        if not connection.is_open:
+            await connection.open()
+        if self._server in (None, connection.place):
+            self._server = connection.place
+            return
+        self._server = None
+        moved = "another server is the one to speak to than the one that delivered what is in hand"
+        for each in (self._reader, self._settling):
+            each.close(redis.exceptions.ConnectionError(moved))
+        raise GroupMissingError(f"Redis has moved: {moved}")
+
     def _learn_clock(self, server_ms: int) -> None:
         self._clock_offset_ms = server_ms - time.time_ns() // 1_000_000
-
-
-def _session(reply: Any) -> Fields:
-    if isinstance(reply, BaseException):
-        if isinstance(reply, redis.exceptions.ResponseError) and "WRONGTYPE" in str(reply):
-            return None
-        raise reply
-    return read_fields(reply)

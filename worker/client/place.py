@@ -6,7 +6,7 @@ from worker.core.keys import NAME_PATTERN, PREFIX_PATTERN
 from worker.core.redaction import redact
 from worker.errors import SettingsError
 from worker.settings.environment import read_sources, resolve
-from worker.settings.urls import REDIS_SCHEMES, check_url
+from worker.settings.urls import REDIS_SCHEMES, check_prefix, check_url
 
 _URL, _PREFIX, _DEFAULT_PREFIX = "REDIS_URL", "WORKER_PREFIX", "audio"
 
@@ -46,7 +46,11 @@ def find_place(url: str | None, prefix: str | None, name: str | None) -> Place:
     values = {_PREFIX: _DEFAULT_PREFIX, **found, **given}
     if not PREFIX_PATTERN.fullmatch(values[_PREFIX]):
         raise SettingsError(f"prefix {values[_PREFIX]!r} is not accepted; accepted: {PREFIX_PATTERN.pattern}")
-    return Place(_check(values.get(_URL)), values[_PREFIX], name)
+    checked = _check(values.get(_URL))
+    try:
+        return Place(checked, check_prefix(values[_PREFIX], checked), name)
+    except ValueError as error:
+        raise SettingsError(f"prefix {values[_PREFIX]!r} is not accepted with redis+cluster://: {error}") from None
 
 
 def _check(url: str | None) -> str:

@@ -8,6 +8,8 @@ CATALOG_CHANNEL = "audio_chunks_changed"
 PINNED = "weights"
 CATEGORY_PATTERN = re.compile(r"[a-z0-9_-]{1,64}")
 PREFIX_PATTERN = re.compile(r"[A-Za-z0-9_.:{}-]{1,64}")
+# Of what stands in the first braces alone, where anything does, a cluster makes the slot of a name.
+TAGGED_PATTERN = re.compile(r"[^{]*\{[^}]+\}.*")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 

@@ -12,7 +12,7 @@ from worker.core.keys import PREFIX_PATTERN
 from worker.core.redaction import redact
 from worker.errors import SettingsError
 from worker.settings.environment import DOTENV, FILE_SUFFIX, default_run_dir, read_sources, resolve
-from worker.settings.urls import REDIS_SCHEMES, check_url
+from worker.settings.urls import REDIS_SCHEMES, check_prefix, check_url
 
 Need = Literal["redis", "database"]
 
@@ -197,7 +197,7 @@ def load_settings(
     problems |= {name: _missing(name, given) for name in missing}
     problems |= {name: _unknown(name) for name in sorted(given) if _is_unknown(name)}
     values.setdefault("WORKER_RUN_DIR", str(default_run_dir(environ)))
-    problems |= _wrong(values)
+    problems = _scattered(values) | problems | _wrong(values)
     if problems:
         raise SettingsError("; ".join(problems.values()))
     return Settings.model_validate(values)
@@ -231,6 +231,16 @@ def _wrong(values: Mapping[str, str]) -> dict[str, str]:
         return {
             str(error["loc"][0]): _refusal(str(error["loc"][0]), values, error.get("ctx", {})) for error in exc.errors()
         }
+    return {}
+
+
+def _scattered(values: Mapping[str, str]) -> dict[str, str]:
+    """Say that a prefix does not go with the URL, where it does not."""
+    prefix = values.get("WORKER_PREFIX", Settings.model_fields["prefix"].default)
+    try:
+        check_prefix(prefix, values.get("REDIS_URL", ""))
+    except ValueError as error:
+        return {"WORKER_PREFIX": f"WORKER_PREFIX={redact(prefix)} is not accepted with redis+cluster://: {error}"}
     return {}
 
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from worker.core.keys import TAGGED_PATTERN
+
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
@@ -30,6 +32,21 @@ def check_url(url: str, schemes: Sequence[str]) -> str:
         raise ValueError("it holds a space or a control character, which are written percent-encoded")
     _check_places(url[scheme.end() :], has_hosts=scheme[1] != "unix")
     return url
+
+
+def check_prefix(prefix: str, url: str) -> str:
+    """Return the start of every name as it is, unless a cluster would keep such names on several nodes.
+
+    Args:
+        prefix: The start of every name.
+        url: Of Redis.
+
+    Raises:
+        ValueError: It would; the text says what is accepted.
+    """
+    if url.startswith("redis+cluster://") and not TAGGED_PATTERN.fullmatch(prefix):
+        raise ValueError("a cluster would keep its names on several nodes; accepted: a hash tag such as {audio}")
+    return prefix
 
 
 def _check_places(rest: str, *, has_hosts: bool) -> None:
