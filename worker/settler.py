@@ -108,6 +108,7 @@ class Settler:
             tally = answered.tally
             sessions = self._leave_sessions(answered.visits)
             batch = Batch(answered.results, span, marks, tally.fields, self._dead, tally.mixtures, sessions)
+            taken = self._weights.taken
             settled = await self._stream.settle(batch)
             self._correct_sessions(answered.visits, settled)
             if not settled.stale and not settled.moved:
@@ -115,7 +116,7 @@ class Settler:
                 return
             redraws += bool(settled.stale)
             self._journal.count_redraw()
-            await self._weights.take_in(settled.stale)
+            await self._weights.take_in(settled.stale, since=taken)
 
     async def _snapshots(self, part: Sequence[Request | Result]) -> Snapshots:
         """Take the snapshots in force for some requests; those that were refused are drawn under none."""

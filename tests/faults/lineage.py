@@ -8,38 +8,22 @@ not tell lineages apart: both servers make them of the same clock.
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tests.faults.collect import collect, records
-from tests.faults.library import Library
 from tests.faults.records import Asked, Run
-from tests.faults.trial import DEADLINE_S, Figure, Trial
+from tests.faults.trial import DEADLINE_S, Trial
 from tests.support.command import RunningWorker
 from tests.support.waiting import wait_until_sync
-from worker.embedded import RedisServer
 
 _MANY = 100
 
 
 class LineageTrial(Trial):
-    """Ask, break, tell what is lost, and count what is left.
+    """Ask, break, tell what is lost, and count what is left."""
 
-    Attributes:
-        client: Follows the data as any producer does.
-    """
-
-    def __init__(
-        self,
-        server: RedisServer,
-        library: Library,
-        folder: Path,
-        *,
-        client: Any,
-        figure: Figure,
-        settings: Mapping[str, str],
-    ) -> None:
-        super().__init__(server, library, folder, figure=figure, settings=settings)
+    def speak_by(self, client: Any) -> None:
+        """Speak to the servers by a client that follows the data."""
         self.client.close()
         self.client = client
 

@@ -34,10 +34,9 @@ def trial(cluster: Cluster, library: Library, tmp_path: Path, figure: Figure) ->
     (tmp_path / "run").mkdir(mode=0o700)
     settings = {"REDIS_URL": cluster.url, "WORKER_PREFIX": _PREFIX}
     with ExitStack() as undo:
-        trial = LineageTrial(
-            cluster.owner, library, tmp_path, client=cluster.producer(), figure=figure, settings=settings
-        )
+        trial = LineageTrial(cluster.owner, library, tmp_path, figure=figure, settings=settings)
         undo.callback(trial.end)
+        trial.speak_by(cluster.producer())
         yield trial
 
 

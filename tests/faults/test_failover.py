@@ -43,10 +43,9 @@ def trial(servers: Replicated, library: Library, tmp_path: Path, figure: Figure)
     (tmp_path / "run").mkdir(mode=0o700)
     settings = {"REDIS_URL": servers.url}
     with ExitStack() as undo:
-        trial = LineageTrial(
-            servers.master, library, tmp_path, client=servers.producer(), figure=figure, settings=settings
-        )
+        trial = LineageTrial(servers.master, library, tmp_path, figure=figure, settings=settings)
         undo.callback(trial.end)
+        trial.speak_by(servers.producer())
         yield trial
 
 

@@ -39,7 +39,8 @@ def test_values_are_refused_and_the_last_valid_one_stays(trial: Trial) -> None:
             trial.ask(20)
     trial.recover()
     run = trial.count(losses=0, lines=100)
-    assert len(worker.events("weights.rejected")) == len(_REFUSED)
+    rejected = worker.events("weights.rejected")
+    assert len(rejected) == len(_REFUSED), rejected
     assert "last_known" in {answer.source for answer in run.answers}
 
 

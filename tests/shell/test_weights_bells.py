@@ -55,7 +55,7 @@ async def test_a_bell_of_a_dataset_that_nobody_asks_for_is_not_followed(desk: De
 async def test_what_may_be_older_than_what_settling_found_is_not_taken_in(desk: Desk) -> None:
     feed, book = _feed(desk)
     take_in = feed._follow(None)
-    await feed.take_in({None: _reading(_MUSIC)})
+    await feed.take_in({None: _reading(_MUSIC)}, since=feed.taken)
     assert take_in is not None
     assert not take_in(_reading(_VOICE))
     assert book.in_force(None).weights.text == '{"music":1.0}'

@@ -296,7 +296,7 @@ async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk
 
 async def test_a_slow_reading_does_not_replace_what_settling_found_meanwhile(desk: Desk) -> None:
     store, book, feed, slow = await _begin_slow_reading(desk)
-    await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())})
+    await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=feed.taken)
     assert book.in_force(None).weights.text == '{"music":1.0}'
     store.may_go_on.set()
     await slow
@@ -309,22 +309,24 @@ async def test_a_long_value_that_two_find_at_once_is_told_once(redis_url: str, p
     long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
     found: dict[str | None, Reading] = {None: Reading(mark_of(long), long)}
     async with wired(redis_url, prefix) as parts:
-        await asyncio.gather(parts.feed.take_in(found), parts.feed.take_in(found))
+        await asyncio.gather(*(parts.feed.take_in(found, since=parts.feed.taken) for _ in range(2)))
     assert len(log.of("weights.rejected")) == 1
 
 
-async def test_a_long_value_that_takes_its_time_does_not_replace_a_newer_one(
-    redis_url: str, prefix: str, log: LogLines
-) -> None:
+async def test_what_may_be_older_than_what_came_meanwhile_is_read_again(desk: Desk, log: LogLines) -> None:
+    """A long value takes its time, on its way and to be read; what came by another way may be newer, or older."""
     long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
-    async with wired(redis_url, prefix) as parts:
-        slow = asyncio.create_task(parts.feed.take_in({None: Reading(mark_of(long), long)}))
-        await asyncio.sleep(0)  # it is being read, in a thread
-        await parts.feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())})
-        assert not slow.done()
-        await slow
-        assert parts.state.weights.in_force(None).weights.text == '{"music":1.0}'
+    store, book = desk.weights(), WeightsBook()
+    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    await desk.client.set(desk.keys.weights(), _MUSIC)
+    since = feed.taken
+    await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=since)
+    await feed.take_in({None: Reading(mark_of(long), long)}, since=since)
+    assert book.in_force(None).weights.text == '{"music":1.0}'
     assert log.of("weights.rejected") == []
+    await desk.client.set(desk.keys.weights(), _VOICE)
+    await feed.take_in({None: Reading(mark_of(long), long)}, since=since)
+    assert book.in_force(None).weights.text == '{"voice":1.0}'
 
 
 class NeverAlone(RedisWeights):
@@ -341,7 +343,7 @@ class NeverAlone(RedisWeights):
     async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
         self.readings += 1
         value = f'{{"music": {self.readings}}}'.encode()
-        await self.feed.take_in({None: Reading(mark_of(value), value)})
+        await self.feed.take_in({None: Reading(mark_of(value), value)}, since=self.feed.taken)
         return await super().read(datasets)
 
 
@@ -360,8 +362,8 @@ async def test_what_settling_found_is_in_force_without_another_reading(
 ) -> None:
     long = json.dumps({f"c{i:04}": 1 for i in range(1000)}).encode()
     async with wired(redis_url, prefix) as parts:
-        await parts.feed.take_in({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())})
-        await parts.feed.take_in({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)})
+        await parts.feed.take_in({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())}, since=0)
+        await parts.feed.take_in({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)}, since=1)
         book = parts.state.weights
         assert book.in_force(None).weights.text == '{"voice":1.0}'
         assert book.in_force(None).marks == ((None, mark_of(_VOICE.encode())),)

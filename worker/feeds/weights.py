@@ -69,22 +69,31 @@ class WeightsFeed:
                 taken_before, observed = await self._read(datasets)
             for dataset, (held, problem) in zip(datasets, observed, strict=True):
                 if taken_before >= self._latest.get(dataset, 0):
-                    self._latest[dataset] = taken_before
                     self._put(dataset, held, problem)
 
-    async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
+    @property
+    def taken(self) -> int:
+        """Count what was taken in so far, to tell later what is new."""
+        return self._taken
+
+    async def take_in(self, readings: Mapping[str | None, Reading], *, since: int) -> None:
         """Put in force what some datasets' keys were just found to hold; None is the global one.
 
-        This waits for no reading under way; that one, which may be older, is read again. A long value takes its time,
-        in which a newer one may come: that one stays.
+        This waits for no reading under way; that one, which may be older, is read again. So is what was found here,
+        where something else came by another way meanwhile: nobody can tell which of the two is older.
+
+        Args:
+            readings: What the keys were found to hold.
+            since: How much had been taken in when they were asked for.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
         """
-        self._taken += 1
-        turn = self._taken
-        for dataset, reading in readings.items():
-            held, problem = await self._observe(dataset, reading)
-            if turn > self._latest.get(dataset, 0):
-                self._latest[dataset] = turn
-                self._put(dataset, held, problem)
+        doubtful = [
+            dataset for dataset, reading in readings.items() if not await self._take_in(dataset, reading, since)
+        ]
+        if doubtful:
+            await self.read(doubtful)
 
     def close(self) -> None:
         """Close what reading opened."""
@@ -137,9 +146,17 @@ class WeightsFeed:
         """Put in force what a key was found to hold, unless something newer may be known or it takes long."""
         if self._taken != taken_before or _is_long(reading):
             return False
-        self._taken += 1
-        self._latest[dataset] = self._taken
         self._put(dataset, *observe(self._book.held(dataset), reading.mark, reading.value, source_of(dataset)))
+        return True
+
+    async def _take_in(self, dataset: str | None, reading: Reading, since: int) -> bool:
+        """Put in force what a key was found to hold; tell whether that is certain to be the newest that is known."""
+        if reading.mark == self._book.held(dataset).mark:
+            return True
+        held, problem = await self._observe(dataset, reading)
+        if self._latest.get(dataset, 0) > since:
+            return False
+        self._put(dataset, held, problem)
         return True
 
     async def _observe(self, dataset: str | None, reading: Reading) -> tuple[Held, str | None]:
@@ -154,6 +171,8 @@ class WeightsFeed:
         before = self._book.held(dataset)
         if held.mark == before.mark:
             return  # a bell and settling found the same at once, and one of them has told it
+        self._taken += 1
+        self._latest[dataset] = self._taken
         text_before = self._text(dataset, before)
         self._book.put(dataset, held)
         if problem is not None:

@@ -73,6 +73,15 @@ class WeightsReader(Protocol):
         """
         ...
 
-    async def take_in(self, readings: Mapping[str | None, Reading]) -> None:
-        """Put in force what some keys were just found to hold."""
+    @property
+    def taken(self) -> int:
+        """Count what was taken in so far, to tell later what is new."""
+        ...
+
+    async def take_in(self, readings: Mapping[str | None, Reading], *, since: int) -> None:
+        """Put in force what some keys were just found to hold, by whoever asked when so much had been taken in.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
         ...
