@@ -11,6 +11,8 @@ from tests.support.servers import connect
 from worker.core.keys import Keys
 from worker.settings.environment import environment_with
 
+pytestmark = pytest.mark.any_redis
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -20,6 +20,8 @@ from worker.client import Sample, SampleClient, SampleError
 from worker.client.torch import ChunkIdStream
 from worker.core.keys import Keys
 
+pytestmark = pytest.mark.any_redis
+
 Batches = list[dict[str, Any]]
 
 

@@ -11,6 +11,8 @@ from tests.support.jobs import keys_of_clients
 from worker.client import SampleClient
 from worker.client.torch import WeightedBatchSampler
 
+pytestmark = pytest.mark.any_redis
+
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("workers", [0, 2])

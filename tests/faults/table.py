@@ -54,7 +54,7 @@ class Row:
             shown = [_TOLD[self.passed[""]], "no difference"]
         else:
             shown = [_TOLD[self.passed.get(kind)] for kind in SERVERS]
-        figures = ", ".join(f"{what} {value:.2g} {unit}".rstrip() for what, (value, unit) in self.figures.items())
+        figures = ", ".join(f"{what} {_round(value)} {unit}".rstrip() for what, (value, unit) in self.figures.items())
         return f"| {self.words} | {', '.join(self.cases)} | {' | '.join(shown)} | {figures} |"
 
 
@@ -77,6 +77,10 @@ def read_rows(files: Iterable[Path]) -> list[Row]:
     if not rows:
         raise ValueError("no test of a fault is in these files; run `python -m pytest -m fault --junitxml=FILE`")
     return sorted(rows.values(), key=lambda row: (row.cases or ("Z",), row.words))
+
+
+def _round(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _has_passed(test: ET.Element) -> bool:

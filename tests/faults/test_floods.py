@@ -1,5 +1,6 @@
 """Too much at once: floods, giants, huge entries; who comes between waits his turn and no longer."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,9 +110,13 @@ def test_entries_are_huge(trial: Trial, figure: Figure) -> None:
 def test_a_stranger_trims_the_stream(trial: Trial) -> None:
     """No worker can tell that there was something; who asked can, and the project's client asks again."""
     trial.start_many("w-1", "w-2")
-    for _ in range(5):
+    for number in (*[signal.SIGCONT] * 4, signal.SIGSTOP):  # the last time nobody can have read it before
+        for worker in trial.workers:
+            worker.send(number)
         trial.ask(3_000)
         trial.client.xadd(trial.keys.requests, {"size": 1}, maxlen=0, approximate=False)
+    for worker in trial.workers:
+        worker.send(signal.SIGCONT)
     trial.forget_asked()
     trial.recover()
     run = trial.count(losses=0)
