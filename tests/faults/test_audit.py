@@ -153,6 +153,10 @@ WRONG: dict[str, tuple[str, Run]] = {
             left=None,
         ),
     ),
+    "a worker without a catalog while PostgreSQL is there": (
+        "outcomes",
+        with_pair(asked(), answer_to(asked(), [], {}, error="catalog_unavailable"), outages=[(6000 * MS, 7000 * MS)]),
+    ),
     "an entry nobody noted is gone": ("all entries answered", replace(RIGHT, left=Left(0, 0, 401))),
     "an error for nothing": ("outcomes", one(error="internal", chunk_ids=(), counts={}, fields={"status": "error"})),
     "an error without a sentence": (
@@ -251,6 +255,9 @@ RIGHT_TOO: dict[str, Run] = {
     "an error that was expected": with_pair(
         asked()._replace(accepted=frozenset({"expired"})),
         answer_to(asked(), [], {}, error="expired"),
+    ),
+    "a worker without a catalog while PostgreSQL is away": with_pair(
+        asked(), answer_to(asked(), [], {}, error="catalog_unavailable"), outages=[(4000 * MS, 5000 * MS)]
     ),
     "weights that changed while it waited": one(at_ms=5100),
     "a chunk that is gone for a moment": replace(
