@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from worker.core.events import Event
+from worker.core.events import ConsumersKept, WeightsUnreturned
 from worker.core.pacing import Pace
 from worker.errors import RedisError, RefusedError
 from worker.links import Link
@@ -22,7 +22,7 @@ class Chore:
         link: Link,
         *,
         every_s: float,
-        refusal: Callable[[str, int], Event],
+        refusal: type[WeightsUnreturned | ConsumersKept],
     ) -> None:
         """Take what to do.
 
@@ -31,7 +31,7 @@ class Chore:
             act: Does what is due.
             link: Is told when Redis is away, and back.
             every_s: How often to look, in seconds.
-            refusal: Makes the event of a refusal, from its message and the number of refusals that got no line.
+            refusal: The event that tells of a refusal.
         """
         self._name = name
         self._act = act
@@ -56,4 +56,4 @@ class Chore:
     def _tell(self, message: str) -> None:
         suppressed = self._pace.admit("", time.monotonic())
         if suppressed is not None:
-            emit(self._refusal(message, suppressed))
+            emit(self._refusal(message=message, suppressed=suppressed))

@@ -11,7 +11,6 @@ from worker.chore import Chore
 from worker.consumer import LANES, Consumer, RequestLimits
 from worker.core.events import (
     ConsumersKept,
-    Event,
     PostgresLost,
     PostgresRestored,
     RedisLost,
@@ -99,17 +98,11 @@ def _chores(settings: Settings, stream: RedisStreams, writer: RedisWeightsWriter
     """Say what is to be seen to beside serving."""
     gone_s = _GONE * settings.claim_idle_s
 
-    def tell_unreturned(message: str, suppressed: int) -> Event:
-        return WeightsUnreturned(message=message, suppressed=suppressed)
-
-    def tell_kept(message: str, suppressed: int) -> Event:
-        return ConsumersKept(message=message, suppressed=suppressed)
-
     async def forget_consumers() -> None:
         await stream.forget_consumers(round(gone_s * 1000))
 
     refresh_s = settings.weights_refresh_s
     return [
-        Chore("weights returns", writer.give_back, link, every_s=refresh_s, refusal=tell_unreturned),
-        Chore("consumers", forget_consumers, link, every_s=gone_s / 10, refusal=tell_kept),
+        Chore("weights returns", writer.give_back, link, every_s=refresh_s, refusal=WeightsUnreturned),
+        Chore("consumers", forget_consumers, link, every_s=gone_s / 10, refusal=ConsumersKept),
     ]

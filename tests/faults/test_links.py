@@ -33,7 +33,7 @@ def test_each_connection_is_killed(trial: Trial) -> None:
 @pytest.mark.fault("every connection is killed again and again under load, by the server or the network", "B08", "D01")
 @pytest.mark.parametrize("killer", ["server", "network"])
 def test_every_connection_is_killed_again_and_again(trial: Trial, proxy: Proxy, killer: str) -> None:
-    trial.start_many("w-1", "w-2", REDIS_URL=proxy.url)
+    workers = trial.start_many("w-1", "w-2", REDIS_URL=proxy.url)
     with trial.load():
         for _ in range(15):
             trial.wait_some_answered()
@@ -44,6 +44,7 @@ def test_every_connection_is_killed_again_and_again(trial: Trial, proxy: Proxy, 
                 trial.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
     trial.recover()
     trial.count(losses=None, lines=100)
+    assert all(worker.events("redis.lost") for worker in workers)
 
 
 @pytest.mark.fault("replies are lost that Redis gave, of each command that the worker sends", "D02")

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, redis_link
 from worker.chore import Chore
 from worker.core.changes import Order, step_of
-from worker.core.events import Event, WeightsUnreturned
+from worker.core.events import WeightsUnreturned
 from worker.embedded import RedisServer
 from worker.links import Link
 
@@ -28,14 +28,10 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
         yield log
 
 
-def _unreturned(message: str, suppressed: int) -> Event:
-    return WeightsUnreturned(message=message, suppressed=suppressed)
-
-
 @asynccontextmanager
 async def _looking(desk: Desk, link: Link, workers: int = 1) -> AsyncIterator[None]:
     chores = [
-        Chore("weights returns", desk.writer().give_back, link, every_s=_OFTEN_S, refusal=_unreturned)
+        Chore("weights returns", desk.writer().give_back, link, every_s=_OFTEN_S, refusal=WeightsUnreturned)
         for _ in range(workers)
     ]
     tasks = [asyncio.create_task(chore.run()) for chore in chores]

@@ -221,9 +221,9 @@ class RedisStreams:
         with redis_errors("the settling script"):
             await self._reach(self._settling)
             try:
-                reply = await self._settling.call("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
+                reply = await self._settling.send("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
             except redis.exceptions.NoScriptError:
-                reply = await self._settling.call("EVAL", _SETTLE, len(keys), *keys, *arguments)
+                reply = await self._settling.send("EVAL", _SETTLE, len(keys), *keys, *arguments)
             with self._settling.closing_if_misread():
                 settled = read_settled(batch, reply)
         self._learn_clock(settled.at_ms)

@@ -44,7 +44,7 @@ class WeightsFeed:
         self._refresh_s = refresh_s
         self._reading = anyio.Lock(fast_acquire=True)
         self._taken = 0
-        self._latest: dict[str | None, int] = {}
+        self._latest: dict[str | None, int] = {}  # dataset -> how much had been taken in with what stands there
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the weights fresh until cancelled; started when they were read once, or could not be."""
