@@ -570,7 +570,7 @@ async def test_deleted_entries_are_not_taken_over_and_leave_the_group(
     assert await desk.pending() == 2
 
 
-async def test_consumers_that_hold_nothing_and_ask_for_nothing_are_forgotten(
+async def test_consumers_that_hold_nothing_ask_for_nothing_and_show_no_state_are_forgotten(
     desk: Desk, stream: RedisStreams, other: RedisStreams
 ) -> None:
     entry_id, answered = await desk.add_many(2)
@@ -578,6 +578,9 @@ async def test_consumers_that_hold_nothing_and_ask_for_nothing_are_forgotten(
     assert [entry.id for entry in await stream.read(1, _NOW_MS)] == [answered]
     await desk.client.xack(desk.keys.requests, GROUP, answered)
     assert await stream.forget_consumers(_HOUR_MS) == 0
+    await stream.show("{}", ttl_s=60)
+    assert await stream.forget_consumers(0) == 0
+    await stream.hide()
     assert await stream.forget_consumers(0) == 1  # this one itself: its next read makes it again
     assert [about["name"] for about in await desk.client.xinfo_consumers(desk.keys.requests, GROUP)] == [b"two"]
     assert [pending.id for pending in await other.pending()] == [entry_id]

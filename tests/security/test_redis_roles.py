@@ -161,7 +161,7 @@ def set_weights(writer: Any, dataset: str | None, weights: dict[str, int]) -> No
 
 
 def test_what_crashes_leave_behind_is_dealt_with_under_the_worker_s_role(place: Place) -> None:
-    """A take-over, a dead letter and a group that is made again take commands of their own."""
+    """Take-overs, dead letters, names that are forgotten and groups that are made again take commands of their own."""
     with place.guarded.client(OWNER) as owner, place.guarded.client(TRAINING_JOB) as job:
         place.worker.kill()
         left = job.xadd(KEYS.requests, {"size": 1})
@@ -172,6 +172,11 @@ def test_what_crashes_leave_behind_is_dealt_with_under_the_worker_s_role(place: 
         wait_until_sync(lambda: owner.xlen(KEYS.dead) == 1, timeout_s=DEADLINE_S, what="the hopeless one is given up")
         assert owner.xrange(KEYS.dead)[0][1]["entry_id"] == hopeless
         assert [entry["entry_id"] for _, entry in job.xrange(KEYS.results)] == [left]
+        wait_until_sync(
+            lambda: "somebody" not in {one["name"] for one in owner.xinfo_consumers(KEYS.requests, "samplers")},
+            timeout_s=DEADLINE_S,
+            what="who left it is forgotten",
+        )
         owner.xgroup_destroy(KEYS.requests, "samplers")
         later = job.xadd(KEYS.requests, {"size": 1})
         wait_until_sync(lambda: job.xlen(KEYS.results) == 2, timeout_s=DEADLINE_S, what="the group is made again")

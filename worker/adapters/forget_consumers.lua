@@ -1,10 +1,10 @@
 #!lua
--- Removes consumers from the group that hold nothing and have asked for nothing for long: names that no worker has any
--- more. What a consumer holds would be lost with it, so that both have to be seen in the same step. One whose worker
--- lives after all is made again by its next read.
+-- Removes consumers from the group that hold nothing, have asked for nothing for long, and whose worker shows no state:
+-- Redis 7.0 counts a read that finds nothing as none, so that a worker that nobody asks looks idle there. What a consumer
+-- holds would be lost with it, which has to be seen in the same step.
 --
 -- KEYS  1 request stream
--- ARGV  1 group, 2 for how long, in ms
+-- ARGV  1 group, 2 for how long, in ms, 3 start of the keys of workers' states, which are in the slot of KEYS 1
 -- Returns how many
 local removed = 0
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
@@ -13,7 +13,8 @@ if consumers.err then return consumers end
 for _, words in ipairs(consumers) do
   local about = {}
   for i = 1, #words, 2 do about[words[i]] = words[i + 1] end
-  if about['pending'] == 0 and about['idle'] >= tonumber(ARGV[2]) then
+  local is_idle = about['pending'] == 0 and about['idle'] >= tonumber(ARGV[2])
+  if is_idle and redis.call('EXISTS', ARGV[3] .. about['name']) == 0 then
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], about['name'])
     removed = removed + 1
   end

@@ -135,16 +135,15 @@ class RedisStreams:
                 return taken
 
     async def forget_consumers(self, idle_ms: int) -> int:
-        """Remove consumers that hold nothing and have asked for nothing for so long; tell how many.
+        """Remove consumers that hold nothing, have asked for nothing for so long and show no state; tell how many.
 
         Raises:
             RefusedError: Redis will refuse it again: a right is missing, or another type stands there.
             RedisError: Redis did not answer.
         """
         with redis_refusals("the script that forgets consumers"):
-            reply = await self._client.execute_command(
-                "EVAL", _FORGET_CONSUMERS, 1, self._keys.requests, GROUP, idle_ms
-            )
+            words = (self._keys.requests, GROUP, idle_ms, self._keys.worker(""))
+            reply = await self._client.execute_command("EVAL", _FORGET_CONSUMERS, 1, *words)
             async with closing_if_misread(self._client):
                 return int(reply)
 
