@@ -19,11 +19,12 @@ import hiredis
 import numpy as np
 import redis
 
-from tests.bench.harness import Servers, cpu_s, fill, pack, worker
+from tests.bench.harness import Servers, cpu_s, fill, worker
 from tests.support.command import RunningWorker
 from tests.support.waiting import wait_until_sync
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.redis_client import connect
+from worker.adapters.redis_direct import pack
 from worker.adapters.redis_settling import lay_out
 from worker.adapters.redis_streams import _SETTLE, _SETTLE_SHA, RedisStreams
 from worker.core.answer import answer
@@ -139,7 +140,7 @@ def pipe(url: str, parts: Iterable[tuple[bytes, int]]) -> None:
 def clear(at: Servers, case: Case) -> None:
     """Leave nothing in Redis but an empty request stream, and what comes first."""
     commands = (("FLUSHALL",), ("XGROUP", "CREATE", KEYS.requests, GROUP, "0", "MKSTREAM"), *case.first)
-    pipe(at.redis_url, [(b"".join(pack(*words) for words in commands), len(commands))])
+    pipe(at.redis_url, [(b"".join(pack(words) for words in commands), len(commands))])
 
 
 def add_backlog(at: Servers, case: Case) -> None:
@@ -150,7 +151,7 @@ def add_backlog(at: Servers, case: Case) -> None:
 def _additions(case: Case) -> Iterator[tuple[bytes, int]]:
     for start in range(1, case.requests + 1, 1000):
         numbers = range(start, min(case.requests + 1, start + 1000))
-        packed = [pack("XADD", KEYS.requests, f"1-{number}", *case.fields(number)) for number in numbers]
+        packed = [pack(("XADD", KEYS.requests, f"1-{number}", *case.fields(number))) for number in numbers]
         yield b"".join(packed), len(packed)
 
 
@@ -225,8 +226,8 @@ def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes
         span = (requests[0].entry_id, requests[-1].entry_id)
         settled = Batch(answered.results, span, weights.marks, answered.tally.fields, {})
         keys, words = lay_out(settled, keys=KEYS, consumer=REPLAY, limits=limits)
-        settle = pack("EVALSHA", _SETTLE_SHA, len(keys), *keys, *words)
-        yield pack(*stream._read_command(len(numbers), 500)) + settle, 2
+        settle = pack(("EVALSHA", _SETTLE_SHA, len(keys), *keys, *words))
+        yield pack(stream._read_command(len(numbers), 500)) + settle, 2
 
 
 async def load_catalog(at: Servers) -> Catalog:

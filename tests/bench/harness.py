@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import hiredis
 
 from tests.support.command import RunningWorker
 from tests.support.servers import redis_binaries
@@ -80,12 +79,6 @@ def pin(pid: int, *cores: int) -> None:
     if hasattr(os, "sched_setaffinity") and max(cores) < (os.cpu_count() or 1):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), cores)
-
-
-def pack(*words: str | bytes | int) -> bytes:
-    """Write a command as Redis reads it."""
-    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub knows one word
-    return packed
 
 
 def cpu_s(pid: int) -> float:
