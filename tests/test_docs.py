@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from worker import state
 from worker.cli.commands import app
-from worker.core import answer, prepare, weights, wire
+from worker.core import prepare, slicing, weights, wire
 from worker.core.changes import Order, Standing, return_step, step_of
 from worker.core.events import EVENTS
 from worker.core.weights import ABSENT, DEFAULTS, mark_of
@@ -165,7 +165,7 @@ def test_limits_are_those_of_the_code() -> None:
         wire_fields._SHOWN_LENGTH,
         requests.LARGEST_SIZE,
         results._LONGEST_LETTER // 2,
-        answer._CHUNKS_A_SLICE,
+        slicing._CHUNKS_A_SLICE,
         state._SESSIONS_REMEMBERED,
         state._WIDTH_REMEMBERED,
         state._DATASETS_REMEMBERED,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from anyio.to_thread import run_sync
 
-from worker.core.answer import Answers, answer, is_heavy, slice_by_work
+from worker.core.answer import Answers, answer
 from worker.core.prepare import Snapshots
 from worker.core.presets import weights_name
 from worker.core.sessions import (
@@ -17,7 +17,8 @@ from worker.core.sessions import (
     pin_sessions,
     read_session,
 )
-from worker.core.wire import Request, Result
+from worker.core.slicing import Slice, is_heavy, slice_by_work
+from worker.core.wire import Request, Result, Terms
 from worker.journal import Journal
 from worker.ports import Batch, RequestStream, Settled, WeightsReader
 from worker.recovery import Recovery
@@ -86,25 +87,24 @@ class Settler:
             RedisError: Redis did not answer; what is not settled stays in hand.
         """
         while self._held:
-            part = next(iter(slice_by_work(self._held)))
-            await self._settle(part)
+            await self._settle(next(slice_by_work(self._held)))
 
-    async def _settle(self, part: Sequence[Request | Result]) -> None:
-        """Settle a part, drawing it again as long as its weights change under it.
+    async def _settle(self, part: Slice) -> None:
+        """Settle a slice, drawing it again as long as its weights change under it.
 
         After some redraws the weights are no longer held against their keys: they were read after every request
-        of the part had been added, so that the promise to their writers is kept, and a writer that never rests
+        of the slice had been added, so that the promise to their writers is kept, and a writer that never rests
         cannot keep requests waiting for ever.
         """
         redraws = 0
         while True:
-            snapshots = await self._snapshots(part)
+            snapshots = await self._snapshots([terms for terms, _ in part.asked])
             answered = await self._answer(part, snapshots)
             if answered is None:
                 return
             marks = _marks(snapshots) if redraws < _FENCED_REDRAWS else ()
             # What is in hand is in the order of the stream.
-            span = (part[0].entry_id, part[-1].entry_id)
+            span = (part.requests[0].entry_id, part.requests[-1].entry_id)
             tally = answered.tally
             sessions = self._leave_sessions(answered.visits)
             batch = Batch(answered.results, span, marks, tally.fields, self._dead, tally.mixtures, sessions)
@@ -112,30 +112,29 @@ class Settler:
             settled = await self._stream.settle(batch)
             self._correct_sessions(answered.visits, settled)
             if not settled.stale and not settled.moved:
-                self._conclude(part, answered, settled)
+                self._conclude(part.requests, answered, settled)
                 return
             redraws += bool(settled.stale)
             self._journal.count_redraw()
             await self._weights.take_in(settled.stale, since=taken)
 
-    async def _snapshots(self, part: Sequence[Request | Result]) -> Snapshots:
-        """Take the snapshots in force for some requests; those that were refused are drawn under none."""
-        requests = [request for request in part if isinstance(request, Request)]
-        names = {weights_name(request.terms) for request in requests}
-        sessions = await self._sessions(requests)
+    async def _snapshots(self, asked: Sequence[Terms]) -> Snapshots:
+        """Take the snapshots in force for what is asked for."""
+        names = {weights_name(terms) for terms in asked}
+        sessions = await self._sessions(asked)
         while unknown := self._state.weights.unknown(names):
             await self._weights.read(unknown)
         weights = {name: self._state.weights.in_force(name) for name in names}
         catalog = self._state.catalog
-        return Snapshots(catalog, weights, self._stream.now_ms(), pin_sessions(requests, weights, sessions, catalog))
+        return Snapshots(catalog, weights, self._stream.now_ms(), pin_sessions(asked, weights, sessions, catalog))
 
-    async def _sessions(self, requests: Sequence[Request]) -> Mapping[str, Session]:
-        """Take the sessions that some requests name, reading those that have to be known and are not."""
+    async def _sessions(self, asked: Sequence[Terms]) -> Mapping[str, Session]:
+        """Take the sessions that are named, reading those that have to be known and are not."""
         book = self._state.sessions
         needed: dict[str, bool] = {}
-        for request in requests:
-            if (name := request.terms.session) is not None:
-                needed[name] = needed.get(name, False) or needs_reading(request)
+        for terms in asked:
+            if (name := terms.session) is not None:
+                needed[name] = needed.get(name, False) or needs_reading(terms)
         # One that cannot be used is read again each time: nothing else would tell that it can be by now.
         unknown = [
             name for name, is_read in needed.items() if (is_read if (held := book.get(name)) is None else held.problem)
@@ -148,14 +147,14 @@ class Settler:
         # Wide ones may have been forgotten already for the sake of others.
         return {name: book.get(name) or found.get(name, NEW_SESSION) for name in needed}
 
-    async def _answer(self, part: Sequence[Request | Result], snapshots: Snapshots) -> Answers | None:
+    async def _answer(self, part: Slice, snapshots: Snapshots) -> Answers | None:
         """Draw for some requests; None when a bug prevents it."""
         try:
             if is_heavy(part, snapshots):
-                return await run_sync(self._draw, part, snapshots, self._rng)
-            return self._draw(part, snapshots, self._rng)
+                return await run_sync(self._draw, part.requests, snapshots, self._rng)
+            return self._draw(part.requests, snapshots, self._rng)
         except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
-            self._isolate(part, error)
+            self._isolate(part.requests, error)
             return None
 
     def _leave_sessions(self, visits: Mapping[str, Visit]) -> Mapping[str, SessionChange]:

@@ -10,8 +10,7 @@ import struct
 import uuid
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, weights_of
-from worker.core.answer import Answers, answer, slice_by_work
+from worker.core.answer import Answers, answer
 from worker.core.catalog import Catalog
 from worker.core.mixture import Mixture
 from worker.core.prepare import Snapshots
@@ -438,46 +437,3 @@ def test_weights_of_one_version_are_applied_to_a_catalog_once() -> None:
         assert read["weights_source"] == source
     _one(_request(category="voice"), _snapshots(catalog, weights_of({"voice": 1})))
     assert sum(isinstance(remembered, Mixture) for remembered in catalog.memo.values()) == 1
-
-
-works = st.lists(st.integers(0, 65_536) | st.sampled_from([0, 1, 65_536]), max_size=60)
-
-
-def _work(sizes: Iterable[int]) -> list[Request | Result]:
-    """Make requests of these sizes; 0 is a request that was refused."""
-    refused = encode_error(_request(), "invalid_request", "why")
-    return [_request(i, size=size) if size else refused for i, size in enumerate(sizes)]
-
-
-def _size(part: Iterable[Request | Result]) -> int:
-    return sum(request.terms.size for request in part if isinstance(request, Request))
-
-
-@given(works)
-def test_slices_cover_a_batch_in_order(sizes: list[int]) -> None:
-    batch = _work(sizes)
-    assert [request for part in slice_by_work(batch) for request in part] == batch
-
-
-@given(works)
-def test_slices_are_bounded_and_no_smaller_than_need_be(sizes: list[int]) -> None:
-    parts = list(slice_by_work(_work(sizes)))
-    assert all(_size(part) <= 131_072 for part in parts)
-    for part, following in pairwise(parts):
-        assert following
-        assert _size(part) + _size(following[:1]) > 131_072
-
-
-def test_a_request_larger_than_a_slice_is_a_slice() -> None:
-    batch = _work([1, 200_000, 200_000, 1])
-    assert [len(part) for part in slice_by_work(batch)] == [1, 1, 1, 1]
-
-
-def test_many_datasets_are_not_drawn_in_one_go() -> None:
-    batch = [_request(i, size=1, dataset=f"d{i}") for i in range(200)]
-    assert [len(part) for part in slice_by_work(batch)] == [128, 72]
-    assert [len(part) for part in slice_by_work([_request(i, size=1, dataset="d") for i in range(200)])] == [200]
-
-
-def test_nothing_is_one_empty_slice() -> None:
-    assert list(slice_by_work([])) == [[]]

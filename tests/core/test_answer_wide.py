@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, chance_of_fit, weights_of
-from worker.core.answer import Answers, answer, is_heavy
+from worker.core.answer import Answers, answer
 from worker.core.prepare import Snapshots
 from worker.core.tally import Counts, read_counts
 from worker.core.weights import InForce
-from worker.core.wire import Method, Request, Result, Terms, encode_error
+from worker.core.wire import Method, Request, Result, Terms
 
 NAMES = [f"c{i:03}" for i in range(300)]
 CATALOG = catalog_of({name: 1 + i % 7 for i, name in enumerate(NAMES)})
@@ -80,15 +80,3 @@ def test_few_fields_grow_however_many_categories_there_are() -> None:
     tally = answer([_request(0, 5, MODES["random"])], SNAPSHOTS, np.random.default_rng(0)).tally
     assert len(tally.fields) <= 5 + 2
     assert list(tally.mixtures.values()) == [CATALOG.memo[WEIGHTS.text]]
-
-
-def test_long_work_is_known_beforehand() -> None:
-    few = Snapshots(CATALOG, {None: InForce(None, weights_of({"c000": 1}), ())}, now_ms=0)
-    many = Snapshots(CATALOG, {None: InForce(None, weights_of({f"n{i}": 1 for i in range(2000)}), ())}, now_ms=0)
-    plain = Request("1-0", "r", Terms(size=65_536))
-    refused = encode_error(plain, "invalid_request", "why")
-    assert not is_heavy([plain, plain, refused], few)
-    assert is_heavy([plain], many)
-    for terms, seed in ((Terms(size=65_536, replace=False), None), (Terms(size=65_536, method="stratified"), None)):
-        assert is_heavy([Request("1-0", "r", terms, seed)], few)
-    assert is_heavy([Request("1-0", "r", Terms(size=65_536), 5)], few)

@@ -31,7 +31,8 @@ def _request(number: int, **terms: Any) -> Request:
 
 
 def _answer(*requests: Request | Result, known: Session = NEW_SESSION, catalog: Catalog | None = CATALOG) -> Answers:
-    sessions = pin_sessions(requests, WEIGHTS, {"s": known}, catalog)
+    asked = [request.terms for request in requests if isinstance(request, Request)]
+    sessions = pin_sessions(asked, WEIGHTS, {"s": known}, catalog)
     return answer(requests, Snapshots(catalog, WEIGHTS, 0, sessions), np.random.default_rng(1))
 
 

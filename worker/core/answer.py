@@ -18,13 +18,7 @@ from worker.core.sessions import Visit
 from worker.core.tally import Tally
 from worker.core.wire import Request, Result, encode_error
 
-_CHUNKS_A_SLICE = 131_072
-_CHUNKS_A_DRAW = 1_024
 _WORK_A_DRAW = 32_768
-_HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain ones is never heavy
-_TIMES_DEARER = 6
-_MANY_SHARES = 1000
-_MANY_RANKED = 100_000
 
 
 class Answers(NamedTuple):
@@ -40,43 +34,6 @@ class _Part(NamedTuple):
 
     prepared: Prepared
     requests: Sequence[Request]
-
-
-def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Sequence[Request | Result]]:
-    """Cut a batch so that no slice draws more than about 131,072 chunks: giants must not hold up the rest.
-
-    Each further dataset or category of its own takes a draw of its own, which counts as 1,024 chunks.
-    """
-    start = work = 0
-    drawn_from: set[tuple[str | None, ...]] = set()
-    for end, request in enumerate(requests):
-        if not isinstance(request, Request):
-            continue
-        terms = request.terms
-        source = (terms.preset or terms.dataset, terms.category, terms.session if terms.method == "epoch" else None)
-        more = terms.size + (_CHUNKS_A_DRAW if drawn_from and source not in drawn_from else 0)
-        if work and work + more > _CHUNKS_A_SLICE:
-            yield requests[start:end]
-            start, work, more = end, 0, terms.size
-            drawn_from.clear()
-        work += more
-        drawn_from.add(source)
-    yield requests[start:]
-
-
-def is_heavy(requests: Sequence[Request | Result], snapshots: Snapshots) -> bool:
-    """Tell whether answering takes so long that an event loop had better do something else meanwhile."""
-    if any(len(held.weights.shares) > _MANY_SHARES for held in snapshots.weights.values()):
-        return True
-    work = 0
-    for request in requests:
-        if isinstance(request, Request):
-            terms = request.terms
-            if terms.method == "epoch" and snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED:
-                return True
-            is_cheap = terms.replace and terms.method == "random" and request.seed is None
-            work += terms.size if is_cheap else terms.size * _TIMES_DEARER
-    return work > _HEAVY_WORK
 
 
 def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:

@@ -15,7 +15,7 @@ from worker.core.keys import PINNED
 from worker.core.presets import weights_of
 from worker.core.tally import Counts, Tally, read_counts
 from worker.core.weights import InForce, Weights, parse_weights
-from worker.core.wire import Request, Result, shown
+from worker.core.wire import Terms, shown
 from worker.errors import RequestError, WeightsError
 
 _CURSOR: Final = "epoch:"
@@ -88,13 +88,13 @@ def session_counts(fields: Mapping[str, bytes]) -> Counts:
     return read_counts({name: int(value) for name, value in fields.items() if ":" in name and value.isdigit()})
 
 
-def needs_reading(request: Request) -> bool:
-    """Tell whether a request can only be answered knowing what its session's hash holds."""
-    return request.terms.pin or request.terms.method == "epoch"
+def needs_reading(terms: Terms) -> bool:
+    """Tell whether what is asked for can only be answered knowing what its session's hash holds."""
+    return terms.pin or terms.method == "epoch"
 
 
 def pin_sessions(
-    requests: Iterable[Request | Result],
+    asked: Iterable[Terms],
     weights: Mapping[str | None, InForce],
     sessions: Mapping[str, Session],
     catalog: Catalog | None,
@@ -102,20 +102,20 @@ def pin_sessions(
     """Pin each session that is not yet to the weights in force for its first pinned request.
 
     Args:
-        requests: In the order in which they were added.
+        asked: What requests ask for, in the order in which they were added.
         weights: See `worker.core.prepare.Snapshots`.
-        sessions: Those that the requests name, as they are known.
+        sessions: Those that are named, as they are known.
         catalog: The READY chunks, as far as they are known.
     """
     pinned = dict(sessions)
-    for request in requests:
-        if not isinstance(request, Request) or not request.terms.pin or request.terms.session is None:
+    for terms in asked:
+        if not terms.pin or terms.session is None:
             continue
-        session = pinned[request.terms.session]
+        session = pinned[terms.session]
         if session.pinned is None and not session.problem:
-            held = weights_of(request.terms, weights, catalog).weights
+            held = weights_of(terms, weights, catalog).weights
             if held.shares:
-                pinned[request.terms.session] = session._replace(pinned=replace(held, source="session"))
+                pinned[terms.session] = session._replace(pinned=replace(held, source="session"))
     return pinned
 
 
