@@ -24,13 +24,13 @@ from worker.core.rendering import (
 
 def join_cells(cells: NDArray[np.void]) -> bytes:
     """Write the array of one request."""
-    (text,) = cut_cells(cells, np.array([len(cells)]))
+    (text,) = cut_cells(cells, np.arange(len(cells)), np.array([len(cells)]))
     return text
 
 
 def pack_ids(ids: NDArray[np.generic]) -> bytes:
     """Pack the ids of one request."""
-    (packed,) = cut_ids(ids, np.array([len(ids)]))
+    (packed,) = cut_ids(ids, np.arange(len(ids)), np.array([len(ids)]))
     return packed
 
 
@@ -55,17 +55,18 @@ def test_cells_can_be_laid_side_by_side_in_any_order(chunks: list[int], shuffler
     ids = np.array(chunks, dtype=BIGINT)
     order = list(range(len(chunks)))
     shuffler.shuffle(order)
-    cells = render_cells(ids, cell_width(ids))[order]
-    assert json.loads(join_cells(cells)) == [chunks[place] for place in order]
+    (text,) = cut_cells(render_cells(ids, cell_width(ids)), np.array(order), np.array([len(order)]))
+    assert json.loads(text) == [chunks[place] for place in order]
 
 
 @given(st.lists(st.lists(bigints, min_size=1), min_size=1))
 def test_requests_are_cut_where_they_end(requests: list[list[int]]) -> None:
     sizes = np.array([len(request) for request in requests])
     ids = np.array([chunk for request in requests for chunk in request], dtype=BIGINT)
-    texts = cut_cells(render_cells(ids, cell_width(ids)), sizes)
+    everywhere = np.arange(len(ids))
+    texts = cut_cells(render_cells(ids, cell_width(ids)), everywhere, sizes)
     assert [json.loads(text) for text in texts] == requests
-    assert cut_ids(ids, sizes) == [np.array(request, dtype="<i8").tobytes() for request in requests]
+    assert cut_ids(ids, everywhere, sizes) == [np.array(request, dtype="<i8").tobytes() for request in requests]
 
 
 @given(st.lists(bigints))

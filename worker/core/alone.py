@@ -34,7 +34,7 @@ def answer_plain(request: Request, prepared: Prepared, rng: np.random.Generator,
     drawn = draw(Plan(mixture, sizes, (None,), replace=True, stratified=False), rng)
     ids, cells = prepared.columns
     is_packed = request.terms.encoding == "packed"
-    chunk_ids = cut_ids(ids.take(drawn.places), sizes) if is_packed else cut_cells(cells.take(drawn.places), sizes)
+    chunk_ids = cut_ids(ids, drawn.places, sizes) if is_packed else cut_cells(cells, drawn.places, sizes)
     expected = [size * share for share in mixture.shares]
     variances = [size * share * (1.0 - share) for share in mixture.shares]
     tally.add_requests(prepared.dataset, 1)

@@ -138,10 +138,9 @@ def _draw_parts(parts: Sequence[_Part], catalog: Catalog | None, rng: np.random.
     if time is not None:
         own = (prepared.counts.render_seconds(time.milliseconds), *own)
     _count(parts, plan, Requests(sizes, drawn.counts, time), answers)
-    cut = cut_ids if terms.encoding == "packed" else cut_cells
     ids, cells = prepared.columns
-    column = ids if terms.encoding == "packed" else cells
-    chunk_ids = cut(column.take(drawn.places), sizes)
+    is_packed = terms.encoding == "packed"
+    chunk_ids = cut_ids(ids, drawn.places, sizes) if is_packed else cut_cells(cells, drawn.places, sizes)
     values = zip(chunk_ids, prepared.counts.render(drawn.counts), *own, strict=True)
     for part in parts:
         form, reply_to = part.prepared.form, part.prepared.terms.reply_to

@@ -8,10 +8,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from json.encoder import encode_basestring_ascii
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Item = TypeVar("Item", bound=np.generic)
 BIGINT = np.dtype(np.int64)
 UUID = np.dtype("S16")
 _WORD = 8
@@ -55,26 +57,37 @@ def cell_width(ids: NDArray[np.generic]) -> int:
     return -(-(longest + 1) // _WORD) * _WORD
 
 
-def cut_cells(cells: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[bytes]:
+def cut_cells(cells: NDArray[np.void], places: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[bytes]:
     """Write the JSON arrays of some requests.
 
     Args:
-        cells: void, shape (sizes.sum(),): request after request, in the order wanted.
+        cells: void, shape (n,).
+        places: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
         sizes: int64, shape (r,), each >= 1.
     """
-    text = memoryview(cells.tobytes())
+    text = memoryview(_gather(cells, places).tobytes())
     return [b"".join((b"[", text[start : end - 1], b"]")) for start, end in _bounds(sizes, cells.dtype.itemsize)]
 
 
-def cut_ids(ids: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[bytes]:
+def cut_ids(ids: NDArray[np.generic], places: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[bytes]:
     """Pack the ids of some requests: little-endian int64, or 16 bytes a uuid.
 
     Args:
-        ids: int64 or S16, shape (sizes.sum(),): request after request, in the order wanted.
+        ids: int64 or S16, shape (n,).
+        places: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
         sizes: int64, shape (r,), each >= 1.
     """
-    packed = (ids.astype("<i8", copy=False) if ids.dtype == BIGINT else ids).tobytes()
+    drawn = _gather(ids, places)
+    packed = (drawn.astype("<i8", copy=False) if ids.dtype == BIGINT else drawn).tobytes()
     return [packed[start:end] for start, end in _bounds(sizes, ids.dtype.itemsize)]
+
+
+def _gather(column: NDArray[Item], places: NDArray[np.int64]) -> NDArray[Item]:
+    """Take items of a column, each from far away: waiting for memory is a third of the time of a large draw.
+
+    NumPy waits less where it only sees to it that no place lies outside than where it has to tell.
+    """
+    return column.take(places, mode="clip")
 
 
 def _bounds(sizes: NDArray[np.int64], width: int) -> Iterator[tuple[int, int]]:

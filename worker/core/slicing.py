@@ -71,6 +71,8 @@ def _asked(requests: Sequence[Request | Result]) -> Sequence[tuple[Terms, int]]:
     """Count requests by terms, looking at who they are and not at what: this is done for every request."""
     each = [request.terms for request in requests if isinstance(request, Request)]
     by_id = dict(zip(map(id, each), each, strict=True))
+    if len(by_id) == 1:
+        return [(each[0], len(each))]
     return [(by_id[number], count) for number, count in Counter(map(id, each)).items()]
 
 
