@@ -3,23 +3,26 @@
 The ceiling: the very commands that a worker sends for such a backlog (reads, and the settling script with all results),
 made ready beforehand by the worker's own code and replayed, two batches under way, by a client that does nothing but
 send them and take the replies. Redis has a core for itself; the workers share the other one, and so does the replay.
+Workers and replay take turns; a figure is the median of the rounds.
 
-    python tests/bench/throughput.py [--quick] [--json] [--server redis7]
+    python tests/bench/throughput.py [--quick] [--json] [--rounds N] [--size N] [--server redis7]
 """
 
 import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import redis
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.backlog import Case, load_catalog, time_ceiling, time_workers
+from tests.bench.backlog import Case, Timing, load_catalog, time_ceiling, time_workers
 from tests.bench.harness import WORKER_CORE, arguments, pin, report, servers
 
 CASES = (
@@ -38,8 +41,9 @@ CASES = (
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the requests, one worker")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the requests, one worker, one round")
     parser.add_argument("--size", type=int, help="this size alone")
+    parser.add_argument("--rounds", type=int, default=3, help="times that both take their turn (default: 3)")
     options = parser.parse_args()
     pin(os.getpid(), WORKER_CORE)
     rows = []
@@ -47,23 +51,27 @@ def main() -> None:
         catalog = asyncio.run(load_catalog(at))
         for case in _cases(options):
             time_ceiling(at, client, case, catalog)  # whoever comes first pays for the memory that Redis has to get
-            served = time_workers(at, client, case)
-            ceiling = time_ceiling(at, client, case, catalog)
-            rows.append(
-                {
-                    "size": case.size,
-                    "encoding": case.encoding,
-                    "workers": case.workers,
-                    "requests/s": served.rate,
-                    "chunk ids/s": served.rate * case.size,
-                    "ceiling requests/s": ceiling.rate,
-                    "ratio": served.rate / ceiling.rate,
-                    "worker us/request": served.own_us,
-                    "server us/request": served.server_us,
-                    "ceiling server us/request": ceiling.server_us,
-                }
-            )
+            turns = range(1 if options.quick else options.rounds)
+            rounds = [(time_workers(at, client, case), time_ceiling(at, client, case, catalog)) for _ in turns]
+            rows.append(_row(case, rounds))
     report("throughput", rows, as_json=options.json)
+
+
+def _row(case: Case, rounds: Sequence[tuple[Timing, Timing]]) -> dict[str, Any]:
+    """Make the row of a case: medians of its rounds, of the ratio too."""
+    rate = median(served.rate for served, _ in rounds)
+    return {
+        "size": case.size,
+        "encoding": case.encoding,
+        "workers": case.workers,
+        "requests/s": rate,
+        "chunk ids/s": rate * case.size,
+        "ceiling requests/s": median(ceiling.rate for _, ceiling in rounds),
+        "ratio": median(served.rate / ceiling.rate for served, ceiling in rounds),
+        "worker us/request": median(served.own_us for served, _ in rounds),
+        "server us/request": median(served.server_us for served, _ in rounds),
+        "ceiling server us/request": median(ceiling.server_us for _, ceiling in rounds),
+    }
 
 
 def _cases(options: argparse.Namespace) -> Iterator[Case]:
