@@ -230,6 +230,6 @@ def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes
         yield pack(stream._read_command(len(numbers), 500)) + settle, 2
 
 
-async def load_catalog(at: Servers) -> Catalog:
-    await fill(at.database_url, ROWS)
+async def load_catalog(at: Servers, rows: int) -> Catalog:
+    await fill(at.database_url, rows)
     return (await PostgresCatalog(at.database_url).load()).catalog

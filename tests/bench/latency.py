@@ -5,6 +5,9 @@ acknowledgement and the next read; it draws nothing and checks nothing, so that 
 workers have the second core, the server has the first, and both get the same client in C, in turn, round by round; a
 figure is the median of the rounds. PING stands beside as the floor. The first 500 of a closed loop are not counted.
 
+`script us` is how long Redis itself is in a settling script, by its INFO commandstats: the echo has nothing like it, so
+that no worker which settles as ours does is quicker than the echo and this together.
+
 Closed loop: one request at a time. Its client shares the server's core, which is steadier: the two hardly ever run at
 once. Open loop: requests are sent when they are due, whatever the answers, and timed from when they were due, so that
 nothing is left out while the worker is late. The rates are shares of what our worker reaches with a prefilled backlog,
@@ -23,7 +26,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,11 +90,19 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Hold what one client saw: percentiles in us, and in an open loop what it sent and got a second."""
+    """Hold what one client saw: percentiles in us, and in an open loop what it sent and got a second.
+
+    Attributes:
+        us: Percentile -> latency.
+        sent: Requests a second.
+        answered: Results a second.
+        script_us: Mean time of a settling script; None where there was none.
+    """
 
     us: dict[float, float]
     sent: float | None = None
     answered: float | None = None
+    script_us: float | None = None
 
 
 def compile_program(folder: Path) -> Path:
@@ -186,7 +197,11 @@ def measure(bench: Bench, loads: list[Load], options: argparse.Namespace) -> dic
         empty(bench.at)
         with worker(bench.at):
             for load in loads:
-                timed["ours"][load].append(time_load(bench, load, options.requests, options.seconds))
+                with connect(bench.at.redis_url) as client:
+                    client.config_resetstat()
+                    ours = time_load(bench, load, options.requests, options.seconds)
+                    scripts: Any = client.info("commandstats")["cmdstat_evalsha"]
+                timed["ours"][load].append(replace(ours, script_us=scripts["usec_per_call"]))
     return timed
 
 
@@ -206,6 +221,7 @@ def rows_of(load: Load, timed: dict[str, dict[Load, list[Timed]]]) -> Iterator[d
             "ratio": us / echo_us,
             "target": TARGETS.get(percentile, "-") if load.rate is None else "-",
             "ping us": ping_us,
+            "script us": _middle([one.script_us for one in ours]),
             "sent/s": _middle([one.sent for one in ours]),
             "ours answered/s": _middle([one.answered for one in ours]),
             "echo answered/s": _middle([one.answered for one in reference]),

@@ -5,7 +5,7 @@ made ready beforehand by the worker's own code and replayed, two batches under w
 send them and take the replies. Redis has a core for itself; the workers share the other one, and so does the replay.
 Workers and replay take turns; a figure is the median of the rounds.
 
-    python tests/bench/throughput.py [--quick] [--json] [--rounds N] [--size N] [--server redis7]
+    python tests/bench/throughput.py [--quick] [--json] [--rounds N] [--size N] [--chunks N] [--server redis7]
 """
 
 import argparse
@@ -22,7 +22,7 @@ import redis
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.backlog import Case, Timing, load_catalog, time_ceiling, time_workers
+from tests.bench.backlog import ROWS, Case, Timing, load_catalog, time_ceiling, time_workers
 from tests.bench.harness import WORKER_CORE, arguments, pin, report, servers
 
 CASES = (
@@ -43,12 +43,13 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the requests, one worker, one round")
     parser.add_argument("--size", type=int, help="this size alone")
+    parser.add_argument("--chunks", type=int, default=ROWS, help="READY chunks (default: a million)")
     parser.add_argument("--rounds", type=int, default=3, help="times that both take their turn (default: 3)")
     options = parser.parse_args()
     pin(os.getpid(), WORKER_CORE)
     rows = []
     with servers(options.server) as at, redis.Redis.from_url(at.redis_url) as client:
-        catalog = asyncio.run(load_catalog(at))
+        catalog = asyncio.run(load_catalog(at, options.chunks))
         for case in _cases(options):
             time_ceiling(at, client, case, catalog)  # whoever comes first pays for the memory that Redis has to get
             turns = range(1 if options.quick else options.rounds)
