@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,11 @@ def run(settings: Settings, tmp_path: Path) -> Run:
 @pytest.fixture
 def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
     """Start workers that are ended with the test."""
-    workers: list[RunningWorker] = []
+    with ExitStack() as workers:
 
-    def start(consumer: str = "w-1", *, ready: bool = True, **more: str) -> RunningWorker:
-        worker = RunningWorker({**settings, **more}, tmp_path, consumer).start()
-        workers.append(worker)
-        return worker.wait_ready() if ready else worker
+        def start(consumer: str = "w-1", *, ready: bool = True, **more: str) -> RunningWorker:
+            worker = RunningWorker({**settings, **more}, tmp_path, consumer).start()
+            workers.callback(worker.stop)  # whatever becomes of the others
+            return worker.wait_ready() if ready else worker
 
-    yield start
-    for worker in workers:
-        worker.stop()
+        yield start
