@@ -1,5 +1,6 @@
 """The command `sampling-worker`: from words to an exit status."""
 
+import os
 import signal
 import sys
 
@@ -13,9 +14,10 @@ def main() -> None:
 
         sys.exit(probe(arguments[1:]))
     if arguments[:1] == ["run"]:
-        # Until the worker handles them, signals find nothing to finish: that is an end in order too.
+        # Until the worker handles them, signals find nothing to finish: that is an end in order too. It is one at once:
+        # an exception would be lost where an import that was tried is given up, and the signal with it.
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: sys.exit(0))
+            signal.signal(number, lambda *_: os._exit(0))
     from worker.cli.commands import execute  # noqa: PLC0415
 
     sys.exit(execute(arguments))
