@@ -3,6 +3,8 @@
 import json
 import random
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,24 @@ def test_a_signal_before_it_serves_ends_it_in_order_too(start_worker: StartWorke
     worker.send(number)
     assert worker.wait() == 0
     assert "Traceback" not in worker.log.read_text()
+
+
+def test_a_signal_is_not_lost_in_an_import_that_is_tried_and_given_up() -> None:
+    program = """
+import os, signal, sys, types
+import worker.__main__
+def execute(arguments):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException:
+        pass
+    return 3
+sys.modules["worker.cli.commands"] = commands = types.ModuleType("commands")
+commands.execute = execute
+sys.argv[1:] = ["run"]
+worker.__main__.main()
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=DEADLINE_S).returncode == 0
 
 
 def test_a_second_signal_ends_it_at_once(start_worker: StartWorker) -> None:
