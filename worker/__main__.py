@@ -4,23 +4,37 @@ import os
 import signal
 import sys
 
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line of this process and exit."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ["health"]:
-        # Probes come every few seconds: none of the libraries that other verbs need is imported for them.
-        from worker.cli.health import probe  # noqa: PLC0415
-
-        sys.exit(probe(arguments[1:]))
     if arguments[:1] == ["run"]:
         # Until the worker handles them, signals find nothing to finish: that is an end in order too. It is one at once:
         # an exception would be lost where an import that was tried is given up, and the signal with it.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: os._exit(0))
+    try:
+        status = _run(arguments)
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a verb by no more of the libraries than it needs."""
+    from worker.cli.output import guard_streams  # noqa: PLC0415
+
+    guard_streams()
+    if arguments[:1] == ["health"]:
+        # Probes come every few seconds: none of the libraries that other verbs need is imported for them.
+        from worker.cli.health import probe  # noqa: PLC0415
+
+        return probe(arguments[1:])
     from worker.cli.commands import execute  # noqa: PLC0415
 
-    sys.exit(execute(arguments))
+    return execute(arguments)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,20 @@
-"""Every exception of the project, sorted by who must act."""
+"""Every exception of the project, sorted by who must act, and the exit status of a command that one of them ends.
+
+The status says whether the same command may succeed later without anybody's help. 3: a server could not be reached, it
+may. 2: the words, a file or the settings have to change first; a refused login is one of these. 1: everything else.
+"""
+
+from typing import ClassVar
 
 
 class SamplingError(Exception):
-    """Be the root of all that this project raises on purpose."""
+    """Be the root of all that this project raises on purpose.
+
+    Attributes:
+        exit_status: How a command ends because of it.
+    """
+
+    exit_status: ClassVar[int] = 1
 
 
 class RequestError(SamplingError):
@@ -12,6 +24,8 @@ class RequestError(SamplingError):
         code: One of `worker.core.wire.ERROR_CODES`.
         message: One sentence that says what was wrong and what is accepted.
     """
+
+    exit_status = 2
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -49,6 +63,8 @@ class ClientClosedError(SamplingError):
 class WeightsError(SamplingError):
     """Say that a weights value is not valid: it is refused, and the last valid weights stay."""
 
+    exit_status = 2
+
 
 class StaleError(SamplingError):
     """Say that weights are not those any more that a change of them was decided on: look again."""
@@ -57,21 +73,59 @@ class StaleError(SamplingError):
 class ManifestError(SamplingError):
     """Say that a manifest cannot be imported: the sentence names the line."""
 
+    exit_status = 2
+
+
+class OutputError(SamplingError):
+    """Say that what a command has to tell cannot be written: a full disk, a closed stream."""
+
+
+class ReaderGoneError(OutputError):
+    """Say that whoever read the output has closed it: there is nobody left to tell."""
+
 
 class CheckError(SamplingError):
     """Say that an installation failed its acceptance test: the sentence says how."""
 
 
 class DependencyError(SamplingError):
-    """Say that the surroundings must act (a server is away): nothing is acknowledged, back off, stay up."""
+    """Say that the surroundings must act: nothing is acknowledged, back off, stay up."""
+
+
+class UnreachableError(DependencyError):
+    """Say that a server could not be reached, did not answer in time, or takes nobody for now.
+
+    Attributes:
+        reason: Why, in a few words, without the name of what was being done.
+    """
+
+    exit_status = 3
+
+    def __init__(self, sentence: str, reason: str = "") -> None:
+        super().__init__(sentence)
+        self.reason = reason or sentence
+
+
+class LoginError(DependencyError):
+    """Say that a server refused who we say we are, or the database that we ask for: the URL has to change."""
+
+    exit_status = 2
 
 
 class RedisError(DependencyError):
     """Say that Redis could not be reached or refused a command."""
 
 
+class RedisUnreachableError(RedisError, UnreachableError):
+    """Say that Redis could not be reached."""
+
+
 class RefusedError(RedisError):
     """Say that Redis refuses a command, and will refuse it again: a password, a right, the type of a key."""
+
+
+class RedisLoginError(RefusedError, LoginError):
+    """Say that Redis refused the login."""
 
 
 class GroupMissingError(RedisError):
@@ -82,5 +136,15 @@ class PostgresError(DependencyError):
     """Say that PostgreSQL could not be reached or refused a statement."""
 
 
+class PostgresUnreachableError(PostgresError, UnreachableError):
+    """Say that PostgreSQL could not be reached."""
+
+
+class PostgresLoginError(PostgresError, LoginError):
+    """Say that PostgreSQL refused the login."""
+
+
 class SettingsError(SamplingError):
     """Say that the operator must act: the start ends with exit status 2."""
+
+    exit_status = 2

@@ -27,7 +27,7 @@ from worker.adapters.redis_stats import RedisStats
 from worker.client import AsyncSampleClient
 from worker.core.changes import Order, step_of
 from worker.core.weights import mark_of, preset_name
-from worker.errors import GroupMissingError, RedisError, SettingsError
+from worker.errors import GroupMissingError, RedisError, RedisUnreachableError, SettingsError
 from worker.ports import Backlog, Bell
 
 _SOON_S = 10.0
@@ -134,7 +134,7 @@ def test_a_refusal_by_the_server_is_translated(text: str, kind: type[RedisError]
 def test_silence_of_the_server_is_translated(error: Exception, sentence: str) -> None:
     with pytest.raises(RedisError, match=f"Redis did not answer PING: .*{sentence}") as caught, redis_errors("PING"):
         raise error
-    assert type(caught.value) is RedisError
+    assert type(caught.value) is RedisUnreachableError
     assert caught.value.__cause__ is error
     assert "h1dden" not in str(caught.value)
 

@@ -73,7 +73,7 @@ async def test_another_refusal_is_an_error(desk: Desk, redis_url: str) -> None:
     await desk.client.execute_command("ACL", "SETUSER", name, "on", "nopass", "~*", "&*", "+@all", "-get")
     try:
         async with desk_at(redis_url.replace("//", f"//{name}:x@"), name) as denied:
-            with pytest.raises(RedisError, match="GET of weights"):
+            with pytest.raises(RedisError, match="reading the weights"):
                 await denied.weights().read([None])
     finally:
         await desk.client.execute_command("ACL", "DELUSER", name)

@@ -8,15 +8,26 @@ from typing import TypeAlias
 import anyio
 import asyncpg
 
-from worker.adapters.certificates import certificate_problem
+from worker.adapters.unreachable import CLOSED, reason_of
 from worker.core.redaction import redact
-from worker.errors import PostgresError
+from worker.errors import PostgresError, PostgresLoginError, PostgresUnreachableError
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 2.0
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
+_LOGIN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+# The server is gone, going, coming, or full: who asks again later may be served.
+_AWAY = (
+    asyncpg.AdminShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.ConnectionFailureError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+)
 _MIGRATED = "`sampling-worker migrate` creates audio_chunks"
 
 
@@ -57,19 +68,28 @@ def translated(database_url: str, *, accepted: str = _MIGRATED) -> Iterator[None
         accepted: What to say where the server cannot make sense of a statement.
 
     Raises:
-        PostgresError: PostgreSQL could not be reached, did not answer in time, or refused a statement.
+        PostgresUnreachableError: PostgreSQL could not be reached, did not answer in time, or serves nobody for now.
+        PostgresLoginError: PostgreSQL refused the login, or has no such database.
+        PostgresError: PostgreSQL refused a statement.
     """
+    place = f"PostgreSQL at {redact(database_url)}"
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        raise PostgresError(f"PostgreSQL at {redact(database_url)}: {_sentence(error, accepted)}") from error
+    except _AWAY as error:
+        if isinstance(error, OSError) and error.filename:  # a certificate, say
+            raise PostgresError(f"{place}: {error.filename} cannot be used ({error.strerror})") from error
+        said = str(error).partition("\n")[0] if isinstance(error, asyncpg.PostgresError) else ""
+        reason = redact(said) or reason_of(error)
+        raise PostgresUnreachableError(f"{place} is not reachable: {reason}", reason) from error
+    except _LOGIN as error:
+        raise PostgresLoginError(f"{place} refused the login: {_sentence(error, accepted)}") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        if isinstance(error, asyncpg.InterfaceError) and "connection is closed" in str(error):
+            raise PostgresUnreachableError(f"{place} is not reachable: {CLOSED}", CLOSED) from error
+        raise PostgresError(f"{place}: {_sentence(error, accepted)}") from error
 
 
 def _sentence(error: Exception, accepted: str) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if problem := certificate_problem(error):
-        return problem
     said = redact(str(error)).partition("\n")[0] or type(error).__name__
     if isinstance(error, asyncpg.UndefinedTableError) or (
         accepted != _MIGRATED and isinstance(error, asyncpg.SyntaxOrAccessError)

@@ -41,7 +41,7 @@ class RedisBells:
             RedisError: The connection is gone, or silent for too long.
         """
         try:
-            with redis_errors("PSUBSCRIBE"):
+            with redis_errors("subscribing to weights"):
                 await self._subscription.call("PSUBSCRIBE", self._keys.weights_pattern)
             yield Bell(None, resync=True)
             while True:

@@ -19,8 +19,16 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from worker.adapters.certificates import certificate_problem
+from worker.adapters.unreachable import reason_of, tls_advice
 from worker.core.redaction import redact
-from worker.errors import GroupMissingError, RedisError, RefusedError, SettingsError
+from worker.errors import (
+    GroupMissingError,
+    RedisError,
+    RedisLoginError,
+    RedisUnreachableError,
+    RefusedError,
+    SettingsError,
+)
 
 Client = Redis | RedisCluster
 CONNECT_TIMEOUT_S = 3.0
@@ -29,8 +37,15 @@ _RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XRE
 # A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones.
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED")
 # What no second attempt changes: a password, a right, the type of a key.
-_LASTING = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
+_LASTING = (redis.exceptions.NoPermissionError,)
 _LASTING_WORDS = ("WRONGTYPE", "ACL failure")
+_LOGIN = (
+    redis.exceptions.AuthenticationError,
+    redis.exceptions.AuthenticationWrongNumberOfArgsError,
+    redis.exceptions.AuthorizationError,
+)
+# What a server says that takes nobody for now; who asks again later may be served.
+_AWAY = (redis.exceptions.ClusterDownError, redis.exceptions.BusyLoadingError)
 # What the adapters rely on, and a URL must not change.
 _OURS = frozenset({"protocol", "decode_responses", "legacy_responses", "retry_on_timeout"})
 
@@ -78,16 +93,36 @@ def redis_errors(doing: str) -> Iterator[None]:
 
     Raises:
         GroupMissingError: The consumer group or its stream is gone.
-        RedisError: Redis could not be reached, did not answer in time, or refused the command.
+        RedisLoginError: Redis refused the login.
+        RedisUnreachableError: Redis could not be reached, did not answer in time, or serves nobody for now.
+        RedisError: Redis refused the command.
     """
     try:
         yield
+    except _LOGIN as error:
+        raise RedisLoginError(f"Redis refused the login: {redact(str(error))}") from error
+    except _AWAY as error:
+        raise RedisUnreachableError(
+            f"Redis did not answer {doing}: {redact(str(error))}", redact(str(error))
+        ) from error
     except redis.exceptions.ResponseError as error:
         kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
         raise kind(f"Redis refused {doing}: {redact(str(error))}") from error
     except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
         sentence = certificate_problem(error) or redact(str(error)) or type(error).__name__
-        raise RedisError(f"Redis did not answer {doing}: {sentence}") from error
+        raise RedisUnreachableError(f"Redis did not answer {doing}: {sentence}", reason_of(error)) from error
+
+
+def unreachable(url: str, error: RedisUnreachableError) -> RedisUnreachableError:
+    """Tell people that Redis could not be reached, and where.
+
+    Args:
+        url: What was tried.
+        error: What came of it.
+    """
+    parts = urlsplit(url)
+    advice = tls_advice(error.reason, is_encrypted=parts.scheme == "rediss" or "ssl_" in parts.query)
+    return RedisUnreachableError(f"Redis at {redact(url)} is not reachable: {error.reason}{advice}", error.reason)
 
 
 @contextmanager
@@ -104,6 +139,8 @@ def redis_refusals(doing: str) -> Iterator[None]:
     try:
         with redis_errors(doing):
             yield
+    except RefusedError:
+        raise
     except RedisError as error:
         if isinstance(error.__cause__, _LASTING) or any(word in str(error) for word in _LASTING_WORDS):
             raise RefusedError(str(error)) from error

@@ -40,7 +40,7 @@ class RedisDead:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("XLEN of the dead letters"):
+        with redis_errors("counting the dead letters"):
             return int(await self._client.xlen(self._keys.dead))
 
     async def newest(self, count: int) -> list[DeadLetter]:
@@ -52,7 +52,7 @@ class RedisDead:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("XREVRANGE of the dead letters"):
+        with redis_errors("reading the dead letters"):
             found = await self._client.execute_command("XREVRANGE", self._keys.dead, "+", "-", "COUNT", count)
         return [DeadLetter(_text(entry_id), _pairs(words)) for entry_id, words in found]
 
@@ -62,7 +62,7 @@ class RedisDead:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("XRANGE of the dead letters"):
+        with redis_errors("listing the dead letters"):
             return [
                 _text(entry[0]) for entry in await self._client.execute_command("XRANGE", self._keys.dead, "-", "+")
             ]
@@ -82,7 +82,7 @@ class RedisDead:
         sent: dict[str, str] = {}
         for start in range(0, len(ids), _AT_ONCE):
             part = ids[start : start + _AT_ONCE]
-            with redis_errors("the requeue script"):
+            with redis_errors("sending dead letters again"):
                 words = await self._client.execute_command(
                     "EVAL", _REQUEUE, 2, self._keys.dead, self._keys.requests, WORDS_OF_LETTER, *part
                 )

@@ -42,7 +42,7 @@ class RedisRequests:
         own = encode_request(reply_to=self._reply_to)
         for words in requests:
             pipeline.execute_command("XADD", self._keys.requests, "*", *words, *own)
-        with redis_errors("XADD"):
+        with redis_errors("adding a request"):
             return [entry_id.decode() for entry_id in await pipeline.execute()]
 
     async def receive(self, block_ms: int = _BLOCK_MS) -> list[Reply]:
@@ -55,7 +55,7 @@ class RedisRequests:
             RedisError: Redis did not answer.
         """
         command = ("XREAD", "COUNT", _PAGE, "BLOCK", block_ms, "STREAMS", self._keys.reply(self._reply_to))
-        with redis_errors("XREAD"):
+        with redis_errors("reading results"):
             reply = await self._client.execute_command(*command, self._last_id)
         if not reply:
             return []
@@ -84,5 +84,5 @@ class RedisRequests:
 
     async def close(self) -> None:
         """Remove the reply stream."""
-        with anyio.CancelScope(shield=True), redis_errors("DEL of the reply stream"):
+        with anyio.CancelScope(shield=True), redis_errors("removing the reply stream"):
             await self._client.delete(self._keys.reply(self._reply_to))

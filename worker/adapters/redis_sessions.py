@@ -24,7 +24,7 @@ class RedisSessions:
             RedisError: Redis did not answer, or refused.
         """
         start = self._keys.session("")
-        with redis_errors("SCAN of sessions"):
+        with redis_errors("looking for sessions"):
             found = [key async for key in self._client.scan_iter(match=f"{start}*", count=1000)]
         return sorted(key.decode(errors="replace").removeprefix(start) for key in found)
 
@@ -34,7 +34,7 @@ class RedisSessions:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("HGETALL of a session"):
+        with redis_errors("reading a session"):
             try:
                 fields: Any = await self._client.hgetall(self._keys.session(name))
             except redis.exceptions.ResponseError as error:
@@ -49,7 +49,7 @@ class RedisSessions:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("TTL of a session"):
+        with redis_errors("reading a session"):
             return max(0, int(await self._client.ttl(self._keys.session(name))))
 
     async def release(self, name: str) -> bool:
@@ -58,7 +58,7 @@ class RedisSessions:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("HDEL of pinned weights"):
+        with redis_errors("releasing a session"):
             return bool(await self._client.hdel(self._keys.session(name), PINNED))
 
     async def end(self, name: str) -> bool:
@@ -67,5 +67,5 @@ class RedisSessions:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("DEL of a session"):
+        with redis_errors("ending a session"):
             return bool(await self._client.delete(self._keys.session(name)))

@@ -34,7 +34,7 @@ class RedisStats:
 
     async def _fields(self, *, clear: bool = False) -> dict[str, str]:
         # A script, because redis-py's pipelines cannot do this in a cluster.
-        with redis_errors("HGETALL of the stats"):
+        with redis_errors("reading the counts"):
             words = await self._client.execute_command("EVAL", _READ, 1, self._keys.stats, int(clear))
         pairs = zip(words[0::2], words[1::2], strict=True)
         return {name.decode(errors="replace"): text.decode(errors="replace") for name, text in pairs}
@@ -47,7 +47,7 @@ class RedisStats:
         """
         names = fields_of_dataset(await self._fields(), dataset)
         if names:
-            with redis_errors("HDEL of the stats"):
+            with redis_errors("removing counts"):
                 await self._client.hdel(self._keys.stats, *names)
 
     async def workers(self) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ class RedisStats:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("SCAN of workers"):
+        with redis_errors("looking for live workers"):
             found = [key async for key in self._client.scan_iter(match=self._keys.worker("*"), count=1000)]
         return sorted(key.decode() for key in found)
 
@@ -74,6 +74,6 @@ class RedisStats:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("GET of workers"):
+        with redis_errors("reading the states of workers"):
             values = [await self._client.get(key) for key in worker_keys]
         return [json.loads(value) for value in values if value is not None]

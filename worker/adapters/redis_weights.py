@@ -30,7 +30,7 @@ class RedisWeights:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("GET of weights"):
+        with redis_errors("reading the weights"):
             await self._reading.open()
             replies = [self._reading.send("GET", self._keys.weights(dataset)) for dataset in datasets]
             found = await asyncio.gather(*replies, return_exceptions=True)
@@ -51,7 +51,7 @@ class RedisWeights:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("the weights script"):
+        with redis_errors("storing weights"):
             await self._client.execute_command("EVAL", _SET, 1, self._keys.weights(dataset), value)
 
     async def remove(self, dataset: str) -> None:
@@ -61,7 +61,7 @@ class RedisWeights:
             RedisError: Redis did not answer, or refused.
         """
         key = self._keys.weights(dataset)
-        with redis_errors("DEL of weights"):
+        with redis_errors("removing weights"):
             await self._client.delete(key)
             await self._client.publish(key, "")
 

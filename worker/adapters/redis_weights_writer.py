@@ -75,7 +75,7 @@ class RedisWeightsWriter:
         """
         newest = "+"
         while True:
-            with redis_errors("XREVRANGE of the history"):
+            with redis_errors("reading the history of weights"):
                 page: Any = await self._client.execute_command(
                     "XREVRANGE", self._keys.history, newest, "-", "COUNT", _PAGE
                 )
@@ -109,7 +109,7 @@ class RedisWeightsWriter:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("HGET of the returns"):
+        with redis_errors("reading the returns of weights"):
             text: Any = await self._client.hget(self._keys.returns, name or "")
         return None if text is None else read_return(text)
 
@@ -119,7 +119,7 @@ class RedisWeightsWriter:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("SMEMBERS of the presets"):
+        with redis_errors("listing the presets"):
             names: Any = await self._client.smembers(self._keys.presets)
         return sorted(_text(name) for name in names)
 

@@ -1,4 +1,4 @@
-"""All verbs, and what their endings mean: 0 done, 1 a check failed or a bug, 2 usage or settings, 3 no server."""
+"""All verbs, and how they end: 0 done; what ends them otherwise names its exit status, see `worker.errors`."""
 
 import sys
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import typer
 
 from worker.cli import catalog, dead, health, report, sampling, serving, sessions, weights
-from worker.cli.context import complain
-from worker.errors import DependencyError, ManifestError, SettingsError, StaleError, WeightsError
+from worker.cli.output import complain
+from worker.errors import ReaderGoneError, SamplingError
 
 _INTERRUPTED = 130
 # Typer shows no name for it, and whose class it is differs between versions: Click's, or Typer's own copy of it.
@@ -73,19 +73,22 @@ def execute(arguments: Sequence[str]) -> int:
         status = app(list(arguments), prog_name="sampling-worker", standalone_mode=False)
     except _USAGE_ERROR as error:
         status = _end_by_usage(error.format_message())  # type: ignore[attr-defined]
-    except (SettingsError, WeightsError, ManifestError) as error:
-        status = _end(str(error), 2)
-    except StaleError as error:
-        status = _end(str(error), 1)
-    except DependencyError as error:
-        status = _end(str(error), 3)
+    except SamplingError as error:
+        status = _end(error)
+    except ExceptionGroup as group:  # of tasks that ran side by side
+        ours, bugs = group.split(SamplingError)
+        if ours is None or bugs is not None:
+            raise
+        status = _end(_first(ours))
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone: nothing is left to say, and Python must not say it at exit either.
-        sys.stderr.close()
-        status = 1
     return status if isinstance(status, int) else 0
+
+
+def _first(group: BaseExceptionGroup[SamplingError]) -> SamplingError:
+    """Find the first of several errors: one sentence is told."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _end_by_usage(message: str) -> int:
@@ -93,9 +96,12 @@ def _end_by_usage(message: str) -> int:
     if message.startswith("Usage:"):
         sys.stderr.write(f"{message}\n")
         return 2
-    return _end(message.rstrip("."), 2)
+    complain(message.rstrip("."))
+    return 2
 
 
-def _end(sentence: str, status: int) -> int:
-    complain(sentence)
-    return status
+def _end(error: SamplingError) -> int:
+    """Say what was wrong, unless nobody reads it, and tell the exit status."""
+    if not isinstance(error, ReaderGoneError):
+        complain(str(error))
+    return error.exit_status

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.adapters.redis_client import Client, connect
+from worker.adapters.redis_client import Client, connect, unreachable
 from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.redaction import escape
-from worker.errors import SettingsError
+from worker.errors import RedisUnreachableError, SettingsError
 from worker.settings.model import Need, Settings, load_settings
 
 _TIMEOUT_S = 5.0
@@ -50,6 +50,8 @@ async def open_desk(need: Collection[Need] = _REDIS) -> AsyncIterator[Desk]:
     client = connect(settings.redis_url.get_secret_value(), timeout_s=_TIMEOUT_S)
     try:
         yield Desk(settings, client, Keys(settings.prefix))
+    except RedisUnreachableError as error:
+        raise unreachable(settings.redis_url.get_secret_value(), error) from error
     finally:
         await client.aclose()
 
@@ -86,11 +88,6 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         table.add_row(*(Text(escape(_shown(cell))) for cell in row))
     console.print(escape(title), highlight=False, soft_wrap=True, markup=False)
     console.print(table)
-
-
-def complain(sentence: str) -> None:
-    """Say on stderr what is wrong."""
-    sys.stderr.write(f"sampling-worker: {escape(sentence)}\n")
 
 
 def print_text(text: str) -> None:

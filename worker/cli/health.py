@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.errors import SettingsError
+from worker.cli.output import complain
+from worker.errors import OutputError, ReaderGoneError, SettingsError
 from worker.health import find_problem
 from worker.settings.environment import default_run_dir, read_sources, resolve
 
@@ -23,6 +24,15 @@ def probe(arguments: Sequence[str]) -> int:
     Returns:
         0 when it is, 1 when it is not, 2 when a setting cannot be read.
     """
+    try:
+        return _answer(arguments)
+    except OutputError as error:
+        if not isinstance(error, ReaderGoneError):
+            complain(str(error))
+        return error.exit_status
+
+
+def _answer(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="sampling-worker health",
         description=HELP,
@@ -33,14 +43,14 @@ def probe(arguments: Sequence[str]) -> int:
     try:
         problem = _problem()
     except SettingsError as error:
-        sys.stderr.write(f"sampling-worker: {error}\n")
+        complain(str(error))
         return 2
     if as_json:
         sys.stdout.write(json.dumps({"healthy": problem is None, "problem": problem}) + "\n")
     elif problem is None:
         sys.stdout.write("serving\n")
     else:
-        sys.stderr.write(f"sampling-worker: {problem}\n")
+        complain(problem)
     return 0 if problem is None else 1
 
 

@@ -15,13 +15,13 @@ from worker.cli.context import (
     AsJson,
     Dataset,
     check_dataset,
-    complain,
     open_desk,
     print_json,
     print_table,
     print_text,
     run_async,
 )
+from worker.cli.output import complain
 from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
 from worker.core.weights import preset_name

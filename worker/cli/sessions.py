@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from worker.adapters.redis_sessions import RedisSessions
-from worker.cli.context import AsJson, complain, open_desk, print_json, print_table, print_text, run_async, shares_text
+from worker.cli.context import AsJson, open_desk, print_json, print_table, print_text, run_async, shares_text
+from worker.cli.output import complain
 from worker.core.sessions import Fields, Session, read_session, session_counts
 from worker.errors import SettingsError
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from worker.embedded.processes import Child, Place
-from worker.errors import DependencyError
+from worker.errors import DependencyError, UnreachableError
 
 HOST = "127.0.0.1"
 _POLL_S = 0.01
@@ -66,7 +66,7 @@ class LoopbackServer(ABC):
         """Start the server, unless it runs, and wait until it answers.
 
         Raises:
-            DependencyError: It did not come up; the message ends with the end of its log.
+            UnreachableError: It did not come up; the message ends with the end of its log.
             SettingsError: Its program cannot be run here.
         """
         if self.running:
@@ -78,7 +78,7 @@ class LoopbackServer(ABC):
             spare = next(self._spare_ports, None)
             if spare is None or not taken:
                 reason = "the port is taken" if taken else f"its log ends with:\n{self._log_tail()}"
-                raise DependencyError(f"{self._title} did not come up on {HOST}:{self.port}; {reason}")
+                raise UnreachableError(f"{self._title} did not come up on {HOST}:{self.port}; {reason}")
             self.port = spare
         self._spare_ports = iter(())  # from here on clients know the port
 

@@ -15,13 +15,13 @@ from worker.cli.context import (
     AsJson,
     Dataset,
     check_dataset,
-    complain,
     open_desk,
     print_json,
     print_text,
     run_async,
     shares_text,
 )
+from worker.cli.output import complain
 from worker.core.changes import Order, Standing
 from worker.core.history import Change
 from worker.core.weights import parse_weights, preset_of, source_of
