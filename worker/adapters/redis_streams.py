@@ -11,7 +11,7 @@ import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors, redis_refusals
 from worker.adapters.redis_direct import DirectConnection
-from worker.adapters.redis_replies import closing_if_misread, read_entries
+from worker.adapters.redis_replies import closing_if_misread, read_entries, read_records
 from worker.adapters.redis_settling import lay_out, read_session_fields, read_settled
 from worker.core.keys import GROUP, Keys
 from worker.core.mixture import Mixture
@@ -46,9 +46,11 @@ class RedisStreams:
         self._ahead: Awaitable[Any] | None = None
         self._server: tuple[str, int] | None = None
         self._keys = keys
+        self._requests = keys.requests.encode()
         self._consumer = consumer
         self._limits = limits
         self._clock_offset_ms = 0
+        self._settlings = 0
         self._described: dict[str, float] = {}
 
     def now_ms(self) -> int:
@@ -70,9 +72,11 @@ class RedisStreams:
             except redis.exceptions.ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
-            async with closing_if_misread(self._client):
-                seconds, microseconds = await self._client.time()  # redis-py reads this one itself
-        self._learn_clock(int(seconds) * 1000 + int(microseconds) // 1000)
+            reply = await self._reader.call("TIME")
+            with self._reader.closing_if_misread():
+                # Numbers would be of another command: what is late is decided by this clock.
+                seconds, microseconds = (int(word.decode()) for word in reply)
+        self._learn_clock(seconds * 1000 + microseconds // 1000)
 
     @property
     def is_reading_ahead(self) -> bool:
@@ -107,7 +111,7 @@ class RedisStreams:
                 ahead = self._reader.send(*self._read_command(count, block_ms))
             reply = await ahead
             with self._reader.closing_if_misread():
-                return [] if reply is None else read_entries(reply[0][1])
+                return read_entries(read_records(reply, self._requests))
 
     def _read_command(self, count: int, block_ms: int) -> tuple[str | int, ...]:
         command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, "BLOCK", block_ms)
@@ -216,7 +220,9 @@ class RedisStreams:
         """
         if batch.mixtures:
             await self._describe(batch.mixtures)
-        keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits)
+        self._settlings += 1
+        token = self._settlings
+        keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits, token=token)
         with redis_errors("the settling script"):
             await self._reach(self._settling)
             try:
@@ -224,7 +230,7 @@ class RedisStreams:
             except redis.exceptions.NoScriptError:
                 reply = await self._settling.send("EVAL", _SETTLE, len(keys), *keys, *arguments)
             with self._settling.closing_if_misread():
-                settled = read_settled(batch, reply)
+                settled = read_settled(batch, reply, token)
         self._learn_clock(settled.at_ms)
         return settled
 
