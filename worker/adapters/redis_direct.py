@@ -122,7 +122,9 @@ class DirectConnection:
             with telling_misread():
                 yield
         except redis.exceptions.InvalidResponse as error:
-            self.close(redis.exceptions.ConnectionError(f"the connection was closed: an earlier reply was wrong: {error}"))
+            self.close(
+                redis.exceptions.ConnectionError(f"the connection was closed: an earlier reply was wrong: {error}")
+            )
             raise
 
     def close(self, error: Exception | None = None) -> None:
