@@ -40,6 +40,7 @@ WIRE_NAMES = {
 BROAD = {
     "worker/app.py": "the last words of a process that a bug ends",
     "worker/logs.py": "a value that cannot be shown must not fail what was told",
+    "worker/supervisor.py": "a bug that ends a loop is told of, and the loop is begun anew",
     "worker/settler.py": "a bug in a draw leaves its requests pending, and the worker lives on",
 }
 """Where everything may be caught, once, and why."""

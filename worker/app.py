@@ -1,4 +1,4 @@
-"""The life cycle of a worker: the only task group and the only signal handling."""
+"""The life cycle of a worker: the only signal handling, and the task group of its loops."""
 
 import gc
 import os
@@ -6,12 +6,13 @@ import platform
 import signal
 import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import anyio
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup
 
 from worker import logs
 from worker.adapters.redis_client import connect
@@ -24,11 +25,12 @@ from worker.core.events import (
     WorkerStopped,
 )
 from worker.core.redaction import redact
-from worker.errors import RedisError
+from worker.errors import LoopEndedError, RedisError
 from worker.health import SERVING, prepare_run_dir
 from worker.logs import emit
 from worker.naming import consumer_name
 from worker.settings.model import Settings
+from worker.supervisor import keep, name_causes, unending
 from worker.wiring import Worker, wire
 
 _REDIS_TIMEOUT_S = 5.0
@@ -66,9 +68,9 @@ async def _serve(settings: Settings, consumer: str) -> int:
         try:
             reason, patience_s = await _live(worker, consumer, started_at)
         except Exception as error:  # noqa: BLE001 - the last words of a process that a bug ends
-            reason = f"a bug: {type(error).__name__}"
-            text = "".join(traceback.format_exception(error))
-            emit(WorkerFailed(error=type(error).__name__, message=str(error), traceback=text))
+            names, message = name_causes(error)
+            reason = f"a bug: {names}"
+            emit(WorkerFailed(error=names, message=message, traceback="".join(traceback.format_exception(error))))
         await _hide(worker, patience_s)
         exit_status = 0 if reason == "drained" else 1
         meter = worker.meter
@@ -86,27 +88,51 @@ async def _serve(settings: Settings, consumer: str) -> int:
 
 async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, float]:
     """Run the loops from start to stop; tell why it ended, and how long (s) the last words may wait for Redis."""
-    reason = "stopped by a second signal, or not drained in time"
-    async with anyio.create_task_group() as loops:
-        await loops.start(_watch_signals, worker, loops.cancel_scope)
-        loops.start_soon(worker.reporter.run)
-        await loops.start(worker.weights.run)
-        for chore in worker.chores:
-            loops.start_soon(chore.run)
-        await loops.start(worker.catalog.run)
-        await worker.consumer.open()
-        await _wait_for_catalog(worker)
-        worker.reporter.enter(SERVING)
-        _tell_ready(worker, consumer, started_at)
-        _calm_the_collector()
-        _keep_freed_memory()
-        await worker.consumer.run()
-        reason = "drained"
-        loops.cancel_scope.cancel()
-    left_s = loops.cancel_scope.deadline - anyio.current_time() if reason == "drained" else 0.0
+    reason, left_s = "", 0.0
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as loops:
+            loops.start_soon(keep, "signals", partial(_watch_signals, signals, worker, loops.cancel_scope))
+            await unending(partial(_start, worker, loops, consumer, started_at), may_end=lambda: True)
+            await keep("requests", worker.consumer.run, may_end=lambda: worker.consumer.is_stopping)
+            reason, left_s = "drained", loops.cancel_scope.deadline - anyio.current_time()
+            loops.cancel_scope.cancel()
+    if not worker.consumer.is_stopping:
+        raise LoopEndedError("the loops ended, and no signal had come")
     patience_s = max(0.0, min(_CLEANUP_S, left_s))
     await worker.reporter.tell_stats(patience_s)
-    return reason, patience_s
+    return reason or "stopped by a second signal, or not drained in time", patience_s
+
+
+async def _start(worker: Worker, loops: TaskGroup, consumer: str, started_at: float) -> None:
+    """Start every loop but the one that serves, each after what it needs, and wait for what serving needs."""
+    loops.start_soon(keep, "reporter", worker.reporter.run)
+    await _start_feed(loops, "weights", worker.weights.run)
+    for chore in worker.chores:
+        loops.start_soon(keep, chore.name, chore.run)
+    await _start_feed(loops, "catalog", worker.catalog.run)
+    await worker.consumer.open()
+    await _wait_for_catalog(worker)
+    worker.reporter.enter(SERVING)
+    _tell_ready(worker, consumer, started_at)
+    _calm_the_collector()
+    _keep_freed_memory()
+
+
+class _FirstLoad:
+    """Wait for what a feed says after its first load, and again whenever it is begun anew."""
+
+    def __init__(self) -> None:
+        self.came = anyio.Event()
+
+    def started(self, _value: None = None) -> None:
+        self.came.set()
+
+
+async def _start_feed(loops: TaskGroup, name: str, run: Callable[..., Awaitable[None]]) -> None:
+    """Start a feed, and wait until it has loaded once, or could not."""
+    load = _FirstLoad()
+    loops.start_soon(keep, name, partial(run, task_status=load))
+    await load.came.wait()
 
 
 async def _hide(worker: Worker, patience_s: float) -> None:
@@ -118,22 +144,16 @@ async def _hide(worker: Worker, patience_s: float) -> None:
             emit(RedisLost(message=str(error)))
 
 
-async def _watch_signals(
-    worker: Worker, scope: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-) -> None:
+async def _watch_signals(signals: AsyncIterator[signal.Signals], worker: Worker, scope: anyio.CancelScope) -> None:
     """First signal: stop reading and finish what is held, within a deadline; second signal: stop everything."""
-    is_draining = False
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            if is_draining:
-                scope.cancel()
-                return
-            is_draining = True
-            worker.reporter.enter("draining")
-            emit(WorkerDraining(signal=number.name, held=worker.consumer.held))
-            worker.consumer.stop()
-            scope.deadline = anyio.current_time() + worker.settings.drain_timeout_s
+    async for number in signals:
+        if worker.consumer.is_stopping:
+            scope.cancel()
+            await anyio.sleep_forever()
+        worker.consumer.stop()
+        scope.deadline = anyio.current_time() + worker.settings.drain_timeout_s
+        worker.reporter.enter("draining")
+        emit(WorkerDraining(signal=number.name, held=worker.consumer.held))
 
 
 async def _wait_for_catalog(worker: Worker) -> None:

@@ -13,7 +13,11 @@ from worker.logs import emit
 
 
 class Chore:
-    """Look every so often whether something is due; every worker does, and one of them finds it."""
+    """Look every so often whether something is due; every worker does, and one of them finds it.
+
+    Attributes:
+        name: Of the chore.
+    """
 
     def __init__(
         self,
@@ -27,13 +31,13 @@ class Chore:
         """Take what to do.
 
         Args:
-            name: Of the chore, for the link.
+            name: Of the chore, for the link and the log.
             act: Does what is due.
             link: Is told when Redis is away, and back.
             every_s: How often to look, in seconds.
             refusal: The event that tells of a refusal.
         """
-        self._name = name
+        self.name = name
         self._act = act
         self._link = link
         self._every_s = every_s
@@ -48,9 +52,9 @@ class Chore:
             except RefusedError as error:
                 self._tell(str(error))  # Redis answers: this alone is no reason to stop serving
             except RedisError as error:
-                await self._link.failed(self._name, str(error))
+                await self._link.failed(self.name, str(error))
                 continue
-            self._link.succeeded(self._name)
+            self._link.succeeded(self.name)
             await anyio.sleep(self._every_s)
 
     def _tell(self, message: str) -> None:

@@ -1,8 +1,14 @@
-"""Read, answer, settle: the loop that serves requests, in lanes, so that one reads and draws while another settles."""
+"""Read, answer, settle: the loop that serves requests, in lanes, so that one reads and draws while another settles.
+
+Where a bug ends a lane, all lanes end and are begun anew. Then they let go of what they held: its entries are pending
+still, or settled. The recovery delivers those that are pending once more and counts it, so that requests which bring
+lanes down are tried alone, and given up on at last. One that was settled meanwhile is refused when it is settled again.
+"""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -13,6 +19,7 @@ from worker.meter import Meter
 from worker.ports import RequestStream
 from worker.recovery import Recovery
 from worker.settler import Settler
+from worker.supervisor import unending
 
 LANES = 2
 _BLOCK_MS = 500
@@ -88,10 +95,18 @@ class Consumer:
             await self._link.failed("requests", str(error))
 
     async def run(self) -> None:
-        """Serve until stopped, whatever happens to Redis."""
+        """Serve until stopped, whatever happens to Redis; it may be begun anew where a bug has ended it.
+
+        Raises:
+            ExceptionGroup: Of what ended a lane that nobody had told to stop.
+        """
+        self._let_go()
+        self._recovery.demand()
+        self._is_open = False
         async with anyio.create_task_group() as lanes:
             for number, settler in enumerate(self._settlers):
-                lanes.start_soon(self._serve, settler, f"lane {number}")
+                serve = partial(self._serve, settler, f"lane {number}")
+                lanes.start_soon(partial(unending, serve, may_end=lambda: self._is_stopping))
 
     async def _serve(self, settler: Settler, name: str) -> None:
         """Serve in one lane: take requests when it is this lane's turn, settle them while others take theirs."""

@@ -88,6 +88,10 @@ class CheckError(SamplingError):
     """Say that an installation failed its acceptance test: the sentence says how."""
 
 
+class LoopEndedError(SamplingError):
+    """Say that a loop ended though nobody had told it to: a bug of ours, and the loop is begun anew."""
+
+
 class DependencyError(SamplingError):
     """Say that the surroundings must act: nothing is acknowledged, back off, stay up."""
 

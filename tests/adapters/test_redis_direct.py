@@ -149,7 +149,7 @@ async def test_closing_ends_all_waits_and_is_no_end(direct: DirectConnection, pr
     await direct.open()
     waiting = direct.send("BLPOP", f"{prefix}:empty", _BLOCK_S)
     direct.close()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(redis.exceptions.ConnectionError, match="closed here"):
         await waiting
     assert await direct.call("PING") == b"PONG"
 

@@ -225,7 +225,7 @@ def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes
         answered = answer(requests, snapshots, rng)
         span = (requests[0].entry_id, requests[-1].entry_id)
         settled = Batch(answered.results, span, weights.marks, answered.tally.fields, {})
-        keys, words = lay_out(settled, keys=KEYS, consumer=REPLAY, limits=limits)
+        keys, words = lay_out(settled, keys=KEYS, consumer=REPLAY, limits=limits, token=0)
         settle = pack(("EVALSHA", _SETTLE_SHA, len(keys), *keys, *words))
         yield pack(stream._read_command(len(numbers), 500)) + settle, 2
 

@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.harness import CATEGORIES, arguments, fill, report, servers
 from tests.bench.stillness import Watch, longest_ms, quiet_loop
+from tests.support.tasks import endless
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.core.events import PostgresLost, PostgresRestored
 from worker.core.keys import CATALOG_CHANNEL
@@ -147,7 +148,7 @@ async def measure_changes(url: str, rows: int) -> Figures:
     state = State()
     link = Link(lambda text: PostgresLost(message=text), lambda s: PostgresRestored(down_s=s))
     async with connected(url) as writer, anyio.create_task_group() as loops:
-        await loops.start(CatalogFeed(PostgresCatalog(url), state, link, refresh_s=3600).run)
+        await loops.start(endless, CatalogFeed(PostgresCatalog(url), state, link, refresh_s=3600).run)
         found = await change_all(Library(writer, lambda: len(state.catalog or ())), rows)
         loops.cancel_scope.cancel()
     return found

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.library import Ready, contents, fill, ready_in, session
 from tests.support.servers import running
+from tests.support.tasks import endless
 from tests.support.waiting import wait_until
 from worker import logs
 from worker.adapters.postgres_catalog import PostgresCatalog
@@ -87,7 +88,7 @@ async def feeding(source: CatalogSource, writer_url: str, *, refresh_s: float = 
     link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
     feed = CatalogFeed(source, state, link, refresh_s=refresh_s)
     async with session(writer_url) as writer, anyio.create_task_group() as loops:
-        await loops.start(feed.run)
+        await loops.start(endless, feed.run)
         yield Worker(state, link, writer)
         loops.cancel_scope.cancel()
 

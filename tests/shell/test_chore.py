@@ -17,6 +17,7 @@ from worker.core.changes import Order, step_of
 from worker.core.events import WeightsUnreturned
 from worker.embedded import RedisServer
 from worker.links import Link
+from worker.supervisor import unending
 
 _MUSIC = '{"music": 1}'
 _OFTEN_S = 0.01
@@ -34,7 +35,7 @@ async def _looking(desk: Desk, link: Link, workers: int = 1) -> AsyncIterator[No
         Chore("weights returns", desk.writer().give_back, link, every_s=_OFTEN_S, refusal=WeightsUnreturned)
         for _ in range(workers)
     ]
-    tasks = [asyncio.create_task(chore.run()) for chore in chores]
+    tasks = [asyncio.create_task(unending(chore.run)) for chore in chores]
     try:
         yield
     finally:

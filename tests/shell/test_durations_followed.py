@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.library import session
 from tests.support.log_lines import captured_log
+from tests.support.tasks import endless
 from tests.support.waiting import wait_until
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.postgres_client import Connection
@@ -56,7 +57,7 @@ async def test_durations_that_change_are_followed(database_url: str, tmp_path: P
             await writer.execute(FILL)
             if refresh_s < NEVER_S:  # as where nothing notifies
                 await writer.execute("alter table audio_chunks disable trigger all")
-            await loops.start(CatalogFeed(source, state, link, refresh_s=refresh_s).run)
+            await loops.start(endless, CatalogFeed(source, state, link, refresh_s=refresh_s).run)
             assert _contents(state.catalog) == await _in_sql(writer)
             for statement in statements:
                 await writer.execute(statement)
@@ -76,7 +77,7 @@ async def test_by_chunks_durations_do_not_matter(database_url: str) -> None:
     link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
     async with session(database_url) as writer, anyio.create_task_group() as loops:
         await writer.execute(FILL)
-        await loops.start(CatalogFeed(PostgresCatalog(database_url), state, link, refresh_s=NEVER_S).run)
+        await loops.start(endless, CatalogFeed(PostgresCatalog(database_url), state, link, refresh_s=NEVER_S).run)
         before = state.catalog
         await writer.execute("update audio_chunks set duration_s = null where id = 1")
         await writer.execute("delete from audio_chunks where id = 2")

@@ -24,6 +24,7 @@ from worker.health import SERVING, find_problem, health_path
 from worker.logs import dropped_lines
 from worker.ports import Backlog, Presence
 from worker.reporter import Identity, Reporter
+from worker.supervisor import unending
 
 _NEVER_S = 3600.0
 
@@ -44,7 +45,7 @@ def _reporter(parts: Parts, prefix: str, run_dir: Path, stats_interval_s: float 
 @asynccontextmanager
 async def _reporting(reporter: Reporter) -> AsyncIterator[None]:
     async with anyio.create_task_group() as loops:
-        loops.start_soon(reporter.run)
+        loops.start_soon(unending, reporter.run)
         try:
             yield
         finally:

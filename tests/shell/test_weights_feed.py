@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk, desk_at
+from tests.support.tasks import endless
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Parts, Wiring, redis_link, wired
 from worker.adapters.redis_client import Client, connect
@@ -38,7 +39,7 @@ async def _feeding(url: str, prefix: str, wiring: Wiring | None = None) -> Async
     """Run the feed alone, as the life cycle does: on from here the weights have been read once."""
     async with wired(url, prefix, wiring) as parts, anyio.create_task_group() as loops:
         with anyio.fail_after(DONE_S):
-            await loops.start(parts.feed.run)
+            await loops.start(endless, parts.feed.run)
         try:
             yield parts
         finally:
@@ -233,7 +234,7 @@ async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Pat
     feed = WeightsFeed(RedisWeights(client, Keys("p")), book, link, refresh_s=0.02)
     async with anyio.create_task_group() as loops:
         with anyio.fail_after(DONE_S):
-            await loops.start(feed.run)
+            await loops.start(endless, feed.run)
         assert book.in_force(None).weights.source == "default"
         await wait_until(
             lambda: link._failures.get("weights refresh", 0) > 2 and link._failures.get("weights bell", 0) > 2,

@@ -1,7 +1,14 @@
-"""End tasks for certain."""
+"""End tasks for certain, and see to it that loops do not end by themselves."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
+
+import anyio
+from anyio.abc import TaskStatus
+
+from worker.supervisor import unending
 
 _AGAIN_S = 0.05
 
@@ -16,3 +23,10 @@ async def end(*tasks: asyncio.Task[Any]) -> list[Any]:
             task.cancel()
         await asyncio.wait(left, timeout=_AGAIN_S)
     return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def endless(
+    run: Callable[..., Awaitable[None]], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """Run a feed as the life cycle does, in a task group; one that ends by itself fails the test."""
+    await unending(partial(run, task_status=task_status))

@@ -118,11 +118,13 @@ async def running(parts: Parts) -> AsyncIterator[Parts]:
     try:
         yield parts
     finally:
+        ended = [name for name, task in (("the feed", feed), ("the consumer", serving)) if task.done()]
         parts.consumer.stop()
         is_done = await _has_ended(serving, parts)
         bugs = [one for one in await end(serving, feed) if isinstance(one, Exception)]
         assert is_done, "the consumer did not stop"
         assert not bugs, bugs
+        assert not ended, f"{' and '.join(ended)} had ended by itself"
 
 
 async def _has_ended(serving: asyncio.Task[None], parts: Parts) -> bool:

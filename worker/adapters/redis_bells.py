@@ -42,7 +42,8 @@ class RedisBells:
         """
         try:
             with redis_errors("subscribing to weights"):
-                await self._subscription.call("PSUBSCRIBE", self._keys.weights_pattern)
+                reply = await self._subscription.call("PSUBSCRIBE", self._keys.weights_pattern)
+                self._check(reply, [b"psubscribe", self._keys.weights_pattern.encode(), 1])
             yield Bell(None, resync=True)
             while True:
                 if (bell := await self._next()) is not None:
@@ -58,12 +59,19 @@ class RedisBells:
         except TimeoutError:
             with redis_errors("PING on the subscription"):
                 async with asyncio.timeout(_PONG_WITHIN_S):
-                    await self._subscription.send("PING")
+                    reply = await self._subscription.send("PING")
+                self._check(reply, [b"pong", b""])
             return None
         if isinstance(heard, Exception):
             with redis_errors("a subscription"):
                 raise heard
         return heard
+
+    def _check(self, reply: Any, wanted: Sequence[bytes | int]) -> None:
+        """Close the subscription where a reply is another than the only one that there is to a command."""
+        with self._subscription.closing_if_misread():
+            if reply != wanted:
+                raise ValueError("another one was expected")
 
     def _hear(self, message: Any) -> None:
         """Note the loss of the connection; at a bell, have its key read now."""

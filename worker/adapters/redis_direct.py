@@ -121,18 +121,20 @@ class DirectConnection:
         try:
             with telling_misread():
                 yield
-        except redis.exceptions.InvalidResponse:
-            self.close()
+        except redis.exceptions.InvalidResponse as error:
+            self.close(
+                redis.exceptions.ConnectionError(f"the connection was closed: an earlier reply was wrong: {error}")
+            )
             raise
 
     def close(self, error: Exception | None = None) -> None:
         """Close the connection; it may be opened again.
 
         Args:
-            error: Is told as every reply still to come; None: nobody waits for one any more.
+            error: Is told as every reply still to come; None: that the connection was closed here.
         """
         if self._link is not None:
-            self._link.close(error)
+            self._link.close(error or redis.exceptions.ConnectionError("the connection was closed here"))
 
     async def _connect(self) -> AbstractConnection:
         """Have redis-py make a connection of its own kind, which none of its pools knows."""
@@ -179,8 +181,11 @@ class _Link(asyncio.Protocol):
             self._alarm = self._loop.call_later(self._timeout_s, self._look_at_the_clock)
         self._transport.write(command)
 
-    def close(self, error: Exception | None = None) -> None:
-        """Close the connection; every reply still to come is this error, or nobody waits for it."""
+    def close(self, error: Exception) -> None:
+        """Close the connection; every reply still to come is this error.
+
+        It is never a cancellation: a task that is told one is taken for ended, by its task group too.
+        """
         was_open, self.is_open = self.is_open, False
         self._transport.abort()
         if self._alarm is not None:
@@ -188,8 +193,8 @@ class _Link(asyncio.Protocol):
             self._alarm = None
         while self._waiting:
             told, _ = self._waiting.popleft()
-            told(error or asyncio.CancelledError())
-        if was_open and error is not None and self._hear is not None:
+            told(error)
+        if was_open and self._hear is not None:
             self._hear(error)
 
     def data_received(self, data: bytes) -> None:
@@ -200,13 +205,16 @@ class _Link(asyncio.Protocol):
             while (answer := self._replies.gets()) is not ...:
                 if self._hear is not None and isinstance(answer, list) and answer[:1] == [b"pmessage"]:
                     self._hear(answer)
+                elif not self._waiting:
+                    self.close(redis.exceptions.ConnectionError("the server sent a reply that nobody asked for"))
+                    return
                 else:
                     told, _ = self._waiting.popleft()
                     told(answer)
                     if isinstance(answer, Exception) and _is_elsewhere(answer):
                         self.close(answer)  # so that the next is looked for anew, whoever asked
                         return
-        except (redis.exceptions.InvalidResponse, IndexError) as error:
+        except redis.exceptions.InvalidResponse as error:
             self.close(redis.exceptions.ConnectionError(f"the server does not speak RESP: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -249,9 +257,8 @@ def _resolve(reply: asyncio.Future[Any], answer: Any) -> None:
     """Hand a reply to whoever waits for it, if somebody still does."""
     if reply.done():
         return
-    if isinstance(answer, asyncio.CancelledError):
-        reply.cancel()
-    elif isinstance(answer, Exception):
+    if isinstance(answer, Exception):
         reply.set_exception(answer)
+        reply.exception()  # a reply that was asked for ahead may have nobody who waits for it yet, or any more
     else:
         reply.set_result(answer)

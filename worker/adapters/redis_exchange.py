@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_refusals
 from worker.adapters.redis_direct import DirectConnection, Word
+from worker.adapters.redis_replies import check_ids, read_records
 from worker.core.exchange import NEVER, Sending
 from worker.core.keys import GROUP, PINNED, Keys
 from worker.core.wire import Reply, decode_result, encode_request
@@ -56,7 +57,10 @@ class RedisExchange:
             left_ms = 0 if deadline_s == NEVER else max(1, round((deadline_s - now_s) * 1000))
             arguments += (request_id, left_ms, len(words), *words)
         with redis_refusals("the adding script"):
-            await self._run(_ADD, *arguments)
+            reply = await self._run(_ADD, *arguments)
+            with self._sender.closing_if_misread():
+                if len(reply) != len(sending.asks):
+                    raise ValueError("it names another number of entries")
 
     async def read(self, after: str, block_ms: int) -> list[tuple[str, Reply | None]]:
         """Read the reply stream.
@@ -76,8 +80,12 @@ class RedisExchange:
         with redis_refusals("XREAD of the results"):
             reply = await self._reader.call("XREAD", "COUNT", _PAGE, *block, "STREAMS", self._results, after)
             with self._reader.closing_if_misread():
-                records = [] if reply is None else reply[0][1]
-                return [(record_id.decode(), _result(words)) for record_id, words in records]
+                records = read_records(reply, self._results.encode())
+                check_ids([record_id for record_id, _ in records])
+                found = [(record_id.decode(), _result(words)) for record_id, words in records]
+                if found and _moment(found[0][0]) <= _moment(after):
+                    raise ValueError("it answers an earlier reading")
+                return found
 
     async def withdraw(self) -> None:
         """Withdraw what is not answered, and remove the client's keys.
@@ -95,20 +103,29 @@ class RedisExchange:
             RedisError: Redis did not answer, or refused.
         """
         with redis_refusals("HDEL of pinned weights"):
-            await self._sender.call("HDEL", self._names.session(session), PINNED)
+            reply = await self._sender.call("HDEL", self._names.session(session), PINNED)
+            with self._sender.closing_if_misread():
+                if type(reply) is not int:
+                    raise TypeError("a count is a number")
 
     def close(self) -> None:
         """Close the connections; they are opened again when they are needed."""
         self._sender.close()
         self._reader.close()
 
-    async def _run(self, script: bytes, *arguments: Word) -> None:
+    async def _run(self, script: bytes, *arguments: Word) -> Any:
         sha = hashlib.sha1(script, usedforsecurity=False).hexdigest()
         words = (len(self._keys), *self._keys, *arguments)
         try:
-            await self._sender.call("EVALSHA", sha, *words)
+            return await self._sender.call("EVALSHA", sha, *words)
         except redis.exceptions.NoScriptError:
-            await self._sender.call("EVAL", script, *words)
+            return await self._sender.call("EVAL", script, *words)
+
+
+def _moment(record_id: str) -> tuple[int, int]:
+    """Write an entry's id as numbers, which are in the order of the stream."""
+    at_ms, _, number = record_id.partition("-")
+    return int(at_ms), int(number)
 
 
 def _result(words: Sequence[bytes]) -> Reply | None:

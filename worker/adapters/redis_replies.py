@@ -14,6 +14,7 @@ import redis.exceptions
 from worker.adapters.redis_client import Client
 from worker.core.wire import Entry
 
+_DIGITS = b"0123456789"
 # What comes of reading a reply as if it had another shape.
 _MISREAD = (AttributeError, LookupError, TypeError, ValueError)
 
@@ -46,12 +47,45 @@ async def closing_if_misread(client: Client) -> AsyncIterator[None]:
         raise
 
 
+def check_ids(ids: Sequence[bytes]) -> None:
+    """See that these are ids of stream entries, and none twice: settling an entry twice at once would answer it twice.
+
+    Raises:
+        TypeError, ValueError: They are not.
+    """
+    # All together: this is done for every request.
+    text = b" ".join(ids)
+    if text.translate(None, _DIGITS) != b" ".join([b"-"] * len(ids)) or b" -" in text or b"- " in text:
+        raise ValueError("an id is two numbers")
+    if len(set(ids)) != len(ids):
+        raise ValueError("an entry comes once")
+
+
+def read_records(reply: Any, stream: bytes) -> Sequence[Any]:
+    """Read the records that XREAD or XREADGROUP found in one stream; none where it waited in vain.
+
+    Args:
+        reply: The reply.
+        stream: Name of the stream that was asked for.
+
+    Raises:
+        TypeError, ValueError: It is no such reply, or one of another stream.
+    """
+    if reply is None:
+        return ()
+    [[name, records]] = reply
+    if name != stream:
+        raise ValueError("it is of another stream")
+    return records  # type: ignore[no-any-return]
+
+
 def read_entries(records: Sequence[Any]) -> list[Entry]:
     """Read entries of the request stream; one that was deleted meanwhile has no fields.
 
     Raises:
         TypeError: They are none.
     """
+    check_ids([entry_id for entry_id, _ in records])
     entries = [Entry(entry_id.decode(), fields or ()) for entry_id, fields in records]
     fields = [entry.fields for entry in entries]
     # All words together: this is done for every request.

@@ -17,7 +17,9 @@ from worker.ports import Batch, Settled, StreamLimits
 _ADD = ("XADD", "", "*")  # the stream's name is an entry's own
 
 
-def lay_out(batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits) -> tuple[list[str], list[Any]]:
+def lay_out(
+    batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits, token: int
+) -> tuple[list[str], list[Any]]:
     """Lay out KEYS and ARGV.
 
     Args:
@@ -25,6 +27,7 @@ def lay_out(batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits) ->
         keys: Names in Redis.
         consumer: Who settles.
         limits: What stays in Redis for how long.
+        token: Comes back in the reply.
     """
     names = [keys.requests, keys.stats, keys.dead, keys.results]
     places: dict[str | None, bytes] = {None: b"%d" % len(names)}
@@ -54,19 +57,23 @@ def lay_out(batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits) ->
     growth = [word for field in batch.growth.items() for word in field]
     head = (GROUP, consumer, *batch.span, limits.results_maxlen, limits.reply_ttl_s, limits.session_ttl_s)
     counts = (len(batch.marks), len(batch.growth), len(forms), len(batch.results), len(letters), len(batch.sessions))
-    return names, [*head, *counts, *marks, *sessions, *growth, *shapes, *entries, *chain.from_iterable(letters)]
+    body = (*marks, *sessions, *growth, *shapes, *entries, *chain.from_iterable(letters))
+    return names, [*head, *counts, *body, token]
 
 
-def read_settled(batch: Batch, reply: Sequence[Any]) -> Settled:
+def read_settled(batch: Batch, reply: Sequence[Any], token: int) -> Settled:
     """Read what the script answered.
 
     Args:
         batch: What was to be settled.
         reply: The answer.
+        token: What was laid out with the batch: another one is in the answer to another command.
 
     Raises:
         AttributeError, LookupError, TypeError, ValueError: It is none of the script's.
     """
+    if reply[-1] != b"%d" % token:
+        raise ValueError("it answers another settling")
     at_ms = int(reply[1])
     if reply[0] == b"settled":
         return Settled(at_ms=at_ms, counted=bool(reply[2]))
@@ -86,6 +93,8 @@ def read_fields(words: Sequence[bytes] | None) -> Fields:
     """Read fields and values in turn; None stands for a key of another type."""
     if words is None:
         return None
+    if set(map(type, words)) - {bytes}:
+        raise TypeError("a hash is fields and values")
     return {name.decode(errors="replace"): value for name, value in zip(words[0::2], words[1::2], strict=True)}
 
 

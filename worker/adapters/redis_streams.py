@@ -9,26 +9,26 @@ from typing import Any, Final
 
 import redis.exceptions
 
-from worker.adapters.redis_client import Client, redis_errors, redis_refusals
+from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
-from worker.adapters.redis_replies import closing_if_misread, read_entries
+from worker.adapters.redis_presence import RedisPresence
+from worker.adapters.redis_replies import closing_if_misread, read_entries, read_records
 from worker.adapters.redis_settling import lay_out, read_session_fields, read_settled
 from worker.core.keys import GROUP, Keys
 from worker.core.mixture import Mixture
 from worker.core.sessions import Fields
 from worker.core.wire import Entry
 from worker.errors import GroupMissingError
-from worker.ports import Backlog, Batch, Pending, Settled, StreamLimits
+from worker.ports import Batch, Pending, Settled, StreamLimits
 
 _PAGE = 1000
 _DESCRIBE_EVERY_S = 10.0
 _DELIVER_AGAIN: Final = files("worker.adapters").joinpath("deliver_again.lua").read_text()
-_FORGET_CONSUMERS: Final = files("worker.adapters").joinpath("forget_consumers.lua").read_text()
 _SETTLE: Final = files("worker.adapters").joinpath("settle.lua").read_bytes()
 _SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
 
 
-class RedisStreams:
+class RedisStreams(RedisPresence):
     """Serve one consumer of the request stream."""
 
     def __init__(self, client: Client, *, keys: Keys, consumer: str, limits: StreamLimits) -> None:
@@ -40,15 +40,15 @@ class RedisStreams:
             consumer: This worker's name in the group.
             limits: Bounds of the result streams.
         """
-        self._client = client
+        super().__init__(client, keys, consumer)
         self._reader = DirectConnection(client, keys.requests)  # a blocked read holds up whatever is behind it
         self._settling = DirectConnection(client, keys.requests)
         self._ahead: Awaitable[Any] | None = None
         self._server: tuple[str, int] | None = None
-        self._keys = keys
-        self._consumer = consumer
+        self._requests = keys.requests.encode()
         self._limits = limits
         self._clock_offset_ms = 0
+        self._settlings = 0
         self._described: dict[str, float] = {}
 
     def now_ms(self) -> int:
@@ -70,9 +70,11 @@ class RedisStreams:
             except redis.exceptions.ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
-            async with closing_if_misread(self._client):
-                seconds, microseconds = await self._client.time()  # redis-py reads this one itself
-        self._learn_clock(int(seconds) * 1000 + int(microseconds) // 1000)
+            reply = await self._reader.call("TIME")
+            with self._reader.closing_if_misread():
+                # Numbers would be of another command: what is late is decided by this clock.
+                seconds, microseconds = (int(word.decode()) for word in reply)
+        self._learn_clock(seconds * 1000 + microseconds // 1000)
 
     @property
     def is_reading_ahead(self) -> bool:
@@ -107,7 +109,7 @@ class RedisStreams:
                 ahead = self._reader.send(*self._read_command(count, block_ms))
             reply = await ahead
             with self._reader.closing_if_misread():
-                return [] if reply is None else read_entries(reply[0][1])
+                return read_entries(read_records(reply, self._requests))
 
     def _read_command(self, count: int, block_ms: int) -> tuple[str | int, ...]:
         command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, "BLOCK", block_ms)
@@ -133,19 +135,6 @@ class RedisStreams:
                     taken.extend(entry.decode() for entry in reply[1])
             if cursor == b"0-0":
                 return taken
-
-    async def forget_consumers(self, idle_ms: int) -> int:
-        """Remove consumers that hold nothing, have asked for nothing for so long and show no state; tell how many.
-
-        Raises:
-            RefusedError: Redis will refuse it again: a right is missing, or another type stands there.
-            RedisError: Redis did not answer.
-        """
-        with redis_refusals("the script that forgets consumers"):
-            words = (self._keys.requests, GROUP, idle_ms, self._keys.worker(""))
-            reply = await self._client.execute_command("EVAL", _FORGET_CONSUMERS, 1, *words)
-            async with closing_if_misread(self._client):
-                return int(reply)
 
     async def pending(self) -> list[Pending]:
         """List the entries that are pending for this consumer, oldest first."""
@@ -216,7 +205,9 @@ class RedisStreams:
         """
         if batch.mixtures:
             await self._describe(batch.mixtures)
-        keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits)
+        self._settlings += 1
+        token = self._settlings
+        keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits, token=token)
         with redis_errors("the settling script"):
             await self._reach(self._settling)
             try:
@@ -224,7 +215,7 @@ class RedisStreams:
             except redis.exceptions.NoScriptError:
                 reply = await self._settling.send("EVAL", _SETTLE, len(keys), *keys, *arguments)
             with self._settling.closing_if_misread():
-                settled = read_settled(batch, reply)
+                settled = read_settled(batch, reply, token)
         self._learn_clock(settled.at_ms)
         return settled
 
@@ -241,33 +232,6 @@ class RedisStreams:
                         if "WRONGTYPE" not in str(error):  # settling will tell that nothing can be counted
                             raise
                 self._described[name] = now
-
-    async def backlog(self) -> Backlog:
-        """Count what waits: entries not delivered yet, and pending ones."""
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.execute_command("XINFO GROUPS", self._keys.requests)
-        pipeline.xlen(self._keys.requests)
-        with redis_errors("XINFO GROUPS"):
-            reply = await pipeline.execute()
-            async with closing_if_misread(self._client):
-                groups, length = reply
-                for group in groups:
-                    about = dict(zip(group[0::2], group[1::2], strict=True))
-                    if about[b"name"] == GROUP.encode():
-                        pending, lag = int(about[b"pending"]), about.get(b"lag")
-                        # Unknown for a while after entries were deleted; as answered ones are, the rest is all.
-                        return Backlog(max(0, length - pending) if lag is None else int(lag), pending)
-        raise GroupMissingError(f"the consumer group {GROUP} is gone")
-
-    async def show(self, document: str, *, ttl_s: int) -> None:
-        """Store this worker's state for some seconds."""
-        with redis_errors("SET of the worker's state"):
-            await self._client.set(self._keys.worker(self._consumer), document, ex=ttl_s)
-
-    async def hide(self) -> None:
-        """Remove this worker's state: it has ended in order."""
-        with redis_errors("DEL of the worker's state"):
-            await self._client.delete(self._keys.worker(self._consumer))
 
     def close(self) -> None:
         """Close the connections for reading and for settling; they are opened again when they are needed."""

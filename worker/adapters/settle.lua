@@ -13,12 +13,13 @@
 --       forms, as JSON: the command that adds a result, with anything where its stream or a hole is, and the places of
 --         the holes in it: first the request id's, second the entry id's, then those of the entry's other values;
 --       entries: id, index of its result stream in KEYS, index of its form, request id, other values;
---       dead letters: index of the entry, number of words, its fields and values.
+--       dead letters: index of the entry, number of words, its fields and values;
+--       at last a token, which every answer ends with, so that none is taken for the answer to another settling.
 -- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
 -- Returns {'stale', server ms, {indexes of marks}, {marks of what the keys hold now}, {values; '' for none},
---         {indexes of sessions}, {fields and values of each; nil where the key holds another type}}
---      or {'refused', server ms, {entries not pending here}, {entries that cannot be written}}
---      or {'settled', server ms, 1 or 0: whether everything could be counted}; indexes count from 0, in ARGV too.
+--         {indexes of sessions}, {fields and values of each; nil where the key holds another type}, token}
+--      or {'refused', server ms, {entries not pending here}, {entries that cannot be written}, token}
+--      or {'settled', server ms, 1 or 0: whether everything could be counted, token}; indexes count from 0, in ARGV too.
 
 local requests, stats = KEYS[1], KEYS[2]
 local group, consumer, first, last = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -26,6 +27,7 @@ local maxlen, ttl, session_ttl = ARGV[5], ARGV[6], ARGV[7]
 local marks, tally_fields = tonumber(ARGV[8]), tonumber(ARGV[9])
 local forms, entries, dead_letters = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local sessions = tonumber(ARGV[13])
+local token = ARGV[#ARGV]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -86,7 +88,7 @@ for i = 0, sessions - 1 do
   end
   at = at + 4 + 2 * (expected + others)
 end
-if #stale + #moved > 0 then return {'stale', now, stale, marks_now, values, moved, contents} end
+if #stale + #moved > 0 then return {'stale', now, stale, marks_now, values, moved, contents, token} end
 
 -- The group has to be there before anything is written.
 redis.call('XACK', requests, group, '0-0')
@@ -141,7 +143,7 @@ for i = 0, entries - 1 do
   end
   at = at + 3 + form.own
 end
-if #lost + #unwritable > 0 then return {'refused', now, lost, unwritable} end
+if #lost + #unwritable > 0 then return {'refused', now, lost, unwritable, token} end
 
 local used, written = {}, {}
 
@@ -172,7 +174,7 @@ for i = 0, entries - 1 do
       redis.call('XDEL', entry[1], entry[2])
       if entry[1] ~= KEYS[3] and entry[1] ~= KEYS[4] then redis.call('EXPIRE', entry[1], ttl) end
     end
-    return {'refused', now, {}, {i}}
+    return {'refused', now, {}, {i}, token}
   end
   at = at + 3 + form.own
 end
@@ -219,4 +221,4 @@ for _, key in pairs(used) do
   if key ~= KEYS[4] then redis.call('EXPIRE', key, ttl) end
 end
 
-return {'settled', now, countable and 1 or 0}
+return {'settled', now, countable and 1 or 0, token}

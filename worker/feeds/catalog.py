@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -18,6 +19,7 @@ from worker.links import Link
 from worker.logs import emit
 from worker.ports import CatalogListener, CatalogSource
 from worker.state import State
+from worker.supervisor import name_causes, unending
 
 Cause = Literal["notify", "reload", "refresh"]
 
@@ -36,7 +38,7 @@ class CatalogFeed:
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the catalog fresh until cancelled; started when it was read once, or could not be."""
         async with anyio.create_task_group() as loops:
-            loops.start_soon(self._keep_fresh)
+            loops.start_soon(unending, self._keep_fresh)
             await self._attempted.wait()
             task_status.started()
 
@@ -47,9 +49,9 @@ class CatalogFeed:
             try:
                 async with self._source.listening() as listener:
                     subscription = _Subscription(self._source, listener, self._state, self._tell_success)
-                    await subscription.follow(self._refresh_s)
+                    await unending(partial(subscription.follow, self._refresh_s))
             except* PostgresError as errors:
-                message = str(errors.exceptions[0])
+                _, message = name_causes(errors.exceptions[0])
             self._attempted.set()
             await self._link.failed("catalog", message)
 
@@ -85,7 +87,7 @@ class _Subscription:
             ExceptionGroup: Of PostgresError: a connection is gone, or a statement was refused.
         """
         async with anyio.create_task_group() as loops:
-            loops.start_soon(self._apply_news)
+            loops.start_soon(unending, self._apply_news)
             cause: Cause = "refresh"
             while True:
                 await self._load(cause)

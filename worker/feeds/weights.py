@@ -16,6 +16,7 @@ from worker.links import Link
 from worker.logs import emit
 from worker.ports import Reading, WeightsStore
 from worker.state import WeightsBook
+from worker.supervisor import unending
 
 _MORE_READINGS = 2
 _LONG = 4096  # bytes: from here on reading a value would hold up others
@@ -48,9 +49,11 @@ class WeightsFeed:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the weights fresh until cancelled; started when they were read once, or could not be."""
+        attempted = anyio.Event()
         async with anyio.create_task_group() as loops:
-            await loops.start(self._refresh_for_ever)
-            loops.start_soon(self._listen_for_ever)
+            loops.start_soon(unending, partial(self._refresh_for_ever, attempted))
+            await attempted.wait()
+            loops.start_soon(unending, self._listen_for_ever)
             task_status.started()
 
     async def read(self, datasets: Sequence[str | None]) -> None:
@@ -99,11 +102,10 @@ class WeightsFeed:
         """Close what reading opened."""
         self._store.close()
 
-    async def _refresh_for_ever(self, *, task_status: TaskStatus[None]) -> None:
+    async def _refresh_for_ever(self, attempted: anyio.Event) -> None:
         while True:
             problem = await self._refresh()
-            task_status.started()
-            task_status = anyio.TASK_STATUS_IGNORED  # once is all it takes
+            attempted.set()
             if problem is None:
                 await anyio.sleep(self._refresh_s)
             else:
@@ -125,11 +127,11 @@ class WeightsFeed:
             try:
                 async with aclosing(self._store.bells(self._follow)) as bells:  # type: ignore[type-var]
                     async for bell in bells:
-                        self._link.succeeded("weights bell")
                         if bell.resync:
                             await self.read(self._book.known())
                         elif self._book.knows(bell.dataset):
                             await self.read([bell.dataset])
+                        self._link.succeeded("weights bell")
             except RedisError as error:
                 await self._link.failed("weights bell", str(error))
 

@@ -10,6 +10,7 @@ from worker.core.events.base import MAX_CHARS, Event, Level, Value
 from worker.core.events.lifecycle import (
     HealthUnwritten,
     LibraryMessage,
+    LoopFailed,
     WorkerDraining,
     WorkerFailed,
     WorkerReady,
@@ -46,6 +47,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
     WorkerDraining,
     WorkerStopped,
     WorkerFailed,
+    LoopFailed,
     HealthUnwritten,
     WorkerStats,
     CategoryStats,
@@ -83,6 +85,7 @@ __all__ = [
     "HealthUnwritten",
     "Level",
     "LibraryMessage",
+    "LoopFailed",
     "PostgresLost",
     "PostgresRestored",
     "RedisLost",

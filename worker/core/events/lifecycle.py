@@ -69,7 +69,7 @@ class WorkerFailed(Event):
     """Say that a bug ended the worker.
 
     Attributes:
-        error: Name of the exception's class.
+        error: Name of the exception's class; of several, each.
         message: Its text.
         traceback: Where it was raised; the middle of a long one is left out.
     """
@@ -79,6 +79,29 @@ class WorkerFailed(Event):
     error: str
     message: str
     traceback: str = field(metadata={MAX_CHARS: 3000})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFailed(Event):
+    """Say that a bug ended one of the worker's loops, which is begun anew; the tenth within 60 s ends the worker.
+
+    Attributes:
+        loop: Which loop.
+        error: Name of the exception's class; of several, each.
+        message: Its text.
+        traceback: Where it was raised; the middle of a long one is left out.
+        failures: Failures of this loop within the last 60 s, this one included.
+        suppressed: Failures of this loop with the same exception since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "loop.failed"
+    level: ClassVar[Level] = "error"
+    loop: str
+    error: str
+    message: str
+    traceback: str = field(metadata={MAX_CHARS: 3000})
+    failures: int
+    suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,62 @@
+"""What shows in Redis of the workers: their states, their names in the group, and what waits for them."""
+
+from importlib.resources import files
+from typing import Final
+
+from worker.adapters.redis_client import Client, redis_errors, redis_refusals
+from worker.adapters.redis_replies import closing_if_misread
+from worker.core.keys import GROUP, Keys
+from worker.errors import GroupMissingError
+from worker.ports import Backlog
+
+_FORGET_CONSUMERS: Final = files("worker.adapters").joinpath("forget_consumers.lua").read_text()
+
+
+class RedisPresence:
+    """Show one worker, count what waits, and remove names of workers that are gone."""
+
+    def __init__(self, client: Client, keys: Keys, consumer: str) -> None:
+        """Take what connects, the names in Redis, and the worker's name in the group."""
+        self._client = client
+        self._keys = keys
+        self._consumer = consumer
+
+    async def backlog(self) -> Backlog:
+        """Count what waits: entries not delivered yet, and pending ones."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.execute_command("XINFO GROUPS", self._keys.requests)
+        pipeline.xlen(self._keys.requests)
+        with redis_errors("XINFO GROUPS"):
+            reply = await pipeline.execute()
+            async with closing_if_misread(self._client):
+                groups, length = reply
+                for group in groups:
+                    about = dict(zip(group[0::2], group[1::2], strict=True))
+                    if about[b"name"] == GROUP.encode():
+                        pending, lag = int(about[b"pending"]), about.get(b"lag")
+                        # Unknown for a while after entries were deleted; as answered ones are, the rest is all.
+                        return Backlog(max(0, length - pending) if lag is None else int(lag), pending)
+        raise GroupMissingError(f"the consumer group {GROUP} is gone")
+
+    async def show(self, document: str, *, ttl_s: int) -> None:
+        """Store this worker's state for some seconds."""
+        with redis_errors("SET of the worker's state"):
+            await self._client.set(self._keys.worker(self._consumer), document, ex=ttl_s)
+
+    async def hide(self) -> None:
+        """Remove this worker's state: it has ended in order."""
+        with redis_errors("DEL of the worker's state"):
+            await self._client.delete(self._keys.worker(self._consumer))
+
+    async def forget_consumers(self, idle_ms: int) -> int:
+        """Remove consumers that hold nothing, have asked for nothing for so long and show no state; tell how many.
+
+        Raises:
+            RefusedError: Redis will refuse it again: a right is missing, or another type stands there.
+            RedisError: Redis did not answer.
+        """
+        with redis_refusals("the script that forgets consumers"):
+            words = (self._keys.requests, GROUP, idle_ms, self._keys.worker(""))
+            reply = await self._client.execute_command("EVAL", _FORGET_CONSUMERS, 1, *words)
+            async with closing_if_misread(self._client):
+                return int(reply)
