@@ -1,7 +1,6 @@
 """A client's two connections: requests go over one, each added once however often it is sent; results come over one."""
 
 import hashlib
-from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
@@ -11,7 +10,7 @@ from worker.adapters.redis_client import Client, redis_refusals
 from worker.adapters.redis_direct import DirectConnection, Word
 from worker.core.exchange import NEVER, Sending
 from worker.core.keys import GROUP, PINNED, Keys
-from worker.core.wire import Reply, decode_result, encode_request
+from worker.core.wire import Reply, decode_any, encode_request
 
 NOTES_TTL_S = 3600
 _PAGE = 1000
@@ -77,7 +76,7 @@ class RedisExchange:
             reply = await self._reader.call("XREAD", "COUNT", _PAGE, *block, "STREAMS", self._results, after)
             with self._reader.closing_if_misread():
                 records = [] if reply is None else reply[0][1]
-                return [(record_id.decode(), _result(words)) for record_id, words in records]
+                return [(record_id.decode(), decode_any(words, packed=True)) for record_id, words in records]
 
     async def withdraw(self) -> None:
         """Withdraw what is not answered, and remove the client's keys.
@@ -109,11 +108,3 @@ class RedisExchange:
             await self._sender.call("EVALSHA", sha, *words)
         except redis.exceptions.NoScriptError:
             await self._sender.call("EVAL", script, *words)
-
-
-def _result(words: Sequence[bytes]) -> Reply | None:
-    """Read a result; what somebody else put there is none."""
-    try:
-        return decode_result(words, packed=True)
-    except (KeyError, ValueError):
-        return None
