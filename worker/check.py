@@ -12,6 +12,7 @@ from worker.adapters.redis_requests import RedisRequests, Words
 from worker.adapters.redis_stats import RedisStats
 from worker.adapters.redis_weights import RedisWeights
 from worker.core.keys import Keys
+from worker.core.live import UNREADABLE
 from worker.core.statistics import RandomSum, fit_of_sums_p, fit_p, z_score
 from worker.core.tally import CategoryCount
 from worker.core.weights import UNREAD, Weights, default_weights, normalise, observe
@@ -121,7 +122,8 @@ def disagreement(workers: Sequence[Mapping[str, Any]]) -> str | None:
     Args:
         workers: What they show of themselves.
     """
-    units = {str(worker["consumer"]): str(worker.get("weight_unit", "chunks")) for worker in workers}
+    readable = [worker for worker in workers if UNREADABLE not in worker]
+    units = {str(worker["consumer"]): str(worker.get("weight_unit", "chunks")) for worker in readable}
     if len(set(units.values())) <= 1:
         return None
     listed = ", ".join(f"{consumer} has {unit}" for consumer, unit in sorted(units.items()))

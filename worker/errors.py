@@ -132,6 +132,10 @@ class RedisLoginError(RefusedError, LoginError):
     """Say that Redis refused the login."""
 
 
+class UnreadableError(RefusedError):
+    """Say that what stands in Redis cannot be read for what it should be: the sentence names it, and how to mend it."""
+
+
 class GroupMissingError(RedisError):
     """Say that the consumer group or its stream is gone and has to be made again."""
 

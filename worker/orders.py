@@ -11,6 +11,7 @@ from worker.adapters.redis_stats import RedisStats
 from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.core.changes import Order, Standing, Step, step_of
 from worker.core.history import Change, Target, Undo, Versions
+from worker.core.live import UNREADABLE, version_shown
 from worker.core.weights import parse_weights, source_of
 from worker.errors import StaleError, WeightsError
 
@@ -97,7 +98,7 @@ async def roll_back(writer: RedisWeightsWriter, name: str | None, order: Order, 
 
 
 async def wait_until_applied(
-    stats: RedisStats, worker_keys: Sequence[str], change: Change, *, timeout_s: float
+    stats: RedisStats, worker_keys: Sequence[bytes], change: Change, *, timeout_s: float
 ) -> Applied:
     """Wait until every live worker that holds some weights shows that they are in force.
 
@@ -130,26 +131,30 @@ def who_applied(states: Sequence[Mapping[str, Any]], change: Change, took_s: flo
         change: What put the weights in force.
         took_s: How long it took until here.
     """
-    shown = {str(state.get("consumer")): _version_shown(state, change.name) for state in states}
-    applied = tuple(name for name, version in shown.items() if version == change.version_after)
+    shown = {_name_of(state): version_shown(state, change.name) for state in states}
+    unread = {_name_of(state) for state in states if UNREADABLE in state}
+    applied = tuple(name for name, version in shown.items() if version == change.version_after and name not in unread)
     unasked = tuple(name for name, version in shown.items() if version is None)
     missing = tuple(name for name in shown if name not in {*applied, *unasked})
     return Applied(applied, missing, unasked, took_s)
 
 
-def _version_shown(state: Mapping[str, Any], name: str | None) -> str | None:
-    """Tell which version a worker has in force by a weights key; None where it does not hold it."""
-    found = state.get("weights_version") if name is None else state.get("datasets", {}).get(name)
-    return None if found is None else str(found)
+def _name_of(state: Mapping[str, Any]) -> str:
+    """Name a worker; where its state cannot be read, with why."""
+    why = f" (unreadable: {state[UNREADABLE]})" if UNREADABLE in state else ""
+    return f"{state.get('consumer')}{why}"
 
 
 def time_text(at_ms: int) -> str:
-    """Write a moment for people, as their own clock shows it.
+    """Write a moment for people, as their own clock shows it; one that no calendar has as its number.
 
     Args:
         at_ms: Unix time in ms.
     """
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_ms / 1000))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_ms / 1000))
+    except (ValueError, OverflowError, OSError):
+        return f"{at_ms} ms"
 
 
 async def _find_target(writer: RedisWeightsWriter, found: Standing, version: str | None) -> Target:

@@ -202,6 +202,7 @@ class Reporter:
                 "weights_version": weights.in_force(None).weights.version,
                 "weights_at_ms": weights.changed_at_ms,
                 "datasets": weights.versions(_DATASETS_SHOWN),
+                "datasets_more": weights.versions_beyond(_DATASETS_SHOWN),
                 "catalog_version": catalog.version if catalog is not None else None,
                 "catalog_at_ms": self._state.catalog_at_ms,
                 "chunks": len(catalog) if catalog is not None else 0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from worker.core.catalog import Catalog
+from worker.core.live import short_name
 from worker.core.sessions import Session
 from worker.core.weights import UNREAD, Held, InForce, in_force
 
@@ -94,6 +95,11 @@ class WeightsBook:
         """Tell the versions of the datasets that were asked for last; empty where one has no weights of its own."""
         last = islice(reversed(self._datasets.items()), most)
         return {name: one.held.weights.version if one.held.weights else "" for name, one in last}
+
+    def versions_beyond(self, most: int) -> dict[str, str]:
+        """Tell the versions of the other datasets, by the short forms of their names."""
+        others = islice(reversed(self._datasets.items()), most, None)
+        return {short_name(name): one.held.weights.version if one.held.weights else "" for name, one in others}
 
     def forget_idle(self) -> None:
         """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights."""

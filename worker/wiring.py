@@ -18,6 +18,7 @@ from worker.core.events import (
     WeightsUnreturned,
 )
 from worker.core.keys import Keys
+from worker.errors import UnreadableError
 from worker.feeds.catalog import CatalogFeed
 from worker.feeds.weights import WeightsFeed
 from worker.journal import Journal
@@ -101,8 +102,12 @@ def _chores(settings: Settings, stream: RedisStreams, writer: RedisWeightsWriter
     async def forget_consumers() -> None:
         await stream.forget_consumers(round(gone_s * 1000))
 
+    async def give_back() -> None:
+        if problem := await writer.give_back():
+            raise UnreadableError(problem)
+
     refresh_s = settings.weights_refresh_s
     return [
-        Chore("weights returns", writer.give_back, link, every_s=refresh_s, refusal=WeightsUnreturned),
+        Chore("weights returns", give_back, link, every_s=refresh_s, refusal=WeightsUnreturned),
         Chore("consumers", forget_consumers, link, every_s=gone_s / 10, refusal=ConsumersKept),
     ]

@@ -27,7 +27,7 @@ from worker.adapters.redis_stats import RedisStats
 from worker.client import AsyncSampleClient
 from worker.core.changes import Order, step_of
 from worker.core.weights import mark_of, preset_name
-from worker.errors import GroupMissingError, RedisError, RedisUnreachableError, SettingsError
+from worker.errors import GroupMissingError, RedisError, RedisUnreachableError, SettingsError, UnreadableError
 from worker.ports import Backlog, Bell
 
 _SOON_S = 10.0
@@ -112,7 +112,7 @@ async def test_a_server_that_is_not_there_is_an_error_of_the_surroundings(url: s
     [
         ("NOGROUP No such key", GroupMissingError),
         ("UNBLOCKED the stream key no longer exists", GroupMissingError),
-        ("WRONGTYPE Operation against a key", RedisError),
+        ("WRONGTYPE Operation against a key", UnreadableError),
     ],
 )
 def test_a_refusal_by_the_server_is_translated(text: str, kind: type[RedisError]) -> None:

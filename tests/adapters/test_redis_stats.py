@@ -4,10 +4,24 @@ import pytest
 
 from tests.support.streams import Desk
 from worker.adapters.redis_stats import RedisStats
+from worker.check import disagreement
+from worker.core.history import read_change
 from worker.core.tally import CategoryCount, read_counts
-from worker.errors import RedisError
+from worker.errors import UnreadableError
+from worker.orders import who_applied
 
 NOTHING = read_counts({})
+STRANGE_STATES = [
+    *[b"", b"notjson", b"[1]", b"null", b"5", b"\xff", b"[" * 100_000, b'"' + b"x" * (1 << 20) + b'"'],
+    *[b"{}", b'{"consumer": "other"}', b'{"consumer": 5}', b'{"consumer": "a", "datasets": []}'],
+    *[
+        b'{"consumer": "a", "datasets": {"d": 5}}',
+        b'{"consumer": "a", "pid": NaN}',
+        b'{"consumer": "a", "chunks": 1e999}',
+    ],
+    *[b'{"consumer": "a", "state": "\\ud800"}', b'{"consumer": "a", "at_ms": ' + b"9" * 5000 + b"}"],
+    *[b'{"consumer": "a", "weights_version": null}', b'{"consumer": "a", "requests": true}'],
+]
 
 
 @pytest.fixture
@@ -91,9 +105,26 @@ async def test_live_workers_are_listed_by_name(desk: Desk, stats: RedisStats) ->
     assert [worker["consumer"] for worker in await stats.workers()] == ["a", "a:1", "b"]
 
 
-async def test_a_key_of_another_type_is_an_error_of_the_surroundings(desk: Desk, stats: RedisStats) -> None:
+async def test_counts_of_another_type_are_unreadable(desk: Desk, stats: RedisStats) -> None:
     await desk.client.set(desk.keys.stats, "not a hash")
-    await desk.client.hset(desk.keys.worker("a"), "x", "y")
-    for call in (stats.read(), stats.remove_dataset("d"), stats.workers()):
-        with pytest.raises(RedisError, match="WRONGTYPE"):
+    for call in (stats.read(), stats.remove_dataset("d")):
+        with pytest.raises(UnreadableError, match=f"{desk.keys.stats}.*WRONGTYPE.*accepted"):
             await call
+
+
+@pytest.mark.parametrize("value", STRANGE_STATES)
+async def test_a_state_that_no_worker_wrote_is_a_row_and_hides_no_other(
+    desk: Desk, stats: RedisStats, value: bytes
+) -> None:
+    await desk.client.set(desk.keys.worker("a"), value)
+    await desk.client.set(desk.keys.worker("b"), '{"consumer": "b", "weights_version": "1"}')
+    await desk.client.rpush(desk.keys.worker("c"), "no string")
+    await desk.client.set(desk.keys.worker("").encode() + b"\xff", "{}")
+    found = await stats.workers()
+    assert [one["consumer"] for one in found] == ["a", "b", "c", "\\xff"]
+    assert ["accepted" in one.get("unreadable", "") for one in found] == [True, False, True, True]
+    assert disagreement(found) is None
+    change = read_change("1-0", {"version_after": "1"})
+    applied = who_applied(found, change, 0.0)
+    assert applied.applied == ("b",)
+    assert [name.partition(" ")[0] for name in applied.missing] == ["a", "c", "\\xff"]

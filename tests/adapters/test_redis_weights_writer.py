@@ -1,6 +1,7 @@
 """Changes of weights on real servers: all of one in one step, or nothing of it, and none that nobody has seen."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.core.changes import Order, Return, Standing, Step, step_of
 from worker.core.history import Change
 from worker.core.weights import default_weights, mark_of, parse_weights, preset_name
-from worker.errors import RedisError
+from worker.errors import RedisError, RefusedError
 
 VOICE, MUSIC, BOTH = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 1}'
 LONG_MS = 3_600_000
@@ -142,7 +143,7 @@ async def test_a_strangers_key_of_returns_keeps_no_change_from_being_made(
 ) -> None:
     await desk.client.set(desk.keys.returns, "of another type")
     assert await writer.change(None, _to(VOICE)) is not None
-    await writer.give_back()
+    assert f"{desk.keys.returns} holds no hash" in await writer.give_back()
     assert await desk.client.get(desk.keys.returns) == b"of another type"
 
 
@@ -261,11 +262,29 @@ async def test_a_return_that_was_put_off_does_not_come_at_its_old_time(desk: Des
     assert await desk.client.get(desk.keys.weights()) == MUSIC.encode()
 
 
-async def test_strangers_among_the_returns_are_passed_over(desk: Desk, writer: RedisWeightsWriter) -> None:
-    await desk.client.hset(desk.keys.returns, mapping={"d": "no return", "e": b"\xff", "": "{}"})
-    await writer.give_back()
+async def test_strangers_among_the_returns_are_told_of_and_keep_no_other_waiting(
+    desk: Desk, writer: RedisWeightsWriter
+) -> None:
+    await desk.client.hset(desk.keys.returns, mapping={"d": "no return", "e": b"\xff", b"\xff": "{}", "../x": "{}"})
+    await writer.change(None, _to(MUSIC, LONG_MS))
+    await _due(desk)
+    problem = await writer.give_back()
+    assert re.search(rf"field .* and 1 more of {desk.keys.returns} holds no return .*; accepted: .*HDEL", problem)
     assert await writer.pending("d") is None
-    assert await _all(writer) == []
+    assert [change.name for change in await _all(writer)] == [None, None]
+    assert await desk.client.hlen(desk.keys.returns) == 4
+
+
+async def test_one_return_that_is_refused_keeps_no_other_waiting(desk: Desk, writer: RedisWeightsWriter) -> None:
+    await writer.change(preset_name("night"), _to(VOICE))
+    for name in (preset_name("night"), "d"):
+        await writer.change(name, _to(MUSIC, LONG_MS))
+        await _due(desk, name)
+    await desk.client.delete(desk.keys.presets)
+    await desk.client.set(desk.keys.presets, "of another type")
+    with pytest.raises(RefusedError, match="WRONGTYPE"):
+        await writer.give_back()
+    assert await desk.client.exists(desk.keys.weights("d")) == 0
 
 
 async def test_a_return_that_cannot_be_noted_is_not_made(desk: Desk, writer: RedisWeightsWriter) -> None:

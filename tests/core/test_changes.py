@@ -159,6 +159,32 @@ def test_before_its_time_and_without_one_nothing_returns() -> None:
     assert return_step(standing(MUSIC)) is None
 
 
+GOOD: dict[str, object] = {"due_ms": 5, "mark": "", "back": None, "who": "ann", "lasts": "1h"}
+NO_TEXTS: list[Any] = [None, 5, [], {}, True]
+NO_TIMES: list[Any] = [None, True, 1.5, "5", -1, 2**64, [], {}]
+NO_WEIGHTS: list[Any] = [5, [], {}, True, "", "no JSON", "[]", '{"voice": -1}', '{"voice": NaN}']
+STRANGE_RETURNS: list[dict[str, Any]] = [
+    *({name: "\ud800"} for name in ("mark", "who", "lasts", "back")),
+    *({name: wrong} for name in ("mark", "who", "lasts") for wrong in NO_TEXTS),
+    *({"due_ms": wrong} for wrong in NO_TIMES),
+    *({"back": wrong} for wrong in NO_WEIGHTS),
+]
+
+
+def test_what_a_return_is_made_strange_from_is_one() -> None:
+    assert read_return(json.dumps(GOOD).encode()) == Return(5, "", None, "ann", "1h")
+
+
+@pytest.mark.parametrize("name", ["who", "reason"])
+def test_a_name_that_is_no_utf8_is_escaped(name: str) -> None:
+    """The operating system hands on such bytes as halves of surrogate pairs."""
+    step = step_of(
+        standing(VOICE), Order(MUSIC, lasts_ms=HOUR_MS, lasts="1h", **{"who": "a", "reason": "b", name: "\udcff"})
+    )
+    assert step.record[name] == r"\udcff"
+    assert read_return(step.return_text.encode()) is not None
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -169,8 +195,10 @@ def test_before_its_time_and_without_one_nothing_returns() -> None:
         b"[" * 100_000,
         json.dumps({"due_ms": "soon", "mark": "", "back": None, "who": "", "lasts": ""}).encode(),
         b'{"due_ms": Infinity, "mark": "", "back": null, "who": "", "lasts": ""}',
+        *(json.dumps(GOOD | wrong).encode() for wrong in STRANGE_RETURNS),
+        json.dumps(GOOD).encode() + b"\xff",
+        json.dumps(GOOD).replace("5", "9" * 5000).encode(),
     ],
-    ids=["empty", "no UTF-8", "a list", "nothing in it", "deep", "no number", "never"],
 )
 def test_what_is_no_return_is_none(text: bytes) -> None:
     assert read_return(text) is None

@@ -2,21 +2,39 @@
 -- Sends requests that were given up on again, and removes their letters: each in one step, so that none is sent twice.
 --
 -- KEYS  1 dead-letter stream, 2 request stream
--- ARGV  fields and values that a letter has at its end beside the request's own, then ids of letters
--- Returns pairs: id of the letter, id of the new request; ids that are not there are left out.
+-- ARGV  1 how many fields a letter has at its end beside the request's own, then these, then ids of letters
+-- Returns pairs: id of the letter, id of the new request; ids that are not there are left out. The second is '' where no
+-- worker wrote the letter: it stays.
+local most_words = 7900 -- a command of a script takes no more than some 7,990 arguments
+local own = tonumber(ARGV[1])
+
+-- Tells where the request's own words end; nil where the letter does not end as a worker ends it.
+local function end_of_request(words)
+  local last = #words
+  -- Of a freak whose last fields are left out, the letter says so in one more pair.
+  if words[last - 1] == 'fields_left_out' then last = last - 2 end
+  last = last - 2 * own
+  for i = 1, own do
+    if last < 0 or words[last + 2 * i - 1] ~= ARGV[i + 1] then return nil end
+  end
+  return last <= most_words and last or nil
+end
+
 local sent = {}
-for i = 2, #ARGV do
+for i = own + 2, #ARGV do
   local found = redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i])
   if #found > 0 then
     local words = found[1][2]
-    local last = #words - tonumber(ARGV[1])
-    -- Of a freak whose last fields are left out, the letter says so in one more pair.
-    if words[#words - 1] == 'fields_left_out' then last = last - 2 end
-    -- A request may have had no field at all, but no stream takes an empty entry.
-    if last < 2 then words, last = {'size', '1'}, 2 end
+    local last = end_of_request(words)
     sent[#sent + 1] = ARGV[i]
-    sent[#sent + 1] = redis.call('XADD', KEYS[2], '*', unpack(words, 1, last))
-    redis.call('XDEL', KEYS[1], ARGV[i])
+    if last then
+      -- A request may have had no field at all, but no stream takes an empty entry.
+      if last < 2 then words, last = {'size', '1'}, 2 end
+      sent[#sent + 1] = redis.call('XADD', KEYS[2], '*', unpack(words, 1, last))
+      redis.call('XDEL', KEYS[1], ARGV[i])
+    else
+      sent[#sent + 1] = ''
+    end
   end
 end
 return sent

@@ -14,8 +14,8 @@ import redis.exceptions
 from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
 from worker.adapters.redis_replies import telling_misread
-from worker.core.keys import NAME_PATTERN, Keys
-from worker.core.weights import WRONG_TYPE, mark_of, preset_name
+from worker.core.keys import Keys
+from worker.core.weights import WRONG_TYPE, is_weights_name, mark_of
 from worker.ports import Bell, Follow, Reading
 
 _PING_EVERY_S = 2.0
@@ -110,7 +110,7 @@ class RedisBells:
         if name == shared:
             return Bell(None)
         own = name.removeprefix(f"{shared}:")
-        return Bell(own) if name != own and NAME_PATTERN.fullmatch(own.removeprefix(preset_name(""))) else None
+        return Bell(own) if name != own and is_weights_name(own) else None
 
 
 def reading_of(reply: Any) -> Reading | None:

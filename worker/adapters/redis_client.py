@@ -28,6 +28,7 @@ from worker.errors import (
     RedisUnreachableError,
     RefusedError,
     SettingsError,
+    UnreadableError,
 )
 
 Client = Redis | RedisCluster
@@ -38,7 +39,8 @@ _RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XRE
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED")
 # What no second attempt changes: a password, a right, the type of a key.
 _LASTING = (redis.exceptions.NoPermissionError,)
-_LASTING_WORDS = ("WRONGTYPE", "ACL failure")
+_LASTING_WORDS = ("ACL failure",)
+_WRONG_TYPE = "WRONGTYPE"
 _LOGIN = (
     redis.exceptions.AuthenticationError,
     redis.exceptions.AuthenticationWrongNumberOfArgsError,
@@ -95,6 +97,7 @@ def redis_errors(doing: str) -> Iterator[None]:
         GroupMissingError: The consumer group or its stream is gone.
         RedisLoginError: Redis refused the login.
         RedisUnreachableError: Redis could not be reached, did not answer in time, or serves nobody for now.
+        UnreadableError: A key holds another type than it should.
         RedisError: Redis refused the command.
     """
     try:
@@ -106,8 +109,11 @@ def redis_errors(doing: str) -> Iterator[None]:
             f"Redis did not answer {doing}: {redact(str(error))}", redact(str(error))
         ) from error
     except redis.exceptions.ResponseError as error:
+        sentence = f"Redis refused {doing}: {redact(str(error))}"
+        if _WRONG_TYPE in str(error):
+            raise UnreadableError(f"{sentence}; accepted: once that key is deleted (DEL)") from error
         kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
-        raise kind(f"Redis refused {doing}: {redact(str(error))}") from error
+        raise kind(sentence) from error
     except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
         sentence = certificate_problem(error) or redact(str(error)) or type(error).__name__
         raise RedisUnreachableError(f"Redis did not answer {doing}: {sentence}", reason_of(error)) from error

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from worker.adapters.redis_client import Client, redis_errors
 from worker.core.keys import Keys
-from worker.core.wire import WORDS_OF_LETTER
+from worker.core.wire import FIELDS_OF_LETTER
 
 _REQUEUE: Final = files("worker.adapters").joinpath("dead_requeue.lua").read_text()
 _AT_ONCE = 100
@@ -40,7 +40,7 @@ class RedisDead:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("counting the dead letters"):
+        with redis_errors(f"counting the dead letters in {self._keys.dead}"):
             return int(await self._client.xlen(self._keys.dead))
 
     async def newest(self, count: int) -> list[DeadLetter]:
@@ -52,7 +52,7 @@ class RedisDead:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("reading the dead letters"):
+        with redis_errors(f"reading the dead letters in {self._keys.dead}"):
             found = await self._client.execute_command("XREVRANGE", self._keys.dead, "+", "-", "COUNT", count)
         return [DeadLetter(_text(entry_id), _pairs(words)) for entry_id, words in found]
 
@@ -62,7 +62,7 @@ class RedisDead:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("listing the dead letters"):
+        with redis_errors(f"listing the dead letters in {self._keys.dead}"):
             return [
                 _text(entry[0]) for entry in await self._client.execute_command("XRANGE", self._keys.dead, "-", "+")
             ]
@@ -74,7 +74,8 @@ class RedisDead:
             ids: Letters, oldest first at best.
 
         Returns:
-            Letter -> entry of the new request; letters that are not there are left out.
+            Letter -> entry of the new request; letters that are not there are left out. It is empty for a letter that
+            no worker wrote, which stays.
 
         Raises:
             RedisError: Redis did not answer, or refused: an id that is none, say.
@@ -82,9 +83,10 @@ class RedisDead:
         sent: dict[str, str] = {}
         for start in range(0, len(ids), _AT_ONCE):
             part = ids[start : start + _AT_ONCE]
-            with redis_errors("sending dead letters again"):
+            with redis_errors(f"sending dead letters of {self._keys.dead} to {self._keys.requests}"):
+                own = (len(FIELDS_OF_LETTER), *FIELDS_OF_LETTER)
                 words = await self._client.execute_command(
-                    "EVAL", _REQUEUE, 2, self._keys.dead, self._keys.requests, WORDS_OF_LETTER, *part
+                    "EVAL", _REQUEUE, 2, self._keys.dead, self._keys.requests, *own, *part
                 )
             texts = [_text(word) for word in words]
             sent |= zip(texts[0::2], texts[1::2], strict=True)

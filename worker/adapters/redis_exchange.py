@@ -1,7 +1,6 @@
 """A client's two connections: requests go over one, each added once however often it is sent; results come over one."""
 
 import hashlib
-from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from worker.adapters.redis_direct import DirectConnection, Word
 from worker.adapters.redis_replies import check_ids, read_records
 from worker.core.exchange import NEVER, Sending
 from worker.core.keys import GROUP, PINNED, Keys
-from worker.core.wire import Reply, decode_result, encode_request
+from worker.core.wire import Reply, decode_any, encode_request
 
 NOTES_TTL_S = 3600
 _PAGE = 1000
@@ -82,7 +81,7 @@ class RedisExchange:
             with self._reader.closing_if_misread():
                 records = read_records(reply, self._results.encode())
                 check_ids([record_id for record_id, _ in records])
-                found = [(record_id.decode(), _result(words)) for record_id, words in records]
+                found = [(record_id.decode(), decode_any(words, packed=True)) for record_id, words in records]
                 if found and _moment(found[0][0]) <= _moment(after):
                     raise ValueError("it answers an earlier reading")
                 return found
@@ -126,11 +125,3 @@ def _moment(record_id: str) -> tuple[int, int]:
     """Write an entry's id as numbers, which are in the order of the stream."""
     at_ms, _, number = record_id.partition("-")
     return int(at_ms), int(number)
-
-
-def _result(words: Sequence[bytes]) -> Reply | None:
-    """Read a result; what somebody else put there is none."""
-    try:
-        return decode_result(words, packed=True)
-    except (KeyError, ValueError):
-        return None

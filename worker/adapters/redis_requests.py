@@ -8,7 +8,7 @@ import anyio
 
 from worker.adapters.redis_client import Client, redis_errors
 from worker.core.keys import Keys
-from worker.core.wire import Reply, decode_result, encode_request
+from worker.core.wire import Reply, decode_any, encode_request
 
 Words = Sequence[str | int]
 _BLOCK_MS = 500
@@ -55,13 +55,14 @@ class RedisRequests:
             RedisError: Redis did not answer.
         """
         command = ("XREAD", "COUNT", _PAGE, "BLOCK", block_ms, "STREAMS", self._keys.reply(self._reply_to))
-        with redis_errors("reading results"):
+        with redis_errors(f"reading results in {self._keys.reply(self._reply_to)}"):
             reply = await self._client.execute_command(*command, self._last_id)
         if not reply:
             return []
         records = reply[0][1]
         self._last_id = records[-1][0]
-        return [decode_result(words, packed=self._packed) for _, words in records]
+        found = [decode_any(words, packed=self._packed) for _, words in records]
+        return [reply for reply in found if reply is not None]
 
     async def sample(self, requests: Sequence[Words], *, timeout_s: float) -> dict[str, Reply]:
         """Add requests and wait for their results; nobody works on those that are late.

@@ -34,7 +34,7 @@ class RedisSessions:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("reading a session"):
+        with redis_errors(f"reading a session in {self._keys.session(name)}"):
             try:
                 fields: Any = await self._client.hgetall(self._keys.session(name))
             except redis.exceptions.ResponseError as error:
@@ -58,7 +58,7 @@ class RedisSessions:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("releasing a session"):
+        with redis_errors(f"releasing a session in {self._keys.session(name)}"):
             return bool(await self._client.hdel(self._keys.session(name), PINNED))
 
     async def end(self, name: str) -> bool:

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 import redis.exceptions
 
@@ -15,6 +15,7 @@ from worker.core.wire import Form
 from worker.ports import Batch, Settled, StreamLimits
 
 _ADD = ("XADD", "", "*")  # the stream's name is an entry's own
+_SHAPES: Final = WeakKeyDictionary[Form, str]()  # as long as the forms: one may be of megabytes
 
 
 def lay_out(
@@ -98,9 +99,15 @@ def read_fields(words: Sequence[bytes] | None) -> Fields:
     return {name.decode(errors="replace"): value for name, value in zip(words[0::2], words[1::2], strict=True)}
 
 
-@lru_cache(maxsize=1024)
 def _shape(form: Form) -> str:
-    """Write a form as the script reads it."""
+    """Write a form as the script reads it; once, for as long as the form is used."""
+    shape = _SHAPES.get(form)
+    if shape is None:
+        shape = _SHAPES[form] = _write_shape(form)
+    return shape
+
+
+def _write_shape(form: Form) -> str:
     holes = [place for place, word in enumerate(form.words) if word is None]
     words = [word or "" for word in form.words]
     return json.dumps(((*_ADD, *words), [len(_ADD) + 1 + place for place in holes]))

@@ -1,6 +1,6 @@
 """Changes of weights in Redis, each in one step with its note in the history, and that history."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -10,10 +10,13 @@ from worker.adapters.redis_weights import reading
 from worker.core.changes import Return, Standing, Step, read_return, return_step
 from worker.core.history import Change, read_change
 from worker.core.keys import Keys
-from worker.core.weights import preset_of
+from worker.core.weights import is_weights_name, preset_of
+from worker.core.wire import shown
+from worker.errors import RefusedError
 
 _HISTORY_MAXLEN = 10_000
 _PAGE = 100
+_FIELDS_NAMED = 3
 _FOUND = 6  # words of a reply that says what was found; the history's entry comes after
 _CHANGE: Final = files("worker.adapters").joinpath("weights_change.lua").read_text()
 _RETURNS: Final = files("worker.adapters").joinpath("returns_read.lua").read_text()
@@ -75,7 +78,7 @@ class RedisWeightsWriter:
         """
         newest = "+"
         while True:
-            with redis_errors("reading the history of weights"):
+            with redis_errors(f"reading the history of weights in {self._keys.history}"):
                 page: Any = await self._client.execute_command(
                     "XREVRANGE", self._keys.history, newest, "-", "COUNT", _PAGE
                 )
@@ -86,22 +89,43 @@ class RedisWeightsWriter:
                 return
             newest = f"({_text(page[-1][0])}"
 
-    async def give_back(self) -> None:
+    async def give_back(self) -> str:
         """Make every return that is due; where several workers try at once, one of them does.
 
+        Returns:
+            What stands there and is no return, in a sentence; empty where all can be read.
+
         Raises:
-            RedisError: Redis did not answer, or refused.
+            RefusedError: Redis refuses to make one; the others are made.
+            RedisError: Redis did not answer.
         """
-        with redis_refusals("reading the returns of weights"):
+        with redis_refusals(f"reading {self._keys.returns}"):
             reply: Any = await self._client.execute_command("EVAL", _RETURNS, 1, self._keys.returns)
             async with closing_if_misread(self._client):
                 now_ms, words = int(reply[0]), reply[1]
-                returns = [
-                    (_text(name), read_return(text)) for name, text in zip(words[0::2], words[1::2], strict=True)
-                ]
-        for name, found in returns:
-            if found is not None and found.due_ms <= now_ms:
-                await self.change(name or None, return_step)
+                if words is None:
+                    return f"{self._keys.returns} holds no hash; accepted: once it is deleted (DEL)"
+                returns = {name: read_return(text) for name, text in zip(words[0::2], words[1::2], strict=True)}
+        problems: list[RefusedError] = []
+        for name, found in returns.items():
+            if found is not None and found.due_ms <= now_ms and _is_name(name):
+                try:
+                    await self.change(_text(name) or None, return_step)
+                except RefusedError as error:
+                    problems.append(error)  # what is wrong with one key keeps no other waiting
+        if problems:
+            raise problems[0]
+        unreadable = [name for name, found in returns.items() if found is None or not _is_name(name)]
+        return self._refuse_returns(unreadable) if unreadable else ""
+
+    def _refuse_returns(self, fields: Sequence[bytes]) -> str:
+        """Say which fields are no returns."""
+        named = ", ".join(map(shown, fields[:_FIELDS_NAMED]))
+        more = f" and {len(fields) - _FIELDS_NAMED} more" if len(fields) > _FIELDS_NAMED else ""
+        return (
+            f"field {named}{more} of {self._keys.returns} holds no return of temporary weights; "
+            "accepted: once it is removed (HDEL), or the weights are set again"
+        )
 
     async def pending(self, name: str | None) -> Return | None:
         """Tell the return of temporary weights that is to come; with the rights of a reader.
@@ -109,7 +133,7 @@ class RedisWeightsWriter:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("reading the returns of weights"):
+        with redis_errors(f"reading the returns of weights in {self._keys.returns}"):
             text: Any = await self._client.hget(self._keys.returns, name or "")
         return None if text is None else read_return(text)
 
@@ -119,7 +143,7 @@ class RedisWeightsWriter:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors("listing the presets"):
+        with redis_errors(f"listing the presets in {self._keys.presets}"):
             names: Any = await self._client.smembers(self._keys.presets)
         return sorted(_text(name) for name in names)
 
@@ -127,7 +151,7 @@ class RedisWeightsWriter:
         """Run the script; tell what stands there, and the history's entry where it did what it was told."""
         keys = self._keys
         names = (keys.weights(name), keys.weights(), keys.history, keys.returns, keys.presets)
-        with redis_refusals("a change of weights"):
+        with redis_refusals(f"a change of {names[0]} (its history, returns and presets are of it)"):
             reply: Any = await self._client.execute_command(
                 "EVAL", _CHANGE, len(names), *names, name or "", preset_of(name), *words
             )
@@ -135,6 +159,11 @@ class RedisWeightsWriter:
                 own, shared = reading(reply[1], reply[2]), reading(reply[3], reply[4])
                 found = Standing(name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5])
                 return found, _text(reply[6]) if len(reply) > _FOUND else None
+
+
+def _is_name(field: bytes) -> bool:
+    """Tell whether a field of the returns names a weights key."""
+    return not field or is_weights_name(_text(field))
 
 
 def _text(value: str | bytes) -> str:

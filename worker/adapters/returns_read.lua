@@ -2,7 +2,7 @@
 -- Reads what temporary weights give way to, with the time of the server.
 --
 -- KEYS  1 hash of returns
--- Returns {server ms, its fields and values in turn}; none where the key is of another type.
+-- Returns {server ms, its fields and values in turn; nil where the key is of another type}.
 local time = redis.call('TIME')
 local fields = redis.pcall('HGETALL', KEYS[1])
-return {time[1] * 1000 + math.floor(time[2] / 1000), fields.err and {} or fields}
+return {time[1] * 1000 + math.floor(time[2] / 1000), not fields.err and fields or false}

@@ -30,10 +30,22 @@ local function is_lost(entry)
   return is_empty(requests, entry, entry) and is_empty(results, '(' .. read_until, '+')
 end
 
+local largest = '18446744073709551615'
+local function fits(digits)
+  return #digits < #largest or #digits == #largest and digits <= largest
+end
+
+-- Anybody may have written a note: what is no entry's id is none.
+local function note_of(id)
+  local note = redis.call('HGET', asked, id)
+  local ms, seq = string.match(note or '', '^(%d+)%-(%d+)$')
+  return ms and fits(ms) and fits(seq) and note or nil
+end
+
 local entries = {}
 for i = 1, tonumber(ARGV[6]) do
   local id, expires_in, words = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local entry = redis.call('HGET', asked, id)
+  local entry = note_of(id)
   if not entry or is_lost(entry) then
     local command = {'XADD', requests, '*', unpack(ARGV, at + 3, at + 2 + words)}
     if expires_in > 0 then

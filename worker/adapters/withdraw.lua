@@ -4,11 +4,21 @@
 -- KEYS  1 request stream, 2 hash of what the client has asked for, 3 its reply stream
 -- ARGV  1 group
 
-local entries = redis.call('HVALS', KEYS[2])
+-- Anybody may have written there: where another type stands, nothing is withdrawn, and where no entry's id, not that.
+local entries = redis.pcall('HVALS', KEYS[2])
+if entries.err then entries = {} end
+redis.call('UNLINK', KEYS[2], KEYS[3])
+
+local function withdraw(ids)
+  -- Without the first, a worker that holds the entry would still write its result, into a stream that nobody reads.
+  local acknowledged = redis.pcall('XACK', KEYS[1], ARGV[1], unpack(ids))
+  if type(acknowledged) ~= 'table' then redis.call('XDEL', KEYS[1], unpack(ids)) end
+  return type(acknowledged) ~= 'table'
+end
+
 for i = 1, #entries, 1000 do
   local some = {unpack(entries, i, math.min(i + 999, #entries))}
-  -- Without the first, a worker that holds the entry would still write its result, into a stream that nobody reads.
-  redis.call('XACK', KEYS[1], ARGV[1], unpack(some))
-  redis.call('XDEL', KEYS[1], unpack(some))
+  if not withdraw(some) then
+    for _, entry in ipairs(some) do withdraw({entry}) end
+  end
 end
-redis.call('UNLINK', KEYS[2], KEYS[3])

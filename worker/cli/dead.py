@@ -13,6 +13,7 @@ from worker.errors import SettingsError
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _ID = re.compile(r"\d{1,20}-\d{1,20}")
 _SHOWN_LENGTH = 100
+_MOST_NAMED = 3
 
 
 @app.command(epilog="Example: sampling-worker dead show --count 5")
@@ -62,10 +63,15 @@ def requeue(
             return wanted, await dead.requeue(wanted)
 
     wanted, sent = run_async(work)
+    unreadable = [letter for letter, entry in sent.items() if not entry]
     if as_json:
-        print_json(sent)
+        print_json({letter: entry for letter, entry in sent.items() if entry})
     else:
-        print_text(f"{len(sent):,} requests sent again")
+        print_text(f"{len(sent) - len(unreadable):,} requests sent again")
+    if unreadable:
+        listed = ", ".join(unreadable[:_MOST_NAMED])
+        complain(f"unreadable: {len(unreadable):,} dead letters are of no worker and stay, such as {listed}")
+        raise typer.Exit(1)
     if missing := [letter for letter in wanted if letter not in sent]:
         complain(f"there is no dead letter {', '.join(missing)}")
         raise typer.Exit(1)

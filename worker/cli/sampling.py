@@ -1,7 +1,7 @@
 """`sample`, `stats` and `check`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import anyio
@@ -26,7 +26,7 @@ from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
 from worker.core.weights import preset_name
 from worker.core.wire import Reply, asks_for_packed, encode_request
-from worker.errors import RedisError, SettingsError
+from worker.errors import RedisError, SettingsError, UnreadableError
 
 _WATCH_EVERY_S = 1.0
 _MIXED = (
@@ -95,7 +95,7 @@ def stats(
             async def read(*, clear: bool = False) -> Counts:
                 if session is None:
                     return await reader.read(clear=clear)
-                return session_counts(await sessions.read(session) or {})
+                return session_counts(await _read_session(sessions, session))
 
             problem = await _find_disagreement(reader)
             _print_counts(await read(clear=clear), problem, as_json=as_json)
@@ -163,12 +163,25 @@ async def _find_disagreement(reader: RedisStats) -> str | None:
         return f"whether live workers agree in WORKER_WEIGHT_UNIT is not known: {error}"
 
 
+async def _read_session(sessions: RedisSessions, name: str) -> Mapping[str, bytes]:
+    """Read what a session counts; empty where there is none.
+
+    Raises:
+        UnreadableError: Another type stands under its key.
+    """
+    fields = await sessions.read(name)
+    if fields is None:
+        raise UnreadableError(f"session {name!a} is unreadable: its key holds no hash; accepted: session end, or DEL")
+    return fields
+
+
 def _print_counts(counts: Counts, problem: str | None, *, as_json: bool) -> None:
     """Print counts; what is doubtful about them goes to stderr."""
     if counts.is_mixed:
         complain(_MIXED)
-    if problem:
-        complain(problem)
+    for sentence in (problem, *counts.problems):
+        if sentence:
+            complain(sentence)
     if as_json:
         print_json(_counts_document(counts))
         return
@@ -212,6 +225,7 @@ def _counts_document(counts: Counts) -> dict[str, Any]:
         "errors": sum(counts.errors.values()),
         "chunks": counts.chunks,
         "mixed": counts.is_mixed,
+        "problems": list(counts.problems),
         "requests_by_dataset": dict(counts.requests),
         "errors_by_code": [
             {"dataset": dataset or None, "error": code, "count": count}

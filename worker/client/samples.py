@@ -1,13 +1,12 @@
 """A sample as a training loop holds it: ids as a NumPy array where NumPy is there, and what they were drawn under."""
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from worker.core.wire import Reply
+from worker.core.wire import Reply, read_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +79,8 @@ def sample_of(reply: Reply) -> Sample:
 
 def _read_ids(raw: Any, count: int) -> Any:
     """Read ids in whichever encoding they are: a request of that id may have been sent by an earlier life."""
+    if not count:
+        raise ValueError("it has no chunk ids")
     if raw[:1] == b"[" and raw[-1:] == b"]" and (ids := _read_json(raw, count)) is not None:
         return ids
     if len(raw) == count * _NUMBER_BYTES:
@@ -95,7 +96,7 @@ def _read_ids(raw: Any, count: int) -> Any:
 def _read_json(raw: bytes, count: int) -> Any:
     """Read a JSON array of so many ids; None where it is none, but packed ids that begin and end alike."""
     try:
-        ids = json.loads(raw)
+        ids = read_ids(raw)
     except ValueError:
         return None
     if len(ids) != count:

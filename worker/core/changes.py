@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 from worker.core.weights import (
     UNREAD,
@@ -16,6 +16,8 @@ from worker.core.weights import (
     source_of,
 )
 from worker.errors import WeightsError
+
+_LATEST_MS = 2**53  # no clock shows a later time, and JSON of every language holds it exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ def step_of(found: Standing, order: Order) -> Step:
     Raises:
         WeightsError: It is for a time, and what stands there now is nothing that it could give way to.
     """
+    order = replace(order, who=_encodable(order.who), reason=_encodable(order.reason))
     value = None if order.value is None else order.value.encode()
     more: dict[str, str] = {}
     return_text = ""
@@ -184,13 +187,37 @@ def return_step(found: Standing) -> Step | None:
 
 
 def read_return(text: bytes) -> Return | None:
-    """Read a return as it stands in Redis; None where it is none of ours."""
+    """Read a return as it stands in Redis; None where it is none, or would bring back what workers refuse."""
     try:
-        found = json.loads(text.decode())
-        back = None if found["back"] is None else str(found["back"])
-        return Return(int(found["due_ms"]), str(found["mark"]), back, str(found["who"]), str(found["lasts"]))
-    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        found: Any = json.loads(text.decode())
+        read = Return(*(found[name] for name in ("due_ms", "mark", "back", "who", "lasts")))
+        _check_return(read)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, WeightsError):
         return None
+    return read
+
+
+def _check_return(found: Return) -> None:
+    """Refuse values of other types, and texts that UTF-8 cannot hold: anybody may have written them.
+
+    Raises:
+        TypeError: A value is of another type.
+        ValueError: A value is out of range, or cannot be written.
+        WeightsError: What is to return is refused by workers.
+    """
+    if type(found.due_ms) is not int or not all(type(one) is str for one in (found.mark, found.who, found.lasts)):
+        raise TypeError("a value is of another type")
+    if not 0 <= found.due_ms <= _LATEST_MS:
+        raise ValueError("due_ms is no time")
+    for text in (found.mark, found.who, found.lasts, found.back or ""):
+        text.encode()
+    if found.back is not None:
+        parse_weights(found.back.encode(), "redis")
+
+
+def _encodable(text: str) -> str:
+    """Escape what UTF-8 cannot hold: the operating system hands on names that are no UTF-8 so."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _back(found: Standing) -> str | None:

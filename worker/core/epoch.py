@@ -6,6 +6,7 @@ that is added joins this pass or the next, and nothing grows with the number of 
 """
 
 import hashlib
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -26,6 +27,10 @@ _PARTS = 16  # ... and at most in so many steps, as each looks at all of the cat
 _MOST_ORDERED = 4_000_000  # chunks whose order is remembered, 16 bytes each
 _MOST_WINDOWS = 4_096  # of as many categories of sessions
 _WINDOWS: Final = "worker.core.epoch"
+_LAST_PASS = 2**53
+_MOST_OWED = 65_536  # ranks: what one request passes over is less than what it gets
+_RANK = "[0-9a-f]{16}"
+_TEXT: Final = re.compile(f"([1-9][0-9]{{0,15}}):((?:{_RANK})?):((?:{_RANK}(?:,{_RANK})*)?)")
 
 
 class Cursor(NamedTuple):
@@ -55,13 +60,13 @@ class Cursor(NamedTuple):
         Raises:
             ValueError: It did not.
         """
-        number, last, owed = text.split(":")
-        cursor = cls(
-            int(number), int(last, 16) if last else -1, tuple(int(rank, 16) for rank in owed.split(",") if rank)
-        )
-        if cursor.text != text or cursor.number < 1:
-            raise ValueError(f"{text[:80]!a} is no cursor")
-        return cursor
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            raise ValueError("no pass, rank and ranks owed with colons between")
+        last, owed = int(found[2], 16) if found[2] else -1, [int(rank, 16) for rank in found[3].split(",") if rank]
+        if int(found[1]) > _LAST_PASS or len(owed) > _MOST_OWED:
+            raise ValueError("a pass or a number of ranks beyond what any session reaches")
+        return cls(int(found[1]), last, tuple(owed))
 
 
 class Taken(NamedTuple):
@@ -236,7 +241,9 @@ def _take_on(passes: Passes, cursor: Cursor, count: int) -> tuple[Integers, Span
 
 def _finish(passes: Passes, cursor: Cursor, count: int) -> tuple[Integers, Spans, Cursor]:
     """Take chunks of the current pass alone, those owed first; fewer than wanted where it ends."""
-    owed_ranks, owed = passes.find(cursor.number, cursor.owed)
+    # A cursor of somebody else may owe a chunk twice, or one that comes anyway.
+    ranks_owed = [rank for rank in dict.fromkeys(cursor.owed) if rank <= cursor.last]
+    owed_ranks, owed = passes.find(cursor.number, ranks_owed)
     ranks, offsets = passes.after(cursor.number, cursor.last, max(0, count - len(owed)))
     last = int(ranks[-1]) if len(ranks) else cursor.last
     got = np.concatenate((owed[:count], offsets))

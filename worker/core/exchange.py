@@ -3,11 +3,13 @@
 Events go in (asked, sent, received, connection lost, time passed), what is to be done comes out; connections and clocks
 are the caller's. Every request is sent under a marker (its id), so that sending it again adds it no second time: after
 a loss everything that is not answered is simply sent again, and now and then without one, which heals a reply stream
-that vanished.
+that vanished. That happens ever more rarely, and in portions: mostly a request takes long because no worker has come
+to it yet, and a hundred thousand of those must not keep Redis busy.
 """
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from worker.core.wire import EXPIRED, Reply
@@ -15,9 +17,12 @@ from worker.core.wire import EXPIRED, Reply
 MOST_KEPT = 1024
 MOST_KEPT_BYTES = 16 * 1024 * 1024
 MOST_SENT = 500
+MOST_FORGOTTEN = 10_000  # not said to Redis yet; a note that is never forgotten expires
 RECHECK_S = 2.0
+LONGEST_RECHECK_S = 30.0
+PORTION_S = 0.5  # between two portions of what takes long
 NEVER = float("inf")
-_REPLY_BYTES = 500  # of a result without its ids, about
+_REPLY_BYTES = 500  # of a result, beside its fields and values
 
 
 class Ask(NamedTuple):
@@ -57,13 +62,20 @@ Tell = Callable[[Reply | None], None]
 class _Wanted:
     """Hold a request that is not answered yet, and who waits for it."""
 
-    __slots__ = ("ask", "sent_at_s", "tell", "was_sent")
+    __slots__ = ("ask", "due_s", "first_sent_s", "tell", "was_sent")
 
     def __init__(self, ask: Ask, tell: Tell) -> None:
         self.ask = ask
         self.tell = [tell]
-        self.sent_at_s = NEVER
+        self.first_sent_s = NEVER
+        self.due_s = NEVER
         self.was_sent = False
+
+    def note_sent(self, now_s: float) -> None:
+        """Note that it is sent, and when to send it again: each time after twice as long, up to a limit."""
+        self.first_sent_s = min(self.first_sent_s, now_s)
+        self.due_s = now_s + min(max(RECHECK_S, now_s - self.first_sent_s), LONGEST_RECHECK_S)
+        self.was_sent = True
 
 
 class Exchange:
@@ -120,12 +132,11 @@ class Exchange:
         for request_id in ids:
             del self._unsent[request_id]
             wanted = self._wanted[request_id]
-            wanted.sent_at_s, wanted.was_sent = now_s, True
-        if ids:
-            self.alarm_at_s = min(self.alarm_at_s, now_s + RECHECK_S)
+            wanted.note_sent(now_s)
+            self.alarm_at_s = min(self.alarm_at_s, wanted.due_s)
         keep_from = "" if self._is_trimmed or not self._kept_order else self._kept_order[0][0]
         asks = tuple(self._wanted[request_id].ask for request_id in ids)
-        return Sending(asks, tuple(self._forgotten), keep_from, self.read_until)
+        return Sending(asks, tuple(islice(self._forgotten, 2 * MOST_SENT)), keep_from, self.read_until)
 
     def confirm(self, sending: Sending) -> None:
         """Note that the server has done what was sent."""
@@ -137,6 +148,8 @@ class Exchange:
     def lose(self) -> None:
         """Note that a connection was lost: whatever is not answered may never have been sent."""
         self._unsent = dict.fromkeys(self._wanted)
+        for wanted in self._wanted.values():
+            wanted.first_sent_s = NEVER
 
     def receive(self, result_id: str, reply: Reply | None, now_s: float) -> None:
         """Take an entry of the reply stream, and tell who waits for it.
@@ -153,7 +166,7 @@ class Exchange:
         if reply.error is None:
             self._keep(result_id, reply)
         else:
-            self._forgotten[reply.request_id, reply.entry_id] = None  # so that asking again asks again
+            self._forget(reply)  # so that asking again asks again
             if wanted is None or not wanted.was_sent:
                 return
             if reply.error == EXPIRED and now_s < wanted.ask.deadline_s:
@@ -165,6 +178,8 @@ class Exchange:
     def pass_time(self, now_s: float) -> None:
         """Give up on what is late, and have sent again what takes long: what was lost in silence comes to light so.
 
+        Of many that take long, a portion is sent again, those first that were asked for first.
+
         Args:
             now_s: The caller's clock.
         """
@@ -173,10 +188,11 @@ class Exchange:
             if wanted.ask.deadline_s <= now_s:
                 self._settle(wanted, None)
                 continue
-            if wanted.sent_at_s + RECHECK_S <= now_s:
-                wanted.sent_at_s = NEVER
+            if wanted.due_s <= now_s and len(self._unsent) < MOST_SENT:
+                wanted.due_s = NEVER
                 self._unsent[wanted.ask.request_id] = None
-            self.alarm_at_s = min(self.alarm_at_s, wanted.ask.deadline_s, wanted.sent_at_s + RECHECK_S)
+            due_s = wanted.due_s if wanted.due_s > now_s else now_s + PORTION_S
+            self.alarm_at_s = min(self.alarm_at_s, wanted.ask.deadline_s, due_s)
 
     def give_up(self) -> None:
         """Tell everybody who waits that nothing will come."""
@@ -201,10 +217,15 @@ class Exchange:
             _, oldest = self._kept_order.popleft()
             _, gone = self._kept.pop(oldest)
             self._kept_bytes -= _size(gone)
-            self._forgotten[oldest, gone.entry_id] = None
+            self._forget(gone)
             self._is_trimmed = False
+
+    def _forget(self, reply: Reply) -> None:
+        """Have the note of a result forgotten; a stranger may write more results than can be said to Redis."""
+        self._forgotten[reply.request_id, reply.entry_id] = None
+        if len(self._forgotten) > MOST_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
 
 
 def _size(reply: Reply) -> int:
-    ids = reply.chunk_ids
-    return _REPLY_BYTES + (len(ids) if isinstance(ids, bytes) else 0)
+    return _REPLY_BYTES + sum(map(len, reply.fields.values())) + sum(map(len, reply.fields))

@@ -9,6 +9,7 @@ from worker.core.weights import default_weights, parse_weights, source_of
 from worker.errors import WeightsError
 
 _MOVES_SHOWN = 6
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,8 @@ def _version(name: str | None, text: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None
+    """Read a whole number as Redis holds them, up to 64 bits; None where it is none."""
+    return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal() else None
 
 
 def _place(entry_id: str) -> tuple[int, int]:

@@ -94,7 +94,7 @@ def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
             return Unanswerable(unusable(terms.session, session))
         if terms.pin and session.pinned is not None:
             held = held._replace(weights=session.pinned)
-    key = (terms, held.weights.text, held.weights.source, held.dataset)
+    key = (terms, held.weights.version, held.weights.source, held.dataset)  # a text may be of a megabyte
     known = catalog.memo.get(key)
     if isinstance(known, Prepared):
         return known

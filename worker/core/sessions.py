@@ -11,14 +11,15 @@ from typing import Final, NamedTuple
 
 from worker.core.catalog import Catalog
 from worker.core.epoch import Cursor
-from worker.core.keys import PINNED
+from worker.core.keys import CATEGORY_PATTERN, PINNED
 from worker.core.presets import weights_of
-from worker.core.tally import Counts, Tally, read_counts
+from worker.core.tally import Counts, Tally, read_stats
 from worker.core.weights import InForce, Weights, parse_weights
 from worker.core.wire import Terms, shown
 from worker.errors import RequestError, WeightsError
 
 _CURSOR: Final = "epoch:"
+_CATEGORY_BYTES = 128  # of a category's name and cursor, or name and weight, at the most without ranks owed
 
 Fields = Mapping[str, bytes] | None
 """What a session's hash holds, field -> value; None where its key holds another type."""
@@ -41,8 +42,9 @@ class Session(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Count the categories that it holds something of: what it takes to remember it."""
-        return len(self.cursors) + (0 if self.pinned is None else len(self.pinned.shares))
+        """Tell what it takes to remember it: categories that it holds something of, or as many bytes as those take."""
+        pieces = len(self.cursors) + (0 if self.pinned is None else len(self.pinned.shares))
+        return pieces + sum(len(name) + len(value) for name, value in self.fields.items()) // _CATEGORY_BYTES
 
 
 NEW_SESSION: Final = Session()
@@ -70,12 +72,13 @@ def read_session(fields: Fields) -> Session:
     """
     if fields is None:
         return Session(problem="its key holds no hash")
-    kept = {name: value for name, value in fields.items() if name == PINNED or name.startswith(_CURSOR)}
+    kept = {name: value for name, value in fields.items() if name == PINNED or _is_cursor(name)}
     try:
         pinned = _read_pinned(kept[PINNED]) if PINNED in kept else None
-        cursors = {name.removeprefix(_CURSOR): Cursor.parse(v.decode()) for name, v in kept.items() if name != PINNED}
-    except (WeightsError, ValueError) as error:
-        return Session(kept, problem=f"its hash holds what no worker wrote: {error}")
+        cursors = {name.removeprefix(_CURSOR): _read_cursor(name, v) for name, v in kept.items() if name != PINNED}
+    except WeightsError as error:
+        # Of what cannot be used nothing is remembered: it is read again each time, and may be of any size.
+        return Session(problem=f"its hash holds what no worker wrote: {error}")
     return Session(kept, pinned, cursors)
 
 
@@ -85,7 +88,7 @@ def session_counts(fields: Mapping[str, bytes]) -> Counts:
     Args:
         fields: Field -> value.
     """
-    return read_counts({name: int(value) for name, value in fields.items() if ":" in name and value.isdigit()})
+    return read_stats({name: value.decode(errors="replace") for name, value in fields.items() if ":" in name})
 
 
 def needs_reading(terms: Terms) -> bool:
@@ -123,6 +126,18 @@ def unusable(name: str, session: Session) -> RequestError:
     """Make the error of a request whose session cannot be used."""
     why = f"session {shown(name.encode())} cannot be used, {session.problem}"
     return RequestError("invalid_request", f"{why}; accepted: another session, or this one once its key is deleted")
+
+
+def _is_cursor(name: str) -> bool:
+    """Tell whether a field is of a category that there can be."""
+    return name.startswith(_CURSOR) and CATEGORY_PATTERN.fullmatch(name.removeprefix(_CURSOR)) is not None
+
+
+def _read_cursor(name: str, value: bytes) -> Cursor:
+    try:
+        return Cursor.parse(value.decode())
+    except ValueError:
+        raise WeightsError(f"{name} is {shown(value)}, which is no cursor") from None
 
 
 def _read_pinned(value: bytes) -> Weights:

@@ -9,7 +9,7 @@ from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from worker.core.keys import CATEGORY_PATTERN
+from worker.core.keys import CATEGORY_PATTERN, NAME_PATTERN
 from worker.errors import WeightsError
 
 BUILT_IN: Final = ("voice", "music", "documentary", "conference", "custom")
@@ -189,6 +189,11 @@ def observe(held: Held, mark: bytes, value: bytes | None, source: str) -> tuple[
 def preset_name(preset: str) -> str:
     """Name a preset among the weights keys: no dataset has a colon in its name."""
     return f"{_PRESET}{preset}"
+
+
+def is_weights_name(name: str) -> bool:
+    """Tell whether a dataset or a preset (see `preset_name`) can have this name."""
+    return NAME_PATTERN.fullmatch(name.removeprefix(_PRESET)) is not None
 
 
 def preset_of(name: str | None) -> str:

@@ -24,6 +24,7 @@ from worker.cli.context import (
     shares_text,
 )
 from worker.cli.sessions import check_session
+from worker.core.live import UNREADABLE
 from worker.core.sessions import read_session
 from worker.core.weights import UNREAD, InForce, in_force, observe
 from worker.orders import time_text
@@ -127,8 +128,11 @@ def _print_shown(document: dict[str, Any], *, as_json: bool) -> None:
     if document["until_ms"] is not None:
         print_text(f"until {time_text(document['until_ms'])}")
     if document["dataset"] is None:
-        applied = sum(worker["weights_version"] == document["version"] for worker in document["workers"])
+        applied = sum(worker.get("weights_version") == document["version"] for worker in document["workers"])
         print_text(f"applied by {applied} of {len(document['workers'])} workers")
+    for worker in document["workers"]:
+        if UNREADABLE in worker:
+            print_text(f"worker {worker['consumer']}: unreadable: {worker[UNREADABLE]}")
 
 
 def _print_change(document: dict[str, Any], *, as_json: bool) -> None:

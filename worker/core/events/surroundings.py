@@ -57,7 +57,7 @@ class WeightsAdjusted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsUnreturned(Event):
-    """Say that Redis refused to have temporary weights give way; it is attempted again.
+    """Say that temporary weights could not give way, and why; it is attempted again.
 
     Attributes:
         suppressed: Refusals since the last such line that got no line.

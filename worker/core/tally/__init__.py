@@ -2,6 +2,6 @@
 
 from worker.core.tally.fields import MICRO
 from worker.core.tally.growth import Tally
-from worker.core.tally.reading import CategoryCount, Counts, fields_of_dataset, read_counts
+from worker.core.tally.reading import CategoryCount, Counts, fields_of_dataset, read_counts, read_stats
 
-__all__ = ["MICRO", "CategoryCount", "Counts", "Tally", "fields_of_dataset", "read_counts"]
+__all__ = ["MICRO", "CategoryCount", "Counts", "Tally", "fields_of_dataset", "read_counts", "read_stats"]

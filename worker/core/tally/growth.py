@@ -159,7 +159,7 @@ class Tally:
         self.fields[name] = self.fields.get(name, 0) + growth
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # of up to 64 categories each
 def _chunk_fields(dataset: str | None, categories: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
     tails = [f"{dataset or ''}:{category}" for category in categories]
     return tuple((f"{CHUNKS}:{tail}", f"{EXPECTED}:{tail}", f"{VARIANCE}:{tail}") for tail in tails)

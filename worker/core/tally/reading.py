@@ -1,8 +1,7 @@
-"""Read a stats hash: what was drawn, beside what the weights made one expect."""
+"""Read a stats hash: what was drawn, beside what the weights made one expect. Anybody may have written there."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from worker.core.statistics import z_score
@@ -25,10 +24,19 @@ from worker.core.tally.fields import (
     Pair,
     split,
 )
+from worker.core.wire import read_json, shown
 
 _Key = tuple[str, str]
 _Kinds = dict[str, dict[_Key, int]]
 _Shares = dict[str, Mapping[str, float]]
+_COUNTED = frozenset(
+    (
+        *(REQUESTS, ERRORS, CHUNKS, EXPECTED, VARIANCE, DRAWN, MS, SQUARED_MS),
+        *(*EXPECTED_S, *VARIANCE_S2, *SQUARES_S2, *DRAWN_S, *DRAWN_S2),
+    )
+)
+_LONGEST = 19  # digits: Redis counts to 2^63
+_NO_SHARES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +79,14 @@ class Counts:
         errors: (dataset, code) -> error results among them.
         categories: What was drawn, by dataset and category, sorted.
         is_mixed: Whether some of it was drawn by shares of chunks, and some by shares of audio time.
+        problems: What of it is unreadable and left out, a sentence each.
     """
 
     requests: Mapping[str, int]
     errors: Mapping[tuple[str, str], int]
     categories: tuple[CategoryCount, ...]
     is_mixed: bool = False
+    problems: tuple[str, ...] = ()
 
     @property
     def chunks(self) -> int:
@@ -87,6 +97,27 @@ class Counts:
         """Walk over the datasets that chunks were drawn for."""
         for dataset in sorted({row.dataset for row in self.categories}):
             yield dataset, tuple(row for row in self.categories if row.dataset == dataset)
+
+
+def read_stats(texts: Mapping[str, str]) -> Counts:
+    """Read a hash of counts as it stands in Redis; what somebody else has put there is left out, and told.
+
+    Args:
+        texts: Field -> value.
+    """
+    counts: dict[str, int] = {}
+    unreadable: list[str] = []
+    for name, text in texts.items():
+        if len(text) <= _LONGEST and text.isascii() and text.isdecimal():
+            counts[name] = int(text)
+        elif name.partition(":")[0] in _COUNTED:
+            unreadable.append(name)
+    found = read_counts(counts, texts)
+    if not unreadable:
+        return found
+    first = f"{shown(unreadable[0].encode())} is {shown(texts[unreadable[0]].encode())}"
+    problem = f"{len(unreadable)} counts are unreadable and left out, such as {first}; accepted: stats --clear"
+    return replace(found, problems=(problem, *found.problems))
 
 
 def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = MappingProxyType({})) -> Counts:
@@ -101,7 +132,8 @@ def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = Mapping
         kind, dataset, rest = split(name)
         kinds.setdefault(kind, {})[dataset, rest] = count
     named = {version for kind in (DRAWN, *DRAWN_S) for _, version in kinds.get(kind, {})}
-    shares = {version: json.loads(mixtures.get(f"{MIXTURE}:{version}", "{}")) for version in named}
+    shares = {version: read_shares(mixtures.get(f"{MIXTURE}:{version}", "")) for version in sorted(named)}
+    unreadable = [version for version, found in shares.items() if found is _NO_SHARES]
     in_chunks, in_seconds = _moments_of_chunks(kinds, shares), _moments_of_seconds(kinds, shares)
     counts, milliseconds = kinds.get(CHUNKS, {}), kinds.get(MS, {})
     rows: list[CategoryCount] = []
@@ -114,7 +146,26 @@ def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = Mapping
         kinds.get(ERRORS, {}),
         tuple(rows),
         is_mixed=bool(in_chunks and in_seconds),
+        problems=_without_shares(unreadable),
     )
+
+
+def read_shares(text: str) -> Mapping[str, float]:
+    """Read a mixture, category -> share; the same empty one for all that is none."""
+    try:
+        found = read_json(MIXTURE, text.encode())
+    except ValueError:
+        return _NO_SHARES
+    is_right = type(found) is dict and all(type(one) in {int, float} and 0 <= one <= 1 for one in found.values())
+    return found if is_right else _NO_SHARES
+
+
+def _without_shares(versions: Sequence[str]) -> tuple[str, ...]:
+    """Say which mixtures cannot be read."""
+    if not versions:
+        return ()
+    named = f"{len(versions)} mixtures are unreadable, such as {shown(versions[0].encode())}"
+    return (f"{named}, so that what was expected of their chunks is not known; accepted: stats --clear",)
 
 
 def fields_of_dataset(fields: Mapping[str, object], dataset: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The wire format of requests and results: every field name, and free of numpy so that clients pay nothing."""
 
 from worker.core.wire.fields import shown, unknown_preset
+from worker.core.wire.replies import Reply, decode_any, decode_result, read_ids, read_json
 from worker.core.wire.requests import (
     LARGEST_SEED,
     LARGEST_SIZE,
@@ -15,12 +16,10 @@ from worker.core.wire.requests import (
 from worker.core.wire.results import (
     ERROR_CODES,
     EXPIRED,
-    WORDS_OF_LETTER,
+    FIELDS_OF_LETTER,
     Decoder,
     Form,
-    Reply,
     Result,
-    decode_result,
     encode_common,
     encode_dead_letter,
     encode_error,
@@ -32,9 +31,9 @@ from worker.core.wire.results import (
 __all__ = [
     "ERROR_CODES",
     "EXPIRED",
+    "FIELDS_OF_LETTER",
     "LARGEST_SEED",
     "LARGEST_SIZE",
-    "WORDS_OF_LETTER",
     "Decoder",
     "Encoding",
     "Entry",
@@ -45,6 +44,7 @@ __all__ = [
     "Result",
     "Terms",
     "asks_for_packed",
+    "decode_any",
     "decode_result",
     "encode_common",
     "encode_dead_letter",
@@ -53,6 +53,8 @@ __all__ = [
     "encode_probabilities",
     "encode_request",
     "ok_form",
+    "read_ids",
+    "read_json",
     "shown",
     "unknown_preset",
 ]

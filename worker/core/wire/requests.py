@@ -16,6 +16,7 @@ LARGEST_SEED = 2**63 - 1
 _OWN = (b"request_id", b"seed", b"expires_at")
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 1024  # bytes: a stranger's large fields are not kept
+_MOST_WORDS_KNOWN = 64  # nor are many of them, which may be empty: the contract has 13 fields
 
 
 class Entry(NamedTuple):
@@ -137,7 +138,7 @@ class RequestReader:
             except RequestError:
                 return read_request(entry, self._max_size)
         request = read_request(entry, self._max_size)
-        if isinstance(request, Request) and sum(map(len, shared)) <= _LONGEST_KNOWN:
+        if isinstance(request, Request) and _is_short(shared):
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[shared] = request.terms
@@ -172,6 +173,11 @@ def _split(fields: Sequence[bytes]) -> tuple[tuple[bytes, ...], dict[bytes, byte
         else:
             shared += (name, value)
     return tuple(shared), own
+
+
+def _is_short(words: Sequence[bytes]) -> bool:
+    """Tell whether fields and values are few and short enough to be remembered."""
+    return len(words) <= _MOST_WORDS_KNOWN and sum(map(len, words)) <= _LONGEST_KNOWN
 
 
 def _contradiction(values: Mapping[str, object]) -> RequestError | None:

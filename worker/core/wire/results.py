@@ -1,9 +1,9 @@
-"""Results: what a request is answered with, as it is written and as its receiver reads it."""
+"""Results: what a request is answered with, as it is written."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from worker.core.wire.requests import LARGEST_SIZE, Entry, Refused, Request, RequestReader
 
@@ -19,16 +19,13 @@ ERROR_CODES: Final = (
     "too_many_deliveries",
     "internal",
 )
-WORDS_OF_LETTER: Final = 8
-"""How many fields and values a dead letter has at its end beside the request's own, `fields_left_out` not counted."""
+FIELDS_OF_LETTER: Final = ("entry_id", "error", "message", "deliveries")
+"""The fields that a dead letter has at its end beside the request's own; `fields_left_out` may follow."""
 
-_COMMON = ("weights_version", "weights_source", "catalog_version", "left_out")
-_OWN = ("request_id", "entry_id", "status", "chunk_ids", "counts", "seconds", "passes")
-_NAMES: Final = frozenset((*_OWN, *_COMMON, "weights", "ready", "error", "message"))
 _LONGEST_LETTER = 7_000  # words; Redis hands no more than some 7,990 from a script to a command
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Form:
     """Hold the fields and values of a result as far as many results share them; see `ok_form`.
 
@@ -79,77 +76,6 @@ class Result(NamedTuple):
         fields = self.fields
         value = dict(zip(fields[0::2], fields[1::2], strict=True)).get(name, "")
         return value if isinstance(value, str) else value.decode()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Hold a result as its receiver reads it; what an error result leaves out is empty.
-
-    Attributes:
-        entry_id: The request's stream entry.
-        request_id: Echoed.
-        error: Its error code; None when it is ok.
-        message: The sentence of an error.
-        chunk_ids: Numbers or texts; the packed bytes where those were asked for.
-        counts: Category -> how many of the ids.
-        weights_version: What it was drawn under.
-        weights: Effective weights, where they were asked for.
-        ready: READY counts, where they were asked for.
-        fields: All fields, as they came.
-    """
-
-    entry_id: str
-    request_id: str
-    error: str | None
-    message: str
-    chunk_ids: list[int | str] | bytes
-    counts: Mapping[str, int]
-    weights_version: str
-    weights: Mapping[str, float]
-    ready: Mapping[str, int]
-    fields: Mapping[str, bytes] = field(repr=False)
-
-    @property
-    def weights_source(self) -> str:
-        """Tell where the weights came from."""
-        return self.fields.get("weights_source", b"").decode()
-
-    @property
-    def catalog_version(self) -> str:
-        """Tell the version of the catalog it was drawn from."""
-        return self.fields.get("catalog_version", b"").decode()
-
-    @property
-    def left_out(self) -> list[str]:
-        """List the weighted categories that had no READY chunk."""
-        left_out: list[str] = json.loads(self.fields.get("left_out", b"[]"))
-        return left_out
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Tell how long its chunks last: category -> seconds; empty unless weights are shares of audio time."""
-        seconds: dict[str, float] = json.loads(self.fields.get("seconds", b"{}"))
-        return seconds
-
-    @property
-    def passes(self) -> dict[str, dict[int, int]]:
-        """Tell of which passes its chunks are: category -> pass -> how many; empty unless drawn by epoch."""
-        passes = json.loads(self.fields.get("passes", b"{}"))
-        return {name: {int(number): count for number, count in spans.items()} for name, spans in passes.items()}
-
-    @property
-    def extra(self) -> dict[str, str]:
-        """Return fields that the contract of this version does not name."""
-        return {name: text.decode() for name, text in self.fields.items() if name not in _NAMES}
-
-    def as_dict(self) -> dict[str, Any]:
-        """Write it as plain data; packed ids in hex."""
-        texts = {name: value.decode() for name, value in self.fields.items() if name != "chunk_ids"}
-        lists = ("left_out", "counts", "seconds", "passes", "weights", "ready")
-        plain: dict[str, Any] = {name: json.loads(text) if name in lists else text for name, text in texts.items()}
-        if "chunk_ids" in self.fields:
-            plain["chunk_ids"] = self.chunk_ids.hex() if isinstance(self.chunk_ids, bytes) else self.chunk_ids
-        return plain
 
 
 class Decoder:
@@ -230,30 +156,6 @@ def encode_passes(passes: Mapping[str, Sequence[tuple[int, int]]]) -> str:
         passes: Category -> (pass, how many of its chunks are of it).
     """
     return _compact({name: dict(spans) for name, spans in passes.items()})
-
-
-def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:
-    """Read a result.
-
-    Args:
-        words: Fields and values in turn, as they came.
-        packed: Whether packed ids were asked for.
-    """
-    fields = {name.decode(): value for name, value in zip(words[0::2], words[1::2], strict=True)}
-    ids = fields.get("chunk_ids", b"[]")
-    error = fields.get("error")
-    return Reply(
-        entry_id=fields["entry_id"].decode(),
-        request_id=fields["request_id"].decode(),
-        error=None if error is None else error.decode(),
-        message=fields.get("message", b"").decode(),
-        chunk_ids=ids if packed and error is None else json.loads(ids),
-        counts=json.loads(fields.get("counts", b"{}")),
-        weights_version=fields.get("weights_version", b"").decode(),
-        weights=json.loads(fields.get("weights", b"{}")),
-        ready=json.loads(fields.get("ready", b"{}")),
-        fields=fields,
-    )
 
 
 def _compact(value: object) -> str:
