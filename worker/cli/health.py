@@ -46,7 +46,7 @@ def probe(arguments: Sequence[str]) -> int:
 
 def _problem() -> str | None:
     names = ("WORKER_PREFIX", "WORKER_CONSUMER", "WORKER_RUN_DIR")
-    values, problems = resolve(names, read_sources())
+    values, problems = resolve(names, read_sources(wanted=names))
     if problems:
         raise SettingsError("; ".join(problems.values()))
     return find_problem(
