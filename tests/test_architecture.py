@@ -38,6 +38,8 @@ WIRE_NAMES = {
 """Fields of requests and results, without those whose names also mean something elsewhere (a column, a log field)."""
 
 BROAD = {
+    "worker/adapters/postgres_client.py": "whatever is raised while connecting is of the surroundings, and tried again",
+    "worker/adapters/redis_connection.py": "the same",
     "worker/app.py": "the last words of a process that a bug ends",
     "worker/logs.py": "a value that cannot be shown must not fail what was told",
     "worker/supervisor.py": "a bug that ends a loop is told of, and the loop is begun anew",

@@ -55,9 +55,9 @@ _TOPOLOGIES: list[tuple[str, Topology, Path]] = [
 @pytest.mark.parametrize(
     ("url", "because"),
     [
-        ("http://h", "schemes"),
-        ("redis://h:port", "Port"),
-        ("redis://[::1", "IPv6"),
+        ("http://h", "it starts with http://; write the URL for clients of the server itself"),
+        ("redis://h:port", "its host or port is not valid"),
+        ("redis://[::1", "its host or port is not valid"),
         ("redis://h/first", "/first is not the number of a database"),
         ("rediss://h/0/1", "/0/1 is not the number of a database"),
         ("redis://h?socket_timeout=long", "socket_timeout"),
@@ -72,7 +72,7 @@ _TOPOLOGIES: list[tuple[str, Topology, Path]] = [
         ("redis+sentinel://h:26379", "it has to look like"),
         ("redis+sentinel:///service", "it has to look like"),
         ("redis+sentinel://h,,h/service", "it has to look like"),
-        ("redis+sentinel://h:port/service", "Port"),
+        ("redis+sentinel://h:port/service", "its host or port is not valid"),
         ("redis+sentinel://h/service/first", "invalid literal"),
     ],
 )

@@ -53,6 +53,10 @@ SECONDS = [variable for variable in DEFAULTS if variable.endswith("_S")]
 GOOD: list[tuple[str, str, Any]] = [
     ("LOG_LEVEL", "debug", "debug"),
     ("LOG_LEVEL", "WARNING", "warning"),
+    *(("LOG_LEVEL", given, "debug") for given in ("trace", "Verbose", "NOTSET", "0", "5", "10")),
+    *(("LOG_LEVEL", given, "info") for given in ("notice", "Information", "11", "20", " info ")),
+    *(("LOG_LEVEL", given, "warning") for given in ("warn", "WARN", "30")),
+    *(("LOG_LEVEL", given, "error") for given in ("critical", "FATAL", "crit", "err", "emergency", "40", "50")),
     ("LOG_FORMAT", "json", "json"),
     ("LOG_FORMAT", "console", "console"),
     ("WORKER_PREFIX", "{audio}", "{audio}"),
@@ -71,6 +75,9 @@ GOOD: list[tuple[str, str, Any]] = [
 BAD: list[tuple[str, str]] = [
     *((variable, "") for variable in DEFAULTS),
     ("LOG_LEVEL", "loud"),
+    ("LOG_LEVEL", "60"),
+    ("LOG_LEVEL", "-10"),
+    ("LOG_LEVEL", "off"),
     ("LOG_FORMAT", "xml"),
     ("WORKER_PREFIX", "a b"),
     ("WORKER_PREFIX", "a" * 65),
@@ -81,6 +88,7 @@ BAD: list[tuple[str, str]] = [
     ("WORKER_CHUNKS_QUERY", "delete from audio_chunks"),
     ("WORKER_WEIGHT_UNIT", "minutes"),
     ("WORKER_RUN_DIR", "run"),
+    ("WORKER_RUN_DIR", "/run/a\0b"),
     *((variable, given) for variable in WHOLE for given in ("0", "-1", "1.5", "many", "nan", "1e400")),
     *((variable, str(high + 1)) for variable, high in WHOLE.items()),
     *((variable, given) for variable in SECONDS for given in ("0", "-1", "nan", "inf", "1e400", "soon", "5s")),
@@ -254,8 +262,10 @@ def test_a_command_asks_only_for_the_servers_it_needs(tmp_path: Path) -> None:
     assert settings.database_url == SecretStr("")
     assert load_settings({}, need=[], dotenv=dotenv).redis_url == SecretStr("")
     assert _problem({"REDIS_URL": REDIS_URL}, need=["database"], dotenv=dotenv).startswith("DATABASE_URL is missing")
-    given = {"REDIS_URL": "http://h", "DATABASE_URL": DATABASE_URL}
-    assert _problem(given, need=["database"], dotenv=dotenv).startswith("REDIS_URL is not accepted")
+    given = {"REDIS_URL": "http://h", "DATABASE_URL": DATABASE_URL, "LOG_LEVEL": "loud", "LOG_FORMAT": "text"}
+    settings = load_settings(given, need=["database"], dotenv=dotenv)
+    assert (settings.redis_url, settings.log_level) == (SecretStr(""), "info"), "other programs have such variables too"
+    assert _problem(given, dotenv=dotenv).startswith("REDIS_URL is not accepted")
 
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:
@@ -297,13 +307,20 @@ class TestDotenv:
     def test_a_file_that_is_not_text_is_refused(self, tmp_path: Path) -> None:
         dotenv = tmp_path / ".env"
         dotenv.write_bytes(b"WORKER_PREFIX=\xff\n")
-        assert "is not text" in _problem(URLS, dotenv=dotenv)
+        problem = _problem(URLS, dotenv=dotenv)
+        assert problem == f"{dotenv}, line 1, gives WORKER_PREFIX and is not understood; accepted: NAME=value, in UTF-8"
 
     def test_a_folder_of_that_name_is_not_meant(self, tmp_path: Path) -> None:
         assert load_settings(URLS, dotenv=tmp_path).prefix == "audio"
 
-    def test_a_path_that_cannot_be_looked_at_is_refused(self, tmp_path: Path) -> None:
-        assert "cannot be read (File name too long)" in _problem(URLS, dotenv=tmp_path / ("x" * 300))
+    def test_a_path_that_cannot_be_looked_at_is_left_out(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / ("x" * 300)
+        for _ in range(2):
+            assert load_settings(URLS, dotenv=path).prefix == "audio"
+        said = f"sampling-worker: {path} cannot be read (File name too long) and is left out\n"
+        assert capsys.readouterr().err == said, "once"
 
     def test_it_is_looked_for_in_the_working_directory(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text(f"REDIS_URL={REDIS_URL}\nWORKER_BATCH=7\n")
@@ -402,14 +419,24 @@ class TestSecrets:
 
 
 class TestRunDir:
-    def test_it_is_the_users_own(self) -> None:
-        assert default_run_dir({"XDG_RUNTIME_DIR": "/run/user/7"}) == Path("/run/user/7/sampling-worker")
+    def test_it_is_the_users_own(self, tmp_path: Path) -> None:
+        assert default_run_dir({"XDG_RUNTIME_DIR": str(tmp_path)}) == tmp_path / "sampling-worker"
         assert default_run_dir({"TMPDIR": "/var/tmp"}) == Path(f"/var/tmp/sampling-worker-{os.getuid()}")  # noqa: S108
         assert default_run_dir({"XDG_RUNTIME_DIR": ""}) == DEFAULTS["WORKER_RUN_DIR"]
 
+    @pytest.mark.parametrize("folder", ["/no/such/folder", "relative", ".", "~", "/dev/null", "x" * 5000])
+    @pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR"])
+    def test_a_folder_in_which_nothing_can_be_made_is_not_taken(self, variable: str, folder: str) -> None:
+        assert default_run_dir({variable: folder}) == DEFAULTS["WORKER_RUN_DIR"]
+
+    @pytest.mark.needs_root
+    def test_the_runtime_folder_of_somebody_else_is_not_taken(self, tmp_path: Path) -> None:
+        os.chown(tmp_path, 65534, 65534)
+        assert default_run_dir({"XDG_RUNTIME_DIR": str(tmp_path)}) == DEFAULTS["WORKER_RUN_DIR"]
+
     def test_it_is_that_of_the_environment_it_is_given(self, tmp_path: Path) -> None:
-        settings = _load(tmp_path, XDG_RUNTIME_DIR="/run/user/7")
-        assert settings.run_dir == Path("/run/user/7/sampling-worker")
+        settings = _load(tmp_path, XDG_RUNTIME_DIR=str(tmp_path))
+        assert settings.run_dir == tmp_path / "sampling-worker"
 
 
 def test_health_reads_its_few_values_without_the_model(tmp_path: Path) -> None:
@@ -425,13 +452,13 @@ def test_health_reads_its_few_values_without_the_model(tmp_path: Path) -> None:
     environ = {
         "WORKER_PREFIX_FILE": str(tmp_path / "prefix"),
         "WORKER_CONSUMER": "c",
-        "XDG_RUNTIME_DIR": "/run/user/7",
+        "XDG_RUNTIME_DIR": str(tmp_path),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     said = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environ, capture_output=True, check=True, text=True
     ).stdout
-    expected = [{"WORKER_PREFIX": "mine", "WORKER_CONSUMER": "c"}, {}, "/run/user/7/sampling-worker", []]
+    expected = [{"WORKER_PREFIX": "mine", "WORKER_CONSUMER": "c"}, {}, str(tmp_path / "sampling-worker"), []]
     assert json.loads(said) == expected
 
 

@@ -1,22 +1,27 @@
 """One connection to PostgreSQL under our rules: a deadline on everything, and errors that name who must act."""
 
+import getpass
 import socket
-from collections.abc import AsyncIterator, Iterator
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 import asyncpg
 
+from worker.adapters.postgres_tls import ways_to_encrypt
 from worker.adapters.unreachable import CLOSED, reason_of
 from worker.core.redaction import redact
 from worker.errors import PostgresError, PostgresLoginError, PostgresUnreachableError
+from worker.settings.environment import postgres_defaults
+from worker.settings.parameters import Value
+from worker.settings.postgres_url import PostgresUrl, fill_in, read_postgres_url
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 2.0
-_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
 _LOGIN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 # The server is gone, going, coming, or full: who asks again later may be served.
 _AWAY = (
@@ -28,6 +33,14 @@ _AWAY = (
     asyncpg.TooManyConnectionsError,
     OSError,
 )
+_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+# By the system's names: what libpq calls it, and what it is where the URL does not say.
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": ("keepalives_idle", 10),
+    "TCP_KEEPINTVL": ("keepalives_interval", 5),
+    "TCP_KEEPCNT": ("keepalives_count", 3),
+    "TCP_USER_TIMEOUT": ("tcp_user_timeout", 20_000),
+}
 _MIGRATED = "`sampling-worker migrate` creates audio_chunks"
 
 
@@ -42,21 +55,69 @@ async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIt
     Raises:
         PostgresError: PostgreSQL could not be reached, or refused us.
     """
-    with translated(database_url):
-        connection: Connection = await asyncpg.connect(
-            database_url,
-            timeout=_CONNECT_TIMEOUT_S,
-            command_timeout=statement_timeout_s,
-            server_settings={"application_name": "sampling-worker"},
-            statement_cache_size=0,  # a pooler between us and the server does not keep prepared statements
-        )
+    connection, link = await _connect(database_url, statement_timeout_s)
     try:
-        _keep_alive(connection)
+        _keep_alive(connection, link)
         yield connection
         await _close(connection)
     finally:
         # asyncpg leaves a connection open after a timeout; and what a failed block had begun must not go on.
         connection.terminate()
+
+
+async def _connect(database_url: str, statement_timeout_s: float) -> tuple[Connection, Mapping[str, Value]]:
+    """Connect; whatever is raised meanwhile is of the surroundings: a name, a file, a user, a server."""
+    taken: list[str] = []
+    try:
+        url, taken[:] = fill_in(read_postgres_url(database_url), postgres_defaults())
+        options = _options(url, statement_timeout_s)
+        return await _connect_encrypted(options, ways_to_encrypt(url.tls)), url.link
+    except Exception as error:
+        note = f" ({', '.join(taken)} of the environment took part)" if taken else ""
+        raise _translate(error, database_url, _MIGRATED, note) from error
+
+
+def _options(url: PostgresUrl, statement_timeout_s: float) -> dict[str, Any]:
+    """Say to the driver what it would else look for itself, in the environment and the home folder."""
+    user = url.user or _own_name()
+    return {
+        "host": url.hosts,
+        "port": url.ports,
+        "user": user,
+        "password": url.password,
+        "passfile": url.link.get("passfile"),
+        "database": url.database or user,
+        "timeout": float(url.link.get("connect_timeout", 0)) or _CONNECT_TIMEOUT_S,
+        "command_timeout": statement_timeout_s,
+        "server_settings": {"application_name": "sampling-worker", **url.settings},
+        "statement_cache_size": 0,  # a pooler between us and the server does not keep prepared statements
+        "direct_tls": url.tls.get("sslnegotiation") == "direct",
+        "target_session_attrs": url.link.get("target_session_attrs", "any"),
+        "krbsrvname": url.link.get("krbsrvname"),
+        "gsslib": url.link.get("gsslib", "gssapi"),
+    }
+
+
+async def _connect_encrypted(options: Mapping[str, Any], ways: Sequence[ssl.SSLContext | bool]) -> Connection:
+    """Connect in the first way that the server takes."""
+    first, *others = ways
+    try:
+        connection: Connection = await asyncpg.connect(**options, ssl=first)
+    except (asyncpg.InvalidAuthorizationSpecificationError, ConnectionError, ssl.SSLError) as error:
+        if not others or isinstance(error, (asyncpg.InvalidPasswordError, ConnectionRefusedError)):
+            raise
+        return await _connect_encrypted(options, others)
+    return connection
+
+
+def _own_name() -> str:
+    """Tell the name of the user who runs this, which is the role where the URL names none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        raise PostgresError(
+            "it names no user, and the user who runs this has no name; accepted: postgresql://USER@HOST/DATABASE"
+        ) from None
 
 
 @contextmanager
@@ -72,21 +133,29 @@ def translated(database_url: str, *, accepted: str = _MIGRATED) -> Iterator[None
         PostgresLoginError: PostgreSQL refused the login, or has no such database.
         PostgresError: PostgreSQL refused a statement.
     """
-    place = f"PostgreSQL at {redact(database_url)}"
     try:
         yield
-    except _AWAY as error:
-        if isinstance(error, OSError) and error.filename:  # a certificate, say
-            raise PostgresError(f"{place}: {error.filename} cannot be used ({error.strerror})") from error
+    except _DRIVERS as error:
+        raise _translate(error, database_url, accepted) from error
+
+
+def _translate(error: Exception, database_url: str, accepted: str, note: str = "") -> PostgresError:
+    """Make our own error of what was raised: away, the login refused, or something refused."""
+    place = f"PostgreSQL at {redact(database_url)}"
+    if isinstance(error, OSError) and error.filename:  # a certificate, say
+        return PostgresError(f"{place}: {error.filename} cannot be used ({error.strerror}){note}")
+    if isinstance(error, _AWAY):
         said = str(error).partition("\n")[0] if isinstance(error, asyncpg.PostgresError) else ""
         reason = redact(said) or reason_of(error)
-        raise PostgresUnreachableError(f"{place} is not reachable: {reason}", reason) from error
-    except _LOGIN as error:
-        raise PostgresLoginError(f"{place} refused the login: {_sentence(error, accepted)}") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        if isinstance(error, asyncpg.InterfaceError) and "connection is closed" in str(error):
-            raise PostgresUnreachableError(f"{place} is not reachable: {CLOSED}", CLOSED) from error
-        raise PostgresError(f"{place}: {_sentence(error, accepted)}") from error
+        return PostgresUnreachableError(f"{place} is not reachable: {reason}{note}", reason)
+    if isinstance(error, asyncpg.InterfaceError) and "connection is closed" in str(error):
+        return PostgresUnreachableError(f"{place} is not reachable: {CLOSED}{note}", CLOSED)
+    sentence = f"{_sentence(error, accepted)}{note}"
+    if isinstance(error, _LOGIN):
+        return PostgresLoginError(f"{place} refused the login: {sentence}")
+    if isinstance(error, (*_DRIVERS, PostgresError, ValueError)):
+        return PostgresError(f"{place}: {sentence}")
+    return PostgresError(f"{place}: {type(error).__name__}: {sentence}")
 
 
 def _sentence(error: Exception, accepted: str) -> str:
@@ -98,14 +167,15 @@ def _sentence(error: Exception, accepted: str) -> str:
     return said
 
 
-def _keep_alive(connection: Connection) -> None:
+def _keep_alive(connection: Connection, given: Mapping[str, Value]) -> None:
     """Let the kernel notice a peer that is gone, which asyncpg does not ask of it."""
     transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
     link: socket.socket | None = transport.get_extra_info("socket")
-    if link is None or link.family not in {socket.AF_INET, socket.AF_INET6}:
+    if link is None or link.family not in {socket.AF_INET, socket.AF_INET6} or not given.get("keepalives", True):
         return
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():
+    for name, (parameter, usual) in _KEEPALIVE.items():
+        value = int(given.get(parameter, 0)) or usual
         if hasattr(socket, name):  # not every system has every one
             link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 

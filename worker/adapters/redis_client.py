@@ -4,21 +4,21 @@ redis-py repeats a command whose reply was lost, ten times by default: an XADD w
 own loops' business, where it is known what may be repeated; so retries are off, and every wait has an end.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-import hiredis
 import redis.exceptions
 from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from worker.adapters.certificates import certificate_problem
+from worker.adapters.redis_connection import connection_class
 from worker.adapters.unreachable import reason_of, tls_advice
 from worker.core.redaction import redact
 from worker.errors import (
@@ -30,9 +30,11 @@ from worker.errors import (
     SettingsError,
     UnreadableError,
 )
+from worker.settings.redis_url import RedisUrl, read_redis_url
 
 Client = Redis | RedisCluster
 CONNECT_TIMEOUT_S = 3.0
+_DEFAULT_PORT = 6379
 _DEFAULT_SENTINEL_PORT = 26379
 _RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD", "XINFO GROUPS")
 # A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones.
@@ -48,8 +50,6 @@ _LOGIN = (
 )
 # What a server says that takes nobody for now; who asks again later may be served.
 _AWAY = (redis.exceptions.ClusterDownError, redis.exceptions.BusyLoadingError)
-# What the adapters rely on, and a URL must not change.
-_OURS = frozenset({"protocol", "decode_responses", "legacy_responses", "retry_on_timeout"})
 
 
 class _SentinelClient(Redis):
@@ -155,51 +155,40 @@ def redis_refusals(doing: str) -> Iterator[None]:
 
 def _make_client(url: str, options: dict[str, Any]) -> Client:
     """Make the client that a URL's scheme asks for."""
-    parts = urlsplit(url)
-    if chosen := parse_qs(parts.query).keys() & _OURS:
-        raise ValueError(f"{', '.join(sorted(chosen))} cannot be chosen here")
-    if parts.scheme in {"redis", "rediss"} and not re.fullmatch(r"(/\d*)?", parts.path):
-        raise ValueError(f"{parts.path} is not the number of a database")
-    options["retry"] = Retry(NoBackoff(), 0)
-    tls = _read_tls(parts.query)
-    if parts.scheme == "redis+cluster":
-        scheme = "rediss" if tls else "redis"
-        return RedisCluster.from_url(url.replace(parts.scheme, scheme, 1), **options)
-    is_sentinel = parts.scheme == "redis+sentinel"
-    client = _connect_sentinel(url, options | tls) if is_sentinel else Redis.from_url(url, **options)
+    said = read_redis_url(url)
+    options |= said.options | _read_tls(said) | {"retry": Retry(NoBackoff(), 0)}
+    name = str(options.pop("client_name"))
+    if said.scheme == "redis+cluster":
+        cluster = _connect_cluster(said, options)
+        kind: Any = connection_class(cluster.connection_kwargs["connection_class"], name, packs=False)
+        cluster.connection_kwargs["connection_class"] = kind  # of the nodes that are found later
+        for node in cluster.startup_nodes:
+            node.connection_class = kind
+        return cluster
+    client = _connect_sentinel(said, options) if said.scheme == "redis+sentinel" else _connect_server(said, options)
     pool: Any = client.connection_pool
+    pool.connection_class = connection_class(pool.connection_class, name, packs=True)
     pool.make_connection()  # refuses options of the URL that no connection has; connects nowhere
     return client
 
 
-def _read_tls(query: str) -> dict[str, Any]:
-    """Read the options of a URL that say how to encrypt, and see that they can be used: a file may be missing."""
-    given: dict[str, Any] = {**parse_url(f"rediss://h?{query}")}
-    tls = {name: value for name, value in given.items() if name.startswith("ssl_")}
+def _read_tls(said: RedisUrl) -> dict[str, Any]:
+    """Read the options of a URL that say how to encrypt, and see that they can be used: a file may not be PEM."""
+    tls: dict[str, Any] = {name: value for name, value in said.options.items() if name.startswith("ssl_")}
     if not tls:
         return {}
     try:
         SSLConnection(**tls).ssl_context.get()
-    except OSError as error:
-        raise ValueError(f"its ssl_ options cannot be used ({error.strerror or error}); accepted: PEM files") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"its ssl_ options cannot be used ({reason}); accepted: PEM files") from error
     return {**tls, "ssl": True}
-
-
-class _HiredisPacking:
-    """Pack commands by hiredis: redis-py's asyncio connections do it in Python, a third of all the time of a worker."""
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        """Pack one command; a name of two words is two arguments."""
-        return [hiredis.pack_command((*args[0].split(), *args[1:]))]
 
 
 def _raw(client: Client) -> Client:
     """Leave stream replies as the server sends them: repeated fields count, and dictionaries cost."""
     for command in _RAW_REPLIES:
         client.set_response_callback(command, _as_sent)
-    if isinstance(client, Redis):
-        pool = client.connection_pool
-        pool.connection_class = type("PackedConnection", (_HiredisPacking, pool.connection_class), {})
     return client
 
 
@@ -207,23 +196,44 @@ def _as_sent(response: Any, **_options: Any) -> Any:
     return response
 
 
-def _connect_sentinel(url: str, options: dict[str, Any]) -> Redis:
+def _connect_server(said: RedisUrl, options: dict[str, Any]) -> Redis:
+    """Connect to one server."""
+    options.pop("ssl", None)  # the scheme says it
+    client: Redis = Redis.from_url(said.place, **options)
+    return client
+
+
+def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> RedisCluster:
+    """Connect to the cluster that any of the nodes of a URL belongs to."""
+    parts = urlsplit(said.place)
+    nodes = [ClusterNode(*_host_and_port(host, _DEFAULT_PORT)) for host in _hosts(parts)]
+    return RedisCluster(startup_nodes=nodes, **{**options, **_login(parts)})
+
+
+def _connect_sentinel(said: RedisUrl, options: dict[str, Any]) -> Redis:
     """Connect to the master that the sentinels of a URL name."""
-    parts = urlsplit(url)
+    parts = urlsplit(said.place)
     service, _, database = parts.path.strip("/").partition("/")
-    hosts = parts.netloc.rpartition("@")[2].split(",")
+    hosts = _hosts(parts)
     if not service or not all(hosts):
         raise ValueError("it has to look like redis+sentinel://host:26379,host:26379/service/0")
-    sentinels = [_host_and_port(host) for host in hosts]
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    options["username"] = unquote(parts.username) if parts.username else None
-    options["password"] = unquote(parts.password) if parts.password else None
-    sentinel_login = {name: query.get(f"sentinel_{name}") for name in ("username", "password")}
+    sentinels = [_host_and_port(host, _DEFAULT_SENTINEL_PORT) for host in hosts]
+    sentinel_login = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    options |= _login(parts)
     manager: Any = Sentinel(sentinels, sentinel_kwargs={**options, **sentinel_login})  # type: ignore[no-untyped-call]
     client: Redis = manager.master_for(service, _SentinelClient, db=int(database or 0), **options)
     return client
 
 
-def _host_and_port(text: str) -> tuple[str, int]:
+def _login(parts: SplitResult) -> dict[str, str]:
+    given = {"username": parts.username, "password": parts.password}
+    return {name: unquote(word) for name, word in given.items() if word}
+
+
+def _hosts(parts: SplitResult) -> list[str]:
+    return parts.netloc.rpartition("@")[2].split(",")
+
+
+def _host_and_port(text: str, port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
-    return parts.hostname or "", parts.port or _DEFAULT_SENTINEL_PORT
+    return parts.hostname or "localhost", parts.port or port

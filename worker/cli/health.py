@@ -56,7 +56,7 @@ def _answer(arguments: Sequence[str]) -> int:
 
 def _problem() -> str | None:
     names = ("WORKER_PREFIX", "WORKER_CONSUMER", "WORKER_RUN_DIR")
-    values, problems = resolve(names, read_sources())
+    values, problems = resolve(names, read_sources(wanted=names))
     if problems:
         raise SettingsError("; ".join(problems.values()))
     return find_problem(

@@ -5,8 +5,9 @@ from typing import NamedTuple
 from worker.core.keys import NAME_PATTERN, PREFIX_PATTERN
 from worker.core.redaction import redact
 from worker.errors import SettingsError
-from worker.settings.environment import read_sources, resolve
-from worker.settings.urls import REDIS_SCHEMES, check_prefix, check_url
+from worker.settings.environment import process_environment, read_sources, resolve
+from worker.settings.redis_url import REDIS_SCHEMES, read_redis_url
+from worker.settings.urls import check_prefix
 
 _URL, _PREFIX, _DEFAULT_PREFIX = "REDIS_URL", "WORKER_PREFIX", "audio"
 
@@ -26,11 +27,14 @@ class Place(NamedTuple):
 
 
 def find_place(url: str | None, prefix: str | None, name: str | None) -> Place:
-    """Find out where to work.
+    """Find out where to work, and look at nothing that was told.
+
+    Whose URL is told reads no file of the working directory, which may be another program's.
 
     Args:
-        url: Of Redis; None: `REDIS_URL`, or what the file named by `REDIS_URL_FILE` holds.
-        prefix: Start of every name; None: `WORKER_PREFIX`, or `audio`.
+        url: Of Redis; None: `REDIS_URL`, or what the file holds that `REDIS_URL_FILE` names.
+        prefix: Start of every name; None: `WORKER_PREFIX` of the environment (and of `.env` where the URL is None), or
+            `audio`.
         name: The client's name, if it has one.
 
     Raises:
@@ -40,7 +44,9 @@ def find_place(url: str | None, prefix: str | None, name: str | None) -> Place:
     if name is not None and not NAME_PATTERN.fullmatch(name):
         raise ValueError(f"name is {name!r}; accepted: {NAME_PATTERN.pattern}")
     given = {variable: value for variable, value in ((_URL, url), (_PREFIX, prefix)) if value is not None}
-    found, problems = resolve({_URL, _PREFIX} - given.keys(), read_sources())
+    wanted = {_URL, _PREFIX} - given.keys()
+    sources = read_sources(wanted=wanted) if _URL in wanted else [process_environment()] if wanted else []
+    found, problems = resolve(wanted, sources)
     if problems:
         raise SettingsError("; ".join(problems.values()))
     values = {_PREFIX: _DEFAULT_PREFIX, **found, **given}
@@ -60,7 +66,8 @@ def _check(url: str | None) -> str:
             f"{_URL} is missing; accepted: a URL that starts with one of {schemes}, or the argument url"
         )
     try:
-        return check_url(url, REDIS_SCHEMES)
+        read_redis_url(url)
     except ValueError as error:
         sentence = f"the URL {redact(url)} is not accepted: {error}; accepted: one that starts with one of {schemes}"
         raise SettingsError(sentence) from None
+    return url

@@ -1,6 +1,6 @@
 """Read raw values from the environment, a `.env` file, and the files that `*_FILE` variables name.
 
-Without a `.env` it needs the standard library alone, so that `health` starts fast.
+Without a `.env` of ours it needs the standard library alone, so that `health` starts fast.
 """
 
 import os
@@ -8,22 +8,48 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from worker.errors import SettingsError
+from worker.settings.dotenv_file import read_dotenv
+from worker.settings.names import FILE_SUFFIX, VARIABLES
 
 DOTENV = Path(".env")
-FILE_SUFFIX = "_FILE"
+_LARGEST_VALUE = 1 << 20
+_POSTGRES = (
+    "PGHOST",
+    "PGPORT",
+    "PGUSER",
+    "PGPASSWORD",
+    "PGPASSFILE",
+    "PGDATABASE",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCRL",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLNEGOTIATION",
+    "PGTARGETSESSIONATTRS",
+)
+_LONGEST_RANK = 9  # digits
 
 
-def read_sources(environ: Mapping[str, str] | None = None, dotenv: Path = DOTENV) -> list[Mapping[str, str]]:
+def read_sources(
+    environ: Mapping[str, str] | None = None, dotenv: Path = DOTENV, wanted: Collection[str] = VARIABLES
+) -> list[Mapping[str, str]]:
     """Read the places where settings may stand, the strongest first.
 
     Args:
         environ: The environment; None: that of the process.
         dotenv: A file of `NAME=value` lines, which need not exist.
+        wanted: Settings that are asked for; what the file says of others does not matter.
 
     Raises:
-        SettingsError: The file cannot be read, or a line of it cannot be understood.
+        SettingsError: A line of the file that gives one of these cannot be understood.
     """
-    return [os.environ if environ is None else environ, _read_dotenv(dotenv)]
+    return [process_environment() if environ is None else environ, read_dotenv(dotenv, wanted)]
+
+
+def process_environment() -> Mapping[str, str]:
+    """Return the environment of the process, without any file."""
+    return os.environ
 
 
 def resolve(names: Collection[str], sources: Iterable[Mapping[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
@@ -52,6 +78,11 @@ def resolve(names: Collection[str], sources: Iterable[Mapping[str, str]]) -> tup
     return values, problems
 
 
+def postgres_defaults() -> dict[str, str]:
+    """Read what libpq takes from the environment for a URL of PostgreSQL that leaves it out: by variable."""
+    return {name: os.environ[name] for name in _POSTGRES if os.environ.get(name)}
+
+
 def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
     """Make the environment of a worker started from here: this process's, with these settings and no others.
 
@@ -65,57 +96,61 @@ def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
 def read_rank() -> int:
     """Tell which of the processes of a distributed training this is, by the variable that its launcher sets; else 0."""
     rank = os.environ.get("RANK", "")
-    return int(rank) if rank.isdecimal() else 0
+    return int(rank) if rank.isdecimal() and len(rank) <= _LONGEST_RANK else 0
 
 
 def default_run_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Tell where health files and consumer locks live where `WORKER_RUN_DIR` does not say.
 
+    A folder that the environment names counts where it can: `su` and `sudo` leave those of somebody else in it.
+
     Args:
         environ: The environment; None: that of the process.
     """
     environ = os.environ if environ is None else environ
-    if runtime_dir := environ.get("XDG_RUNTIME_DIR"):
-        return Path(runtime_dir, "sampling-worker")
+    if (runtime_dir := Path(environ.get("XDG_RUNTIME_DIR") or "")).is_absolute() and _is_own(runtime_dir):
+        return runtime_dir / "sampling-worker"
     # Not tempfile.gettempdir, which tries directories out: health has to come to the worker's answer.
-    temporary = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - whoever makes the directory checks its owner
-    return Path(temporary, f"sampling-worker-{os.getuid()}")
+    temporary = Path(environ.get("TMPDIR") or "")
+    if not (temporary.is_absolute() and _is_open(temporary)):
+        temporary = Path("/tmp")  # noqa: S108 - whoever makes the directory checks its owner
+    return temporary / f"sampling-worker-{os.getuid()}"
+
+
+def _is_own(folder: Path) -> bool:
+    """Tell whether a folder is this user's, who may make something in it."""
+    return _is_open(folder) and folder.stat().st_uid == os.getuid()
+
+
+def _is_open(folder: Path) -> bool:
+    """Tell whether this user may make something in a folder."""
+    return os.access(folder, os.W_OK | os.X_OK) and folder.is_dir()
 
 
 def _find(name: str, source: Mapping[str, str]) -> str | None:
     """Find one variable's value in one source, there or in the file it names."""
     by_file = name + FILE_SUFFIX
     if by_file not in source:
-        return source.get(name)
+        return _text(name, source.get(name))
     if name in source:
         raise SettingsError(f"{name} and {by_file} are both given; accepted: one of them")
     path = source[by_file]
     try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        with Path(path).open(encoding="utf-8-sig") as file:
+            value = file.read(_LARGEST_VALUE + 1)
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
-        raise SettingsError(
-            f"{by_file}={path!r} cannot be read ({reason}); accepted: the path of a file that holds the value"
-        ) from exc
+    else:
+        if len(value) <= _LARGEST_VALUE:
+            return value.rstrip("\r\n")
+        reason = "it is larger than 1 MiB"
+    raise SettingsError(
+        f"{by_file}={path!r} cannot be read ({reason}); accepted: the path of a file that holds the value"
+    )
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
-    """Read the `NAME=value` lines of a file, if it exists."""
-    try:
-        if not path.is_file():
-            return {}
-        stream = path.open(encoding="utf-8")
-    except OSError as exc:
-        raise SettingsError(f"{path} cannot be read ({exc.strerror}); accepted: a readable file") from exc
-    # Only who has a .env pays for the import.
-    from dotenv.parser import parse_stream  # noqa: PLC0415
-
-    with stream:
-        try:
-            bindings = list(parse_stream(stream))
-        except UnicodeDecodeError as exc:
-            raise SettingsError(f"{path} is not text; accepted: lines of NAME=value in UTF-8") from exc
-    for binding in bindings:
-        if binding.error:
-            raise SettingsError(f"{path}, line {binding.original.line}, is not understood; accepted: NAME=value")
-    return {b.key: b.value for b in bindings if b.key is not None and b.value is not None}
+def _text(name: str, value: str | None) -> str | None:
+    """Return a value that is text, or none; what is no UTF-8 could not be sent to a server."""
+    if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise SettingsError(f"{name} is not text; accepted: UTF-8")
+    return value

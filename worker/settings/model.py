@@ -11,16 +11,18 @@ from worker.core.events import Level
 from worker.core.keys import PREFIX_PATTERN
 from worker.core.redaction import redact
 from worker.errors import SettingsError
-from worker.settings.environment import DOTENV, FILE_SUFFIX, default_run_dir, read_sources, resolve
-from worker.settings.urls import REDIS_SCHEMES, check_prefix, check_url
+from worker.settings.environment import DOTENV, default_run_dir, read_sources, resolve
+from worker.settings.levels import read_level
+from worker.settings.names import VARIABLES, is_setting, meant_by
+from worker.settings.postgres_url import POSTGRES_SCHEMES, read_postgres_url
+from worker.settings.redis_url import REDIS_SCHEMES, read_redis_url
+from worker.settings.urls import check_prefix, quoted
 
-Need = Literal["redis", "database"]
+Need = Literal["redis", "database", "logs"]
 
-_OWN = "WORKER_"
 _YEAR_S = 31_536_000
 _LONGEST_SHOWN = 80
 _LONGEST_CONSUMER = 128
-_POSTGRES = ("postgresql", "postgres")
 
 
 def _setting(variable: str, description: str, accepted: str, default: object, **rules: Any) -> Any:
@@ -54,12 +56,14 @@ def _or(choices: Iterable[str]) -> str:
 
 def _check_redis_url(secret: SecretStr) -> SecretStr:
     """Refuse a URL that cannot be of a Redis server."""
-    return SecretStr(check_url(secret.get_secret_value(), REDIS_SCHEMES))
+    read_redis_url(secret.get_secret_value())
+    return secret
 
 
 def _check_database_url(secret: SecretStr) -> SecretStr:
     """Refuse a URL that cannot be of a PostgreSQL server."""
-    return SecretStr(check_url(secret.get_secret_value(), _POSTGRES))
+    read_postgres_url(secret.get_secret_value())
+    return secret
 
 
 def _check_consumer(name: str) -> str:
@@ -71,7 +75,7 @@ def _check_consumer(name: str) -> str:
 
 def _check_absolute(path: Path) -> Path:
     """Refuse a path that depends on the working directory, in which worker and health may differ."""
-    if not path.is_absolute():
+    if not path.is_absolute() or "\0" in str(path):
         raise ValueError
     return path
 
@@ -95,10 +99,13 @@ class Settings(BaseModel):
         "REDIS_URL", "where Redis or Valkey is", "redis://localhost:6379/0", REDIS_SCHEMES
     )
     database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = _url(
-        "DATABASE_URL", "where PostgreSQL is", "postgresql://worker@localhost:5432/audio", _POSTGRES
+        "DATABASE_URL", "where PostgreSQL is", "postgresql://worker@localhost:5432/audio", POSTGRES_SCHEMES
     )
-    log_level: Annotated[Level, BeforeValidator(str.lower)] = _setting(
-        "LOG_LEVEL", "least level of the lines that are logged", "debug, info, warning or error", "info"
+    log_level: Annotated[Level, BeforeValidator(read_level)] = _setting(
+        "LOG_LEVEL",
+        "least level of the lines that are logged",
+        "debug, info, warning or error; names of others too: trace, notice, WARN, critical, fatal, 10 to 50",
+        "info",
     )
     log_format: Annotated[Literal["json", "console"], BeforeValidator(str.lower)] | None = _setting(
         "LOG_FORMAT",
@@ -171,53 +178,62 @@ _ACCEPTED: Mapping[str, str] = {
     for field in Settings.model_fields.values()
     if field.alias and isinstance(field.json_schema_extra, dict)
 }
-_NEEDED: Mapping[Need, str] = {"redis": "REDIS_URL", "database": "DATABASE_URL"}
+_NEEDED: Mapping[Need, tuple[str, ...]] = {
+    "redis": ("REDIS_URL",),
+    "database": ("DATABASE_URL",),
+    "logs": ("LOG_LEVEL", "LOG_FORMAT"),
+}
+_ALL: tuple[Need, ...] = ("redis", "database", "logs")
+_URLS = ("REDIS_URL", "DATABASE_URL")
 
 
 def load_settings(
-    environ: Mapping[str, str] | None = None,
-    *,
-    need: Collection[Need] = ("redis", "database"),
-    dotenv: Path = DOTENV,
+    environ: Mapping[str, str] | None = None, *, need: Collection[Need] = _ALL, dotenv: Path = DOTENV
 ) -> Settings:
-    """Read and check all settings.
+    """Read and check the settings that are needed.
 
     Args:
         environ: The environment; None: that of the process.
-        need: Servers whose URL has to be given; the URL of another is empty where it is not.
+        need: Servers whose URL has to be given, and whether lines are logged. Other programs have variables of these
+            names too: what is not needed is not looked at.
         dotenv: A file of `NAME=value` lines, which need not exist; the environment wins.
 
     Raises:
-        SettingsError: Something is missing, wrong or unknown: one sentence for each, joined.
+        SettingsError: Something is missing, wrong or misspelt: one sentence for each, joined.
     """
-    sources = read_sources(environ, dotenv)
-    values, problems = resolve(_ACCEPTED, sources)
+    unneeded = {name for server in _NEEDED.keys() - set(need) for name in _NEEDED[server]}
+    wanted = [name for name in VARIABLES if name not in unneeded]
+    sources = read_sources(environ, dotenv, wanted)
+    values, problems = resolve(wanted, sources)
     given = {name for source in sources for name in source}
-    missing = [_NEEDED[server] for server in need if _NEEDED[server] not in {**values, **problems}]
+    missing = [name for name in _URLS if name in wanted and name not in {**values, **problems}]
     problems |= {name: _missing(name, given) for name in missing}
-    problems |= {name: _unknown(name) for name in sorted(given) if _is_unknown(name)}
+    misspelt = ((name, meant_by(name)) for name in sorted(given))
+    problems |= {name: _misspelt(name, meant) for name, meant in misspelt if meant}
+    problems |= {name: _in_quotes(name) for name, value in values.items() if quoted(value)}
     values.setdefault("WORKER_RUN_DIR", str(default_run_dir(environ)))
-    problems = _scattered(values) | problems | _wrong(values)
+    problems = _scattered(values) | _wrong(values) | problems
     if problems:
         raise SettingsError("; ".join(problems.values()))
     return Settings.model_validate(values)
 
 
-def _is_unknown(name: str) -> bool:
-    """Tell whether a variable claims to be a setting and is none."""
-    return name.startswith(_OWN) and name.removesuffix(FILE_SUFFIX) not in _ACCEPTED
+def _misspelt(name: str, meant: str) -> str:
+    """Say that a variable is no setting, and which one it is meant for."""
+    return f"{name} is not a setting; the nearest known name is {meant}"
 
 
-def _unknown(name: str) -> str:
-    """Say that a variable is no setting, and which one it may be meant for."""
-    known = [*_ACCEPTED, *(variable + FILE_SUFFIX for variable in _ACCEPTED)]
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-    return f"{name} is not a setting; the nearest known name is {nearest}"
+def _in_quotes(name: str) -> str:
+    """Say that quotes are part of a value, which is not shown: it may be a secret."""
+    return (
+        f"{name} is not accepted: it stands in quotes, which `docker --env-file` keeps; "
+        f"accepted, without quotes: {_ACCEPTED[name]}"
+    )
 
 
 def _missing(name: str, given: Collection[str]) -> str:
     """Say that a variable is missing, and which given one may be meant for it."""
-    strangers = [other for other in given if other not in _ACCEPTED]
+    strangers = [other for other in given if not is_setting(other)]
     near = difflib.get_close_matches(name, strangers, n=1, cutoff=0.75)
     hint = f" ({near[0]} is given, which is not a setting)" if near else ""
     return f"{name} is missing{hint}; accepted: {_ACCEPTED[name]}"
@@ -246,7 +262,7 @@ def _scattered(values: Mapping[str, str]) -> dict[str, str]:
 
 def _refusal(name: str, values: Mapping[str, str], context: Mapping[str, Any]) -> str:
     """Say that a value is not accepted, without showing one that is a secret."""
-    if name in _NEEDED.values():
+    if name in _URLS:
         return f"{name} is not accepted: {context['error']}; accepted: {_ACCEPTED[name]}"
     shown = redact(values[name])
     if len(shown) > _LONGEST_SHOWN:

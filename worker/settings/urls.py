@@ -5,12 +5,27 @@ from collections.abc import Sequence
 
 from worker.core.keys import TAGGED_PATTERN
 
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
-
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _AUTHORITY_END = re.compile(r"[/?#]")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]:@]*)(?::(?P<port>[0-9]{1,5}))?")
 _LAST_PORT = 65_535
+_QUOTES = ("'", '"', "`")
+# What other programs write for the same servers, and what to write here.
+_INSTEAD = {
+    "valkey": "redis://",
+    "valkeys": "rediss://",
+    "redis+tls": "rediss://",
+    "redis+socket": "unix://",
+    "redis-sentinel": "redis+sentinel://",
+    "sentinel": "redis+sentinel://",
+    "redis-cluster": "redis+cluster://",
+    "pgsql": "postgresql://",
+    "postgis": "postgresql://",
+    "prisma+postgres": "the direct postgres:// URL of the database",
+    "prisma": "the direct postgres:// URL of the database",
+    "https": "the URL for clients of the server itself, not for HTTP",
+    "http": "the URL for clients of the server itself, not for HTTP",
+}
 
 
 def check_url(url: str, schemes: Sequence[str]) -> str:
@@ -23,15 +38,33 @@ def check_url(url: str, schemes: Sequence[str]) -> str:
     Raises:
         ValueError: It cannot; the text says why, and is fit to be shown.
     """
+    if quoted(url):
+        raise ValueError("it stands in quotes, which `docker --env-file` keeps: write it without")
     scheme = _SCHEME.match(url)
     if not scheme:
-        raise ValueError("it does not start with a scheme and ://")
+        hint = ", which stands behind jdbc: here" if url.startswith("jdbc:") else ""
+        raise ValueError(f"it does not start with a scheme and ://{hint}")
     if scheme[1] not in schemes:
-        raise ValueError(f"it starts with {scheme[0]}")
+        raise ValueError(f"it starts with {scheme[0]}{_hint(scheme[1], schemes)}")
     if not url.isprintable() or " " in url:
         raise ValueError("it holds a space or a control character, which are written percent-encoded")
     _check_places(url[scheme.end() :], has_hosts=scheme[1] != "unix")
+    if "#" in url:
+        raise ValueError("it holds a #, which is written %23")
     return url
+
+
+def quoted(value: str) -> bool:
+    """Tell whether quotes stand around a value: a shell takes them away, and an env file of Docker's keeps them."""
+    return len(value) > 1 and value[0] in _QUOTES and value[-1] == value[0]
+
+
+def _hint(scheme: str, schemes: Sequence[str]) -> str:
+    """Say what to write instead of another program's scheme, where that is clear."""
+    plain = scheme.lower()
+    dialect = plain.partition("+")[0]
+    instead = _INSTEAD.get(plain) or next((f"{known}://" for known in (plain, dialect) if known in schemes), None)
+    return f"; write {instead}" if instead else ""
 
 
 def check_prefix(prefix: str, url: str) -> str:

@@ -1,0 +1,102 @@
+"""Tell a misspelt name of ours from a name that belongs to others.
+
+The environment is shared. Kubernetes puts `WORKER_PORT=tcp://...` into a pod for a Service named `worker`, and other
+tools read `WORKER_CONCURRENCY` and its like. So a name is refused only where it is nearly one of ours: one slip of the
+keyboard away (two in a long name), with another unit, or with the same words in another order.
+"""
+
+import re
+from collections.abc import Iterable
+
+OWN = "WORKER_"
+FILE_SUFFIX = "_FILE"
+VARIABLES = (
+    "REDIS_URL",
+    "DATABASE_URL",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "WORKER_PREFIX",
+    "WORKER_CONSUMER",
+    "WORKER_MAX_SIZE",
+    "WORKER_BATCH",
+    "WORKER_CLAIM_IDLE_S",
+    "WORKER_MAX_DELIVERIES",
+    "WORKER_WEIGHTS_REFRESH_S",
+    "WORKER_CATALOG_REFRESH_S",
+    "WORKER_CATALOG_WAIT_S",
+    "WORKER_CHUNKS_QUERY",
+    "WORKER_WEIGHT_UNIT",
+    "WORKER_RESULTS_MAXLEN",
+    "WORKER_REPLY_TTL_S",
+    "WORKER_SESSION_TTL_S",
+    "WORKER_STATS_INTERVAL_S",
+    "WORKER_DRAIN_TIMEOUT_S",
+    "WORKER_RUN_DIR",
+)
+"""Every setting, by its variable; `worker.settings.model` says of each what it accepts."""
+
+_LONG = 9  # letters: from here on two slips still leave one name that can be meant
+_UNITS = "(S|SECS?|SECONDS?|MS|MILLIS|MILLISECONDS|M|MINS?|MINUTES?|H|HOURS?|DAYS?|INTERVAL)"
+_TIMED = re.compile(f"_{_UNITS}$")
+# Words that others use, and that are one letter from a name of ours.
+_WORDS = frozenset({"WORKER_CATCH", "WORKER_MATCH", "WORKER_PATCH", "WORKER_WATCH"})
+_SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$")
+
+
+def is_setting(name: str) -> bool:
+    """Tell whether a variable is a setting, or names the file of one."""
+    return name.removesuffix(FILE_SUFFIX) in VARIABLES
+
+
+def meant_by(name: str) -> str | None:
+    """Find the setting that a misspelt name is meant for.
+
+    Args:
+        name: A variable that is given.
+
+    Returns:
+        The name of a setting, or None: the name is one, or belongs to others.
+    """
+    plain = name.removesuffix(FILE_SUFFIX)
+    if plain in VARIABLES or plain in _WORDS or not plain.upper().startswith(OWN):
+        return None
+    stem, _, ending = name.rpartition("_")
+    if stem in VARIABLES and _slips(ending, FILE_SUFFIX[1:]) == 1:
+        return stem + FILE_SUFFIX
+    own = (variable for variable in VARIABLES if variable.startswith(OWN))
+    variable = next((variable for variable in own if _is_near(plain.upper(), variable)), None)
+    return variable and variable + name[len(plain) :]
+
+
+def others(given: Iterable[str]) -> list[str]:
+    """List the variables that begin as ours and belong to others, without those of Kubernetes' Services.
+
+    Args:
+        given: Variables that are given.
+    """
+    own = (name for name in set(given) if name.startswith(OWN) and not is_setting(name))
+    return sorted(name for name in own if not _SERVICE.search(name))
+
+
+def _is_near(name: str, variable: str) -> bool:
+    """Tell whether a name can only be meant for a variable."""
+    if sorted(name.split("_")) == sorted(variable.split("_")):
+        return True
+    if variable.endswith("_S") and _TIMED.sub("", name) == _TIMED.sub("", variable):
+        return True
+    mistyped, meant = (text.removeprefix(OWN).replace("_", "") for text in (name, variable))
+    return _slips(mistyped, meant) <= (2 if len(meant) >= _LONG else 1)
+
+
+def _slips(left: str, right: str) -> int:
+    """Count the slips from one text to the other: a letter more, less or another, or two that changed places."""
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, letter in enumerate(left, 1):
+        before, above, row = row, before, [i]
+        for j, wanted in enumerate(right, 1):
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and left[i - 2 : i] == wanted + right[j - 2]:
+                best = min(best, above[j - 2] + 1)
+            row.append(best)
+    return row[-1]
