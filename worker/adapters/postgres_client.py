@@ -18,6 +18,10 @@ _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 2.0
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}
 _MIGRATED = "`sampling-worker migrate` creates audio_chunks"
+_OLDEST = 15  # the oldest that the tests were run on
+_LIFT = """
+select set_config(name, '0', true) from pg_settings
+where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'lock_timeout')"""
 
 
 @asynccontextmanager
@@ -29,7 +33,7 @@ async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIt
         statement_timeout_s: Longest wait for an answer, where a call names none; seconds.
 
     Raises:
-        PostgresError: PostgreSQL could not be reached, or refused us.
+        PostgresError: PostgreSQL could not be reached, refused us, or is too old.
     """
     with translated(database_url):
         connection: Connection = await asyncpg.connect(
@@ -40,12 +44,29 @@ async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIt
             statement_cache_size=0,  # a pooler between us and the server does not keep prepared statements
         )
     try:
+        if problem := version_problem(connection.get_server_version()):
+            raise PostgresError(f"PostgreSQL at {redact(database_url)}: {problem}")
         _keep_alive(connection)
         yield connection
         await _close(connection)
     finally:
         # asyncpg leaves a connection open after a timeout; and what a failed block had begun must not go on.
         connection.terminate()
+
+
+def version_problem(version: tuple[int | str, ...]) -> str | None:
+    """Tell what is wrong with a server's version; None: nothing.
+
+    Args:
+        version: As the server tells it, the major number first.
+    """
+    major = int(version[0])
+    return None if major >= _OLDEST else f"its version is {major}; accepted: {_OLDEST} or later"
+
+
+async def lift_limits(connection: Connection) -> None:
+    """Keep the limits that were set for this role from ending the transaction that is open: the deadlines are ours."""
+    await connection.execute(_LIFT)
 
 
 @contextmanager
