@@ -246,6 +246,8 @@ class Held:
         self.may_end = anyio.Event()
         self.may_end.set()
         self.listening = source.listening
+        self.holds = source.holds
+        self.hiding = source.hiding
 
     async def load(self) -> LoadedCatalog:
         loaded = await self._source.load()
@@ -416,6 +418,8 @@ class Broken:
 
     def __init__(self, source: PostgresCatalog) -> None:
         self.listening = source.listening
+        self.holds = source.holds
+        self.hiding = source.hiding
 
     async def load(self) -> LoadedCatalog:
         raise ZeroDivisionError

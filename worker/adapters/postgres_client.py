@@ -42,6 +42,10 @@ _KEEPALIVE = {
     "TCP_USER_TIMEOUT": ("tcp_user_timeout", 20_000),
 }
 _MIGRATED = "`sampling-worker migrate` creates audio_chunks"
+_OLDEST = 15  # the oldest that the tests were run on
+_LIFT = """
+select set_config(name, '0', true) from pg_settings
+where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'lock_timeout')"""
 
 
 @asynccontextmanager
@@ -53,10 +57,12 @@ async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIt
         statement_timeout_s: Longest wait for an answer, where a call names none; seconds.
 
     Raises:
-        PostgresError: PostgreSQL could not be reached, or refused us.
+        PostgresError: PostgreSQL could not be reached, refused us, or is too old.
     """
     connection, link = await _connect(database_url, statement_timeout_s)
     try:
+        if problem := version_problem(connection.get_server_version()):
+            raise PostgresError(f"PostgreSQL at {redact(database_url)}: {problem}")
         _keep_alive(connection, link)
         yield connection
         await _close(connection)
@@ -118,6 +124,21 @@ def _own_name() -> str:
         raise PostgresError(
             "it names no user, and the user who runs this has no name; accepted: postgresql://USER@HOST/DATABASE"
         ) from None
+
+
+def version_problem(version: tuple[int | str, ...]) -> str | None:
+    """Tell what is wrong with a server's version; None: nothing.
+
+    Args:
+        version: As the server tells it, the major number first.
+    """
+    major = int(version[0])
+    return None if major >= _OLDEST else f"its version is {major}; accepted: {_OLDEST} or later"
+
+
+async def lift_limits(connection: Connection) -> None:
+    """Keep the limits that were set for this role from ending the transaction that is open: the deadlines are ours."""
+    await connection.execute(_LIFT)
 
 
 @contextmanager

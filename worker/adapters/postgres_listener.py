@@ -8,13 +8,14 @@ import numpy as np
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.adapters.postgres_client import Connection, translated
+from worker.adapters.postgres_client import Connection, connected, translated
+from worker.adapters.postgres_watch import Sight, look
 from worker.core.catalog import ascending
 from worker.core.durations import whole_milliseconds
 from worker.core.keys import CATALOG_CHANNEL, CATEGORY_PATTERN
 from worker.core.rendering import UUID, cell_width, id_from_text, render_cells
 from worker.errors import PostgresError
-from worker.ports import CatalogNews, Known
+from worker.ports import CatalogNews, Known, Unheard
 
 READY_CHUNKS = "select id, category from audio_chunks where status = 'READY'"
 READY_CHUNKS_WITH_DURATIONS = "select id, category, duration_s from audio_chunks where status = 'READY'"
@@ -22,8 +23,11 @@ DURATION = "coalesce(duration_s::double precision, 'NaN')"
 
 _GATHER_S = 0.015
 _INTERVAL_S = 0.15
-_PROBE_EVERY_S = 2.0
+_LOOK_EVERY_S = 0.5
+_LOOK_SHARE = 50  # a look takes at most one part in so many of the time
+_PROBE_EVERY_S = 2.0  # at the latest: a dead link is silent too
 _PROBE_TIMEOUT_S = 2.0
+_HEAR_TIMEOUT_S = 2.0
 _READ_TIMEOUT_S = 10.0
 _READ_AT_ONCE = 100_000  # measured: one read of 100,000 rows takes half the time of ten of 10,000
 _MOST_IDS = 200_000
@@ -51,12 +55,26 @@ class PostgresListener:
         self._database_url = database_url
         self._kind = kind
         self._with_durations = with_durations
-        self._is_standby = False
+        self._sight = Sight(is_standby=False, is_queue_full=False, shape=0, activity=None, found={})
+        self._look_at = math.inf
         self._turn = anyio.Lock()  # a connection does one thing at a time
         self._stirred = anyio.Event()
         self._payloads: list[str] = []
         self._named = 0
         self._reload = False
+        self._is_doubtful = False
+        self._has_heard = False
+        self._is_deaf = False
+
+    @property
+    def unheard(self) -> tuple[Unheard, ...]:
+        """Tell which changes are announced to nobody."""
+        return self._sight.unheard(is_deaf=self._is_deaf)
+
+    @property
+    def hears_all(self) -> bool:
+        """Tell whether every change is announced."""
+        return not self.unheard
 
     async def subscribe(self) -> None:
         """Hear of every change that commits from now on; a standby server cannot notify, and is only watched.
@@ -65,26 +83,29 @@ class PostgresListener:
             PostgresError: The server refused, or did not answer.
         """
         self._connection.add_termination_listener(lambda _: self._stirred.set())
-        self._is_standby = await self._ask_for_standby()
-        if not self._is_standby:
+        self._sight = await self._look()
+        if not self._sight.is_standby:
             with translated(self._database_url), anyio.fail_after(_PROBE_TIMEOUT_S):
                 await self._connection.add_listener(
                     CATALOG_CHANNEL, lambda _connection, _pid, _channel, payload: self._hear(str(payload))
                 )
+            self._is_deaf = not await self._hears_another()
+        self._look_at = anyio.current_time() + _LOOK_EVERY_S
 
     async def news(self) -> AsyncGenerator[CatalogNews, None]:
         """Yield changes as they commit: the first at once, what follows it at intervals, as one.
+
+        It ends when a look finds that the table itself is another one, or has other rights or triggers.
 
         Raises:
             PostgresError: The connection is gone, or silent for too long.
         """
         told_at = -math.inf
-        while True:
-            await self._wait_for_stir()
+        while await self._wait_for_stir():
             await anyio.sleep(max(_GATHER_S, told_at + _INTERVAL_S - anyio.current_time()))
             told_at = anyio.current_time()
             news = await self._take()
-            if news.reload or len(news.ids):
+            if news.reload or news.is_doubtful or len(news.ids):
                 yield news
 
     async def read(self, ids: NDArray[np.generic]) -> Known:
@@ -101,8 +122,6 @@ class PostgresListener:
         for start in range(0, len(ids), _READ_AT_ONCE):
             part = slice(start, start + _READ_AT_ONCE)
             for category, packed in await self._read(await run_sync(array_literal, ids[part])):
-                if not CATEGORY_PATTERN.fullmatch(category):
-                    continue
                 if durations is None:
                     places = np.frombuffer(packed, ">i4") - 1
                 else:
@@ -123,7 +142,7 @@ class PostgresListener:
             f"select chunk.category::text, string_agg({packed}, '') "  # noqa: S608 - constants
             f"from unnest($1::text::{type_name(self._kind)}[]) with ordinality as named (id, place) "
             f"join ({chunks}) as chunk on chunk.id = named.id "
-            "where chunk.category is not null group by chunk.category"
+            f"where chunk.category is not null group by chunk.category having {is_name('chunk.category')}"
         )
         async with self._turn:
             with translated(self._database_url):
@@ -132,6 +151,7 @@ class PostgresListener:
 
     def _hear(self, payload: str) -> None:
         """Note a notification; it is read later, for those of a bulk update come all at once."""
+        self._has_heard = True
         self._named += payload.count(",") + 1
         if payload == _ALL or self._named > _MOST_IDS:
             self._reload = True
@@ -141,28 +161,56 @@ class PostgresListener:
         self._stirred.set()
 
     async def _take(self) -> CatalogNews:
-        payloads, reload = self._payloads, self._reload
-        self._payloads, self._named, self._reload, self._stirred = [], 0, False, anyio.Event()
-        return CatalogNews(await run_sync(_named_ids, payloads, self._kind), reload)
+        payloads, reload, is_doubtful = self._payloads, self._reload, self._is_doubtful
+        self._payloads, self._named, self._reload, self._is_doubtful = [], 0, False, False
+        self._stirred = anyio.Event()
+        return CatalogNews(await run_sync(_named_ids, payloads, self._kind), reload, is_doubtful)
 
-    async def _wait_for_stir(self) -> None:
-        """Wait for a notification, and probe the connection while there is none: a dead link is silent too."""
-        while not self._stirred.is_set():
-            with anyio.move_on_after(_PROBE_EVERY_S):
+    async def _wait_for_stir(self) -> bool:
+        """Wait for a notification, and look at the table now and then; False: it is not what it was."""
+        while True:
+            if anyio.current_time() >= self._look_at and not await self._look_again():
+                return False
+            with anyio.CancelScope(deadline=self._look_at):
                 await self._stirred.wait()
-            if not self._stirred.is_set() and await self._ask_for_standby() != self._is_standby:
-                raise PostgresError("PostgreSQL changed between standby and primary, so we subscribe again")
-        if self._connection.is_closed():
-            raise PostgresError("PostgreSQL closed the connection that notifies of changed chunks")
+            if self._connection.is_closed():
+                raise PostgresError("PostgreSQL closed the connection that notifies of changed chunks")
+            if self._stirred.is_set():
+                return True
 
-    async def _ask_for_standby(self) -> bool:
+    async def _look_again(self) -> bool:
+        """Look, and tell whether everything is still as when it was subscribed to."""
+        began = anyio.current_time()
+        before, self._sight = self._sight, await self._look()
+        ended = anyio.current_time()
+        self._look_at = ended + min(max(_LOOK_EVERY_S, _LOOK_SHARE * (ended - began)), _PROBE_EVERY_S)
+        if not self.hears_all and self._sight.activity != before.activity:
+            self._is_doubtful = True
+            self._stirred.set()
+        is_other = self._sight[:3] != before[:3] or (self._is_deaf and self._has_heard)
+        return not is_other
+
+    async def _look(self) -> Sight:
         async with self._turn:
             with translated(self._database_url):
-                return bool(await self._connection.fetchval("select pg_is_in_recovery()", timeout=_PROBE_TIMEOUT_S))
+                return await look(self._connection, _PROBE_TIMEOUT_S)
+
+    async def _hears_another(self) -> bool:
+        """Have another session notify, and tell whether it is heard: some poolers pass no notifications on."""
+        async with connected(self._database_url, statement_timeout_s=_PROBE_TIMEOUT_S) as other:
+            with translated(self._database_url):
+                await other.execute("select pg_notify($1, '')", CATALOG_CHANNEL)
+            with anyio.move_on_after(_HEAR_TIMEOUT_S):
+                await self._stirred.wait()
+        is_heard, self._has_heard = self._has_heard, False
+        return is_heard
 
 
 class DeafListener:
     """Stand in where nothing notifies: somebody else's tables."""
+
+    unheard: tuple[Unheard, ...] = ()
+    hears_all = False
 
     async def news(self) -> AsyncGenerator[CatalogNews, None]:
         """Yield nothing, for ever."""
@@ -182,6 +230,11 @@ def array_literal(ids: NDArray[np.generic]) -> str:
     """
     cells = render_cells(ids, cell_width(ids)).tobytes()
     return "{" + cells[:-1].decode() + "}"
+
+
+def is_name(category: str) -> str:
+    """Write the condition that a category is a name; others may not even be text that PostgreSQL can send."""
+    return f"{category}::text collate \"C\" ~ '^(?:{CATEGORY_PATTERN.pattern})$'"
 
 
 def type_name(kind: np.dtype[np.generic]) -> str:

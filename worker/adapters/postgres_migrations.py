@@ -3,7 +3,7 @@
 import hashlib
 from importlib.resources import files
 
-from worker.adapters.postgres_client import Connection, connected, translated
+from worker.adapters.postgres_client import Connection, connected, lift_limits, translated
 
 _STATEMENT_TIMEOUT_S = 3600.0  # an index on a large table takes its time
 _LOCK = 0x73616D706C65  # any number that all migrations share
@@ -15,8 +15,15 @@ _RECORD = """
 insert into sampling_worker_migrations (name, sha256) values ($1, $2)
 on conflict (name) do update set sha256 = excluded.sha256, applied_at = now()"""
 _IS_COMPLETE = """
-select count(*) = 4 from pg_trigger
-where tgrelid = to_regclass('audio_chunks') and tgname like 'sampling\\_worker\\_%'"""
+with recursive tree as (
+  select to_regclass('audio_chunks')::oid as oid
+  union
+  select inhrelid from pg_inherits join tree on inhparent = tree.oid
+)
+select coalesce(bool_and(4 = (
+  select count(*) from pg_trigger
+  where tgrelid = tree.oid and tgname like 'sampling\\_worker\\_%' and tgenabled = 'A'
+)), false) from tree join pg_class using (oid)"""
 
 
 async def migrate(database_url: str) -> list[str]:
@@ -32,6 +39,7 @@ async def migrate(database_url: str) -> list[str]:
     with translated(database_url):
         async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
             await connection.execute("begin")
+            await lift_limits(connection)
             await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
             # Our locks queue up behind a long transaction, and every writer behind them.
             await connection.execute("set local lock_timeout = '10s'")

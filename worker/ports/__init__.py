@@ -1,6 +1,6 @@
 """What the loops need of the outside, as protocols that the adapters fulfil."""
 
-from worker.ports.catalog import CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog
+from worker.ports.catalog import CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog, Unheard
 from worker.ports.streams import Backlog, Batch, Pending, Presence, RequestStream, Settled, StreamLimits
 from worker.ports.weights import Bell, Follow, Reading, WeightsReader, WeightsStore
 
@@ -20,6 +20,7 @@ __all__ = [
     "RequestStream",
     "Settled",
     "StreamLimits",
+    "Unheard",
     "WeightsReader",
     "WeightsStore",
 ]

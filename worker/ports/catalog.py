@@ -19,10 +19,31 @@ class LoadedCatalog:
     Attributes:
         catalog: The READY chunks.
         ignored: Rows left out because their category is not a category name, or their duration is needed and none.
+        ignored_examples: Categories of some of them, as far as they can be shown.
     """
 
     catalog: Catalog
     ignored: int
+    ignored_examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """Say which changes nobody announces, so that reading alone finds them.
+
+    Attributes:
+        table: The table, or one of those that it is so with.
+        tables: How many tables it is so with.
+        reason: Why, with the tables as the subject.
+        unseen: Which changes.
+        mend: What would help.
+    """
+
+    table: str
+    tables: int
+    reason: str
+    unseen: str
+    mend: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +53,12 @@ class CatalogNews:
     Attributes:
         ids: int64 or S16, shape (m,), each once: rows to read again.
         reload: Too much changed to name it: read everything again.
+        is_doubtful: Rows may have changed that nobody named: find out.
     """
 
     ids: NDArray[np.generic]
     reload: bool
+    is_doubtful: bool = False
 
 
 class Known(NamedTuple):
@@ -53,8 +76,20 @@ class Known(NamedTuple):
 class CatalogListener(Protocol):
     """Hear of changed rows, and read those rows again, over one connection."""
 
+    @property
+    def unheard(self) -> tuple[Unheard, ...]:
+        """Tell which changes are announced to nobody; none where that is what the operator chose."""
+        ...
+
+    @property
+    def hears_all(self) -> bool:
+        """Tell whether every change is announced."""
+        ...
+
     def news(self) -> AsyncGenerator[CatalogNews, None]:
         """Yield changes as they commit, those that pile up meanwhile as one.
+
+        It ends when the table itself is another one, or has other rights or triggers: subscribe again.
 
         Raises:
             PostgresError: The connection is gone, or silent for too long.
@@ -83,6 +118,22 @@ class CatalogSource(Protocol):
 
     async def load(self) -> LoadedCatalog:
         """Read the whole catalog, over a connection of its own.
+
+        Raises:
+            PostgresError: PostgreSQL could not be reached, or refused the statement.
+        """
+        ...
+
+    async def holds(self, catalog: Catalog) -> bool:
+        """Tell whether a catalog is what PostgreSQL has, by no more than a checksum of it.
+
+        Raises:
+            PostgresError: PostgreSQL could not be reached, or refused the statement.
+        """
+        ...
+
+    async def hiding(self) -> tuple[str, ...]:
+        """Name tables, a few at most, whose rows row level security may hide from this role.
 
         Raises:
             PostgresError: PostgreSQL could not be reached, or refused the statement.

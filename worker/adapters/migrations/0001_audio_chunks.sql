@@ -20,9 +20,21 @@ do $$
 declare
   lacking text;
   id_type text;
+  elsewhere regclass;
 begin
   if not exists (select from pg_class where oid = 'audio_chunks'::regclass and relkind in ('r', 'p')) then
     raise exception 'audio_chunks is not a table, so it can have no triggers; read it by WORKER_CHUNKS_QUERY instead';
+  end if;
+
+  -- With our triggers on their parent PostgreSQL would refuse every write to them.
+  with recursive tree as (
+    select 'audio_chunks'::regclass::oid as oid
+    union
+    select inhrelid from pg_inherits join tree on inhparent = tree.oid
+  )
+  select oid into elsewhere from tree join pg_class using (oid) where relkind = 'f' order by oid limit 1;
+  if elsewhere is not null then
+    raise exception '%, a part of audio_chunks, is a foreign table, so it can have no such triggers; read audio_chunks by WORKER_CHUNKS_QUERY instead', elsewhere;
   end if;
 
   select string_agg(wanted, ', ') into lacking
@@ -47,19 +59,46 @@ alter table audio_chunks add column if not exists duration_s double precision;
 alter table audio_chunks add column if not exists path text;
 
 do $$
+declare
+  relation regclass;
 begin
-  -- Changed rows are read again by their id.
-  if not exists (
-    select from pg_index
-    where indrelid = 'audio_chunks'::regclass and indpred is null
-      and indkey[0] = (select attnum from pg_attribute where attrelid = indrelid and attname = 'id')
-  ) then
-    create unique index audio_chunks_id_key on audio_chunks (id);
-  end if;
-end $$;
+  -- Partitions get the indexes of their parent; tables that inherit do not. Names are PostgreSQL's to choose: those of
+  -- a table that was swapped for this one are taken.
+  for relation in
+    with recursive tree as (
+      select 'audio_chunks'::regclass::oid as oid
+      union
+      select inhrelid from pg_inherits join tree on inhparent = tree.oid
+    )
+    select oid from tree join pg_class using (oid) where not relispartition or oid = 'audio_chunks'::regclass order by oid
+  loop
+    -- Changed rows are read again by their id.
+    if not exists (
+      select from pg_index
+      where indrelid = relation and indpred is null
+        and indkey[0] = (select attnum from pg_attribute where attrelid = indrelid and attname = 'id')
+    ) then
+      begin
+        execute format('create unique index on %s (id)', relation);
+      exception when feature_not_supported then -- across partitions, unless the partition key is in it
+        execute format('create index on %s (id)', relation);
+      end;
+    end if;
 
--- Reading a small READY part of a large library takes no longer than that part asks for.
-create index if not exists audio_chunks_ready on audio_chunks (id) include (category) where status = 'READY';
+    -- Reading a small READY part of a large library takes no longer than that part asks for.
+    if not exists (
+      select from pg_index
+      where indrelid = relation and pg_get_expr(indpred, indrelid) like '%READY%'
+        and indkey[0] = (select attnum from pg_attribute where attrelid = indrelid and attname = 'id')
+    ) then
+      begin
+        execute format('create index on %s (id) include (category) where status = ''READY''', relation);
+      exception when feature_not_supported then -- a virtual column
+        raise warning '% gets no index of its READY rows (%), so that reading it takes longer', relation, sqlerrm;
+      end;
+    end if;
+  end loop;
+end $$;
 
 do $$
 begin
@@ -69,7 +108,7 @@ begin
     where indrelid = 'audio_chunks'::regclass and indpred is null and indisunique and indnkeyatts = 1
       and indkey[0] = (select attnum from pg_attribute where attrelid = indrelid and attname = 'path')
   ) then
-    create unique index audio_chunks_path_key on audio_chunks (path);
+    create unique index on audio_chunks (path);
   end if;
 exception when unique_violation or program_limit_exceeded or feature_not_supported then
   raise warning 'audio_chunks.path cannot be unique (%), so `catalog import` will refuse this table; all else works',

@@ -2,6 +2,9 @@
 -- One notification names up to 200 ids, which as uuids are 7,400 of the 8,000 bytes there are; beyond 100,000 ids
 -- in one statement, and on TRUNCATE, a single '*' asks for everything to be read again. The payload is a hint:
 -- workers read the rows themselves.
+--
+-- A statement fires the triggers of the table that it names: each partition and each table that inherits has its own.
+-- They are always enabled: sessions with session_replication_role = replica fire no others.
 
 create or replace function sampling_worker_notify() returns trigger
 language plpgsql
@@ -16,17 +19,18 @@ begin
     return null;
   end if;
 
+  -- In capitals: where letters of status are alike in either case, as with citext, 'ready' is READY.
   if tg_op = 'INSERT' then
-    changed := array(select id::text from after_rows where status::text = 'READY' limit 100001);
+    changed := array(select id::text from after_rows where upper(status::text) = 'READY' limit 100001);
   elsif tg_op = 'DELETE' then
-    changed := array(select id::text from before_rows where status::text = 'READY' limit 100001);
+    changed := array(select id::text from before_rows where upper(status::text) = 'READY' limit 100001);
   elsif tg_op = 'UPDATE' then
     changed := array(
       select coalesce(old_row.id, new_row.id)::text
       from before_rows as old_row full join after_rows as new_row on old_row.id = new_row.id
-      where (case when old_row.status::text = 'READY' then old_row.category::text end)
-        is distinct from (case when new_row.status::text = 'READY' then new_row.category::text end)
-        or new_row.status::text = 'READY' and new_row.duration_s::text is distinct from old_row.duration_s::text
+      where (case when upper(old_row.status::text) = 'READY' then concat(old_row.status, ' ', old_row.category) end)
+        is distinct from (case when upper(new_row.status::text) = 'READY' then concat(new_row.status, ' ', new_row.category) end)
+        or upper(new_row.status::text) = 'READY' and new_row.duration_s::text is distinct from old_row.duration_s::text
       limit 100001);
   end if;
 
@@ -45,21 +49,41 @@ exception when others then
   return null;
 end $$;
 
-create or replace trigger sampling_worker_insert
-  after insert on audio_chunks
-  referencing new table as after_rows
-  for each statement execute function sampling_worker_notify();
+do $$
+declare
+  relation regclass;
+  event text;
+begin
+  for relation in
+    with recursive tree as (
+      select 'audio_chunks'::regclass::oid as oid
+      union
+      select inhrelid from pg_inherits join tree on inhparent = tree.oid
+    )
+    select oid from tree join pg_class using (oid) where relkind in ('r', 'p') order by oid
+  loop
+    execute format($statements$
+      create or replace trigger sampling_worker_insert
+        after insert on %1$s
+        referencing new table as after_rows
+        for each statement execute function sampling_worker_notify();
 
-create or replace trigger sampling_worker_update
-  after update on audio_chunks
-  referencing old table as before_rows new table as after_rows
-  for each statement execute function sampling_worker_notify();
+      create or replace trigger sampling_worker_update
+        after update on %1$s
+        referencing old table as before_rows new table as after_rows
+        for each statement execute function sampling_worker_notify();
 
-create or replace trigger sampling_worker_delete
-  after delete on audio_chunks
-  referencing old table as before_rows
-  for each statement execute function sampling_worker_notify();
+      create or replace trigger sampling_worker_delete
+        after delete on %1$s
+        referencing old table as before_rows
+        for each statement execute function sampling_worker_notify();
 
-create or replace trigger sampling_worker_truncate
-  after truncate on audio_chunks
-  for each statement execute function sampling_worker_notify();
+      create or replace trigger sampling_worker_truncate
+        after truncate on %1$s
+        for each statement execute function sampling_worker_notify();
+    $statements$, relation);
+    foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
+      execute format('alter table only %s enable always trigger sampling_worker_%s', relation, event);
+    end loop;
+  end loop;
+end $$;

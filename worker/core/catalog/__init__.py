@@ -1,6 +1,7 @@
 """The catalog: a snapshot of what is READY, and changes of it."""
 
 from worker.core.catalog.changes import Change, apply_changes, compare
+from worker.core.catalog.checksum import Checksum, checksum_of, checksum_rows
 from worker.core.catalog.snapshot import (
     Block,
     Catalog,
@@ -16,9 +17,12 @@ __all__ = [
     "Block",
     "Catalog",
     "Change",
+    "Checksum",
     "apply_changes",
     "ascending",
     "build_catalog",
+    "checksum_of",
+    "checksum_rows",
     "compare",
     "empty_catalog",
     "fingerprint_of",

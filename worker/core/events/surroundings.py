@@ -90,6 +90,7 @@ class CatalogLoaded(Event):
     Attributes:
         ignored: READY rows left out because their category is not a category name, or, where weights are shares of
             audio time, their duration is none.
+        ignored_examples: Categories of some of these rows; empty where there are none.
     """
 
     event: ClassVar[str] = "catalog.loaded"
@@ -97,6 +98,7 @@ class CatalogLoaded(Event):
     chunks: int
     categories: int
     ignored: int
+    ignored_examples: str
     load_ms: float
 
 
@@ -108,7 +110,7 @@ class CatalogChanged(Event):
         added: Chunks that became READY, or came to another category or duration.
         removed: Chunks that are no longer READY, or left a category or duration.
         chunks: READY chunks now.
-        cause: Rows named by a notification, everything read again after one, or the periodic reading.
+        cause: Rows named by a notification, everything read again after one, or a reading that none asked for.
         apply_ms: From hearing of it to the new catalog being in force.
     """
 
@@ -119,6 +121,51 @@ class CatalogChanged(Event):
     chunks: int
     cause: Literal["notify", "reload", "refresh"]
     apply_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogUnwatched(Event):
+    """Say that some changes of chunks are announced by nobody, so that they are found by reading alone.
+
+    Attributes:
+        table: The table, or one of those that it is so with.
+        tables: How many tables it is so with.
+        reason: Why.
+        unseen: Which changes.
+        refresh_s: They are found after this time at the latest, `WORKER_CATALOG_REFRESH_S`.
+        mend: What would help.
+    """
+
+    event: ClassVar[str] = "catalog.unwatched"
+    level: ClassVar[Level] = "warning"
+    table: str
+    tables: int
+    reason: str
+    unseen: str
+    refresh_s: float
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogWatched(Event):
+    """Say that every change of chunks is announced again."""
+
+    event: ClassVar[str] = "catalog.watched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogHidden(Event):
+    """Say that row level security may hide chunks: this role sees none that is READY.
+
+    Attributes:
+        tables: Tables whose rows it may hide.
+        message: What is accepted.
+    """
+
+    event: ClassVar[str] = "catalog.hidden"
+    level: ClassVar[Level] = "warning"
+    tables: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

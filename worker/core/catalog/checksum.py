@@ -1,0 +1,121 @@
+"""The checksum of a catalog that PostgreSQL can compute too, so that one row tells whether both hold the same.
+
+It is the sum modulo 2^64 of a hash of each chunk, whatever their order. The seed of a chunk's hash is its category's
+hash, and for a bigint its upper half as well: PostgreSQL folds the halves of a bigint before it hashes them.
+
+Source: PostgreSQL, src/common/hashfn.c, `hash_bytes_extended` and `hash_bytes_uint32_extended`; they are lookup3 by
+Bob Jenkins, 2006.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.core.catalog.snapshot import BLOCK, Catalog
+from worker.core.durations import Milliseconds
+from worker.core.rendering import UUID
+
+_MASK = (1 << 64) - 1
+_START = 0x9E3779B9 + 3923095
+_MIX = ((0, 2, 4), (1, 0, 6), (2, 1, 8), (0, 2, 16), (1, 0, 19), (2, 1, 4))
+_FINAL = ((2, 1, 14), (0, 2, 11), (1, 0, 25), (2, 1, 16), (0, 2, 4), (1, 0, 14), (2, 1, 24))
+
+_Words = NDArray[np.uint32]
+
+
+class Checksum(NamedTuple):
+    """Hold how many chunks there are, and the sum modulo 2^64 of their hashes."""
+
+    rows: int
+    total: int
+
+    def plus(self, other: "Checksum") -> "Checksum":
+        """Add the chunks of another one."""
+        return Checksum(self.rows + other.rows, (self.total + other.total) & _MASK)
+
+    def minus(self, other: "Checksum") -> "Checksum":
+        """Take the chunks of another one away."""
+        return Checksum(self.rows - other.rows, (self.total - other.total) & _MASK)
+
+
+def checksum_of(catalog: Catalog, hashes: Mapping[str, int]) -> Checksum:
+    """Compute the checksum of a catalog.
+
+    Args:
+        catalog: A snapshot.
+        hashes: PostgreSQL's hash of each of its categories, a signed or unsigned number of 64 bits.
+    """
+    durations = None if catalog.durations is None else catalog.durations.milliseconds
+    found = Checksum(0, 0)
+    for name, (start, end) in zip(catalog.categories, pairwise(catalog.offsets.tolist()), strict=True):
+        seed = np.array([hashes[name] & _MASK], np.uint64)
+        for first in range(start, end, BLOCK):
+            part = slice(first, min(first + BLOCK, end))
+            found = found.plus(checksum_rows(catalog.ids[part], seed, None if durations is None else durations[part]))
+    return found
+
+
+def checksum_rows(
+    ids: NDArray[np.generic], seeds: NDArray[np.uint64], durations: Milliseconds | None = None
+) -> Checksum:
+    """Compute the checksum of some chunks.
+
+    Args:
+        ids: int64 or S16, shape (n,).
+        seeds: uint64, shape (n,) or (1,): PostgreSQL's hash of the category of each, or of all.
+        durations: uint32, shape (n,), ms; None where they do not matter.
+    """
+    hashes = _hash_uuids(ids, seeds) if ids.dtype == UUID else _hash_bigints(ids.astype(np.int64, copy=False), seeds)
+    if durations is not None:
+        hashes = _hash_words(durations, hashes)
+    return Checksum(len(ids), int(hashes.sum(dtype=np.uint64)))
+
+
+def _hash_bigints(ids: NDArray[np.int64], seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    high = ids >> np.int64(32)
+    folded = ids.astype(np.uint32) ^ np.where(ids >= 0, high, ~high).astype(np.uint32)
+    return _hash_words(folded, seeds ^ high.view(np.uint64))
+
+
+def _hash_words(words: _Words, seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    state = _seeded(4, seeds)
+    state[0] = state[0] + words
+    return _finish(state)
+
+
+def _hash_uuids(ids: NDArray[np.generic], seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    words = np.frombuffer(ids.tobytes(), dtype="<u4").astype(np.uint32).reshape(-1, 4)
+    state = [part + words[:, place] for place, part in enumerate(_seeded(16, seeds))]
+    _stir(state, _MIX)
+    state[0] = state[0] + words[:, 3]
+    return _finish(state)
+
+
+def _seeded(length: int, seeds: NDArray[np.uint64]) -> list[_Words]:
+    """Begin the state of a hash of so many bytes; a seed of 0 is as none."""
+    start = np.full(seeds.shape, (_START + length) & 0xFFFFFFFF, np.uint32)
+    state = [start + (seeds >> np.uint64(32)).astype(np.uint32), start + seeds.astype(np.uint32), start.copy()]
+    _stir(state, _MIX)
+    is_none = seeds == 0
+    return [np.where(is_none, start, part) for part in state] if is_none.any() else state
+
+
+def _stir(state: list[_Words], steps: tuple[tuple[int, int, int], ...]) -> None:
+    for target, source, count in steps:
+        state[target] = state[target] - state[source]
+        state[target] ^= _rotated(state[source], count)
+        third = 3 - target - source
+        state[source] = state[source] + state[third]
+
+
+def _finish(state: list[_Words]) -> NDArray[np.uint64]:
+    for target, source, count in _FINAL:
+        state[target] = (state[target] ^ state[source]) - _rotated(state[source], count)
+    return (state[1].astype(np.uint64) << np.uint64(32)) | state[2]
+
+
+def _rotated(words: _Words, count: int) -> _Words:
+    return (words << np.uint32(count)) | (words >> np.uint32(32 - count))
