@@ -139,7 +139,7 @@ class Settings(BaseModel):
     )
     catalog_refresh_s: float = _seconds(
         "WORKER_CATALOG_REFRESH_S",
-        "the catalog is compared with PostgreSQL this often, see PostgreSQL in worker/PROTOCOL.md",
+        "the catalog is compared with PostgreSQL this often, see PROTOCOL.md",
         30,
     )
     catalog_wait_s: float = _seconds(
