@@ -43,6 +43,7 @@ READY_TARGETS_S = {1_000_000: 2.0, 10_000_000: 20.0}
 BYTES_TARGET, STILL_TARGET_MS = 24.0, 20.0
 PLAIN_ROWS = 1_000_000
 CHANGES, CHANGED = 20, 100_000
+REFRESHES = 3
 PAUSE_S = 0.4
 FAIL = "update audio_chunks set status = 'FAILED' where"
 TURN = "update audio_chunks set status = 'READY', category = ($1::text[])[1 + (id + 1) % cardinality($1::text[])]"
@@ -80,6 +81,18 @@ async def measure_load(url: str, _rows: int) -> Figures:
     kept = catalog.ids.nbytes + catalog.cells.nbytes + catalog.offsets.nbytes
     figures = {"s": ended - began, "peak MB": peak_mb() - before, "bytes a chunk": kept / len(catalog)}
     return {"load began": began, "load ended": ended, **figures}
+
+
+async def measure_refresh(url: str, _rows: int) -> Figures:
+    """Compare a catalog that is what PostgreSQL has, as a worker does every so often."""
+    source = PostgresCatalog(url)
+    catalog = (await source.load()).catalog
+    before, taken = peak_mb(), []
+    for _ in range(REFRESHES):
+        began = time.perf_counter()
+        assert await source.holds(catalog)
+        taken.append(time.perf_counter() - began)
+    return {"s": statistics.median(taken), "peak MB": peak_mb() - before}
 
 
 async def measure_plain_load(url: str, _rows: int) -> Figures:
@@ -238,6 +251,9 @@ def measure_all(url: str, rows: int) -> Iterator[dict[str, Any]]:
     is_plain_too = rows <= PLAIN_ROWS
     plain = apart(measure_plain_load, url, rows) if is_plain_too else {}
     yield from load_rows(rows, apart(measure_load, url, rows), plain)
+    refresh = apart(measure_refresh, url, rows)
+    yield row(rows, "refresh of an unchanged catalog (s)", refresh["s"], plain=plain.get("s"))
+    yield row(rows, "refresh: peak memory above that before (MB)", refresh["peak MB"], plain=plain.get("peak MB"))
     found = apart(measure_changes, url, rows)
     yield from change_rows(rows, found, apart(measure_plain_changes, url, rows) if is_plain_too else {})
 

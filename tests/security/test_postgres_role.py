@@ -4,10 +4,12 @@ Serving under it is in `test_redis_roles.py`.
 """
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import pytest
 
+from tests.support.command import run_command
 from tests.support.guarded import as_sampler, make_sampler
 from tests.support.library import session
 from tests.support.servers import execute
@@ -95,3 +97,14 @@ def test_its_password_is_stored_as_no_more_than_a_proof(sampler_url: str, databa
 
     assert sampler_url
     assert asyncio.run(stored()).startswith("SCRAM-SHA-256$")
+
+
+def test_rows_that_are_hidden_from_it_are_told_of(sampler_url: str, database_url: str, tmp_path: Path) -> None:
+    """Row level security without a policy looks like an empty library."""
+    execute(database_url, "alter table audio_chunks enable row level security")
+    shown = run_command("catalog", "show", "--json", settings={"DATABASE_URL": sampler_url}, cwd=tmp_path)
+    assert (shown.returncode, shown.stdout) == (0, "[]\n")
+    assert shown.stderr == (
+        "sampling-worker: row level security of audio_chunks may hide rows from this role; "
+        "accepted: a policy that lets this role see rows, or a role with BYPASSRLS\n"
+    )

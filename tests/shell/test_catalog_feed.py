@@ -1,60 +1,30 @@
 """The catalog in memory converges to what SQL says, whatever happens, and never goes back."""
 
 import asyncio
-import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from tests.support.library import Ready, contents, fill, ready_in, session
+from tests.support.feeding import Log, execute, feeding
+from tests.support.library import Ready, contents, fill, session
 from tests.support.servers import running
-from tests.support.tasks import endless
 from tests.support.waiting import wait_until
 from worker import logs
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.postgres_client import Connection
 from worker.adapters.postgres_migrations import migrate
 from worker.core.catalog import Catalog
-from worker.core.events import PostgresLost, PostgresRestored
 from worker.core.keys import CATALOG_CHANNEL
 from worker.embedded import PostgresServer
-from worker.feeds.catalog import CatalogFeed
-from worker.links import Link
-from worker.ports import CatalogSource, LoadedCatalog
-from worker.state import State
+from worker.ports import LoadedCatalog
 
-NEVER_S = 3600.0
 UUID_TABLE = "create table audio_chunks (id uuid primary key default gen_random_uuid(), category text, status text)"
 END_BACKENDS = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and application_name = 'sampling-worker'"""
-
-
-class Remembering(State):
-    """A state that remembers every catalog it ever held."""
-
-    catalogs: list[Catalog | None]
-
-    def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, value)
-        if name == "catalog":
-            self.__dict__.setdefault("catalogs", []).append(value)
-
-
-@dataclass
-class Log:
-    """The log lines of a test."""
-
-    path: Path
-
-    def lines(self, event: str) -> list[dict[str, Any]]:
-        return [line for line in map(json.loads, self.path.read_text().splitlines()) if line["event"] == event]
 
 
 @pytest.fixture
@@ -64,39 +34,6 @@ def log(tmp_path: Path) -> Iterator[Log]:
         logs.configure("debug", "json", context={}, fd=file.fileno())
         yield Log(path)
         logs.shutdown(10)
-
-
-@dataclass
-class Worker:
-    """What a feed keeps fresh, and a session that changes it."""
-
-    state: Remembering
-    link: Link
-    writer: Connection
-
-    async def agrees(self) -> bool:
-        return contents(self.state.catalog) == await ready_in(self.writer)
-
-    async def converges(self) -> None:
-        await wait_until(self.agrees, timeout_s=30, what="the catalog is what SQL says")
-
-
-@asynccontextmanager
-async def feeding(source: CatalogSource, writer_url: str, *, refresh_s: float = NEVER_S) -> AsyncIterator[Worker]:
-    """Run a feed for the time of a block."""
-    state = Remembering()
-    link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
-    feed = CatalogFeed(source, state, link, refresh_s=refresh_s)
-    async with session(writer_url) as writer, anyio.create_task_group() as loops:
-        await loops.start(endless, feed.run)
-        yield Worker(state, link, writer)
-        loops.cancel_scope.cancel()
-
-
-async def execute(url: str, *statements: str) -> None:
-    async with session(url) as connection:
-        for statement in statements:
-            await connection.execute(statement)
 
 
 # --- changes

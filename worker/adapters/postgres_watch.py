@@ -25,10 +25,13 @@ with recursive tree as (
       when relkind in ('v', 'm') then 'view'
       when relkind = 'f' then 'foreign'
       when exists (select from pg_subscription_rel where srrelid = class.oid) then 'subscribed'
-      else (select case when count(*) filter (where tgenabled in ('O', 'A')) < 4 then 'untold'
+      else (select case when count(*) filter (where tgenabled in ('O', 'A') and tgnargs = virtual) < 4 then 'untold'
         when count(*) filter (where tgenabled = 'A') < 4 then 'replica' end {_TRIGGERS})
     end as cause
-  from tree join pg_class as class using (oid)
+  from tree join pg_class as class using (oid), lateral (
+    select least(count(*), 1) as virtual from pg_attribute
+    where attrelid = class.oid and attgenerated = 'v' and attname in ('category', 'status', 'duration_s')
+  ) as columns
 ), root as (
   select to_regclass('audio_chunks')::oid as oid
 )

@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.postgres_chunks import count_chunks, import_chunks
 from worker.adapters.postgres_migrations import migrate as run_migrations
 from worker.cli.context import AsJson, print_json, print_table, print_text, run_async
+from worker.cli.output import complain
 from worker.core.manifest import read_manifest
+from worker.ports import ROWS_SHOWN
 from worker.settings.model import load_settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -48,6 +51,8 @@ def show(*, as_json: AsJson = False) -> None:
     """Show how many chunks each category has, by status."""
     url = load_settings(need=["database"]).database_url.get_secret_value()
     counts = run_async(lambda: count_chunks(url))
+    if not counts and (tables := run_async(PostgresCatalog(url).hiding)):
+        complain(f"row level security of {', '.join(tables)} may hide rows from this role; {ROWS_SHOWN}")
     if as_json:
         print_json(
             [{"category": c.category, "status": c.status, "count": c.count, "duration_s": c.duration_s} for c in counts]

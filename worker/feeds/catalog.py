@@ -23,14 +23,13 @@ from worker.core.events import CatalogChanged, CatalogHidden, CatalogLoaded, Cat
 from worker.errors import PostgresError
 from worker.links import Link
 from worker.logs import emit
-from worker.ports import CatalogListener, CatalogSource, LoadedCatalog, Unheard
+from worker.ports import ROWS_SHOWN, CatalogListener, CatalogSource, LoadedCatalog, Unheard
 from worker.state import State
 from worker.supervisor import name_causes, unending
 
 Cause = Literal["notify", "reload", "refresh"]
 
 _READING_SHARE = 50  # readings take at most one part in so many of the time
-_HIDDEN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
 
 
 class CatalogFeed:
@@ -44,6 +43,7 @@ class CatalogFeed:
         self._refresh_s = refresh_s
         self._attempted = anyio.Event()
         self._unheard: tuple[Unheard, ...] = ()
+        self._unheard_at = 0.0
         self._hiding: tuple[str, ...] = ()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -74,7 +74,9 @@ class CatalogFeed:
             if one not in self._unheard:
                 emit(CatalogUnwatched(**asdict(one), refresh_s=self._refresh_s))
         if self._unheard and not unheard:
-            emit(CatalogWatched())
+            emit(CatalogWatched(unwatched_s=round(time.monotonic() - self._unheard_at, 3)))
+        if unheard and not self._unheard:
+            self._unheard_at = time.monotonic()
         self._unheard = unheard
 
     async def _end_reading(self) -> None:
@@ -84,7 +86,7 @@ class CatalogFeed:
         self._link.succeeded("catalog")
         self._attempted.set()
         if hiding and hiding != self._hiding:
-            emit(CatalogHidden(tables=", ".join(hiding), message=_HIDDEN))
+            emit(CatalogHidden(tables=", ".join(hiding), message=ROWS_SHOWN))
         self._hiding = hiding
 
 

@@ -1,10 +1,11 @@
 """What the loops need of the outside, as protocols that the adapters fulfil."""
 
-from worker.ports.catalog import CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog, Unheard
+from worker.ports.catalog import ROWS_SHOWN, CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog, Unheard
 from worker.ports.streams import Backlog, Batch, Pending, Presence, RequestStream, Settled, StreamLimits
 from worker.ports.weights import Bell, Follow, Reading, WeightsReader, WeightsStore
 
 __all__ = [
+    "ROWS_SHOWN",
     "Backlog",
     "Batch",
     "Bell",

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from worker.core.catalog import Catalog
 from worker.core.durations import Milliseconds
 
+ROWS_SHOWN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
+"""What helps where row level security hides everything."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedCatalog:

@@ -151,6 +151,7 @@ class CatalogWatched(Event):
     """Say that every change of chunks is announced again."""
 
     event: ClassVar[str] = "catalog.watched"
+    unwatched_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,77 @@
+"""A catalog feed that runs for the time of a block, with a session that changes the library under it."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from tests.support.library import contents, ready_in, session
+from tests.support.tasks import endless
+from tests.support.waiting import wait_until
+from worker.adapters.postgres_client import Connection
+from worker.core.catalog import Catalog
+from worker.core.events import PostgresLost, PostgresRestored
+from worker.feeds.catalog import CatalogFeed
+from worker.links import Link
+from worker.ports import CatalogSource
+from worker.state import State
+
+NEVER_S = 3600.0
+
+
+class Remembering(State):
+    """A state that remembers every catalog it ever held."""
+
+    catalogs: list[Catalog | None]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "catalog":
+            self.__dict__.setdefault("catalogs", []).append(value)
+
+
+@dataclass
+class Log:
+    """The log lines of a test."""
+
+    path: Path
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in map(json.loads, self.path.read_text().splitlines()) if line["event"] == event]
+
+
+@dataclass
+class Worker:
+    """What a feed keeps fresh, and a session that changes it."""
+
+    state: Remembering
+    link: Link
+    writer: Connection
+
+    async def agrees(self) -> bool:
+        return contents(self.state.catalog) == await ready_in(self.writer)
+
+    async def converges(self) -> None:
+        await wait_until(self.agrees, timeout_s=30, what="the catalog is what SQL says")
+
+
+@asynccontextmanager
+async def feeding(source: CatalogSource, writer_url: str, *, refresh_s: float = NEVER_S) -> AsyncIterator[Worker]:
+    """Run a feed for the time of a block."""
+    state = Remembering()
+    link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    feed = CatalogFeed(source, state, link, refresh_s=refresh_s)
+    async with session(writer_url) as writer, anyio.create_task_group() as loops:
+        await loops.start(endless, feed.run)
+        yield Worker(state, link, writer)
+        loops.cancel_scope.cancel()
+
+
+async def execute(url: str, *statements: str) -> None:
+    async with session(url) as connection:
+        for statement in statements:
+            await connection.execute(statement)
