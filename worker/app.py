@@ -26,9 +26,10 @@ from worker.core.events import (
 )
 from worker.core.redaction import redact
 from worker.errors import LoopEndedError, RedisError
-from worker.health import SERVING, prepare_run_dir
+from worker.health import SERVING
 from worker.logs import emit
 from worker.naming import consumer_name
+from worker.run_dir import prepare_run_dir
 from worker.settings.model import Settings
 from worker.supervisor import keep, name_causes, unending
 from worker.wiring import Worker, wire

@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,8 @@ class Reporter:
 
     def say_goodbye(self) -> None:
         """Take the health file away: this worker has ended in order."""
-        health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
+        with suppress(OSError):  # the folder was closed meanwhile: a file of a process that is gone misleads no probe
+            health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
 
     async def tell_stats(self, patience_s: float = math.inf) -> None:
         """Log the statistics of the interval that ends now; what waits in Redis only if it answers within a time."""
