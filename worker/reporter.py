@@ -12,12 +12,12 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats
+from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats, WorkerUnlisted
 from worker.core.pacing import Pace
 from worker.core.presets import BUILT_IN_PRESETS, built_in_preset
 from worker.core.tally import read_counts
 from worker.core.weights import Weights, preset_name
-from worker.errors import RedisError
+from worker.errors import RedisError, RefusedError
 from worker.health import SERVING, Health, health_path, write_health
 from worker.links import Link
 from worker.logs import dropped_lines, emit
@@ -70,6 +70,7 @@ class Reporter:
         self._link = link
         self._stats_interval_s = stats_interval_s
         self._pace = Pace(interval_s=60.0, burst=1)
+        self._refusals = Pace(interval_s=60.0, burst=1)
         self._phase = "starting"
         self._news = anyio.Event()
         state.weights.watch(self._tell_news)
@@ -166,9 +167,17 @@ class Reporter:
         self._write_health()
         try:
             await self._presence.show(self._document(), ttl_s=10)
-            self._link.succeeded("heartbeat")
+        except RefusedError as error:
+            self._tell_unlisted(error)  # Redis answers: this alone is no reason to stop serving
         except RedisError as error:
             await self._link.failed("heartbeat", str(error))
+            return
+        self._link.succeeded("heartbeat")
+
+    def _tell_unlisted(self, error: RefusedError) -> None:
+        suppressed = self._refusals.admit("", time.monotonic())
+        if suppressed is not None:
+            emit(WorkerUnlisted(message=str(error), suppressed=suppressed))
 
     def _write_health(self) -> None:
         try:
@@ -181,9 +190,11 @@ class Reporter:
     async def _backlog(self) -> Backlog | None:
         try:
             return await self._presence.backlog()
+        except RefusedError as error:
+            self._tell_unlisted(error)
         except RedisError as error:
             await self._link.failed("heartbeat", str(error))
-            return None
+        return None
 
     def _health(self) -> Health:
         stuck = time.monotonic() - self._meter.progress_at > _STUCK_AFTER_S
