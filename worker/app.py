@@ -18,17 +18,21 @@ from worker import logs
 from worker.adapters.redis_client import connect
 from worker.core.events import (
     RedisLost,
+    SettingsIgnored,
     WorkerDraining,
     WorkerFailed,
     WorkerReady,
     WorkerStarted,
     WorkerStopped,
+    WorkerUnlisted,
 )
 from worker.core.redaction import redact
-from worker.errors import LoopEndedError, RedisError
-from worker.health import SERVING, prepare_run_dir
+from worker.errors import LoopEndedError, RedisError, RefusedError
+from worker.health import SERVING
 from worker.logs import emit
 from worker.naming import consumer_name
+from worker.run_dir import prepare_run_dir
+from worker.settings.environment import names_of_others
 from worker.settings.model import Settings
 from worker.supervisor import keep, name_causes, unending
 from worker.wiring import Worker, wire
@@ -140,6 +144,8 @@ async def _hide(worker: Worker, patience_s: float) -> None:
     with anyio.move_on_after(patience_s):
         try:
             await worker.stream.hide()
+        except RefusedError as error:
+            emit(WorkerUnlisted(message=str(error), suppressed=0))
         except RedisError as error:
             emit(RedisLost(message=str(error)))
 
@@ -209,6 +215,8 @@ def _tell_start(settings: Settings, consumer: str) -> None:
             python=platform.python_version(),
         )
     )
+    if names := names_of_others():
+        emit(SettingsIgnored(names=", ".join(names)))
 
 
 def _tell_ready(worker: Worker, consumer: str, started_at: float) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from worker.errors import SettingsError
+from worker.run_dir import open_own, read_own
 
 FRESH_S = 10.0
 SERVING = "serving"
@@ -37,22 +37,6 @@ class Health:
     at: float
 
 
-def prepare_run_dir(run_dir: Path) -> Path:
-    """Make the directory of health files and consumer locks.
-
-    Raises:
-        SettingsError: It cannot be made, or belongs to somebody else.
-    """
-    try:
-        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if run_dir.stat().st_uid == os.getuid() and os.access(run_dir, os.W_OK | os.X_OK):
-            return run_dir
-        reason = "it is not this user's, or cannot be written"
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-    raise SettingsError(f"WORKER_RUN_DIR={run_dir} cannot be used ({reason}); accepted: a directory of this user")
-
-
 def health_path(run_dir: Path, consumer: str) -> Path:
     """Name the health file of a worker."""
     name = quote(consumer, safe="")
@@ -65,7 +49,8 @@ def write_health(run_dir: Path, health: Health) -> None:
     """Renew a worker's health file in one step."""
     path = health_path(run_dir, health.consumer)
     fresh = path.with_suffix(f".{health.pid}.new")
-    fresh.write_text(json.dumps(asdict(health)))
+    with os.fdopen(open_own(fresh), "w") as file:
+        file.write(json.dumps(asdict(health)))
     fresh.replace(path)
 
 
@@ -108,7 +93,7 @@ def _read_all(run_dir: Path) -> list[Health]:
     found = []
     for path in sorted(run_dir.glob(f"*{_SUFFIX}")):
         try:
-            found.append(Health(**json.loads(path.read_text())))
+            found.append(Health(**json.loads(read_own(path))))
         except (OSError, ValueError, TypeError):
             continue
     return found

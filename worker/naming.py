@@ -2,10 +2,18 @@
 
 import fcntl
 import itertools
+import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from worker.errors import SettingsError
+from worker.run_dir import open_own
+
+_ODD = re.compile(r"[^A-Za-z0-9_-]")  # the kernel takes any bytes for a host's name
 
 
 @contextmanager
@@ -17,17 +25,35 @@ def consumer_name(run_dir: Path, given: str | None) -> Iterator[str]:
     Args:
         run_dir: Where the locks live.
         given: The name that the operator chose.
+
+    Raises:
+        SettingsError: A lock cannot be opened, or the folder's file system has none.
     """
     if given is not None:
         yield given
         return
-    host = socket.gethostname().split(".")[0][:100] or "worker"
+    host = _ODD.sub("-", socket.gethostname().split(".")[0][:100]) or "worker"
     for number in itertools.count(1):
         name = f"{host}-{number}"
-        with (run_dir / f"{name}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield name
+        if (lock := _take(run_dir / f"{name}.lock")) is not None:
+            with lock:
+                yield name
             return
+
+
+def _take(path: Path) -> IO[str] | None:
+    """Open a file and lock it; None where another process has it."""
+    lock: IO[str] | None = None
+    try:
+        lock = os.fdopen(open_own(path), "w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if lock is not None:
+            lock.close()
+        if isinstance(error, BlockingIOError):
+            return None
+        raise SettingsError(
+            f"WORKER_RUN_DIR={path.parent} cannot be used ({path.name}: {error.strerror}); "
+            "accepted: a directory of this user, on a file system with locks"
+        ) from error
+    return lock

@@ -5,18 +5,19 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 
-from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats
+from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats, WorkerUnlisted
 from worker.core.pacing import Pace
 from worker.core.presets import BUILT_IN_PRESETS, built_in_preset
 from worker.core.tally import read_counts
 from worker.core.weights import Weights, preset_name
-from worker.errors import RedisError
+from worker.errors import RedisError, RefusedError
 from worker.health import SERVING, Health, health_path, write_health
 from worker.links import Link
 from worker.logs import dropped_lines, emit
@@ -69,6 +70,7 @@ class Reporter:
         self._link = link
         self._stats_interval_s = stats_interval_s
         self._pace = Pace(interval_s=60.0, burst=1)
+        self._refusals = Pace(interval_s=60.0, burst=1)
         self._phase = "starting"
         self._news = anyio.Event()
         state.weights.watch(self._tell_news)
@@ -99,7 +101,8 @@ class Reporter:
 
     def say_goodbye(self) -> None:
         """Take the health file away: this worker has ended in order."""
-        health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
+        with suppress(OSError):  # the folder was closed meanwhile: a file of a process that is gone misleads no probe
+            health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
 
     async def tell_stats(self, patience_s: float = math.inf) -> None:
         """Log the statistics of the interval that ends now; what waits in Redis only if it answers within a time."""
@@ -164,9 +167,17 @@ class Reporter:
         self._write_health()
         try:
             await self._presence.show(self._document(), ttl_s=10)
-            self._link.succeeded("heartbeat")
+        except RefusedError as error:
+            self._tell_unlisted(error)  # Redis answers: this alone is no reason to stop serving
         except RedisError as error:
             await self._link.failed("heartbeat", str(error))
+            return
+        self._link.succeeded("heartbeat")
+
+    def _tell_unlisted(self, error: RefusedError) -> None:
+        suppressed = self._refusals.admit("", time.monotonic())
+        if suppressed is not None:
+            emit(WorkerUnlisted(message=str(error), suppressed=suppressed))
 
     def _write_health(self) -> None:
         try:
@@ -179,9 +190,11 @@ class Reporter:
     async def _backlog(self) -> Backlog | None:
         try:
             return await self._presence.backlog()
+        except RefusedError as error:
+            self._tell_unlisted(error)
         except RedisError as error:
             await self._link.failed("heartbeat", str(error))
-            return None
+        return None
 
     def _health(self) -> Health:
         stuck = time.monotonic() - self._meter.progress_at > _STUCK_AFTER_S

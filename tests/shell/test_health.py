@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import SettingsError
-from worker.health import FRESH_S, Health, find_problem, health_path, prepare_run_dir, write_health
+from worker.health import FRESH_S, Health, find_problem, health_path, write_health
 
 _NOW = 1_000_000.0
 
@@ -90,25 +89,20 @@ def test_the_file_says_who_when_and_how(tmp_path: Path) -> None:
     }
 
 
-def test_the_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
-    run_dir = tmp_path / "deep" / "run"
-    assert prepare_run_dir(run_dir) == run_dir
-    assert run_dir.stat().st_mode & 0o777 == 0o700
-    assert prepare_run_dir(run_dir) == run_dir
-
-
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match=r"WORKER_RUN_DIR=.*file/run cannot be used \(Not a directory\); accepted"):
-        prepare_run_dir(tmp_path / "file" / "run")
-
-
-def test_the_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    theirs = Path("/") if os.getuid() else tmp_path
-    if os.getuid() == 0:
-        os.chown(theirs, 65534, 65534)
-    with pytest.raises(SettingsError, match=r"\(it is not this user's, or cannot be written\)"):
-        prepare_run_dir(theirs)
+def test_a_link_is_neither_written_nor_read(tmp_path: Path) -> None:
+    """Who may write in the folder could choose a file of ours to be emptied, or make a probe wait."""
+    run_dir, other = tmp_path / "run", tmp_path / "precious"
+    run_dir.mkdir()
+    other.write_text("precious")
+    fresh = health_path(run_dir, "host-1").with_suffix(f".{os.getpid()}.new")
+    fresh.symlink_to(other)
+    with pytest.raises(OSError, match="symbolic links"):
+        write_health(run_dir, _health())
+    assert other.read_text() == "precious"
+    write_health(tmp_path, _health())
+    health_path(run_dir, "host-1").symlink_to(health_path(tmp_path, "host-1"))
+    os.mkfifo(health_path(run_dir, "host-2"))
+    assert _problem(run_dir) == "no worker has run here"
 
 
 def test_a_worker_that_was_killed_is_not_serving(tmp_path: Path) -> None:

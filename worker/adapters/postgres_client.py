@@ -80,6 +80,8 @@ async def _connect(database_url: str, statement_timeout_s: float) -> tuple[Conne
         return await _connect_encrypted(options, ways_to_encrypt(url.tls)), url.link
     except Exception as error:
         note = f" ({', '.join(taken)} of the environment took part)" if taken else ""
+        if isinstance(error, (ValueError, PostgresLoginError)):  # what is asked for cannot be
+            raise PostgresLoginError(f"PostgreSQL at {redact(database_url)}: {redact(str(error))}{note}") from error
         raise _translate(error, database_url, _MIGRATED, note) from error
 
 
@@ -121,7 +123,7 @@ def _own_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
-        raise PostgresError(
+        raise PostgresLoginError(
             "it names no user, and the user who runs this has no name; accepted: postgresql://USER@HOST/DATABASE"
         ) from None
 
@@ -174,7 +176,7 @@ def _translate(error: Exception, database_url: str, accepted: str, note: str = "
     sentence = f"{_sentence(error, accepted)}{note}"
     if isinstance(error, _LOGIN):
         return PostgresLoginError(f"{place} refused the login: {sentence}")
-    if isinstance(error, (*_DRIVERS, PostgresError, ValueError)):
+    if isinstance(error, _DRIVERS):
         return PostgresError(f"{place}: {sentence}")
     return PostgresError(f"{place}: {type(error).__name__}: {sentence}")
 

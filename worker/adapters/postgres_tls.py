@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-from worker.errors import PostgresError
+from worker.errors import PostgresLoginError
 
 _HOME = Path(".postgresql")
 _FROM_HOME = {"sslrootcert": "root.crt", "sslcrl": "root.crl", "sslcert": "postgresql.crt", "sslkey": "postgresql.key"}
@@ -23,7 +23,7 @@ def ways_to_encrypt(tls: Mapping[str, str]) -> tuple[ssl.SSLContext | bool, ...]
         tls: By libpq's names.
 
     Raises:
-        PostgresError: It cannot be done as it is asked for.
+        PostgresLoginError: It cannot be done as it is asked for.
     """
     mode = tls.get("sslmode", "prefer")
     if mode == "disable":
@@ -31,9 +31,8 @@ def ways_to_encrypt(tls: Mapping[str, str]) -> tuple[ssl.SSLContext | bool, ...]
     try:
         context = _context(mode, {**_found_at_home(), **tls})
     except OSError as error:
-        raise PostgresError(
-            f"the files of TLS cannot be used ({error.strerror or error}); accepted: PEM files"
-        ) from error
+        reason = error.strerror or error
+        raise PostgresLoginError(f"the files of TLS cannot be used ({reason}); accepted: PEM files") from error
     if mode == "allow":
         return False, context
     return (context, False) if mode == "prefer" else (context,)
@@ -48,7 +47,7 @@ def _context(mode: str, tls: Mapping[str, str]) -> ssl.SSLContext:
     context.check_hostname = mode == "verify-full"
     roots = tls.get("sslrootcert") if mode in {"require", *_VERIFYING} else None
     if mode in _VERIFYING and not roots:
-        raise PostgresError(
+        raise PostgresLoginError(
             f"sslmode={mode} needs the certificates of an authority; accepted: sslrootcert=FILE, sslrootcert=system "
             "for those of this machine, or ~/.postgresql/root.crt"
         )

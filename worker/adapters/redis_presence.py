@@ -3,7 +3,7 @@
 from importlib.resources import files
 from typing import Final
 
-from worker.adapters.redis_client import Client, redis_errors, redis_refusals
+from worker.adapters.redis_client import Client, redis_refusals
 from worker.adapters.redis_replies import closing_if_misread
 from worker.core.keys import GROUP, Keys
 from worker.errors import GroupMissingError
@@ -22,11 +22,16 @@ class RedisPresence:
         self._consumer = consumer
 
     async def backlog(self) -> Backlog:
-        """Count what waits: entries not delivered yet, and pending ones."""
+        """Count what waits: entries not delivered yet, and pending ones.
+
+        Raises:
+            RefusedError: Redis will refuse it again: a right is missing.
+            RedisError: Redis did not answer, or the group is gone.
+        """
         pipeline = self._client.pipeline(transaction=False)
         pipeline.execute_command("XINFO GROUPS", self._keys.requests)
         pipeline.xlen(self._keys.requests)
-        with redis_errors("XINFO GROUPS"):
+        with redis_refusals("XINFO GROUPS"):
             reply = await pipeline.execute()
             async with closing_if_misread(self._client):
                 groups, length = reply
@@ -39,13 +44,23 @@ class RedisPresence:
         raise GroupMissingError(f"the consumer group {GROUP} is gone")
 
     async def show(self, document: str, *, ttl_s: int) -> None:
-        """Store this worker's state for some seconds."""
-        with redis_errors("SET of the worker's state"):
+        """Store this worker's state for some seconds.
+
+        Raises:
+            RefusedError: Redis will refuse it again: a right is missing.
+            RedisError: Redis did not answer.
+        """
+        with redis_refusals("SET of the worker's state"):
             await self._client.set(self._keys.worker(self._consumer), document, ex=ttl_s)
 
     async def hide(self) -> None:
-        """Remove this worker's state: it has ended in order."""
-        with redis_errors("DEL of the worker's state"):
+        """Remove this worker's state: it has ended in order.
+
+        Raises:
+            RefusedError: Redis will refuse it again: a right is missing.
+            RedisError: Redis did not answer.
+        """
+        with redis_refusals("DEL of the worker's state"):
             await self._client.delete(self._keys.worker(self._consumer))
 
     async def forget_consumers(self, idle_ms: int) -> int:

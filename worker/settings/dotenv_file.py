@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 1 << 20
 _ACCEPTED = "accepted: NAME=value, in UTF-8"
-_NAME = r"\w*(?:WORKER_\w+|REDIS_URL\w*|DATABASE_URL\w*|LOG_LEVEL\w*|LOG_FORMAT\w*)"
+_NAME = r"(?:WORKER_\w+|REDIS_URL\w*|DATABASE_URL\w*|LOG_LEVEL\w*|LOG_FORMAT\w*)"
 _NAMED = re.compile(_NAME, re.ASCII | re.IGNORECASE)
 _GIVEN = re.compile(
     rf"\s*(?:(?:export|set|setenv|declare\s+-x|ENV|-)\s+|\$env:)?[\"']?({_NAME})", re.ASCII | re.IGNORECASE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker.errors import SettingsError
 from worker.settings.dotenv_file import read_dotenv
-from worker.settings.names import FILE_SUFFIX, VARIABLES
+from worker.settings.names import FILE_SUFFIX, VARIABLES, others
 
 DOTENV = Path(".env")
 _LARGEST_VALUE = 1 << 20
@@ -76,6 +76,11 @@ def resolve(names: Collection[str], sources: Iterable[Mapping[str, str]]) -> tup
             if value is not None:
                 values[name] = value
     return values, problems
+
+
+def names_of_others() -> list[str]:
+    """List the variables of the environment that begin as settings do, and are none."""
+    return others(os.environ)
 
 
 def postgres_defaults() -> dict[str, str]:

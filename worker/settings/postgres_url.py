@@ -220,11 +220,11 @@ def _fill_in_addresses(said: PostgresUrl, taken: Mapping[str, str]) -> tuple[lis
 
 
 def _once(name: str, *values: str) -> str:
-    """Return the one value that is given; none: an empty text."""
-    found = [value for value in values if value]
+    """Return the one value that is given, however often; none: an empty text."""
+    found = {value for value in values if value}
     if len(found) > 1:
         raise ValueError(f"it gives {name} twice")
-    return found[0] if found else ""
+    return found.pop() if found else ""
 
 
 def _read_addresses(addresses: str, given_ports: str) -> tuple[list[str] | None, list[int] | None]:

@@ -11,11 +11,13 @@ from worker.core.events.lifecycle import (
     HealthUnwritten,
     LibraryMessage,
     LoopFailed,
+    SettingsIgnored,
     WorkerDraining,
     WorkerFailed,
     WorkerReady,
     WorkerStarted,
     WorkerStopped,
+    WorkerUnlisted,
 )
 from worker.core.events.serving import (
     CategoryStats,
@@ -46,12 +48,14 @@ from worker.core.events.surroundings import (
 
 _CATALOGUE: tuple[type[Event], ...] = (
     WorkerStarted,
+    SettingsIgnored,
     WorkerReady,
     WorkerDraining,
     WorkerStopped,
     WorkerFailed,
     LoopFailed,
     HealthUnwritten,
+    WorkerUnlisted,
     WorkerStats,
     CategoryStats,
     WeightsChanged,
@@ -104,6 +108,7 @@ __all__ = [
     "RequestFailed",
     "RequestRejected",
     "RequestServed",
+    "SettingsIgnored",
     "StatsUncounted",
     "Value",
     "WeightsAdjusted",
@@ -116,4 +121,5 @@ __all__ = [
     "WorkerStarted",
     "WorkerStats",
     "WorkerStopped",
+    "WorkerUnlisted",
 ]

@@ -26,6 +26,18 @@ class WorkerStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsIgnored(Event):
+    """Say that variables of the environment begin as settings do, are none, and were left alone.
+
+    Attributes:
+        names: The variables, with commas between.
+    """
+
+    event: ClassVar[str] = "settings.ignored"
+    names: str = field(metadata={MAX_CHARS: 1500})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady(Event):
     """Say that requests are read from now on; 0 chunks and no version where the catalog could not be read yet."""
 
@@ -113,6 +125,20 @@ class HealthUnwritten(Event):
     """
 
     event: ClassVar[str] = "health.unwritten"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerUnlisted(Event):
+    """Say that Redis refused this worker's state, or its count of what waits; it serves all the same.
+
+    Attributes:
+        suppressed: Refusals since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "worker.unlisted"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
