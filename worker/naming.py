@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_LONGEST_HOST = 100
+
 
 @contextmanager
 def consumer_name(run_dir: Path, given: str | None) -> Iterator[str]:
@@ -21,9 +23,7 @@ def consumer_name(run_dir: Path, given: str | None) -> Iterator[str]:
     if given is not None:
         yield given
         return
-    host = socket.gethostname().split(".")[0][:100] or "worker"
-    for number in itertools.count(1):
-        name = f"{host}-{number}"
+    for name in names_of(socket.gethostname()):
         with (run_dir / f"{name}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,3 +31,12 @@ def consumer_name(run_dir: Path, given: str | None) -> Iterator[str]:
                 continue
             yield name
             return
+
+
+def names_of(host: str) -> Iterator[str]:
+    """Name the workers of a host, one after the other, by its whole name: `web-1.a` is another host than `web-1.b`.
+
+    Args:
+        host: Its name; empty where it has none.
+    """
+    return (f"{host[:_LONGEST_HOST] or 'worker'}-{number}" for number in itertools.count(1))

@@ -34,13 +34,15 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
 @pytest.fixture
 async def worker(redis_url: str, database_url: str, prefix: str, tmp_path: Path) -> AsyncIterator[Worker]:
     """A worker, wired as the composition root does it; nothing runs yet."""
-    settings = Settings(
-        REDIS_URL=redis_url,
-        DATABASE_URL=database_url,
-        WORKER_PREFIX=prefix,
-        WORKER_RUN_DIR=str(prepare_run_dir(tmp_path / "run")),
-        WORKER_CATALOG_WAIT_S=0.001,
-        WORKER_CLAIM_IDLE_S=1,
+    settings = Settings.model_validate(
+        {
+            "REDIS_URL": redis_url,
+            "DATABASE_URL": database_url,
+            "WORKER_PREFIX": prefix,
+            "WORKER_RUN_DIR": str(prepare_run_dir(tmp_path / "run")),
+            "WORKER_CATALOG_WAIT_S": 0.001,
+            "WORKER_CLAIM_IDLE_S": 1,
+        }
     )
     clients = [connect(redis_url, timeout_s=5.0) for _ in range(2)]
     worker = wire(settings, "one", clients)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from worker.core.events.base import MAX_CHARS, Event, Level, Value
 from worker.core.events.lifecycle import (
+    ConsumerShared,
     HealthUnwritten,
     LibraryMessage,
     LoopFailed,
@@ -24,6 +25,7 @@ from worker.core.events.serving import (
     RequestFailed,
     RequestRejected,
     RequestServed,
+    ResultUnwritable,
     StatsUncounted,
     WorkerStats,
 )
@@ -52,6 +54,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
     WorkerFailed,
     LoopFailed,
     HealthUnwritten,
+    ConsumerShared,
     WorkerStats,
     CategoryStats,
     WeightsChanged,
@@ -67,6 +70,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
     RequestRejected,
     RequestClaimed,
     RequestFailed,
+    ResultUnwritable,
     RequestDeadLettered,
     StatsUncounted,
     ConsumersKept,
@@ -89,6 +93,7 @@ __all__ = [
     "CatalogUnwatched",
     "CatalogWatched",
     "CategoryStats",
+    "ConsumerShared",
     "ConsumersKept",
     "Event",
     "HealthUnwritten",
@@ -104,6 +109,7 @@ __all__ = [
     "RequestFailed",
     "RequestRejected",
     "RequestServed",
+    "ResultUnwritable",
     "StatsUncounted",
     "Value",
     "WeightsAdjusted",
