@@ -84,7 +84,7 @@ async def _serve(settings: Settings, consumer: str) -> int:
                 exit_status=exit_status,
                 requests=meter.requests,
                 chunks=meter.chunks,
-                uptime_s=round(time.monotonic() - started_at, 3),
+                uptime_s=time.monotonic() - started_at,
             )
         )
         return exit_status
@@ -224,7 +224,7 @@ def _tell_ready(worker: Worker, consumer: str, started_at: float) -> None:
     emit(
         WorkerReady(
             consumer=consumer,
-            startup_ms=round((time.monotonic() - started_at) * 1000, 1),
+            startup_ms=(time.monotonic() - started_at) * 1000,
             weights_version=worker.state.weights.in_force(None).weights.version,
             catalog_version=catalog.version if catalog is not None else "",
             chunks=len(catalog) if catalog is not None else 0,

@@ -161,7 +161,7 @@ class Consumer:
         async for rescued in self._recovery.entries(in_hand):
             self._hold(settler, rescued.entries)
             for entry in rescued.given_up:
-                settler.hold_dead(*self._recovery.give_up(entry))
+                settler.hold_dead(await self._recovery.give_up(entry))
             await settler.settle_held()
             if self._is_stopping:
                 return

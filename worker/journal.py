@@ -6,12 +6,19 @@ from collections import Counter
 from collections.abc import Sequence
 
 from worker.core.answer import Answers
-from worker.core.events import RequestFailed, RequestRejected, RequestServed, StatsUncounted
+from worker.core.events import (
+    RequestDeadLettered,
+    RequestFailed,
+    RequestRejected,
+    RequestServed,
+    ResultUnwritable,
+    StatsUncounted,
+)
 from worker.core.pacing import Pace
-from worker.core.wire import Request, Result
+from worker.core.wire import EXPIRED, Request, Result
 from worker.logs import emit, wanted
 from worker.meter import Meter
-from worker.ports import Settled
+from worker.ports import GivenUp, Settled
 
 
 class Journal:
@@ -23,6 +30,8 @@ class Journal:
         self._rejections = Pace(interval_s=10.0, burst=5)
         self._served = Pace(interval_s=0.5, burst=2)
         self._failures = Pace(interval_s=10.0, burst=5)
+        self._letters = Pace(interval_s=10.0, burst=5)
+        self._unwritable = Pace(interval_s=10.0, burst=5)
         self._uncounted = Pace(interval_s=10.0, burst=1)
 
     def count_redraw(self) -> None:
@@ -32,7 +41,10 @@ class Journal:
     def tell(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
         """Count a settled batch and log what is worth a line."""
         self._meter.count(answered.tally)
-        added_at_ms = Counter([result.entry_id.partition("-")[0] for result in answered.results])
+        timed = answered.results
+        if answered.tally.errors:  # one that expired waited for a worker, and not for its answer
+            timed = [result for result in timed if result.error != EXPIRED]
+        added_at_ms = Counter([result.entry_id.partition("-")[0] for result in timed])
         for added_at, count in added_at_ms.items():
             self._meter.interval.add_latency(settled.at_ms - int(added_at), count)
         if answered.tally.errors:
@@ -43,6 +55,32 @@ class Journal:
             self._tell_served(part[0], answered, settled.at_ms)
         if not settled.counted and self._uncounted.admit("", time.monotonic()) is not None:
             emit(StatsUncounted(requests=len(part)))
+
+    def tell_given_up(self, given_up: Sequence[GivenUp]) -> None:
+        """Tell of some of the requests that were given up on, now that they stand among the dead letters."""
+        for result, _, deliveries, failure in given_up:
+            suppressed = self._letters.admit(failure.code, time.monotonic())
+            if suppressed is not None:
+                emit(
+                    RequestDeadLettered(
+                        request_id=result.request_id,
+                        entry_id=result.entry_id,
+                        error=failure.code,
+                        message=result.message,
+                        deliveries=deliveries,
+                        suppressed=suppressed,
+                    )
+                )
+
+    def tell_unwritable(self, result: Result, why: str) -> None:
+        """Tell of a result or a dead letter that could not be written."""
+        suppressed = self._unwritable.admit("", time.monotonic())
+        if suppressed is not None:
+            emit(
+                ResultUnwritable(
+                    request_id=result.request_id, entry_id=result.entry_id, message=why, suppressed=suppressed
+                )
+            )
 
     def tell_failure(self, requests: int, error: Exception) -> None:
         """Tell of a bug that kept some requests, drawn together, from being answered."""

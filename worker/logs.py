@@ -32,6 +32,7 @@ _MAX_CHARS = 256
 _LIMITS = {
     kind: {field.name: field.metadata.get(MAX_CHARS, _MAX_CHARS) for field in fields(kind)} for kind in EVENTS.values()
 }
+_DECIMALS = (("_per_s", 1), ("_ms", 3), ("_s", 3), ("", 9))  # by what a field's name ends with
 _SILENT = logging.CRITICAL + 1
 _EXIT_FLUSH_S = 2.0
 _LIBRARY_INTERVAL_S = 10.0
@@ -157,7 +158,14 @@ def _tell(kind: type[Event], flatten: Callable[[], dict[str, Value]]) -> None:
 
 def _flatten(event: Event) -> dict[str, Value]:
     """List an event's fields as values that fit a line."""
-    return {name: _plain(getattr(event, name), limit) for name, limit in _LIMITS[type(event)].items()}
+    return {name: _round(name, _plain(getattr(event, name), limit)) for name, limit in _LIMITS[type(event)].items()}
+
+
+def _round(name: str, value: Value) -> Value:
+    """Leave out the decimals of a number that are noise."""
+    if not isinstance(value, float):
+        return value
+    return round(value, next(decimals for unit, decimals in _DECIMALS if name.endswith(unit)))
 
 
 def _library_message(record: logging.LogRecord, suppressed: int) -> LibraryMessage:

@@ -13,7 +13,8 @@ from typing import IO
 from worker.errors import SettingsError
 from worker.run_dir import open_own
 
-_ODD = re.compile(r"[^A-Za-z0-9_-]")  # the kernel takes any bytes for a host's name
+_ODD = re.compile(r"[^A-Za-z0-9_.-]")  # the kernel takes any bytes for a host's name
+_LONGEST_HOST = 100
 
 
 @contextmanager
@@ -32,13 +33,21 @@ def consumer_name(run_dir: Path, given: str | None) -> Iterator[str]:
     if given is not None:
         yield given
         return
-    host = _ODD.sub("-", socket.gethostname().split(".")[0][:100]) or "worker"
-    for number in itertools.count(1):
-        name = f"{host}-{number}"
+    for name in names_of(socket.gethostname()):
         if (lock := _take(run_dir / f"{name}.lock")) is not None:
             with lock:
                 yield name
             return
+
+
+def names_of(host: str) -> Iterator[str]:
+    """Name the workers of a host, one after the other, by its whole name: `web-1.a` is another host than `web-1.b`.
+
+    Args:
+        host: Its name; empty where it has none.
+    """
+    name = _ODD.sub("-", host[:_LONGEST_HOST]) or "worker"
+    return (f"{name}-{number}" for number in itertools.count(1))
 
 
 def _take(path: Path) -> IO[str] | None:

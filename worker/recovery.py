@@ -1,5 +1,8 @@
 """Find entries that were delivered and never answered: after a crash, a lost reply, or a failure of ours.
 
+Why an attempt failed is remembered here, so that the entry rests for a while, and noted in Redis: another worker may be
+the one that gives up on it.
+
 Taking an entry over does not count as a delivery; attempting it does, just before the attempt. An entry that was
 attempted twice is a suspect and attempted alone, so that one that brings workers down takes no others with it.
 """
@@ -8,15 +11,19 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from worker.core.events import RequestClaimed, RequestDeadLettered
-from worker.core.pacing import Pace
-from worker.core.wire import Decoder, Entry, Result, encode_dead_letter, encode_error
+from worker.core.events import RequestClaimed
+from worker.core.wire import Decoder, Entry, encode_dead_letter, encode_error
 from worker.logs import emit
-from worker.ports import Pending, RequestStream
+from worker.ports import Failure, GivenUp, Pending, RequestStream
 
 _SUSPECT_DELIVERIES = 2
 _TOGETHER = 256
 _LONGEST_PAUSE_S = 1.0
+_NOTES_LAST_S = 3600  # at least: an entry is attempted again after the idle time, and given up on after some of these
+_LONGEST_NOTES_S = 10**9
+_NOT_NOTED = Failure(
+    "too_many_deliveries", "no worker has noted why, as each that had it ended or lost Redis before it could"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +44,8 @@ class Recovery:
         self._max_deliveries = max_deliveries
         self._pause_s = min(_LONGEST_PAUSE_S, idle_ms / 2000)
         self._due_at = 0.0
-        self._failures: dict[str, tuple[str, str]] = {}
-        self._letters = Pace(interval_s=10.0, burst=5)
+        self._notes_ttl_s = min(_LONGEST_NOTES_S, _NOTES_LAST_S + 2 * max_deliveries * idle_ms // 1000)
+        self._failures: dict[str, Failure] = {}
 
     def demand(self) -> None:
         """Recover at the next occasion: a reply may have been lost."""
@@ -48,9 +55,18 @@ class Recovery:
         """Tell whether it is time to look for entries."""
         return time.monotonic() >= self._due_at
 
-    def note_failure(self, entry_id: str, code: str, message: str) -> None:
-        """Remember why an entry could not be answered here; it is attempted again after the idle time."""
-        self._failures[entry_id] = (code, message)
+    async def note_failures(self, entry_ids: Sequence[str], failure: Failure) -> None:
+        """Remember why entries could not be answered, here and in Redis; they are attempted again after the idle time.
+
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        self.rest(entry_ids, failure)
+        await self._stream.note_failures(dict.fromkeys(entry_ids, failure), self._notes_ttl_s)
+
+    def rest(self, entry_ids: Iterable[str], failure: Failure) -> None:
+        """Remember here alone why entries could not be answered; they are attempted again after the idle time."""
+        self._failures |= dict.fromkeys(entry_ids, failure)
 
     def forget(self, entry_ids: Iterable[str]) -> None:
         """Forget the failures of entries that are settled, or somebody else's."""
@@ -82,28 +98,18 @@ class Recovery:
             else:
                 yield Rescued(await self._stream.deliver_again(together), ())
 
-    def give_up(self, entry: Entry) -> tuple[Result, Sequence[str | bytes]]:
-        """Write the error result and the dead letter of an entry that was delivered too often."""
-        delivered = f"the request was delivered {entry.deliveries} times without an answer"
-        code, why = self._failures.get(entry.id, ("too_many_deliveries", "no worker lived to answer it"))
-        message = f"{delivered}: {why}; accepted: at most {self._max_deliveries} deliveries"
-        result = encode_error(Decoder().decode(entry), code, message)
-        self._tell(result, code, entry.deliveries)
-        return result, encode_dead_letter(entry, code, message)
+    async def give_up(self, entry: Entry) -> GivenUp:
+        """Write the error result and the dead letter of an entry that was delivered too often.
 
-    def _tell(self, result: Result, code: str, deliveries: int) -> None:
-        """Tell of some of the requests that are given up on: there may be thousands, and each is told of in Redis."""
-        suppressed = self._letters.admit(code, time.monotonic())
-        if suppressed is not None:
-            emit(
-                RequestDeadLettered(
-                    request_id=result.request_id,
-                    entry_id=result.entry_id,
-                    error=code,
-                    deliveries=deliveries,
-                    suppressed=suppressed,
-                )
-            )
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        failure = await self._stream.failure_of(entry.id) or self._failures.get(entry.id, _NOT_NOTED)
+        delivered = f"the request was delivered {entry.deliveries} times without an answer"
+        message = f"{delivered}: {failure.why}; accepted: at most {self._max_deliveries} deliveries"
+        result = encode_error(Decoder().decode(entry), failure.code, message)
+        letter = encode_dead_letter(entry, failure.code, message)
+        return GivenUp(result, letter, entry.deliveries, failure)
 
     def _may_try(self, entry: Pending, taken: set[str]) -> bool:
         """Leave alone for a while what failed here a moment ago."""

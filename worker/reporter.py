@@ -22,6 +22,7 @@ from worker.health import SERVING, Health, health_path, write_health
 from worker.links import Link
 from worker.logs import dropped_lines, emit
 from worker.meter import Interval, Meter
+from worker.namesake import Namesake
 from worker.ports import Backlog, Presence
 from worker.state import State
 
@@ -71,6 +72,7 @@ class Reporter:
         self._stats_interval_s = stats_interval_s
         self._pace = Pace(interval_s=60.0, burst=1)
         self._refusals = Pace(interval_s=60.0, burst=1)
+        self._namesake = Namesake(identity.consumer)
         self._phase = "starting"
         self._news = anyio.Event()
         state.weights.watch(self._tell_news)
@@ -114,12 +116,12 @@ class Reporter:
         length = max(time.monotonic() - interval.since, 1e-9)
         emit(
             WorkerStats(
-                interval_s=round(length, 3),
+                interval_s=length,
                 requests=interval.requests,
                 chunks=interval.chunks,
                 errors=interval.errors,
-                requests_per_s=round(interval.requests / length, 1),
-                chunks_per_s=round(interval.chunks / length, 1),
+                requests_per_s=interval.requests / length,
+                chunks_per_s=interval.chunks / length,
                 latency_p50_ms=interval.percentile_ms(0.5),
                 latency_p99_ms=interval.percentile_ms(0.99),
                 lag=backlog.lag if backlog else None,
@@ -166,7 +168,7 @@ class Reporter:
         """Show a sign of life, here and in Redis."""
         self._write_health()
         try:
-            await self._presence.show(self._document(), ttl_s=10)
+            self._namesake.look(await self._presence.show(self._document(), ttl_s=10))
         except RefusedError as error:
             self._tell_unlisted(error)  # Redis answers: this alone is no reason to stop serving
         except RedisError as error:
@@ -210,7 +212,7 @@ class Reporter:
             {
                 "consumer": self._identity.consumer,
                 "state": self._health().state,
-                "pid": os.getpid(),
+                **self._namesake.identity(),
                 "weight_unit": self._identity.weight_unit,
                 "weights_version": weights.in_force(None).weights.version,
                 "weights_at_ms": weights.changed_at_ms,

@@ -1,11 +1,14 @@
 """Answer what is in hand and settle it: nothing leaves the hand before it is settled, lost, or left pending."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 import numpy as np
 from anyio.to_thread import run_sync
 
 from worker.core.answer import Answers, answer
+from worker.core.catalog import Catalog
 from worker.core.prepare import Snapshots
 from worker.core.presets import weights_name
 from worker.core.sessions import (
@@ -20,11 +23,14 @@ from worker.core.sessions import (
 from worker.core.slicing import Slice, is_heavy, slice_by_work
 from worker.core.wire import Request, Result, Terms
 from worker.journal import Journal
-from worker.ports import Batch, RequestStream, Settled, WeightsReader
+from worker.ports import Batch, Failure, GivenUp, RequestStream, Settled, WeightsReader
 from worker.recovery import Recovery
 from worker.state import State
 
 _FENCED_REDRAWS = 8
+_WHY = "the key of its stream holds another type or takes no more entries"
+_NO_RESULT = f"its result could not be written, {_WHY}"
+_NO_LETTER = f"its dead letter could not be written, {_WHY}"
 Draw = Callable[[Sequence[Request | Result], Snapshots, np.random.Generator], Answers]
 
 
@@ -59,7 +65,7 @@ class Settler:
         self._draw = draw
         self._rng = np.random.Generator(np.random.SFC64())
         self._held: list[Request | Result] = []
-        self._dead: dict[str, Sequence[str | bytes]] = {}
+        self._dead: dict[str, GivenUp] = {}
 
     @property
     def held(self) -> Sequence[Request | Result]:
@@ -70,10 +76,10 @@ class Settler:
         """Take requests in hand."""
         self._held.extend(requests)
 
-    def hold_dead(self, result: Result, letter: Sequence[str | bytes]) -> None:
-        """Take in hand a request that is given up on: its error result and its dead letter."""
-        self._held.append(result)
-        self._dead[result.entry_id] = letter
+    def hold_dead(self, given_up: GivenUp) -> None:
+        """Take in hand a request that is given up on."""
+        self._held.append(given_up.result)
+        self._dead[given_up.result.entry_id] = given_up
 
     def let_go(self) -> None:
         """Let go of everything: the group has forgotten it."""
@@ -107,12 +113,13 @@ class Settler:
             span = (part.requests[0].entry_id, part.requests[-1].entry_id)
             tally = answered.tally
             sessions = self._leave_sessions(answered.visits)
-            batch = Batch(answered.results, span, marks, tally.fields, self._dead, tally.mixtures, sessions)
+            letters = {entry_id: one.letter for entry_id, one in self._dead.items()}
+            batch = Batch(answered.results, span, marks, tally.fields, letters, tally.mixtures, sessions)
             taken = self._weights.taken
             settled = await self._stream.settle(batch)
             self._correct_sessions(answered.visits, settled)
             if not settled.stale and not settled.moved:
-                self._conclude(part.requests, answered, settled)
+                await self._conclude(part.requests, answered, settled)
                 return
             redraws += bool(settled.stale)
             self._journal.count_redraw()
@@ -151,11 +158,25 @@ class Settler:
         """Draw for some requests; None when a bug prevents it."""
         try:
             if is_heavy(part, snapshots):
-                return await run_sync(self._draw, part.requests, snapshots, self._rng)
+                return await run_sync(self._draw, part.requests, self._apart(snapshots), self._rng)
             return self._draw(part.requests, snapshots, self._rng)
         except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
-            self._isolate(part.requests, error)
-            return None
+            failure = error
+        await self._isolate(part.requests, failure)
+        return None
+
+    def _apart(self, snapshots: Snapshots) -> Snapshots:
+        """Give a draw in a thread a memory of its own for what it derives: other lanes derive meanwhile.
+
+        The catalog remembers that too, so that it goes when the catalog goes.
+        """
+        catalog = snapshots.catalog
+        if catalog is None:
+            return snapshots
+        apart = catalog.memo.get(self)
+        if not isinstance(apart, Catalog):
+            apart = catalog.memo[self] = replace(catalog, memo={})
+        return snapshots._replace(catalog=apart)
 
     def _leave_sessions(self, visits: Mapping[str, Visit]) -> Mapping[str, SessionChange]:
         """Tell what a draw does to its sessions; the next one goes on from there and does not wait for the settling."""
@@ -179,27 +200,42 @@ class Settler:
             elif visit.change.stored:
                 self._state.sessions.put(name, visit.before)
 
-    def _isolate(self, part: Sequence[Request | Result], error: Exception) -> None:
+    async def _isolate(self, part: Sequence[Request | Result], error: Exception) -> None:
         """After a bug, leave the requests pending: they come again, suspects alone, and are given up on at last."""
-        name = type(error).__name__
         self._journal.tell_failure(len(part), error)
-        for request in part:
-            self._recovery.note_failure(request.entry_id, "internal", f"the worker failed with {name}")
+        ids = [request.entry_id for request in part]
         self._drop_first(part)
+        await self._recovery.note_failures(ids, Failure("internal", f"the worker failed with {type(error).__name__}"))
 
-    def _conclude(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
+    async def _conclude(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
         """Let go of what is settled, and of what cannot be: the rest is drawn again without it."""
         self._recovery.forget(settled.lost)
-        for entry_id in settled.unwritable:
-            why = "its result could not be written, the key of its stream holds another type or takes no more entries"
-            self._recovery.note_failure(entry_id, "too_many_deliveries", why)
-        if gone := {*settled.lost, *settled.unwritable}:
-            self._held = [request for request in self._held if request.entry_id not in gone]
-            self._dead = {entry_id: letter for entry_id, letter in self._dead.items() if entry_id not in gone}
+        if settled.lost or settled.unwritable:
+            unwritable = [one for one in answered.results if one.entry_id in settled.unwritable]
+            dead = {one.entry_id: self._dead[one.entry_id] for one in unwritable if one.entry_id in self._dead}
+            self._drop({*settled.lost, *settled.unwritable})
+            await self._leave_unwritable(unwritable, dead)
             return
         self._recovery.forget(request.entry_id for request in part)
-        self._drop_first(part)
         self._journal.tell(part, answered, settled)
+        if self._dead:
+            self._journal.tell_given_up([self._dead[one.entry_id] for one in part if one.entry_id in self._dead])
+        self._drop_first(part)
+
+    async def _leave_unwritable(self, results: Sequence[Result], dead: Mapping[str, GivenUp]) -> None:
+        """Say which results and dead letters cannot be written; they are attempted again, and rest until then."""
+        for result in results:
+            given_up = dead.get(result.entry_id)
+            self._journal.tell_unwritable(result, _NO_RESULT if given_up is None else _NO_LETTER)
+            if given_up is not None:
+                self._recovery.rest([result.entry_id], given_up.failure)
+        if failed := [result.entry_id for result in results if result.entry_id not in dead]:
+            await self._recovery.note_failures(failed, Failure("too_many_deliveries", _NO_RESULT))
+
+    def _drop(self, gone: AbstractSet[str]) -> None:
+        """Let go of some entries, wherever they are in what is in hand."""
+        self._held = [request for request in self._held if request.entry_id not in gone]
+        self._dead = {entry_id: one for entry_id, one in self._dead.items() if entry_id not in gone}
 
     def _drop_first(self, part: Sequence[Request | Result]) -> None:
         """Let go of the first part of what is in hand."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from tests.support.streams import LARGEST_ID, Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, categories_of, running, serving, settled, wired
+from worker.consumer import LANES
 from worker.core.answer import Answers, answer
 from worker.core.keys import GROUP
 from worker.core.prepare import Snapshots
@@ -388,18 +391,63 @@ async def test_an_unwritable_reply_stream_holds_up_nobody_and_ends_in_the_dead_l
     assert all("could not be written" in letter["message"] for letter in letters)
 
 
-async def test_without_a_place_for_dead_letters_the_worker_serves_on_and_gives_up_later(
+async def test_what_a_thread_derives_is_remembered_apart_from_what_the_loop_derives(
     desk: Desk, redis_url: str, prefix: str
+) -> None:
+    """Two lanes derive at once; a memory that both write to would lose count of its bounds."""
+    loop_thread = threading.get_ident()
+    used: dict[int, set[bool]] = {}
+    catalogs = []
+
+    def draw(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
+        assert snapshots.catalog is not None
+        catalogs.append(snapshots.catalog)
+        used.setdefault(id(snapshots.catalog.memo), set()).add(threading.get_ident() == loop_thread)
+        return answer(requests, snapshots, rng)
+
+    async with serving(redis_url, prefix, Wiring(draw=draw, batch=1)):
+        await answers(desk, await desk.add(*({"size": 65_536, "seed": i} if i % 2 else {"size": 1} for i in range(40))))
+    assert {frozenset(threads) for threads in used.values()} == {frozenset({True}), frozenset({False})}
+    assert len(used) <= 1 + LANES
+    assert len({id(catalog.ids) for catalog in catalogs}) == 1
+
+
+async def test_of_several_workers_each_dead_letter_tells_its_true_last_error(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    """Workers take entries over from each other, so that one gives up on what another saw fail."""
+    await desk.client.set(desk.keys.reply("spoilt"), "not a stream")
+    wirings = [Wiring(consumer=name, idle_ms=5) for name in ("one", "two", "three")]
+    with captured_log(tmp_path) as log:
+        async with AsyncExitStack() as workers:
+            for wiring in wirings:
+                await workers.enter_async_context(serving(redis_url, prefix, wiring))
+            ids = await desk.add(*[{"reply_to": "spoilt"}] * 20)
+            await settled(desk)
+        letters = await desk.dead()
+        assert sorted(letter["entry_id"] for letter in letters) == sorted(ids)
+        assert all("its result could not be written" in letter["message"] for letter in letters)
+        assert {line["level"] for line in log.of("result.unwritable")} == {"error"}
+        assert all("its result could not" in line["message"] for line in log.of("result.unwritable"))
+        assert {line["message"] for line in log.of("request.dead_lettered")} <= {one["message"] for one in letters}
+
+
+async def test_without_a_place_for_dead_letters_the_worker_serves_on_and_gives_up_later(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
     await desk.client.set(desk.keys.dead, "not a stream")
     [entry_id] = await desk.add_many(1)
     await _leave_pending(desk, "dead", deliveries=5)
-    async with serving(redis_url, prefix, Wiring(idle_ms=_SOON_MS)) as parts:
-        await wait_until(lambda: parts.recovery._failures, timeout_s=DONE_S, what="the dead letter was refused")
-        await answers(desk, await desk.add_many(10))
-        await desk.client.delete(desk.keys.dead)
-        await answers(desk, [entry_id])
-        await settled(desk)
+    with captured_log(tmp_path) as log:
+        async with serving(redis_url, prefix, Wiring(idle_ms=_SOON_MS)) as parts:
+            await wait_until(lambda: parts.recovery._failures, timeout_s=DONE_S, what="the dead letter was refused")
+            await answers(desk, await desk.add_many(10))
+            assert log.of("request.dead_lettered") == []
+            assert log.of("result.unwritable")[0]["message"].startswith("its dead letter could not be written")
+            await desk.client.delete(desk.keys.dead)
+            await answers(desk, [entry_id])
+            await settled(desk)
+        assert [line["entry_id"] for line in log.of("request.dead_lettered")] == [entry_id]
     assert [letter["entry_id"] for letter in await desk.dead()] == [entry_id]
 
 

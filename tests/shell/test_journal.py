@@ -12,7 +12,7 @@ from worker.core.tally import Tally
 from worker.core.wire import Form, Request, Result, Terms, encode_error
 from worker.journal import Journal
 from worker.meter import Meter
-from worker.ports import Settled
+from worker.ports import Failure, GivenUp, Settled
 
 _AT_MS = 1_000_000
 _SOON_S = 5.0
@@ -125,3 +125,27 @@ def test_failures_are_told_with_where_and_how_many_they_stand_for(journal: Journ
     assert {(line["requests"], line["error"]) for line in lines[:5]} == {(3, "ZeroDivisionError")}
     assert lines[0]["traceback"] == "ZeroDivisionError: failure 0\n"
     assert {line["suppressed"] for line in lines} == {0}
+
+
+def test_the_latency_is_of_what_was_served_and_not_of_what_had_expired(journal: Journal, meter: Meter) -> None:
+    requests: list[Request | Result] = [
+        _request(1),
+        _refused(2),
+        *(_refused(number, "expired") for number in range(3, 50)),
+    ]
+    journal.tell(requests, _answer(*requests), Settled(at_ms=_AT_MS))
+    assert meter.interval.latencies.total() == 2
+    journal.tell(requests[2:], _answer(*requests[2:]), Settled(at_ms=_AT_MS + 600_000))
+    assert meter.interval.latencies.total() == 2
+    assert (meter.interval.requests, meter.interval.errors) == (96, 95)
+
+
+def test_few_of_many_that_are_given_up_on_or_cannot_be_written_get_a_line(journal: Journal, log: LogLines) -> None:
+    failure = Failure("internal", "a bug")
+    dead = [GivenUp(_refused(number, "internal"), (), 5, failure) for number in range(1000)]
+    journal.tell_given_up(dead)
+    for one in dead:
+        journal.tell_unwritable(one.result, "why")
+    for event in ("request.dead_lettered", "result.unwritable"):
+        assert [line["request_id"] for line in log.of(event)] == [f"r{number}" for number in range(5)]
+    assert log.of("request.dead_lettered")[0]["message"] == "a sentence"

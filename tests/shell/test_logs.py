@@ -155,6 +155,25 @@ def test_any_event_is_one_line_of_strict_json(log: Log) -> None:
         assert {field.name for field in fields(event)} == set(line) - {"event", "level", "timestamp"}
 
 
+_FLOATS = [(kind, field.name) for kind in EVENTS.values() for field in fields(kind) if "float" in str(field.type)]
+
+
+@pytest.mark.parametrize(("kind", "name"), _FLOATS, ids=[f"{kind.event} {name}" for kind, name in _FLOATS])
+def test_a_figure_of_any_event_has_no_more_decimals_than_it_means(log: Log, kind: type[Event], name: str) -> None:
+    """166.83532100068987 ms is noise from the sixth digit on."""
+    values: dict[str, Any] = {field.name: 0 for field in fields(kind)}
+    log.configure("debug")
+    emit(kind(**{**values, name: 166.83532100068987}))
+    [line] = log.lines()
+    unit = name.rpartition("_")[2]
+    shown = {"ms": 166.835, "s": 166.8 if name.endswith("_per_s") else 166.835}.get(unit, 166.835321001)
+    assert line[name] == shown
+
+
+def test_figures_in_ms_and_s_are_floats_in_many_events() -> None:
+    assert len([name for _, name in _FLOATS if name.endswith(("_ms", "_s"))]) >= 10
+
+
 @pytest.mark.fault("values of events that cannot be shown: NaN, arrays, objects that fail, too long", "H06")
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float64("nan"), np.float32("inf")])
 def test_a_number_that_json_has_not_is_null(log: Log, value: Any) -> None:

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 
 from tests.support.waiting import wait_until_sync
-from worker.naming import consumer_name
+from worker.naming import consumer_name, names_of
 
 _SOON_S = 30.0
 _HOLD = """
@@ -46,7 +47,7 @@ def test_a_given_name_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_names_are_numbered_from_one_and_free_again_at_the_end(tmp_path: Path) -> None:
-    host = socket.gethostname().split(".")[0]
+    host = socket.gethostname()
     with ExitStack() as stack:
         names = [stack.enter_context(consumer_name(tmp_path, None)) for _ in range(3)]
         assert names == [f"{host}-{number}" for number in (1, 2, 3)]
@@ -69,3 +70,11 @@ def test_a_name_is_free_again_when_its_process_was_killed(tmp_path: Path) -> Non
         assert _free(tmp_path) == one
         with _another_process(tmp_path) as (_, again):
             assert again == one
+
+
+def test_hosts_that_differ_have_names_that_differ() -> None:
+    hosts = ["web-1.a", "web-1.b", "web-1", "x" * 300, ""]
+    names = [list(islice(names_of(host), 2)) for host in hosts]
+    assert names[:3] == [[f"{host}-1", f"{host}-2"] for host in hosts[:3]]
+    assert all(1 <= len(name) <= 128 for pair in names for name in pair)
+    assert names[4] == ["worker-1", "worker-2"]

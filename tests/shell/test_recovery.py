@@ -1,19 +1,18 @@
 """Which pending entries are tried again, in which company, and when they are given up on."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.support.log_lines import captured_log
 from tests.support.streams import Desk
 from worker.adapters.redis_streams import RedisStreams
 from worker.core.keys import GROUP
 from worker.core.wire import Entry
 from worker.errors import GroupMissingError
+from worker.ports import Failure
 from worker.recovery import Recovery, Rescued
 
 _NOW_MS = 10
 _HOUR_MS = 3_600_000
+_FAILURE = Failure("internal", "the worker failed with ZeroDivisionError")
 
 
 async def _deliver(desk: Desk, stream: RedisStreams, *deliveries: int) -> list[str]:
@@ -75,7 +74,7 @@ async def test_what_failed_a_moment_ago_is_left_alone_until_the_idle_time_is_ove
 ) -> None:
     ids = await _deliver(desk, stream, 1, 1)
     patient = Recovery(stream, idle_ms=_HOUR_MS, max_deliveries=5)
-    patient.note_failure(ids[0], "internal", "why")
+    patient.rest([ids[0]], _FAILURE)
     assert [entry.id for one in await _rescued(patient) for entry in one.entries] == [ids[1]]
     idle = ("XCLAIM", desk.keys.requests, GROUP, "one", 0, ids[0], "IDLE", 2 * _HOUR_MS, "JUSTID")
     await desk.client.execute_command(*idle)
@@ -88,8 +87,7 @@ async def test_failures_are_forgotten_when_told_and_when_the_entry_is_no_longer_
     ids = await _deliver(desk, stream, 1, 1, 1)
     recovery = Recovery(stream, idle_ms=_HOUR_MS, max_deliveries=5)
     recovery.forget(ids)
-    for entry_id in ids:
-        recovery.note_failure(entry_id, "internal", "why")
+    await recovery.note_failures(ids, _FAILURE)
     recovery.forget([ids[0], "1-1"])
     await desk.client.xack(desk.keys.requests, GROUP, ids[1])
     await _rescued(recovery)
@@ -109,24 +107,42 @@ async def test_looking_is_due_at_first_then_after_a_pause_or_on_demand(desk: Des
     assert recovery.is_due()
 
 
-@pytest.mark.parametrize("failure", [None, ("internal", "the worker failed with ZeroDivisionError")])
-def test_giving_up_says_why(stream: RedisStreams, failure: tuple[str, str] | None) -> None:
+@pytest.mark.parametrize("by", ["nobody", "this worker", "another worker", "both", "a stranger"])
+async def test_giving_up_says_why_whoever_saw_it(desk: Desk, stream: RedisStreams, by: str) -> None:
     recovery = Recovery(stream, idle_ms=_HOUR_MS, max_deliveries=5)
     entry = Entry("7-1", (b"reply_to", b"job", b"request_id", b"mine", b"size", b"x"), 6)
-    if failure:
-        recovery.note_failure(entry.id, *failure)
-    code, why = failure or ("too_many_deliveries", "no worker lived to answer it")
+    code, why = (
+        "too_many_deliveries",
+        "no worker has noted why, as each that had it ended or lost Redis before it could",
+    )
+    if by in {"this worker", "both"}:
+        recovery.rest([entry.id], Failure("too_many_deliveries", "an earlier failure"))
+        code, why = "too_many_deliveries", "an earlier failure"
+    if by in {"another worker", "both"}:
+        other = Recovery(desk.consumer("two"), idle_ms=_HOUR_MS, max_deliveries=5)
+        await other.note_failures([entry.id], _FAILURE)
+        code, why = _FAILURE
+    if by == "a stranger":
+        await desk.client.set(desk.keys.failure(entry.id), '{"error": "unheard of", "message": "x"}')
     message = f"the request was delivered 6 times without an answer: {why}; accepted: at most 5 deliveries"
-    result, letter = recovery.give_up(entry)
+    result, letter, deliveries, failure = await recovery.give_up(entry)
     assert (result.entry_id, result.request_id, result.reply_to, result.error) == ("7-1", "mine", "job", code)
-    assert result.message == message
+    assert (deliveries, failure, result.message) == (6, (code, why), message)
     added = ("entry_id", "7-1", "error", code, "message", message, "deliveries", "6")
     assert tuple(letter) == (*entry.fields, *added)
 
 
-def test_few_of_many_that_are_given_up_on_get_a_line(stream: RedisStreams, tmp_path: Path) -> None:
-    recovery = Recovery(stream, idle_ms=_HOUR_MS, max_deliveries=5)
-    with captured_log(tmp_path) as log:
-        letters = [recovery.give_up(Entry(f"{i + 1}-1", (), 5)) for i in range(1000)]
-    assert len({result.entry_id for result, _ in letters}) == 1000
-    assert [line["entry_id"] for line in log.of("request.dead_lettered")] == [f"{i + 1}-1" for i in range(5)]
+@pytest.mark.parametrize(
+    "value", [b"", b"\xff", b"[1]", b"{}", b"null", b'{"error": [], "message": "x"}', b"[" * 10_000]
+)
+async def test_a_note_that_no_worker_wrote_says_nothing(desk: Desk, stream: RedisStreams, value: bytes) -> None:
+    await desk.client.set(desk.keys.failure("7-1"), value)
+    assert await stream.failure_of("7-1") is None
+
+
+async def test_a_note_that_cannot_be_written_or_read_is_none(desk: Desk, stream: RedisStreams) -> None:
+    await desk.client.rpush(desk.keys.failure("7-1"), "of another type")
+    assert await stream.failure_of("7-1") is None
+    await stream.note_failures({"7-1": _FAILURE, "7-2": _FAILURE}, 60)
+    assert await stream.failure_of("7-1") == _FAILURE
+    assert 0 < await desk.client.ttl(desk.keys.failure("7-2")) <= 60

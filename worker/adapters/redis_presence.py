@@ -43,15 +43,28 @@ class RedisPresence:
                         return Backlog(max(0, length - pending) if lag is None else int(lag), pending)
         raise GroupMissingError(f"the consumer group {GROUP} is gone")
 
-    async def show(self, document: str, *, ttl_s: int) -> None:
+    async def show(self, document: str, *, ttl_s: int) -> bytes | None:
         """Store this worker's state for some seconds.
+
+        Returns:
+            What stood there before; None where nothing did, or it cannot be read.
 
         Raises:
             RefusedError: Redis will refuse it again: a right is missing.
             RedisError: Redis did not answer.
         """
+        key = self._keys.worker(self._consumer)
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.get(key)
+        pipeline.set(key, document, ex=ttl_s)
         with redis_refusals("SET of the worker's state"):
-            await self._client.set(self._keys.worker(self._consumer), document, ex=ttl_s)
+            before, stored = await pipeline.execute(raise_on_error=False)
+            if isinstance(stored, Exception):
+                raise stored
+            async with closing_if_misread(self._client):
+                if stored is not True:
+                    raise TypeError("SET says OK")
+        return before if isinstance(before, bytes) else None
 
     async def hide(self) -> None:
         """Remove this worker's state: it has ended in order.

@@ -11,9 +11,10 @@ import redis.exceptions
 from worker.adapters.redis_weights import reading
 from worker.core.keys import GROUP, Keys
 from worker.core.sessions import Fields
-from worker.core.wire import Form
-from worker.ports import Batch, Settled, StreamLimits
+from worker.core.wire import ERROR_CODES, Form
+from worker.ports import Batch, Failure, Settled, StreamLimits
 
+_LONGEST_WHY = 1000
 _ADD = ("XADD", "", "*")  # the stream's name is an entry's own
 _SHAPES: Final = WeakKeyDictionary[Form, str]()  # as long as the forms: one may be of megabytes
 
@@ -130,3 +131,20 @@ def read_session_fields(reply: Any) -> Fields:
             return None
         raise reply
     return read_fields(reply)
+
+
+def write_failure(failure: Failure) -> str:
+    """Write why an attempt failed, for the worker that gives up on the request."""
+    return json.dumps({"error": failure.code, "message": failure.why})
+
+
+def read_failure(note: Any) -> Failure | None:
+    """Read such a note; None where there is none, or one that no worker has written."""
+    try:
+        fields = json.loads(note)
+        code, why = fields["error"], fields["message"]
+        if code in ERROR_CODES and 0 < len(why.encode()) <= _LONGEST_WHY:
+            return Failure(code, why)
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        return None
+    return None

@@ -13,13 +13,19 @@ from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
 from worker.adapters.redis_presence import RedisPresence
 from worker.adapters.redis_replies import closing_if_misread, read_entries, read_records
-from worker.adapters.redis_settling import lay_out, read_session_fields, read_settled
+from worker.adapters.redis_settling import (
+    lay_out,
+    read_failure,
+    read_session_fields,
+    read_settled,
+    write_failure,
+)
 from worker.core.keys import GROUP, Keys
 from worker.core.mixture import Mixture
 from worker.core.sessions import Fields
 from worker.core.wire import Entry
 from worker.errors import GroupMissingError
-from worker.ports import Batch, Pending, Settled, StreamLimits
+from worker.ports import Batch, Failure, Pending, Settled, StreamLimits
 
 _PAGE = 1000
 _DESCRIBE_EVERY_S = 10.0
@@ -178,6 +184,38 @@ class RedisStreams(RedisPresence):
             async with closing_if_misread(self._client):
                 entries = read_entries(reply)
         return entries[0]._replace(deliveries=pending.deliveries) if entries else None
+
+    async def note_failures(self, failures: Mapping[str, Failure], ttl_s: int) -> None:
+        """Note for every worker why the last attempt at some entries failed.
+
+        Where Redis refuses that, their dead letters will say that nobody has noted why.
+
+        Args:
+            failures: Entry id -> why.
+            ttl_s: How long the notes last, in seconds.
+
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        with redis_errors("SET of failures"):
+            await self._settling.open()
+            notes = [(self._keys.failure(entry_id), write_failure(failure)) for entry_id, failure in failures.items()]
+            replies = [self._settling.send("SET", key, note, "EX", ttl_s) for key, note in notes]
+            for reply in await asyncio.gather(*replies, return_exceptions=True):
+                if isinstance(reply, BaseException) and not isinstance(reply, redis.exceptions.ResponseError):
+                    raise reply
+
+    async def failure_of(self, entry_id: str) -> Failure | None:
+        """Tell why the last attempt at an entry failed; None where no worker has noted it, or it cannot be read.
+
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        with redis_errors("GET of a failure"):
+            try:
+                return read_failure(await self._settling.call("GET", self._keys.failure(entry_id)))
+            except redis.exceptions.ResponseError:
+                return None
 
     async def read_sessions(self, names: Sequence[str]) -> list[Fields]:
         """Read the hashes of some sessions.

@@ -63,6 +63,10 @@ class Keys:
         """Name the pub/sub pattern that matches the bell of every weights key."""
         return f"{self.prefix}:category:weights*"
 
+    def failure(self, entry_id: str) -> str:
+        """Name the key that says why the last attempt at a request failed."""
+        return f"{self.prefix}:sample:failure:{entry_id}"
+
     def reply(self, name: str) -> str:
         """Name the result stream of `reply_to=<name>`."""
         return f"{self.results}:{name}"

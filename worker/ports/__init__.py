@@ -1,7 +1,17 @@
 """What the loops need of the outside, as protocols that the adapters fulfil."""
 
 from worker.ports.catalog import ROWS_SHOWN, CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog, Unheard
-from worker.ports.streams import Backlog, Batch, Pending, Presence, RequestStream, Settled, StreamLimits
+from worker.ports.streams import (
+    Backlog,
+    Batch,
+    Failure,
+    GivenUp,
+    Pending,
+    Presence,
+    RequestStream,
+    Settled,
+    StreamLimits,
+)
 from worker.ports.weights import Bell, Follow, Reading, WeightsReader, WeightsStore
 
 __all__ = [
@@ -12,7 +22,9 @@ __all__ = [
     "CatalogListener",
     "CatalogNews",
     "CatalogSource",
+    "Failure",
     "Follow",
+    "GivenUp",
     "Known",
     "LoadedCatalog",
     "Pending",

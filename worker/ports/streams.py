@@ -76,6 +76,34 @@ class Batch(NamedTuple):
     sessions: Mapping[str, SessionChange] = MappingProxyType({})
 
 
+class Failure(NamedTuple):
+    """Say why an attempt at a request failed.
+
+    Attributes:
+        code: One of `worker.core.wire.ERROR_CODES`.
+        why: Part of a sentence.
+    """
+
+    code: str
+    why: str
+
+
+class GivenUp(NamedTuple):
+    """Hold what becomes of a request that is given up on.
+
+    Attributes:
+        result: Its error result.
+        letter: Fields and values of its dead letter.
+        deliveries: How often it was delivered.
+        failure: Why the last attempt at it failed.
+    """
+
+    result: Result
+    letter: Sequence[str | bytes]
+    deliveries: int
+    failure: Failure
+
+
 class Settled(NamedTuple):
     """Tell how settling went.
 
@@ -141,6 +169,14 @@ class RequestStream(Protocol):
         """Read a pending entry without delivering it."""
         ...
 
+    async def note_failures(self, failures: Mapping[str, Failure], ttl_s: int) -> None:
+        """Note for every worker why the last attempt at some entries failed."""
+        ...
+
+    async def failure_of(self, entry_id: str) -> Failure | None:
+        """Tell why the last attempt at an entry failed, where a worker has noted it."""
+        ...
+
     async def read_sessions(self, names: Sequence[str]) -> list[Fields]:
         """Read the hashes of some sessions."""
         ...
@@ -153,8 +189,8 @@ class RequestStream(Protocol):
 class Presence(Protocol):
     """Show in Redis that a worker lives."""
 
-    async def show(self, document: str, *, ttl_s: int) -> None:
-        """Store a worker's state for some seconds.
+    async def show(self, document: str, *, ttl_s: int) -> bytes | None:
+        """Store a worker's state for some seconds; tell what stood there before.
 
         Raises:
             RedisError: Redis did not answer, or refused.

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from worker.core.events.base import MAX_CHARS, Event, Level, Value
 from worker.core.events.lifecycle import (
+    ConsumerShared,
     HealthUnwritten,
     LibraryMessage,
     LoopFailed,
@@ -26,6 +27,7 @@ from worker.core.events.serving import (
     RequestFailed,
     RequestRejected,
     RequestServed,
+    ResultUnwritable,
     StatsUncounted,
     WorkerStats,
 )
@@ -56,6 +58,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
     LoopFailed,
     HealthUnwritten,
     WorkerUnlisted,
+    ConsumerShared,
     WorkerStats,
     CategoryStats,
     WeightsChanged,
@@ -71,6 +74,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
     RequestRejected,
     RequestClaimed,
     RequestFailed,
+    ResultUnwritable,
     RequestDeadLettered,
     StatsUncounted,
     ConsumersKept,
@@ -93,6 +97,7 @@ __all__ = [
     "CatalogUnwatched",
     "CatalogWatched",
     "CategoryStats",
+    "ConsumerShared",
     "ConsumersKept",
     "Event",
     "HealthUnwritten",
@@ -108,6 +113,7 @@ __all__ = [
     "RequestFailed",
     "RequestRejected",
     "RequestServed",
+    "ResultUnwritable",
     "SettingsIgnored",
     "StatsUncounted",
     "Value",

@@ -117,6 +117,27 @@ class LoopFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerShared(Event):
+    """Say that another live worker has this consumer name: results stay right, but only one of the two is shown.
+
+    Attributes:
+        consumer: The name.
+        host: Of the other worker.
+        pid: Of the other worker.
+        message: What to do.
+        suppressed: How often it was seen since the last such line and got no line.
+    """
+
+    event: ClassVar[str] = "consumer.shared"
+    level: ClassVar[Level] = "warning"
+    consumer: str
+    host: str
+    pid: int
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealthUnwritten(Event):
     """Say that the health file could not be written, so that probes will call this worker dead.
 

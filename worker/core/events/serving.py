@@ -153,10 +153,28 @@ class RequestFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResultUnwritable(Event):
+    """Say that a result or a dead letter could not be written; its request stays pending and is attempted again.
+
+    Attributes:
+        message: What could not be written, and why.
+        suppressed: Such failures since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "result.unwritable"
+    level: ClassVar[Level] = "error"
+    request_id: str
+    entry_id: str
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDeadLettered(Event):
     """Say that a request was given up on and kept with the dead letters.
 
     Attributes:
+        message: Why, as the dead letter says it.
         suppressed: Requests given up on for the same reason since the last such line that got no line.
     """
 
@@ -165,5 +183,6 @@ class RequestDeadLettered(Event):
     request_id: str
     entry_id: str
     error: str
+    message: str = ""
     deliveries: int
     suppressed: int

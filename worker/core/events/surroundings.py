@@ -171,7 +171,7 @@ class CatalogHidden(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisLost(Event):
-    """Say that Redis stopped answering; said once, until it is restored."""
+    """Say that Redis stopped answering; said again when the cause changes, until it is restored."""
 
     event: ClassVar[str] = "redis.lost"
     level: ClassVar[Level] = "warning"
@@ -188,7 +188,7 @@ class RedisRestored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresLost(Event):
-    """Say that PostgreSQL stopped answering; said once, until it is restored."""
+    """Say that PostgreSQL stopped answering; said again when the cause changes, until it is restored."""
 
     event: ClassVar[str] = "postgres.lost"
     level: ClassVar[Level] = "warning"
