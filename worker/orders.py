@@ -146,13 +146,13 @@ def _name_of(state: Mapping[str, Any]) -> str:
 
 
 def time_text(at_ms: int) -> str:
-    """Write a moment for people, as their own clock shows it; one that no calendar has as its number.
+    """Write a moment for people, as their own clock shows it, with its zone; one that no calendar has as its number.
 
     Args:
         at_ms: Unix time in ms.
     """
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_ms / 1000))
+        return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(at_ms / 1000))
     except (ValueError, OverflowError, OSError):
         return f"{at_ms} ms"
 

@@ -22,6 +22,7 @@ from worker.cli.context import (
     run_async,
 )
 from worker.cli.output import complain
+from worker.cli.numbers import LONGEST_S, decimal, whole
 from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
 from worker.core.weights import preset_name
@@ -36,15 +37,17 @@ _MIXED = (
 
 
 def sample(
-    size: Annotated[int, typer.Option(help="Chunk ids a request.")] = 1,
-    count: Annotated[int, typer.Option(min=1, max=100_000, help="How many requests.")] = 1,
+    size: Annotated[int, typer.Option(parser=whole(0, 10**12), metavar="NUMBER", help="Chunk ids a request.")] = 1,
+    count: Annotated[int, typer.Option(parser=whole(1, 100_000), metavar="NUMBER", help="How many requests.")] = 1,
     field: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Any further field, such as category=voice or seed=7."),
     ] = None,
     method: Annotated[str | None, typer.Option(help="random, stratified or epoch.")] = None,
     dataset: Dataset = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Longest wait, in seconds.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option(parser=decimal(0.1, LONGEST_S), metavar="SECONDS", help="Longest wait, in seconds.")
+    ] = 10.0,
     *,
     preset: Annotated[str | None, typer.Option(help="balanced, voice-heavy, music-heavy, or one of your own.")] = None,
     session: Annotated[str | None, typer.Option(help="The training session that asks.")] = None,
@@ -107,9 +110,17 @@ def stats(
 
 
 def check(
-    samples: Annotated[int, typer.Option(min=1000, max=10_000_000, help="Chunks drawn in each round.")] = 100_000,
-    significance: Annotated[float, typer.Option(min=1e-12, max=0.5, help="False alarms accepted.")] = 1e-4,
-    timeout: Annotated[float, typer.Option(min=1, help="Longest wait of a round, in seconds.")] = 60.0,
+    samples: Annotated[
+        int, typer.Option(parser=whole(1000, 10_000_000), metavar="NUMBER", help="Chunks drawn in each round.")
+    ] = 100_000,
+    significance: Annotated[
+        float,
+        typer.Option(parser=decimal(1e-12, 0.5, with_power=True), metavar="NUMBER", help="False alarms accepted."),
+    ] = 1e-4,
+    timeout: Annotated[
+        float,
+        typer.Option(parser=decimal(1, LONGEST_S), metavar="SECONDS", help="Longest wait of a round, in seconds."),
+    ] = 60.0,
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -15,6 +15,7 @@ from worker.cli.context import (
     print_text,
     run_async,
 )
+from worker.cli.numbers import whole
 from worker.cli.weights.store import TIMEOUT_S, Reason, Storing, Timeout, Wait, check_version, make_change, user
 from worker.core.changes import Order
 from worker.core.history import Change, moves, moves_text
@@ -29,7 +30,7 @@ Preset = Annotated[str | None, typer.Option(metavar="NAME", help="A stored prese
 def history(
     dataset: Dataset = None,
     preset: Preset = None,
-    count: Annotated[int, typer.Option(min=1, max=10_000, help="Most changes to print.")] = 20,
+    count: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="NUMBER", help="Most changes to print.")] = 20,
     *,
     as_json: AsJson = False,
 ) -> None:

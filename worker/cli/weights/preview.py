@@ -7,6 +7,7 @@ import typer
 
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.cli.context import AsJson, Dataset, check_dataset, open_desk, print_json, print_table, print_text, run_async
+from worker.cli.numbers import whole
 from worker.cli.weights.show import read_weights
 from worker.cli.weights.store import Temperature, Words, words_json
 from worker.core.catalog import Catalog
@@ -21,7 +22,9 @@ def preview(
     weights: Words = None,
     dataset: Dataset = None,
     temperature: Temperature = None,
-    size: Annotated[int, typer.Option(min=1, max=10**12, help="How many chunk ids would be drawn.")] = 10_000,
+    size: Annotated[
+        int, typer.Option(parser=whole(1, 10**12), metavar="NUMBER", help="How many chunk ids would be drawn.")
+    ] = 10_000,
     *,
     as_json: AsJson = False,
 ) -> None:

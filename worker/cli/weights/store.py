@@ -22,6 +22,7 @@ from worker.cli.context import (
     shares_text,
 )
 from worker.cli.output import complain
+from worker.cli.numbers import LONGEST_S, decimal
 from worker.core.changes import Order, Standing
 from worker.core.history import Change
 from worker.core.weights import parse_weights, preset_of, source_of
@@ -34,7 +35,11 @@ _VERSION = re.compile("[0-9a-f]{12}")
 Words = Annotated[list[str] | None, typer.Argument(metavar="[CATEGORY=WEIGHT]...", help="Others weigh 0.")]
 Temperature = Annotated[
     float | None,
-    typer.Option(help="Store each weight to this power: 0 evens out the categories that weigh anything, 1 keeps."),
+    typer.Option(
+        parser=decimal(0, 1000),
+        metavar="NUMBER",
+        help="Store each weight to this power: 0 evens out the categories that weigh anything, 1 keeps.",
+    ),
 ]
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 IfVersion = Annotated[
@@ -47,7 +52,9 @@ Lasts = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait until all live workers have applied it; status 1 if they have not.")
 ]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait, in seconds.")]
+Timeout = Annotated[
+    float, typer.Option(parser=decimal(0.1, LONGEST_S), metavar="SECONDS", help="Longest wait, in seconds.")
+]
 TIMEOUT_S = 15.0  # longer than a worker that was killed is listed
 
 
