@@ -7,8 +7,8 @@ import typer
 
 from worker.adapters.redis_dead import DeadLetter, RedisDead
 from worker.cli.context import AsJson, open_desk, print_json, print_text, run_async
-from worker.cli.output import complain
 from worker.cli.numbers import whole
+from worker.cli.output import complain
 from worker.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

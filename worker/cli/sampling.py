@@ -21,8 +21,8 @@ from worker.cli.context import (
     print_text,
     run_async,
 )
-from worker.cli.output import complain
 from worker.cli.numbers import LONGEST_S, decimal, whole
+from worker.cli.output import complain
 from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
 from worker.core.weights import preset_name

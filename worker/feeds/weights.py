@@ -10,7 +10,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from worker.core.events import WeightsChanged, WeightsRejected
-from worker.core.weights import Held, default_weights, observe, source_of
+from worker.core.weights import Held, observe, source_of
 from worker.errors import RedisError
 from worker.links import Link
 from worker.logs import emit
@@ -198,4 +198,4 @@ class WeightsFeed:
         """Write the weights of one key; where it has none, a dataset has none of its own."""
         if held.weights is not None:
             return held.weights.text
-        return None if dataset is not None else default_weights().text
+        return None if dataset is not None else self._book.defaults.text

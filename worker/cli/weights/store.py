@@ -21,8 +21,8 @@ from worker.cli.context import (
     run_async,
     shares_text,
 )
-from worker.cli.output import complain
 from worker.cli.numbers import LONGEST_S, decimal
+from worker.cli.output import complain
 from worker.core.changes import Order, Standing
 from worker.core.history import Change
 from worker.core.weights import parse_weights, preset_of, source_of
