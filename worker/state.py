@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -108,6 +108,24 @@ class WeightsBook:
         """Tell the versions of the other datasets, by the short forms of their names."""
         others = islice(reversed(self._datasets.items()), most, None)
         return {short_name(name): one.held.weights.version if one.held.weights else "" for name, one in others}
+
+    def kept(self, most: int, *, widest: int) -> dict[str, Mapping[str, float]]:
+        """Tell the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
+
+        Args:
+            most: Of how many datasets.
+            widest: Of how many categories together.
+        """
+        found: dict[str, Mapping[str, float]] = {}
+        for name in self.known():
+            weights = self.held(name).weights
+            if weights is None or weights.source != "last_known" or len(weights.shares) > widest:
+                continue
+            found[name or ""] = weights.rounded
+            widest -= len(weights.shares)
+            if len(found) == most:
+                break
+        return found
 
     def forget_idle(self) -> None:
         """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights."""

@@ -85,7 +85,8 @@ def _callbacks(group: Typer) -> list[Callable[..., Any]]:
 
 
 def test_every_option_that_is_a_number_reads_plain_digits() -> None:
-    read, unread = [], []
+    read: list[tuple[str, str]] = []
+    unread: list[tuple[str, str]] = []
     for callback in _callbacks(app):
         for name, hint in get_type_hints(callback, include_extras=True).items():
             kinds = {int, float} & {*get_args(hint), *(kind for one in get_args(hint) for kind in get_args(one))}

@@ -7,6 +7,10 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SECOND_MS: Final = 1000
 
 
+class Share(float):
+    """Be a share, 0 to 1, that a table shows in per cent."""
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Write a count with its noun: `1 request`, `1,200 requests`.
 

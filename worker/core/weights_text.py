@@ -31,7 +31,7 @@ def values_from_words(words: Sequence[str]) -> dict[str, float]:
     for word in words:
         name, _, text = word.partition("=")
         if not is_decimal(text):
-            what = "category=weight, such as voice=0.7, the weight in plain decimal digits"
+            what = "category=weight, such as voice=0.7, with a finite number in plain decimal digits"
             raise WeightsError(f"{word!r} is not accepted; accepted: {what}")
         if name in values:
             raise WeightsError(f"{name!r} is given twice; accepted: each category once")
