@@ -12,11 +12,11 @@ from worker.adapters.redis_requests import RedisRequests, Words
 from worker.adapters.redis_stats import RedisStats
 from worker.adapters.redis_weights import RedisWeights
 from worker.core.keys import Keys
-from worker.core.live import UNREADABLE
 from worker.core.statistics import RandomSum, fit_of_sums_p, fit_p, z_score
 from worker.core.tally import CategoryCount
-from worker.core.weights import UNREAD, Weights, default_weights, normalise, observe
+from worker.core.weights import UNREAD, Weights, normalise, observe
 from worker.core.wire import Reply, encode_request
+from worker.core.workers import WorkerState, disagreement, read_workers, ready_of
 from worker.errors import CheckError
 
 _SIZE = 100
@@ -97,8 +97,8 @@ async def run_check(client: Client, keys: Keys, *, samples: int, timeout_s: floa
     weights = RedisWeights(client, keys)
     rounds: list[Round] = []
     try:
-        await _check_agreement(trial.stats)
-        await weights.store_quietly(dataset, await _weights_in_force(weights))
+        workers = await _live_workers(trial.stats)
+        await weights.store_quietly(dataset, await _weights_in_force(weights, ready_of(workers).defaults))
         categories = await _ready_categories(trial)
         for order in (categories, categories[::-1]):
             chosen = normalise({name: rank for rank, name in enumerate(order, 1)}, "dataset")
@@ -116,30 +116,19 @@ async def run_check(client: Client, keys: Keys, *, samples: int, timeout_s: floa
     return Report(tuple(rounds), None)
 
 
-def disagreement(workers: Sequence[Mapping[str, Any]]) -> str | None:
-    """Tell in a sentence that live workers go by different units of weights; None: they agree.
-
-    Args:
-        workers: What they show of themselves.
-    """
-    readable = [worker for worker in workers if UNREADABLE not in worker]
-    units = {str(worker["consumer"]): str(worker.get("weight_unit", "chunks")) for worker in readable}
-    if len(set(units.values())) <= 1:
-        return None
-    listed = ", ".join(f"{consumer} has {unit}" for consumer, unit in sorted(units.items()))
-    return f"live workers differ in WORKER_WEIGHT_UNIT: {listed}; accepted: the same on all workers of a prefix"
-
-
-async def _check_agreement(stats: RedisStats) -> None:
-    if problem := disagreement(await stats.workers()):
+async def _live_workers(stats: RedisStats) -> list[WorkerState]:
+    """Read what live workers show; they have to agree in the unit of weights."""
+    workers = read_workers(await stats.workers())
+    if problem := disagreement(workers):
         raise CheckError(problem)
+    return workers
 
 
-async def _weights_in_force(weights: RedisWeights) -> str:
+async def _weights_in_force(weights: RedisWeights, defaults: Weights) -> str:
     """Read the global weights as a worker would."""
     reading = (await weights.read([None]))[0]
     held, _ = observe(UNREAD, reading.mark, reading.value, "redis")
-    return (held.weights or default_weights()).text
+    return (held.weights or defaults).text
 
 
 async def _ready_categories(trial: _Trial) -> list[str]:

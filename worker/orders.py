@@ -12,7 +12,7 @@ from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.core.changes import Order, Standing, Step, step_of
 from worker.core.history import Change, Target, Undo, Versions
 from worker.core.live import UNREADABLE, version_shown
-from worker.core.weights import parse_weights, source_of
+from worker.core.weights import default_weights, parse_weights, source_of
 from worker.errors import StaleError, WeightsError
 
 _FIRST_WAIT_S = 0.001
@@ -133,7 +133,11 @@ def who_applied(states: Sequence[Mapping[str, Any]], change: Change, took_s: flo
     """
     shown = {_name_of(state): version_shown(state, change.name) for state in states}
     unread = {_name_of(state) for state in states if UNREADABLE in state}
-    applied = tuple(name for name, version in shown.items() if version == change.version_after and name not in unread)
+    # Which defaults a worker draws under depends on its catalog.
+    by_default = {_name_of(state) for state in states if state.get("source") == default_weights().source}
+    right = by_default if change.name is None and not change.after else set()
+    right |= {name for name, version in shown.items() if version == change.version_after}
+    applied = tuple(name for name in shown if name in right and name not in unread)
     unasked = tuple(name for name, version in shown.items() if version is None)
     missing = tuple(name for name in shown if name not in {*applied, *unasked})
     return Applied(applied, missing, unasked, took_s)
@@ -146,13 +150,13 @@ def _name_of(state: Mapping[str, Any]) -> str:
 
 
 def time_text(at_ms: int) -> str:
-    """Write a moment for people, as their own clock shows it; one that no calendar has as its number.
+    """Write a moment for people, as their own clock shows it, with its zone; one that no calendar has as its number.
 
     Args:
         at_ms: Unix time in ms.
     """
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_ms / 1000))
+        return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(at_ms / 1000))
     except (ValueError, OverflowError, OSError):
         return f"{at_ms} ms"
 
@@ -164,6 +168,8 @@ async def _find_target(writer: RedisWeightsWriter, found: Standing, version: str
         if change.name == found.name and (target := search.look_at(change)) is not None:
             return target
     if isinstance(search, Undo):
+        if search.target is not None:
+            return search.target
         raise WeightsError("the history has no change left to undo; accepted: weights set, or a version of the history")
     known = list(search.seen)[:_VERSIONS_NAMED]
     there = f"the newest of the history are {', '.join(known)}" if known else "there is none in the history"

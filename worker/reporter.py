@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
+from worker.core.catalog import largest_categories
 from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats, WorkerUnlisted
 from worker.core.pacing import Pace
 from worker.core.presets import BUILT_IN_PRESETS, built_in_preset
@@ -22,6 +23,7 @@ from worker.health import SERVING, Health, health_path, write_health
 from worker.links import Link
 from worker.logs import dropped_lines, emit
 from worker.meter import Interval, Meter
+from worker.mix import MixWatch
 from worker.namesake import Namesake
 from worker.ports import Backlog, Presence
 from worker.state import State
@@ -29,6 +31,7 @@ from worker.state import State
 HEARTBEAT_S = 1.0
 _NEWS_EVERY_S = 0.05  # weights may change a thousand times a second
 _DATASETS_SHOWN = 64
+_CATEGORIES_SHOWN = 1024
 _STUCK_AFTER_S = 5.0
 _LINES_AT_ONCE = 50
 
@@ -73,6 +76,7 @@ class Reporter:
         self._pace = Pace(interval_s=60.0, burst=1)
         self._refusals = Pace(interval_s=60.0, burst=1)
         self._namesake = Namesake(identity.consumer)
+        self._mix = MixWatch(state)
         self._phase = "starting"
         self._news = anyio.Event()
         state.weights.watch(self._tell_news)
@@ -167,6 +171,7 @@ class Reporter:
     async def _beat(self) -> None:
         """Show a sign of life, here and in Redis."""
         self._write_health()
+        self._mix.look()
         try:
             self._namesake.look(await self._presence.show(self._document(), ttl_s=10))
         except RefusedError as error:
@@ -208,19 +213,24 @@ class Reporter:
     def _document(self) -> str:
         """Write this worker's state: what it has applied, and when."""
         catalog, weights = self._state.catalog, self._state.weights
+        shared = weights.in_force(None).weights
         return json.dumps(
             {
                 "consumer": self._identity.consumer,
                 "state": self._health().state,
                 **self._namesake.identity(),
                 "weight_unit": self._identity.weight_unit,
-                "weights_version": weights.in_force(None).weights.version,
+                "weights_version": shared.version,
+                "source": shared.source,
                 "weights_at_ms": weights.changed_at_ms,
                 "datasets": weights.versions(_DATASETS_SHOWN),
                 "datasets_more": weights.versions_beyond(_DATASETS_SHOWN),
+                "kept": weights.kept(_DATASETS_SHOWN, widest=_CATEGORIES_SHOWN),
                 "catalog_version": catalog.version if catalog is not None else None,
                 "catalog_at_ms": self._state.catalog_at_ms,
                 "chunks": len(catalog) if catalog is not None else 0,
+                "categories": len(catalog.categories) if catalog is not None else 0,
+                "ready": largest_categories(catalog, _CATEGORIES_SHOWN) if catalog is not None else None,
                 "requests": self._meter.requests,
                 "at_ms": time.time_ns() // 1_000_000,
             }

@@ -2,14 +2,14 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from itertools import islice
 
 from worker.core.catalog import Catalog
 from worker.core.live import short_name
 from worker.core.sessions import Session
-from worker.core.weights import UNREAD, Held, InForce, in_force
+from worker.core.weights import UNREAD, Held, InForce, Weights, default_weights, defaults_for, in_force
 
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0
@@ -34,6 +34,7 @@ class WeightsBook:
     def __init__(self) -> None:
         """Start with nothing read: the defaults are in force."""
         self.shared = UNREAD
+        self.defaults = default_weights()
         self._shared_in_force = in_force(None, None, UNREAD)
         self.changed_at_ms = 0
         self._datasets: OrderedDict[str, _Remembered] = OrderedDict()
@@ -47,7 +48,7 @@ class WeightsBook:
         """Tell the weights in force for a dataset, or the global ones."""
         if dataset is None:
             return self._shared_in_force
-        return in_force(dataset, self._touch(dataset).held, self.shared)
+        return in_force(dataset, self._touch(dataset).held, self.shared, self.defaults)
 
     def unknown(self, datasets: Collection[str | None]) -> list[str | None]:
         """List those of some datasets whose keys have to be read first; the others are not forgotten meanwhile."""
@@ -81,7 +82,7 @@ class WeightsBook:
         before = self.held(dataset).weights
         if dataset is None:
             self.shared = held
-            self._shared_in_force = in_force(None, None, held)
+            self._shared_in_force = in_force(None, None, held, self.defaults)
         elif dataset in self._datasets:
             self._datasets[dataset].held = held
         else:
@@ -89,6 +90,13 @@ class WeightsBook:
             if len(self._datasets) > _DATASETS_REMEMBERED:
                 self._datasets.popitem(last=False)
         if held.weights is not before:
+            self._tell()
+
+    def put_defaults(self, defaults: Weights) -> None:
+        """Replace what holds where nobody set any; weights that are the same stay."""
+        if defaults.text != self.defaults.text:
+            self.defaults = defaults
+            self._shared_in_force = in_force(None, None, self.shared, defaults)
             self._tell()
 
     def versions(self, most: int) -> dict[str, str]:
@@ -100,6 +108,24 @@ class WeightsBook:
         """Tell the versions of the other datasets, by the short forms of their names."""
         others = islice(reversed(self._datasets.items()), most, None)
         return {short_name(name): one.held.weights.version if one.held.weights else "" for name, one in others}
+
+    def kept(self, most: int, *, widest: int) -> dict[str, Mapping[str, float]]:
+        """Tell the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
+
+        Args:
+            most: Of how many datasets.
+            widest: Of how many categories together.
+        """
+        found: dict[str, Mapping[str, float]] = {}
+        for name in self.known():
+            weights = self.held(name).weights
+            if weights is None or weights.source != "last_known" or len(weights.shares) > widest:
+                continue
+            found[name or ""] = weights.rounded
+            widest -= len(weights.shares)
+            if len(found) == most:
+                break
+        return found
 
     def forget_idle(self) -> None:
         """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights."""
@@ -145,18 +171,29 @@ class SessionsBook:
             self._width -= forgotten.width
 
 
-@dataclass(slots=True)
 class State:
     """Hold the snapshots in force; each is swapped by one assignment.
 
     Attributes:
-        catalog: The READY chunks; None until they have been read once.
-        catalog_at_ms: Unix time in ms at which that catalog came into force.
+        catalog_at_ms: Unix time in ms at which the catalog came into force.
         weights: The weights.
         sessions: The sessions.
     """
 
-    catalog: Catalog | None = None
-    catalog_at_ms: int = 0
-    weights: WeightsBook = field(default_factory=WeightsBook)
-    sessions: SessionsBook = field(default_factory=SessionsBook)
+    def __init__(self, catalog: Catalog | None = None) -> None:
+        """Start with a catalog, or with none."""
+        self.weights = WeightsBook()
+        self.sessions = SessionsBook()
+        self.catalog_at_ms = 0
+        self.catalog = catalog
+
+    @property
+    def catalog(self) -> Catalog | None:
+        """Tell the READY chunks; None until they have been read once."""
+        return self._catalog
+
+    @catalog.setter
+    def catalog(self, catalog: Catalog | None) -> None:
+        """Put another catalog in force, and with it the defaults for its categories."""
+        self._catalog = catalog
+        self.weights.put_defaults(defaults_for(() if catalog is None else frozenset(catalog.categories)))

@@ -91,7 +91,9 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     )
     identity = Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit)
     reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
-    chores = _chores(settings, stream, RedisWeightsWriter(client, keys), redis_link)
+    chores = _chores(
+        settings, stream, RedisWeightsWriter(client, keys, defaults=lambda: state.weights.defaults), redis_link
+    )
     return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, chores, meter)
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from tests.support.streams import Desk
 from worker.adapters.redis_stats import RedisStats
-from worker.check import disagreement
 from worker.core.history import read_change
 from worker.core.tally import CategoryCount, read_counts
+from worker.core.workers import disagreement, read_workers
 from worker.errors import UnreadableError
 from worker.orders import who_applied
 
@@ -123,7 +123,7 @@ async def test_a_state_that_no_worker_wrote_is_a_row_and_hides_no_other(
     found = await stats.workers()
     assert [one["consumer"] for one in found] == ["a", "b", "c", "\\xff"]
     assert ["accepted" in one.get("unreadable", "") for one in found] == [True, False, True, True]
-    assert disagreement(found) is None
+    assert disagreement(read_workers(found)) is None
     change = read_change("1-0", {"version_after": "1"})
     applied = who_applied(found, change, 0.0)
     assert applied.applied == ("b",)

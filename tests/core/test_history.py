@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from worker.core.history import Change, Target, Undo, Versions, moves, moves_text, read_change
 from worker.core.weights import default_weights, parse_weights
 
-A, B, C = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 3}'
+A, B, C, D = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 3}', '{"custom": 1}'
 
 
 def version(text: str) -> str:
@@ -38,7 +38,7 @@ class Course:
     def undo(self) -> bool:
         search = Undo(None, self.held)
         targets = (search.look_at(change) for change in self.changes)
-        found = next((target for target in targets if target is not None), None)
+        found = next((target for target in targets if target is not None), None) or search.target
         if found is None:
             return False
         self.set(found.value or "", undone_from=found.undone_from)
@@ -109,21 +109,59 @@ def test_temporary_weights_that_stand_are_undone() -> None:
     assert course.undone() == [A, ""]
 
 
-@given(st.lists(st.sampled_from([A, B, C, "past us", "undo", "for a time"]), max_size=12))
+@pytest.mark.parametrize("last", [{"until": "10"}, {"lapsed": "9"}])
+def test_nothing_goes_back_to_temporary_weights(last: dict[str, str]) -> None:
+    course = Course()
+    course.set(A)
+    course.set(B, until="9")
+    course.set(C, **last)
+    assert course.undone() == [A, ""]
+
+
+def test_temporary_weights_that_somebody_else_has_overwritten_are_not_gone_back_to() -> None:
+    course = Course()
+    course.set(A)
+    course.set(B, until="9")
+    course.set(C, until="10")
+    course.set_past_us(D)
+    assert course.undone() == [A, ""]
+
+
+def test_temporary_weights_that_were_the_first_give_way_to_none() -> None:
+    course = Course()
+    course.set(B, until="9")
+    course.set(C, until="10")
+    assert course.undone() == [""]
+
+
+def test_weights_that_were_temporary_and_then_set_for_good_are_gone_back_to() -> None:
+    course = Course()
+    course.set(B, until="9")
+    course.set(B, lapsed="9")
+    course.set(C)
+    assert course.undone() == [B, ""]
+
+
+@given(st.lists(st.sampled_from([A, B, C, "past us", "undo", "for a time", "until"]), max_size=12))
 def test_undoing_always_ends_where_it_began(steps: list[str]) -> None:
     course = Course()
+    back: str | None = None  # what temporary weights that stand give way to
     for step in steps:
+        before = course.held if back is None else back
+        back = before if step == "until" else None
         if step == "undo":
             course.undo()
         elif step == "past us":
             course.set_past_us(C)
         elif step == "for a time":
-            back = course.held
             course.set(B, until="1")
-            course.set(back, returned="1")
+            course.set(before, returned="1")
+        elif step == "until":
+            course.set(D, until="1")
         else:
             course.set(step)
     held = course.undone()
+    assert D not in held, "temporary weights are there for good"
     assert len(held) <= 2 * len(steps)
     assert not held or course.held == course.changes[-1].before
     assert not course.undo()

@@ -17,7 +17,10 @@ SHARED = Held(b"1", weights_of({"voice": 1.0}))
     [
         ({"voice": 5, "music": 4, "own": 3, "custom": 2}, {"voice", "music", "custom"}),
         ({"voice": 5, "music": 0}, {"voice"}),
-        ({"own": 3}, set(BUILT_IN)),
+        ({"own": 3, "other": 1, "none": 0}, {"own", "other"}),
+        ({"custom": 1, "own": 3}, {"custom"}),
+        ({"voice": 0}, set(BUILT_IN)),
+        ({f"c{i}": 1 for i in range(10_001)}, set(BUILT_IN)),
         ({}, set(BUILT_IN)),
     ],
 )

@@ -37,18 +37,22 @@ def test_shares_of_audio_time_are_met_in_seconds_and_long_chunks_are_drawn_less_
 
 def test_warnings_name_what_is_empty_and_what_would_be_heard_too_often() -> None:
     parts = preview(weights_of({"documentary": 0.5, "voice": 0.25, "custom": 0.15, "conference": 0.1}), CATALOG, 54_000)
-    assert warnings(parts) == [
+    assert warnings(parts, CATALOG.categories) == [
+        "conference has no READY chunk: its 10.0% go to documentary, voice, custom",
         "documentary: each of the 60 chunks would be heard 500 times on average, more than 16",
         "custom: the only chunk would be heard 9,000 times on average, more than 16",
-        "conference has no READY chunk: its 10.0% go to the others",
     ]
 
 
 def test_up_to_the_limit_nothing_is_said() -> None:
-    assert warnings(preview(weights_of({"music": 1}), CATALOG, 100 * MOST_PLAYS)) == []
-    assert len(warnings(preview(weights_of({"music": 1}), CATALOG, 100 * MOST_PLAYS + 1))) == 1
+    assert warnings(preview(weights_of({"music": 1}), CATALOG, 100 * MOST_PLAYS), CATALOG.categories) == []
+    assert len(warnings(preview(weights_of({"music": 1}), CATALOG, 100 * MOST_PLAYS + 1), CATALOG.categories)) == 1
 
 
-def test_where_nothing_is_ready_one_sentence_says_so() -> None:
+def test_where_nothing_is_ready_the_last_sentence_says_so() -> None:
     parts = preview(weights_of({"conference": 0.5, "other": 0.5}), CATALOG, 10)
-    assert warnings(parts) == ["no weighted category has a READY chunk: requests would get no_ready_chunks"]
+    assert warnings(parts, CATALOG.categories) == [
+        "conference has no READY chunk",
+        "other has no READY chunk",
+        "no weighted category has a READY chunk: requests would get no_ready_chunks",
+    ]

@@ -20,6 +20,7 @@ from worker.core.weights import (
     Held,
     Weights,
     default_weights,
+    defaults_for,
     in_force,
     mark_of,
     normalise,
@@ -242,6 +243,29 @@ def test_the_defaults_are_the_contracts() -> None:
     assert default_weights().source == "default"
     assert set(BUILT_IN) == {"voice", "music", "documentary", "conference", "custom"}
     assert DEFAULTS["custom"] == 0
+
+
+@pytest.mark.parametrize(
+    ("ready", "weighed"),
+    [
+        ({"speech", "songs", "noise"}, {"speech", "songs", "noise"}),
+        ({"custom"}, {"custom"}),
+        ({"custom", "own"}, {"custom", "own"}),
+        ({f"c{i}" for i in range(10_000)}, {f"c{i}" for i in range(10_000)}),
+    ],
+)
+def test_where_nothing_that_the_defaults_weigh_is_ready_they_weigh_all_that_is_alike(
+    ready: set[str], weighed: set[str]
+) -> None:
+    weights = defaults_for(ready)
+    assert weights.shares == pytest.approx(dict.fromkeys(weighed, 1 / len(weighed)))
+    assert weights.source == "default"
+    assert parse_weights(weights.exact_text.encode(), "session") is not None
+
+
+@pytest.mark.parametrize("ready", [set(), {"conference", "speech"}, {"voice"}, {f"c{i}" for i in range(10_001)}])
+def test_everywhere_else_the_defaults_are_the_built_in_ones(ready: set[str]) -> None:
+    assert defaults_for(ready) is default_weights()
 
 
 def test_a_named_category_has_all_the_weight() -> None:

@@ -16,6 +16,7 @@ from worker import logs
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.postgres_client import Connection
 from worker.adapters.postgres_migrations import migrate
+from worker.core import weights
 from worker.core.catalog import Catalog
 from worker.core.keys import CATALOG_CHANNEL
 from worker.embedded import PostgresServer
@@ -366,3 +367,26 @@ async def test_bug_is_not_taken_for_an_outage(database_url: str) -> None:
     with pytest.RaisesGroup(ZeroDivisionError, allow_unwrapped=True, flatten_subgroups=True):
         async with feeding(Broken(PostgresCatalog(database_url)), database_url):
             pass
+
+
+# --- defaults
+
+
+async def test_defaults_for_other_categories_are_told_where_nobody_set_weights(database_url: str, log: Log) -> None:
+    await execute(database_url, fill(4, "'speech'"))
+    async with feeding(PostgresCatalog(database_url), database_url) as worker:
+        book = worker.state.weights
+        assert book.in_force(None).weights.shares == {"speech": 1.0}
+        await execute(database_url, fill(4, "'songs'"))
+        await wait_until(lambda: len(book.defaults.shares) == 2, timeout_s=30, what="the defaults are of both")
+        book.put(None, weights.Held(b"set", weights.normalise({"speech": 1.0}, "redis")))
+        await execute(database_url, "update audio_chunks set category = 'voice'")
+        await worker.converges()
+    logs.shutdown(10)
+    lines = log.lines("weights.changed")
+    assert [(line["dataset"], line["source"], line["after"]) for line in lines] == [
+        (None, "default", '{"speech":1.0}'),
+        (None, "default", '{"songs":0.5,"speech":0.5}'),
+    ]
+    assert lines[1]["before"] == lines[0]["after"]
+    assert book.changed_at_ms > 0

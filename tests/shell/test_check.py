@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
 from tests.support.drawing import weights_of
-from worker.check import _judge_seconds, disagreement
+from worker.check import _judge_seconds
 from worker.core.tally import CategoryCount
 from worker.core.wire import Reply
 from worker.errors import CheckError
@@ -77,22 +76,3 @@ def test_counts_that_contradict_results_or_weights_are_a_problem(
 def test_results_of_other_weights_are_a_problem() -> None:
     with pytest.raises(CheckError, match="answered under weights other"):
         _judge_seconds(WEIGHTS, [_reply({"voice": 1}, {"voice": 1.0}, "other")], NONE, NONE)
-
-
-@pytest.mark.parametrize(
-    ("workers", "problem"),
-    [
-        ([], None),
-        ([{"consumer": "a"}, {"consumer": "b", "weight_unit": "chunks"}], None),
-        ([{"consumer": "a", "weight_unit": "seconds"}], None),
-        (
-            [{"consumer": "b", "weight_unit": "seconds"}, {"consumer": "a"}],
-            (
-                "live workers differ in WORKER_WEIGHT_UNIT: a has chunks, b has seconds; accepted: the same on all "
-                "workers of a prefix"
-            ),
-        ),
-    ],
-)
-def test_workers_of_one_prefix_have_to_agree(workers: list[dict[str, Any]], problem: str | None) -> None:
-    assert disagreement(workers) == problem

@@ -10,7 +10,7 @@ from worker.adapters.redis_weights import reading
 from worker.core.changes import Return, Standing, Step, read_return, return_step
 from worker.core.history import Change, read_change
 from worker.core.keys import Keys
-from worker.core.weights import is_weights_name, preset_of
+from worker.core.weights import Weights, default_weights, is_weights_name, preset_of
 from worker.core.wire import shown
 from worker.errors import RefusedError
 
@@ -28,10 +28,11 @@ Decide = Callable[[Standing], Step | None]
 class RedisWeightsWriter:
     """Change weights, and read what was changed."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
-        """Take a connection and the names in Redis."""
+    def __init__(self, client: Client, keys: Keys, *, defaults: Callable[[], Weights] = default_weights) -> None:
+        """Take a connection, the names in Redis, and what tells the weights that hold where nobody set any."""
         self._client = client
         self._keys = keys
+        self._defaults = defaults
 
     async def change(self, name: str | None, decide: Decide) -> Change | None:
         """Change the weights of one key, note it in the history and ring the bell, in one step.
@@ -157,7 +158,9 @@ class RedisWeightsWriter:
             )
             async with closing_if_misread(self._client):
                 own, shared = reading(reply[1], reply[2]), reading(reply[3], reply[4])
-                found = Standing(name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5])
+                found = Standing(
+                    name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5], self._defaults()
+                )
                 return found, _text(reply[6]) if len(reply) > _FOUND else None
 
 

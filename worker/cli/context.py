@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.adapters.redis_client import Client, connect, unreachable
+from worker.cli.words import Share, share_text
 from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.redaction import escape
 from worker.errors import RedisUnreachableError, SettingsError
@@ -98,10 +99,12 @@ def print_text(text: str) -> None:
 
 def shares_text(shares: Mapping[str, float]) -> str:
     """Write weights for people."""
-    return "  ".join(f"{name} {share:.3g}" for name, share in shares.items())
+    return "  ".join(f"{name} {share_text(share)}" for name, share in shares.items())
 
 
 def _shown(cell: object) -> str:
+    if isinstance(cell, Share):
+        return share_text(cell)
     if isinstance(cell, float):
         return f"{cell:,.4f}".rstrip("0").rstrip(".")
     return f"{cell:,}" if isinstance(cell, int) else str(cell)

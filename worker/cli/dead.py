@@ -7,18 +7,19 @@ import typer
 
 from worker.adapters.redis_dead import DeadLetter, RedisDead
 from worker.cli.context import AsJson, open_desk, print_json, print_text, run_async
+from worker.cli.numbers import whole
 from worker.cli.output import complain
 from worker.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-_ID = re.compile(r"\d{1,20}-\d{1,20}")
+_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _SHOWN_LENGTH = 100
 _MOST_NAMED = 3
 
 
 @app.command(epilog="Example: sampling-worker dead show --count 5")
 def show(
-    count: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many.")] = 20,
+    count: Annotated[int, typer.Option(parser=whole(1, 100_000), metavar="NUMBER", help="At most this many.")] = 20,
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 from worker.adapters.redis_requests import RedisRequests, Words
 from worker.adapters.redis_sessions import RedisSessions
 from worker.adapters.redis_stats import RedisStats
-from worker.check import Report, disagreement, run_check
+from worker.check import Report, run_check
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -21,12 +21,14 @@ from worker.cli.context import (
     print_text,
     run_async,
 )
+from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
+from worker.cli.numbers import LONGEST_S, decimal, whole
 from worker.cli.output import complain
+from worker.cli.words import Share, counted
 from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
-from worker.core.weights import preset_name
 from worker.core.wire import Reply, asks_for_packed, encode_request
-from worker.errors import RedisError, SettingsError, UnreadableError
+from worker.errors import SettingsError, UnreadableError
 
 _WATCH_EVERY_S = 1.0
 _MIXED = (
@@ -36,15 +38,17 @@ _MIXED = (
 
 
 def sample(
-    size: Annotated[int, typer.Option(help="Chunk ids a request.")] = 1,
-    count: Annotated[int, typer.Option(min=1, max=100_000, help="How many requests.")] = 1,
+    size: Annotated[int, typer.Option(parser=whole(0, 10**12), metavar="NUMBER", help="Chunk ids a request.")] = 1,
+    count: Annotated[int, typer.Option(parser=whole(1, 100_000), metavar="NUMBER", help="How many requests.")] = 1,
     field: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Any further field, such as category=voice or seed=7."),
     ] = None,
     method: Annotated[str | None, typer.Option(help="random, stratified or epoch.")] = None,
     dataset: Dataset = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Longest wait, in seconds.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option(parser=decimal(0.1, LONGEST_S), metavar="SECONDS", help="Longest wait, in seconds.")
+    ] = 10.0,
     *,
     preset: Annotated[str | None, typer.Option(help="balanced, voice-heavy, music-heavy, or one of your own.")] = None,
     session: Annotated[str | None, typer.Option(help="The training session that asks.")] = None,
@@ -97,19 +101,27 @@ def stats(
                     return await reader.read(clear=clear)
                 return session_counts(await _read_session(sessions, session))
 
-            problem = await _find_disagreement(reader)
-            _print_counts(await read(clear=clear), problem, as_json=as_json)
+            counts = await read(clear=clear)
+            _print_counts(counts, await look_for_doubts(desk, None if session else counts), as_json=as_json)
             while watch:
                 await anyio.sleep(_WATCH_EVERY_S)
-                _print_counts(await read(), None, as_json=as_json)
+                _print_counts(await read(), Doubts(), as_json=as_json)
 
     run_async(work)
 
 
 def check(
-    samples: Annotated[int, typer.Option(min=1000, max=10_000_000, help="Chunks drawn in each round.")] = 100_000,
-    significance: Annotated[float, typer.Option(min=1e-12, max=0.5, help="False alarms accepted.")] = 1e-4,
-    timeout: Annotated[float, typer.Option(min=1, help="Longest wait of a round, in seconds.")] = 60.0,
+    samples: Annotated[
+        int, typer.Option(parser=whole(1000, 10_000_000), metavar="NUMBER", help="Chunks drawn in each round.")
+    ] = 100_000,
+    significance: Annotated[
+        float,
+        typer.Option(parser=decimal(1e-12, 0.5, with_power=True), metavar="NUMBER", help="False alarms accepted."),
+    ] = 1e-4,
+    timeout: Annotated[
+        float,
+        typer.Option(parser=decimal(1, LONGEST_S), metavar="SECONDS", help="Longest wait of a round, in seconds."),
+    ] = 60.0,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -150,17 +162,10 @@ def _print_result(result: Reply, *, as_json: bool) -> None:
     elif result.error is None:
         counts = "  ".join(f"{name} {count}" for name, count in result.counts.items())
         ids = "packed" if isinstance(result.chunk_ids, bytes) else ",".join(map(str, result.chunk_ids))
-        print_text(f"{result.request_id}  {result.weights_version}  {counts}  {ids}")
+        missing = f"  left out, without READY chunks: {', '.join(result.left_out)}" if result.left_out else ""
+        print_text(f"{result.request_id}  {result.weights_version}  {counts}  {ids}{missing}")
     else:
         print_text(f"{result.request_id}  {result.error}: {result.message}")
-
-
-async def _find_disagreement(reader: RedisStats) -> str | None:
-    """Tell what is wrong with live workers; counts may be looked at by whoever may not look at these."""
-    try:
-        return disagreement(await reader.workers())
-    except RedisError as error:
-        return f"whether live workers agree in WORKER_WEIGHT_UNIT is not known: {error}"
 
 
 async def _read_session(sessions: RedisSessions, name: str) -> Mapping[str, bytes]:
@@ -175,22 +180,22 @@ async def _read_session(sessions: RedisSessions, name: str) -> Mapping[str, byte
     return fields
 
 
-def _print_counts(counts: Counts, problem: str | None, *, as_json: bool) -> None:
+def _print_counts(counts: Counts, doubts: Doubts, *, as_json: bool) -> None:
     """Print counts; what is doubtful about them goes to stderr."""
     if counts.is_mixed:
         complain(_MIXED)
-    for sentence in (problem, *counts.problems):
-        if sentence:
-            complain(sentence)
+    for sentence in (*doubts.warnings, *counts.problems):
+        complain(sentence)
     if as_json:
-        print_json(_counts_document(counts))
+        print_json({**_counts_document(counts), **doubts.document})
         return
     requests, errors = sum(counts.requests.values()), sum(counts.errors.values())
-    print_text(f"{requests:,} requests, {errors:,} of them errors, {counts.chunks:,} chunks")
+    of_them = f"{errors:,} of them {'an error' if errors == 1 else 'errors'}"
+    print_text(f"{counted(requests, 'request')}, {of_them}, {counted(counts.chunks, 'chunk')}")
     for (dataset, code), count in sorted(counts.errors.items()):
         print_text(f"  {count:,} {code}{f' in {dataset}' if dataset else ''}")
     for dataset, rows in counts.datasets():
-        print_table(_title(dataset), *_distribution(rows))
+        print_table(dataset_title(dataset), *_distribution(rows))
 
 
 def _distribution(rows: Sequence[CategoryCount]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
@@ -202,21 +207,13 @@ def _distribution(rows: Sequence[CategoryCount]) -> tuple[Sequence[str], list[tu
             row.category,
             row.count,
             *((row.seconds or 0.0,) if by_seconds else ()),
-            row.amount / total,
-            row.expected / total,
+            Share(row.amount / total),
+            Share(row.expected / total),
             round(row.z, 2),
         )
         for row in rows
     ]
-    return ("category", "count", *(("seconds",) if by_seconds else ()), "share", "expected", "z"), cells
-
-
-def _title(dataset: str) -> str:
-    """Say whose weights were drawn under; those of a session have no name of their own."""
-    preset = dataset.removeprefix(preset_name(""))
-    if preset != dataset:
-        return f"preset {preset}"
-    return f"dataset {dataset}" if dataset else "global weights"
+    return ("category", "count", *(("seconds",) if by_seconds else ()), "share", "expected share", "z"), cells
 
 
 def _counts_document(counts: Counts) -> dict[str, Any]:
@@ -250,7 +247,7 @@ def _print_report(report: Report, significance: float, *, fits: bool, seconds: f
         by_seconds = any(row.seconds is not None for row in entry.rows)
         amounts = [row.count if row.seconds is None else row.seconds for row in entry.rows]
         rows = [
-            (row.category, row.target, amount / entry.total, amount, round(row.z, 2))
+            (row.category, Share(row.target), Share(amount / entry.total), amount, round(row.z, 2))
             for row, amount in zip(entry.rows, amounts, strict=True)
         ]
         title = f"round {number}: weights {entry.version}, {entry.drawn:,} chunks, p = {entry.p_value:.4g}"

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.numbers import decimal, whole
 from worker.settings.model import load_settings
 
 
@@ -16,8 +17,12 @@ def run() -> None:
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(min=4, max=3600, help="How long to serve.")] = 20.0,
-    chunks: Annotated[int, typer.Option(min=1000, max=5_000_000, help="Chunks in the library.")] = 200_000,
+    seconds: Annotated[
+        float, typer.Option(parser=decimal(4, 3600), metavar="SECONDS", help="How long to serve.")
+    ] = 20.0,
+    chunks: Annotated[
+        int, typer.Option(parser=whole(1000, 5_000_000), metavar="NUMBER", help="Chunks in the library.")
+    ] = 200_000,
 ) -> None:
     """Start embedded servers, fill a library, run workers, move weights live, and show the mix following."""
     from worker.demo import run_demo  # noqa: PLC0415 - the embedded extra, for this verb alone

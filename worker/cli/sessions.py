@@ -7,6 +7,7 @@ import typer
 from worker.adapters.redis_sessions import RedisSessions
 from worker.cli.context import AsJson, open_desk, print_json, print_table, print_text, run_async, shares_text
 from worker.cli.output import complain
+from worker.cli.words import counted, span_text
 from worker.core.sessions import Fields, Session, read_session, session_counts
 from worker.errors import SettingsError
 
@@ -109,7 +110,8 @@ def _print_shown(document: dict[str, Any]) -> None:
     pinned = document["pinned"]
     print_text(f"pinned to {pinned['version']}  {shares_text(pinned['weights'])}" if pinned else "not pinned")
     rows = [(name, document["passes"].get(name, ""), document["chunks"].get(name, 0)) for name in _categories(document)]
-    title = f"{document['requests']:,} requests; ends in {document['ends_in_s']:,} s if nobody asks for it"
+    left = span_text(document["ends_in_s"])
+    title = f"{counted(document['requests'], 'request')}; ends in {left} if nobody asks for it"
     print_table(title, ("category", "pass", "chunks"), rows)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from worker.core.weights import (
     UNREAD,
     InForce,
+    Weights,
     default_weights,
     in_force,
     mark_of,
@@ -56,6 +57,7 @@ class Standing:
         shared_mark: The same of the global key, which stands behind a dataset's.
         shared_value: The same of the global key.
         return_text: What its return says; empty where none is due.
+        defaults: What holds where nobody set weights, see `worker.core.weights.defaults_for`; None: the built-in ones.
     """
 
     name: str | None
@@ -65,13 +67,14 @@ class Standing:
     shared_mark: bytes
     shared_value: bytes | None
     return_text: bytes = b""
+    defaults: Weights | None = None
 
     @property
     def in_force(self) -> InForce:
         """Tell the weights in force as a worker would that starts now."""
         shared, _ = observe(UNREAD, self.shared_mark, self.shared_value, source_of(None))
         own, _ = observe(UNREAD, self.mark, self.value, source_of(self.name))
-        return in_force(self.name, None if self.name is None else own, shared)
+        return in_force(self.name, None if self.name is None else own, shared, self.defaults)
 
     @property
     def problem(self) -> str | None:
@@ -124,12 +127,13 @@ class Step(NamedTuple):
     record: Mapping[str, str | bytes]
 
 
-def version_by_key(name: str | None, value: bytes | None) -> str:
+def version_by_key(name: str | None, value: bytes | None, defaults: Weights | None = None) -> str:
     """Tell the version of the weights that a key's value puts in force; empty where it puts none.
 
     Args:
         name: Whose key, see `Standing`.
         value: What it holds; None when absent.
+        defaults: See `Standing`.
     """
     try:
         weights = None if value is None else parse_weights(value, source_of(name))
@@ -137,7 +141,7 @@ def version_by_key(name: str | None, value: bytes | None) -> str:
         return ""
     if weights is not None:
         return weights.version
-    return default_weights().version if name is None else ""
+    return (defaults or default_weights()).version if name is None else ""
 
 
 def step_of(found: Standing, order: Order) -> Step:
@@ -237,6 +241,6 @@ def _record(found: Standing, value: bytes | None, who: str, reason: str) -> dict
         "dataset": found.name or "",
         "who": who,
         "reason": reason,
-        "version_before": version_by_key(found.name, found.value),
-        "version_after": version_by_key(found.name, value),
+        "version_before": version_by_key(found.name, found.value, found.defaults),
+        "version_after": version_by_key(found.name, value, found.defaults),
     }

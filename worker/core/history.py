@@ -93,7 +93,8 @@ class Undo:
     """Find what the last change of a key that is not undone yet has replaced.
 
     Undoing again goes on further back: a rollback says from which change on it has undone everything. Temporary weights
-    that have given way again have undone themselves.
+    that have given way again have undone themselves. Nothing goes back to temporary weights, which nobody wanted for
+    good: what stood before them is gone back to.
     """
 
     def __init__(self, name: str | None, held: str) -> None:
@@ -102,13 +103,26 @@ class Undo:
         self._held = held
         self._undone_from: str | None = None
         self._is_away = False
+        self.target: Target | None = None
+        """What to go back to, once no older change of the key tells otherwise; None: the history knows nothing."""
 
     def look_at(self, change: Change) -> Target | None:
         """Look at this key's next older change.
 
         Returns:
-            What to go back to; None: it lies further back.
+            What to go back to; None: it lies further back, or the change before tells whether it was temporary.
         """
+        if self.target is None:
+            self.target = self._find(change)
+            if self.target is None or change.before == (self.target.value or ""):
+                return None
+        if change.until_ms is None or change.after != (self.target.value or ""):
+            return self.target
+        self.target = self._target(change.before, change.id)
+        return None
+
+    def _find(self, change: Change) -> Target | None:
+        """Find what to go back to, be it temporary or not."""
         if self._undone_from is not None and _place(change.id) >= _place(self._undone_from):
             return None
         if self._is_away:
@@ -154,7 +168,8 @@ class Versions:
 
 def moves(change: Change) -> list[tuple[str, float]]:
     """Tell how many points (hundredths of the whole) each category won or lost, the largest move first."""
-    before, after = (_shares(change.name, text) for text in (change.before, change.after))
+    sides = ((change.before, change.version_before), (change.after, change.version_after))
+    before, after = (_shares(change.name, *side) for side in sides)
     points = {name: 100 * (after.get(name, 0.0) - before.get(name, 0.0)) for name in {**before, **after}}
     moved = [(name, round(value, 1)) for name, value in points.items() if round(value, 1)]
     return sorted(moved, key=lambda move: (-abs(move[1]), move[0]))
@@ -168,14 +183,14 @@ def moves_text(change: Change) -> str:
     return ", ".join(shown + more) or "nothing"
 
 
-def _shares(name: str | None, text: str) -> Mapping[str, float]:
-    """Tell the weights that a value puts in force; one that is refused puts none."""
+def _shares(name: str | None, text: str, version: str) -> Mapping[str, float]:
+    """Tell the weights that a value puts in force; one that is refused puts none, and other defaults are not known."""
     try:
         weights = parse_weights(text.encode(), source_of(name)) if text else None
     except WeightsError:
         return {}
     if weights is None:
-        return default_weights().shares if name is None else {}
+        return default_weights().shares if name is None and version == default_weights().version else {}
     return weights.shares
 
 

@@ -72,6 +72,18 @@ def _are_versions(value: Any) -> bool:
     return type(value) is dict and all(map(_is_text, value.values()))
 
 
+def _are_counts(value: Any) -> bool:
+    return type(value) is dict and all(map(_is_number, value.values()))
+
+
+def _are_weights(value: Any) -> bool:
+    """Tell whether it holds weights by name: category -> finite number, 0 to 1."""
+    if type(value) is not dict or any(type(shares) is not dict for shares in value.values()):
+        return False
+    numbers = [number for shares in value.values() for number in shares.values()]
+    return all(type(number) in {int, float} and 0 <= number <= 1 for number in numbers)
+
+
 _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "state": _is_text,
     "weight_unit": _is_text,
@@ -85,4 +97,8 @@ _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "at_ms": _is_number,
     "datasets": _are_versions,
     "datasets_more": _are_versions,
+    "source": _is_text,
+    "categories": _is_number,
+    "ready": lambda value: value is None or _are_counts(value),
+    "kept": _are_weights,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from worker.core.catalog import Catalog
-from worker.core.weights import BUILT_IN, DEFAULTS, InForce, Weights, normalise, preset_name
+from worker.core.weights import BUILT_IN, DEFAULTS, MAX_CATEGORIES, InForce, Weights, normalise, preset_name
 from worker.core.wire import Terms
 
 BY_READY: Final = frozenset({"balanced"})
@@ -55,8 +55,10 @@ def weights_of(terms: Terms, weights: Mapping[str | None, InForce], catalog: Cat
 
 
 def _balanced(ready: Mapping[str, int]) -> Mapping[str, float]:
-    """Weigh all built-in categories alike that have READY chunks; all of them where none has."""
-    return dict.fromkeys([name for name in BUILT_IN if ready.get(name)] or BUILT_IN, 1.0)
+    """Weigh all built-in categories alike that have READY chunks; where none has, all others that have some."""
+    there = [name for name, chunks in ready.items() if chunks]
+    others = there if len(there) <= MAX_CATEGORIES else []
+    return dict.fromkeys([name for name in BUILT_IN if name in there] or others or BUILT_IN, 1.0)
 
 
 def _heavy(category: str) -> Callable[[Mapping[str, int]], Mapping[str, float]]:

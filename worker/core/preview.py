@@ -1,10 +1,12 @@
 """What some weights would have drawn, before anybody hears it."""
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from worker.core.catalog import Catalog
+from worker.core.left_out import sentences
 from worker.core.mixture import mix_weights
 from worker.core.weights import Weights
 
@@ -61,15 +63,16 @@ def preview(weights: Weights, catalog: Catalog, size: int) -> list[Part]:
     return sorted(parts.values(), key=lambda part: (-part.weight, part.category))
 
 
-def warnings(parts: list[Part]) -> list[str]:
-    """Write a sentence for each category that is empty, or whose chunks would be heard too often."""
-    if parts and not any(part.ready for part in parts):
-        return ["no weighted category has a READY chunk: requests would get no_ready_chunks"]
-    found = []
+def warnings(parts: Sequence[Part], ready: Collection[str]) -> list[str]:
+    """Write a sentence for each category that is empty, or whose chunks would be heard too often.
+
+    Args:
+        parts: From `preview`.
+        ready: Categories that have READY chunks.
+    """
+    found = sentences({part.category: part.weight for part in parts}, ready)
     for part in parts:
-        if not part.ready:
-            found.append(f"{part.category} has no READY chunk: its {part.weight:.1%} go to the others")
-        elif part.plays > MOST_PLAYS:
+        if part.plays > MOST_PLAYS:
             chunks = "the only chunk" if part.ready == 1 else f"each of the {part.ready:,} chunks"
             often = f"would be heard {part.plays:,.0f} times on average"
             found.append(f"{part.category}: {chunks} {often}, more than {MOST_PLAYS}")

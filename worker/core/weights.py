@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
@@ -152,6 +152,22 @@ def default_weights() -> Weights:
     return weights
 
 
+def defaults_for(ready: Collection[str]) -> Weights:
+    """Make the weights that hold where nobody set any, for a library.
+
+    Where none of the categories that the defaults weigh has READY chunks, all that have some weigh alike. Else a
+    library of other categories could not answer a request before somebody has set weights.
+
+    Args:
+        ready: Categories that have READY chunks; of more than `MAX_CATEGORIES` no weights can be made.
+    """
+    if not 0 < len(ready) <= MAX_CATEGORIES or any(name in ready for name in default_weights().shares):
+        return default_weights()
+    weights = normalise(dict.fromkeys(ready, 1.0), "default")
+    assert weights is not None  # noqa: S101 - there is a category, and none is zero
+    return weights
+
+
 @lru_cache(maxsize=1024)
 def single_category(category: str) -> Weights:
     """Make the weights of a request that names its category."""
@@ -212,13 +228,14 @@ def source_of(name: str | None) -> str:
     return "preset" if name.startswith(_PRESET) else "dataset"
 
 
-def in_force(dataset: str | None, own: Held | None, shared: Held) -> InForce:
+def in_force(dataset: str | None, own: Held | None, shared: Held, defaults: Weights | None = None) -> InForce:
     """Decide which weights hold for a dataset: its own, or the global ones behind; behind a preset there are none.
 
     Args:
         dataset: The dataset asked for, or a preset (see `preset_name`); None for the global weights.
         own: What is known of its key; None for the global weights.
         shared: What is known of the global key.
+        defaults: What holds where nobody set any, see `defaults_for`; None: the built-in ones.
     """
     marks: tuple[tuple[str | None, bytes], ...] = ()
     if own is not None:
@@ -227,7 +244,7 @@ def in_force(dataset: str | None, own: Held | None, shared: Held) -> InForce:
             return InForce(dataset, own.weights, marks)
         if source_of(dataset) == "preset":
             return InForce(None, NO_WEIGHTS, marks)  # counted below no name: anybody may make up any number of them
-    return InForce(None, shared.weights or default_weights(), (*marks, (None, shared.mark)))
+    return InForce(None, shared.weights or defaults or default_weights(), (*marks, (None, shared.mark)))
 
 
 def _parse_held(value: bytes | None, source: str) -> Weights | None:

@@ -13,6 +13,12 @@ _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])")
 _LONGEST_MS = 366 * 86_400_000
 _LEAST = 1e-300
+_DECIMAL = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+
+
+def is_decimal(text: str) -> bool:
+    """Tell whether a text is a number as people write it: ASCII digits and perhaps a point, such as 0.7."""
+    return _DECIMAL.fullmatch(text) is not None
 
 
 def values_from_words(words: Sequence[str]) -> dict[str, float]:
@@ -23,17 +29,13 @@ def values_from_words(words: Sequence[str]) -> dict[str, float]:
     """
     values: dict[str, float] = {}
     for word in words:
-        name, equals, text = word.partition("=")
-        try:
-            number = float(text)
-        except ValueError:
-            equals = ""
-            number = 0.0
-        if not equals:
-            raise WeightsError(f"{word!r} is not accepted; accepted: category=weight, such as voice=0.7")
+        name, _, text = word.partition("=")
+        if not is_decimal(text):
+            what = "category=weight, such as voice=0.7, with a finite number in plain decimal digits"
+            raise WeightsError(f"{word!r} is not accepted; accepted: {what}")
         if name in values:
             raise WeightsError(f"{name!r} is given twice; accepted: each category once")
-        values[name] = number
+        values[name] = float(text)
     return values
 
 

@@ -19,12 +19,20 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog, Change, apply_changes, ascending, compare
-from worker.core.events import CatalogChanged, CatalogHidden, CatalogLoaded, CatalogUnwatched, CatalogWatched
+from worker.core.events import (
+    CatalogChanged,
+    CatalogHidden,
+    CatalogLoaded,
+    CatalogUnwatched,
+    CatalogWatched,
+    WeightsChanged,
+)
+from worker.core.weights import Weights
 from worker.errors import PostgresError
 from worker.links import Link
 from worker.logs import emit
 from worker.ports import ROWS_SHOWN, CatalogListener, CatalogSource, LoadedCatalog, Unheard
-from worker.state import State
+from worker.state import State, WeightsBook
 from worker.supervisor import name_causes, unending
 
 Cause = Literal["notify", "reload", "refresh"]
@@ -208,10 +216,24 @@ class _Subscription:
         before = self._state.catalog
         is_other = before is None or (before.version, before.ids.dtype) != (catalog.version, catalog.ids.dtype)
         if is_other:
+            defaults = self._state.weights.defaults
             self._state.catalog = catalog
+            _tell_defaults(self._state.weights, defaults)
             self._state.catalog_at_ms = time.time_ns() // 1_000_000
         self._known = self._state.catalog
         return is_other
+
+
+def _tell_defaults(book: WeightsBook, before: Weights) -> None:
+    """Tell that the defaults are others for other categories, where nobody has set weights."""
+    if book.defaults is not before and book.shared.weights is None:
+        book.changed_at_ms = time.time_ns() // 1_000_000
+        after = book.defaults
+        emit(
+            WeightsChanged(
+                dataset=None, version=after.version, source=after.source, before=before.text, after=after.text
+            )
+        )
 
 
 def _tell_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None:

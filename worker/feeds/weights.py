@@ -9,8 +9,8 @@ import anyio
 from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
-from worker.core.events import WeightsChanged, WeightsRejected
-from worker.core.weights import Held, default_weights, observe, source_of
+from worker.core.events import WeightsChanged, WeightsRejected, WeightsVanished
+from worker.core.weights import ABSENT, Held, observe, source_of
 from worker.errors import RedisError
 from worker.links import Link
 from worker.logs import emit
@@ -177,6 +177,7 @@ class WeightsFeed:
         self._latest[dataset] = self._taken
         text_before = self._text(dataset, before)
         self._book.put(dataset, held)
+        self._tell_vanished(dataset, before, held)
         if problem is not None:
             keeping = self._book.in_force(dataset).weights.version
             emit(WeightsRejected(dataset=dataset, reason=problem, keeping_version=keeping))
@@ -194,8 +195,18 @@ class WeightsFeed:
                 )
             )
 
+    def _tell_vanished(self, dataset: str | None, before: Held, held: Held) -> None:
+        """Tell that a key is gone which put weights in force: nobody may have meant that."""
+        if before.weights is not None and held.mark == ABSENT:
+            now = self._book.in_force(dataset).weights
+            emit(
+                WeightsVanished(
+                    dataset=dataset, version_before=before.weights.version, version=now.version, source=now.source
+                )
+            )
+
     def _text(self, dataset: str | None, held: Held) -> str | None:
         """Write the weights of one key; where it has none, a dataset has none of its own."""
         if held.weights is not None:
             return held.weights.text
-        return None if dataset is not None else default_weights().text
+        return None if dataset is not None else self._book.defaults.text

@@ -2,7 +2,7 @@
 
 import typer
 
-from worker.cli.weights import history, preset, preview, show, store
+from worker.cli.weights import history, preset, preview, show, store, watch
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command(epilog="Example: sampling-worker weights show --dataset podcasts")(show.show)
@@ -10,7 +10,7 @@ app.command("set", epilog="Example: sampling-worker weights set voice=0.7 music=
     store.set_
 )
 app.command(epilog="Example: sampling-worker weights remove --dataset podcasts")(store.remove)
-app.command(epilog="Example: sampling-worker weights watch")(show.watch)
+app.command(epilog="Example: sampling-worker weights watch")(watch.watch)
 app.command(epilog="Example: sampling-worker weights history --count 5")(history.history)
 app.command(epilog="Example: sampling-worker weights rollback")(history.rollback)
 app.command(epilog="Example: sampling-worker weights preview voice=0.9 music=0.1 --size 10000")(preview.preview)

@@ -11,10 +11,10 @@ from worker.cli.context import (
     check_dataset,
     open_desk,
     print_json,
-    print_table,
     print_text,
     run_async,
 )
+from worker.cli.numbers import whole
 from worker.cli.weights.store import TIMEOUT_S, Reason, Storing, Timeout, Wait, check_version, make_change, user
 from worker.core.changes import Order
 from worker.core.history import Change, moves, moves_text
@@ -29,7 +29,7 @@ Preset = Annotated[str | None, typer.Option(metavar="NAME", help="A stored prese
 def history(
     dataset: Dataset = None,
     preset: Preset = None,
-    count: Annotated[int, typer.Option(min=1, max=10_000, help="Most changes to print.")] = 20,
+    count: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="NUMBER", help="Most changes to print.")] = 20,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -91,25 +91,20 @@ def _print_history(changes: list[Change], *, as_json: bool) -> None:
     elif not changes:
         print_text("no change is in the history")
     else:
-        columns = ("when", "weights", "who", "version", "points", "reason")
-        print_table("changes, the newest first", columns, [_row(change) for change in changes])
+        for change in changes:
+            _print_change(change)
 
 
-def _row(change: Change) -> tuple[str, ...]:
+def _print_change(change: Change) -> None:
+    """Print a change on two lines: none of its words is cut, however narrow the terminal is."""
     versions = f"{change.version_before or 'none'} -> {change.version_after or 'none'}"
     notes = [change.reason] if change.reason else []
     if change.until_ms is not None:
         notes.append(f"until {time_text(change.until_ms)}")
     if change.lapsed_ms is not None:
         notes.append(f"no return at {time_text(change.lapsed_ms)}")
-    return (
-        time_text(change.at_ms),
-        change.name or "global",
-        change.who,
-        versions,
-        moves_text(change),
-        "; ".join(notes),
-    )
+    print_text(f"{time_text(change.at_ms)}  {change.name or 'global'}  {versions}  by {change.who}")
+    print_text(f"    {'; '.join([moves_text(change), *notes])}")
 
 
 def _document(change: Change) -> dict[str, Any]:

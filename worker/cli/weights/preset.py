@@ -18,8 +18,6 @@ from worker.cli.context import (
     run_async,
     shares_text,
 )
-from worker.cli.weights.preview import read_catalog
-from worker.cli.weights.show import read_weights
 from worker.cli.weights.store import (
     TIMEOUT_S,
     IfVersion,
@@ -33,13 +31,14 @@ from worker.cli.weights.store import (
     store,
     words_json,
 )
+from worker.cli.words import Share
 from worker.core.changes import Standing
 from worker.core.keys import NAME_PATTERN
 from worker.core.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
 from worker.core.weights import UNREAD, Weights, observe, parse_weights, preset_name
 from worker.core.weights_text import temper, weights_json
 from worker.errors import SettingsError, WeightsError
-from worker.settings.model import load_settings
+from worker.survey import find_ready, live_workers, make_survey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
@@ -72,7 +71,8 @@ def list_(*, as_json: AsJson = False) -> None:
         built_in = [(name, None if name in BY_READY else built_in_preset(name, {})) for name in BUILT_IN_PRESETS]
         async with open_desk() as desk:
             names = await RedisWeightsWriter(desk.client, desk.keys).presets()
-            return [*built_in, *zip(names, await _read_stored(desk, names), strict=True)]
+            stored = [weights for weights, _ in await _read_stored(desk, names)]
+            return [*built_in, *zip(names, stored, strict=True)]
 
     _print_list(run_async(work), as_json=as_json)
 
@@ -84,7 +84,7 @@ def show(name: Name, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"preset": name, "weights": dict(weights.shares), "version": weights.version})
     else:
-        print_table(f"preset {name}, weights {weights.version}", ("category", "weight"), list(weights.shares.items()))
+        print_table(f"preset {name}, weights {weights.version}", ("category", "weight"), _rows(weights))
 
 
 @app.command(epilog="Example: sampling-worker weights preset apply voice-heavy --for 30m")
@@ -118,6 +118,10 @@ def remove(name: Name, reason: Reason = "", *, as_json: AsJson = False) -> None:
     store(nothing, Storing(preset_name(name), reason, as_json=as_json))
 
 
+def _rows(weights: Weights) -> list[tuple[str, Share]]:
+    return [(name, Share(share)) for name, share in weights.shares.items()]
+
+
 def _check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name):
         raise SettingsError(f"preset {name!r} is not accepted; accepted: {NAME_PATTERN.pattern}")
@@ -130,33 +134,48 @@ def _check_own(name: str) -> None:
 
 
 async def _in_force(dataset: str | None, temperature: float | None) -> str:
+    """Write the weights that workers draw under."""
     async with open_desk() as desk:
-        held, _ = await read_weights(desk, dataset)
-        return weights_json(temper(held.weights.shares, 1.0 if temperature is None else temperature))
+        use = (await make_survey(desk.client, desk.keys, desk.settings, dataset)).use
+    if use.shares is None:
+        raise WeightsError(
+            f"workers draw under {use.version}, and what that weighs is not known here; give the weights"
+        )
+    return weights_json(temper(use.shares, 1.0 if temperature is None else temperature))
 
 
 async def _preset(name: str) -> Weights:
     """Find what a preset weighs now."""
     _check_name(name)
     if name in BUILT_IN_PRESETS:
-        ready: Mapping[str, int] = {}
-        if name in BY_READY:
-            ready = (await read_catalog(load_settings(need=["database"]))).ready
-        return built_in_preset(name, ready)
+        return built_in_preset(name, await _ready() if name in BY_READY else {})
     async with open_desk() as desk:
-        weights = (await _read_stored(desk, [name]))[0]
+        [(weights, problem)] = await _read_stored(desk, [name])
+        if problem is not None:
+            raise WeightsError(f"what preset {name!r} holds is refused: {problem}")
         if weights is None:
             names = [*BUILT_IN_PRESETS, *await RedisWeightsWriter(desk.client, desk.keys).presets()]
             raise WeightsError(f"preset {name!r} is not known; accepted: {', '.join(names)}")
         return weights
 
 
-async def _read_stored(desk: Desk, names: Sequence[str]) -> list[Weights | None]:
-    """Read stored presets; None for what is not there, or refused."""
+async def _ready() -> Mapping[str, int]:
+    """Count READY chunks by category, as workers have them."""
+    async with open_desk() as desk:
+        workers = await live_workers(desk.client, desk.keys)
+        ready = await find_ready(workers, desk.settings)
+    if ready.known is None:
+        raise SettingsError(f"the preset depends on what is READY, which is not known: {ready.problem}")
+    return ready.known
+
+
+async def _read_stored(desk: Desk, names: Sequence[str]) -> list[tuple[Weights | None, str | None]]:
+    """Read stored presets; None for what is not there or refused, and why it is refused."""
     reader = RedisWeights(desk.client, desk.keys)
     readings = await reader.read([preset_name(name) for name in names])
     reader.close()
-    return [observe(UNREAD, reading.mark, reading.value, "preset")[0].weights for reading in readings]
+    seen = [observe(UNREAD, reading.mark, reading.value, "preset") for reading in readings]
+    return [(held.weights, problem) for held, problem in seen]
 
 
 def _print_list(presets: Sequence[tuple[str, Weights | None]], *, as_json: bool) -> None:
@@ -176,7 +195,7 @@ def _print_list(presets: Sequence[tuple[str, Weights | None]], *, as_json: bool)
 
 
 def _unweighed(name: str) -> str:
-    return "all built-in categories with READY chunks alike" if name in BY_READY else "no valid weights stand there"
+    return "those with READY chunks alike, built-in ones first" if name in BY_READY else "no valid weights stand there"
 
 
 def _document(name: str, weights: Weights | None) -> dict[str, Any]:

@@ -1,20 +1,13 @@
-"""`weights show` and `watch`."""
+"""`weights show`."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import Annotated, Any
+import time
+from typing import Any
 
-import anyio
 import typer
 
-from worker.adapters.redis_sessions import RedisSessions
-from worker.adapters.redis_stats import RedisStats
-from worker.adapters.redis_weights import RedisWeights
-from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.cli.context import (
     AsJson,
     Dataset,
-    Desk,
     check_dataset,
     open_desk,
     print_json,
@@ -23,122 +16,102 @@ from worker.cli.context import (
     run_async,
     shares_text,
 )
-from worker.cli.sessions import check_session
+from worker.cli.mix import Mix, look_at_mix, set_text, until_text
+from worker.cli.output import complain
+from worker.cli.words import Share, counted, listed
 from worker.core.live import UNREADABLE
-from worker.core.sessions import read_session
-from worker.core.weights import UNREAD, InForce, in_force, observe
-from worker.orders import time_text
+from worker.core.workers import InUse
+from worker.survey import Survey, make_survey
 
-_LOOK_EVERY_S = 0.25
+_SOURCES = {
+    "default": "the defaults",
+    "last_known": "the last valid ones",
+    "redis": "the global ones",
+    "dataset": "the dataset's own",
+}
 
 
 def show(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
-    """Show the weights in force, and which workers have applied them."""
+    """Show the weights that workers draw under, and who set them; status 1 while the key holds a refused value."""
     check_dataset(dataset)
 
-    async def work() -> None:
+    async def work() -> Survey:
         async with open_desk() as desk:
-            held, problem = await read_weights(desk, dataset)
-            workers = await RedisStats(desk.client, desk.keys).workers()
-            pending = await RedisWeightsWriter(desk.client, desk.keys).pending(dataset)
-            document = _document(held, problem, workers)
-            if pending is not None and (dataset, pending.mark.encode()) in held.marks:
-                document["until_ms"] = pending.due_ms
-            _print_shown(document, as_json=as_json)
+            return await make_survey(desk.client, desk.keys, desk.settings, dataset)
 
-    run_async(work)
-
-
-def watch(
-    dataset: Dataset = None,
-    session: Annotated[str | None, typer.Option(help="What one session's pinned requests are drawn under.")] = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Print the weights now, and again on every change, until interrupted."""
-    check_dataset(dataset)
-
-    async def work() -> None:
-        async with open_desk() as desk:
-            last = None
-            async for _ in _occasions(desk, session):
-                held, problem = await read_weights(desk, dataset)
-                if session is not None:
-                    held, problem = await _pinned(desk, session, held, problem)
-                if (held.weights.version, held.weights.source, problem) != last:
-                    last = (held.weights.version, held.weights.source, problem)
-                    _print_change(_document(held, problem, []), as_json=as_json)
-
-    run_async(work)
+    survey = run_async(work)
+    mix = Mix(None, ()) if survey.use.shares is None else look_at_mix(survey.use.shares, survey.ready)
+    if as_json:
+        print_json(_document(survey, mix))
+    else:
+        _print_use(survey)
+        _print_workers(survey)
+        for sentence in mix.warnings:
+            complain(sentence)
+    if survey.problem is not None:
+        raise typer.Exit(1)
 
 
-async def _occasions(desk: Desk, session: str | None) -> AsyncIterator[None]:
-    """Yield whenever weights may have changed: on every bell; those of a session ring none, and are looked at often."""
-    if session is not None:
-        while True:
-            yield
-            await anyio.sleep(_LOOK_EVERY_S)
-    async with aclosing(RedisWeights(desk.client, desk.keys).bells()) as bells:  # type: ignore[type-var]
-        async for _ in bells:
-            yield
+def source_text(source: str) -> str:
+    """Say where weights come from."""
+    return _SOURCES.get(source, source or "of unknown origin")
 
 
-async def _pinned(desk: Desk, name: str, live: InForce, problem: str | None) -> tuple[InForce, str | None]:
-    """Tell the weights that a session is pinned to; while it is not, those that its next pinned request will find."""
-    session = read_session(await RedisSessions(desk.client, desk.keys).read(check_session(name)))
-    if session.problem or session.pinned is None:
-        return live, session.problem or problem
-    return live._replace(weights=session.pinned), None
+def use_document(use: InUse) -> dict[str, Any]:
+    """Write some weights that workers draw under as plain data."""
+    shares = None if use.shares is None else dict(use.shares)
+    return {"version": use.version, "source": use.source or None, "weights": shares, "workers": list(use.workers)}
 
 
-async def read_weights(desk: Desk, dataset: str | None) -> tuple[InForce, str | None]:
-    """Read the weights in force as a worker would that starts now."""
-    names = [None] if dataset is None else [None, dataset]
-    store = RedisWeights(desk.client, desk.keys)
-    readings = await store.read(names)
-    store.close()
-    shared, problem = observe(UNREAD, readings[0].mark, readings[0].value, "redis")
-    if dataset is None:
-        return in_force(None, None, shared), problem
-    own, own_problem = observe(UNREAD, readings[1].mark, readings[1].value, "dataset")
-    return in_force(dataset, own, shared), own_problem or problem
-
-
-def _document(held: InForce, problem: str | None, workers: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(survey: Survey, mix: Mix) -> dict[str, Any]:
+    use, change, pending = survey.use, survey.change, survey.pending
     return {
-        "dataset": held.dataset,
-        "weights": dict(held.weights.shares),
-        "version": held.weights.version,
-        "source": held.weights.source,
-        "until_ms": None,
-        "problem": problem,
-        "workers": workers,
+        "dataset": use.name,
+        **use_document(use),
+        "until_ms": None if pending is None else pending.due_ms,
+        "who": None if change is None else change.who,
+        "reason": None if change is None else change.reason,
+        "set_at_ms": None if change is None else change.at_ms,
+        "problem": survey.problem,
+        "in_force": [use_document(one) for one in survey.uses],
+        **mix.document,
+        "workers": list(survey.documents),
     }
 
 
-def _print_shown(document: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(document)
-        return
-    rows = [(name, share) for name, share in document["weights"].items()]
-    title = f"weights {document['version']} from {document['source']}"
-    print_table(title, ("category", "weight"), rows)
-    if document["problem"]:
-        print_text(f"the value in Redis is refused: {document['problem']}")
-    if document["until_ms"] is not None:
-        print_text(f"until {time_text(document['until_ms'])}")
-    if document["dataset"] is None:
-        applied = sum(worker.get("weights_version") == document["version"] for worker in document["workers"])
-        print_text(f"applied by {applied} of {len(document['workers'])} workers")
-    for worker in document["workers"]:
-        if UNREADABLE in worker:
-            print_text(f"worker {worker['consumer']}: unreadable: {worker[UNREADABLE]}")
-
-
-def _print_change(document: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(document)
-    elif document["problem"]:
-        print_text(f"refused: {document['problem']}")
+def _print_use(survey: Survey) -> None:
+    """Print the weights that most workers draw under."""
+    use = survey.use
+    about = [f"weights {use.version}", source_text(use.source), set_text(survey.change)]
+    title = ", ".join(part for part in about if part)
+    if use.shares is None:
+        print_text(f"{title}; what they weigh is neither in the history nor shown by a worker")
     else:
-        print_text(f"{document['version']}  {document['source']:10}  {shares_text(document['weights'])}")
+        print_table(title, ("category", "weight"), [(name, Share(share)) for name, share in use.shares.items()])
+    if survey.pending is not None:
+        due_ms = survey.pending.due_ms
+        print_text(until_text(due_ms, due_ms - time.time_ns() // 1_000_000, survey.pending, use.name))
+    if survey.problem is not None:
+        print_text(f"the key holds a value that is refused: {survey.problem}")
+
+
+def _print_workers(survey: Survey) -> None:
+    """Print who draws under these weights, and who under others."""
+    use, held = survey.use, sum(len(one.workers) for one in survey.uses)
+    if not survey.workers:
+        print_text("no worker runs: one that starts now would draw under these")
+    elif not held:
+        alive = counted(len(survey.workers), "worker")
+        print_text(f"none of {alive} was asked for it lately: with the next request these are in force")
+    elif survey.problem is None and use.version == survey.stored.weights.version:
+        print_text(f"applied by {len(use.workers)} of {counted(held, 'worker')}")
+    else:
+        print_text(f"in force on {len(use.workers)} of {counted(held, 'worker')}")
+    for other in survey.uses[1:]:
+        weighed = "" if other.shares is None else f": {shares_text(other.shares)}"
+        draws = "draws" if len(other.workers) == 1 else "draw"
+        names = listed(other.workers, 10)
+        print_text(f"{names} {draws} under {other.version}, {source_text(other.source)}{weighed}")
+    for document in survey.documents:
+        if UNREADABLE in document:
+            print_text(f"worker {document['consumer']}: unreadable: {document[UNREADABLE]}")

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -21,20 +21,27 @@ from worker.cli.context import (
     run_async,
     shares_text,
 )
+from worker.cli.mix import Mix, look_at_mix, until_text
+from worker.cli.numbers import LONGEST_S, decimal
 from worker.cli.output import complain
-from worker.core.changes import Order, Standing
+from worker.core.changes import Order, Return, Standing
 from worker.core.history import Change
 from worker.core.weights import parse_weights, preset_of, source_of
 from worker.core.weights_text import span_ms, temper, values_from_words, weights_json
 from worker.errors import SettingsError, WeightsError
 from worker.orders import Applied, carry_out, time_text, wait_until_applied
+from worker.survey import try_to_find_ready
 
 _VERSION = re.compile("[0-9a-f]{12}")
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[CATEGORY=WEIGHT]...", help="Others weigh 0.")]
 Temperature = Annotated[
     float | None,
-    typer.Option(help="Store each weight to this power: 0 evens out the categories that weigh anything, 1 keeps."),
+    typer.Option(
+        parser=decimal(0, 1000),
+        metavar="NUMBER",
+        help="Store each weight to this power: 0 evens out the categories that weigh anything, 1 keeps.",
+    ),
 ]
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 IfVersion = Annotated[
@@ -47,7 +54,9 @@ Lasts = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait until all live workers have applied it; status 1 if they have not.")
 ]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Longest wait, in seconds.")]
+Timeout = Annotated[
+    float, typer.Option(parser=decimal(0.1, LONGEST_S), metavar="SECONDS", help="Longest wait, in seconds.")
+]
 TIMEOUT_S = 15.0  # longer than a worker that was killed is listed
 
 
@@ -72,6 +81,22 @@ class Storing:
     as_json: bool = False
 
 
+class Made(NamedTuple):
+    """Hold what came of a change.
+
+    Attributes:
+        change: The change.
+        applied: Who has applied it; None where that was not waited for.
+        mix: What it leaves out.
+        pending: The return that is to come from now on.
+    """
+
+    change: Change
+    applied: Applied | None
+    mix: Mix
+    pending: Return | None
+
+
 def set_(
     weights: Words = None,
     dataset: Dataset = None,
@@ -86,7 +111,7 @@ def set_(
 ) -> None:
     """Store weights and ring the bell in one step: they are in force for the next request.
 
-    With --temperature and without weights, it is applied to those in force.
+    With --temperature and without weights, it is applied to those in force. Warns of categories without READY chunks.
     """
     if not weights and temperature is None:
         raise SettingsError("no weights are given; accepted: category=weight, such as voice=0.7, or --temperature")
@@ -115,6 +140,9 @@ def words_json(words: list[str], temperature: float | None) -> str:
         WeightsError: They are not accepted.
     """
     text = weights_json(values := values_from_words(words))
+    if not any(values.values()):
+        wanted = "at least one above zero, or `weights remove` to end those that are set"
+        raise WeightsError(f"all weights are zero; accepted: {wanted}")
     return text if temperature is None else weights_json(temper(values, temperature))
 
 
@@ -159,22 +187,27 @@ def make_change(work: Callable[[RedisWeightsWriter], Awaitable[Change]], storing
         storing: Whose, and how.
     """
 
-    async def run() -> tuple[Change, Applied | None]:
+    async def run() -> Made:
         async with open_desk() as desk:
             stats = RedisStats(desk.client, desk.keys)
             worker_keys = [] if storing.wait_s is None else await stats.worker_keys()
-            change = await work(RedisWeightsWriter(desk.client, desk.keys))
-            if storing.wait_s is None:
-                return change, None
-            return change, await wait_until_applied(stats, worker_keys, change, timeout_s=storing.wait_s)
+            ready = await try_to_find_ready(desk.client, desk.keys, desk.settings)
+            writer = RedisWeightsWriter(desk.client, desk.keys, defaults=lambda: ready.defaults)
+            change, applied = await work(writer), None
+            if storing.wait_s is not None:
+                applied = await wait_until_applied(stats, worker_keys, change, timeout_s=storing.wait_s)
+            found = await writer.look(storing.name)
+            return Made(change, applied, look_at_mix(found.in_force.weights.shares, ready), found.pending)
 
-    change, applied = run_async(run)
+    made = run_async(run)
     if storing.as_json:
-        print_json(_document(change, applied))
+        print_json(_document(made))
     else:
-        _print_change(change)
-    if applied is not None:
-        _tell_applied(applied, storing)
+        _print_change(made)
+    for sentence in made.mix.warnings:
+        complain(sentence)
+    if made.applied is not None:
+        _tell_applied(made.applied, storing)
 
 
 def check_version(version: str | None) -> None:
@@ -203,7 +236,8 @@ def _shares(change: Change) -> dict[str, float]:
     return dict(weights.shares) if weights else {}
 
 
-def _document(change: Change, applied: Applied | None) -> dict[str, Any]:
+def _document(made: Made) -> dict[str, Any]:
+    change, applied = made.change, made.applied
     document: dict[str, Any] = {
         "dataset": change.name,
         "weights": _shares(change),
@@ -212,6 +246,7 @@ def _document(change: Change, applied: Applied | None) -> dict[str, Any]:
         "entry": change.id,
         "until_ms": change.until_ms,
         "lapsed_ms": change.lapsed_ms,
+        **made.mix.document,
     }
     if applied is not None:
         document |= {"applied": applied.applied, "missing": applied.missing, "unasked": applied.unasked}
@@ -219,7 +254,8 @@ def _document(change: Change, applied: Applied | None) -> dict[str, Any]:
     return document
 
 
-def _print_change(change: Change) -> None:
+def _print_change(made: Made) -> None:
+    change = made.change
     if shares := _shares(change):
         print_text(f"version {change.version_after}  {shares_text(shares)}")
     elif preset_of(change.name):
@@ -228,7 +264,7 @@ def _print_change(change: Change) -> None:
         held = "the defaults" if change.name is None else "the global weights"
         print_text(f"{'all weights are zero' if change.after else 'no weights are stored'}: {held} are in force")
     if change.until_ms is not None:
-        print_text(f"until {time_text(change.until_ms)}")
+        print_text(until_text(change.until_ms, change.until_ms - change.at_ms, made.pending, change.name))
     if change.lapsed_ms is not None:
         print_text(f"they are there for good: the return of {time_text(change.lapsed_ms)} is off")
 
@@ -237,7 +273,7 @@ def _tell_applied(applied: Applied, storing: Storing) -> None:
     """Say how many workers have applied it; one that has not is status 1."""
     holders = len(applied.applied) + len(applied.missing)
     if not holders + len(applied.unasked):
-        complain("no worker is alive, so that none has applied it")
+        complain("the weights are stored, but no worker is alive, so that none has applied it")
         raise typer.Exit(1)
     if applied.missing:
         late = f"applied by {len(applied.applied)} of {holders} workers within {storing.wait_s:g} s"
@@ -248,5 +284,6 @@ def _tell_applied(applied: Applied, storing: Storing) -> None:
     if holders:
         print_text(f"applied by {holders} of {holders} workers in {applied.took_s * 1000:.0f} ms")
     if applied.unasked:
-        rest = f"{len(applied.unasked)} workers have not been asked for this dataset lately"
+        have = "worker has" if len(applied.unasked) == 1 else "workers have"
+        rest = f"{len(applied.unasked)} {have} not been asked for this dataset lately"
         print_text(f"{rest}: they read its weights with the first request")

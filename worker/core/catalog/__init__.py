@@ -11,6 +11,7 @@ from worker.core.catalog.snapshot import (
     fingerprint_of,
     fold_ids,
     gather_catalog,
+    largest_categories,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "fingerprint_of",
     "fold_ids",
     "gather_catalog",
+    "largest_categories",
 ]

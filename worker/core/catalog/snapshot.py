@@ -85,6 +85,21 @@ class Catalog:
             yield name, self.ids[owned], self.cells[owned]
 
 
+def largest_categories(catalog: Catalog, most: int) -> dict[str, int]:
+    """Count the READY chunks of the categories that have the most, sorted by name; the catalog remembers.
+
+    Args:
+        catalog: The READY chunks.
+        most: Of how many categories.
+    """
+    found = catalog.memo.get((largest_categories, most))
+    if not isinstance(found, dict):
+        ready = catalog.ready
+        found = dict(sorted(sorted(ready.items(), key=lambda one: (-one[1], one[0]))[:most]))
+        catalog.memo[largest_categories, most] = found
+    return found
+
+
 def build_catalog(
     ids: NDArray[np.generic],
     codes: NDArray[np.integer],

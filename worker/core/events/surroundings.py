@@ -37,22 +37,55 @@ class WeightsRejected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsAdjusted(Event):
-    """Say that the adjuster stored other weights because of what training jobs reported.
+class WeightsVanished(Event):
+    """Say that a weights key that held weights is gone, and what is in force without it.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.
-        before: JSON object category -> normalised weight.
-        after: The same, now.
-        algorithm: Which algorithm of `worker.core.adjustment` chose them.
+        version_before: Version of the weights that the key put in force.
+        version: Version of those in force now.
+        source: Where these come from, as in a result's `weights_source`.
     """
 
-    event: ClassVar[str] = "weights.adjusted"
+    event: ClassVar[str] = "weights.vanished"
+    level: ClassVar[Level] = "warning"
     dataset: str | None
+    version_before: str
     version: str
-    before: str = field(metadata={MAX_CHARS: 1500})
-    after: str = field(metadata={MAX_CHARS: 1500})
-    algorithm: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixLeftOut(Event):
+    """Say that weighted categories have no READY chunk, so that their share goes to the others.
+
+    Attributes:
+        dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
+        categories: Their names, with commas between.
+        share: What they weigh together, 0 to 1.
+    """
+
+    event: ClassVar[str] = "mix.left_out"
+    level: ClassVar[Level] = "warning"
+    dataset: str | None
+    categories: str = field(metadata={MAX_CHARS: 1500})
+    share: float
+    weights_version: str
+    catalog_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixComplete(Event):
+    """Say that every weighted category has READY chunks again.
+
+    Attributes:
+        dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
+    """
+
+    event: ClassVar[str] = "mix.complete"
+    dataset: str | None
+    weights_version: str
+    catalog_version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,63 @@
+"""What is doubtful about counts: workers that disagree, and weights that leave categories out."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from worker.cli.context import Desk
+from worker.cli.mix import look_at_mix
+from worker.core.tally import Counts
+from worker.core.weights import preset_name
+from worker.core.workers import disagreement, ready_of
+from worker.errors import RedisError
+from worker.survey import live_workers, mixes_left_out
+
+_LOOKED_AT = 64  # datasets
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Hold what is doubtful about counts now.
+
+    Attributes:
+        left_out: Dataset, category and weight of each weighted category without a READY chunk.
+        warnings: The same, and whatever else there is, in sentences.
+    """
+
+    left_out: Sequence[dict[str, Any]] = ()
+    warnings: Sequence[str] = ()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Write it as plain data."""
+        return asdict(self)
+
+
+async def look_for_doubts(desk: Desk, counts: Counts | None) -> Doubts:
+    """Find what is doubtful about counts; they may be looked at by whoever may not look at workers and weights.
+
+    Args:
+        desk: What it takes to talk to Redis.
+        counts: The counts of datasets; None: of a session, whose weights are its own.
+    """
+    names = [] if counts is None else list({row.dataset or None: None for row in counts.categories})[:_LOOKED_AT]
+    try:
+        workers = await live_workers(desk.client, desk.keys)
+        uses = await mixes_left_out(desk.client, desk.keys, names, workers) if names else {}
+    except RedisError as error:
+        return Doubts(warnings=[f"whether live workers agree in WORKER_WEIGHT_UNIT is not known: {error}"])
+    missing: list[dict[str, Any]] = []
+    said = [told] if (told := disagreement(workers)) else []
+    for name, use in uses.items():
+        mix = look_at_mix(use.shares or {}, ready_of(workers))
+        missing += [{"dataset": name, "category": one, "share": share} for one, share in (mix.left_out or {}).items()]
+        said += [f"{dataset_title(name or '')}: {sentence}" for sentence in mix.warnings]
+    return Doubts(missing, said)
+
+
+def dataset_title(dataset: str) -> str:
+    """Say whose weights were drawn under; those of a session have no name of their own."""
+    preset = dataset.removeprefix(preset_name(""))
+    if preset != dataset:
+        return f"preset {preset}"
+    return f"dataset {dataset}" if dataset else "global weights"

@@ -1,0 +1,124 @@
+"""`weights watch`."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, NamedTuple
+
+import anyio
+import typer
+
+from worker.adapters.redis_sessions import RedisSessions
+from worker.adapters.redis_weights import RedisWeights
+from worker.cli.context import (
+    AsJson,
+    Dataset,
+    Desk,
+    check_dataset,
+    open_desk,
+    print_json,
+    print_text,
+    run_async,
+    shares_text,
+)
+from worker.cli.sessions import check_session
+from worker.cli.weights.show import source_text, use_document
+from worker.core.history import Change
+from worker.core.sessions import read_session
+from worker.core.weights import default_weights
+from worker.core.workers import InUse
+from worker.orders import time_text
+from worker.survey import find_ready, live_workers, make_survey, newest_change, read_stored
+
+_LOOK_EVERY_S = 0.25
+
+
+class _Seen(NamedTuple):
+    """Hold what is in force, and why what the key holds is refused, where it is."""
+
+    use: InUse
+    problem: str | None
+
+    @property
+    def mark(self) -> tuple[str, str, str | None]:
+        """Tell what has to differ for another line."""
+        return self.use.version, self.use.source, self.problem
+
+
+def watch(
+    dataset: Dataset = None,
+    session: Annotated[str | None, typer.Option(help="What one session's pinned requests are drawn under.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Print the weights now, and again on every change, until interrupted."""
+    check_dataset(dataset)
+
+    async def work() -> None:
+        async with open_desk() as desk:
+            last = None
+            async for _ in _occasions(desk, session):
+                seen = await _look(desk, dataset)
+                if session is not None:
+                    seen = await _pinned(desk, session, seen)
+                if seen.mark != last:
+                    last = seen.mark
+                    change = await newest_change(desk.client, desk.keys, seen.use)
+                    _print_seen(seen, change, as_json=as_json)
+
+    run_async(work)
+
+
+async def _occasions(desk: Desk, session: str | None) -> AsyncIterator[None]:
+    """Yield whenever weights may have changed; those of a session are told by nobody, and are looked at often."""
+    if session is not None:
+        while True:
+            yield
+            await anyio.sleep(_LOOK_EVERY_S)
+    async with aclosing(RedisWeights(desk.client, desk.keys).bells()) as bells:  # type: ignore[type-var]
+        async for _ in bells:
+            yield
+
+
+async def _look(desk: Desk, dataset: str | None) -> _Seen:
+    """Tell what is in force: what the key holds, and where that is refused, what workers draw under."""
+    stored, problem = await read_stored(desk.client, desk.keys, dataset, default_weights())
+    if problem is not None:
+        return _Seen((await make_survey(desk.client, desk.keys, desk.settings, dataset)).use, problem)
+    weights = stored.weights
+    if weights.source == "default":
+        workers = await live_workers(desk.client, desk.keys)
+        weights = (await find_ready(workers, desk.settings)).defaults
+    return _Seen(InUse(weights.version, weights.source, weights.shares, (), stored.dataset), None)
+
+
+async def _pinned(desk: Desk, name: str, live: _Seen) -> _Seen:
+    """Tell the weights that a session is pinned to; while it is not, those that its next pinned request will find."""
+    session = read_session(await RedisSessions(desk.client, desk.keys).read(check_session(name)))
+    if session.problem or session.pinned is None:
+        return _Seen(live.use, session.problem or live.problem)
+    return _Seen(InUse(session.pinned.version, session.pinned.source, session.pinned.shares, (), None), None)
+
+
+def _print_seen(seen: _Seen, change: Change | None, *, as_json: bool) -> None:
+    use, who = seen.use, "" if change is None else f"  by {change.who}"
+    if as_json:
+        print_json(_document(seen, change))
+        return
+    at = time_text(time.time_ns() // 1_000_000 if change is None else change.at_ms)
+    if seen.problem:
+        print_text(f"refused: {seen.problem}")
+    weighed = "" if use.shares is None else f"  {shares_text(use.shares)}"
+    print_text(f"{at}  {use.version}  {source_text(use.source)}{weighed}{who}")
+
+
+def _document(seen: _Seen, change: Change | None) -> dict[str, Any]:
+    return {
+        "dataset": seen.use.name,
+        **use_document(seen.use),
+        "until_ms": None if change is None else change.until_ms,
+        "who": None if change is None else change.who,
+        "reason": None if change is None else change.reason,
+        "set_at_ms": None if change is None else change.at_ms,
+        "problem": seen.problem,
+    }
