@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from worker.core.answer import Answers
-from worker.core.events import RequestFailed, RequestRejected, RequestServed, StatsUncounted
+from worker.core.events import RequestFailed, RequestRejected, RequestServed, ResultsUnbounded, StatsUncounted
 from worker.core.pacing import Pace
 from worker.core.wire import Request, Result
 from worker.logs import emit, wanted
@@ -24,6 +24,7 @@ class Journal:
         self._served = Pace(interval_s=0.5, burst=2)
         self._failures = Pace(interval_s=10.0, burst=5)
         self._uncounted = Pace(interval_s=10.0, burst=1)
+        self._unbounded = Pace(interval_s=60.0, burst=1)
 
     def count_redraw(self) -> None:
         """Count a batch that was drawn again because its weights had just changed."""
@@ -43,6 +44,8 @@ class Journal:
             self._tell_served(part[0], answered, settled.at_ms)
         if not settled.counted and self._uncounted.admit("", time.monotonic()) is not None:
             emit(StatsUncounted(requests=len(part)))
+        if settled.unbounded:
+            self._tell_unbounded(settled.unbounded)
 
     def tell_failure(self, requests: int, error: Exception) -> None:
         """Tell of a bug that kept some requests, drawn together, from being answered."""
@@ -53,6 +56,11 @@ class Journal:
             emit(
                 RequestFailed(requests=requests, error=name, message=str(error), traceback=text, suppressed=suppressed)
             )
+
+    def _tell_unbounded(self, message: str) -> None:
+        suppressed = self._unbounded.admit("", time.monotonic())
+        if suppressed is not None:
+            emit(ResultsUnbounded(message=message, suppressed=suppressed))
 
     def _tell_rejection(self, result: Result) -> None:
         suppressed = self._rejections.admit(result.error or "", time.monotonic())

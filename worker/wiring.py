@@ -65,6 +65,7 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
         settings.results_maxlen,
         reply_ttl_s=max(1, round(settings.reply_ttl_s)),
         session_ttl_s=max(1, round(settings.session_ttl_s)),
+        results_max_bytes=settings.results_max_bytes,
     )
     stream = RedisStreams(client, keys=keys, consumer=consumer, limits=limits)
     weights = WeightsFeed(

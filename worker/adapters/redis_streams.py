@@ -13,6 +13,7 @@ from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
 from worker.adapters.redis_presence import RedisPresence
 from worker.adapters.redis_replies import closing_if_misread, read_entries, read_records
+from worker.adapters.redis_results import ResultBytes
 from worker.adapters.redis_settling import lay_out, read_session_fields, read_settled
 from worker.core.keys import GROUP, Keys
 from worker.core.mixture import Mixture
@@ -50,6 +51,7 @@ class RedisStreams(RedisPresence):
         self._clock_offset_ms = 0
         self._settlings = 0
         self._described: dict[str, float] = {}
+        self._bytes = ResultBytes(keys, limits)
 
     def now_ms(self) -> int:
         """Tell the Unix time in ms by the clock of Redis, as far as it is known."""
@@ -210,14 +212,19 @@ class RedisStreams(RedisPresence):
         keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits, token=token)
         with redis_errors("the settling script"):
             await self._reach(self._settling)
+            unbounded = await self._bytes.trim(self._settling)
+            sent_before = self._settling.sent_bytes
+            answer = self._settling.send("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
+            sent_bytes = self._settling.sent_bytes - sent_before
             try:
-                reply = await self._settling.send("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
+                reply = await answer
             except redis.exceptions.NoScriptError:
                 reply = await self._settling.send("EVAL", _SETTLE, len(keys), *keys, *arguments)
             with self._settling.closing_if_misread():
                 settled = read_settled(batch, reply, token)
         self._learn_clock(settled.at_ms)
-        return settled
+        self._bytes.note(batch, sent_bytes)
+        return settled._replace(unbounded=unbounded) if unbounded else settled
 
     async def _describe(self, mixtures: Mapping[str, Mixture]) -> None:
         """See to it that mixtures stand beside the counts that name them, now and then: somebody may clear these."""
