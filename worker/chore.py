@@ -1,11 +1,11 @@
-"""What every worker sees to now and then beside serving: returns of temporary weights, and names of the dead."""
+"""What every worker sees to now and then beside serving: returns of temporary weights, names of the dead, counts."""
 
 import time
 from collections.abc import Awaitable, Callable
 
 import anyio
 
-from worker.core.events import ConsumersKept, WeightsUnreturned
+from worker.core.events import ConsumersKept, StatsUnfolded, WeightsUnreturned
 from worker.core.pacing import Pace
 from worker.errors import RedisError, RefusedError
 from worker.links import Link
@@ -26,7 +26,7 @@ class Chore:
         link: Link,
         *,
         every_s: float,
-        refusal: type[WeightsUnreturned | ConsumersKept],
+        refusal: type[WeightsUnreturned | ConsumersKept | StatsUnfolded],
     ) -> None:
         """Take what to do.
 

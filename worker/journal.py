@@ -11,6 +11,7 @@ from worker.core.events import (
     RequestFailed,
     RequestRejected,
     RequestServed,
+    ResultsUnbounded,
     ResultUnwritable,
     StatsUncounted,
 )
@@ -33,6 +34,7 @@ class Journal:
         self._letters = Pace(interval_s=10.0, burst=5)
         self._unwritable = Pace(interval_s=10.0, burst=5)
         self._uncounted = Pace(interval_s=10.0, burst=1)
+        self._unbounded = Pace(interval_s=60.0, burst=1)
 
     def count_redraw(self) -> None:
         """Count a batch that was drawn again because its weights had just changed."""
@@ -55,6 +57,8 @@ class Journal:
             self._tell_served(part[0], answered, settled.at_ms)
         if not settled.counted and self._uncounted.admit("", time.monotonic()) is not None:
             emit(StatsUncounted(requests=len(part)))
+        if settled.unbounded:
+            self._tell_unbounded(settled.unbounded)
 
     def tell_given_up(self, given_up: Sequence[GivenUp]) -> None:
         """Tell of some of the requests that were given up on, now that they stand among the dead letters."""
@@ -91,6 +95,11 @@ class Journal:
             emit(
                 RequestFailed(requests=requests, error=name, message=str(error), traceback=text, suppressed=suppressed)
             )
+
+    def _tell_unbounded(self, message: str) -> None:
+        suppressed = self._unbounded.admit("", time.monotonic())
+        if suppressed is not None:
+            emit(ResultsUnbounded(message=message, suppressed=suppressed))
 
     def _tell_rejection(self, result: Result) -> None:
         suppressed = self._rejections.admit(result.error or "", time.monotonic())

@@ -13,8 +13,9 @@ from worker.core.weights import UNREAD, Held, InForce, Weights, default_weights,
 
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0
+_IN_USE_S = 5.0  # a dataset that was asked for since may be one of a batch in hand
 _SESSIONS_REMEMBERED = 4096
-_WIDTH_REMEMBERED = 262_144  # categories of these sessions together, a few hundred bytes each
+_WIDTH_REMEMBERED = 262_144  # categories of all sessions together, and of all datasets, a few hundred bytes each
 
 
 @dataclass(slots=True)
@@ -128,12 +129,18 @@ class WeightsBook:
         return found
 
     def forget_idle(self) -> None:
-        """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights."""
-        limit = time.monotonic() - _FORGOTTEN_AFTER_S
+        """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights.
+
+        Where all of them together are of too many categories, those are forgotten sooner that were asked for first.
+        """
+        now = time.monotonic()
+        width = sum(_width(one.held) for one in self._datasets.values())
         for name, remembered in list(self._datasets.items()):
             weights = remembered.held.weights
-            if remembered.asked_at < limit and not (weights and weights.source == "last_known"):
+            patience_s = _IN_USE_S if width > _WIDTH_REMEMBERED else _FORGOTTEN_AFTER_S
+            if remembered.asked_at < now - patience_s and not (weights and weights.source == "last_known"):
                 del self._datasets[name]
+                width -= _width(remembered.held)
 
     def _touch(self, dataset: str) -> _Remembered:
         """Note that somebody asks for a dataset now."""
@@ -141,6 +148,11 @@ class WeightsBook:
         remembered.asked_at = time.monotonic()
         self._datasets.move_to_end(dataset)
         return remembered
+
+
+def _width(held: Held) -> int:
+    """Count the categories of what is known of a weights key."""
+    return 0 if held.weights is None else len(held.weights.shares)
 
 
 class SessionsBook:

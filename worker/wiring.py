@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.redis_client import Client
+from worker.adapters.redis_folding import RedisFolding
 from worker.adapters.redis_streams import RedisStreams
 from worker.adapters.redis_weights import RedisWeights
 from worker.adapters.redis_weights_writer import RedisWeightsWriter
@@ -15,6 +16,7 @@ from worker.core.events import (
     PostgresRestored,
     RedisLost,
     RedisRestored,
+    StatsUnfolded,
     WeightsUnreturned,
 )
 from worker.core.keys import Keys
@@ -31,6 +33,7 @@ from worker.settings.model import Settings
 from worker.settler import Settler
 from worker.state import State
 
+_FOLD_EVERY_S = 30.0
 _GONE = 60  # times WORKER_CLAIM_IDLE_S, after which a consumer that holds nothing is no worker's any more
 
 
@@ -65,6 +68,7 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
         settings.results_maxlen,
         reply_ttl_s=max(1, round(settings.reply_ttl_s)),
         session_ttl_s=max(1, round(settings.session_ttl_s)),
+        results_max_bytes=settings.results_max_bytes,
     )
     stream = RedisStreams(client, keys=keys, consumer=consumer, limits=limits)
     weights = WeightsFeed(
@@ -92,12 +96,18 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     identity = Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit)
     reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
     chores = _chores(
-        settings, stream, RedisWeightsWriter(client, keys, defaults=lambda: state.weights.defaults), redis_link
+        settings,
+        stream,
+        writer=RedisWeightsWriter(client, keys, defaults=lambda: state.weights.defaults),
+        folding=RedisFolding(client, keys),
+        link=redis_link,
     )
     return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, chores, meter)
 
 
-def _chores(settings: Settings, stream: RedisStreams, writer: RedisWeightsWriter, link: Link) -> list[Chore]:
+def _chores(
+    settings: Settings, stream: RedisStreams, *, writer: RedisWeightsWriter, folding: RedisFolding, link: Link
+) -> list[Chore]:
     """Say what is to be seen to beside serving."""
     gone_s = _GONE * settings.claim_idle_s
 
@@ -110,6 +120,7 @@ def _chores(settings: Settings, stream: RedisStreams, writer: RedisWeightsWriter
 
     refresh_s = settings.weights_refresh_s
     return [
+        Chore("counts of mixtures", folding.fold, link, every_s=_FOLD_EVERY_S, refusal=StatsUnfolded),
         Chore("weights returns", give_back, link, every_s=refresh_s, refusal=WeightsUnreturned),
         Chore("consumers", forget_consumers, link, every_s=gone_s / 10, refusal=ConsumersKept),
     ]

@@ -5,7 +5,18 @@ from collections import Counter
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from worker.core.exchange import MOST_KEPT, MOST_KEPT_BYTES, MOST_SENT, NEVER, RECHECK_S, Ask, Exchange, Sending
+from worker.core.exchange import (
+    LONGEST_RECHECK_S,
+    MOST_KEPT,
+    MOST_KEPT_BYTES,
+    MOST_SENT,
+    NEVER,
+    PORTION_S,
+    RECHECK_S,
+    Ask,
+    Exchange,
+    Sending,
+)
 from worker.core.wire import EXPIRED, Reply, Request, Result, decode_result, encode_error, ok_form
 
 IDS = st.sampled_from(["a", "b", "c", "d"])
@@ -100,6 +111,43 @@ def test_what_takes_long_is_sent_again_now_and_then() -> None:
     account.pass_time(RECHECK_S)
     assert ids_of(account.take_sending(RECHECK_S)) == ["a"]
     assert account.alarm_at_s == 2 * RECHECK_S
+
+
+def test_it_is_sent_again_ever_more_rarely_and_soon_again_after_a_loss() -> None:
+    account, told = Exchange(), Told()
+    told.ask(account, "a")
+    sent_at: list[float] = []
+    now = 0.0
+    while now < 200.0:
+        account.pass_time(now)
+        if account.has_unsent:
+            account.take_sending(now)
+            sent_at.append(now)
+        now = account.alarm_at_s
+    assert sent_at == [0, 2, 4, 8, 16, 32, *(62 + LONGEST_RECHECK_S * i for i in range(5))]
+    account.lose()
+    assert ids_of(account.take_sending(now)) == ["a"]
+    assert account.alarm_at_s <= now + RECHECK_S
+
+
+def test_many_that_wait_are_sent_again_in_portions_and_none_is_left_out() -> None:
+    account, told = Exchange(), Told()
+    many = 5 * MOST_SENT
+    for number in range(many):
+        told.ask(account, str(number))
+    while account.has_unsent:
+        account.take_sending(0)
+    again = Counter[str]()
+    now = RECHECK_S
+    while len(again) < many:
+        account.pass_time(now)
+        sending = account.take_sending(now)
+        assert len(sending.asks) <= MOST_SENT
+        assert not account.has_unsent, "one portion at a time"
+        again.update(ids_of(sending))
+        now = account.alarm_at_s
+    assert now <= RECHECK_S + 5 * PORTION_S
+    assert again.total() == many
 
 
 def test_who_waits_too_long_is_told_so_and_the_result_is_kept() -> None:

@@ -11,15 +11,18 @@ import pytest
 from tests.support.streams import Desk
 from tests.support.workers import Wiring, answers, serving, small_catalog
 from worker import state
+from worker.adapters import redis_settling
 from worker.core import prepare
 from worker.core.answer import answer
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.epoch import Cursor
+from worker.core.exchange import MOST_FORGOTTEN, MOST_KEPT_BYTES, MOST_SENT, Exchange
 from worker.core.mixture import Mixture
 from worker.core.prepare import Snapshots
-from worker.core.sessions import Session
-from worker.core.weights import UNREAD, InForce, Weights, normalise
-from worker.core.wire import Form, Request, Terms
+from worker.core.sessions import Session, read_session
+from worker.core.weights import UNREAD, Held, InForce, Weights, normalise
+from worker.core.wire import Entry, Form, Request, Terms, decode_any, requests
+from worker.core.wire.requests import RequestReader
 from worker.ports import StreamLimits
 from worker.state import SessionsBook, State
 
@@ -138,3 +141,94 @@ def test_datasets_that_a_worker_remembers_are_bounded() -> None:
     for number in range(5000):
         book.put(f"d{number}", UNREAD)
     assert len(book.known()) == 1 + state._DATASETS_REMEMBERED
+
+
+def test_wide_datasets_are_forgotten_sooner_than_narrow_ones(wide: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = State().weights
+    held = Held(b"1", weights_of(wide, 0))
+    for number in range(40):
+        book.put(f"wide {number}", held)
+    book.put("narrow", UNREAD)
+    book.forget_idle()
+    assert len(book.known()) == 42, "what was asked for just now may be in hand"
+    monkeypatch.setattr(state, "_IN_USE_S", 0.0)
+    book.forget_idle()
+    assert len(book.known()) == 1 + 26 + 1
+    assert book.knows("narrow")
+    assert book.knows("wide 39")
+    assert not book.knows("wide 0")
+
+
+# -- what requests make a worker remember ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [[b"", b""] * 40_000, [b"a", b"x" * 2_000], [b"a" * 2_000, b""], [b"n", b""] * 33])
+def test_strange_fields_are_served_and_not_remembered(words: list[bytes]) -> None:
+    reader = RequestReader(65_536)
+    for number in range(20):
+        read = reader.read(Entry(f"{number}-0", [*words, b"m%d" % number, b"1"]))
+        assert isinstance(read, Request)
+    assert reader._known == {}
+
+
+def test_what_is_remembered_of_requests_is_bounded_in_pieces_and_in_bytes() -> None:
+    reader = RequestReader(65_536)
+    for number in range(10_000):
+        reader.read(Entry(f"{number}-0", [b"size", b"8", *[b"n%d" % number, b"x" * 12] * 31]))
+        assert len(reader._known) <= requests._MOST_KNOWN
+    assert max(map(len, reader._known)) <= requests._MOST_WORDS_KNOWN
+    assert max(sum(map(len, words)) for words in reader._known) <= requests._LONGEST_KNOWN
+
+
+def test_the_shape_of_a_form_is_remembered_no_longer_than_the_form() -> None:
+    shapes = redis_settling._SHAPES
+    before = len(shapes)
+    for _ in range(50):
+        form = Form(("request_id", None, "entry_id", None, "weights", "x" * (1 << 20)))
+        assert redis_settling._shape(form) is redis_settling._shape(form)
+    assert len(shapes) <= before + 1
+
+
+def test_weights_that_change_leave_no_texts_behind_in_a_catalog(wide: Catalog) -> None:
+    """A request that names its category has a narrow mixture, whatever the weights beside it."""
+    wide.memo.clear()
+    rng = np.random.default_rng(1)
+    for number in range(60):
+        held: dict[str | None, InForce] = {None: InForce(None, weights_of(wide, number), ())}
+        answer([Request("1-0", "1-0", Terms(category=wide.categories[0]))], Snapshots(wide, held, 0), rng)
+    texts = [part for key in wide.memo if isinstance(key, tuple) for part in key if isinstance(part, str)]
+    assert sum(map(len, texts)) < MIB
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {f"epoch:{'x' * MIB}": b"1::"},
+        {f"epoch:voice{number}": b"no cursor" * 1000 for number in range(100)},
+        {f"note {number}": b"x" * 1000 for number in range(10_000)},
+        {"weights": b"x" * MIB},
+    ],
+)
+def test_of_a_strange_session_nothing_is_remembered(fields: dict[str, bytes]) -> None:
+    session = read_session(fields)
+    assert sum(len(name) + len(value) for name, value in session.fields.items()) == 0
+    assert len(session.problem) < 300
+
+
+def test_sessions_are_bounded_in_bytes_too() -> None:
+    book = SessionsBook()
+    owed = f"1:{'f' * 16}:{','.join([f'{rank:016x}' for rank in range(60_000)])}".encode()
+    for number in range(100):
+        book.put(f"s{number}", read_session({"epoch:voice": owed}))
+    kept = sum(len(value) for session in book._sessions.values() for value in session.fields.values())
+    assert kept <= state._WIDTH_REMEMBERED * 128
+
+
+def test_a_client_remembers_no_more_than_it_may_of_what_strangers_write() -> None:
+    account = Exchange()
+    for number in range(30_000):
+        words = [b"request_id", b"r%d" % number, b"entry_id", b"1-1", b"chunk_ids", b"[1]", b"note", b"x" * 3000]
+        account.receive(f"{number + 1}-0", decode_any(words, packed=True), 0)
+    assert sum(sum(map(len, reply.fields.values())) for _, reply in account._kept.values()) <= MOST_KEPT_BYTES
+    assert len(account._forgotten) <= MOST_FORGOTTEN
+    assert len(account.take_sending(0).forgotten) <= 2 * MOST_SENT

@@ -59,6 +59,11 @@ class DirectConnection:
         """Tell where it leads to, as Sentinel or the cluster named it last; None before the first connection."""
         return self._link.place if self._link is not None else None
 
+    @property
+    def sent_bytes(self) -> int:
+        """Count the bytes of the commands that were sent since it was opened."""
+        return self._link.sent_bytes if self._link is not None else 0
+
     async def open(self) -> None:
         """Connect, unless it is connected.
 
@@ -162,6 +167,7 @@ class _Link(asyncio.Protocol):
             protocolError=redis.exceptions.InvalidResponse, replyError=parser.parse_error, notEnoughData=...
         )
         self._waiting: deque[tuple[Told, float]] = deque()
+        self.sent_bytes = 0
         self._timeout_s: float = connection.socket_timeout or _NEVER_S
         self._heard_at = 0.0
         self._loop = asyncio.get_running_loop()
@@ -176,6 +182,7 @@ class _Link(asyncio.Protocol):
     def ask(self, told: Told, words: tuple[Word, ...]) -> None:
         """Send a command; have its reply told."""
         command = pack(words)
+        self.sent_bytes += len(command)
         self._waiting.append((told, self._loop.time() + self._timeout_s + len(command) / _LEAST_BYTES_A_S))
         if self._alarm is None:
             self._alarm = self._loop.call_later(self._timeout_s, self._look_at_the_clock)

@@ -11,8 +11,10 @@ import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors
 from worker.adapters.redis_direct import DirectConnection
+from worker.adapters.redis_folding import MixtureTexts
 from worker.adapters.redis_presence import RedisPresence
 from worker.adapters.redis_replies import closing_if_misread, read_entries, read_records
+from worker.adapters.redis_results import ResultBytes
 from worker.adapters.redis_settling import (
     lay_out,
     read_failure,
@@ -21,14 +23,12 @@ from worker.adapters.redis_settling import (
     write_failure,
 )
 from worker.core.keys import GROUP, Keys
-from worker.core.mixture import Mixture
 from worker.core.sessions import Fields
 from worker.core.wire import Entry
 from worker.errors import GroupMissingError
 from worker.ports import Batch, Failure, Pending, Settled, StreamLimits
 
 _PAGE = 1000
-_DESCRIBE_EVERY_S = 10.0
 _DELIVER_AGAIN: Final = files("worker.adapters").joinpath("deliver_again.lua").read_text()
 _SETTLE: Final = files("worker.adapters").joinpath("settle.lua").read_bytes()
 _SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
@@ -55,7 +55,8 @@ class RedisStreams(RedisPresence):
         self._limits = limits
         self._clock_offset_ms = 0
         self._settlings = 0
-        self._described: dict[str, float] = {}
+        self._mixtures = MixtureTexts(keys)
+        self._bytes = ResultBytes(keys, limits)
 
     def now_ms(self) -> int:
         """Tell the Unix time in ms by the clock of Redis, as far as it is known."""
@@ -241,35 +242,27 @@ class RedisStreams(RedisPresence):
             RedisError: Redis did not answer (the batch may be settled all the same: settle it again, an entry
                 that is settled is refused), or refused the step.
         """
-        if batch.mixtures:
-            await self._describe(batch.mixtures)
+        described = await self._mixtures.describe(self._settling, batch.mixtures) if batch.mixtures else ()
         self._settlings += 1
         token = self._settlings
         keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits, token=token)
         with redis_errors("the settling script"):
             await self._reach(self._settling)
+            unbounded = await self._bytes.trim(self._settling)
+            sent_before = self._settling.sent_bytes
+            answer = self._settling.send("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
+            sent_bytes = self._settling.sent_bytes - sent_before
             try:
-                reply = await self._settling.send("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
+                reply = await answer
             except redis.exceptions.NoScriptError:
                 reply = await self._settling.send("EVAL", _SETTLE, len(keys), *keys, *arguments)
             with self._settling.closing_if_misread():
                 settled = read_settled(batch, reply, token)
         self._learn_clock(settled.at_ms)
-        return settled
-
-    async def _describe(self, mixtures: Mapping[str, Mixture]) -> None:
-        """See to it that mixtures stand beside the counts that name them, now and then: somebody may clear these."""
-        now = time.monotonic()
-        self._described = {name: at for name, at in self._described.items() if at > now - _DESCRIBE_EVERY_S}
-        for name, mixture in mixtures.items():
-            if name not in self._described:
-                with redis_errors("HSETNX of a mixture"):
-                    try:
-                        await self._settling.call("HSETNX", self._keys.stats, name, mixture.text)
-                    except redis.exceptions.ResponseError as error:
-                        if "WRONGTYPE" not in str(error):  # settling will tell that nothing can be counted
-                            raise
-                self._described[name] = now
+        self._bytes.note(batch, sent_bytes)
+        if described:  # one that was idle may have been removed before its counts came
+            await self._mixtures.write(self._settling, described)
+        return settled._replace(unbounded=unbounded) if unbounded else settled
 
     def close(self) -> None:
         """Close the connections for reading and for settling; they are opened again when they are needed."""

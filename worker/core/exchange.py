@@ -9,7 +9,9 @@ to it yet, and a hundred thousand of those must not keep Redis busy.
 
 from collections import deque
 from collections.abc import Callable
+from heapq import nsmallest
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from worker.core.wire import EXPIRED, Reply
@@ -178,21 +180,23 @@ class Exchange:
     def pass_time(self, now_s: float) -> None:
         """Give up on what is late, and have sent again what takes long: what was lost in silence comes to light so.
 
-        Of many that take long, a portion is sent again, those first that were asked for first.
+        Of many that take long, a portion is sent again, those first that have waited longest for it.
 
         Args:
             now_s: The caller's clock.
         """
-        self.alarm_at_s = NEVER
-        for wanted in list(self._wanted.values()):
-            if wanted.ask.deadline_s <= now_s:
-                self._settle(wanted, None)
-                continue
-            if wanted.due_s <= now_s and len(self._unsent) < MOST_SENT:
-                wanted.due_s = NEVER
-                self._unsent[wanted.ask.request_id] = None
-            due_s = wanted.due_s if wanted.due_s > now_s else now_s + PORTION_S
-            self.alarm_at_s = min(self.alarm_at_s, wanted.ask.deadline_s, due_s)
+        for wanted in [wanted for wanted in self._wanted.values() if wanted.ask.deadline_s <= now_s]:
+            self._settle(wanted, None)
+        overdue = [wanted for wanted in self._wanted.values() if wanted.due_s <= now_s]
+        room = max(0, MOST_SENT - len(self._unsent))
+        for wanted in nsmallest(room, overdue, key=attrgetter("due_s")):
+            wanted.due_s = NEVER
+            self._unsent[wanted.ask.request_id] = None
+        later_s = now_s + PORTION_S if len(overdue) > room else NEVER
+        waiting = self._wanted.values()
+        due_s = min((wanted.due_s for wanted in waiting if wanted.due_s > now_s), default=NEVER)
+        deadline_s = min((wanted.ask.deadline_s for wanted in waiting), default=NEVER)
+        self.alarm_at_s = min(later_s, due_s, deadline_s)
 
     def give_up(self) -> None:
         """Tell everybody who waits that nothing will come."""

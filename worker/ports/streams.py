@@ -19,11 +19,13 @@ class StreamLimits:
         results_maxlen: Most entries of a result stream.
         reply_ttl_s: Life of an unused reply stream, in seconds.
         session_ttl_s: Life of an idle session, in seconds.
+        results_max_bytes: About the most bytes of a result stream, in bytes; at least some batches of results.
     """
 
     results_maxlen: int
     reply_ttl_s: int
     session_ttl_s: int
+    results_max_bytes: int = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Settled(NamedTuple):
         moved: Session -> what its hash holds now, where that is not what the batch was drawn under.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.
+        unbounded: Why old results that take too many bytes could not be dropped; empty where nothing kept them.
     """
 
     at_ms: int
@@ -122,6 +125,7 @@ class Settled(NamedTuple):
     moved: Mapping[str, Fields] = MappingProxyType({})
     lost: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()
+    unbounded: str = ""
 
     @property
     def is_done(self) -> bool:

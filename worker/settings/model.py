@@ -31,9 +31,9 @@ def _setting(variable: str, description: str, accepted: str, default: object, **
     return Field(default, alias=variable, description=description, json_schema_extra=words, **rules)
 
 
-def _whole(variable: str, description: str, default: int, high: int) -> Any:
-    """Declare a setting that is a whole number from 1 on."""
-    return _setting(variable, description, f"a whole number from 1 to {high}", default, ge=1, le=high)
+def _whole(variable: str, description: str, default: int, high: int, *, low: int = 1) -> Any:
+    """Declare a setting that is a whole number."""
+    return _setting(variable, description, f"a whole number from {low} to {high}", default, ge=low, le=high)
 
 
 def _seconds(variable: str, description: str, default: float) -> Any:
@@ -160,7 +160,14 @@ class Settings(BaseModel):
         "chunks",
     )
     results_maxlen: Whole = _whole(
-        "WORKER_RESULTS_MAXLEN", "most entries that the shared result stream keeps", 1_000_000, 1_000_000_000
+        "WORKER_RESULTS_MAXLEN", "most entries that a result stream keeps", 1_000_000, 1_000_000_000
+    )
+    results_max_bytes: Whole = _whole(
+        "WORKER_RESULTS_MAX_BYTES",
+        "about the most bytes that a result stream keeps; beyond them the oldest results go",
+        256 << 20,
+        1 << 40,
+        low=16 << 20,
     )
     reply_ttl_s: float = _seconds("WORKER_REPLY_TTL_S", "life of an unused reply stream", 3600)
     session_ttl_s: float = _seconds("WORKER_SESSION_TTL_S", "life of an idle session", 86_400)

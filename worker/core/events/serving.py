@@ -65,7 +65,7 @@ class CategoryStats(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatsUncounted(Event):
-    """Say that settled requests could not be counted: another type holds the key of the counts.
+    """Say that settled requests could not be counted: the key of the counts, or a field, holds something else.
 
     Attributes:
         requests: How many, in the batch that brought the line.

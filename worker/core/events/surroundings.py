@@ -103,6 +103,34 @@ class WeightsUnreturned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsUnbounded(Event):
+    """Say that Redis refused to have old results dropped that take too many bytes; it is attempted again.
+
+    Attributes:
+        suppressed: Refusals since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "results.unbounded"
+    level: ClassVar[Level] = "error"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatsUnfolded(Event):
+    """Say that Redis refused to have counts of mixtures that are drawn no more added up; it is attempted again.
+
+    Attributes:
+        suppressed: Refusals since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "stats.unfolded"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumersKept(Event):
     """Say that Redis refused to have consumers that are gone removed from the group; it is attempted again.
 

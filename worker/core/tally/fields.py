@@ -19,6 +19,8 @@ Pair = tuple[str, str]
 EXPECTED_S: Final[Pair] = ("expected_s", "expected_us")
 VARIANCE_S2: Final[Pair] = ("variance_s2", "variance_ms2")
 SQUARES_S2: Final[Pair] = ("squares_s2", "squares_ms2")
+WIDE_S: Final[Pair] = ("wide_s", "wide_us")
+WIDE_S2: Final[Pair] = ("wide_s2", "wide_ms2")
 DRAWN_S: Final[Pair] = ("drawn_s", "drawn_us")
 DRAWN_S2: Final[Pair] = ("drawn_s2", "drawn_ms2")
 

@@ -21,6 +21,8 @@ from worker.core.tally.fields import (
     SQUARES_S2,
     VARIANCE,
     VARIANCE_S2,
+    WIDE_S,
+    WIDE_S2,
     Pair,
     split,
 )
@@ -32,7 +34,7 @@ _Shares = dict[str, Mapping[str, float]]
 _COUNTED = frozenset(
     (
         *(REQUESTS, ERRORS, CHUNKS, EXPECTED, VARIANCE, DRAWN, MS, SQUARED_MS),
-        *(*EXPECTED_S, *VARIANCE_S2, *SQUARES_S2, *DRAWN_S, *DRAWN_S2),
+        *(*EXPECTED_S, *VARIANCE_S2, *SQUARES_S2, *DRAWN_S, *DRAWN_S2, *WIDE_S, *WIDE_S2),
     )
 )
 _LONGEST = 19  # digits: Redis counts to 2^63
@@ -108,8 +110,8 @@ def read_stats(texts: Mapping[str, str]) -> Counts:
     counts: dict[str, int] = {}
     unreadable: list[str] = []
     for name, text in texts.items():
-        if len(text) <= _LONGEST and text.isascii() and text.isdecimal():
-            counts[name] = int(text)
+        if (count := read_count(text)) is not None:
+            counts[name] = count
         elif name.partition(":")[0] in _COUNTED:
             unreadable.append(name)
     found = read_counts(counts, texts)
@@ -118,6 +120,11 @@ def read_stats(texts: Mapping[str, str]) -> Counts:
     first = f"{shown(unreadable[0].encode())} is {shown(texts[unreadable[0]].encode())}"
     problem = f"{len(unreadable)} counts are unreadable and left out, such as {first}; accepted: stats --clear"
     return replace(found, problems=(problem, *found.problems))
+
+
+def read_count(text: str) -> int | None:
+    """Read a count; None where it is none."""
+    return int(text) if len(text) <= _LONGEST and text.isascii() and text.isdecimal() else None
 
 
 def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = MappingProxyType({})) -> Counts:
@@ -201,6 +208,12 @@ def _moments_of_seconds(kinds: _Kinds, shares: _Shares) -> dict[_Key, tuple[floa
             expected[key] = expected.get(key, 0.0) + mean
             spread = max(0.0, mean * ratio - drawn_s2.get((dataset, version), 0.0) * share**2)
             variance[key] = variance.get(key, 0.0) + spread
+    # Of mixtures that are gone the sums over them are kept.
+    squares_s2 = _amounts(kinds, WIDE_S2)
+    for key, mean in _amounts(kinds, WIDE_S).items():
+        expected[key] = expected.get(key, 0.0) + mean
+        ratio = ratios.get(key, ratios.get((key[0], ""), 0.0))
+        variance[key] = variance.get(key, 0.0) + max(0.0, mean * ratio - squares_s2.get(key, 0.0))
     return {key: (mean, variance.get(key, 0.0)) for key, mean in expected.items()}
 
 

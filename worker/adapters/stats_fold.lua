@@ -1,0 +1,34 @@
+#!lua
+-- Adds up what was counted under some mixtures, and removes these with their counts: one step, so that no count is lost
+-- or doubled. Nothing is done where something was drawn from one of them meanwhile, or a field holds no number.
+--
+-- KEYS  1 stats hash
+-- ARGV  1 start of the field of a mixture, 2 number of kinds of counts that name one, 3 of mixtures, 4 of their counts, then
+--       kinds; versions of mixtures; counts: field, value that it has to hold; growth: field, how much it grows
+-- Returns 1 where it was done, else 0.
+local stats, start = KEYS[1], ARGV[1]
+local first_version = 5 + tonumber(ARGV[2])
+local first_count = first_version + tonumber(ARGV[3])
+local first_growth = first_count + 2 * tonumber(ARGV[4])
+
+local kinds, versions, counts = {}, {}, {}
+for i = 5, first_version - 1 do kinds[ARGV[i]] = true end
+for i = first_version, first_count - 1 do versions[ARGV[i]] = true end
+for i = first_count, first_growth - 1, 2 do
+  if redis.call('HGET', stats, ARGV[i]) ~= ARGV[i + 1] then return 0 end
+  counts[ARGV[i]] = true
+end
+for _, field in ipairs(redis.call('HKEYS', stats)) do
+  local kind, version = string.match(field, '^([^:]*):.*:([^:]*)$')
+  if kind and kinds[kind] and versions[version] and not counts[field] then return 0 end
+end
+for i = first_growth, #ARGV, 2 do
+  -- A script is not rolled back: what could not grow has to be seen before.
+  local held = redis.call('HGET', stats, ARGV[i]) or '0'
+  if #held > 18 or not string.match(held, '^%-?%d+$') then return 0 end
+end
+
+for i = first_growth, #ARGV, 2 do redis.call('HINCRBY', stats, ARGV[i], ARGV[i + 1]) end
+for field in pairs(counts) do redis.call('HDEL', stats, field) end
+for version in pairs(versions) do redis.call('HDEL', stats, start .. version) end
+return 1
