@@ -71,7 +71,15 @@ class StaleError(SamplingError):
 
 
 class ManifestError(SamplingError):
-    """Say that a manifest cannot be imported: the sentence names the line."""
+    """Say that a manifest cannot be imported.
+
+    Attributes:
+        sentences: What is wrong, line by line.
+    """
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("; ".join(sentences))
+        self.sentences = sentences
 
     exit_status = 2
 

@@ -149,14 +149,10 @@ def test_migrate_can_be_run_again(run: Run, empty_database_url: str) -> None:
     assert "up to date" in again.stdout
 
 
-def test_catalog_import_and_show(run: Run, tmp_path: Path) -> None:
-    good, bad = tmp_path / "good.csv", tmp_path / "bad.jsonl"
-    good.write_text("path,category,status,duration_s\na.flac,voice,READY,2.5\nb.flac,music,PENDING,\n")
-    bad.write_text('{"path": "c.flac", "category": "voice"}\n{"path": "d.flac", "category": "no such"}\n')
-    assert json.loads(run("catalog", "import", str(good), "--json").stdout) == {"inserted": 2, "updated": 0}
-    refused = run("catalog", "import", str(bad))
-    assert refused.returncode == 2
-    assert "line 2" in refused.stderr
+def test_catalog_show(run: Run, tmp_path: Path) -> None:
+    manifest = tmp_path / "library.csv"
+    manifest.write_text("path,category,status,duration_s\na.flac,voice,READY,2.5\nb.flac,music,PENDING,\n")
+    assert run("catalog", "import", str(manifest)).returncode == 0
     shown = json.loads(run("catalog", "show", "--json").stdout)
     assert {(row["category"], row["status"], row["count"]) for row in shown} == {
         ("voice", "READY", 1),

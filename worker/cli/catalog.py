@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from worker.adapters.manifest_file import STDIN, manifest_name, manifest_portions
 from worker.adapters.postgres_catalog import PostgresCatalog
 from worker.adapters.postgres_chunks import count_chunks, import_chunks
 from worker.adapters.postgres_migrations import migrate as run_migrations
 from worker.cli.context import AsJson, print_json, print_table, print_text, run_async
+from worker.cli.imported import imported_json, print_imported, rows_shown
 from worker.cli.output import complain
-from worker.core.manifest import read_manifest
+from worker.core.manifest import Manifest
+from worker.errors import ManifestError
 from worker.ports import ROWS_SHOWN
 from worker.settings.model import load_settings
 
@@ -29,21 +32,31 @@ def migrate(*, as_json: AsJson = False) -> None:
 
 @app.command("import", epilog="Example: sampling-worker catalog import library.csv")
 def import_(
-    manifest: Annotated[
+    file: Annotated[
         Path,
-        typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with a header, or JSON Lines."),
+        typer.Argument(help="CSV with a header, or JSON Lines; .gz, .bz2 and .xz are read, and - is standard input."),
     ],
     *,
     as_json: AsJson = False,
 ) -> None:
     """Register the chunks of a manifest (path, category, and optionally status, duration_s); all of it or nothing."""
     url = load_settings(need=["database"]).database_url.get_secret_value()
-    rows = list(read_manifest(manifest.name, manifest.read_bytes()))
-    imported = run_async(lambda: import_chunks(url, rows))
+    if str(file) != STDIN and not file.exists():
+        raise typer.BadParameter(f"there is no file {str(file)!r}")
+    manifest = Manifest(manifest_name(file), manifest_portions(file))
+    try:
+        with rows_shown(manifest.rows()) as rows:
+            imported = run_async(lambda: import_chunks(url, rows, manifest.problems))
+    except ManifestError as error:
+        for sentence in error.sentences:
+            complain(sentence)
+        raise typer.Exit(2) from error
+    for sentence in manifest.notes.sentences():
+        complain(f"{manifest.problems.name}: {sentence}")
     if as_json:
-        print_json({"inserted": imported.inserted, "updated": imported.updated})
+        print_json(imported_json(imported, manifest.notes))
     else:
-        print_text(f"{imported.inserted:,} chunks inserted, {imported.updated:,} updated")
+        print_imported(manifest.problems.name, imported, manifest.notes)
 
 
 @app.command(epilog="Example: sampling-worker catalog show")

@@ -1,0 +1,100 @@
+"""What a manifest that is not accepted probably means: near names of columns and categories, known formats."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+
+from worker.core.keys import CATEGORY_PATTERN
+
+COLUMNS = ("path", "category", "status", "duration_s")
+
+_CLOSE = 0.8
+_LONGEST_CATEGORY = 64
+_MEANT = {
+    "path": "file filepath filename fname audio audio_file audio_filepath audio_path wav wav_file wav_path uri url"
+    " location clip sound slice_file_name file_path file_name relative_path full_path abs_path",
+    "category": "label labels class classes class_name genre genres tag tags cat kind type topic domain target"
+    " audio_class",
+    "status": "state ready is_ready",
+    "duration_s": "dur length len seconds secs sec length_s length_sec length_secs length_seconds length_ms"
+    " audio_length num_seconds milliseconds",
+}
+_OTHER_NAMES = {other: name for name, others in _MEANT.items() for other in others.split()}
+NAMES = frozenset({*COLUMNS, *_OTHER_NAMES, "duration"})
+"""What names a column, here or elsewhere."""
+
+_FORMATS = {
+    "a NeMo manifest": {"audio_filepath", "duration"},
+    "Common Voice": {"client_id", "sentence"},
+    "FSD50K": {"fname", "labels", "mids"},
+    "ESC-50": {"filename", "fold", "target"},
+    "UrbanSound8K": {"slice_file_name", "fold"},
+    "Lhotse cuts": {"start", "channel", "supervisions"},
+    "Lhotse recordings": {"sources", "sampling_rate"},
+    "Lhotse supervisions": {"recording_id", "start"},
+    "Hugging Face metadata": {"file_name"},
+}
+_SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars"}
+_STARTS = {
+    "# segments csv": "it looks like AudioSet's segments",
+    "# ytid": "it looks like AudioSet's segments",
+    "#extm3u": "it looks like a playlist (M3U)",
+    "#": "it begins with a comment (#), and a manifest has none",
+    "sep=": "it begins with a line for spreadsheets (sep=), which is to be removed",
+}
+_FILE = re.compile(r"[/\\]|\.[a-z0-9]{2,4}\"?\s*$")
+_KALDI = re.compile(r"\S+[ \t]+(\S*\.(wav|flac|mp3|ogg|opus|sph|ark)\b.*|.*\|)", re.IGNORECASE)
+
+
+def meant(name: str) -> str | None:
+    """Tell which of our columns somebody means by a name; None for none of them."""
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    if plain.startswith("duration") or plain.endswith("duration"):
+        return "duration_s"
+    if plain in _OTHER_NAMES:
+        return _OTHER_NAMES[plain]
+    close = difflib.get_close_matches(plain, COLUMNS, n=1, cutoff=_CLOSE)
+    return close[0] if close else None
+
+
+def nearest_category(text: str) -> str | None:
+    """Make an accepted category name of a text: "Conference calls" becomes conference-calls."""
+    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9_-]+", "-", ascii_only.lower()).strip("-")[:_LONGEST_CATEGORY]
+    return name if CATEGORY_PATTERN.fullmatch(name) else None
+
+
+def renames(names: Sequence[str], missing: Collection[str]) -> str:
+    """Say which columns to rename, if any seems to be one of those that are missing."""
+    pairs: dict[str, str] = {}
+    for name in names:
+        column = meant(name)
+        if column is not None and column in missing and column not in pairs.values():
+            pairs[name] = column
+    return ", ".join(f"{name} to {column}" for name, column in pairs.items())
+
+
+def known_format(names: Collection[str]) -> str | None:
+    """Name the format that has columns of these names."""
+    plain = {name.lower() for name in names}
+    return next((format_ for format_, columns in _FORMATS.items() if columns <= plain), None)
+
+
+def header_hints(line: str) -> list[str]:
+    """Say what the first line of what is not our CSV looks like."""
+    start = line.strip().lower()
+    hints = [hint for words, hint in _STARTS.items() if start.startswith(words)][:1]
+    if not hints and any(_FILE.search(cell) for cell in start.split(",")):
+        hints.append("the first line has to name the columns, and this looks like a row")
+    separator = max(_SEPARATORS, key=line.count)
+    if "," not in line and separator in line:
+        hints.append(f"{_SEPARATORS[separator]} separate its columns, and commas are accepted")
+        names = [name.strip() for name in line.split(separator)]
+        if found := known_format(names):
+            hints.append(f"it looks like {found}")
+        if renamed := renames(names, [column for column in COLUMNS if column not in names]):
+            hints.append(f"rename {renamed}")
+    if "," not in line and _KALDI.fullmatch(line.strip()):
+        hints = ["it looks like Kaldi's wav.scp"]
+    return hints
