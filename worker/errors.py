@@ -77,11 +77,11 @@ class ManifestError(SamplingError):
         sentences: What is wrong, line by line.
     """
 
+    exit_status = 2
+
     def __init__(self, *sentences: str) -> None:
         super().__init__("; ".join(sentences))
         self.sentences = sentences
-
-    exit_status = 2
 
 
 class OutputError(SamplingError):

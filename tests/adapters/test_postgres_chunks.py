@@ -8,6 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.faults.manifest_mutations import mutated
+from tests.faults.manifest_reader import read_strictly
 from tests.support.library import session
 from tests.support.manifest import audioset_manifest
 from tests.support.waiting import wait_until
@@ -241,6 +243,24 @@ async def test_chunks_are_counted_by_category_and_status(database_url: str) -> N
         ChunkCount("voice", "FAILED", 1, 0.0),
         ChunkCount("voice", "READY", 2, 1.5),
     ]
+
+
+async def test_library_holds_what_a_manifest_means(database_url: str) -> None:
+    taken = 0
+    for seed in range(60):
+        draft = mutated(seed)
+        manifest = Manifest("library", [draft.content])
+        async with session(database_url) as connection:
+            await connection.execute("truncate audio_chunks")
+        try:
+            await import_chunks(database_url, manifest.rows(), manifest.problems)
+        except ManifestError:
+            assert await rows(database_url) == []
+            continue
+        meant = read_strictly(draft.content) if draft.rows is None else draft.rows
+        assert [tuple(row) for row in await rows(database_url)] == sorted(meant or [])
+        taken += 1
+    assert 10 < taken < 50
 
 
 async def test_real_manifest_can_be_imported_twice(database_url: str, tmp_path: Path) -> None:

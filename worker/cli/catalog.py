@@ -50,7 +50,7 @@ def import_(
     except ManifestError as error:
         for sentence in error.sentences:
             complain(sentence)
-        raise typer.Exit(2) from error
+        raise typer.Exit(error.exit_status) from error
     for sentence in manifest.notes.sentences():
         complain(f"{manifest.problems.name}: {sentence}")
     if as_json:

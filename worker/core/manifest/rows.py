@@ -21,7 +21,7 @@ _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", re.ASCII)
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _NO_PATHS = {*COLUMNS, "nan", "none", "null"}
 _NO_CATEGORIES = {*COLUMNS, "nan", "null"}
-_QUOTES = "\"'`"
+_QUOTES = "'`"
 _DEFAULT_STATUS = "READY"
 
 
@@ -88,8 +88,8 @@ def _path(value: object) -> str:
     if not value.isprintable() and _CONTROL.search(value):
         hint = "a path has no line breaks, tabs or NUL; a backslash within JSON is written twice"
         raise ValueError(f"path {show(value)} has a control character; {hint}")
-    if value[0] in _QUOTES and value[0] == value[-1] and len(value) > 1:
-        raise ValueError(f"path {show(value)} has quotes around it, which would be part of it")
+    if '"' in {value[0], value[-1]} or (value[0] in _QUOTES and value[0] == value[-1]):
+        raise ValueError(f"path {show(value)} begins or ends with a quote, which would be part of it")
     if value.lower() in _NO_PATHS:
         raise ValueError(f"path {show(value)} is the name of a column, or stands for a path that is missing")
     return value

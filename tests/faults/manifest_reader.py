@@ -1,0 +1,96 @@
+"""A second reader of manifests, by the letter and of its own making: what the worker's reader is held against."""
+
+import json
+import re
+from collections.abc import Iterator
+
+Row = tuple[str, str, str, float | None]
+
+BLANKS = " \t\u00a0\u2007\u202f\u3000\u200b\ufeff"
+_STATUSES = {"PENDING", "PROCESSING", "READY", "FAILED"}
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def read_strictly(content: bytes) -> list[Row] | None:
+    """Read a manifest by the letter; None where it has none."""
+    try:
+        text = content.decode("utf-8-sig")
+        rows = list(_json_rows(text) if text.lstrip(BLANKS + "\r\n").startswith("{") else _csv_rows(text))
+    except (ValueError, KeyError, RecursionError):
+        return None
+    return rows or None
+
+
+def _row(fields: dict[str, object]) -> Row:
+    path, category, status = fields["path"], fields["category"], fields.get("status")
+    duration_s = fields.get("duration_s")
+    status = "READY" if status is None else status
+    if not isinstance(path, str) or not isinstance(category, str) or not isinstance(status, str):
+        raise ValueError("not text")  # noqa: TRY004 - one kind of error for all that is wrong
+    if not re.fullmatch(r"[a-z0-9_-]{1,64}", category) or status not in _STATUSES or not path:
+        raise ValueError("not accepted")
+    if duration_s is None:
+        return path, category, status, None
+    if isinstance(duration_s, bool) or not _NUMBER.fullmatch(str(duration_s)):
+        raise ValueError("no number")
+    return path, category, status, float(str(duration_s))
+
+
+def _json_rows(text: str) -> Iterator[Row]:
+    for line in _LINE_END.split(text):
+        if line.strip():
+            pairs = json.loads(line, object_pairs_hook=list)
+            names = [str(name).strip(BLANKS).lower() for name, _ in pairs]
+            if len(set(names)) < len(names):
+                raise ValueError("a name twice")
+            yield _row({name: value for name, (_, value) in zip(names, pairs, strict=True)})
+
+
+def _csv_rows(text: str) -> Iterator[Row]:
+    header: list[str] | None = None
+    for cells in _cells(text):
+        plain = [cell.strip(BLANKS) for cell in cells]
+        if not any(cell.strip() for cell in plain):
+            continue
+        lower = [cell.lower() for cell in plain]
+        if header is None:
+            header = lower
+        elif lower != header:
+            fields: dict[str, object] = dict(zip(header, plain, strict=True))
+            yield _row(fields | {name: fields.get(name) or None for name in ("status", "duration_s")})
+
+
+def _cells(text: str) -> Iterator[list[str]]:
+    """Split text into rows of cells, character by character."""
+    cells: list[str] = []
+    place = 0
+    while place < len(text):
+        cell, place = _quoted(text, place + 1) if text[place] == '"' else _plain(text, place)
+        cells.append(cell)
+        if text[place : place + 1] == ",":
+            place += 1
+            if place < len(text):
+                continue
+            cells.append("")
+        place += 2 if text[place : place + 2] == "\r\n" else 1
+        yield cells
+        cells = []
+
+
+def _plain(text: str, start: int) -> tuple[str, int]:
+    found = re.compile(r"[,\r\n]|\Z").search(text, start)
+    end = found.start() if found else len(text)
+    return text[start:end], end
+
+
+def _quoted(text: str, start: int) -> tuple[str, int]:
+    end = start
+    while True:
+        end = text.index('"', end)
+        if text[end + 1 : end + 2] != '"':
+            break
+        end += 2
+    if text[end + 1 : end + 2] not in {",", "\r", "\n", ""}:
+        raise ValueError("text after a quote")
+    return text[start:end].replace('""', '"'), end + 1
