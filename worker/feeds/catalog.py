@@ -38,6 +38,7 @@ from worker.supervisor import name_causes, unending
 Cause = Literal["notify", "reload", "refresh"]
 
 _READING_SHARE = 50  # readings take at most one part in so many of the time
+_DOUBT_SHARE = 10  # the same, where rows change that nobody announces
 
 
 class CatalogFeed:
@@ -143,10 +144,9 @@ class _Subscription:
 
     async def _wait(self, refresh_s: float, took_s: float) -> Cause:
         """Wait until it is time to read again, or somebody asks for it."""
-        least_s = _READING_SHARE * took_s
-        longest_s = max(refresh_s, least_s) if self._listener.hears_all else refresh_s
+        longest_s = max(refresh_s, _READING_SHARE * took_s) if self._listener.hears_all else refresh_s
         with anyio.move_on_after(longest_s):
-            with anyio.move_on_after(min(least_s, longest_s)):
+            with anyio.move_on_after(min(_DOUBT_SHARE * took_s, longest_s)):
                 await self._reload.wait()
             await self._doubt.wait()
         return "reload" if self._reload.is_set() else "refresh"
