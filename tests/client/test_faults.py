@@ -5,13 +5,16 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from tests.client.conftest import MakeClient
 from tests.support.background import serving_in_background
-from tests.support.proxy import losing_replies
+from tests.support.proxy import Proxy, losing_replies
 from tests.support.servers import connect, redis_binaries
+from tests.support.tampering import Tamperer
 from tests.support.waiting import wait_until_sync
 from worker.client import AsyncSampleClient, SampleClient, SampleTimeoutError
 from worker.core.keys import Keys
@@ -54,6 +57,27 @@ def test_killed_connections_cost_no_sample_and_double_none(client: SampleClient,
     assert numbers == list(range(600))
     assert len(entries) == 600
     assert served(server, prefix) == 600
+
+
+@pytest.mark.fault("replies to a client are tampered with: it hands out no wrong sample, and all of them", "D05")
+@pytest.mark.usefixtures("worker")
+def test_replies_that_are_tampered_with_cost_no_sample_and_bring_no_wrong_one(
+    make_client: MakeClient, redis_url: str, server: Any, prefix: str
+) -> None:
+    with Proxy(urlsplit(redis_url).port or 0) as proxy:
+        client = make_client(url=proxy.url, name="job", timeout_s=300.0)
+        tamperer = proxy.tamperer = Tamperer(5, every=6)
+        samples = list(client.stream(3, prefetch=16, count=900, request_ids=str))
+        tamperer.every = 0
+        written = server.xrange(Keys(prefix).reply("job"))
+        client.close()
+    assert tamperer.done.total() > 30
+    assert [sample.request_id for sample in samples] == [str(number) for number in range(900)]
+    results = {fields[b"entry_id"].decode(): fields for _, fields in written}
+    for sample in samples:
+        fields = results[sample.entry_id]
+        assert fields[b"request_id"].decode() == sample.request_id
+        assert np.frombuffer(fields[b"chunk_ids"], "<i8").tolist() == list(sample.chunk_ids)
 
 
 @pytest.mark.fault("reply streams are deleted again and again: their client asks again", "H02")

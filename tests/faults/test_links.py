@@ -10,9 +10,11 @@ import pytest
 from tests.faults.trial import DEADLINE_S, Trial
 from tests.support.nonsense import NONSENSE
 from tests.support.proxy import Link, Pace, Proxy
+from tests.support.tampering import KINDS, Tamperer
 from tests.support.waiting import wait_until_sync
 
 _LARGEST = 65_536
+_ONE_IN = 25
 _COMMANDS = ["XREADGROUP", "EVALSHA", "GET", "XGROUP", "TIME", "XAUTOCLAIM", "XPENDING", "EVAL", "SET", "PSUBSCRIBE"]
 
 
@@ -87,6 +89,38 @@ def test_replies_make_no_sense(trial: Trial, proxy: Proxy) -> None:
     trial.recover()
     trial.count(losses=None, lines=200)
     assert worker.is_running
+
+
+def _let_tamper(trial: Trial, proxy: Proxy, kinds: tuple[str, ...], times: int) -> None:
+    """Serve two workers over a link that tampers with replies, so many times; then hold every promise."""
+    patient = {"WORKER_CLAIM_IDLE_S": "0.2", "WORKER_MAX_DELIVERIES": "100000"}
+    trial.start_many("w-1", "w-2", REDIS_URL=proxy.url, **patient)
+    tamperer = proxy.tamperer = Tamperer(11, every=_ONE_IN, kinds=kinds)
+    deadline_s = DEADLINE_S + times
+    with trial.load():
+        wait_until_sync(lambda: tamperer.done.total() >= times, timeout_s=deadline_s, what="much was tampered with")
+        trial.weigh(voice=1, music=3)
+        wait_until_sync(lambda: tamperer.done.total() >= times + 50, timeout_s=DEADLINE_S, what="and again")
+    tamperer.every = 0
+    proxy.cut()  # what is out of step
+    trial.recover()
+    trial.count(losses=None, lines=100_000)
+    assert all(worker.is_running for worker in trial.workers)
+    assert [worker.stop() for worker in trial.workers] == [0, 0]
+
+
+@pytest.mark.fault(
+    "replies are replaced, torn, doubled, swapped, left out, slipped in, again and again under load", "D05"
+)
+@pytest.mark.parametrize("kinds", [KINDS, ("doubled", "swapped"), ("an earlier one before it", "left out")])
+def test_replies_are_tampered_with(trial: Trial, proxy: Proxy, kinds: tuple[str, ...]) -> None:
+    _let_tamper(trial, proxy, kinds, 200)
+
+
+@pytest.mark.soak
+@pytest.mark.fault("the same for minutes", "D05")
+def test_replies_are_tampered_with_for_long(trial: Trial, proxy: Proxy) -> None:
+    _let_tamper(trial, proxy, KINDS, 5_000)
 
 
 @pytest.mark.fault("a black hole: nothing passes, and nothing is said", "D03")

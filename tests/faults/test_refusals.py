@@ -32,7 +32,7 @@ def _used(trial: Trial) -> list[str]:
 
 
 def _is_calm(worker: RunningWorker) -> bool:
-    return len(worker.events("redis.lost")) == len(worker.events("redis.restored"))
+    return worker.losses() == len(worker.events("redis.restored"))
 
 
 def _keys_but(trial: Trial, missing: int) -> list[str]:

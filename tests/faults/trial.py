@@ -26,7 +26,7 @@ DEADLINE_S = 60.0
 _PAGE = 5000
 _PAUSE_S = 0.02
 _MOST_MEMORY_MB = 350
-_BUGS = ("worker.failed", "request.failed", "library.message")
+_BUGS = ("worker.failed", "loop.failed", "request.failed", "library.message")
 _AWAY = (redis.RedisError, redis.exceptions.RedisClusterException, OSError)
 _MOST_LINES = 60  # of a worker, starts and stops included
 
@@ -359,7 +359,7 @@ class Trial:
 
 
 def _is_calm(worker: RunningWorker) -> bool:
-    return len(worker.events("redis.lost")) == len(worker.events("redis.restored")) or not worker.is_running
+    return worker.losses() == len(worker.events("redis.restored")) or not worker.is_running
 
 
 def _hold_lines(worker: RunningWorker, losses: int | None, most: int, bugs: Sequence[str]) -> None:
@@ -370,6 +370,6 @@ def _hold_lines(worker: RunningWorker, losses: int | None, most: int, bugs: Sequ
     for bug in bugs:
         assert bug not in told, [line for line in lines if line["event"] == bug]
     if worker.is_running:
-        assert told.count("redis.lost") == told.count("redis.restored")
+        assert worker.losses() == told.count("redis.restored")
     if losses is not None:
-        assert told.count("redis.lost") == losses, [line for line in lines if line["event"].startswith("redis")]
+        assert worker.losses() == losses, [line for line in lines if line["event"].startswith("redis")]

@@ -52,6 +52,24 @@ async def _results_match_stats(desk: Desk, *reply_to: str) -> None:
     assert sum(count for name, count in counts.items() if name.startswith("chunks:")) == drawn["ok"]
 
 
+async def _run_one_that_ends(url: str, prefix: str, part: str) -> None:
+    async def end_at_once() -> None:
+        pass
+
+    async with wired(url, prefix) as parts:
+        setattr(getattr(parts, part), "run", end_at_once)  # noqa: B010 - a part that is wrong
+        async with running(parts):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("part", "who"), [("consumer", "the consumer"), ("feed", "the feed")])
+async def test_a_worker_that_ends_by_itself_fails_the_test_that_runs_it(
+    redis_url: str, prefix: str, part: str, who: str
+) -> None:
+    with pytest.raises(AssertionError, match=f"{who} had ended by itself"):
+        await _run_one_that_ends(redis_url, prefix, part)
+
+
 # -- serving ---------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,11 @@ class RunningWorker:
             if entry["event"] == name:
                 found.append(entry)
         return found
+
+    def losses(self) -> int:
+        """Count how often it lost Redis: a loss may be told again, when its cause changes."""
+        told = [line["event"] for line in self.lines() if line["event"] in {"redis.lost", "redis.restored"}]
+        return sum(pair == ("redis.restored", "redis.lost") for pair in pairwise(["redis.restored", *told]))
 
 
 def ms_now() -> int:

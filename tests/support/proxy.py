@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+from tests.support.tampering import Tamperer, Torn
 from tests.support.tasks import end
 
 _COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n")
@@ -100,6 +101,7 @@ class Proxy:
     Attributes:
         pace: How slow the links are.
         is_refusing: Whether connections are closed as soon as they are made.
+        tamperer: Does something to replies; None: nobody does.
     """
 
     def __init__(self, port: int) -> None:
@@ -114,6 +116,7 @@ class Proxy:
         self._listener: asyncio.Server | None = None
         self.pace = Pace()
         self.is_refusing = False
+        self.tamperer: Tamperer | None = None
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -249,14 +252,19 @@ class Proxy:
     async def _carry_replies(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):
             _apply(self._on_reply, link, data)
-            await self._pass(link, writer, data)
+            try:
+                told = self.tamperer.pass_on(link, data) if self.tamperer else data
+            except Torn as torn:
+                await self._pass(link, writer, torn.words)
+                return
+            await self._pass(link, writer, told)
 
     async def _pass(self, link: Link, writer: asyncio.StreamWriter, data: bytes) -> None:
         await link.passage()
         pace = self.pace
         await asyncio.sleep(pace.delay())
         size = pace.piece or len(data)
-        for start in range(0, len(data), size):
+        for start in range(0, len(data), size or 1):
             writer.write(data[start : start + size])
             await writer.drain()
             if pace.bytes_per_s:

@@ -118,7 +118,8 @@ async def running(parts: Parts) -> AsyncIterator[Parts]:
     try:
         yield parts
     finally:
-        ended = [name for name, task in (("the feed", feed), ("the consumer", serving)) if task.done()]
+        ends = {"the feed": feed.done(), "the consumer": serving.done() and not parts.consumer.is_stopping}
+        ended = [name for name, has_ended in ends.items() if has_ended]
         parts.consumer.stop()
         is_done = await _has_ended(serving, parts)
         bugs = [one for one in await end(serving, feed) if isinstance(one, Exception)]
