@@ -7,7 +7,7 @@ from worker.core.catalog import Catalog
 from worker.core.events import MixComplete, MixLeftOut
 from worker.core.left_out import left_out
 from worker.core.presets import BUILT_IN_PRESETS
-from worker.core.weights import InForce, Weights, preset_name
+from worker.core.weights import UNREAD, InForce, Weights, preset_name
 from worker.logs import emit
 from worker.state import State
 
@@ -37,8 +37,8 @@ class MixWatch:
     def look(self) -> None:
         """Look at what is in force now; what is as it was the last time takes next to no time."""
         catalog = self._state.catalog
-        if catalog is None:
-            return
+        if catalog is None or self._state.weights.shared is UNREAD:
+            return  # nobody knows yet
         if len(self._looks) > _REMEMBERED:
             knows = self._state.weights.knows
             self._looks = {name: one for name, one in self._looks.items() if knows(name) or name in _BUILT_IN}

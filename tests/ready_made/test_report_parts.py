@@ -13,6 +13,8 @@ from worker import logs
 from worker.core.events import (
     CategoryStats,
     Event,
+    MixComplete,
+    MixLeftOut,
     PostgresLost,
     RedisLost,
     RedisRestored,
@@ -29,7 +31,8 @@ from worker.report.fit import fit_categories
 from worker.report.forms import form_of, hidden_columns, label_columns, shown
 from worker.report.history import History, Outage, build_history
 from worker.report.lines import read_lines
-from worker.report.records import Bench, Draws, Reading
+from worker.report.records import Bench, Draws, LeftOut, Reading
+from worker.report.summary import describe_left_out
 from worker.report.weights import find_turns
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
@@ -480,3 +483,26 @@ def test_values_are_written_for_people() -> None:
         "",
         "x",
     ]
+
+
+# --- what was left out of the mix
+
+
+def _left_out(categories: str, share: float, dataset: str | None = None) -> MixLeftOut:
+    return MixLeftOut(dataset=dataset, categories=categories, share=share, weights_version="v1", catalog_version="c1")
+
+
+def test_what_was_left_out_at_the_end_is_told_once_however_many_workers_said_so() -> None:
+    lines = [
+        *(written(i, _left_out("jazz", 0.3), f"w-{i}") for i in range(3)),
+        written(3, _left_out("voic", 0.7, "d")),
+        written(4, _left_out("rock", 0.1, "e")),
+        written(5, MixComplete(dataset="e", weights_version="v2", catalog_version="c1")),
+    ]
+    reading = read_lines([("one", lines)])
+    assert set(reading.left_outs.values()) == {LeftOut("jazz", 0.3), LeftOut("voic", 0.7)}
+    assert describe_left_out(reading) == [
+        "global weights: jazz had no READY chunk at the end, 30.0% of the weights",
+        "dataset d: voic had no READY chunk at the end, 70.0% of the weights",
+    ]
+    assert [mark.event for mark in reading.marks] == ["mix.left_out"] * 5

@@ -28,6 +28,7 @@ class Watched:
 
     def __init__(self, ready: Mapping[str, int] = READY) -> None:
         self.state = State(catalog_of(ready))
+        self.state.weights.put(None, Held(ABSENT, None))
         self._watch = MixWatch(self.state)
 
     def weigh(self, name: str | None = None, **values: float) -> None:
@@ -117,9 +118,11 @@ def test_a_preset_that_is_asked_for_again_after_other_chunks_are_ready_is_not_to
     assert len(_left_out(log)) == 1
 
 
-def test_without_a_catalog_nothing_is_known(log: LogLines) -> None:
+def test_before_weights_and_chunks_are_read_nothing_is_known(log: LogLines) -> None:
     state = State()
+    state.weights.put(None, Held(ABSENT, None))
     MixWatch(state).look()
+    MixWatch(State(catalog_of(READY))).look()
     assert _left_out(log) == []
 
 

@@ -13,12 +13,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from tests.support.drawing import catalog_of
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Parts, Wiring, answers, running, wired
 from worker.core.changes import version_by_key
+from worker.core.live import read_state
 from worker.core.weights import Held, normalise
+from worker.core.workers import read_workers
 from worker.embedded import RedisServer
 from worker.health import SERVING, find_problem, health_path
 from worker.logs import dropped_lines
@@ -93,6 +96,33 @@ async def test_a_worker_shows_what_it_has_applied(desk: Desk, redis_url: str, pr
         reporter.say_goodbye()
         reporter.say_goodbye()
     assert _file(tmp_path) == {}
+
+
+async def test_a_worker_shows_what_it_keeps_and_what_is_ready_and_tells_what_is_left_out(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path, log: LogLines
+) -> None:
+    await desk.client.set(desk.keys.weights(), '{"voice": 1, "jazz": 1}')
+    async with wired(redis_url, prefix) as parts, running(parts):
+        reporter = _reporter(parts, prefix, tmp_path)
+        async with _reporting(reporter):
+            assert (await _shows(desk, source="redis"))["kept"] == {}
+            await desk.client.set(desk.keys.weights(), "refused")
+            await desk.client.publish(desk.keys.weights(), "x")
+            shown = await _shows(desk, source="last_known")
+            catalog = parts.state.catalog
+            assert catalog is not None
+            assert shown["kept"] == {"": {"jazz": 0.5, "voice": 0.5}}
+            assert (shown["ready"], shown["categories"]) == (catalog.ready, len(catalog.categories))
+            [worker] = read_workers([read_state("one", await desk.client.get(desk.keys.worker("one")))])
+            assert worker.ready == catalog.ready
+            await wait_until(lambda: bool(log.of("mix.left_out")), timeout_s=DONE_S, what="it is told")
+            many = catalog_of({f"c{i}": 1 + i % 7 for i in range(1500)})
+            parts.state.catalog = many
+            wide = await _shows(desk, categories=1500)
+            assert len(wide["ready"]) == 1024
+            assert min(wide["ready"].values()) == sorted(many.ready.values(), reverse=True)[1023]
+    [line, *_] = log.of("mix.left_out")
+    assert (line["categories"], line["share"]) == ("jazz", 0.5)
 
 
 async def test_weights_in_force_are_shown_without_waiting_for_the_next_sign_of_life(

@@ -106,6 +106,32 @@ async def test_a_change_without_a_bell_is_noticed_by_reading_again(desk: Desk, r
         assert _source(parts) == "default"
 
 
+@pytest.mark.parametrize(("name", "source"), [(None, "default"), ("d", "redis"), ("preset:night", "preset")])
+async def test_a_key_that_vanishes_is_a_warning_that_says_what_is_in_force_now(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines, name: str | None, source: str
+) -> None:
+    if name is not None:
+        await desk.client.set(desk.keys.weights(), _MUSIC)
+    await desk.client.set(desk.keys.weights(name), _VOICE)
+    async with _feeding(redis_url, prefix, _OFTEN) as parts:
+        await parts.feed.read([name])
+        before = parts.state.weights.in_force(name).weights.version
+        await desk.client.set(desk.keys.weights(name), "refused")
+        await wait_until(lambda: bool(log.of("weights.rejected")), timeout_s=DONE_S, what="the value is refused")
+        assert log.of("weights.vanished") == []
+        await desk.client.delete(desk.keys.weights(name))
+        await wait_until(lambda: bool(log.of("weights.vanished")), timeout_s=DONE_S, what="it is told")
+        now = parts.state.weights.in_force(name).weights
+        await desk.client.set(desk.keys.weights(name), "{}")  # all zero: somebody wants the defaults
+        await desk.client.set(desk.keys.weights(name), _VOICE)
+        await wait_until(lambda: parts.state.weights.held(name).weights is not None, timeout_s=DONE_S, what="weights")
+        await desk.client.set(desk.keys.weights(name), "{}")
+        await wait_until(lambda: parts.state.weights.held(name).weights is None, timeout_s=DONE_S, what="no weights")
+    [line] = log.of("weights.vanished")
+    assert (line["level"], line["dataset"], line["version_before"]) == ("warning", name, before)
+    assert (line["version"], line["source"]) == (now.version, source)
+
+
 @pytest.mark.parametrize("dataset", [None, "d"])
 async def test_a_change_while_the_subscription_was_broken_is_noticed_by_the_resync(
     desk: Desk, redis_url: str, prefix: str, log: LogLines, dataset: str | None

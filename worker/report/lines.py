@@ -11,6 +11,7 @@ from worker.core.events import (
     CatalogChanged,
     CategoryStats,
     HealthUnwritten,
+    MixComplete,
     MixLeftOut,
     PostgresLost,
     PostgresRestored,
@@ -30,7 +31,7 @@ from worker.core.events import (
     WorkerStats,
     WorkerStopped,
 )
-from worker.report.records import LARGEST, Bench, Change, Draws, Fields, Interval, Mark, Reading
+from worker.report.records import LARGEST, Bench, Change, Draws, Fields, Interval, LeftOut, Mark, Reading
 
 _OBJECT = re.compile(r'\{\s*"')
 _LATEST = 7.3e9
@@ -63,6 +64,8 @@ class _Reader:
             WorkerStats.event: self._add_interval,
             CategoryStats.event: self._add_draws,
             WeightsChanged.event: self._add_change,
+            MixLeftOut.event: self._add_left_out,
+            MixComplete.event: self._end_left_out,
             **{name: self._mark(name, count) for name, count in _MARKS.items()},
         }
 
@@ -121,6 +124,14 @@ class _Reader:
         dataset, version = str(fields["dataset"] or ""), str(fields["version"])
         self.reading.changes.append(Change(at, worker, dataset, version, before, after))
 
+    def _end_left_out(self, _at: float, worker: str, fields: Fields) -> None:
+        self.reading.left_outs.pop((worker, str(fields["dataset"] or "")), None)
+
+    def _add_left_out(self, at: float, worker: str, fields: Fields) -> None:
+        self.reading.marks.append(Mark(at, worker, MixLeftOut.event, 1.0))
+        found = LeftOut(str(fields["categories"]), _number(fields["share"], most=1.0))
+        self.reading.left_outs[worker, str(fields["dataset"] or "")] = found
+
     def _mark(self, event: str, count: Callable[[Fields], Any]) -> Callable[[float, str, Fields], None]:
         def add(at: float, worker: str, fields: Fields) -> None:
             down_s = _number(fields.get("down_s", 0))
@@ -151,7 +162,6 @@ _MARKS: Mapping[str, Callable[[Fields], Any]] = {
     CatalogChanged.event: _one,
     WeightsRejected.event: _one,
     WeightsVanished.event: _one,
-    MixLeftOut.event: _one,
     RequestRejected.event: _with_suppressed,
     RequestClaimed.event: lambda fields: fields["count"],
     RequestFailed.event: lambda fields: fields["requests"] + fields["suppressed"],

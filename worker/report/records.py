@@ -99,6 +99,19 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Hold which weighted categories had no READY chunk.
+
+    Attributes:
+        categories: Their names, with commas between.
+        share: What they weighed together, 0 to 1.
+    """
+
+    categories: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """Hold the figures of one benchmark.
 
@@ -120,6 +133,7 @@ class Reading:
     Attributes:
         lines: Lines that are not empty.
         left_out: Lines among them that are neither a log line nor a benchmark's.
+        left_outs: Worker and dataset ("" are the global weights) -> what its last line said was left out of the mix.
         repeated: Lines among them that stood there before, as where a log is given twice.
     """
 
@@ -131,3 +145,4 @@ class Reading:
     changes: list[Change] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     benches: list[Bench] = field(default_factory=list)
+    left_outs: dict[tuple[str, str], LeftOut] = field(default_factory=dict)

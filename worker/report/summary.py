@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from worker.report.fit import Fit
 from worker.report.history import History
-from worker.report.records import Bench, Reading
+from worker.report.records import Bench, LeftOut, Reading
 from worker.report.weights import Turn
 
 
@@ -60,23 +60,15 @@ def sum_up_history(history: History, reading: Reading) -> Summary:
             for mix in history.mixes
             for fit, share, expected_share in shares(mix.fits)
         ],
+        "missing": _left_out_document(reading),
         "weights_changes": [_change_document(turn) for turn in history.changes],
         "events": events,
     }
-    tables = [
-        Table(
-            title_of(mix.dataset),
-            ("category", mix.fits[0].unit, "share", "expected", "z"),
-            tuple(
-                (fit.category, round(fit.count), share, expected, "-" if fit.z is None else round(fit.z, 2))
-                for fit, share, expected in shares(mix.fits)
-            ),
-        )
-        for mix in history.mixes
-    ]
+    tables = [Table(title_of(mix.dataset), *_distribution(mix.fits)) for mix in history.mixes]
     if events:
         tables.append(Table("events", ("event", "count"), tuple(events.items())))
-    return Summary(document, (*_lines_sentences(reading), describe_span(history), describe_totals(history)), (*tables,))
+    said = (*_lines_sentences(reading), describe_span(history), describe_totals(history), *describe_left_out(reading))
+    return Summary(document, said, (*tables,))
 
 
 def sum_up_benches(benches: Sequence[Bench], reading: Reading) -> Summary:
@@ -112,6 +104,33 @@ def describe_totals(history: History) -> str:
         place = f" of dataset {worst.dataset}" if worst.dataset else ""
         said.append(f"biggest |z| {z:.2f} ({worst.category}{place})")
     return ", ".join(said)
+
+
+def describe_left_out(reading: Reading) -> list[str]:
+    """Tell which weighted categories had no READY chunk at the end."""
+    return [
+        f"{title_of(dataset)}: {found.categories} had no READY chunk at the end, {found.share:.1%} of the weights"
+        for dataset, found in _left_out(reading)
+    ]
+
+
+def _distribution(fits: Sequence[Fit]) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
+    """Lay out what was drawn of each category beside what was expected."""
+    rows = (
+        (fit.category, round(fit.count), share, expected, "-" if fit.z is None else round(fit.z, 2))
+        for fit, share, expected in shares(fits)
+    )
+    return ("category", fits[0].unit, "share", "expected", "z"), tuple(rows)
+
+
+def _left_out_document(reading: Reading) -> list[dict[str, Any]]:
+    return [{"dataset": dataset or None, **asdict(found)} for dataset, found in _left_out(reading)]
+
+
+def _left_out(reading: Reading) -> list[tuple[str, LeftOut]]:
+    """List what workers said was left out, each once, however many said so."""
+    said = {(dataset, found): None for (_, dataset), found in reading.left_outs.items()}
+    return sorted(said, key=lambda one: one[0])
 
 
 def shares(fits: Sequence[Fit]) -> list[tuple[Fit, float, float]]:
