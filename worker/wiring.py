@@ -62,8 +62,7 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     """
     client, subscriber = clients
     keys, state, meter = Keys(settings.prefix), State(), Meter()
-    redis_link = Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
-    postgres_link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    redis_link, postgres_link = _links()
     limits = StreamLimits(
         settings.results_maxlen,
         reply_ttl_s=max(1, round(settings.reply_ttl_s)),
@@ -74,12 +73,7 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     weights = WeightsFeed(
         RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s
     )
-    source = PostgresCatalog(
-        settings.database_url.get_secret_value(),
-        settings.chunks_query,
-        with_durations=settings.weight_unit == "seconds",
-    )
-    catalog = CatalogFeed(source, state, postgres_link, refresh_s=settings.catalog_refresh_s)
+    catalog = CatalogFeed(_source(settings), state, postgres_link, refresh_s=settings.catalog_refresh_s)
     recovery = Recovery(
         stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
     )
@@ -103,6 +97,22 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
         link=redis_link,
     )
     return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, chores, meter)
+
+
+def _source(settings: Settings) -> PostgresCatalog:
+    return PostgresCatalog(
+        settings.database_url.get_secret_value(),
+        settings.chunks_query,
+        with_durations=settings.weight_unit == "seconds",
+    )
+
+
+def _links() -> tuple[Link, Link]:
+    """Watch Redis and PostgreSQL."""
+    return (
+        Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s)),
+        Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s)),
+    )
 
 
 def _chores(
