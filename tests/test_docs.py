@@ -17,6 +17,7 @@ from worker.core.events import EVENTS
 from worker.core.weights import ABSENT, DEFAULTS, mark_of
 from worker.core.wire import fields as wire_fields
 from worker.core.wire import requests, results
+from worker.settings import environment, postgres_url, redis_url
 from worker.settings.model import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -150,6 +151,14 @@ def test_fields_of_the_history_are_documented() -> None:
     fields_written = {*step.record, *step_of(pending, Order(None, "", "")).record, *returned.record}
     assert first_cells(section(PROTOCOL, "Changes")) == fields_written
     assert all(f"`{name}`" in section(PROTOCOL, "Changes") for name in json.loads(step.return_text))
+
+
+def test_every_parameter_of_a_url_is_documented() -> None:
+    text = section(PROTOCOL, "What the environment may hold")
+    known = first_cells(text) | {"protocol", "decode_responses", "legacy_responses", "retry_on_timeout"}
+    in_code = {name for rules in redis_url._RULES.values() for name in rules} | {*postgres_url._RULES}
+    assert known == in_code | redis_url._OURS
+    assert all(f"`{name}`" in text for name in environment._POSTGRES)
 
 
 def test_readme_links_lead_somewhere() -> None:

@@ -1,13 +1,18 @@
 """Connections by our rules: what URLs are accepted, what errors become, and that all topologies serve alike."""
 
 import asyncio
+import random
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.exceptions
+from redis.asyncio import Redis
 
+from tests.support.nonsense import NONSENSE, speaking
 from tests.support.proxy import losing_replies
 from tests.support.servers import redis_binaries, tls_binaries
 from tests.support.streams import Desk, batch_of, desk_at, result_of
@@ -151,6 +156,54 @@ async def test_a_command_whose_reply_was_lost_is_not_sent_again(redis_url: str, 
             await client.execute_command("XADD", desk.keys.requests, "*", "size", "1")
         await client.aclose()
         assert await desk.client.xlen(desk.keys.requests) == 1
+
+
+async def test_whatever_a_server_says_to_a_login_is_of_the_surroundings() -> None:
+    rng = random.Random(15)
+    with speaking(lambda: b"".join(rng.choices([*NONSENSE, b"+OK\r\n"], k=rng.randint(0, 4)))) as port:
+        for path in ("", "/3", "?client_name=x"):
+            for _ in range(40):
+                client = connect(f"redis://user:pw@127.0.0.1:{port}{path}", timeout_s=1.0)
+                with pytest.raises(RedisError), redis_errors("PING"):
+                    await client.execute_command("GET", "x")
+                await client.aclose()
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b", ".", "xn--" + "a" * 70])
+async def test_a_host_that_is_no_name_is_of_the_surroundings(host: str) -> None:
+    client = connect(f"redis://{host}:1", timeout_s=1.0)
+    with pytest.raises(RedisError, match="did not answer PING"), redis_errors("PING"):
+        await client.execute_command("PING")
+    await client.aclose()
+
+
+async def test_a_name_that_may_not_be_given_is_done_without(redis_url: str, redis_client: Redis) -> None:
+    user = f"u{secrets.token_hex(4)}"
+    admin: Any = redis_client
+    await admin.execute_command("ACL", "SETUSER", user, "on", ">pw", "+@all", "-client|setname")
+    client = connect(redis_url.replace("//", f"//{user}:pw@"), timeout_s=5.0)
+    assert await client.execute_command("PING")
+    await client.aclose()
+    await admin.execute_command("ACL", "DELUSER", user)
+
+
+@pytest.mark.parametrize(("query", "name"), [("", "sampling-worker"), ("?client_name=mine", "mine")])
+async def test_a_connection_has_the_name_that_is_asked_for(redis_url: str, query: str, name: str) -> None:
+    client = connect(f"{redis_url}{query}", timeout_s=5.0)
+    assert await client.execute_command("CLIENT GETNAME") == name
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "socket_timeout=2&socket_connect_timeout=1&socket_keepalive=false&socket_read_size=1024",
+        "health_check_interval=1&max_connections=10&db=0",
+    ],
+)
+async def test_options_of_a_url_that_are_taken_work(redis_url: str, prefix: str, query: str) -> None:
+    async with desk_at(f"{redis_url}?{query}", prefix) as desk:
+        await _serve_some(desk)
 
 
 # -- topologies ------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_any_right_may_be_taken_away(trial: Trial) -> None:
 
 
 @pytest.mark.fault("the login is refused: another password, the user switched off, a denied command of it", "B13")
-@pytest.mark.parametrize("denial", ["resetpass", "off", "-psubscribe", "-client|setname"])
+@pytest.mark.parametrize("denial", ["resetpass", "off", "-psubscribe"])
 def test_the_login_may_be_refused(trial: Trial, denial: str) -> None:
     worker = _start(trial)
     with trial.load():
@@ -84,6 +84,24 @@ def test_the_login_may_be_refused(trial: Trial, denial: str) -> None:
         _rule(trial, "on", ">secret", "+@all")
     trial.recover()
     trial.count()
+
+
+@pytest.mark.fault("niceties are denied: the client's name, the worker's own key, the look at what waits", "B13")
+def test_niceties_may_be_denied_from_the_start(trial: Trial) -> None:
+    """It serves, is healthy, and says once what it does without."""
+    _rule(
+        trial, "on", ">secret", "resetkeys", "allchannels", "+@all", "-client|setname", "-xinfo", *_keys_but(trial, 7)
+    )
+    url = trial.server.url.replace("//", f"//{_USER}:secret@")
+    worker = trial.start(REDIS_URL=url, WORKER_STATS_INTERVAL_S="0.2")
+    with trial.load():
+        trial.wait_answered()
+        trial.wait_event(worker, "worker.unlisted")
+        wait_until_sync(lambda: len(worker.events("worker.stats")) > 3, timeout_s=DEADLINE_S, what="some statistics")
+    trial.recover()
+    assert [event["message"] for event in worker.events("redis.lost")] == []
+    trial.count(losses=0)
+    assert len(worker.events("worker.unlisted")) == 1
 
 
 @pytest.mark.fault("writes are refused: READONLY (a replica now), NOREPLICAS (too few of them)", "C05")

@@ -1,5 +1,9 @@
 """Replies that no command of the worker has: well-formed RESP of another shape, and errors of no known kind."""
 
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 NONSENSE: Final = (
@@ -25,3 +29,27 @@ NONSENSE: Final = (
     b"-NOSCRIPT there is one\r\n",
     b"%1\r\n+a map\r\n:3\r\n",
 )
+
+
+@contextmanager
+def speaking(speak: Callable[[], bytes]) -> Iterator[int]:
+    """Answer every connection with something, once it has said something, and close it; yield the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_speak_to_all, args=(listening, speak))
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _speak_to_all(listening: socket.socket, speak: Callable[[], bytes]) -> None:
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(speak())

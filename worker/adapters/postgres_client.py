@@ -80,7 +80,8 @@ async def _connect(database_url: str, statement_timeout_s: float) -> tuple[Conne
         return await _connect_encrypted(options, ways_to_encrypt(url.tls)), url.link
     except Exception as error:
         note = f" ({', '.join(taken)} of the environment took part)" if taken else ""
-        if isinstance(error, (ValueError, PostgresLoginError)):  # what is asked for cannot be
+        is_wish = isinstance(error, ValueError) and not isinstance(error, OSError)
+        if is_wish or isinstance(error, PostgresLoginError):  # what is asked for cannot be
             raise PostgresLoginError(f"PostgreSQL at {redact(database_url)}: {redact(str(error))}{note}") from error
         raise _translate(error, database_url, _MIGRATED, note) from error
 

@@ -41,7 +41,7 @@ _RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XRE
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED")
 # What no second attempt changes: a password, a right, the type of a key.
 _LASTING = (redis.exceptions.NoPermissionError,)
-_LASTING_WORDS = ("ACL failure",)
+_LASTING_WORDS = ("ACL failure", "The user executing the script can't")  # within scripts; the latter is Redis 7.0's
 _WRONG_TYPE = "WRONGTYPE"
 _LOGIN = (
     redis.exceptions.AuthenticationError,
