@@ -33,12 +33,18 @@ class MixWatch:
         """Take the snapshots in force."""
         self._state = state
         self._looks: dict[str | None, _Look] = {}
+        self._seen: tuple[int, str, int] | None = None
 
     def look(self) -> None:
         """Look at what is in force now; what is as it was the last time takes next to no time."""
         catalog = self._state.catalog
         if catalog is None or self._state.weights.shared is UNREAD:
             return  # nobody knows yet
+        presets = [name for name in _BUILT_IN if name in catalog.memo]  # they are there once somebody asked for them
+        seen = (self._state.weights.turn, catalog.version, len(presets))
+        if seen == self._seen:
+            return
+        self._seen = seen
         if len(self._looks) > _REMEMBERED:
             knows = self._state.weights.knows
             self._looks = {name: one for name, one in self._looks.items() if knows(name) or name in _BUILT_IN}
@@ -60,11 +66,9 @@ class MixWatch:
         """Walk over the names that are asked for, and the weights of their own; None where one has none."""
         book = self._state.weights
         yield None, book.in_force(None).weights
-        for name in book.known():
-            if name is not None:
-                yield name, book.held(name).weights
+        yield from book.own()
         for name in _BUILT_IN:
-            found = catalog.memo.get(name)  # it is there once somebody asked for it
+            found = catalog.memo.get(name)
             if isinstance(found, InForce):
                 yield name, found.weights
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -36,8 +36,12 @@ class WeightsBook:
         """Start with nothing read: the defaults are in force."""
         self.shared = UNREAD
         self.defaults = default_weights()
+        self.turn = 0
+        """Counts how often other weights came into force, by whatever key."""
         self._shared_in_force = in_force(None, None, UNREAD)
         self.changed_at_ms = 0
+        self._kept: Mapping[str, Mapping[str, float]] = {}
+        self._kept_at = -1
         self._datasets: OrderedDict[str, _Remembered] = OrderedDict()
         self._tell: Callable[[], None] = lambda: None
 
@@ -91,6 +95,7 @@ class WeightsBook:
             if len(self._datasets) > _DATASETS_REMEMBERED:
                 self._datasets.popitem(last=False)
         if held.weights is not before:
+            self.turn += 1
             self._tell()
 
     def put_defaults(self, defaults: Weights) -> None:
@@ -98,6 +103,7 @@ class WeightsBook:
         if defaults.text != self.defaults.text:
             self.defaults = defaults
             self._shared_in_force = in_force(None, None, self.shared, defaults)
+            self.turn += 1
             self._tell()
 
     def versions(self, most: int) -> dict[str, str]:
@@ -110,22 +116,28 @@ class WeightsBook:
         others = islice(reversed(self._datasets.items()), most, None)
         return {short_name(name): one.held.weights.version if one.held.weights else "" for name, one in others}
 
-    def kept(self, most: int, *, widest: int) -> dict[str, Mapping[str, float]]:
+    def own(self) -> Iterator[tuple[str, Weights | None]]:
+        """Walk over the datasets that are known, and the weights by their own keys; None where one has none."""
+        return ((name, one.held.weights) for name, one in self._datasets.items())
+
+    def kept(self, most: int, *, widest: int) -> Mapping[str, Mapping[str, float]]:
         """Tell the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
 
         Args:
             most: Of how many datasets.
             widest: Of how many categories together.
         """
+        if self._kept_at == self.turn:
+            return self._kept
         found: dict[str, Mapping[str, float]] = {}
-        for name in self.known():
-            weights = self.held(name).weights
+        for name, weights in (("", self.shared.weights), *self.own()):
             if weights is None or weights.source != "last_known" or len(weights.shares) > widest:
                 continue
-            found[name or ""] = weights.rounded
+            found[name] = weights.rounded
             widest -= len(weights.shares)
             if len(found) == most:
                 break
+        self._kept, self._kept_at = found, self.turn
         return found
 
     def forget_idle(self) -> None:

@@ -20,7 +20,7 @@ def left_out(shares: Mapping[str, float], ready: Collection[str]) -> dict[str, f
     Returns:
         Category -> weight.
     """
-    return {name: shares[name] for name in sorted(shares) if name not in ready}
+    return {name: shares[name] for name in sorted(shares.keys() - set(ready))}
 
 
 def sentences(shares: Mapping[str, float], ready: Collection[str]) -> list[str]:
