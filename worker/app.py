@@ -9,7 +9,6 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 
 import anyio
 from anyio.abc import TaskGroup
@@ -35,6 +34,7 @@ from worker.run_dir import prepare_run_dir
 from worker.settings.environment import names_of_others
 from worker.settings.model import Settings
 from worker.supervisor import keep, name_causes, unending
+from worker.version import own_version
 from worker.wiring import Worker, wire
 
 _REDIS_TIMEOUT_S = 5.0
@@ -231,11 +231,3 @@ def _tell_ready(worker: Worker, consumer: str, started_at: float) -> None:
             categories=len(catalog.categories) if catalog is not None else 0,
         )
     )
-
-
-def own_version() -> str:
-    """Tell the version of the installed distribution; `source` when it runs uninstalled."""
-    try:
-        return version("sampling-worker")
-    except PackageNotFoundError:
-        return "source"

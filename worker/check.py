@@ -1,8 +1,9 @@
 """The acceptance test of an installation: weights set, drawn, changed, drawn again, and held against the counts."""
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import anyio
@@ -11,62 +12,54 @@ from worker.adapters.redis_client import Client
 from worker.adapters.redis_requests import RedisRequests, Words
 from worker.adapters.redis_stats import RedisStats
 from worker.adapters.redis_weights import RedisWeights
-from worker.core.keys import Keys
-from worker.core.statistics import RandomSum, fit_of_sums_p, fit_p, z_score
+from worker.core.judging import Round, judge, judge_seconds
+from worker.core.keys import CHECK, Keys
 from worker.core.tally import CategoryCount
 from worker.core.weights import UNREAD, Weights, normalise, observe
 from worker.core.wire import Reply, encode_request
-from worker.core.workers import WorkerState, disagreement, read_workers, ready_of
-from worker.errors import CheckError
+from worker.core.workers import disagreement, read_workers, ready_of
+from worker.errors import CheckError, NotTestedError, RedisError
 
 _SIZE = 100
 _AT_ONCE = 500
 _CATEGORIES = 20
 _CLEANUP_S = 5.0
-_ROUNDING_S = 0.0005
-_ROUNDING = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Hold one category of a round: its target share, how much of it was drawn, and how far off that is.
-
-    Attributes:
-        seconds: How long the chunks last, where weights are shares of audio time; else None.
-    """
-
-    category: str
-    target: float
-    count: int
-    seconds: float | None
-    z: float
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Hold what was drawn under one set of weights."""
-
-    version: str
-    drawn: int
-    p_value: float
-    rows: tuple[Row, ...]
-
-    @property
-    def total(self) -> float:
-        """Tell what the targets are shares of: the chunks drawn, or their seconds."""
-        return sum(row.count if row.seconds is None else row.seconds for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Hold the outcome; `problem` says what kept it from being one."""
+    """Hold the outcome.
+
+    Attributes:
+        rounds: What was drawn, as far as it came.
+        problem: What kept it from being an outcome, or is wrong whatever the counts say.
+        tested: Whether it says anything about the distribution.
+        left: What could not be removed, in a sentence; None: nothing is left behind.
+    """
 
     rounds: tuple[Round, ...]
-    problem: str | None
+    problem: str | None = None
+    tested: bool = True
+    left: str | None = None
+
+    def fits(self, significance: float) -> bool | None:
+        """Tell whether the distribution fits the weights; None: that was not tested.
+
+        Args:
+            significance: False alarms accepted.
+        """
+        if not self.tested:
+            return None
+        return self.problem is None and all(entry.p_value >= significance for entry in self.rounds)
 
     def as_dict(self) -> dict[str, Any]:
         """Write it as plain data."""
-        return {"rounds": [asdict(entry) for entry in self.rounds], "problem": self.problem}
+        return {
+            "tested": self.tested,
+            "rounds": [asdict(entry) for entry in self.rounds],
+            "problem": self.problem,
+            "left": self.left,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +69,14 @@ class _Trial:
     dataset: str
     requests: RedisRequests
     stats: RedisStats
+    weights: RedisWeights
     samples: int
     timeout_s: float
 
 
-async def run_check(client: Client, keys: Keys, *, samples: int, timeout_s: float) -> Report:
+async def run_check(
+    client: Client, keys: Keys, *, samples: int, timeout_s: float, tell: Callable[[str], None]
+) -> Report:
     """Draw under two sets of weights, on a dataset that is removed again.
 
     Args:
@@ -88,40 +84,72 @@ async def run_check(client: Client, keys: Keys, *, samples: int, timeout_s: floa
         keys: Names in Redis.
         samples: Chunks to draw in each round.
         timeout_s: Longest wait of a round.
+        tell: Is told in a sentence what could not be removed again, whatever else happens.
 
     Raises:
         RedisError: Redis did not answer, or refused.
     """
-    dataset = f"check-{secrets.token_hex(6)}"
-    trial = _Trial(dataset, RedisRequests(client, keys, dataset), RedisStats(client, keys), samples, timeout_s)
-    weights = RedisWeights(client, keys)
+    dataset, weights = f"{CHECK}{secrets.token_hex(6)}", RedisWeights(client, keys)
+    trial = _Trial(dataset, RedisRequests(client, keys, dataset), RedisStats(client, keys), weights, samples, timeout_s)
+    try:
+        workers = read_workers(await trial.stats.workers())
+        if problem := disagreement(workers):
+            return Report((), problem, tested=False)
+        return await _carry_out(trial, await _weights_in_force(weights, ready_of(workers).defaults), tell)
+    finally:
+        weights.close()
+
+
+async def _carry_out(trial: _Trial, in_force: str, tell: Callable[[str], None]) -> Report:
+    """Draw and judge, and remove everything again, however that ends; tell what could not be removed."""
+    try:
+        report = await _draw_and_judge(trial, in_force)
+    finally:
+        left = await _clean_up(trial)
+        if left is not None:
+            tell(left)
+    return replace(report, left=left)
+
+
+async def _draw_and_judge(trial: _Trial, in_force: str) -> Report:
     rounds: list[Round] = []
     try:
-        workers = await _live_workers(trial.stats)
-        await weights.store_quietly(dataset, await _weights_in_force(weights, ready_of(workers).defaults))
-        categories = await _ready_categories(trial)
-        for order in (categories, categories[::-1]):
-            chosen = normalise({name: rank for rank, name in enumerate(order, 1)}, "dataset")
-            assert chosen is not None  # noqa: S101 - ranks start from 1
-            await weights.store_quietly(dataset, chosen.text)
-            rounds.append(await _draw_round(trial, chosen))
+        await trial.weights.store_quietly(trial.dataset, in_force)
+        await _draw_rounds(trial, rounds)
+    except NotTestedError as error:
+        return Report(tuple(rounds), str(error), tested=False)
     except CheckError as error:
         return Report(tuple(rounds), str(error))
-    finally:
-        with anyio.move_on_after(_CLEANUP_S, shield=True):
-            await weights.remove(dataset)
-            weights.close()
-            await trial.requests.close()
-            await trial.stats.remove_dataset(dataset)
-    return Report(tuple(rounds), None)
+    return Report(tuple(rounds))
 
 
-async def _live_workers(stats: RedisStats) -> list[WorkerState]:
-    """Read what live workers show; they have to agree in the unit of weights."""
-    workers = read_workers(await stats.workers())
-    if problem := disagreement(workers):
-        raise CheckError(problem)
-    return workers
+async def _clean_up(trial: _Trial) -> str | None:
+    """Remove all that a check made, each thing although another cannot be; tell in a sentence what is left."""
+    steps: dict[str, Callable[[], Awaitable[None]]] = {
+        "requests": trial.requests.withdraw,
+        "weights": lambda: trial.weights.remove(trial.dataset),
+        "results": trial.requests.close,
+        "counts": lambda: trial.stats.remove_dataset(trial.dataset),
+    }
+    left, reason = list(steps), "Redis did not answer in time"
+    with anyio.move_on_after(_CLEANUP_S, shield=True):
+        for name, step in steps.items():
+            try:
+                await step()
+                left.remove(name)
+            except RedisError as error:
+                reason = str(error)
+    return f"{', '.join(left)} of dataset {trial.dataset} could not be removed: {reason}" if left else None
+
+
+async def _draw_rounds(trial: _Trial, rounds: list[Round]) -> None:
+    """Draw under two sets of weights, one the reverse of the other."""
+    categories = await _ready_categories(trial)
+    for order in (categories, categories[::-1]):
+        chosen = normalise({name: rank for rank, name in enumerate(order, 1)}, "dataset")
+        assert chosen is not None  # noqa: S101 - ranks start from 1
+        await trial.weights.store_quietly(trial.dataset, chosen.text)
+        rounds.append(await _draw_round(trial, chosen))
 
 
 async def _weights_in_force(weights: RedisWeights, defaults: Weights) -> str:
@@ -146,106 +174,30 @@ async def _draw_round(trial: _Trial, weights: Weights) -> Round:
     wanted = [first, *[other] * (-(-trial.samples // _SIZE) - 1)]
     results = await _draw(trial.requests, wanted, trial.timeout_s)
     if "seconds" not in results[0].fields:
-        return _judge(weights, results)
-    return _judge_seconds(weights, results, before, await _counted(trial))
+        return judge(weights, results)
+    return judge_seconds(weights, results, before, await _counted(trial))
 
 
 async def _draw(requests: RedisRequests, wanted: Sequence[Words], timeout_s: float) -> list[Reply]:
     """Draw some requests, a few hundred at a time."""
     results: list[Reply] = []
-    with anyio.move_on_after(timeout_s):
-        for start in range(0, len(wanted), _AT_ONCE):
-            found = await requests.sample(wanted[start : start + _AT_ONCE], timeout_s=timeout_s)
-            results += found.values()
+    deadline = time.monotonic() + timeout_s
+    for start in range(0, len(wanted), _AT_ONCE):
+        left_s = deadline - time.monotonic()
+        if len(results) < start or left_s <= 0:
+            break
+        found = await requests.sample(wanted[start : start + _AT_ONCE], timeout_s=left_s)
+        results += found.values()
     if len(results) < len(wanted):
-        missing = len(wanted) - len(results)
-        raise CheckError(
-            f"{missing} of {len(wanted)} results did not come within {timeout_s:g} s; is a worker running?"
-        )
+        came = f"{len(results):,} of {len(wanted):,} results" if results else "no result"
+        raise NotTestedError(f"{came} came within {timeout_s:g} s; is a worker running?")
     for result in results:
         if result.error is not None:
-            raise CheckError(f"a request got {result.error}: {result.message}")
+            raise NotTestedError(f"a request got {result.error}: {result.message}")
     return results
-
-
-def _judge(weights: Weights, results: Sequence[Reply]) -> Round:
-    """Hold the counts of a round against its weights."""
-    totals = _total_counts(weights, results)
-    drawn = sum(totals.values())
-    expected = {name: weights.shares.get(name, 0.0) * drawn for name in totals}
-    rows = tuple(
-        Row(
-            name,
-            weights.shares.get(name, 0.0),
-            count,
-            None,
-            z_score(count, expected[name], expected[name] * (1 - weights.shares.get(name, 0.0))),
-        )
-        for name, count in totals.items()
-    )
-    return Round(weights.version, drawn, fit_p(list(totals.values()), list(expected.values())), rows)
-
-
-def _total_counts(weights: Weights, results: Sequence[Reply]) -> dict[str, int]:
-    """Add up the counts of a round, which has to be drawn under its weights."""
-    totals: dict[str, int] = dict.fromkeys(weights.shares, 0)
-    for result in results:
-        version = result.weights_version
-        if version != weights.version:
-            raise CheckError(f"a request was answered under weights {version}, and {weights.version} were in force")
-        for name, count in result.counts.items():
-            totals[name] = totals.get(name, 0) + count
-    return totals
 
 
 async def _counted(trial: _Trial) -> dict[str, CategoryCount]:
     """Read what the workers have counted for the trial's dataset."""
     counts = await trial.stats.read()
     return {row.category: row for row in counts.categories if row.dataset == trial.dataset}
-
-
-def _judge_seconds(
-    weights: Weights,
-    results: Sequence[Reply],
-    before: Mapping[str, CategoryCount],
-    after: Mapping[str, CategoryCount],
-) -> Round:
-    """Hold the seconds of a round against its weights; the workers tell what these make one expect of durations."""
-    totals, seconds_of = _total_counts(weights, results), _total_seconds(results)
-    drawn, probabilities = sum(totals.values()), results[0].weights
-    rows: list[Row] = []
-    sums: list[RandomSum] = []
-    for name, count in totals.items():
-        seconds = seconds_of.get(name, 0.0)
-        amount, expected, variance = _grown(after.get(name), before.get(name))
-        if abs(amount - seconds) > _ROUNDING_S:
-            raise CheckError(f"the workers counted {amount:.3f} s of {name}, and the results add up to {seconds:.3f} s")
-        rows.append(
-            Row(name, weights.shares.get(name, 0.0), count, round(seconds, 3), z_score(seconds, expected, variance))
-        )
-        sums.append(RandomSum(seconds, expected, variance, count, drawn * probabilities.get(name, 0.0)))
-    _check_proportion(rows, [one.expected for one in sums])
-    return Round(weights.version, drawn, fit_of_sums_p(sums), tuple(rows))
-
-
-def _total_seconds(results: Sequence[Reply]) -> dict[str, float]:
-    totals: dict[str, float] = {}
-    for result in results:
-        for name, seconds in result.seconds.items():
-            totals[name] = totals.get(name, 0.0) + seconds
-    return totals
-
-
-def _grown(after: CategoryCount | None, before: CategoryCount | None) -> tuple[float, float, float]:
-    """Tell how much seconds, their expectation and its variance have grown."""
-    now, then = ((row.amount, row.expected, row.variance) if row else (0.0, 0.0, 0.0) for row in (after, before))
-    return now[0] - then[0], now[1] - then[1], max(0.0, now[2] - then[2])
-
-
-def _check_proportion(rows: Sequence[Row], expected: Sequence[float]) -> None:
-    """Check that the seconds expected of the categories are in proportion to their weights."""
-    total = sum(expected)
-    for row, seconds in zip(rows, expected, strict=True):
-        if abs(seconds - row.target * total) > _ROUNDING * total:
-            share = f"{seconds / total:.4%} of the seconds of {row.category}" if total else "no second"
-            raise CheckError(f"the workers expected {share}, and its weight is {row.target:.4%}")

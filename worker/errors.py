@@ -100,6 +100,10 @@ class LoopEndedError(SamplingError):
     """Say that a loop ended though nobody had told it to: a bug of ours, and the loop is begun anew."""
 
 
+class NotTestedError(CheckError):
+    """Say that an acceptance test could not be carried out: it says nothing about the distribution."""
+
+
 class DependencyError(SamplingError):
     """Say that the surroundings must act: nothing is acknowledged, back off, stay up."""
 

@@ -19,7 +19,7 @@ from worker.core.presets import BUILT_IN_PRESETS, built_in_preset
 from worker.core.tally import read_counts
 from worker.core.weights import Weights, preset_name
 from worker.errors import RedisError, RefusedError
-from worker.health import SERVING, Health, health_path, write_health
+from worker.health import SERVING, Health, health_path, process_start, write_health
 from worker.links import Link
 from worker.logs import dropped_lines, emit
 from worker.meter import Interval, Meter
@@ -45,12 +45,16 @@ class Identity:
         prefix: Start of its names in Redis.
         run_dir: Where its health file lives.
         weight_unit: What weights are shares of: `chunks` or `seconds`.
+        redis: Digest of the URL of Redis, see `worker.health.url_digest`.
+        database: The same of PostgreSQL.
     """
 
     consumer: str
     prefix: str
     run_dir: Path
     weight_unit: str = "chunks"
+    redis: str = ""
+    database: str = ""
 
 
 class Reporter:
@@ -68,6 +72,7 @@ class Reporter:
     ) -> None:
         """Take who reports, where to, what about, and how often statistics are due in seconds."""
         self._identity = identity
+        self._started = process_start(os.getpid())
         self._presence = presence
         self._state = state
         self._meter = meter
@@ -207,8 +212,8 @@ class Reporter:
         stuck = time.monotonic() - self._meter.progress_at > _STUCK_AFTER_S
         is_waiting = self._phase == SERVING and (stuck or not self._link.is_up or self._state.catalog is None)
         state = "waiting" if is_waiting else self._phase
-        identity = self._identity
-        return Health(os.getpid(), identity.prefix, identity.consumer, state, time.time())
+        who, pid = self._identity, os.getpid()
+        return Health(pid, who.prefix, who.consumer, state, time.time(), who.redis, who.database, self._started)
 
     def _document(self) -> str:
         """Write this worker's state: what it has applied, and when."""

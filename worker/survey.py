@@ -16,8 +16,8 @@ from worker.core.left_out import left_out
 from worker.core.presets import BUILT_IN_PRESETS, built_in_preset
 from worker.core.weights import UNREAD, InForce, Weights, in_force, observe, parse_weights, preset_of, source_of
 from worker.core.workers import InUse, Ready, WorkerState, in_use, read_workers, ready_of
-from worker.errors import PostgresError, RedisError, WeightsError
-from worker.settings.model import Settings
+from worker.errors import PostgresError, RedisError, SettingsError, WeightsError
+from worker.settings.model import Settings, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,12 @@ async def find_ready(workers: Sequence[WorkerState], settings: Settings) -> Read
         settings: Those of this process.
     """
     told = ready_of(workers)
-    url = settings.database_url.get_secret_value()
     if told.known is not None:
         return told
-    if not url:
-        return replace(told, problem=f"{told.problem}, and DATABASE_URL is not given")
+    try:
+        url = load_settings(need=["database"]).database_url.get_secret_value()
+    except SettingsError:
+        return replace(told, problem=f"{told.problem}, and no DATABASE_URL is given that is accepted")
     try:
         unit = unit_of(workers) or settings.weight_unit
         source = PostgresCatalog(url, settings.chunks_query, with_durations=unit == "seconds")

@@ -23,6 +23,7 @@ from worker.core.keys import Keys
 from worker.errors import UnreadableError
 from worker.feeds.catalog import CatalogFeed
 from worker.feeds.weights import WeightsFeed
+from worker.health import url_digest
 from worker.journal import Journal
 from worker.links import Link
 from worker.meter import Meter
@@ -87,7 +88,7 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
         meter=meter,
         limits=RequestLimits(settings.batch, settings.max_size),
     )
-    identity = Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit)
+    identity = _identity(settings, consumer)
     reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
     chores = _chores(
         settings,
@@ -113,6 +114,12 @@ def _links() -> tuple[Link, Link]:
         Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s)),
         Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s)),
     )
+
+
+def _identity(settings: Settings, consumer: str) -> Identity:
+    """Say who reports, and of which installation."""
+    digests = (url_digest(url.get_secret_value()) for url in (settings.redis_url, settings.database_url))
+    return Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit, *digests)
 
 
 def _chores(

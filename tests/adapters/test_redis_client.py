@@ -26,7 +26,7 @@ from tests.support.topologies import (
     under_sentinel_behind_tls,
 )
 from tests.support.waiting import wait_until
-from worker.adapters.redis_client import connect, redis_errors
+from worker.adapters.redis_client import connect, redis_errors, redis_refusals, unreachable
 from worker.adapters.redis_requests import RedisRequests
 from worker.adapters.redis_stats import RedisStats
 from worker.client import AsyncSampleClient
@@ -142,6 +142,54 @@ def test_silence_of_the_server_is_translated(error: Exception, sentence: str) ->
     assert type(caught.value) is RedisUnreachableError
     assert caught.value.__cause__ is error
     assert "h1dden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (redis.exceptions.ConnectionError("gone away"), 3),
+        (redis.exceptions.TimeoutError(), 3),
+        (redis.exceptions.BusyLoadingError("loading"), 3),
+        (redis.exceptions.ClusterDownError("CLUSTERDOWN"), 3),
+        (redis.exceptions.MasterDownError("MASTERDOWN"), 3),
+        (redis.exceptions.AuthenticationError("invalid username-password pair"), 2),
+        (redis.exceptions.AuthenticationWrongNumberOfArgsError("AUTH"), 2),
+        (redis.exceptions.NoPermissionError("NOPERM"), 1),
+        (redis.exceptions.OutOfMemoryError("OOM command not allowed"), 1),
+        (redis.exceptions.ReadOnlyError("READONLY"), 1),
+        (redis.exceptions.ResponseError("WRONGTYPE Operation against a key"), 1),
+        (redis.exceptions.ResponseError("BUSY Redis is busy running a script"), 1),
+        (redis.exceptions.ResponseError("MISCONF Redis is configured to save"), 1),
+        (redis.exceptions.ResponseError("NOGROUP"), 1),
+    ],
+)
+@pytest.mark.parametrize("translate", [redis_errors, redis_refusals])
+def test_only_a_server_that_cannot_be_reached_ends_a_command_with_3(
+    error: Exception, status: int, translate: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    with pytest.raises(RedisError) as caught, translate("PING"):
+        raise error
+    assert caught.value.exit_status == status
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "sentence"),
+    [
+        ("redis://u:h1dden@h:1/0", "Error 111 connecting to h:1.", "connection refused; is it running?"),
+        (
+            "redis://h",
+            "Connection closed by server.",
+            "the server closed the connection; where the server asks for TLS",
+        ),
+        ("rediss://h", "Connection closed by server.", "the server closed the connection; where the server has no"),
+        ("redis://h", "Error -2 connecting to h:6379. Name unknown.", "Error -2 connecting to h:6379. Name unknown."),
+    ],
+)
+def test_what_is_not_reachable_is_named_with_the_reason_in_words(url: str, said: str, sentence: str) -> None:
+    with pytest.raises(RedisUnreachableError) as caught, redis_errors("PING"):
+        raise redis.exceptions.ConnectionError(said)
+    told = str(unreachable(url, caught.value))
+    assert told.startswith(f"Redis at {url.replace('h1dden', '***')} is not reachable: {sentence}")
 
 
 def test_a_bug_is_not_translated() -> None:

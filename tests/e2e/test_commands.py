@@ -328,7 +328,7 @@ async def test_dead_letters_are_shown_and_sent_again_once(
 
     await redis_client.delete(f"{prefix}:sample:results:taken")
     oldest = letters[-1]["id"]
-    assert run("dead", "requeue", oldest).stdout == "1 requests sent again\n"
+    assert run("dead", "requeue", oldest).stdout == "1 request sent again\n"
     again = run("dead", "requeue", oldest)
     assert (again.returncode, again.stderr) == (1, f"sampling-worker: there is no dead letter {oldest}\n")
     assert len(json.loads(run("dead", "requeue", "--all", "--json").stdout)) == 2

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from worker.health import FRESH_S, Health, find_problem, health_path, write_health
+from worker.health import (
+    FRESH_S,
+    Health,
+    Place,
+    find_problem,
+    health_path,
+    look_around,
+    process_start,
+    url_digest,
+    write_health,
+)
 
 _NOW = 1_000_000.0
 
@@ -19,7 +29,7 @@ def _health(consumer: str = "host-1", state: str = "serving", age_s: float = 0.0
 
 
 def _problem(run_dir: Path, consumer: str | None = None) -> str | None:
-    return find_problem(run_dir, prefix="audio", consumer=consumer, now=_NOW)
+    return find_problem(run_dir, Place("audio"), consumer=consumer, now=_NOW)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +41,7 @@ def _problem(run_dir: Path, consumer: str | None = None) -> str | None:
         ([_health(age_s=FRESH_S)], "worker host-1 last showed a sign of life 10 s ago"),
         ([_health(state="waiting")], "worker host-1 is waiting"),
         ([_health(state="starting", age_s=9)], "worker host-1 is starting"),
-        ([_health(prefix="other")], "no worker has run here"),
+        ([_health(prefix="other")], "no worker has run here; host-1 served other URLs or another prefix"),
         ([_health(age_s=60), _health("host-2")], None),
         ([_health("host-1", age_s=5), _health("host-2", "draining")], None),
         ([_health("host-1", "waiting", 5), _health("host-2", "draining", 4)], "worker host-2 is draining"),
@@ -86,6 +96,9 @@ def test_the_file_says_who_when_and_how(tmp_path: Path) -> None:
         "consumer": "host-1",
         "state": "serving",
         "at": _NOW,
+        "redis": "",
+        "database": "",
+        "started": "",
     }
 
 
@@ -110,3 +123,50 @@ def test_a_worker_that_was_killed_is_not_serving(tmp_path: Path) -> None:
     gone.wait()
     write_health(tmp_path, replace(_health(), pid=gone.pid))
     assert _problem(tmp_path) == "worker host-1 has died"
+
+
+def test_a_process_that_has_the_number_of_a_dead_worker_is_not_that_worker(tmp_path: Path) -> None:
+    started = process_start(os.getpid())
+    assert started.isdecimal()
+    write_health(tmp_path, replace(_health(), started=started))
+    assert _problem(tmp_path) is None
+    write_health(tmp_path, replace(_health(), started=str(int(started) - 1)))
+    assert _problem(tmp_path) == "worker host-1 has died"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "is_same"),
+    [
+        (("r", "p"), ("r", "p"), True),
+        (("r", "p"), ("other", "p"), False),
+        (("r", "p"), ("r", "other"), False),
+        (("r", ""), ("r", "p"), True),
+        (("", ""), ("r", "p"), True),
+        (("r", "p"), ("", ""), True),
+        (("r", ""), ("other", "p"), False),
+    ],
+)
+def test_only_workers_of_this_installation_are_looked_at(
+    tmp_path: Path, ours: tuple[str, str], theirs: tuple[str, str], *, is_same: bool
+) -> None:
+    redis, database = theirs
+    write_health(tmp_path, replace(_health(), redis=redis, database=database))
+    problem = find_problem(tmp_path, Place("audio", *ours), consumer=None, now=_NOW)
+    assert problem == (None if is_same else "no worker has run here; host-1 served other URLs or another prefix")
+
+
+def test_each_worker_here_is_looked_at(tmp_path: Path) -> None:
+    for health in (_health("a"), _health("b", age_s=40), _health("c", "waiting"), _health("d", prefix="other")):
+        write_health(tmp_path, health)
+    assert look_around(tmp_path, Place("audio"), consumer=None, now=_NOW) == {
+        "a": None,
+        "b": "worker b last showed a sign of life 40 s ago",
+        "c": "worker c is waiting",
+    }
+
+
+def test_urls_are_told_apart_without_their_passwords() -> None:
+    url = "redis://user:h1dden@host:6379/0"
+    assert url_digest(url) == url_digest(" 'redis://user:other@host:6379/0'\n")
+    assert url_digest(url) != url_digest(url.replace("/0", "/1"))
+    assert (url_digest(""), len(url_digest(url))) == ("", 16)

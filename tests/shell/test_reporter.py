@@ -23,7 +23,7 @@ from worker.core.live import read_state
 from worker.core.weights import Held, normalise
 from worker.core.workers import read_workers
 from worker.embedded import RedisServer
-from worker.health import SERVING, find_problem, health_path
+from worker.health import SERVING, Place, find_problem, health_path
 from worker.logs import dropped_lines
 from worker.ports import Backlog, Presence
 from worker.reporter import Identity, Reporter
@@ -92,7 +92,7 @@ async def test_a_worker_shows_what_it_has_applied(desk: Desk, redis_url: str, pr
             assert shown["weights_at_ms"] == parts.state.weights.changed_at_ms > 0
             reporter.enter("draining")
             await _shows(desk, state="draining")
-        assert find_problem(tmp_path, prefix=prefix, consumer="one", now=_file(tmp_path)["at"]) is not None
+        assert find_problem(tmp_path, Place(prefix), consumer="one", now=_file(tmp_path)["at"]) is not None
         reporter.say_goodbye()
         reporter.say_goodbye()
     assert _file(tmp_path) == {}

@@ -128,12 +128,12 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class ChunkCount:
-    """Count the chunks of one category and status, and the seconds they last as far as known."""
+    """Count the chunks of one category and status, and the seconds they last as far as known; None: nothing is."""
 
     category: str
     status: str
     count: int
-    duration_s: float
+    duration_s: float | None
 
 
 async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: Problems | None = None) -> Imported:

@@ -1,6 +1,6 @@
 """Dead letters: requests given up on, to be looked at and sent again."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -11,6 +11,7 @@ from worker.core.wire import FIELDS_OF_LETTER
 
 _REQUEUE: Final = files("worker.adapters").joinpath("dead_requeue.lua").read_text()
 _AT_ONCE = 100
+_IDS: Final = files("worker.adapters").joinpath("dead_ids.lua").read_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,27 @@ class RedisDead:
             found = await self._client.execute_command("XREVRANGE", self._keys.dead, "+", "-", "COUNT", count)
         return [DeadLetter(_text(entry_id), _pairs(words)) for entry_id, words in found]
 
-    async def ids(self) -> list[str]:
-        """List the ids of all letters, oldest first.
+    async def requeue_all(self) -> AsyncIterator[dict[str, str]]:
+        """Send the requests of all letters again, the oldest first; those that come meanwhile are left alone.
+
+        Yields:
+            What `requeue` returns, of some letters at a time.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        with redis_errors(f"listing the dead letters in {self._keys.dead}"):
-            return [
-                _text(entry[0]) for entry in await self._client.execute_command("XRANGE", self._keys.dead, "-", "+")
-            ]
+        newest = await self.newest(1)
+        start = "-"
+        while newest:
+            with redis_errors(f"listing the dead letters in {self._keys.dead}"):
+                found = await self._client.execute_command(
+                    "EVAL", _IDS, 1, self._keys.dead, start, newest[0].id, _AT_ONCE
+                )
+            if not found:
+                return
+            ids = [_text(entry_id) for entry_id in found]
+            yield await self.requeue(ids)
+            start = f"({ids[-1]}"
 
     async def requeue(self, ids: Sequence[str]) -> dict[str, str]:
         """Send the requests of some letters again, and remove the letters.

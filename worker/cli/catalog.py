@@ -1,4 +1,4 @@
-"""`migrate`, `catalog import` and `catalog show`."""
+"""`migrate` and `catalog import`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,15 +6,14 @@ from typing import Annotated
 import typer
 
 from worker.adapters.manifest_file import STDIN, manifest_name, manifest_portions
-from worker.adapters.postgres_catalog import PostgresCatalog
-from worker.adapters.postgres_chunks import count_chunks, import_chunks
+from worker.adapters.postgres_chunks import import_chunks
 from worker.adapters.postgres_migrations import migrate as run_migrations
-from worker.cli.context import AsJson, print_json, print_table, print_text, run_async
+from worker.cli import library
+from worker.cli.context import AsJson, print_json, print_text, run_async
 from worker.cli.imported import imported_json, print_imported, rows_shown
 from worker.cli.output import complain
 from worker.core.manifest import Manifest
 from worker.errors import ManifestError
-from worker.ports import ROWS_SHOWN
 from worker.settings.model import load_settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -40,7 +39,8 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Register the chunks of a manifest (path, category, and optionally status, duration_s); all of it or nothing."""
-    url = load_settings(need=["database"]).database_url.get_secret_value()
+    settings = load_settings(need=["database"])
+    url = settings.database_url.get_secret_value()
     if str(file) != STDIN and not file.exists():
         raise typer.BadParameter(f"there is no file {str(file)!r}")
     manifest = Manifest(manifest_name(file), manifest_portions(file))
@@ -53,23 +53,11 @@ def import_(
         raise typer.Exit(error.exit_status) from error
     for sentence in manifest.notes.sentences():
         complain(f"{manifest.problems.name}: {sentence}")
+    library.warn_of_query(settings)
     if as_json:
         print_json(imported_json(imported, manifest.notes))
     else:
         print_imported(manifest.problems.name, imported, manifest.notes)
 
 
-@app.command(epilog="Example: sampling-worker catalog show")
-def show(*, as_json: AsJson = False) -> None:
-    """Show how many chunks each category has, by status."""
-    url = load_settings(need=["database"]).database_url.get_secret_value()
-    counts = run_async(lambda: count_chunks(url))
-    if not counts and (tables := run_async(PostgresCatalog(url).hiding)):
-        complain(f"row level security of {', '.join(tables)} may hide rows from this role; {ROWS_SHOWN}")
-    if as_json:
-        print_json(
-            [{"category": c.category, "status": c.status, "count": c.count, "duration_s": c.duration_s} for c in counts]
-        )
-    else:
-        rows = [(c.category, c.status, c.count, c.duration_s) for c in counts]
-        print_table("chunks", ("category", "status", "count", "seconds"), rows)
+app.command(epilog="Example: sampling-worker catalog show")(library.show)

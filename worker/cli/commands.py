@@ -1,11 +1,13 @@
 """All verbs, and how they end: 0 done; what ends them otherwise names its exit status, see `worker.errors`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 
-from worker.cli import catalog, dead, health, report, sampling, serving, sessions, weights
+from worker.cli import catalog, check, dead, health, report, sampling, serving, sessions, weights
+from worker.cli.help import LOOK, MEND, MOVE, SETTINGS, START, Group, in_words, show_version, usage_advice
 from worker.cli.output import complain
 from worker.errors import ReaderGoneError, SamplingError
 
@@ -21,41 +23,71 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    cls=Group,
+    context_settings=dict(SETTINGS),
 )
 app.add_typer(
     weights.app,
+    cls=Group,
+    rich_help_panel=MOVE,
     name="weights",
     help="Look at the weights, and change them while training runs.",
     epilog="Example: sampling-worker weights set voice=0.7 music=0.2",
 )
 app.add_typer(
     catalog.app,
+    cls=Group,
+    rich_help_panel=MOVE,
     name="catalog",
     help="Register chunks, and look at what is READY.",
     epilog="Example: sampling-worker catalog import library.csv",
 )
 app.add_typer(
     sessions.app,
+    cls=Group,
+    rich_help_panel=LOOK,
     name="session",
     help="Look at training sessions, release and end them.",
     epilog="Example: sampling-worker session show run-7",
 )
 app.add_typer(
     dead.app,
+    cls=Group,
+    rich_help_panel=MEND,
     name="dead",
     help="Look at requests that were given up on, and send them again.",
     epilog="Example: sampling-worker dead show",
 )
-app.command(epilog="Example: sampling-worker demo --seconds 10")(serving.demo)
-app.command(epilog="Example: REDIS_URL=... DATABASE_URL=... sampling-worker run")(serving.run)
-app.command(epilog="Example: DATABASE_URL=... sampling-worker migrate")(catalog.migrate)
-app.command(epilog="Example: sampling-worker sample --size 8 --method stratified")(sampling.sample)
-app.command(epilog="Example: sampling-worker stats --watch")(sampling.stats)
-app.command(epilog="Example: sampling-worker check --samples 50000")(sampling.check)
-app.command(epilog="Example: sampling-worker report worker-1.log worker-2.log --output mix.svg")(report.report)
+_VERBS: tuple[tuple[Callable[..., None], str, str], ...] = (
+    (serving.demo, START, "sampling-worker demo --seconds 10"),
+    (serving.run, START, "REDIS_URL=... DATABASE_URL=... sampling-worker run"),
+    (catalog.migrate, START, "DATABASE_URL=... sampling-worker migrate"),
+    (sampling.sample, LOOK, "sampling-worker sample --size 8 --method stratified"),
+    (sampling.stats, LOOK, "sampling-worker stats --watch"),
+    (report.report, LOOK, "sampling-worker report worker-1.log worker-2.log --output mix.svg"),
+    (check.check, MEND, "sampling-worker check --samples 50000"),
+)
+for _verb, _panel, _example in _VERBS:
+    app.command(epilog=f"Example: {_example}", rich_help_panel=_panel)(_verb)
 
 
-@app.command("health", help=health.HELP, add_help_option=False, context_settings={"ignore_unknown_options": True})
+@app.callback()
+def _main(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that are of no verb."""
+
+
+@app.command(
+    "health",
+    help=health.HELP,
+    rich_help_panel=MEND,
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+)
 def _health(arguments: list[str] = typer.Argument(None)) -> None:  # noqa: B008 - typer's way
     raise typer.Exit(health.probe(arguments or []))
 
@@ -70,9 +102,10 @@ def execute(arguments: Sequence[str]) -> int:
         The exit status.
     """
     try:
-        status = app(list(arguments), prog_name="sampling-worker", standalone_mode=False)
+        command = in_words(typer.main.get_command(app))
+        status = command.main(list(arguments), prog_name="sampling-worker", standalone_mode=False)
     except _USAGE_ERROR as error:
-        status = _end_by_usage(error.format_message())  # type: ignore[attr-defined]
+        status = _end_by_usage(error)
     except SamplingError as error:
         status = _end(error)
     except ExceptionGroup as group:  # of tasks that ran side by side
@@ -91,12 +124,13 @@ def _first(group: BaseExceptionGroup[SamplingError]) -> SamplingError:
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _end_by_usage(message: str) -> int:
+def _end_by_usage(error: Any) -> int:
     """End because of the words given; without any, the message is the whole help."""
+    message = error.format_message()
     if message.startswith("Usage:"):
         sys.stderr.write(f"{message}\n")
-        return 2
-    complain(message.rstrip("."))
+    else:
+        complain(f"{message.rstrip('.')}{usage_advice(error)}")
     return 2
 
 

@@ -17,7 +17,7 @@ def report(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="JSON log lines of one or more workers, or figures of benchmarks; - is stdin."
+            metavar="FILE", help="JSON log lines of one or more workers, or figures of benchmarks; - is stdin."
         ),
     ],
     output: Annotated[

@@ -1,6 +1,5 @@
-"""`sample`, `stats` and `check`."""
+"""`sample` and `stats`."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -10,7 +9,6 @@ import typer
 from worker.adapters.redis_requests import RedisRequests, Words
 from worker.adapters.redis_sessions import RedisSessions
 from worker.adapters.redis_stats import RedisStats
-from worker.check import Report, run_check
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -25,9 +23,10 @@ from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
 from worker.cli.numbers import LONGEST_S, decimal, whole
 from worker.cli.output import complain
 from worker.cli.words import Share, counted
+from worker.core.keys import CHECK
 from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
-from worker.core.wire import Reply, asks_for_packed, encode_request
+from worker.core.wire import LARGEST_SEED, Reply, asks_for_packed, encode_request
 from worker.errors import SettingsError, UnreadableError
 
 _WATCH_EVERY_S = 1.0
@@ -42,7 +41,7 @@ def sample(
     count: Annotated[int, typer.Option(parser=whole(1, 100_000), metavar="NUMBER", help="How many requests.")] = 1,
     field: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Any further field, such as category=voice or seed=7."),
+        typer.Option(metavar="NAME=VALUE", help="Any further field, such as pin=1 or replace=0."),
     ] = None,
     method: Annotated[str | None, typer.Option(help="random, stratified or epoch.")] = None,
     dataset: Dataset = None,
@@ -52,29 +51,27 @@ def sample(
     *,
     preset: Annotated[str | None, typer.Option(help="balanced, voice-heavy, music-heavy, or one of your own.")] = None,
     session: Annotated[str | None, typer.Option(help="The training session that asks.")] = None,
+    category: Annotated[str | None, typer.Option(help="Draw from this category alone, whatever the weights.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(parser=whole(0, LARGEST_SEED), metavar="NUMBER", help="The same seed gives the same ids."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send sample requests and print their results; status 1 when one is missing or an error."""
-    words = encode_request(size=size, method=method, dataset=check_dataset(dataset), preset=preset, session=session)
-    request = _request(words, field or [])
-
-    async def work() -> dict[str, Reply]:
-        async with open_desk() as desk:
-            requests = RedisRequests(desk.client, desk.keys, "sample", packed=asks_for_packed(request))
-            try:
-                return await requests.sample([request] * count, timeout_s=timeout)
-            finally:
-                await requests.close()
-
-    results = run_async(work)
+    check_dataset(dataset)
+    given = {"method": method, "dataset": dataset, "preset": preset, "session": session, "category": category}
+    request = _request(encode_request(size=size, seed=seed, **given), field or [])
+    results = run_async(lambda: _draw([request] * count, timeout))
     for result in results.values():
         _print_result(result, as_json=as_json)
+    errors = sum(result.error is not None for result in results.values())
     if len(results) < count:
-        missing = f"{count - len(results)} of {count} results did not come within {timeout:g} s; is a worker running?"
-        complain(missing)
-        raise typer.Exit(1)
-    if errors := sum(result.error is not None for result in results.values()):
-        complain(f"{errors} of {count} requests got an error result, printed above")
+        came = f"{len(results):,} of {counted(count, 'result')}" if results else "no result"
+        complain(f"{came} came within {timeout:g} s; is a worker running?")
+    elif errors:
+        complain(f"{errors:,} of {counted(count, 'request')} got an error result, printed above")
+    if len(results) < count or errors:
         raise typer.Exit(1)
 
 
@@ -83,6 +80,7 @@ def stats(
     *,
     clear: Annotated[bool, typer.Option("--clear", help="Print, and start counting anew in the same step.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Print again every second, until interrupted.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Show what `check` has drawn as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show exact counts over all workers, and the distribution against the weights."""
@@ -96,53 +94,33 @@ def stats(
             reader = RedisStats(desk.client, desk.keys)
             sessions = RedisSessions(desk.client, desk.keys)
 
-            async def read(*, clear: bool = False) -> Counts:
-                if session is None:
-                    return await reader.read(clear=clear)
-                return session_counts(await _read_session(sessions, session))
+            async def read(*, clear: bool = False) -> tuple[Counts, int]:
+                if session is not None:
+                    return session_counts(await _read_session(sessions, session)), 0
+                found = await reader.read(clear=clear)
+                counts = found if all_ else found.without(CHECK)
+                return counts, len(found.requests) - len(counts.requests)
 
-            counts = await read(clear=clear)
-            _print_counts(counts, await look_for_doubts(desk, None if session else counts), as_json=as_json)
+            counts, hidden = await read(clear=clear)
+            doubts = await look_for_doubts(desk, None if session else counts)
+            _print_counts(counts, doubts, hidden=hidden, as_json=as_json)
             while watch:
                 await anyio.sleep(_WATCH_EVERY_S)
-                _print_counts(await read(), Doubts(), as_json=as_json)
+                counts, hidden = await read()
+                _print_counts(counts, Doubts(), hidden=hidden, as_json=as_json)
 
     run_async(work)
 
 
-def check(
-    samples: Annotated[
-        int, typer.Option(parser=whole(1000, 10_000_000), metavar="NUMBER", help="Chunks drawn in each round.")
-    ] = 100_000,
-    significance: Annotated[
-        float,
-        typer.Option(parser=decimal(1e-12, 0.5, with_power=True), metavar="NUMBER", help="False alarms accepted."),
-    ] = 1e-4,
-    timeout: Annotated[
-        float,
-        typer.Option(parser=decimal(1, LONGEST_S), metavar="SECONDS", help="Longest wait of a round, in seconds."),
-    ] = 60.0,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Test this installation: set weights, draw, change them, draw again, and hold the counts against them.
-
-    It works on a dataset of its own, which it removes again: live jobs never notice.
-    """
-
-    async def work() -> Report:
-        async with open_desk() as desk:
-            return await run_check(desk.client, desk.keys, samples=samples, timeout_s=timeout)
-
-    started = time.monotonic()
-    report = run_async(work)
-    fits = report.problem is None and all(entry.p_value >= significance for entry in report.rounds)
-    if as_json:
-        print_json({**report.as_dict(), "significance": significance, "fits": fits})
-    else:
-        _print_report(report, significance, fits=fits, seconds=time.monotonic() - started)
-    if not fits:
-        raise typer.Exit(1)
+async def _draw(requests: Sequence[Words], timeout_s: float) -> dict[str, Reply]:
+    """Send requests, wait for their results, and take back what is not answered."""
+    async with open_desk() as desk:
+        streams = RedisRequests(desk.client, desk.keys, "sample", packed=asks_for_packed(requests[0]))
+        try:
+            return await streams.sample(requests, timeout_s=timeout_s)
+        finally:
+            await streams.withdraw()
+            await streams.close()
 
 
 def _request(words: Words, further: list[str]) -> Words:
@@ -180,14 +158,21 @@ async def _read_session(sessions: RedisSessions, name: str) -> Mapping[str, byte
     return fields
 
 
-def _print_counts(counts: Counts, doubts: Doubts, *, as_json: bool) -> None:
-    """Print counts; what is doubtful about them goes to stderr."""
+def _print_counts(counts: Counts, doubts: Doubts, *, hidden: int, as_json: bool) -> None:
+    """Print counts; what is doubtful about them goes to stderr.
+
+    Args:
+        counts: What to print.
+        doubts: What is doubtful.
+        hidden: How many datasets of `check` are left out.
+        as_json: Whether to print JSON.
+    """
     if counts.is_mixed:
         complain(_MIXED)
     for sentence in (*doubts.warnings, *counts.problems):
         complain(sentence)
     if as_json:
-        print_json({**_counts_document(counts), **doubts.document})
+        print_json({**_counts_document(counts), **doubts.document, "checks_left_out": hidden})
         return
     requests, errors = sum(counts.requests.values()), sum(counts.errors.values())
     of_them = f"{errors:,} of them {'an error' if errors == 1 else 'errors'}"
@@ -196,6 +181,8 @@ def _print_counts(counts: Counts, doubts: Doubts, *, as_json: bool) -> None:
         print_text(f"  {count:,} {code}{f' in {dataset}' if dataset else ''}")
     for dataset, rows in counts.datasets():
         print_table(dataset_title(dataset), *_distribution(rows))
+    if hidden:
+        print_text(f"left out: {counted(hidden, 'dataset')} of `check`; --all shows them")
 
 
 def _distribution(rows: Sequence[CategoryCount]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
@@ -240,19 +227,3 @@ def _counts_document(counts: Counts) -> dict[str, Any]:
             for row in counts.categories
         ],
     }
-
-
-def _print_report(report: Report, significance: float, *, fits: bool, seconds: float) -> None:
-    for number, entry in enumerate(report.rounds, 1):
-        by_seconds = any(row.seconds is not None for row in entry.rows)
-        amounts = [row.count if row.seconds is None else row.seconds for row in entry.rows]
-        rows = [
-            (row.category, Share(row.target), Share(amount / entry.total), amount, round(row.z, 2))
-            for row, amount in zip(entry.rows, amounts, strict=True)
-        ]
-        title = f"round {number}: weights {entry.version}, {entry.drawn:,} chunks, p = {entry.p_value:.4g}"
-        print_table(title, ("category", "target", "actual", "seconds" if by_seconds else "count", "z"), rows)
-    if report.problem:
-        complain(report.problem)
-    verdict = "fits" if fits else "does NOT fit"
-    print_text(f"the distribution {verdict} the weights (significance {significance:g}, {seconds:.1f} s)")

@@ -10,6 +10,8 @@ CATEGORY_PATTERN = re.compile(r"[a-z0-9_-]{1,64}")
 PREFIX_PATTERN = re.compile(r"[A-Za-z0-9_.:{}-]{1,64}")
 # Of what stands in the first braces alone, where anything does, a cluster makes the slot of a name.
 TAGGED_PATTERN = re.compile(r"[^{]*\{[^}]+\}.*")
+CHECK = "check-"
+"""What the datasets begin with that `sampling-worker check` draws for."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 

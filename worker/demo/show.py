@@ -20,13 +20,14 @@ from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.core.changes import Order, step_of
 from worker.core.keys import Keys
 from worker.core.weights import normalise
+from worker.core.wording import plural
 from worker.demo.jobs import SIZE, TrainingJob
 from worker.demo.ledger import Ledger
 from worker.demo.library import describe_chunks, ready_by_id
 from worker.demo.processes import WorkerProcess
 from worker.demo.screen import Screen, summary
 from worker.embedded import PostgresServer, RedisServer
-from worker.health import SERVING, find_problem
+from worker.health import SERVING, Place, find_problem
 
 JOBS = 4
 MIXES = (
@@ -114,7 +115,7 @@ async def _serving(stage: Stage, worker: WorkerProcess, console: Console) -> Non
     """Wait until a worker serves."""
     began = time.monotonic()
     with anyio.fail_after(_START_S):
-        while find_problem(stage.run_dir, prefix="audio", consumer=worker.name, now=time.time()) is not None:
+        while find_problem(stage.run_dir, Place("audio"), consumer=worker.name, now=time.time()) is not None:
             await anyio.sleep(0.05)
     console.print(f"worker {worker.name} is {SERVING} after {time.monotonic() - began:.1f} s", highlight=False)
 
@@ -168,7 +169,8 @@ async def _course(stage: Stage, weights: RedisWeightsWriter, ledger: Ledger, scr
     victim.kill()
     screen.note(f"worker {victim.name} killed with SIGKILL in the middle of its work")
     await anyio.sleep(seconds / 6)
-    screen.note(f"worker {stage.workers[1].name} has taken over {stage.workers[1].claimed()} requests that it held")
+    taken = plural(stage.workers[1].claimed(), "request")
+    screen.note(f"worker {stage.workers[1].name} has taken over {taken} that it held")
     victim.start()
     screen.note(f"worker {victim.name} started again")
     await _move(weights, MIXES[2], ledger, screen)

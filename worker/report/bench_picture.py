@@ -6,10 +6,10 @@ from dataclasses import replace
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from worker.core.wording import plural
 from worker.report.forms import Form, columns, form_of, hidden_columns, label_columns, shown, value_of
 from worker.report.records import Bench, Fields
 from worker.report.style import FAINT, INK, MONO, PALETTE, Sheet, axis_number, styled
-from worker.report.summary import plural
 
 _WIDTH, _MARGIN = 12.6, 0.35
 _HEAD, _TITLE, _GAP = 0.75, 0.62, 0.4

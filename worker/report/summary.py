@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from worker.core.wording import plural
 from worker.report.fit import Fit
 from worker.report.history import History
 from worker.report.records import Bench, LeftOut, Reading
@@ -155,11 +156,6 @@ def title_of(dataset: str) -> str:
 def iso_time(at: float) -> str:
     """Write Unix seconds as ISO 8601 UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def plural(count: int, name: str) -> str:
-    """Count things, one or many."""
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def _change_document(turn: Turn) -> dict[str, Any]:

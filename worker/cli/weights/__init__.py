@@ -2,6 +2,7 @@
 
 import typer
 
+from worker.cli.help import Group
 from worker.cli.weights import history, preset, preview, show, store, watch
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -16,6 +17,7 @@ app.command(epilog="Example: sampling-worker weights rollback")(history.rollback
 app.command(epilog="Example: sampling-worker weights preview voice=0.9 music=0.1 --size 10000")(preview.preview)
 app.add_typer(
     preset.app,
+    cls=Group,
     name="preset",
     help="Keep weights under a name: for single requests (preset=NAME), or to apply them.",
     epilog="Example: sampling-worker weights preset save night voice=0.2 music=0.8",

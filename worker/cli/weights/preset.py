@@ -1,6 +1,7 @@
 """`weights preset`: save, list, show, apply and remove weights by name."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from worker.cli.context import (
     run_async,
     shares_text,
 )
+from worker.cli.weights.preview import read_catalog
 from worker.cli.weights.store import (
     TIMEOUT_S,
     IfVersion,
@@ -37,8 +39,10 @@ from worker.core.keys import NAME_PATTERN
 from worker.core.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
 from worker.core.weights import UNREAD, Weights, observe, parse_weights, preset_name
 from worker.core.weights_text import temper, weights_json
+from worker.core.workers import ready_of
 from worker.errors import SettingsError, WeightsError
-from worker.survey import find_ready, live_workers, make_survey
+from worker.settings.model import load_settings
+from worker.survey import live_workers, make_survey, unit_of
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
@@ -160,20 +164,19 @@ async def _preset(name: str) -> Weights:
 
 
 async def _ready() -> Mapping[str, int]:
-    """Count READY chunks by category, as workers have them."""
+    """Count READY chunks by category, as workers have them; where none tells, as PostgreSQL has them."""
     async with open_desk() as desk:
         workers = await live_workers(desk.client, desk.keys)
-        ready = await find_ready(workers, desk.settings)
-    if ready.known is None:
-        raise SettingsError(f"the preset depends on what is READY, which is not known: {ready.problem}")
-    return ready.known
+    if (known := ready_of(workers).known) is not None:
+        return known
+    settings = load_settings(need=["database"])
+    return (await read_catalog(settings, unit_of(workers) or settings.weight_unit)).ready
 
 
 async def _read_stored(desk: Desk, names: Sequence[str]) -> list[tuple[Weights | None, str | None]]:
     """Read stored presets; None for what is not there or refused, and why it is refused."""
-    reader = RedisWeights(desk.client, desk.keys)
-    readings = await reader.read([preset_name(name) for name in names])
-    reader.close()
+    with closing(RedisWeights(desk.client, desk.keys)) as reader:
+        readings = await reader.read([preset_name(name) for name in names])
     seen = [observe(UNREAD, reading.mark, reading.value, "preset") for reading in readings]
     return [(held.weights, problem) for held, problem in seen]
 

@@ -27,7 +27,7 @@ from worker.core.preview import preview as preview_weights
 from worker.core.weights import Weights, normalise, parse_weights
 from worker.core.weights_text import temper
 from worker.core.workers import WorkerState, disagreement
-from worker.errors import RedisError, WeightsError
+from worker.errors import RedisError, SettingsError, WeightsError
 from worker.settings.model import Settings, load_settings
 from worker.survey import live_workers, make_survey, unit_of
 
@@ -53,7 +53,7 @@ def preview(
 
     async def work() -> tuple[Weights, Catalog, list[str]]:
         settings = load_settings(need=["database"] if chosen else ["redis", "database"])
-        workers, problem = await _workers(settings)
+        workers, problem = await _workers()
         unit, notes = _unit(settings, workers, problem)
         found = chosen or await _in_force(settings, dataset, temperature)
         catalog = await read_catalog(settings, unit)
@@ -83,13 +83,13 @@ async def read_catalog(settings: Settings, unit: str) -> Catalog:
     return (await source.load()).catalog
 
 
-async def _workers(settings: Settings) -> tuple[list[WorkerState], str]:
+async def _workers() -> tuple[list[WorkerState], str]:
     """List what live workers show, or tell why that is not known."""
-    if not settings.redis_url.get_secret_value():
-        return [], "REDIS_URL is not given"
     try:
         async with open_desk() as desk:
             return await live_workers(desk.client, desk.keys), ""
+    except SettingsError:
+        return [], "no REDIS_URL is given that is accepted"
     except RedisError as error:
         return [], str(error)
 

@@ -95,6 +95,15 @@ class Counts:
         """Count the chunks drawn."""
         return sum(row.count for row in self.categories)
 
+    def without(self, start: str) -> "Counts":
+        """Leave out the datasets whose name begins so."""
+        return Counts(
+            {name: count for name, count in self.requests.items() if not name.startswith(start)},
+            {pair: count for pair, count in self.errors.items() if not pair[0].startswith(start)},
+            tuple(row for row in self.categories if not row.dataset.startswith(start)),
+            self.is_mixed,
+        )
+
     def datasets(self) -> Iterator[tuple[str, tuple[CategoryCount, ...]]]:
         """Walk over the datasets that chunks were drawn for."""
         for dataset in sorted({row.dataset for row in self.categories}):

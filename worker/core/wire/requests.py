@@ -219,6 +219,10 @@ _READERS: Final[Mapping[bytes, Reader]] = {
 }
 
 
+REQUEST_FIELDS: Final = ("size", *(name.decode() for name in _READERS))
+"""Every field of a request, by its name in the contract."""
+
+
 @cache
 def _readers(max_size: int) -> Mapping[bytes, Reader]:
     return {**_READERS, b"size": whole_number(1, max_size)}
