@@ -22,6 +22,7 @@ from worker.cli.context import (
     print_text,
     run_async,
 )
+from worker.core.seeds import seed_of
 from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
 from worker.core.weights import preset_name
@@ -29,6 +30,9 @@ from worker.core.wire import Reply, asks_for_packed, encode_request
 from worker.errors import RedisError, SettingsError
 
 _WATCH_EVERY_S = 1.0
+_SEED = "seed"
+_MOST_DIGITS = 20
+[_REQUEST_ID] = encode_request(request_id="")[:1]
 _MIXED = (
     "some of these counts were drawn by WORKER_WEIGHT_UNIT=chunks and some by seconds, so that shares say nothing; "
     "accepted: the same on all workers of a prefix, and `stats --clear`"
@@ -40,7 +44,10 @@ def sample(
     count: Annotated[int, typer.Option(min=1, max=100_000, help="How many requests.")] = 1,
     field: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Any further field, such as category=voice or seed=7."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Any further field, such as category=voice; of seed=7 --count makes one each.",
+        ),
     ] = None,
     method: Annotated[str | None, typer.Option(help="random, stratified or epoch.")] = None,
     dataset: Dataset = None,
@@ -53,12 +60,13 @@ def sample(
     """Send sample requests and print their results; status 1 when one is missing or an error."""
     words = encode_request(size=size, method=method, dataset=check_dataset(dataset), preset=preset, session=session)
     request = _request(words, field or [])
+    each = _requests(request, count)
 
     async def work() -> dict[str, Reply]:
         async with open_desk() as desk:
             requests = RedisRequests(desk.client, desk.keys, "sample", packed=asks_for_packed(request))
             try:
-                return await requests.sample([request] * count, timeout_s=timeout)
+                return await requests.sample(each, timeout_s=timeout)
             finally:
                 await requests.close()
 
@@ -142,6 +150,28 @@ def _request(words: Words, further: list[str]) -> Words:
             raise SettingsError(f"--field {word!r} is not accepted; accepted: NAME=VALUE, and reply_to is taken")
         given += (name, value)
     return given
+
+
+def _requests(request: Words, count: int) -> list[Words]:
+    """Make so many requests of one: of its seed one for each, as a stream does.
+
+    Raises:
+        SettingsError: It says what can be said of one request alone.
+    """
+    if count == 1:
+        return [request]
+    fields = list(zip(request[0::2], request[1::2], strict=True))
+    names = [name for name, _ in fields]
+    if _REQUEST_ID in names:
+        raise SettingsError(f"--field {_REQUEST_ID} names one request; accepted: with --count 1, or none")
+    if _SEED not in names:
+        return [request] * count
+    place = names.index(_SEED)
+    text = str(fields[place][1])
+    if not (text.isascii() and text.isdecimal() and len(text) < _MOST_DIGITS):  # the worker is the one who judges it
+        return [request] * count
+    seeds = (seed_of(int(text), number) for number in range(count))
+    return [(*request[: 2 * place], _SEED, seed, *request[2 * place + 2 :]) for seed in seeds]
 
 
 def _print_result(result: Reply, *, as_json: bool) -> None:
