@@ -56,6 +56,10 @@ class SampleTimeoutError(SamplingError, TimeoutError):
     """Say that a result did not come in time; asking again for the same request waits for the same result."""
 
 
+class LeftOutWarning(UserWarning):
+    """Say that a training which went on from a state is not given all that had been drawn for it."""
+
+
 class ClientClosedError(SamplingError):
     """Say that a client was closed before the result came."""
 

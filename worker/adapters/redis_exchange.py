@@ -14,6 +14,7 @@ from worker.core.keys import GROUP, PINNED, Keys
 from worker.core.wire import Reply, decode_any, encode_request
 
 NOTES_TTL_S = 3600
+KEPT_TTL_S = 86_400
 _PAGE = 1000
 _EXPIRY: Final = encode_request(expires_at=0)[0]
 _ADD: Final = files("worker.adapters").joinpath("submit.lua").read_bytes()
@@ -21,16 +22,24 @@ _END: Final = files("worker.adapters").joinpath("withdraw.lua").read_bytes()
 
 
 class RedisExchange:
-    """Send a client's requests and read its reply stream."""
+    """Send a client's requests and read its reply stream.
 
-    def __init__(self, client: Client, keys: Keys, name: str) -> None:
+    Attributes:
+        most_kept: How many results stay in Redis, the oldest go; 0: as many as nobody has forgotten.
+    """
+
+    def __init__(self, client: Client, keys: Keys, name: str, *, ttl_s: int = NOTES_TTL_S, most_kept: int = 0) -> None:
         """Take what connects, the names in Redis, and the client's own.
 
         Args:
             client: Opens the connections.
             keys: Names in Redis.
             name: The client's name, `reply_to` of its requests.
+            ttl_s: How long what was asked for is known after the last request.
+            most_kept: See above.
         """
+        self.most_kept = most_kept
+        self._ttl_s = ttl_s
         self._names = keys
         self._keys = (keys.requests, keys.asked(name), keys.reply(name))
         self._results = keys.reply(name)
@@ -48,7 +57,7 @@ class RedisExchange:
             RefusedError: Redis refuses, and will again.
             RedisError: Redis did not answer; the requests may have been added all the same.
         """
-        arguments: list[Word] = [NOTES_TTL_S, _EXPIRY, sending.read_until, sending.keep_from]
+        arguments: list[Word] = [self._ttl_s, _EXPIRY, sending.read_until, sending.keep_from, self.most_kept]
         arguments += (len(sending.forgotten), len(sending.asks))
         for pair in sending.forgotten:
             arguments += pair
@@ -86,14 +95,37 @@ class RedisExchange:
                     raise ValueError("it answers an earlier reading")
                 return found
 
-    async def withdraw(self) -> None:
-        """Withdraw what is not answered, and remove the client's keys.
+    async def has(self, request_id: str, read_until: str) -> bool:
+        """Tell whether what was drawn for a request, or will be, is there.
+
+        Args:
+            request_id: The request's.
+            read_until: Id of the last result that was read; those up to it are known.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
+        requests, asked, results = self._keys
+        with redis_refusals("what was asked for"):
+            entry = await self._sender.call("HGET", asked, request_id)
+            if entry is None:
+                return False
+            if await self._sender.call("XRANGE", requests, entry, entry):
+                return True
+            return bool(await self._sender.call("XRANGE", results, f"({read_until}", "+", "COUNT", 1))
+
+    async def withdraw(self, name: str | None = None) -> None:
+        """Withdraw what is not answered, and remove the client's keys.
+
+        Args:
+            name: Of another client, which has ended, whose keys are meant; None: this one's.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        keys = self._keys if name is None else (self._keys[0], self._names.asked(name), self._names.reply(name))
         with redis_refusals("the withdrawing script"):
-            await self._run(_END, GROUP)
+            await self._run(_END, GROUP, keys=keys)
 
     async def release(self, session: str) -> None:
         """Release a session from its pinned weights.
@@ -112,9 +144,10 @@ class RedisExchange:
         self._sender.close()
         self._reader.close()
 
-    async def _run(self, script: bytes, *arguments: Word) -> Any:
+    async def _run(self, script: bytes, *arguments: Word, keys: tuple[str, ...] | None = None) -> Any:
         sha = hashlib.sha1(script, usedforsecurity=False).hexdigest()
-        words = (len(self._keys), *self._keys, *arguments)
+        keys = keys or self._keys
+        words = (len(keys), *keys, *arguments)
         try:
             return await self._sender.call("EVALSHA", sha, *words)
         except redis.exceptions.NoScriptError:

@@ -172,7 +172,7 @@ for i = 0, entries - 1 do
     -- Nobody has seen this batch's results yet: take them back, so that counts and results stay equal.
     for _, entry in ipairs(written) do
       redis.call('XDEL', entry[1], entry[2])
-      if entry[1] ~= KEYS[3] and entry[1] ~= KEYS[4] then redis.call('EXPIRE', entry[1], ttl) end
+      if entry[1] ~= KEYS[3] and entry[1] ~= KEYS[4] then redis.call('EXPIRE', entry[1], ttl, 'NX') end
     end
     return {'refused', now, {}, {i}, token}
   end
@@ -218,7 +218,8 @@ end
 
 for _, key in pairs(used) do
   redis.call('XTRIM', key, 'MAXLEN', '=', maxlen)
-  if key ~= KEYS[4] then redis.call('EXPIRE', key, ttl) end
+  -- A client may have given its stream a longer life.
+  if key ~= KEYS[4] and redis.call('EXPIRE', key, ttl, 'GT') == 0 then redis.call('EXPIRE', key, ttl, 'NX') end
 end
 
 return {'settled', now, countable and 1 or 0, token}

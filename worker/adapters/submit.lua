@@ -4,18 +4,19 @@
 -- KEYS  1 request stream, 2 hash of what the client has asked for, 3 its reply stream
 -- ARGV  1 life of the hash (s), 2 name of the field for the time of expiry,
 --       3 id of the last result that the client has read, 4 id of the oldest result that it still needs; '' for all,
---       5 number of results to be forgotten, 6 of requests, then
+--       5 how many results stay for whoever goes on in its place, as long as the hash; 0: all up to the oldest needed,
+--       6 number of results to be forgotten, 7 of requests, then
 --       results to be forgotten: request id, entry id;
 --       requests: request id, ms until it expires (0: never), number of words, its fields and values.
 -- Returns the entry id of each request.
 
 local requests, asked, results = KEYS[1], KEYS[2], KEYS[3]
-local ttl, expiry, read_until, keep_from = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local ttl, expiry, read_until, keep_from, most_kept = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local at = 7
-for _ = 1, tonumber(ARGV[5]) do
+local at = 8
+for _ = 1, tonumber(ARGV[6]) do
   -- The request may have been asked for again since, and that one counts.
   if redis.call('HGET', asked, ARGV[at]) == ARGV[at + 1] then redis.call('HDEL', asked, ARGV[at]) end
   at = at + 2
@@ -43,7 +44,7 @@ local function note_of(id)
 end
 
 local entries = {}
-for i = 1, tonumber(ARGV[6]) do
+for i = 1, tonumber(ARGV[7]) do
   local id, expires_in, words = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local entry = note_of(id)
   if not entry or is_lost(entry) then
@@ -59,5 +60,19 @@ for i = 1, tonumber(ARGV[6]) do
 end
 
 redis.call('EXPIRE', asked, ttl)
+if most_kept > 0 then
+  redis.pcall('EXPIRE', results, ttl) -- whoever lacks the right to it has them live as long as other results
+  local excess = redis.call('XLEN', results) - most_kept
+  if excess > 0 then
+    local oldest = redis.call('XRANGE', results, '-', '+', 'COUNT', math.min(excess, 1000))
+    for _, record in ipairs(oldest) do
+      local fields = record[2]
+      for j = 1, #fields, 2 do
+        if fields[j] == 'request_id' then redis.call('HDEL', asked, fields[j + 1]) end
+      end
+    end
+    redis.call('XTRIM', results, 'MAXLEN', '=', most_kept + excess - #oldest)
+  end
+end
 if keep_from ~= '' then redis.call('XTRIM', results, 'MINID', '=', keep_from) end
 return entries

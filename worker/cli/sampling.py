@@ -24,12 +24,16 @@ from worker.cli.numbers import LONGEST_S, decimal, whole
 from worker.cli.output import complain
 from worker.cli.words import Share, counted
 from worker.core.keys import CHECK
+from worker.core.seeds import seed_of
 from worker.core.sessions import session_counts
 from worker.core.tally import CategoryCount, Counts
 from worker.core.wire import LARGEST_SEED, Reply, asks_for_packed, encode_request
 from worker.errors import SettingsError, UnreadableError
 
 _WATCH_EVERY_S = 1.0
+_SEED = "seed"
+_MOST_DIGITS = 20
+[_REQUEST_ID] = encode_request(request_id="")[:1]
 _MIXED = (
     "some of these counts were drawn by WORKER_WEIGHT_UNIT=chunks and some by seconds, so that shares say nothing; "
     "accepted: the same on all workers of a prefix, and `stats --clear`"
@@ -41,7 +45,7 @@ def sample(
     count: Annotated[int, typer.Option(parser=whole(1, 100_000), metavar="NUMBER", help="How many requests.")] = 1,
     field: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Any further field, such as pin=1 or replace=0."),
+        typer.Option(metavar="NAME=VALUE", help="Any further field, such as pin=1; of seed=7 --count makes one each."),
     ] = None,
     method: Annotated[str | None, typer.Option(help="random, stratified or epoch.")] = None,
     dataset: Dataset = None,
@@ -54,7 +58,11 @@ def sample(
     category: Annotated[str | None, typer.Option(help="Draw from this category alone, whatever the weights.")] = None,
     seed: Annotated[
         int | None,
-        typer.Option(parser=whole(0, LARGEST_SEED), metavar="NUMBER", help="The same seed gives the same ids."),
+        typer.Option(
+            parser=whole(0, LARGEST_SEED),
+            metavar="NUMBER",
+            help="The same seed gives the same ids; of it --count makes one each.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +70,7 @@ def sample(
     check_dataset(dataset)
     given = {"method": method, "dataset": dataset, "preset": preset, "session": session, "category": category}
     request = _request(encode_request(size=size, seed=seed, **given), field or [])
-    results = run_async(lambda: _draw([request] * count, timeout))
+    results = run_async(lambda: _draw(_requests(request, count), timeout))
     for result in results.values():
         _print_result(result, as_json=as_json)
     errors = sum(result.error is not None for result in results.values())
@@ -132,6 +140,28 @@ def _request(words: Words, further: list[str]) -> Words:
             raise SettingsError(f"--field {word!r} is not accepted; accepted: NAME=VALUE, and reply_to is taken")
         given += (name, value)
     return given
+
+
+def _requests(request: Words, count: int) -> list[Words]:
+    """Make so many requests of one: of its seed one for each, as a stream does.
+
+    Raises:
+        SettingsError: It says what can be said of one request alone.
+    """
+    if count == 1:
+        return [request]
+    fields = list(zip(request[0::2], request[1::2], strict=True))
+    names = [name for name, _ in fields]
+    if _REQUEST_ID in names:
+        raise SettingsError(f"--field {_REQUEST_ID} names one request; accepted: with --count 1, or none")
+    if _SEED not in names:
+        return [request] * count
+    place = names.index(_SEED)
+    text = str(fields[place][1])
+    if not (text.isascii() and text.isdecimal() and len(text) < _MOST_DIGITS):  # the worker is the one who judges it
+        return [request] * count
+    seeds = (seed_of(int(text), number) for number in range(count))
+    return [(*request[: 2 * place], _SEED, seed, *request[2 * place + 2 :]) for seed in seeds]
 
 
 def _print_result(result: Reply, *, as_json: bool) -> None:

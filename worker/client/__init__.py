@@ -5,13 +5,21 @@ from worker.client.arguments import Asked, Options
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
 from worker.client.sync import SampleClient
-from worker.errors import ClientClosedError, RedisError, SampleError, SampleTimeoutError, SettingsError
+from worker.errors import (
+    ClientClosedError,
+    LeftOutWarning,
+    RedisError,
+    SampleError,
+    SampleTimeoutError,
+    SettingsError,
+)
 
 __all__ = [
     "Asked",
     "AsyncSampleClient",
     "AsyncSampleStream",
     "ClientClosedError",
+    "LeftOutWarning",
     "Options",
     "RedisError",
     "Sample",

@@ -1,24 +1,26 @@
 """The client of a program that lives on an event loop: the same calls, awaited."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, NoReturn, Self, Unpack
 
 from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
 from worker.client.driver import Driver, Outcome, ask_all
 from worker.client.place import find_place
 from worker.client.samples import Sample
-from worker.client.window import RequestIds, Window
+from worker.client.window import RequestIds, Window, window_of
 from worker.errors import ClientClosedError
+
+_left_behind: list[Driver] = []
 
 
 class AsyncSampleClient:
-    """Ask for samples and await them, on one event loop; see `SampleClient`.
+    """Ask for samples and await them, on one event loop at a time; see `SampleClient`.
 
-    It connects when it is first used. `close` has to be awaited, or `async with` be used: an event loop cannot be
-    asked for anything once it is gone.
+    It connects when it is first used, and again where its event loop has ended and another one uses it. `close` has
+    to be awaited, or `async with` be used: an event loop cannot be asked for anything once it is gone.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class AsyncSampleClient:
         """
         self._place = find_place(url, prefix, name)
         self._checker = Checker(timeout_s)
+        self._timeout_s = timeout_s
         self._driver: Driver | None = None
         self._is_closed = False
 
@@ -96,8 +99,8 @@ class AsyncSampleClient:
             TypeError: An argument is not known, or of another type.
             ValueError: A value is not accepted.
         """
-        checked = self._checker.check(size, options)
-        window = Window(checked, self._checker, prefetch=prefetch, count=count, request_ids=request_ids)
+        asked = {"size": size, **options}
+        window = window_of(self._checker, asked, prefetch=prefetch, count=count, request_ids=request_ids)
         return AsyncSampleStream(self, window)
 
     async def release(self, session: str) -> None:
@@ -117,8 +120,8 @@ class AsyncSampleClient:
             keep: Where the client has a name: leave requests and results to its next life instead.
         """
         self._is_closed = True
-        driver, self._driver = self._driver, None
-        if driver is not None:
+        if self._driver is not None:
+            driver, self._driver = self._follow(self._driver), None
             await driver.stop(keep=keep)
 
     async def __aenter__(self) -> Self:
@@ -131,18 +134,45 @@ class AsyncSampleClient:
         """Close; where an exception ends the block, a client with a name leaves everything to its next life."""
         await self.close(keep=kind is not None)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process begins with."""
+        return {"place": self._place, "timeout_s": self._timeout_s, "is_closed": self._is_closed}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Begin with what the original was told."""
+        place, timeout_s = state["place"], state["timeout_s"]
+        self.__init__(place.url, prefix=place.prefix, name=place.name, timeout_s=timeout_s)  # type: ignore[misc]
+        self._is_closed = state["is_closed"]
+
     def start(self) -> Driver:
         """Return what does the work, started where it is needed.
 
         Raises:
             ClientClosedError: The client is closed.
+            RuntimeError: It is used on another event loop, which has not ended.
             SettingsError: The URL is not accepted.
         """
         if self._is_closed:
             raise ClientClosedError("the client is closed")
-        if self._driver is None:
-            self._driver = Driver(self._place)
+        self._driver = Driver(self._place) if self._driver is None else self._follow(self._driver)
         return self._driver
+
+    def _follow(self, driver: Driver) -> Driver:
+        """Return a driver for the event loop that runs: the one that there is, or one in its place where it has ended.
+
+        Raises:
+            RuntimeError: Its event loop is another one, and has not ended.
+        """
+        if driver.is_inherited:
+            _left_behind.append(driver)  # closing it would close what the parent's connections share
+            return Driver(self._place)
+        if driver.is_here:
+            return driver
+        if driver.has_ended:
+            return Driver(self._place, name=driver.name)
+        raise RuntimeError(
+            "the client is used on another event loop, which has not ended; accepted: a client for each event loop"
+        )
 
     def _ask(self, requests: Sequence[Checked]) -> "list[asyncio.Future[Sample]]":
         driver, loop = self.start(), asyncio.get_running_loop()
@@ -159,7 +189,15 @@ class AsyncSampleStream(AsyncIterator[Sample]):
         self._client = client
         self._window = window
         self._arrived = asyncio.Event()
-        self._has_begun = False
+        self._driver: Driver | None = None
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be sent to another process.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("a stream belongs to its process; accepted: pickle its client, and begin a stream there")
 
     async def __anext__(self) -> Sample:
         """Return the next sample, waiting for it where it has not come.
@@ -168,11 +206,20 @@ class AsyncSampleStream(AsyncIterator[Sample]):
             SampleError: The worker answered with an error; and whatever else `SampleClient.sample` raises.
         """
         window = self._window
-        outcome = window.ready.pop(window.number, None)
+        if self._driver is None or not self._driver.is_here:  # the first call, or the first on another event loop
+            self._begin()
+        outcome = window.ready.get(window.number)
         sample = outcome if isinstance(outcome, Sample) else await self._wait(outcome)
         if window.advance():
             self._ask()
         return sample
+
+    def _begin(self) -> None:
+        """Have the client's present driver ask."""
+        if not self._window.is_over:
+            self._driver = self._client.start()
+            self._arrived = asyncio.Event()
+            self._window.begin()
 
     async def _wait(self, outcome: Outcome | None) -> Sample:
         """Wait for the sample of the present number; the request's own time-out ends the wait."""
@@ -181,16 +228,13 @@ class AsyncSampleStream(AsyncIterator[Sample]):
             raise StopAsyncIteration
         loop = asyncio.get_running_loop()
         deadline_s = None if window.timeout_s is None else loop.time() + window.timeout_s
-        if not self._has_begun:
-            self._has_begun = True
-            window.begin()
         while not isinstance(outcome, Sample):
             window.judge(outcome, is_late=deadline_s is not None and loop.time() >= deadline_s)
             self._ask()
             while window.number not in window.ready:
                 self._arrived.clear()
                 await self._arrived.wait()
-            outcome = window.ready.pop(window.number)
+            outcome = window.ready[window.number]
         return outcome
 
     def _ask(self) -> None:

@@ -23,10 +23,11 @@ class Options(TypedDict, total=False):
         replace: False: no chunk twice within the request.
         method: `random`, `stratified` (counts as close to the weights as can be), or `epoch` (no chunk twice in the
             session until its category is used up).
-        seed: The same seed under the same weights and catalog gives the same ids.
+        seed: The same seed under the same weights and catalog gives the same ids. A stream makes one of it for each of
+            its requests, see `worker.core.seeds.seed_of`.
         encoding: How ids travel; default: whatever is quickest to read.
         probabilities: The sample carries `weights` and `ready`.
-        request_id: A name that makes asking again return what was drawn, see README.
+        request_id: A name that makes asking again return what was drawn, see README; not for a stream.
         timeout_s: Longest wait; None: for ever. Default: the client's.
     """
 
@@ -65,6 +66,21 @@ class Checked(NamedTuple):
     timeout_s: float | None
     has_encoding: bool
 
+    def with_id(self, request_id: str) -> "Checked":
+        """Return the same request under an id of its own.
+
+        Raises:
+            TypeError: The id is no text.
+            ValueError: The id is not accepted.
+        """
+        own = encode_request(request_id=_text("an id", request_id) or "")
+        _read(own)
+        return self._replace(words=(*own, *self.words), request_id=request_id)
+
+    def with_seed(self, seed: int) -> "Checked":
+        """Return the same request with a seed of its own, which has to be an accepted one."""
+        return self._replace(words=(*encode_request(seed=seed), *self.words))
+
 
 class Checker:
     """Check arguments."""
@@ -76,7 +92,6 @@ class Checker:
             ValueError: It is none.
         """
         self._timeout_s = check_timeout(timeout_s)
-        self._decoder = Decoder()
 
     def check(self, size: int, options: Mapping[str, Any]) -> Checked:
         """Check the arguments of one request.
@@ -95,7 +110,7 @@ class Checker:
             raise TypeError(f"{min(unknown)} is not an argument; accepted: {', '.join((*_READERS, _TIMEOUT))}")
         given = {"size": size, **options}
         words = encode_request(**{name: _READERS[name](name, value) for name, value in given.items()})
-        return Checked(words, self._read(words).request_id, timeout_s, given.get("encoding") is not None)
+        return Checked(words, _read(words).request_id, timeout_s, given.get("encoding") is not None)
 
     def check_asked(self, asked: Asked) -> Checked:
         """Check one request of many.
@@ -107,22 +122,28 @@ class Checker:
         options = dict(asked)
         return self.check(options.pop("size", DEFAULT_SIZE), options)  # type: ignore[arg-type]
 
-    def rename(self, checked: Checked, request_id: str) -> Checked:
-        """Return the same request under an id of its own.
+    def check_stream(self, options: Mapping[str, Any]) -> tuple[Checked, int | None]:
+        """Check what each request of a stream says; return it without a seed, and the seed of the stream.
+
+        Args:
+            options: See `Options`, and the size.
 
         Raises:
-            TypeError: The id is no text.
-            ValueError: The id is not accepted.
+            TypeError: An argument is not known, or of another type.
+            ValueError: A value is not accepted.
         """
-        own = encode_request(request_id=_text("an id", request_id) or "")
-        self._read(own)
-        return checked._replace(words=(*own, *checked.words), request_id=request_id)
+        rest = dict(options)
+        size = rest.pop("size", DEFAULT_SIZE)
+        checked = self.check(size, rest)
+        seed = _whole(_SEED, rest.pop(_SEED, None))
+        return (checked if seed is None else self.check(size, rest)), seed
 
-    def _read(self, words: Sequence[str | int]) -> Request:
-        request = self._decoder.decode(Entry("", [str(word).encode() for word in words]))
-        if isinstance(request, Result):
-            raise ValueError(request.message)  # noqa: TRY004 - its type is no argument of the caller's
-        return request
+
+def _read(words: Sequence[str | int]) -> Request:
+    request = _DECODER.decode(Entry("", [str(word).encode() for word in words]))
+    if isinstance(request, Result):
+        raise ValueError(request.message)  # noqa: TRY004 - its type is no argument of the caller's
+    return request
 
 
 def check_timeout(timeout_s: float | None) -> float | None:
@@ -181,6 +202,8 @@ def _reader(hint: Any) -> Callable[[str, Any], str | int | None]:
     return _whole if int in kinds else _text
 
 
+_DECODER: Final = Decoder()
+_SEED: Final = "seed"
 _TIMEOUT: Final = "timeout_s"
 _READERS: Final = {
     "size": _whole,

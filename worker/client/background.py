@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from worker.client.driver import Driver
 from worker.client.place import Place
+from worker.core.exchange import Keeping
 from worker.errors import ClientClosedError, SettingsError
 
 GRACE_S = 1.0
@@ -28,16 +29,21 @@ class Background:
         driver: To be called by what is posted, and by nothing else.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, keeping: Keeping | None = None) -> None:
         """Start the thread.
+
+        Args:
+            place: Where to work.
+            keeping: See `Exchange`.
 
         Raises:
             SettingsError: The URL is not accepted.
         """
         started: Future[Driver] = Future()
-        self._stopping: Future[bool] = Future()
+        self._stopping: Future[tuple[bool, str | None]] = Future()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(place, started), name="sample-client", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(place, keeping, started), daemon=True)
+        self._thread.name = "sample-client"
         self._thread.start()
         self.driver = started.result(_START_S)
 
@@ -56,31 +62,32 @@ class Background:
         except RuntimeError:
             raise ClientClosedError("the client is closed") from None
 
-    def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float) -> T:
-        """Have a coroutine run on the event loop, and return what it returns; wait so many seconds at most."""
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
+        """Have a coroutine run on the event loop, and return what it returns; None: wait for ever."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout_s)
 
-    def stop(self, *, keep: bool) -> None:
+    def stop(self, *, keep: bool, forgotten: str | None = None) -> None:
         """End the driver and the thread.
 
         Args:
             keep: See `Driver.stop`.
+            forgotten: See `Driver.stop`.
         """
         if not self._stopping.done():
-            self._stopping.set_result(keep)
+            self._stopping.set_result((keep, forgotten))
         if threading.current_thread() is not self._thread:
             self._thread.join(_GOODBYE_S)
 
-    def _run(self, place: Place, started: "Future[Driver]") -> None:
+    def _run(self, place: Place, keeping: Keeping | None, started: "Future[Driver]") -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._work(place, started))
+            runner.run(self._work(place, keeping, started))
 
-    async def _work(self, place: Place, started: "Future[Driver]") -> None:
+    async def _work(self, place: Place, keeping: Keeping | None, started: "Future[Driver]") -> None:
         try:
-            driver = Driver(place)
+            driver = Driver(place, keeping)
         except SettingsError as error:
             started.set_exception(error)
             return
         started.set_result(driver)
-        keep = await asyncio.wrap_future(self._stopping)
-        await driver.stop(keep=keep)
+        keep, forgotten = await asyncio.wrap_future(self._stopping)
+        await driver.stop(keep=keep, forgotten=forgotten)

@@ -1,6 +1,7 @@
 """Drive one client's exchange over its two connections, on the event loop that runs."""
 
 import asyncio
+import os
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,11 +9,11 @@ from contextlib import suppress
 from functools import partial
 
 from worker.adapters.redis_client import connect
-from worker.adapters.redis_exchange import RedisExchange
+from worker.adapters.redis_exchange import KEPT_TTL_S, NOTES_TTL_S, RedisExchange
 from worker.client.arguments import Checked
 from worker.client.place import Place
 from worker.client.samples import Sample, sample_of
-from worker.core.exchange import NEVER, Ask, Exchange
+from worker.core.exchange import NEVER, Ask, Exchange, Keeping
 from worker.core.keys import Keys
 from worker.core.wire import Reply, encode_request
 from worker.errors import (
@@ -40,35 +41,60 @@ class Driver:
     """Send, read, watch the clock, and begin anew after every failure.
 
     Attributes:
+        name: The client's in Redis.
         prefers_json: Whether ids turned out to be uuids, which are quicker to read as JSON.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, keeping: Keeping | None = None, *, name: str | None = None) -> None:
         """Begin to work, on the event loop that runs.
+
+        Args:
+            place: Where to work.
+            keeping: See `Exchange`.
+            name: Of a driver that has ended, to go on in its place; None: that of the place, or one that nobody has.
 
         Raises:
             SettingsError: The URL is not accepted.
         """
-        self._name = place.name or f"client-{secrets.token_hex(16)}"
+        self.name = name or place.name or f"client-{secrets.token_hex(16)}"
         self._is_named = place.name is not None
-        self._own_words = encode_request(reply_to=self._name)
+        self._own_words = encode_request(reply_to=self.name)
         self._life = secrets.token_hex(8)
         self._numbered = 0
         self._client = connect(place.url, timeout_s=_REPLY_TIMEOUT_S)
-        self._redis = RedisExchange(self._client, Keys(place.prefix), self._name)
-        self._exchange = Exchange()
+        ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
+        most_kept = keeping.most if keeping else 0
+        self._redis = RedisExchange(self._client, Keys(place.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept)
+        self._exchange = Exchange(keeping)
         self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
         self._has_work, self._is_waiting, self._is_current = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        if not self._is_named:
+        if not self._is_named and name is None:  # nobody can have asked for anything by this name
             self._is_current.set()
         self._alarm: asyncio.TimerHandle | None = None
         self._failures = 0
         self._trouble = ""
+        self._is_stopping = False
         self._refusal: SamplingError | None = None
         self.prefers_json = False
         self._tasks = [asyncio.create_task(self._keep_on(work)) for work in (self._send, self._read)]
         for task in self._tasks:
             task.add_done_callback(self._end)
+
+    @property
+    def is_here(self) -> bool:
+        """Tell whether it works on the event loop that runs."""
+        return self._loop is asyncio.get_running_loop() and not self.has_ended
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether its event loop has ended, or has cancelled all tasks."""
+        return self._loop.is_closed() or all(task.done() for task in self._tasks)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Tell whether it works in the process that this one was forked from."""
+        return self._pid != os.getpid()
 
     def ask(self, checked: Checked, tell: Tell) -> None:
         """Ask for a sample.
@@ -100,19 +126,39 @@ class Driver:
         """
         await self._redis.release(session)
 
-    async def stop(self, *, keep: bool) -> None:
+    async def recall(self, request_ids: Sequence[str]) -> set[str]:
+        """Find out which requests of an earlier client of this name are still known; at least of those named.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        await self._is_current.wait()
+        known = self._exchange.kept_ids
+        for request_id in request_ids:
+            if request_id not in known and await self._redis.has(request_id, self._exchange.read_until):
+                known.add(request_id)
+        return known
+
+    def keep(self, most: int) -> None:
+        """Have so many results stay in Redis from now on."""
+        self._redis.most_kept = most
+
+    async def stop(self, *, keep: bool, forgotten: str | None = None) -> None:
         """End: tell everybody who waits that nothing will come, and close the connections.
 
         Args:
             keep: Where the client has a name, leave what it has asked for, and the results, to its next life.
+            forgotten: Name of a client that has ended and kept, whose requests and results nobody needs any more.
         """
+        self._is_stopping = True
         while left := [task for task in self._tasks if not task.done()]:
             for task in left:
                 task.cancel()  # once is not enough: `asyncio.wait_for` of Python 3.11, within redis-py, swallows some
             await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
-        if not (keep and self._is_named):
+        names = [] if keep and self._is_named else [self.name]
+        for name in (*names, *([forgotten] if forgotten else ())):
             with suppress(DependencyError, TimeoutError):
-                await asyncio.wait_for(self._redis.withdraw(), _GOODBYE_S)
+                await asyncio.wait_for(self._redis.withdraw(name), _GOODBYE_S)
         self._redis.close()
         await self._client.aclose()
 
@@ -176,6 +222,8 @@ class Driver:
         """Tell everybody who waits that nothing will come, whatever has ended a task."""
         if self._alarm is not None:
             self._alarm.cancel()
+        if not self._is_stopping:
+            self._redis.close()  # its event loop may be about to end, and nothing can be closed after it
         bug = None if task.cancelled() else task.exception()
         self._refusal = ClientClosedError(f"the client failed: {bug!r}" if bug else "the client was closed")
         self._exchange.give_up()

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from worker.core.wire import Reply, read_ids
 
@@ -49,6 +49,11 @@ class Sample:
     ready: Mapping[str, int] | None
     passes: Mapping[str, Mapping[int, int]] | None
     extra: Mapping[str, str]
+
+    def to(self, device: object, *, non_blocking: bool = False) -> Self:
+        """Return the sample as it is, for trainers that move batches: ids are looked up in memory, not on a device."""
+        del device, non_blocking
+        return self
 
 
 def sample_of(reply: Reply) -> Sample:

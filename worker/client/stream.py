@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NoReturn
 
 from worker.client.background import GRACE_S, Background
 from worker.client.driver import Driver, Outcome
@@ -27,6 +28,24 @@ class SampleStream(Iterator[Sample]):
         self._arrived = threading.Condition()
         self._is_asking = False
 
+    @property
+    def position(self) -> int:
+        """Tell how many samples were handed out."""
+        return self._window.number
+
+    @property
+    def asked(self) -> int:
+        """Tell how many samples were asked for, or are about to be."""
+        return self._window.granted
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be sent to another process.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("a stream belongs to its process; accepted: pickle its client, and begin a stream there")
+
     def __next__(self) -> Sample:
         """Return the next sample, waiting for it where it has not come.
 
@@ -34,13 +53,13 @@ class SampleStream(Iterator[Sample]):
             SampleError: The worker answered with an error; and whatever else `SampleClient.sample` raises.
         """
         window = self._window
-        outcome = window.ready.pop(window.number, None)
-        sample = outcome if isinstance(outcome, Sample) else self._wait(outcome)
+        outcome = window.ready.get(window.number)  # whoever is interrupted before `advance` finds it again
+        sample = outcome if isinstance(outcome, Sample) else self._wait()
         if window.advance():
             self._ask()
         return sample
 
-    def _wait(self, outcome: Outcome | None) -> Sample:
+    def _wait(self) -> Sample:
         """Wait for the sample of the present number."""
         window = self._window
         if window.is_over:
@@ -50,7 +69,9 @@ class SampleStream(Iterator[Sample]):
         if background is not self._background:  # the first call, or the first in a forked process
             self._background = background
             self._is_asking = False
+            self._arrived = threading.Condition()  # its thread may have held the parent's when it was forked
             window.begin()
+        outcome = window.ready.get(window.number)
         while not isinstance(outcome, Sample):
             window.judge(outcome, is_late=time.monotonic() >= deadline_s)
             self._ask()
@@ -64,7 +85,7 @@ class SampleStream(Iterator[Sample]):
         with self._arrived:
             self._arrived.wait_for(lambda: window.number in window.ready, left_s)
         late = SampleTimeoutError(f"no sample within {window.timeout_s} s")
-        return window.ready.pop(window.number, late)
+        return window.ready.get(window.number, late)
 
     def _ask(self) -> None:
         """Have the thread ask for what is wanted; mostly it does so by itself, with the next result that comes."""

@@ -14,7 +14,8 @@ from worker.client.driver import Outcome, ask_all
 from worker.client.place import find_place
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
-from worker.client.window import RequestIds, Window
+from worker.client.window import RequestIds, window_of
+from worker.core.exchange import Keeping
 from worker.errors import ClientClosedError, SampleTimeoutError
 
 _RELEASE_S = 30.0
@@ -54,6 +55,7 @@ class SampleClient:
         self._timeout_s = timeout_s
         self._checker = Checker(timeout_s)
         self._is_closed = False
+        self._keeping: Keeping | None = None
         self._background: Background | None = None
         self._starting = threading.Lock()
         self._pid = os.getpid()
@@ -63,13 +65,19 @@ class SampleClient:
         """Tell the name that it was given."""
         return self._place.name
 
-    def named(self, name: str) -> "SampleClient":
+    def named(self, name: str, keeping: Keeping | None = None) -> "SampleClient":
         """Return another client of the same place and patience, under a name of its own.
+
+        Args:
+            name: Its name.
+            keeping: What of its results stays in Redis for whoever goes on in its place.
 
         Raises:
             ValueError: The name is not accepted.
         """
-        return SampleClient(self._place.url, prefix=self._place.prefix, name=name, timeout_s=self._timeout_s)
+        client = SampleClient(self._place.url, prefix=self._place.prefix, name=name, timeout_s=self._timeout_s)
+        client._keeping = keeping
+        return client
 
     def sample(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> Sample:
         """Ask for a sample and wait for it.
@@ -138,9 +146,39 @@ class SampleClient:
             TypeError: An argument is not known, or of another type.
             ValueError: A value is not accepted.
         """
-        checked = self._checker.check(size, options)
-        window = Window(checked, self._checker, prefetch=prefetch, count=count, request_ids=request_ids)
+        asked = {"size": size, **options}
+        window = window_of(self._checker, asked, prefetch=prefetch, count=count, request_ids=request_ids)
         return SampleStream(self.start, window)
+
+    def check(self, options: Mapping[str, Any]) -> tuple[Checked, int | None]:
+        """Check what each request of a stream says; see `Checker.check_stream`.
+
+        Raises:
+            TypeError: An argument is not known, or of another type.
+            ValueError: A value is not accepted.
+        """
+        return self._checker.check_stream(options)
+
+    def recall(self, request_ids: Sequence[str]) -> set[str]:
+        """Find out which requests of an earlier client of this name are still known; at least of those named.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+            SampleTimeoutError: It did not in time.
+        """
+        background = self.start()
+        try:
+            return background.call(background.driver.recall(request_ids), self._timeout_s)
+        except TimeoutError:
+            late = f"Redis did not say within {self._timeout_s:g} s what was asked for before"
+            raise SampleTimeoutError(late) from None
+
+    def keep(self, most: int) -> None:
+        """Have so many results stay in Redis from now on, for whoever goes on in this client's place."""
+        if self._keeping is not None:
+            self._keeping = self._keeping._replace(most=most)
+            if self._background is not None and self._pid == os.getpid():
+                self._background.post(self._background.driver.keep, most)
 
     def release(self, session: str) -> None:
         """Release a session from its pinned weights: its next pinned request pins it anew.
@@ -156,16 +194,17 @@ class SampleClient:
         background = self.start()
         background.call(background.driver.release(session), _RELEASE_S)
 
-    def close(self, *, keep: bool = False) -> None:
+    def close(self, *, keep: bool = False, forgotten: str | None = None) -> None:
         """End the thread and the connections; requests that are not answered are withdrawn.
 
         Args:
-            keep: Where the client has a name: leave requests and results to its next life instead, for the time that
-                an unused reply stream lives.
+            keep: Where the client has a name: leave requests and results to the next client of this name instead,
+                for the time that an unused reply stream lives.
+            forgotten: Name of a client that has ended and kept, and that none will follow: what it left is removed.
         """
         self._is_closed = True
         if self._background is not None and self._pid == os.getpid():
-            self._background.stop(keep=keep)
+            self._background.stop(keep=keep, forgotten=forgotten)
             self._background = None
 
     def __enter__(self) -> Self:
@@ -203,7 +242,7 @@ class SampleClient:
             if self._is_closed:
                 raise ClientClosedError("the client is closed")
             if self._background is None:
-                self._background = Background(self._place)
+                self._background = Background(self._place, self._keeping)
                 self._background.stop_with(self)
             return self._background
 

@@ -1,13 +1,18 @@
 """What a stream of samples has asked for and handed out, in order; whoever waits, and how, is not its business."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 from worker.client.arguments import Checked, Checker, check_count
 from worker.client.driver import Numbered, Outcome
+from worker.client.samples import Sample
+from worker.core.seeds import seed_of
 from worker.errors import SampleTimeoutError
 
 RequestIds = Callable[[int], str]
+Seeds = Callable[[int], int]
 
 
 class Window:
@@ -17,20 +22,27 @@ class Window:
         ready: Number of a request -> what came of it, until it is handed out.
         wanted: Requests to be asked for; added to by whoever takes samples, taken from by whoever asks.
         number: Of the request that is handed out next.
+        granted: How many were asked for, or are wanted.
         timeout_s: Longest wait for one, in seconds; None for ever.
     """
 
     def __init__(
-        self, checked: Checked, checker: Checker, *, prefetch: int, count: int | None, request_ids: RequestIds | None
+        self,
+        checked: Checked,
+        *,
+        prefetch: int,
+        count: int | None,
+        request_ids: RequestIds | None,
+        seeds: Seeds | None,
     ) -> None:
         """Begin with nothing asked for.
 
         Args:
             checked: What every request says.
-            checker: Looks at request ids.
             prefetch: How many are asked for or ready, at most.
             count: How many there are in all; None: without end.
             request_ids: Names the request of a number, from 0 on; None: ids that nobody else has.
+            seeds: Gives the request of a number its seed; None: none has one.
 
         Raises:
             TypeError: A number is none.
@@ -41,18 +53,22 @@ class Window:
             check_count("count", count)
         if request_ids is not None and checked.request_id:
             raise ValueError("request_ids and an id for all are both given; accepted: one of them")
+        if checked.request_id:
+            sentence = "request_id names one request, and a stream asks for many; accepted: request_ids, number -> id"
+            raise ValueError(sentence)
         self.ready: dict[int, Outcome] = {}
         self.wanted: deque[Numbered] = deque()
         self.number = 0
         self.timeout_s = checked.timeout_s
         self._half = max(1, prefetch // 2)
-        self._granted = 0
+        self.granted = 0
         self._has_failed = False
         self._checked = checked
-        self._checker = checker
         self._prefetch = prefetch
         self._count = count
         self._request_ids = request_ids
+        self._seeds = seeds
+        self._are_alike = request_ids is None and seeds is None
 
     @property
     def is_over(self) -> bool:
@@ -62,12 +78,12 @@ class Window:
     def begin(self) -> None:
         """Want what was asked for and has not come, for another driver, and so many more as may be ahead."""
         self.wanted.clear()
-        missing = [number for number in range(self.number, self._granted) if number not in self.ready]
+        missing = [number for number in range(self.number, self.granted) if not self._has(number)]
         self.wanted.extend(map(self._request, missing))
         end = self.number + self._prefetch
         end = end if self._count is None else min(end, self._count)
-        self.wanted.extend(map(self._request, range(self._granted, end)))
-        self._granted = max(self._granted, end)
+        self.wanted.extend(map(self._request, range(self.granted, end)))
+        self.granted = max(self.granted, end)
 
     def advance(self) -> bool:
         """Go on to the next number, and want one more.
@@ -78,9 +94,10 @@ class Window:
             Whether so many are wanted that they should not wait for a result to come first.
         """
         self.number += 1
-        if self._granted != self._count:
-            self.wanted.append(self._request(self._granted) if self._request_ids else (self._granted, self._checked))
-            self._granted += 1
+        self.ready.pop(self.number - 1, None)
+        if self.granted != self._count:
+            self.wanted.append((self.granted, self._checked) if self._are_alike else self._request(self.granted))
+            self.granted += 1
         return len(self.wanted) >= self._half
 
     def judge(self, outcome: Outcome | None, *, is_late: bool) -> None:
@@ -93,6 +110,8 @@ class Window:
         Raises:
             SamplingError: What came of it, where that is final; with the next call it is asked for again.
         """
+        if outcome is not None and self.ready.get(self.number) is outcome:
+            del self.ready[self.number]
         if isinstance(outcome, SampleTimeoutError) and not is_late:  # it was given up on while nobody waited
             self.wanted.append(self._request(self.number))
         elif isinstance(outcome, Exception):
@@ -102,8 +121,43 @@ class Window:
             self._has_failed = False
             self.wanted.append(self._request(self.number))
 
+    def _has(self, number: int) -> bool:
+        """Tell whether a sample is there; what else came was for another driver."""
+        if not isinstance(self.ready.get(number), Sample):
+            self.ready.pop(number, None)
+        return number in self.ready
+
     def _request(self, number: int) -> Numbered:
         """Make the request of a number."""
-        if self._request_ids is None:
-            return number, self._checked
-        return number, self._checker.rename(self._checked, self._request_ids(number))
+        checked = self._checked
+        if self._seeds is not None:
+            checked = checked.with_seed(self._seeds(number))
+        if self._request_ids is not None:
+            checked = checked.with_id(self._request_ids(number))
+        return number, checked
+
+
+def window_of(
+    checker: Checker,
+    options: Mapping[str, Any],
+    *,
+    prefetch: int,
+    count: int | None,
+    request_ids: RequestIds | None,
+) -> Window:
+    """Make the window of a stream; its seed becomes one for each request.
+
+    Args:
+        checker: Knows what is accepted.
+        options: What every request says, its size included.
+        prefetch: See `Window`.
+        count: See `Window`.
+        request_ids: See `Window`.
+
+    Raises:
+        TypeError: An argument is not known, or of another type.
+        ValueError: A value is not accepted.
+    """
+    checked, seed = checker.check_stream(options)
+    seeds = None if seed is None else partial(seed_of, seed)
+    return Window(checked, prefetch=prefetch, count=count, request_ids=request_ids, seeds=seeds)

@@ -25,6 +25,8 @@ LONGEST_RECHECK_S = 30.0
 PORTION_S = 0.5  # between two portions of what takes long
 NEVER = float("inf")
 _REPLY_BYTES = 500  # of a result, beside its fields and values
+_ID_BYTES = 8
+_MOST_DIGITS = 18
 
 
 class Ask(NamedTuple):
@@ -57,6 +59,20 @@ class Sending(NamedTuple):
     read_until: str
 
 
+class Keeping(NamedTuple):
+    """Say what a client keeps for whoever goes on in its place from an older state; its requests are numbered.
+
+    Its results stay in Redis after they were handed out, and not in memory.
+
+    Attributes:
+        most: How many results stay in Redis.
+        first: Number of the first request that may still be asked for here; a request id ends in `-<number>`.
+    """
+
+    most: int
+    first: int
+
+
 Tell = Callable[[Reply | None], None]
 """Takes the result of a request; None: it did not come in time."""
 
@@ -83,8 +99,13 @@ class _Wanted:
 class Exchange:
     """Keep the account of one client."""
 
-    def __init__(self) -> None:
-        """Begin with nothing asked for."""
+    def __init__(self, keeping: Keeping | None = None) -> None:
+        """Begin with nothing asked for.
+
+        Args:
+            keeping: What stays for others; None: results are kept in memory, for who asks here again.
+        """
+        self._keeping = keeping
         self.read_until = "0-0"
         self.alarm_at_s = NEVER
         self._wanted: dict[str, _Wanted] = {}
@@ -105,6 +126,11 @@ class Exchange:
         """Tell whether there is something to send."""
         return bool(self._unsent)
 
+    @property
+    def kept_ids(self) -> set[str]:
+        """Tell the ids of the requests whose results are here."""
+        return set(self._kept)
+
     def ask(self, ask: Ask, tell: Tell) -> None:
         """Want a request's result; where it is there, it is told at once.
 
@@ -113,6 +139,8 @@ class Exchange:
             tell: Is told once.
         """
         if kept := self._kept.get(ask.request_id):
+            if self._keeping is not None:
+                del self._kept[ask.request_id]
             tell(kept[1])
             return
         wanted = self._wanted.get(ask.request_id)
@@ -165,7 +193,10 @@ class Exchange:
         if reply is None:
             return
         wanted = self._wanted.get(reply.request_id)
-        if reply.error is None:
+        if reply.error is None and self._keeping is not None:
+            if wanted is None and _number_of(reply.request_id) >= self._keeping.first:
+                self._kept.setdefault(reply.request_id, (result_id, reply))
+        elif reply.error is None:
             self._keep(result_id, reply)
         else:
             self._forget(reply)  # so that asking again asks again
@@ -229,6 +260,21 @@ class Exchange:
         self._forgotten[reply.request_id, reply.entry_id] = None
         if len(self._forgotten) > MOST_FORGOTTEN:
             del self._forgotten[next(iter(self._forgotten))]
+
+
+def _number_of(request_id: str) -> int:
+    """Read the number that a request id ends in; -1 where it does not."""
+    number = request_id.rpartition("-")[2]
+    return int(number) if number.isdecimal() and len(number) <= _MOST_DIGITS else -1
+
+
+def results_kept(size: int) -> int:
+    """Tell how many results of so many chunk ids a client leaves in Redis at most.
+
+    Args:
+        size: How many ids each has.
+    """
+    return max(1, MOST_KEPT_BYTES // (_REPLY_BYTES + _ID_BYTES * size))
 
 
 def _size(reply: Reply) -> int:

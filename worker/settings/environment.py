@@ -104,6 +104,12 @@ def read_rank() -> int:
     return int(rank) if rank.isdecimal() and len(rank) <= _LONGEST_RANK else 0
 
 
+def read_ranks() -> int:
+    """Tell how many processes a distributed training has, by the variable that its launcher sets; else 1."""
+    ranks = os.environ.get("WORLD_SIZE", "")
+    return max(1, int(ranks)) if ranks.isdecimal() else 1
+
+
 def default_run_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Tell where health files and consumer locks live where `WORKER_RUN_DIR` does not say.
 

@@ -36,7 +36,7 @@ def loader_of(kind: str, client: SampleClient, batches: int) -> StatefulDataLoad
     if kind == "stream":
         stream = ChunkIdStream(5, name="run", batches=batches, client=client, **session)
         return StatefulDataLoader(stream, batch_size=None, num_workers=WORKERS, collate_fn=note)
-    sampler = WeightedBatchSampler(5, name="run", batches=batches, client=client, **session)
+    sampler = WeightedBatchSampler(5, name="run", batches=batches, index_of=int, client=client, **session)
     return StatefulDataLoader(Numbers(), batch_sampler=sampler, num_workers=WORKERS, collate_fn=list)
 
 
