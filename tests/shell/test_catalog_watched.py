@@ -65,6 +65,11 @@ _UNSEEN = {
         ),
     ),
     "rows moved between partitions": (_PARTED, "update audio_chunks set category = 'voice' where category = 'music'"),
+    "an id in two categories": (_PARTED, "insert into audio_chunks values (2, 'music')"),
+    "an id in two categories that leaves one": (
+        (*_PARTED, "insert into audio_chunks values (2, 'music')"),
+        "update audio_chunks set status = 'FAILED' where id = 2 and category = 'voice'",
+    ),
     "a row of a table that inherits": (_INHERITED, "update child set category = 'music' where id = 3"),
     "a table that inherits emptied": (_INHERITED, "truncate child"),
     "a table that comes to inherit": (

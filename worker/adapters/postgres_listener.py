@@ -119,6 +119,7 @@ class PostgresListener:
         """
         categories = np.full(len(ids), None, dtype=np.object_)
         durations = np.zeros(len(ids), np.uint32) if self._with_durations else None
+        is_found = np.zeros(len(ids), np.bool_)
         for start in range(0, len(ids), _READ_AT_ONCE):
             part = slice(start, start + _READ_AT_ONCE)
             for category, packed in await self._read(await run_sync(array_literal, ids[part])):
@@ -129,7 +130,10 @@ class PostgresListener:
                     milliseconds = whole_milliseconds(rows["duration_s"].astype(np.float64))
                     places = (rows["place"] - 1)[milliseconds > 0]
                     durations[part][places] = milliseconds[milliseconds > 0]
+                if is_found[part][places].any():
+                    self._ask_for_all()  # an id in two categories, as partitions allow, cannot be told in this way
                 categories[part][places] = category
+                is_found[part][places] = True
         found: list[str | None] = categories.tolist()
         return Known(found, durations)
 
@@ -154,10 +158,15 @@ class PostgresListener:
         self._has_heard = True
         self._named += payload.count(",") + 1
         if payload == _ALL or self._named > _MOST_IDS:
-            self._reload = True
-            self._payloads.clear()
+            self._ask_for_all()
         if not self._reload:
             self._payloads.append(payload)
+        self._stirred.set()
+
+    def _ask_for_all(self) -> None:
+        """Have everything read again."""
+        self._reload = True
+        self._payloads.clear()
         self._stirred.set()
 
     async def _take(self) -> CatalogNews:
