@@ -1,5 +1,6 @@
 """The command `sampling-worker`: from words to an exit status."""
 
+import io
 import os
 import signal
 import sys
@@ -10,6 +11,9 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line of this process and exit."""
     arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="backslashreplace")  # a terminal of ASCII alone shows names of any kind, escaped
     if arguments[:1] == ["run"]:
         # Until the worker handles them, signals find nothing to finish: that is an end in order too. It is one at once:
         # an exception would be lost where an import that was tried is given up, and the signal with it.

@@ -12,6 +12,7 @@ from worker.errors import SettingsError
 from worker.report.history import build_history
 from worker.report.lines import read_lines
 from worker.report.summary import Summary, sum_up_benches, sum_up_history
+from worker.settings.environment import forget_backend
 
 ENDINGS = (".png", ".svg")
 _ACCEPTED = "accepted: JSON lines of `sampling-worker run`, or of a benchmark with --json"
@@ -33,6 +34,7 @@ def make_report(sources: Iterable[tuple[str, Iterable[bytes]]], picture: Path) -
         raise SettingsError(f"--output {str(picture)!r} is not accepted; accepted: a file that ends in .png or .svg")
     if not importlib.util.find_spec("matplotlib"):
         raise SettingsError("there is no matplotlib to draw with: pip install 'sampling-worker[report]'")
+    forget_backend()
     reading = read_lines(sources)
     history = build_history(reading)
     if history is not None and reading.benches:

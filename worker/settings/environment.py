@@ -78,6 +78,11 @@ def resolve(names: Collection[str], sources: Iterable[Mapping[str, str]]) -> tup
     return values, problems
 
 
+def forget_backend() -> None:
+    """Forget which windows matplotlib is to draw in: notebooks tell all that they start, and a picture needs none."""
+    os.environ.pop("MPLBACKEND", None)
+
+
 def names_of_others() -> list[str]:
     """List the variables of the environment that begin as settings do, and are none."""
     return others(os.environ)
