@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.background import serving_in_background
 from tests.support.jobs import PROGRAMS, keys_of_clients, run_job, start_job
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
-from worker.client import ClientClosedError, SampleClient
+from worker.client import AsyncSampleClient, ClientClosedError, SampleClient
 from worker.core.keys import Keys
 
 SOON_S = 30.0
@@ -36,6 +37,52 @@ def test_each_process_of_a_family_works_on_its_own(redis_url: str, prefix: str, 
     for child in found["children"]:
         assert child.get("numbers", found["after"]["numbers"]) == found["after"]["numbers"]
     assert keys_of_clients(redis_url, prefix) == []  # no process has closed its client, but the plainly forked one
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_process_may_be_forked_at_any_moment(redis_url: str, prefix: str) -> None:
+    """Also while a thread holds a lock of the client: a child that waited for it would wait for ever."""
+    quiet = ("-W", "ignore:This process .* is multi-threaded")
+    assert run_job(*quiet, str(PROGRAMS / "forks.py"), redis_url, prefix, "60") == "63 of 63"
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("name", ["", "mine"])
+def test_an_asynchronous_client_may_be_used_on_one_loop_after_the_other(redis_url: str, prefix: str, name: str) -> None:
+    found = json.loads(run_job("-W", "error", str(PROGRAMS / "loops.py"), redis_url, prefix, name))
+    assert found["heard"] == [str(number) for number in range(15)]
+    assert "another event loop, which has not ended; accepted: a client for each event loop" in found["sentence"]
+    assert keys_of_clients(redis_url, prefix) == []
+
+
+def test_streams_stay_in_their_process(redis_url: str, prefix: str) -> None:
+    asynchronous = AsyncSampleClient(redis_url, prefix=prefix)
+    assert pickle.loads(pickle.dumps(asynchronous)).stream(4)  # noqa: S301 - its own bytes
+    with SampleClient(redis_url, prefix=prefix) as client:
+        for stream in (client.stream(4), asynchronous.stream(4)):
+            with pytest.raises(TypeError, match=r"belongs to its process; accepted: pickle its client"):
+                pickle.dumps(stream)
+
+
+def test_an_interrupted_stream_goes_on_with_the_sample_that_it_waited_for(redis_url: str, prefix: str) -> None:
+    program = (
+        f"from worker.client import SampleClient\nclient = SampleClient({redis_url!r}, prefix={prefix!r})\n"
+        "stream = client.stream(4, request_ids=str, count=9, timeout_s=None)\n"
+        "for _ in range(3):\n"
+        "    try:\n        next(stream)\n"
+        "    except KeyboardInterrupt:\n        print('interrupted', flush=True)\n"
+        "print(*(sample.request_id for sample in stream))\nclient.close()\n"
+    )
+    with start_job("-c", program, stdout=subprocess.PIPE) as process, connect(redis_url) as server:
+        wait_until_sync(lambda: server.xlen(Keys(prefix).requests) == 8, timeout_s=SOON_S, what="it waits")
+        assert process.stdout is not None
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "interrupted\n"
+        with serving_in_background(redis_url, prefix):
+            assert process.communicate(timeout=SOON_S)[0].split() == [str(number) for number in range(9)]
+        assert server.hget(Keys(prefix).stats, "requests:") == b"9"
+    assert process.returncode == 0
 
 
 @pytest.mark.usefixtures("worker")

@@ -40,7 +40,8 @@ def test_a_training_hears_the_same_sequence_again(client: SampleClient, options:
 
     def train() -> list[Batch]:
         stream = ChunkIdStream(8, batches=6, seed=42, client=client)
-        loader: DataLoader[Any] = DataLoader(stream, batch_size=None, collate_fn=batch_of, **options)
+        collate: Any = batch_of
+        loader: DataLoader[Any] = DataLoader(stream, batch_size=None, collate_fn=collate, **options)
         whole = list(loader)
         left = next(iter(loader))
         return [*whole, left, *loader]

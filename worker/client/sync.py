@@ -12,6 +12,7 @@ from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Optio
 from worker.client.background import GRACE_S, Background
 from worker.client.driver import Outcome, ask_all
 from worker.client.place import find_place
+from worker.client.promise import Promise
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
 from worker.client.window import RequestIds, window_of
@@ -247,11 +248,7 @@ class SampleClient:
             return self._background
 
     def _ask(self, requests: Sequence[Checked]) -> list[Future[Sample]]:
-        futures: list[Future[Sample]] = []
-        for _ in requests:
-            future: Future[Sample] = Future()
-            future.set_running_or_notify_cancel()
-            futures.append(future)
+        futures: list[Future[Sample]] = [Promise() for _ in requests]
         background = self.start()
         background.post(ask_all, background.driver, list(enumerate(requests)), partial(_settle, futures))
         return futures
