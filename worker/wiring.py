@@ -75,12 +75,7 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     weights = WeightsFeed(
         RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s
     )
-    source = PostgresCatalog(
-        settings.database_url.get_secret_value(),
-        settings.chunks_query,
-        with_durations=settings.weight_unit == "seconds",
-    )
-    catalog = CatalogFeed(source, state, postgres_link, refresh_s=settings.catalog_refresh_s)
+    catalog = CatalogFeed(_library(settings), state, postgres_link, refresh_s=settings.catalog_refresh_s)
     recovery = Recovery(
         stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
     )
@@ -104,6 +99,15 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
         link=redis_link,
     )
     return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, chores, meter)
+
+
+def _library(settings: Settings) -> PostgresCatalog:
+    """Say where the chunks are."""
+    return PostgresCatalog(
+        settings.database_url.get_secret_value(),
+        settings.chunks_query,
+        with_durations=settings.weight_unit == "seconds",
+    )
 
 
 def _identity(settings: Settings, consumer: str) -> Identity:
