@@ -101,6 +101,7 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
 
 
 def _source(settings: Settings) -> PostgresCatalog:
+    """Say where the chunks are."""
     return PostgresCatalog(
         settings.database_url.get_secret_value(),
         settings.chunks_query,
