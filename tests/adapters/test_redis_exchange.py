@@ -15,7 +15,7 @@ from worker.adapters.redis_exchange import NOTES_TTL_S, RedisExchange
 from worker.adapters.redis_streams import RedisStreams
 from worker.core.exchange import NEVER, Ask, Sending
 from worker.core.keys import PINNED
-from worker.errors import RedisError, RefusedError
+from worker.errors import RedisError, RefusedError, UnreadableError
 
 NAME = "job"
 SOON_MS = 50
@@ -245,3 +245,67 @@ async def test_the_script_of_the_protocol_adds_once_and_heals(desk: Desk, stream
     await desk.client.delete(desk.keys.reply(NAME))
     assert await add() != first
     assert await asked(desk) == ["a"]
+
+
+# -- what strangers write ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"x",
+        b"-",
+        b"+",
+        b"1",
+        b"1-",
+        b"(1-1",
+        b"1-1 ",
+        b"\xff",
+        b"99999999999999999999-1",
+        b"1-" + b"9" * 5000,
+        b"0x1-1",
+    ],
+)
+async def test_a_note_that_is_none_is_written_anew(desk: Desk, exchange: RedisExchange, note: bytes) -> None:
+    await desk.client.hset(desk.keys.asked(NAME), "a", note)
+    for _ in range(2):
+        await exchange.send(sending_of("a"), 0)
+    assert await asked(desk) == ["a"]
+    assert await desk.client.hget(desk.keys.asked(NAME), "a") == (await desk.ids(desk.keys.requests))[0].encode()
+
+
+async def test_a_note_of_another_type_is_refused_and_nothing_is_added(desk: Desk, exchange: RedisExchange) -> None:
+    await desk.client.set(desk.keys.asked(NAME), "no hash")
+    with pytest.raises(UnreadableError, match=r"WRONGTYPE.*accepted"):
+        await exchange.send(sending_of("a"), 0)
+    assert await asked(desk) == []
+
+
+async def test_notes_of_strangers_keep_nothing_from_being_withdrawn(desk: Desk, exchange: RedisExchange) -> None:
+    await exchange.send(sending_of(*(f"r{number}" for number in range(20))), 0)
+    await desk.client.hset(desk.keys.asked(NAME), mapping={"x": b"\xff", "y": "", "z": "99999999999999999999-1"})
+    await exchange.withdraw()
+    assert await asked(desk) == []
+    assert await desk.client.exists(desk.keys.asked(NAME)) == 0
+
+
+async def test_keys_of_another_type_are_removed_with_the_client(desk: Desk, exchange: RedisExchange) -> None:
+    await desk.client.set(desk.keys.asked(NAME), "no hash")
+    await desk.client.set(desk.keys.reply(NAME), "no stream")
+    await exchange.withdraw()
+    assert await desk.client.exists(desk.keys.asked(NAME), desk.keys.reply(NAME)) == 0
+
+
+async def test_what_is_no_result_is_passed_over_or_told(desk: Desk, exchange: RedisExchange) -> None:
+    key = desk.keys.reply(NAME)
+    await desk.client.xadd(key, {"note": b"\xff"})
+    await desk.client.xadd(key, {"request_id": "a", "entry_id": "1-1", "counts": "[1]"})
+    await desk.client.xadd(key, {"request_id": "b", "entry_id": "1-2", "chunk_ids": "[1]", "counts": '{"voice":1}'})
+    nothing, told, good = [reply for _, reply in await exchange.read("0-0", 0)]
+    assert nothing is None
+    assert told is not None
+    assert (told.request_id, told.error) == ("a", "internal")
+    assert "counts is '[1]'" in told.message
+    assert good is not None
+    assert good.error is None

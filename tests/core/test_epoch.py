@@ -145,3 +145,39 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
 )
 def test_a_cursor_survives_its_field(cursor: Cursor) -> None:
     assert Cursor.parse(cursor.text) == cursor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["99999999999999999999999::", "9007199254740993::", "1:fffffffffffffffff:", "1:FFFFFFFFFFFFFFFF:", "\u0661::"],
+        *["1:" + "0" * 16, "1::" + "0" * 17, "1::0000000000000001,", "1::" + ",".join(["0" * 16] * 65_537), "1:: "],
+        *["01::", "+1::", "1_0::", "1::\n", "9" * 5000 + "::"],
+    ],
+)
+def test_a_cursor_beyond_what_numbers_hold_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^no pass|^a pass"):
+        Cursor.parse(text)
+
+
+@pytest.mark.parametrize("distinct", [False, True])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        Cursor(2**53),
+        Cursor(2**53, 2**64 - 1),
+        Cursor(1, 2**64 - 1, (0, 2**64 - 1)),
+        Cursor(1, -1, (5, 5, 2**63)),
+        Cursor(7, 2**63, tuple(range(2**63, 2**63 - 65_000, -1))),
+    ],
+)
+def test_a_cursor_that_nobody_wrote_is_drawn_from_all_the_same(cursor: Cursor, *, distinct: bool) -> None:
+    """It may owe chunks twice, or such as come anyway: no request gets one twice for that."""
+    passes = _passes(_of(range(100)))
+    ranks = passes.ranks(np.array([cursor.number]))[0].tolist()
+    owing = cursor._replace(owed=(*cursor.owed, ranks[3], ranks[3], ranks[50]))
+    for start in (Cursor.parse(cursor.text), owing):
+        taken = take(passes, start, [60, 60], distinct=distinct)
+        for part in (taken.offsets[:60].tolist(), taken.offsets[60:].tolist()):
+            assert len(part) == 60
+            assert not distinct or len(set(part)) == 60

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from worker.client.samples import sample_of
 from worker.core.wire import (
     ERROR_CODES,
     Entry,
@@ -13,6 +14,7 @@ from worker.core.wire import (
     Request,
     Result,
     Terms,
+    decode_any,
     decode_result,
     encode_common,
     encode_dead_letter,
@@ -205,3 +207,65 @@ def test_the_error_codes_are_the_contracts() -> None:
         "too_many_deliveries",
         "internal",
     }
+
+
+GOOD = {
+    "request_id": b"r",
+    "entry_id": b"1-1",
+    "status": b"ok",
+    "chunk_ids": b"[1,2]",
+    "counts": b'{"voice":2}',
+    "left_out": b'["x"]',
+    "seconds": b'{"voice":2.5}',
+    "passes": b'{"voice":{"1":2}}',
+    "weights": b'{"voice":1}',
+    "ready": b'{"voice":9}',
+}
+STRANGE = (
+    *(b"", b"[1]", b"5", b"null", b"true", b'"x"', b"{", b"\xff", b"[" * 100_000, b'{"a":' * 20_000, b"9" * 5000),
+    *(b'{"voice":NaN}', b'{"voice":1e999}', b'{"voice":-1}', b'{"voice":"2"}', b'{"voice":null}', b'{"voice":true}'),
+    *(b'{"\\ud800":1}', b'{"voice":[]}', b'{"voice":' + b"9" * 5000 + b"}", b'{"voice":' + b"9" * 400 + b"}"),
+)
+
+
+def _words(fields: dict[str, bytes]) -> list[bytes]:
+    return [word for name, value in fields.items() for word in (name.encode(), value)]
+
+
+@pytest.mark.parametrize("name", ["counts", "seconds", "passes", "weights", "ready", "left_out", "chunk_ids"])
+@pytest.mark.parametrize("value", STRANGE)
+def test_a_result_that_no_worker_wrote_is_told_and_never_a_bug(name: str, value: bytes) -> None:
+    assert decode_result(_words(GOOD)).counts == {"voice": 2}
+    words = _words({**GOOD, name: value})
+    for packed in (False, True):
+        reply = decode_any(words, packed=packed)
+        assert reply is not None
+        try:
+            sample_of(decode_result(words, packed=True))
+        except ValueError as error:
+            assert len(str(error)) < 300  # noqa: PT017 - whether it is refused depends on the field
+        assert (reply.entry_id, reply.request_id) == ("1-1", "r")
+        if reply.error is not None:
+            assert (reply.error, reply.fields["error"]) == ("internal", b"internal")
+            assert f"{name} " in reply.message
+            assert reply.as_dict()["message"] == reply.message
+
+
+@pytest.mark.parametrize(
+    "ids", [b"[1,true]", b"[1,2.5]", b'[1,"a"]', b"[9223372036854775808]", b"[null]", b"[]", b"{}"]
+)
+def test_ids_that_are_none_are_refused(ids: bytes) -> None:
+    with pytest.raises(ValueError, match="chunk_ids"):
+        decode_result(_words({**GOOD, "chunk_ids": ids}))
+
+
+def test_what_names_no_request_is_no_result() -> None:
+    for name in ("request_id", "entry_id"):
+        assert decode_any(_words({key: value for key, value in GOOD.items() if key != name})) is None
+        assert decode_any(_words({**GOOD, name: b"\xff"})) is None
+    assert decode_any([]) is None
+
+
+def test_fields_of_strangers_beside_a_result_are_text() -> None:
+    reply = decode_result([*_words(GOOD), b"\xff", b"\xfe", b"message", b"\xff"])
+    assert (reply.extra, reply.message) == ({"\ufffd": "\ufffd"}, "\ufffd")

@@ -11,9 +11,11 @@ from worker.adapters.redis_stats import RedisStats
 from worker.adapters.redis_weights_writer import RedisWeightsWriter
 from worker.core.changes import Order, Standing, version_by_key
 from worker.core.history import Change, read_change
-from worker.core.weights import default_weights
+from worker.core.live import version_shown
+from worker.core.weights import UNREAD, default_weights, mark_of, observe
 from worker.errors import StaleError, WeightsError
 from worker.orders import carry_out, roll_back, wait_until_applied, who_applied
+from worker.state import State
 
 VOICE, MUSIC, BOTH = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 1}'
 
@@ -169,6 +171,21 @@ def test_workers_are_sorted_by_what_they_show() -> None:
     assert shared == (("new", "idle", "older program"), ("old",), (), 0.5)
     own = who_applied(states, _change("d", VOICE), 0.5)
     assert own == (("new",), ("old",), ("idle", "older program"), 0.5)
+
+
+def test_a_holder_of_many_datasets_is_told_from_one_that_was_not_asked() -> None:
+    """What a state has no room for by name is there by the short form of its name."""
+    version, book = _version(VOICE), State().weights
+    for number in range(2000):
+        book.put(f"d{number}", UNREAD)
+    book.put("d3", observe(UNREAD, mark_of(VOICE.encode()), VOICE.encode(), "dataset")[0])
+    shown = {"consumer": "one", "datasets": book.versions(64), "datasets_more": book.versions_beyond(64)}
+    assert len(shown["datasets"]) + len(shown["datasets_more"]) == 2000
+    assert len(json.dumps(shown)) < 50_000
+    assert version_shown(shown, "d3") == version
+    assert who_applied([shown], _change("d3", VOICE), 0.5).applied == ("one",)
+    assert who_applied([shown], _change("d4", VOICE), 0.5).missing == ("one",)
+    assert who_applied([shown], _change("nobody", VOICE), 0.5).unasked == ("one",)
 
 
 async def test_waiting_ends_when_all_have_applied_it_or_are_gone(desk: Desk, writer: RedisWeightsWriter) -> None:

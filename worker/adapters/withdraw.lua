@@ -12,8 +12,8 @@ redis.call('UNLINK', KEYS[2], KEYS[3])
 local function withdraw(ids)
   -- Without the first, a worker that holds the entry would still write its result, into a stream that nobody reads.
   local acknowledged = redis.pcall('XACK', KEYS[1], ARGV[1], unpack(ids))
-  if type(acknowledged) ~= 'table' then redis.call('XDEL', KEYS[1], unpack(ids)) end
-  return type(acknowledged) ~= 'table'
+  local deleted = redis.pcall('XDEL', KEYS[1], unpack(ids))
+  return type(acknowledged) ~= 'table' and type(deleted) ~= 'table'
 end
 
 for i = 1, #entries, 1000 do
