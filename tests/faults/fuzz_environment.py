@@ -239,7 +239,7 @@ def main() -> int:
         ends[f"{' '.join(at.words[:2])}: {status}"] += 1
         if why:
             bad += 1
-            print(f"{why}: {at}\n{said[-1500:]}\n")
+            print(f"{why}: {at}\n{said[-1500:]}\n", flush=True)
     for end, count in sorted(ends.items()):
         print(f"{count:6} {end}")
     print(f"{sum(ends.values())} started, {bad} of them ended otherwise than in a sentence")

@@ -312,6 +312,19 @@ def test_without_matplotlib_it_says_what_to_install() -> None:
     )
 
 
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
+def test_what_a_notebook_draws_in_does_not_matter(backend: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "worker", "report", write("w.log", LOG), "--output", "mix.svg"],
+        env=environment_with({"PYTHONPATH": str(Path(__file__).parents[2]), "MPLBACKEND": backend}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert Path("mix.svg").exists()
+
+
 async def test_a_report_of_real_workers_agrees_with_the_exact_counts(
     redis_url: str, database_url: str, prefix: str, tmp_path: Path
 ) -> None:
