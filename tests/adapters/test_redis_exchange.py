@@ -11,7 +11,7 @@ import pytest
 from tests.support.proxy import losing_replies
 from tests.support.streams import TIMEOUT_S, Desk, batch_of, result_of
 from worker.adapters.redis_client import connect
-from worker.adapters.redis_exchange import NOTES_TTL_S, RedisExchange
+from worker.adapters.redis_exchange import KEPT_TTL_S, NOTES_TTL_S, RedisExchange
 from worker.adapters.redis_streams import RedisStreams
 from worker.core.exchange import NEVER, Ask, Sending
 from worker.core.keys import PINNED
@@ -245,6 +245,46 @@ async def test_the_script_of_the_protocol_adds_once_and_heals(desk: Desk, stream
     await desk.client.delete(desk.keys.reply(NAME))
     assert await add() != first
     assert await asked(desk) == ["a"]
+
+
+async def test_so_many_results_stay_and_live_as_long_as_notes(redis_url: str, desk: Desk, stream: RedisStreams) -> None:
+    async with connect(redis_url, timeout_s=TIMEOUT_S) as client:
+        keeper = RedisExchange(client, desk.keys, NAME, ttl_s=KEPT_TTL_S, most_kept=3)
+        for number in range(5):
+            await keeper.send(sending_of(f"run-{number}"), 0)
+            await answer(stream, 1)
+            assert len(await keeper.read("0-0", 0)) == min(
+                number + 1, 4
+            )  # what comes since then is trimmed with the next
+        last = (await desk.ids(desk.keys.reply(NAME)))[-1]
+        for key in (desk.keys.asked(NAME), desk.keys.reply(NAME)):
+            assert 3600 < await desk.client.ttl(key) <= KEPT_TTL_S
+        await keeper.send(sending_of(), 0)
+        assert await desk.client.hkeys(desk.keys.asked(NAME)) == [b"run-2", b"run-3", b"run-4"]
+        assert [await keeper.has(f"run-{number}", "0-0") for number in range(5)] == [False, False, True, True, True]
+        assert not await keeper.has("run-4", last)
+        await keeper.send(sending_of("run-5"), 0)
+        assert await keeper.has("run-5", last)
+        await keeper.withdraw("another")
+        assert await desk.client.xlen(desk.keys.reply(NAME)) == 3
+        await keeper.withdraw(NAME)
+        assert not await desk.client.exists(desk.keys.asked(NAME), desk.keys.reply(NAME))
+        keeper.close()
+
+
+async def test_a_worker_makes_no_life_shorter(desk: Desk, exchange: RedisExchange, stream: RedisStreams) -> None:
+    await exchange.send(sending_of("a"), 0)
+    await answer(stream, 1)
+    given_s = await desk.client.ttl(desk.keys.reply(NAME))
+    assert 0 < given_s < KEPT_TTL_S
+    await desk.client.expire(desk.keys.reply(NAME), KEPT_TTL_S)
+    await exchange.send(sending_of("b"), 0)
+    await answer(stream, 1)
+    assert await desk.client.ttl(desk.keys.reply(NAME)) > given_s
+    await desk.client.expire(desk.keys.reply(NAME), 1)
+    await exchange.send(sending_of("c"), 0)
+    await answer(stream, 1)
+    assert await desk.client.ttl(desk.keys.reply(NAME)) > 1
 
 
 # -- what strangers write ----------------------------------------------------------------------------------------------

@@ -3,16 +3,22 @@
 A state is taken anywhere, and the kill comes anywhere: in the same iteration, or in a later one.
 """
 
+import os
+import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.support.jobs import keys_of_clients
 from tests.support.servers import connect
-from tests.support.trainings import Steps, Training
+from tests.support.trainings import Steps, Training, loader_of
 from worker.adapters.redis_exchange import KEPT_TTL_S
+from worker.client import LeftOutWarning, SampleClient
+from worker.client.torch import ChunkIdStream
 from worker.core.keys import Keys
 
 pytestmark = [pytest.mark.any_redis, pytest.mark.usefixtures("worker")]
@@ -92,3 +98,104 @@ def test_what_is_left_for_a_resume_expires(redis_url: str, prefix: str, tmp_path
         for key in left:
             server.delete(key)
         assert server.hget(Keys(prefix).stats, "requests:")
+
+
+def test_what_is_gone_is_told_and_its_number_where_that_is_known(
+    client: SampleClient, redis_url: str, prefix: str
+) -> None:
+    stream = ChunkIdStream(1, name="run", batches=100, client=client)
+    iteration = iter(stream)
+    state, _ = stream.state_dict(), [next(iteration) for _ in range(10)]
+    later, _ = stream.state_dict(), [next(iteration) for _ in range(30)]
+    del iteration
+    with connect(redis_url) as server:
+        [results] = server.keys(Keys(prefix).reply("run-*"))
+        server.xtrim(results, maxlen=20, approximate=False)
+    stream.load_state_dict(later)
+    assert later["asked"] - later["position"] == 4
+    with pytest.warns(LeftOutWarning, match=r"^1[2-6] samples that were asked for as run-0-0-\w+-0 after this state"):
+        next(iter(stream))
+    with connect(redis_url) as server:
+        server.delete(*keys_of_clients(redis_url, prefix))
+    stream.load_state_dict(later)
+    with pytest.warns(LeftOutWarning, match="^at least 4 samples that were asked for"):
+        next(iter(stream))
+    stream.load_state_dict({**state, "run": "unheard-of"})
+    assert next(iter(stream)).request_id == "run-0-0-unheard-of-0-0"  # nothing had been asked for: nothing is missing
+
+
+def test_results_outlive_the_time_that_workers_give_them(redis_url: str, prefix: str, tmp_path: Path) -> None:
+    """WORKER_REPLY_TTL_S is an hour here: a job that is preempted waits longer."""
+    training = training_in(tmp_path, redis_url, prefix, ("stream", 0, False))
+    first = training.run(7, saves_at=(2,))
+    with connect(redis_url) as server:
+        streams = server.keys(Keys(prefix).reply("run-*"))
+        assert len(streams) == 2
+        assert all(server.ttl(stream) > 3600 for stream in streams)
+    second = training.run(10, begins_with=2)
+    assert is_whole_passes({**first, **second}, 1)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than a small machine has
+@pytest.mark.parametrize("changed", [{"workers": 3}, {"workers": 1}, {"batches": 5}, {"size": 6}], ids=str)
+def test_a_state_of_something_else_is_refused(
+    redis_url: str, prefix: str, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    training = training_in(tmp_path, redis_url, prefix, ("stream", 2, False))
+    training.run(3, saves_at=(2,))
+    [name] = ["num_workers" if "workers" in changed else key for key in changed]
+    loader = loader_of(replace(training, **changed))
+    loader.load_state_dict(torch.load(training.state_at(2)))
+    with pytest.raises(ValueError, match=rf"{name} is \d, and was \d when the state was taken; accepted: the same"):
+        next(iter(loader))
+
+
+def test_a_state_of_another_rank_or_of_as_many_is_refused(
+    client: SampleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = ChunkIdStream(1, name="run", client=client)
+    state = stream.state_dict()
+    for variable, value, words in (
+        ("RANK", "1", "the rank, each of which has a state of its own, is 1, and was 0"),
+        ("WORLD_SIZE", "2", "the number of ranks is 2, and was 1"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, value)
+            stream.load_state_dict(state)
+            with pytest.raises(ValueError, match=f"{words} when the state was taken"):
+                iter(stream)
+    for broken in ({"life": "abc", "position": 5}, {**state, "iteration": "x"}, {**state, "of": 3}):
+        with pytest.raises(ValueError, match="is not of this version; accepted: what state_dict returned"):
+            stream.load_state_dict(broken)
+
+
+def test_a_loader_whose_worker_was_killed_goes_on_from_its_state(redis_url: str, prefix: str, tmp_path: Path) -> None:
+    training = training_in(tmp_path, redis_url, prefix, ("stream", 2, False), batches=10)
+    loader = loader_of(training)
+    iteration = iter(loader)
+    before = {1: next(iteration), 2: next(iteration)}
+    state = loader.state_dict()
+    for process in iteration._workers:
+        os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"killed by signal|exited unexpectedly"):
+        list(iteration)
+    del iteration, loader
+    loader = loader_of(training)
+    loader.load_state_dict(state)
+    assert is_whole_passes({**before, **dict(enumerate(loader, 3))}, 1)
+
+
+def test_a_seeded_run_that_is_left_may_be_gone_on_from_afterwards(client: SampleClient) -> None:
+    """The state is taken when the iteration is gone already: what it had asked for is not there, and is told."""
+    stream = ChunkIdStream(4, name="run", batches=9, seed=3, client=client)
+    heard = [tuple(sample.chunk_ids) for sample, _ in zip(stream, range(5), strict=False)]
+    state = stream.state_dict()
+    assert (state["iteration"], state["position"]) == (0, 6)  # zip takes one more than it hands out
+    assert [(one["iteration"], one["position"]) for one in (stream.state_dict(),)] == [(0, 6)]
+    stream.load_state_dict(state)
+    with pytest.warns(LeftOutWarning, match="at least 3 samples"):
+        rest = [tuple(sample.chunk_ids) for sample in stream]
+    assert len(rest) == 3
+    whole = [tuple(sample.chunk_ids) for sample in ChunkIdStream(4, batches=9, seed=3, client=client)]
+    assert (heard, rest) == (whole[:5], whole[6:])
+    assert (stream.state_dict()["iteration"], stream.state_dict()["position"]) == (1, 0)

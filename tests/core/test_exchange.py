@@ -15,7 +15,9 @@ from worker.core.exchange import (
     RECHECK_S,
     Ask,
     Exchange,
+    Keeping,
     Sending,
+    results_kept,
 )
 from worker.core.wire import EXPIRED, Reply, Request, Result, decode_result, encode_error, ok_form
 
@@ -333,3 +335,24 @@ class AnyLife(RuleBasedStateMachine):
 
 
 TestAnyLife = AnyLife.TestCase
+
+
+def test_what_stays_for_others_does_not_stay_in_memory() -> None:
+    account, told = Exchange(Keeping(most=3, first=2)), Told()
+    for number in range(4):
+        account.receive(f"{number}-0", reply_to(f"run-0-{number}", f"{number}-1"), 0)
+    account.receive("9-0", reply_to("run-0-x", "9-1"), 0)
+    assert account.kept_ids == {"run-0-2", "run-0-3"}  # those before the first were handed out by an earlier client
+    told.ask(account, "run-0-2")
+    assert told.errors("run-0-2") == [None]
+    told.ask(account, "run-0-9")
+    account.receive("10-0", reply_to("run-0-9", "10-1"), 0)
+    assert told.errors("run-0-9") == [None]
+    assert account.kept_ids == {"run-0-3"}
+    assert account.take_sending(0)[1:3] == ((), "")  # nothing is forgotten, nothing trimmed: the server does that
+
+
+def test_as_many_results_stay_as_fit() -> None:
+    assert results_kept(32) > 20_000
+    assert results_kept(65_536) * 65_536 * 8 <= MOST_KEPT_BYTES
+    assert results_kept(10**9) == 1

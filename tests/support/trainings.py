@@ -89,6 +89,9 @@ def loader_of(training: Training) -> Any:
     options: dict[str, Any] = {"num_workers": training.workers, "persistent_workers": training.is_persistent}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="'set_vital' is deprecated")  # torchdata says so of torch
+        warnings.filterwarnings(
+            "ignore", message="This DataLoader will create"
+        )  # more workers than a small machine has
         if training.kind == "stream":
             stream = ChunkIdStream(training.size, **common)
             return StatefulDataLoader(stream, batch_size=None, collate_fn=_ids_of, **options)

@@ -1,6 +1,7 @@
 """A client's two connections: requests go over one, each added once however often it is sent; results come over one."""
 
 import hashlib
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ class RedisExchange:
         """
         self.most_kept = most_kept
         self._ttl_s = ttl_s
+        self._is_lengthened = False
         self._names = keys
         self._keys = (keys.requests, keys.asked(name), keys.reply(name))
         self._results = keys.reply(name)
@@ -93,7 +95,15 @@ class RedisExchange:
                 found = [(record_id.decode(), decode_any(words, packed=True)) for record_id, words in records]
                 if found and _moment(found[0][0]) <= _moment(after):
                     raise ValueError("it answers an earlier reading")
-                return found
+            if found and self.most_kept and not self._is_lengthened:
+                await self._lengthen()
+            return found
+
+    async def _lengthen(self) -> None:
+        """Have results live as long as notes; where that is not allowed, they live as long as others."""
+        self._is_lengthened = True
+        with suppress(redis.exceptions.NoPermissionError):
+            await self._reader.call("EXPIRE", self._results, self._ttl_s)
 
     async def has(self, request_id: str, read_until: str) -> bool:
         """Tell whether what was drawn for a request, or will be, is there.

@@ -1,0 +1,115 @@
+"""Be one rank of two of a training that a trainer drives; rank 0 writes the chunks that both heard, or what was said.
+
+python -m torch.distributed.run --nproc_per_node 2 ... trainers.py URL PREFIX WHAT
+
+WHAT is `accelerate-sampler`, `accelerate-stream`, `lightning-sampler` and so on, with what departs from it behind dots.
+"""
+
+import json
+import sys
+import warnings
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader, TensorDataset
+
+from worker.client import SampleClient
+from worker.client.torch import ChunkIdStream, WeightedBatchSampler, WithSample
+
+BATCHES, SIZE = 5, 5
+
+
+def tensor_of(sample: Any) -> torch.Tensor:
+    return torch.as_tensor(sample.chunk_ids)
+
+
+def ids_of(batch: Any) -> list[int]:
+    """List the chunks of a batch, whichever way it came."""
+    if isinstance(batch, torch.Tensor):
+        return list(map(int, batch))
+    if isinstance(batch, (list, tuple)):
+        chunks, sample = batch
+        assert sorted(chunks[0].tolist()) == sorted(map(int, sample.chunk_ids))
+        return list(map(int, sample.chunk_ids))
+    return list(map(int, batch.chunk_ids))
+
+
+def loader_of(what: str, client: SampleClient) -> Any:
+    options: Any = {"batches": BATCHES, "name": "run", "client": client}
+    options |= {"session": "s", "method": "epoch", "category": "voice"}
+    workers = 2 if ".workers" in what else 0
+    if "sampler" in what:
+        sampler = WeightedBatchSampler(4 if ".split" in what else SIZE, index_of=int, **options)
+        return DataLoader(WithSample(TensorDataset(torch.arange(4000))), batch_sampler=sampler, num_workers=workers)
+    collate = None if ".raw" in what else tensor_of
+    return DataLoader(ChunkIdStream(SIZE, **options), batch_size=None, collate_fn=collate, num_workers=workers)
+
+
+def accelerate(what: str, client: SampleClient) -> list[int]:
+    from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches  # noqa: PLC0415
+
+    settings: dict[str, Any] = {}
+    if ".split" in what:
+        settings = {"split_batches": True}
+    if ".undispatched" in what:
+        settings = {"dispatch_batches": False}
+    if ".stateful" in what:
+        settings = {"use_stateful_dataloader": True}
+    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(**settings))
+    loader = loader_of(what, client)
+    if ".undispatched" in what:
+        loader = DataLoader(loader.dataset, batch_size=2, collate_fn=list)
+    loader = accelerator.prepare(loader)
+    if ".skip" in what:
+        loader = skip_first_batches(loader, 2)
+    if ".stateful" in what:
+        next(iter(loader))
+        loader.load_state_dict(loader.state_dict())
+    if "sampler" in what:
+        assert len(loader) == BATCHES
+    return [chunk for batch in loader for chunk in ids_of(batch)]
+
+
+def lightning(what: str, client: SampleClient) -> list[int]:
+    from lightning.pytorch import LightningModule, Trainer  # noqa: PLC0415
+
+    heard: list[int] = []
+
+    class Module(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(1, 1)
+
+        def training_step(self, batch: Any, _: int) -> torch.Tensor:
+            heard.extend(ids_of(batch))
+            loss: torch.Tensor = self.layer(torch.ones(1, 1)).sum()
+            return loss
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "barebones": False}
+    options: dict[str, Any] = {"use_distributed_sampler": False} if ".undistributed" in what else {}
+    trainer = Trainer(accelerator="cpu", strategy="ddp", devices=2, max_epochs=1, **quiet, **options)
+    trainer.fit(Module(), loader_of(what, client))
+    return heard
+
+
+def main(url: str, prefix: str, what: str) -> None:
+    warnings.simplefilter("ignore")
+    client = SampleClient(url, prefix=prefix, timeout_s=60)
+    try:
+        told: Any = (lightning if "lightning" in what else accelerate)(what, client)
+    except (TypeError, ValueError) as error:
+        told = str(error)
+    everybody: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(everybody, told)
+    if distributed.get_rank() == 0:
+        sys.stdout.write("TOLD " + json.dumps(everybody) + "\n")
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
