@@ -53,6 +53,6 @@ async def test_letters_of_strangers_stay_and_keep_no_other(desk: Desk, dead: Red
 
 async def test_another_type_is_told(desk: Desk, dead: RedisDead) -> None:
     await desk.client.set(desk.keys.dead, "no stream")
-    for call in (dead.count(), dead.newest(5), dead.ids(), dead.requeue(["1-1"])):
+    for call in (dead.count(), dead.newest(5), anext(dead.requeue_all()), dead.requeue(["1-1"])):
         with pytest.raises(UnreadableError, match=f"{desk.keys.dead}.*WRONGTYPE"):
             await call
