@@ -18,7 +18,7 @@ from worker.core.pacing import Pace
 from worker.core.presets import BUILT_IN_PRESETS, built_in_preset
 from worker.core.tally import read_counts
 from worker.core.weights import Weights, preset_name
-from worker.errors import RedisError, RefusedError
+from worker.errors import GroupMissingError, RedisError, RefusedError
 from worker.health import SERVING, Health, health_path, process_start, write_health
 from worker.links import Link
 from worker.logs import dropped_lines, emit
@@ -202,6 +202,8 @@ class Reporter:
     async def _backlog(self) -> Backlog | None:
         try:
             return await self._presence.backlog()
+        except GroupMissingError:
+            return None  # it is not made yet, or those who read find out and make it anew
         except RefusedError as error:
             self._tell_unlisted(error)
         except RedisError as error:

@@ -103,10 +103,11 @@ def test_there_is_no_place_for_dead_letters(trial: Trial) -> None:
         trial.client.set(key, _OTHER_TYPE)
     trial.ask(5, accepted=frozenset({UNWRITTEN}), reply_to="spoilt")
     trial.ask(20)
-    trial.wait_event(worker, "request.dead_lettered", 5)
+    trial.wait_event(worker, "result.unwritable", 5)
     answered = trial.look()
     trial.ask(20)
     wait_until_sync(lambda: trial.look() > answered, timeout_s=DEADLINE_S, what="others are answered")
+    assert worker.events("request.dead_lettered") == []
     trial.client.delete(trial.keys.dead)
     trial.recover()
     run = trial.count(losses=0)

@@ -239,7 +239,7 @@ FOR_OTHERS = {
         ("SMEMBERS", KEYS.presets),
         ("EVAL", "return redis.call('DEL', KEYS[1])", "1", KEYS.stats),
         ("EVAL", "return redis.call('HSET', KEYS[1], '', '{}')", "1", KEYS.returns),
-        ("GET", KEYS.worker("w-1")),
+        ("DEL", KEYS.failure("1-1")),
         ("DEL", KEYS.results),
         ("DEL", KEYS.reply("job")),
         ("SCAN", "0"),

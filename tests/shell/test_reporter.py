@@ -257,6 +257,16 @@ async def test_a_health_file_that_cannot_be_written_is_told_and_no_reason_to_fal
     assert [line["level"] for line in log.of("health.unwritten")] == ["warning"]
 
 
+async def test_a_group_that_is_not_made_yet_is_no_loss_of_redis(
+    redis_url: str, prefix: str, tmp_path: Path, log: LogLines
+) -> None:
+    """A start may last: a large library is read before the group is made."""
+    async with wired(redis_url, prefix) as parts, _reporting(_reporter(parts, prefix, tmp_path, 0.01)):
+        await wait_until(lambda: len(log.of("worker.stats")) > 3, timeout_s=DONE_S, what="statistics are told")
+        assert {line["lag"] for line in log.of("worker.stats")} == {None}
+        assert log.of("redis.lost") == []
+
+
 async def test_without_redis_the_file_is_renewed_and_statistics_are_told(tmp_path: Path, log: LogLines) -> None:
     with RedisServer(tmp_path / "server") as server:
         async with wired(server.url, "p") as parts:

@@ -37,8 +37,8 @@ CONNECT_TIMEOUT_S = 3.0
 _DEFAULT_PORT = 6379
 _DEFAULT_SENTINEL_PORT = 26379
 _RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD", "XINFO GROUPS")
-# A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones.
-_GROUP_GONE = ("NOGROUP", "UNBLOCKED")
+# A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones; XINFO, no such key.
+_GROUP_GONE = ("NOGROUP", "UNBLOCKED", "no such key")
 # What no second attempt changes: a password, a right, the type of a key.
 _LASTING = (redis.exceptions.NoPermissionError,)
 _LASTING_WORDS = ("ACL failure", "The user executing the script can't")  # within scripts; the latter is Redis 7.0's

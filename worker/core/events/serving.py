@@ -12,7 +12,7 @@ class WorkerStats(Event):
 
     Attributes:
         interval_s: Length of the interval; the counts and latencies are of it alone.
-        lag: Entries of the stream that no consumer has read; None where Redis did not answer.
+        lag: Entries of the stream that no consumer has read; None where Redis did not answer, or has no group yet.
         pending: Entries read and not settled, over all consumers; None where the server cannot tell.
         redrawn: Batches drawn again because the weights had just changed.
         log_lines_dropped: Lines that could not be written, since the process began.
