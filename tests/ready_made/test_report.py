@@ -283,7 +283,7 @@ def test_another_kind_of_picture_is_refused(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_place_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["report", write("w.log", LOG), "--output", "no/such/folder.png"]) == 2
+    assert execute(["report", write("w.log", LOG), "--output", "no/such/folder.png"]) == 1
     assert "cannot write no/such/folder.png: No such file" in one_sentence(capsys)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import anyio
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -80,15 +81,27 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table: text to the left, numbers to the right."""
+    """Print a table: text to the left, numbers to the right; where it has no room, a block of lines for each row."""
     console, table = Console(), Table()
+    cells = [[escape(_shown(cell)) for cell in row] for row in rows]
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(not isinstance(row[i], str) or row[i] == "" for row in rows)
         table.add_column(column, justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(Text(escape(_shown(cell))) for cell in row))
+    for row in cells:
+        table.add_row(*map(Text, row))
     console.print(escape(title), highlight=False, soft_wrap=True, markup=False)
-    console.print(table)
+    if _least_width(columns, cells) <= console.width:
+        console.print(table)
+        return
+    for first, *others in cells:
+        block = (f"  {name}: {cell}" for name, cell in zip(columns[1:], others, strict=True) if cell)
+        console.print("\n".join((first, *block)), highlight=False, soft_wrap=True, markup=False)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Tell how wide a table is that breaks no word."""
+    words = ([word for row in (columns, *rows) for word in row[i].split()] for i in range(len(columns)))
+    return 1 + sum(3 + max(map(cell_len, own), default=0) for own in words)  # borders and blanks
 
 
 def print_text(text: str) -> None:

@@ -1,16 +1,12 @@
 """`report`."""
 
-import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from worker.cli.context import AsJson, print_json, print_table, print_text
-from worker.errors import SettingsError
-
-_STDIN = Path("-")
+from worker.report.files import read_text_lines
 
 
 def report(
@@ -24,12 +20,14 @@ def report(
         Path, typer.Option(metavar="PICTURE", help="Where to draw, .png or .svg; what is there is replaced.")
     ] = Path("report.png"),
     *,
+    all_: Annotated[bool, typer.Option("--all", help="Show what `check` has drawn as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw logs as one picture of the mix, rate and latency over time, or the figures of benchmarks side by side."""
     from worker.report import make_report  # noqa: PLC0415 - numpy and the report extra, for this verb alone
 
-    summary = make_report(_sources(files), output)
+    sources = ((str(file), read_text_lines(file)) for file in files)
+    summary = make_report(sources, output, with_checks=all_)
     if as_json:
         print_json({"picture": str(output), **summary.document})
         return
@@ -38,19 +36,3 @@ def report(
     for table in summary.tables:
         print_table(table.title, table.columns, table.rows)
     print_text(f"drawn: {output}")
-
-
-def _sources(files: Sequence[Path]) -> Iterator[tuple[str, Iterator[bytes]]]:
-    for file in files:
-        yield str(file), _lines(file)
-
-
-def _lines(file: Path) -> Iterator[bytes]:
-    if file == _STDIN:
-        yield from sys.stdin.buffer
-        return
-    try:
-        with file.open("rb") as lines:
-            yield from lines
-    except OSError as error:
-        raise SettingsError(f"cannot read {file}: {error.strerror}") from error

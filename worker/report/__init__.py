@@ -5,37 +5,46 @@ the extra `report` brings.
 """
 
 import importlib.util
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from worker.errors import SettingsError
+from worker.core.wording import plural
+from worker.errors import OutputError, SettingsError
 from worker.report.history import build_history
 from worker.report.lines import read_lines
+from worker.report.records import Reading
 from worker.report.summary import Summary, sum_up_benches, sum_up_history
 from worker.settings.environment import forget_backend
 
 ENDINGS = (".png", ".svg")
-_ACCEPTED = "accepted: JSON lines of `sampling-worker run`, or of a benchmark with --json"
+_ACCEPTED = (
+    "accepted: JSON lines of `sampling-worker run`, alone or in what Docker, Kubernetes, journald or a collector of "
+    "logs has written around them, or lines of a benchmark with --json"
+)
 
 __all__ = ["ENDINGS", "Summary", "make_report"]
 
 
-def make_report(sources: Iterable[tuple[str, Iterable[bytes]]], picture: Path) -> Summary:
+def make_report(sources: Iterable[tuple[str, Iterable[str]]], picture: Path, *, with_checks: bool) -> Summary:
     """Draw a picture of what lines tell, and sum them up.
 
     Args:
         sources: Names of files, and their lines.
         picture: Where to draw it; what is there is replaced.
+        with_checks: Whether what `check` has drawn counts, too.
 
     Raises:
-        SettingsError: It cannot be drawn there, or of these lines.
+        SettingsError: It cannot be drawn of these lines.
+        OutputError: The picture cannot be written.
     """
     if picture.suffix.lower() not in ENDINGS:
         raise SettingsError(f"--output {str(picture)!r} is not accepted; accepted: a file that ends in .png or .svg")
     if not importlib.util.find_spec("matplotlib"):
         raise SettingsError("there is no matplotlib to draw with: pip install 'sampling-worker[report]'")
     forget_backend()
-    reading = read_lines(sources)
+    reading = read_lines(sources, with_checks=with_checks)
     history = build_history(reading)
     if history is not None and reading.benches:
         raise SettingsError(
@@ -50,9 +59,27 @@ def make_report(sources: Iterable[tuple[str, Iterable[bytes]]], picture: Path) -
 
         summary, drawn = sum_up_benches(reading.benches, reading), draw_benches(reading.benches, picture.suffix)
     else:
-        raise SettingsError(f"none of {reading.lines:,} lines can be used; {_ACCEPTED}")
-    try:
-        picture.write_bytes(drawn)
-    except OSError as error:
-        raise SettingsError(f"cannot write {picture}: {error.strerror}") from error
+        raise SettingsError(_nothing_used(reading))
+    _write(picture, drawn)
     return summary
+
+
+def _nothing_used(reading: Reading) -> str:
+    """Say what the lines look like, and what is accepted."""
+    none = f"none of {plural(reading.lines, 'line')} can be used"
+    if reading.console:
+        return f"{none}: they are written for people; accepted: those of a worker that runs with LOG_FORMAT=json"
+    return f"{none}; {_ACCEPTED}"
+
+
+def _write(picture: Path, drawn: bytes) -> None:
+    """Write a picture under another name first: half of one must not pass for a whole one."""
+    target = Path(os.path.realpath(picture))
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        fresh.write_bytes(drawn)
+        fresh.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {picture}: {error.strerror}") from error

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from sys import intern
-from typing import Any, NoReturn
+from typing import Any
 
 from worker.core.events import (
     CatalogChanged,
@@ -31,33 +31,40 @@ from worker.core.events import (
     WorkerStats,
     WorkerStopped,
 )
+from worker.core.keys import CHECK
+from worker.report.files import plain
 from worker.report.records import LARGEST, Bench, Change, Draws, Fields, Interval, LeftOut, Mark, Reading
+from worker.report.unwrap import Found, Unwrapper
 
-_OBJECT = re.compile(r'\{\s*"')
 _LATEST = 7.3e9
 """Unix time in s; no log is from beyond the year 2200."""
 
+_CONSOLE = re.compile(r"\[(?:debug|info|warning|error)\s*\] [a-z_]+\.[a-z_]+ ")
 
-def read_lines(sources: Iterable[tuple[str, Iterable[bytes]]]) -> Reading:
-    """Read lines; what `docker compose logs` or `journalctl` writes before an object is passed over.
+
+def read_lines(sources: Iterable[tuple[str, Iterable[bytes | str]]], *, with_checks: bool = True) -> Reading:
+    """Read lines, whatever others have written around them, see `worker.report.unwrap`.
 
     Args:
         sources: Names, which stand for the worker where its lines do not name it, and their lines.
+        with_checks: Whether what `check` has drawn counts, too.
     """
-    reader = _Reader()
+    reader = _Reader(with_checks=with_checks)
     for name, lines in sources:
+        unwrapper = Unwrapper()
         for line in lines:
-            text = line.decode("utf-8", "replace").strip()
+            text = plain(line.decode("utf-8", "replace") if isinstance(line, bytes) else line)
             if text:
-                reader.take_in(name, text)
+                reader.take_in(name, text, unwrapper.find(text))
     return reader.reading
 
 
 class _Reader:
     """Turn lines into records, and remember what later lines need of earlier ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_checks: bool) -> None:
         self.reading = Reading()
+        self._with_checks = with_checks
         self._seen: set[int] = set()
         self._lengths: dict[str, float] = {}
         self._kinds: dict[str, Callable[[float, str, Fields], None]] = {
@@ -69,20 +76,29 @@ class _Reader:
             **{name: self._mark(name, count) for name, count in _MARKS.items()},
         }
 
-    def take_in(self, source: str, text: str) -> None:
-        """Take in one line."""
+    def take_in(self, source: str, text: str, found: Sequence[Found]) -> None:
+        """Take in one line, and the objects that are complete with it."""
         self.reading.lines += 1
+        self.reading.left_out += 1
+        self.reading.console += bool(not found and _CONSOLE.search(text))
+        outcomes = {self._take_in(source, entry): lines for entry, lines in found}
+        if True in outcomes:
+            self.reading.left_out -= outcomes[True]
+        elif False in outcomes:
+            self.reading.left_out -= outcomes[False]
+            self.reading.repeated += outcomes[False]
+
+    def _take_in(self, source: str, entry: Fields) -> bool | None:
+        """Take in one object; tell whether it is new, and None where it cannot be used."""
         try:
-            found = _OBJECT.search(text)
-            entry, end = _decode(text, found.start() if found else 0)
-            known = hash(text[found.start() if found else 0 : end])
+            known = hash(json.dumps(entry, sort_keys=True))
             if known in self._seen:
-                self.reading.repeated += 1
-                return
+                return False
             self._add(source, entry)
-            self._seen.add(known)
         except (LookupError, OverflowError, RecursionError, TypeError, ValueError):
-            self.reading.left_out += 1
+            return None
+        self._seen.add(known)
+        return True
 
     def _add(self, source: str, entry: Any) -> None:
         if "bench" in entry:
@@ -91,7 +107,10 @@ class _Reader:
         at = datetime.fromisoformat(entry["timestamp"])
         seconds = _number((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp(), most=_LATEST)
         add = self._kinds.get(entry["event"])
-        if add:
+        dataset = str(entry.get("dataset") or "")
+        if dataset.startswith(CHECK) and not self._with_checks:
+            self.reading.checks.add(dataset)
+        elif add:
             add(seconds, intern(str(entry.get("consumer") or source)), entry)
 
     def _add_interval(self, at: float, worker: str, fields: Fields) -> None:
@@ -169,13 +188,6 @@ _MARKS: Mapping[str, Callable[[Fields], Any]] = {
     StatsUncounted.event: lambda fields: fields["requests"],
 }
 """Notable events, and how many of what they tell of a line stands for."""
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
-_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode
 
 
 def _number(value: Any, *, least: float = 0.0, most: float = LARGEST) -> float:

@@ -16,7 +16,7 @@ from worker.report.style import DAY_S, FAINT, INK, MONO, OTHERS, PALETTE, darker
 from worker.report.summary import shares, title_of
 
 _MOST = len(PALETTE)
-_NAME_CHARS, _TITLE_CHARS = 15, 32
+_NAME_CHARS, _TITLE_CHARS = 16, 32
 _STRANGE_Z = 4.0
 _LINE = 0.085
 
@@ -90,7 +90,7 @@ def _draw_weights(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str
 def _write_table(panel: Axes, mix: Mix, colors: Mapping[str, str], aside: float) -> None:
     """Write the overall figures beside the panel, in the order of the bands."""
     style: dict[str, Any] = {"transform": panel.transAxes, "va": "center", "family": MONO, "size": 8.0}
-    head = f"{'':{_NAME_CHARS}}{'share':>9}{'expected':>9}{'z':>7}"
+    head = f"{'':{_NAME_CHARS}}{'share':>8}{'expected':>9}{'z':>7}"
     panel.text(aside + 0.02, 0.97, head, color=FAINT, **style)
     for i, (fit, share, expected) in enumerate(shares(mix.fits), 1):
         y, strange = 0.97 - i * _LINE, fit.z is not None and abs(fit.z) > _STRANGE_Z
@@ -100,5 +100,5 @@ def _write_table(panel: Axes, mix: Mix, colors: Mapping[str, str], aside: float)
             (aside, y - 0.025), 0.012, 0.05, color=colors[fit.category], transform=panel.transAxes, clip_on=False
         )
         panel.add_patch(swatch)
-        row = f"{name:{_NAME_CHARS}}{share:>9.2%}{expected:>9.2%}{z:>7}"
+        row = f"{name:{_NAME_CHARS}}{share:>8.2%}{expected:>9.2%}{z:>7}"
         panel.text(aside + 0.02, y, row, color=PALETTE[3] if strange else INK, **style)

@@ -135,14 +135,23 @@ class Reading:
         left_out: Lines among them that are neither a log line nor a benchmark's.
         left_outs: Worker and dataset ("" are the global weights) -> what its last line said was left out of the mix.
         repeated: Lines among them that stood there before, as where a log is given twice.
+        console: Lines among those left out that are of the form for people.
+        checks: Datasets of `check` that are left out.
     """
 
     lines: int = 0
     left_out: int = 0
     repeated: int = 0
+    console: int = 0
     intervals: list[Interval] = field(default_factory=list)
     draws: list[Draws] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     benches: list[Bench] = field(default_factory=list)
+    checks: set[str] = field(default_factory=set)
     left_outs: dict[tuple[str, str], LeftOut] = field(default_factory=dict)
+
+    @property
+    def used(self) -> int:
+        """Count the lines that tell something."""
+        return self.lines - self.left_out - self.repeated

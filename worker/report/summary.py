@@ -164,13 +164,24 @@ def _change_document(turn: Turn) -> dict[str, Any]:
 
 
 def _lines_document(reading: Reading) -> dict[str, Any]:
-    return {"lines": reading.lines, "lines_left_out": reading.left_out, "lines_repeated": reading.repeated}
+    return {
+        "lines": reading.lines,
+        "lines_used": reading.used,
+        "lines_left_out": reading.left_out,
+        "lines_repeated": reading.repeated,
+        "checks_left_out": len(reading.checks),
+    }
 
 
 def _lines_sentences(reading: Reading) -> list[str]:
-    said = [plural(reading.lines, "line")]
+    """Tell how many lines were used, and why others were not."""
+    said = [f"{plural(reading.lines, 'line')}, {reading.used:,} used"]
     if reading.left_out:
         said.append(f"{reading.left_out:,} left out: neither a log line nor a benchmark's")
+    if reading.console:
+        said.append(f"{reading.console:,} of these are written for people: LOG_FORMAT=json makes them usable")
     if reading.repeated:
         said.append(f"{reading.repeated:,} left out: they stood there before")
+    if reading.checks:
+        said.append(f"{plural(len(reading.checks), 'dataset')} of `check` left out: --all shows them")
     return ["; ".join(said)]

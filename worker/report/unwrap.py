@@ -1,0 +1,235 @@
+"""Find our objects in lines, whatever a log driver, a collector or an export has written around them.
+
+A line holds an object of ours as it is, behind words of others, as a text within an object of theirs, or in a list.
+What is spread over several lines is put together again: pretty-printed objects, and what was cut into pieces. An object
+of ours is one whose `event` is a name of ours, or a benchmark's. Of any other with `event` and `timestamp` it is
+believed, too: it may be of another version.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, NoReturn
+
+from worker.core.events import EVENTS
+
+_OBJECT: Final = re.compile(r'\{\s*"')
+_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*\{\\"(?:[^"\\]|\\.)*"')
+_PIECE: Final = re.compile(r"^\S+ (stdout|stderr) ([PF])(?: (.*))?$", re.DOTALL)
+_TIMES: Final = (
+    "timestamp",
+    "@timestamp",
+    "time",
+    "ts",
+    "date",
+    "_time",
+    "receiveTimestamp",
+    "__REALTIME_TIMESTAMP",
+)
+_DEEPEST = 12
+_MOST_TRIES = 100  # of beginnings of objects in a line that are none
+_MOST_HELD = 20_000  # lines of one object
+_OLDEST_S, _NEWEST_S = 1e9, 7.3e9
+_Time = str | None
+
+
+class Found(NamedTuple):
+    """Hold an object of ours.
+
+    Attributes:
+        entry: The object; it has a `timestamp` unless it is a benchmark's.
+        lines: How many lines it stood on, the last one included.
+    """
+
+    entry: Mapping[str, Any]
+    lines: int = 1
+
+
+class Unwrapper:
+    """Find the objects of one file, line by line."""
+
+    def __init__(self) -> None:
+        """Begin before the first line."""
+        self._pieces: dict[str, list[str]] = {}
+        self._open = _Open()
+
+    def find(self, line: str) -> list[Found]:
+        """Find what is complete with a line.
+
+        Args:
+            line: Without its end, not empty.
+        """
+        piece = _PIECE.match(line)
+        if piece is None:
+            return self._find(line, 1)
+        held = self._pieces.setdefault(piece[1], [])
+        held.append(piece[3] or "")
+        if piece[2] == "P" and len(held) < _MOST_HELD:
+            return []
+        del self._pieces[piece[1]]
+        return self._find("".join(held), len(held))
+
+    def _find(self, text: str, lines: int) -> list[Found]:
+        found = [Found(entry, lines) for value in _values(text) for entry in self._dig(value, None, 0)]
+        if not found:
+            found = [Found(entry, lines) for value in _quoted(text) for entry in self._dig(value, None, 0)]
+        if found:
+            self._open.settle()
+            return found
+        block = self._open.add(text)
+        if block is None:
+            return []
+        held = [Found(entry, len(block)) for value in _values("\n".join(block)) for entry in self._dig(value, None, 0)]
+        if held:
+            self._open.take_out(block)
+        return held
+
+    def _dig(self, value: Any, at: _Time, depth: int) -> Iterator[Mapping[str, Any]]:
+        """Look for objects of ours within a value.
+
+        Args:
+            value: Any value of JSON.
+            at: The time that an object around it tells.
+            depth: How many values are around it.
+        """
+        if depth > _DEEPEST:
+            return
+        if isinstance(value, str) and "{" in value:
+            for inner in _values(value):
+                yield from self._dig(inner, at, depth + 1)
+        elif isinstance(value, list):
+            if value and all(isinstance(item, int) and 0 <= item < 256 for item in value):  # noqa: PLR2004 - bytes
+                yield from self._dig(bytes(value).decode(errors="replace"), at, depth + 1)  # as journald writes colours
+                return
+            for item in value:
+                yield from self._dig(item, at, depth + 1)
+        elif isinstance(value, dict):
+            yield from self._dig_object(value, at, depth)
+
+    def _dig_object(self, value: dict[str, Any], at: _Time, depth: int) -> Iterator[Mapping[str, Any]]:
+        if ("bench" in value and "rows" in value) or value.get("event") in EVENTS:
+            if "bench" in value or isinstance(value.get("timestamp"), str):
+                yield value
+            elif (told := _time_of(value) or at) is not None:
+                yield {**value, "timestamp": told}
+            return
+        if isinstance(piece := value.get("log"), str) and "stream" in value:
+            value = {**value, "log": self._join(str(value["stream"]), piece)}
+        inside = [entry for item in value.values() for entry in self._dig(item, _time_of(value) or at, depth + 1)]
+        yield from inside
+        if not inside and isinstance(value.get("event"), str) and "timestamp" in value:
+            yield value
+
+    def _join(self, stream: str, piece: str) -> str:
+        """Put together what Docker has cut: a piece that is not the last does not end with the end of its line."""
+        text = "".join(self._pieces.pop(f"log {stream}", [])) + piece
+        if not piece.endswith("\n") and "{" in text and not any(True for _ in _values(text)):
+            self._pieces[f"log {stream}"] = [text[-(1 << 20) :]]
+        return text
+
+
+@dataclass(slots=True)
+class _Open:
+    """Hold the lines of objects that have begun and not ended, as pretty-printing writes them.
+
+    Attributes:
+        lines: All of them.
+        starts: For each object or list that is open, at which of the lines it begins.
+        settled: How many of the outer ones are not looked at any more: something of ours was found within.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    settled: int = 0
+
+    def add(self, text: str) -> list[str] | None:
+        """Add a line; return those of the object that ends with it, if it may be one of ours."""
+        if len(self.lines) > _MOST_HELD:
+            self.lines, self.starts, self.settled = [], [], 0
+        closes, opens = text[0] in "}]", text[-1] in "{["
+        if not self.starts and not opens:
+            return None
+        self.lines.append(text)
+        block: list[str] | None = None
+        if closes and self.starts:
+            start = self.starts.pop()
+            if self.settled > len(self.starts):
+                self.settled = len(self.starts)
+                del self.lines[start:]
+            elif text[0] == "}":
+                block = [*self.lines[start:-1], text[0]]
+        if opens:
+            self.starts.append(len(self.lines) - 1)
+        return block
+
+    def settle(self) -> None:
+        """Note that something of ours stood within all that is open."""
+        self.settled = len(self.starts)
+
+    def take_out(self, block: list[str]) -> None:
+        """Forget the lines of an object that was one of ours, or held some."""
+        del self.lines[len(self.lines) - len(block) :]
+        self.settle()
+
+
+def _values(text: str) -> Iterator[Any]:
+    """Decode the objects of a text, one after the other, whatever stands between."""
+    position, tries = 0, 0
+    while tries < _MOST_TRIES and (begin := _OBJECT.search(text, position)):
+        try:
+            value, position = _decode(text, begin.start())
+        except (ValueError, RecursionError):
+            tries, position = tries + 1, begin.end()
+        else:
+            yield value
+
+
+def _quoted(text: str) -> Iterator[Any]:
+    """Decode objects whose quotes are escaped: in a text of JSON, or in a cell of CSV."""
+    if '{""' in text:
+        yield from _values(text.replace('""', '"'))
+    if '{\\"' in text:
+        for found in _TEXT.finditer(text):
+            try:
+                yield json.loads(found[0])
+            except ValueError:
+                continue
+
+
+def _time_of(value: Mapping[str, Any]) -> _Time:
+    """Tell the time that an object says it is of, in ISO 8601; None where it says none."""
+    for name in _TIMES:
+        told = value.get(name)
+        if isinstance(told, bool) or not isinstance(told, int | float | str):
+            continue
+        if isinstance(told, str) and not told.isdecimal():
+            if _is_time(told):
+                return told
+        elif len(str(told)) < 40:  # noqa: PLR2004 - longer than any time
+            return _iso(float(told))
+    return None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _iso(number: float) -> _Time:
+    """Write a number of seconds, or of the thousandths, millionths or billionths that collectors count in."""
+    for unit in (1.0, 1e3, 1e6, 1e9):
+        if _OLDEST_S <= number / unit <= _NEWEST_S:
+            return datetime.fromtimestamp(number / unit, UTC).isoformat()
+    return None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode
