@@ -150,11 +150,10 @@ def backslashes(chance: random.Random, draft: Draft) -> Draft:
 
 def repeat_name(chance: random.Random, draft: Draft) -> Draft:
     """Say a name twice in a JSON object, or in a header."""
-    draft = written(chance, draft)
+    draft, name = written(chance, draft), json.dumps(draft.columns[0])
     if draft.is_json:
-        return _never(replace(draft, text=re.sub(r"\{", '{"path": "x", ', draft.text, count=1)))
-    lines = re.split(r"(?<=[\r\n])(?=[^\r\n])", draft.text, maxsplit=1)
-    return _never(replace(draft, text=f"path,{lines[0]}{''.join(lines[1:])}"))
+        return _never(replace(draft, text=draft.text.replace("{", f'{{{name}: "x", ', 1)))
+    return _never(replace(draft, text=f"{name},{draft.text}"))
 
 
 def other_separator(chance: random.Random, draft: Draft) -> Draft:
