@@ -48,6 +48,8 @@ async def test_letters_of_strangers_stay_and_keep_no_other(desk: Desk, dead: Red
     assert [letter for letter, entry in sent.items() if not entry] == strange
     assert sent[own] == (await desk.ids(desk.keys.requests))[0]
     assert await desk.ids(desk.keys.dead) == strange
+    again = {letter: entry async for part in dead.requeue_all() for letter, entry in part.items()}
+    assert again == dict.fromkeys(strange, "")
     assert len(await dead.newest(100)) == len(strange)
 
 
