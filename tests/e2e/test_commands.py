@@ -15,6 +15,7 @@ from tests.e2e.conftest import Run, Settings, StartWorker
 from tests.e2e.test_serving import insert, read_all
 from tests.support.command import start_command
 from tests.support.waiting import wait_until
+from worker.core.seeds import seed_of
 from worker.settings.environment import environment_with
 
 pytestmark = pytest.mark.any_redis
@@ -231,6 +232,27 @@ async def test_sample_stats_and_health(run: Run, start_worker: StartWorker, data
     assert "0 requests" in run("stats").stdout
     worker.kill()
     assert run("health", WORKER_CONSUMER="w-2").returncode == 1
+
+
+async def test_of_a_seed_each_of_several_samples_has_its_own(
+    run: Run, start_worker: StartWorker, database_url: str
+) -> None:
+    await insert(database_url, {"voice": 500})
+    start_worker()
+
+    def drawn(*words: str) -> list[list[int]]:
+        lines = run("sample", "--size", "8", "--json", *words).stdout.splitlines()
+        return [json.loads(line)["chunk_ids"] for line in lines]
+
+    for seed in (("--field", "seed=7"), ("--seed", "7")):
+        several = drawn("--count", "5", *seed)
+        assert several == drawn("--count", "5", *seed)
+        assert len({tuple(ids) for ids in several}) == 5
+        assert drawn("--field", f"seed={seed_of(7, 4)}") == several[4:]
+        assert drawn(*seed) == drawn(*seed)
+    refused = run("sample", "--count", "2", "--field", "request_id=a")
+    assert refused.returncode == 2
+    assert "names one request; accepted: with --count 1, or none" in refused.stderr
 
 
 def test_sample_without_a_worker_says_so(run: Run) -> None:

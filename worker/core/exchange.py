@@ -128,8 +128,8 @@ class Exchange:
 
     @property
     def kept_ids(self) -> set[str]:
-        """Tell the ids of the requests whose results are here."""
-        return set(self._kept)
+        """Tell the ids of the requests whose results are here, errors included: nothing was drawn for those."""
+        return {*self._kept, *(request_id for request_id, _ in self._forgotten)}
 
     def ask(self, ask: Ask, tell: Tell) -> None:
         """Want a request's result; where it is there, it is told at once.
