@@ -212,7 +212,7 @@ def test_what_does_not_fit_into_a_picture_is_told_in_it() -> None:
     told = texts("mix.svg")
     assert "not drawn: 2 more datasets" in told
     assert told.count("4 others") == 4
-    assert "a-category-wit…" in told
+    assert "a-category-with…" in told
     assert "dataset d3" in told
     assert "dataset d4" not in told
 
