@@ -79,6 +79,10 @@ async def _be_cancelled_by_nobody() -> None:
     await future
 
 
+def _chore(worker: Worker, name: str) -> Chore:
+    return next(chore for chore in worker.chores if chore.name == name)
+
+
 _PLACES: dict[str, tuple[str, Callable[[Worker], tuple[Any, str]]]] = {
     "settle": ("requests", lambda worker: (worker.stream, "settle")),
     "read": ("requests", lambda worker: (worker.stream, "read")),
@@ -86,7 +90,7 @@ _PLACES: dict[str, tuple[str, Callable[[Worker], tuple[Any, str]]]] = {
     "show": ("reporter", lambda worker: (worker.stream, "show")),
     "weights": ("weights", lambda worker: (worker.weights._store, "read")),
     "catalog": ("catalog", lambda worker: (worker.catalog, "_keep_fresh")),
-    "chore": ("consumers", lambda worker: (worker.chores[1], "_act")),
+    "chore": ("consumers", lambda worker: (_chore(worker, "consumers"), "_act")),
 }
 
 
