@@ -67,6 +67,7 @@ TABLE: Sequence[Kind] = (
         (_SAMPLE, _CHECK),
         name=NAME,
     ),
+    Kind("failure", "string", _words("GET SET"), "the worker that gives up on a request", name=NAME),
     Kind("asked", "hash", _words("HGET HSET HDEL HVALS EXPIRE UNLINK EVAL EVALSHA"), "the client's scripts", name=NAME),
     Kind(
         "dead",

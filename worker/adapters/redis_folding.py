@@ -9,6 +9,7 @@ import redis.exceptions
 
 from worker.adapters.redis_client import Client, redis_errors, redis_refusals
 from worker.adapters.redis_direct import DirectConnection
+from worker.adapters.redis_replies import closing_if_misread
 from worker.core.keys import Keys
 from worker.core.mixture import Mixture
 from worker.core.tally import FOLDED_KINDS, MIXTURE, fold, read_count, read_shares
@@ -92,8 +93,9 @@ class RedisFolding:
     async def _look(self) -> dict[str, Drawn]:
         """Tell which mixtures there are, and the counts of each."""
         reply: Any = await self._client.execute_command("EVAL", _LOOK, 1, self._keys.stats, _START, *FOLDED_KINDS)
-        texts = {_text(version): [_text(word) for word in words] for version, words in reply}
-        return {version: dict(zip(words[0::2], words[1::2], strict=True)) for version, words in texts.items()}
+        async with closing_if_misread(self._client):
+            texts = {_text(version): [_text(word) for word in words] for version, words in reply}
+            return {version: dict(zip(words[0::2], words[1::2], strict=True)) for version, words in texts.items()}
 
     async def _fold(self, mixtures: Mapping[str, Drawn]) -> int:
         """Add up some mixtures; those that cannot be read stay, and `stats` tells of them."""
@@ -112,14 +114,17 @@ class RedisFolding:
 
     async def _mixture(self, version: str) -> str:
         text: Any = await self._client.hget(self._keys.stats, f"{_START}{version}")
-        return "" if text is None else _text(text)
+        async with closing_if_misread(self._client):
+            return "" if text is None else _text(text)
 
     async def _call(self, folded: Mapping[str, Drawn], growth: Mapping[str, int]) -> bool:
         counts: Sequence[str] = [word for drawn in folded.values() for pair in drawn.items() for word in pair]
         grown = [word for pair in growth.items() for word in pair]
         lengths = (len(FOLDED_KINDS), len(folded), len(counts) // 2)
         words = (self._keys.stats, _START, *lengths, *FOLDED_KINDS, *folded, *counts, *grown)
-        return bool(await self._client.execute_command("EVAL", _FOLD, 1, *words))
+        reply: Any = await self._client.execute_command("EVAL", _FOLD, 1, *words)
+        async with closing_if_misread(self._client):
+            return bool(int(reply))
 
 
 def _text(word: bytes) -> str:
