@@ -30,9 +30,12 @@ import os, sys
 uid, umask, gone, *words = sys.argv[1:]
 import worker.__main__, worker.client
 if int(uid):
-    import dotenv.parser, encodings.idna, encodings.latin_1, encodings.utf_16, worker.app, worker.cli.commands
+    import dotenv.parser, encodings.idna, encodings.latin_1, encodings.utf_16, encodings.utf_8_sig
+    import worker.app, worker.cli.commands
     worker.app.own_version()
 if int(uid) and words[0] == "report":
+    from worker.settings.environment import forget_backend
+    forget_backend()
     import worker.report.log_picture
 os.umask(int(umask, 8))
 if int(uid):
