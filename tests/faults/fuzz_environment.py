@@ -7,6 +7,7 @@ command ends by saying that nothing answers, or what it refuses. Exit status 1 w
 import argparse
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 NOWHERE = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URL": "postgresql://u@127.0.0.1:1/db"}
 HANGS_AFTER_S = 90.0
+FIRST_LINE_S = 10.0
 RUNS_S = 2.0
 NAMELESS = 123_456
 
@@ -198,9 +200,10 @@ def start(at: Surroundings) -> tuple[int | None, str, str]:
 
 
 def _stop_when_it_runs(process: "subprocess.Popen[str]") -> None:
-    """Let a worker live for a while from its first line on; one that is refused has none."""
+    """Let a worker live for a while from its first line on, which one that logs errors alone does not write."""
     assert process.stdout
-    if process.stdout.readline():
+    select.select([process.stdout], [], [], FIRST_LINE_S)
+    if process.poll() is None:
         time.sleep(RUNS_S)
         process.send_signal(signal.SIGTERM)
 
