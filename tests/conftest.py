@@ -19,7 +19,7 @@ from tests.support.servers import (
     sweep,
 )
 from tests.support.streams import Desk, desk_at
-from worker.adapters.redis_streams import RedisStreams
+from worker.adapters.redis.streams import RedisStreams
 from worker.embedded import PostgresServer, RedisServer
 
 _BINARIES = redis_binaries()
@@ -94,7 +94,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: PostgresServer) -> str:
-    from worker.adapters.postgres_migrations import migrate  # noqa: PLC0415 - most tests need no schema
+    from worker.adapters.postgres.migrate import migrate  # noqa: PLC0415 - most tests need no schema
 
     name = "template_migrated"
     execute(postgres_server.url, f"create database {name}")

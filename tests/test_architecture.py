@@ -38,12 +38,12 @@ WIRE_NAMES = {
 """Fields of requests and results, without those whose names also mean something elsewhere (a column, a log field)."""
 
 BROAD = {
-    "worker/adapters/postgres_client.py": "whatever is raised while connecting is of the surroundings, and tried again",
-    "worker/adapters/redis_connection.py": "the same",
-    "worker/app.py": "the last words of a process that a bug ends",
-    "worker/logs.py": "a value that cannot be shown must not fail what was told",
-    "worker/supervisor.py": "a bug that ends a loop is told of, and the loop is begun anew",
-    "worker/settler.py": "a bug in a draw leaves its requests pending, and the worker lives on",
+    "worker/adapters/postgres/client.py": "whatever is raised while connecting is of the surroundings, and tried again",
+    "worker/adapters/redis/connection_class.py": "the same",
+    "worker/service/app.py": "the last words of a process that a bug ends",
+    "worker/logs/emit.py": "a value that cannot be shown must not fail what was told",
+    "worker/service/supervisor.py": "a bug that ends a loop is told of, and the loop is begun anew",
+    "worker/service/settler.py": "a bug in a draw leaves its requests pending, and the worker lives on",
 }
 """Where everything may be caught, once, and why."""
 
@@ -209,7 +209,7 @@ LAWS = {
     "only settings reads the environment": Law(
         environment_reads, "import os\nos.environ['REDIS_URL']", but="worker/settings/"
     ),
-    "only logs touches logging": Law(importing({"logging"}), "import logging", but="worker/logs.py"),
+    "only logs touches logging": Law(importing({"logging"}), "import logging", but="worker/logs/emit.py"),
     "only core.keys spells a name in Redis": Law(
         spelling(key_pattern().search), "key = f'{prefix}:sample:results'", but="worker/core/keys.py"
     ),

@@ -9,14 +9,16 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from worker import state
 from worker.cli.commands import app
-from worker.core import prepare, slicing, weights, wire
-from worker.core.changes import Order, Standing, return_step, step_of
+from worker.core import wire
+from worker.core.draw import prepare, slicing
 from worker.core.events import EVENTS
-from worker.core.weights import ABSENT, DEFAULTS, mark_of
+from worker.core.weights import values as weights
+from worker.core.weights.changes import Order, Standing, return_step, step_of
+from worker.core.weights.values import ABSENT, DEFAULTS, mark_of
 from worker.core.wire import fields as wire_fields
 from worker.core.wire import requests, results
+from worker.service import snapshots as state
 from worker.settings import environment, postgres_url, redis_url
 from worker.settings.model import Settings
 

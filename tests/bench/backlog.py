@@ -22,16 +22,16 @@ import redis
 from tests.bench.harness import Servers, cpu_s, fill, worker
 from tests.support.command import RunningWorker
 from tests.support.waiting import wait_until_sync
-from worker.adapters.postgres_catalog import PostgresCatalog
-from worker.adapters.redis_client import connect
-from worker.adapters.redis_direct import pack
-from worker.adapters.redis_settling import lay_out
-from worker.adapters.redis_streams import _SETTLE, _SETTLE_SHA, RedisStreams
-from worker.core.answer import answer
+from worker.adapters.postgres.catalog import PostgresCatalog
+from worker.adapters.redis.client import connect
+from worker.adapters.redis.connection import pack
+from worker.adapters.redis.settling import lay_out
+from worker.adapters.redis.streams import _SETTLE, _SETTLE_SHA, RedisStreams
 from worker.core.catalog import Catalog
+from worker.core.draw.answer import answer
+from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP, Keys
-from worker.core.prepare import Snapshots
-from worker.core.weights import ABSENT, Held, in_force
+from worker.core.weights.values import ABSENT, Held, in_force
 from worker.core.wire import Decoder, Entry
 from worker.ports import Batch, StreamLimits
 

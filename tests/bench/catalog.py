@@ -31,12 +31,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench.harness import CATEGORIES, arguments, fill, report, servers
 from tests.bench.stillness import Watch, longest_ms, quiet_loop
 from tests.support.tasks import endless
-from worker.adapters.postgres_catalog import PostgresCatalog
+from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.core.events import PostgresLost, PostgresRestored
 from worker.core.keys import CATALOG_CHANNEL
-from worker.feeds.catalog import CatalogFeed
-from worker.links import Link
-from worker.state import State
+from worker.service.availability import Link
+from worker.service.catalog_feed import CatalogFeed
+from worker.service.snapshots import State
 
 ROWS = (1_000_000, 10_000_000)
 READY_TARGETS_S = {1_000_000: 2.0, 10_000_000: 20.0}

@@ -1,11 +1,11 @@
 """The draw alone: nanoseconds a chunk id, and microseconds a request on top of its ids.
 
-A million chunks in five categories, no I/O. `draw` is worker.core.sampling.draw, `json` and `packed` are
-worker.core.answer.answer, which checks, counts and encodes as well. The cost of a request is taken apart by a straight
-line through two sizes, 1 and 64: its slope is an id's, its height at no ids is the request's. Beside it stands the
-plain way in NumPy, measured in turns with it: `Generator.choice` with the weights, then `Generator.integers` for the
-chunk, over the whole batch at once or request by request; for `json` with `json.dumps` a request, for `packed` with
-`tobytes`. The plain way is that of independent draws with replacement and without seeds, whatever the row's mode is.
+A million chunks in five categories, no I/O. `draw` is `draw` of worker.core.draw.sampling, `json` and `packed`
+are `answer` of worker.core.draw.answer, which checks, counts and encodes as well. The cost of a request is taken apart
+by a straight line through two sizes, 1 and 64: its slope is an id's, its height at no ids is the request's. Beside it
+stands the plain way in NumPy, measured in turns with it: `Generator.choice` with the weights, then `Generator.integers`
+for the chunk, over the whole batch at once or request by request; for `json` with `json.dumps` a request, for `packed`
+with `tobytes`. The plain way is that of independent draws with replacement and without seeds, whatever mode a row has.
 
     python tests/bench/draw.py [--quick] [--json]
 """
@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.harness import CATEGORIES, arguments, report
-from worker.core.allocation import Plan
-from worker.core.answer import answer
 from worker.core.catalog import Catalog, build_catalog
+from worker.core.draw.allocation import Plan
+from worker.core.draw.answer import answer
+from worker.core.draw.prepare import Snapshots
+from worker.core.draw.sampling import draw
 from worker.core.mixture import Mixture, mix_weights
-from worker.core.prepare import Snapshots
-from worker.core.sampling import draw
-from worker.core.weights import ABSENT, Held, default_weights, in_force
+from worker.core.weights.values import ABSENT, Held, default_weights, in_force
 from worker.core.wire import Decoder, Entry, encode_request
 
 ROWS = 1_000_000

@@ -18,7 +18,7 @@ import asyncpg
 
 from tests.support.command import RunningWorker
 from tests.support.servers import redis_binaries
-from worker.adapters.postgres_migrations import migrate
+from worker.adapters.postgres.migrate import migrate
 from worker.embedded import PostgresServer, RedisServer
 
 CATEGORIES = ("voice", "music", "documentary", "conference", "custom")

@@ -35,7 +35,7 @@ from tests.support.command import run_command
 from tests.support.library import ready_in, session
 from tests.support.manifest import audioset_manifest
 from worker.core.keys import Keys
-from worker.core.weights import normalise
+from worker.core.weights.values import normalise
 from worker.settings.environment import environment_with
 
 PROGRAM = Path(__file__).with_name("training_rank.py")

@@ -47,7 +47,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench.harness import Servers, arguments, fill, report, servers, worker
 from tests.support.command import RunningWorker
 from tests.support.waiting import wait_until
-from worker.core.weights import parse_weights
+from worker.core.weights.values import parse_weights
 
 ROWS = 1_000_000
 REQUESTS, RESULTS, WEIGHTS = "audio:sample:requests", "audio:sample:results", "audio:category:weights"

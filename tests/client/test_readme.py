@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.servers import connect
-from worker.adapters.redis_exchange import KEPT_TTL_S
+from worker.adapters.redis.client_streams import KEPT_TTL_S
 from worker.core.keys import Keys
 from worker.settings.environment import environment_with
 

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from tests.client.conftest import MakeClient
 from worker.client import AsyncSampleClient, Sample, SampleClient
 from worker.client.torch import ChunkIdStream, WeightedBatchSampler
-from worker.core.seeds import seed_of
+from worker.core.wire.seeds import seed_of
 
 pytestmark = pytest.mark.any_redis
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from tests.client.conftest import MakeClient
 from tests.support.jobs import PROGRAMS, finish_job, keys_of_clients, run_job, start_job, start_quiet_job
 from tests.support.servers import connect
-from worker.adapters.redis_exchange import KEPT_TTL_S
+from worker.adapters.redis.client_streams import KEPT_TTL_S
 from worker.client import Sample, SampleClient, SampleError
 from worker.client.torch import ChunkIdStream
 from worker.core.keys import Keys

@@ -16,7 +16,7 @@ import torch
 from tests.support.jobs import keys_of_clients
 from tests.support.servers import connect
 from tests.support.trainings import Steps, Training, loader_of
-from worker.adapters.redis_exchange import KEPT_TTL_S
+from worker.adapters.redis.client_streams import KEPT_TTL_S
 from worker.client import LeftOutWarning, SampleClient
 from worker.client.torch import ChunkIdStream
 from worker.core.keys import Keys

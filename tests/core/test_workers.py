@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from worker.core.live import read_state
-from worker.core.weights import InForce, Weights, default_weights, defaults_for, normalise
-from worker.core.workers import InUse, Ready, WorkerState, disagreement, in_use, read_workers, ready_of
+from worker.core.weights.values import InForce, Weights, default_weights, defaults_for, normalise
+from worker.core.workers.documents import read_state
+from worker.core.workers.in_use import InUse, Ready, WorkerState, disagreement, in_use, read_workers, ready_of
 
 
 def _weights(source: str = "redis", **shares: float) -> Weights:

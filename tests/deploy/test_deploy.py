@@ -11,7 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from worker import app
+from worker.service import app
 from worker.settings.model import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from tests.e2e.conftest import Run, Settings, StartWorker
 from tests.e2e.test_serving import insert, read_all
 from tests.support.command import start_command
 from tests.support.waiting import wait_until
-from worker.core.seeds import seed_of
+from worker.core.wire.seeds import seed_of
 from worker.settings.environment import environment_with
 
 pytestmark = pytest.mark.any_redis

@@ -32,11 +32,11 @@ import os, sys
 uid, umask, gone, *words = sys.argv[1:]
 import worker.__main__, worker.client
 if int(uid):
-    import dotenv.parser, encodings, importlib, pkgutil, worker.app, worker.cli.commands
+    import dotenv.parser, encodings, importlib, pkgutil, worker.service.app, worker.cli.commands
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name not in ("mbcs", "oem"):  # of Windows
             importlib.import_module(f"encodings.{module.name}")
-    worker.app.own_version()
+    worker.service.app.own_version()
 if int(uid) and words[0] == "report":
     from worker.settings.environment import forget_backend
     forget_backend()

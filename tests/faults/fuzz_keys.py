@@ -28,7 +28,7 @@ from tests.support.command import RunningWorker
 from tests.support.library import fill
 from tests.support.servers import connect, execute, new_database, redis_binaries, running
 from tests.support.waiting import wait_until_sync
-from worker.adapters.postgres_migrations import migrate
+from worker.adapters.postgres.migrate import migrate
 from worker.cli.commands import execute as run_verb
 from worker.client import SampleClient
 from worker.core.keys import Keys

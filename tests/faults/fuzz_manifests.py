@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.faults.manifest_mutations import Draft, is_never, mutated
 from tests.faults.manifest_reader import Row, read_strictly
-from worker.core.manifest import Manifest
+from worker.core.catalog.manifest import Manifest
 from worker.errors import ManifestError
 
 OUTCOMES = ("taken", "told", "refused", "silently different")

@@ -17,7 +17,7 @@ from tests.faults.trial import DEADLINE_S, Trial
 from tests.support.command import RunningWorker
 from tests.support.waiting import wait_until_sync
 from worker.core.keys import GROUP
-from worker.line_writer import BUFFER_LINES
+from worker.logs.line_writer import BUFFER_LINES
 
 _LINES = 1_000_000  # as many as it likes: they are what is tested here
 _PIPE_LINES = 200  # more than any pipe holds

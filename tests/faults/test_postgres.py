@@ -11,7 +11,7 @@ from tests.support.command import RunningWorker
 from tests.support.proxy import HOST, Pace, Proxy
 from tests.support.servers import execute, fetch_value, new_database, running
 from tests.support.waiting import wait_until_sync
-from worker.adapters.postgres_migrations import migrate
+from worker.adapters.postgres.migrate import migrate
 from worker.embedded import PostgresServer
 
 pytestmark = pytest.mark.any_redis

@@ -196,7 +196,7 @@ def test_anything_may_be_asked_for(trial: Trial, seed: int) -> None:
 @pytest.mark.fault("the same request id a hundred times, over two workers: each entry gets one result", "G05", "G06")
 @pytest.mark.parametrize("sizes", [[4], [1, 2, 3, 4, 5]], ids=["same fields", "other fields"])
 def test_a_request_id_is_used_again_and_again(trial: Trial, sizes: list[int]) -> None:
-    """Once alone it is added by clients that note what they ask for: tests/adapters/test_redis_exchange.py."""
+    """Once alone it is added by clients that note what they ask for: tests/adapters/redis/test_client_streams.py."""
     trial.start_many("w-1", "w-2")
     asked = [[b"request_id", b"twin", b"size", b"%d" % sizes[i % len(sizes)]] for i in range(100)]
     entries = trial.ask_raw(asked)

@@ -25,9 +25,9 @@ from hypothesis.stateful import (
 
 from tests.faults.settling_model import SESSIONS, STREAMS, WEIGHTS, Drawn, Model, Outcome, Value, mark_of
 from tests.support.streams import Desk, batch_of, desk_at, result_of
-from worker.adapters.redis_streams import RedisStreams
+from worker.adapters.redis.streams import RedisStreams
+from worker.core.draw.sessions import SessionChange
 from worker.core.keys import GROUP
-from worker.core.sessions import SessionChange
 from worker.errors import GroupMissingError
 
 CONSUMERS = ("one", "two", "three")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.adapters.redis_client import redis_errors
-from worker.adapters.redis_streams import RedisStreams
-from worker.core.answer import Answers
+from worker.adapters.redis.client import redis_errors
+from worker.adapters.redis.streams import RedisStreams
+from worker.core.draw.answer import Answers
+from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP
-from worker.core.prepare import Snapshots
-from worker.core.tally import Tally
+from worker.core.stats import Tally
 from worker.core.wire import Request, Result, encode_common, ok_form
 from worker.ports import Batch, Settled
 

@@ -1,6 +1,6 @@
 """Names and texts that anybody may have put anywhere: none forges a log line, commands a terminal, or gets lost.
 
-That every event is one line of strict JSON, whatever its fields hold, is in tests/shell/test_logs.py.
+That every event is one line of strict JSON, whatever its fields hold, is in tests/logs/test_emit.py.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What strangers can make grow, and what bounds it: the rows of "Limits" in worker/PROTOCOL.md.
 
-Which values are accepted is in tests/core/test_wire_requests.py and tests/core/test_weights.py.
+Which values are accepted is in tests/core/wire/test_requests.py and tests/core/weights/test_values.py.
 """
 
 import json
@@ -10,21 +10,21 @@ import pytest
 
 from tests.support.streams import Desk
 from tests.support.workers import Wiring, answers, serving, small_catalog
-from worker import state
-from worker.adapters import redis_settling
-from worker.core import prepare
-from worker.core.answer import answer
+from worker.adapters.redis import settling as redis_settling
 from worker.core.catalog import Catalog, build_catalog
-from worker.core.epoch import Cursor
-from worker.core.exchange import MOST_FORGOTTEN, MOST_KEPT_BYTES, MOST_SENT, Exchange
+from worker.core.client_state import MOST_FORGOTTEN, MOST_KEPT_BYTES, MOST_SENT, Exchange
+from worker.core.draw import prepare
+from worker.core.draw.answer import answer
+from worker.core.draw.passes import Cursor
+from worker.core.draw.prepare import Snapshots
+from worker.core.draw.sessions import Session, read_session
 from worker.core.mixture import Mixture
-from worker.core.prepare import Snapshots
-from worker.core.sessions import Session, read_session
-from worker.core.weights import UNREAD, Held, InForce, Weights, normalise
+from worker.core.weights.values import UNREAD, Held, InForce, Weights, normalise
 from worker.core.wire import Entry, Form, Request, Terms, decode_any, requests
 from worker.core.wire.requests import RequestReader
 from worker.ports import StreamLimits
-from worker.state import SessionsBook, State
+from worker.service import snapshots as state
+from worker.service.snapshots import SessionsBook, State
 
 CATEGORIES = 10_000
 MIB = 1 << 20

@@ -1,6 +1,6 @@
 """Passwords: none leaves the process, whatever happens to the servers that they are for.
 
-What settings refuse is in tests/shell/test_settings.py, what verbs print in tests/e2e/test_commands.py.
+What settings refuse is in tests/settings/test_settings.py, what verbs print in tests/e2e/test_commands.py.
 """
 
 import tempfile

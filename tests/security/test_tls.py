@@ -1,7 +1,7 @@
 """TLS and mutual TLS to both servers: what is trusted serves, anything else is refused with a sentence that says why.
 
 The wheels' servers have no TLS, so that it stands in front of them; servers that have it, alone, under Sentinel and as
-a cluster, are in tests/adapters/test_redis_client.py.
+a cluster, are in tests/adapters/redis/test_client.py.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from tests.support.command import RunningWorker, run_command
 from tests.support.servers import execute
 from tests.support.terminator import behind
 from tests.support.waiting import wait_until_sync
-from worker.adapters.postgres_chunks import count_chunks
-from worker.adapters.redis_client import connect, redis_errors
+from worker.adapters.postgres.chunks import count_chunks
+from worker.adapters.redis.client import connect, redis_errors
 from worker.core.keys import Keys
 from worker.embedded import PostgresServer, RedisServer
 from worker.embedded.loopback import HOST

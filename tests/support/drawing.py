@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from worker.core.allocation import Plan
 from worker.core.catalog import Catalog, build_catalog
+from worker.core.draw.allocation import Plan
 from worker.core.mixture import Mixture, mix_weights
-from worker.core.weights import Weights, normalise
+from worker.core.weights.values import Weights, normalise
 
 FALSE_ALARM = 1e-6
 """Chance that one statistical test would fail a right implementation, had its seed not been fixed."""

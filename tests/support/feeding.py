@@ -12,13 +12,13 @@ import anyio
 from tests.support.library import contents, ready_in, session
 from tests.support.tasks import endless
 from tests.support.waiting import wait_until
-from worker.adapters.postgres_client import Connection
+from worker.adapters.postgres.client import Connection
 from worker.core.catalog import Catalog
 from worker.core.events import PostgresLost, PostgresRestored
-from worker.feeds.catalog import CatalogFeed
-from worker.links import Link
 from worker.ports import CatalogSource
-from worker.state import State
+from worker.service.availability import Link
+from worker.service.catalog_feed import CatalogFeed
+from worker.service.snapshots import State
 
 NEVER_S = 3600.0
 

@@ -12,8 +12,8 @@ import redis
 
 from tests.support.servers import running
 from worker.embedded import RedisServer
+from worker.embedded.child import from_wheel
 from worker.embedded.loopback import HOST
-from worker.embedded.processes import from_wheel
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 WORKER, TRAINING_JOB, WEIGHTS_WRITER = "worker", "training-job", "weights-writer"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from worker.core.catalog import Catalog
-from worker.core.rendering import UUID
+from worker.core.catalog.rendering import UUID
 
 Ready = dict[str, set[str]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.waiting import wait_until_sync
-from worker import logs
+from worker.logs import emit as logs
 
 _FLUSH_S = 10.0
 _MARK = "mark of a test"

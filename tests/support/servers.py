@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.embedded import PostgresServer, RedisServer
-from worker.embedded.processes import from_wheel
+from worker.embedded.child import from_wheel
 
 _T = TypeVar("_T")
 _Server = TypeVar("_Server", PostgresServer, RedisServer)

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from worker.adapters.redis_client import Client, connect
-from worker.adapters.redis_streams import RedisStreams
-from worker.adapters.redis_weights import RedisWeights
-from worker.adapters.redis_weights_writer import RedisWeightsWriter
+from worker.adapters.redis.client import Client, connect
+from worker.adapters.redis.streams import RedisStreams
+from worker.adapters.redis.weights import RedisWeights
+from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.keys import GROUP, Keys
 from worker.core.wire import Entry, Form, Result
 from worker.ports import Batch, StreamLimits

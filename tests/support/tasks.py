@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskStatus
 
-from worker.supervisor import unending
+from worker.service.supervisor import unending
 
 _AGAIN_S = 0.05
 

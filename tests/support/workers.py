@@ -12,22 +12,22 @@ import redis.exceptions
 from tests.support.streams import ROOMY, TIMEOUT_S, Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
-from worker.adapters.redis_client import Client, connect
-from worker.adapters.redis_streams import RedisStreams
-from worker.adapters.redis_weights import RedisWeights
-from worker.consumer import LANES, Consumer, RequestLimits
-from worker.core.answer import answer
+from worker.adapters.redis.client import Client, connect
+from worker.adapters.redis.streams import RedisStreams
+from worker.adapters.redis.weights import RedisWeights
 from worker.core.catalog import Catalog, build_catalog
+from worker.core.draw.answer import answer
 from worker.core.events import RedisLost, RedisRestored
 from worker.core.keys import Keys
-from worker.feeds.weights import WeightsFeed
-from worker.journal import Journal
-from worker.links import Link
-from worker.meter import Meter
 from worker.ports import StreamLimits
-from worker.recovery import Recovery
-from worker.settler import Draw, Settler
-from worker.state import State
+from worker.service.availability import Link
+from worker.service.consumer import LANES, Consumer, RequestLimits
+from worker.service.journal import Journal
+from worker.service.meter import Meter
+from worker.service.reclaim import Recovery
+from worker.service.settler import Draw, Settler
+from worker.service.snapshots import State
+from worker.service.weights_feed import WeightsFeed
 
 DONE_S = 20.0
 _NEVER_S = 3600.0

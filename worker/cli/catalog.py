@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from worker.adapters.manifest_file import STDIN, manifest_name, manifest_portions
-from worker.adapters.postgres_chunks import import_chunks
-from worker.adapters.postgres_migrations import migrate as run_migrations
+from worker.adapters.postgres.chunks import import_chunks
+from worker.adapters.postgres.migrate import migrate as run_migrations
 from worker.cli import library
 from worker.cli.context import AsJson, print_json, print_text, run_async
 from worker.cli.imported import imported_json, print_imported, rows_shown
 from worker.cli.output import complain
-from worker.core.manifest import Manifest
+from worker.core.catalog.manifest import Manifest
 from worker.errors import ManifestError
 from worker.settings.model import load_settings
 

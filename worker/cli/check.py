@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from worker.check import Report, run_check
+from worker.admin.check import Report, run_check
 from worker.cli.context import AsJson, open_desk, print_json, print_table, print_text, run_async
 from worker.cli.numbers import LONGEST_S, decimal, whole
 from worker.cli.output import complain

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.adapters.redis_client import Client, connect, unreachable
+from worker.adapters.redis.client import Client, connect, unreachable
 from worker.cli.words import Share, share_text
 from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.redaction import escape

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from worker.adapters.redis_clock import redis_now_ms
-from worker.adapters.redis_dead import DeadLetter, RedisDead
+from worker.adapters.redis.clock import redis_now_ms
+from worker.adapters.redis.dead_letters import DeadLetter, RedisDead
 from worker.cli.context import AsJson, open_desk, print_json, print_text, run_async
 from worker.cli.numbers import whole
 from worker.cli.output import complain

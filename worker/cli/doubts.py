@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from worker.admin.weights_in_use import live_workers, mixes_left_out
 from worker.cli.context import Desk
 from worker.cli.mix import look_at_mix
-from worker.core.tally import Counts
-from worker.core.weights import preset_name
-from worker.core.workers import disagreement, ready_of
+from worker.core.stats import Counts
+from worker.core.weights.values import preset_name
+from worker.core.workers.in_use import disagreement, ready_of
 from worker.errors import RedisError
-from worker.survey import live_workers, mixes_left_out
 
 _LOOKED_AT = 64  # datasets
 

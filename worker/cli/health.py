@@ -11,7 +11,7 @@ from typing import NoReturn
 from worker.cli.output import complain
 from worker.core.redaction import escape
 from worker.errors import OutputError, ReaderGoneError, SettingsError
-from worker.health import Place, find_problem, look_around, url_digest
+from worker.run_dir.health import Place, find_problem, look_around, url_digest
 from worker.settings.environment import default_run_dir, read_sources, resolve
 
 _URLS = ("REDIS_URL", "DATABASE_URL")

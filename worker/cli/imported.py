@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from worker.adapters.postgres_chunks import Imported
+from worker.adapters.postgres.chunks import Imported
 from worker.cli.context import print_table, print_text
 from worker.cli.output import complain
-from worker.core.manifest import ChunkRow, Notes
+from worker.core.catalog.manifest import ChunkRow, Notes
 
 _ROWS_A_STEP = 5_000
 _MOST_CATEGORIES = 30

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from worker.adapters.postgres_catalog import PostgresCatalog
-from worker.adapters.postgres_chunks import ChunkCount, count_chunks
+from worker.adapters.postgres.catalog import PostgresCatalog
+from worker.adapters.postgres.chunks import ChunkCount, count_chunks
 from worker.cli.context import AsJson, print_json, print_table, print_text, run_async
 from worker.cli.output import complain
 from worker.cli.words import counted

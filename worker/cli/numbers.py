@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from worker.core.weights_text import is_decimal
+from worker.cli.typed_weights import is_decimal
 
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 LONGEST_S: Final = 31_536_000

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from worker.adapters.redis_requests import RedisRequests, Words
-from worker.adapters.redis_sessions import RedisSessions
-from worker.adapters.redis_stats import RedisStats
+from worker.adapters.redis.requests import RedisRequests, Words
+from worker.adapters.redis.sessions import RedisSessions
+from worker.adapters.redis.stats import RedisStats
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -23,11 +23,11 @@ from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
 from worker.cli.numbers import LONGEST_S, decimal, whole
 from worker.cli.output import complain
 from worker.cli.words import Share, counted
+from worker.core.draw.sessions import session_counts
 from worker.core.keys import CHECK
-from worker.core.seeds import seed_of
-from worker.core.sessions import session_counts
-from worker.core.tally import CategoryCount, Counts
+from worker.core.stats import CategoryCount, Counts
 from worker.core.wire import LARGEST_SEED, Reply, asks_for_packed, encode_request
+from worker.core.wire.seeds import seed_of
 from worker.errors import SettingsError, UnreadableError
 
 _WATCH_EVERY_S = 1.0

@@ -11,7 +11,7 @@ from worker.settings.model import load_settings
 def run() -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in hand; settings come from the environment or .env."""
     settings = load_settings()
-    from worker.app import run_worker  # noqa: PLC0415 - numpy and asyncpg, for this verb alone
+    from worker.service.app import run_worker  # noqa: PLC0415 - numpy and asyncpg, for this verb alone
 
     raise typer.Exit(run_worker(settings))
 

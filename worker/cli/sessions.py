@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.adapters.redis_sessions import RedisSessions
+from worker.adapters.redis.sessions import RedisSessions
 from worker.cli.context import AsJson, open_desk, print_json, print_table, print_text, run_async, shares_text
 from worker.cli.output import complain
 from worker.cli.words import counted, span_text
-from worker.core.sessions import Fields, Session, read_session, session_counts
+from worker.core.draw.sessions import Fields, Session, read_session, session_counts
 from worker.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

@@ -24,7 +24,7 @@ class Options(TypedDict, total=False):
         method: `random`, `stratified` (counts as close to the weights as can be), or `epoch` (no chunk twice in the
             session until its category is used up).
         seed: The same seed under the same weights and catalog gives the same ids. A stream makes one of it for each of
-            its requests, see `worker.core.seeds.seed_of`.
+            its requests, see `worker.core.wire.seeds.seed_of`.
         encoding: How ids travel; default: whatever is quickest to read.
         probabilities: The sample carries `weights` and `ready`.
         request_id: A name that makes asking again return what was drawn, see README; not for a stream.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from worker.client.driver import Driver
 from worker.client.place import Place
-from worker.core.exchange import Keeping
+from worker.core.client_state import Keeping
 from worker.errors import ClientClosedError, SettingsError
 
 GRACE_S = 1.0

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from worker.adapters.redis_client import connect
-from worker.adapters.redis_exchange import KEPT_TTL_S, NOTES_TTL_S, RedisExchange
+from worker.adapters.redis.client import connect
+from worker.adapters.redis.client_streams import KEPT_TTL_S, NOTES_TTL_S, RedisExchange
 from worker.client.arguments import Checked
 from worker.client.place import Place
 from worker.client.samples import Sample, sample_of
-from worker.core.exchange import NEVER, Ask, Exchange, Keeping
+from worker.core.client_state import NEVER, Ask, Exchange, Keeping
 from worker.core.keys import Keys
 from worker.core.wire import Reply, encode_request
 from worker.errors import (

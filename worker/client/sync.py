@@ -16,7 +16,7 @@ from worker.client.promise import Promise
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
 from worker.client.window import RequestIds, window_of
-from worker.core.exchange import Keeping
+from worker.core.client_state import Keeping
 from worker.errors import ClientClosedError, SampleTimeoutError
 
 _RELEASE_S = 30.0

@@ -8,7 +8,7 @@ from typing import Any
 from worker.client.arguments import Checked, Checker, check_count
 from worker.client.driver import Numbered, Outcome
 from worker.client.samples import Sample
-from worker.core.seeds import seed_of
+from worker.core.wire.seeds import seed_of
 from worker.errors import SampleTimeoutError
 
 RequestIds = Callable[[int], str]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog
-from worker.core.durations import Durations, Milliseconds
-from worker.core.weights import Weights
+from worker.core.catalog.durations import Durations, Milliseconds
+from worker.core.weights.values import Weights
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

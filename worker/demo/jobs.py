@@ -2,7 +2,7 @@
 
 import anyio
 
-from worker.adapters.redis_requests import RedisRequests
+from worker.adapters.redis.requests import RedisRequests
 from worker.core.wire import encode_request
 from worker.demo.ledger import Ledger
 

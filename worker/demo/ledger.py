@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from worker.core.statistics import chi_square, chi_square_p
-from worker.core.weights import Weights
+from worker.core.stats.fit import chi_square, chi_square_p
+from worker.core.weights.values import Weights
 from worker.core.wire import Reply
 
 

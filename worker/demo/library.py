@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from worker.core.catalog import Catalog
-from worker.core.manifest import ChunkRow
+from worker.core.catalog.manifest import ChunkRow
 
 _SHARES = (("voice", 0.55), ("music", 0.28), ("conference", 0.1), ("custom", 0.065), ("documentary", 0.005))
 _PENDING_EVERY = 50

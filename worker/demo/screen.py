@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from worker.core.statistics import z_score
+from worker.core.stats.fit import z_score
 from worker.demo.ledger import Ledger, Move
 
 _BAR = 30

@@ -11,23 +11,23 @@ from pathlib import Path
 import anyio
 from rich.console import Console
 
-from worker.adapters.postgres_catalog import PostgresCatalog
-from worker.adapters.postgres_chunks import import_chunks
-from worker.adapters.postgres_migrations import migrate
-from worker.adapters.redis_client import connect
-from worker.adapters.redis_requests import RedisRequests
-from worker.adapters.redis_weights_writer import RedisWeightsWriter
-from worker.core.changes import Order, step_of
+from worker.adapters.postgres.catalog import PostgresCatalog
+from worker.adapters.postgres.chunks import import_chunks
+from worker.adapters.postgres.migrate import migrate
+from worker.adapters.redis.client import connect
+from worker.adapters.redis.requests import RedisRequests
+from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.keys import Keys
-from worker.core.weights import normalise
+from worker.core.weights.changes import Order, step_of
+from worker.core.weights.values import normalise
 from worker.core.wording import plural
 from worker.demo.jobs import SIZE, TrainingJob
 from worker.demo.ledger import Ledger
 from worker.demo.library import describe_chunks, ready_by_id
-from worker.demo.processes import WorkerProcess
 from worker.demo.screen import Screen, summary
+from worker.demo.workers import WorkerProcess
 from worker.embedded import PostgresServer, RedisServer
-from worker.health import SERVING, Place, find_problem
+from worker.run_dir.health import SERVING, Place, find_problem
 
 JOBS = 4
 MIXES = (

@@ -5,7 +5,7 @@ it adds users to the system and opens up folders that are not its own. Everybody
 to these servers: they are for demonstrations and tests.
 """
 
-from worker.embedded.postgres_server import PostgresServer
-from worker.embedded.redis_server import RedisServer
+from worker.embedded.postgres import PostgresServer
+from worker.embedded.redis import RedisServer
 
 __all__ = ["PostgresServer", "RedisServer"]

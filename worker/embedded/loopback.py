@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import ClassVar, Self
 
-from worker.embedded.processes import Child, Place
+from worker.embedded.child import Child, Place
 from worker.errors import DependencyError, UnreachableError
 
 HOST = "127.0.0.1"

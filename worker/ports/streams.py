@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+from worker.core.draw.sessions import Fields, SessionChange
 from worker.core.mixture import Mixture
-from worker.core.sessions import Fields, SessionChange
 from worker.core.wire import Entry, Result
 from worker.ports.weights import Reading
 
@@ -134,7 +134,7 @@ class Settled(NamedTuple):
 
 
 class RequestStream(Protocol):
-    """Read requests and settle them; see `worker.adapters.redis_streams` for what each call promises."""
+    """Read requests and settle them; see `worker.adapters.redis.streams` for what each call promises."""
 
     def now_ms(self) -> int:
         """Tell the Unix time in ms by the clock of Redis."""

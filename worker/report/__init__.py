@@ -12,10 +12,10 @@ from pathlib import Path
 
 from worker.core.wording import plural
 from worker.errors import OutputError, SettingsError
-from worker.report.history import build_history
-from worker.report.lines import read_lines
+from worker.report.reading import read_lines
 from worker.report.records import Reading
 from worker.report.summary import Summary, sum_up_benches, sum_up_history
+from worker.report.timeline import build_history
 from worker.settings.environment import forget_backend
 
 ENDINGS = (".png", ".svg")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from worker.core.events import EVENTS, PostgresRestored, RedisRestored, WorkerReady
-from worker.report.history import History, Outage
 from worker.report.style import DAY_S, FAINT, PALETTE, lighter
 from worker.report.summary import count_events
+from worker.report.timeline import History, Outage
 
 _TOLD_OTHERWISE = {WorkerReady.event, RedisRestored.event, PostgresRestored.event}
 _COLORS = {"debug": FAINT, "info": PALETTE[0], "warning": PALETTE[1], "error": PALETTE[3]}

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from worker.core.statistics import z_score
+from worker.core.stats.fit import z_score
 from worker.report.records import Draws
 
 _CLEAR_Z = 0.02

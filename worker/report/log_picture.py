@@ -10,10 +10,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from worker.report.bins import Floats
 from worker.report.events_strip import draw_events, strip_rows
-from worker.report.history import History
 from worker.report.mix_panel import draw_mix, fold, palette_of
 from worker.report.style import DAY_S, FAINT, MONO, PALETTE, Sheet, axis_number, lighter, styled
 from worker.report.summary import describe_span, describe_totals
+from worker.report.timeline import History
 
 _MOST_MIXES = 4
 _WIDTH, _LEFT, _PANEL, _ASIDE = 12.6, 1.75, 7.0, 9.45

@@ -11,9 +11,9 @@ from matplotlib.ticker import PercentFormatter
 
 from worker.report.bins import Floats
 from worker.report.fit import Fit
-from worker.report.history import Mix
 from worker.report.style import DAY_S, FAINT, INK, MONO, OTHERS, PALETTE, darker, shorten
 from worker.report.summary import shares, title_of
+from worker.report.timeline import Mix
 
 _MOST = len(PALETTE)
 _NAME_CHARS, _TITLE_CHARS = 16, 32

@@ -8,9 +8,9 @@ from typing import Any
 
 from worker.core.wording import plural
 from worker.report.fit import Fit
-from worker.report.history import History
 from worker.report.records import Bench, LeftOut, Reading
-from worker.report.weights import Turn
+from worker.report.timeline import History
+from worker.report.weight_steps import Turn
 
 
 @dataclass(frozen=True, slots=True)

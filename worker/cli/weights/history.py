@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.adapters.redis_weights_writer import RedisWeightsWriter
+from worker.adapters.redis.weights_writer import RedisWeightsWriter
+from worker.admin.weights import roll_back, time_text
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -16,12 +17,11 @@ from worker.cli.context import (
 )
 from worker.cli.numbers import whole
 from worker.cli.weights.store import TIMEOUT_S, Reason, Storing, Timeout, Wait, check_version, make_change, user
-from worker.core.changes import Order
-from worker.core.history import Change, moves, moves_text
 from worker.core.keys import NAME_PATTERN
-from worker.core.weights import preset_name
+from worker.core.weights.changes import Order
+from worker.core.weights.history import Change, moves, moves_text
+from worker.core.weights.values import preset_name
 from worker.errors import SettingsError
-from worker.orders import roll_back, time_text
 
 Preset = Annotated[str | None, typer.Option(metavar="NAME", help="A stored preset instead.")]
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.adapters.redis_weights import RedisWeights
-from worker.adapters.redis_weights_writer import RedisWeightsWriter
+from worker.adapters.redis.weights import RedisWeights
+from worker.adapters.redis.weights_writer import RedisWeightsWriter
+from worker.admin.weights_in_use import live_workers, make_survey, unit_of
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -19,6 +20,7 @@ from worker.cli.context import (
     run_async,
     shares_text,
 )
+from worker.cli.typed_weights import temper, weights_json
 from worker.cli.weights.preview import read_catalog
 from worker.cli.weights.store import (
     TIMEOUT_S,
@@ -34,15 +36,13 @@ from worker.cli.weights.store import (
     words_json,
 )
 from worker.cli.words import Share
-from worker.core.changes import Standing
 from worker.core.keys import NAME_PATTERN
-from worker.core.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
-from worker.core.weights import UNREAD, Weights, observe, parse_weights, preset_name
-from worker.core.weights_text import temper, weights_json
-from worker.core.workers import ready_of
+from worker.core.weights.changes import Standing
+from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
+from worker.core.weights.values import UNREAD, Weights, observe, parse_weights, preset_name
+from worker.core.workers.in_use import ready_of
 from worker.errors import SettingsError, WeightsError
 from worker.settings.model import load_settings
-from worker.survey import live_workers, make_survey, unit_of
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from worker.adapters.postgres_catalog import PostgresCatalog
+from worker.adapters.postgres.catalog import PostgresCatalog
+from worker.admin.weights_in_use import live_workers, make_survey, unit_of
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -19,17 +20,16 @@ from worker.cli.context import (
 )
 from worker.cli.numbers import whole
 from worker.cli.output import complain
+from worker.cli.typed_weights import temper
 from worker.cli.weights.store import Temperature, Words, words_json
 from worker.cli.words import Share
 from worker.core.catalog import Catalog
-from worker.core.preview import Part, warnings
-from worker.core.preview import preview as preview_weights
-from worker.core.weights import Weights, normalise, parse_weights
-from worker.core.weights_text import temper
-from worker.core.workers import WorkerState, disagreement
+from worker.core.draw.preview import Part, warnings
+from worker.core.draw.preview import preview as preview_weights
+from worker.core.weights.values import Weights, normalise, parse_weights
+from worker.core.workers.in_use import WorkerState, disagreement
 from worker.errors import RedisError, SettingsError, WeightsError
 from worker.settings.model import Settings, load_settings
-from worker.survey import live_workers, make_survey, unit_of
 
 _GIVE = "accepted: the weights to look at, such as voice=0.7"
 

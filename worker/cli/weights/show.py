@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from worker.admin.weights_in_use import Survey, make_survey
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -19,9 +20,8 @@ from worker.cli.context import (
 from worker.cli.mix import Mix, look_at_mix, set_text, until_text
 from worker.cli.output import complain
 from worker.cli.words import Share, counted, listed
-from worker.core.live import UNREADABLE
-from worker.core.workers import InUse
-from worker.survey import Survey, make_survey
+from worker.core.workers.documents import UNREADABLE
+from worker.core.workers.in_use import InUse
 
 _SOURCES = {
     "default": "the defaults",

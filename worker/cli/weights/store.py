@@ -9,8 +9,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from worker.adapters.redis_stats import RedisStats
-from worker.adapters.redis_weights_writer import RedisWeightsWriter
+from worker.adapters.redis.stats import RedisStats
+from worker.adapters.redis.weights_writer import RedisWeightsWriter
+from worker.admin.weights import Applied, carry_out, time_text, wait_until_applied
+from worker.admin.weights_in_use import try_to_find_ready
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -24,13 +26,11 @@ from worker.cli.context import (
 from worker.cli.mix import Mix, look_at_mix, until_text
 from worker.cli.numbers import LONGEST_S, decimal
 from worker.cli.output import complain
-from worker.core.changes import Order, Return, Standing
-from worker.core.history import Change
-from worker.core.weights import parse_weights, preset_of, source_of
-from worker.core.weights_text import span_ms, temper, values_from_words, weights_json
+from worker.cli.typed_weights import span_ms, temper, values_from_words, weights_json
+from worker.core.weights.changes import Order, Return, Standing
+from worker.core.weights.history import Change
+from worker.core.weights.values import parse_weights, preset_of, source_of
 from worker.errors import SettingsError, WeightsError
-from worker.orders import Applied, carry_out, time_text, wait_until_applied
-from worker.survey import try_to_find_ready
 
 _VERSION = re.compile("[0-9a-f]{12}")
 
@@ -65,7 +65,7 @@ class Storing:
     """Say whose weights are stored and under which conditions, as options say it.
 
     Attributes:
-        name: A dataset, a preset (see `worker.core.weights.preset_name`), or None for the global weights.
+        name: A dataset, a preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
         reason: Why.
         lasts: For how long; None: for good.
         if_version: The version that has to be in force; None: any.

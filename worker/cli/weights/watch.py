@@ -8,8 +8,10 @@ from typing import Annotated, Any, NamedTuple
 import anyio
 import typer
 
-from worker.adapters.redis_sessions import RedisSessions
-from worker.adapters.redis_weights import RedisWeights
+from worker.adapters.redis.sessions import RedisSessions
+from worker.adapters.redis.weights import RedisWeights
+from worker.admin.weights import time_text
+from worker.admin.weights_in_use import find_ready, live_workers, make_survey, newest_change, read_stored
 from worker.cli.context import (
     AsJson,
     Dataset,
@@ -23,12 +25,10 @@ from worker.cli.context import (
 )
 from worker.cli.sessions import check_session
 from worker.cli.weights.show import source_text, use_document
-from worker.core.history import Change
-from worker.core.sessions import read_session
-from worker.core.weights import default_weights
-from worker.core.workers import InUse
-from worker.orders import time_text
-from worker.survey import find_ready, live_workers, make_survey, newest_change, read_stored
+from worker.core.draw.sessions import read_session
+from worker.core.weights.history import Change
+from worker.core.weights.values import default_weights
+from worker.core.workers.in_use import InUse
 
 _LOOK_EVERY_S = 0.25
 

@@ -67,7 +67,7 @@ class WeightedBatchSampler(Sampler[list[int]]):
             index_of: Chunk id -> index in the dataset; has to be given. A range holds the ids in the dataset's order.
             name: See `ChunkIdStream`.
             client: See `ChunkIdStream`.
-            options: See `Options`. Of a seed one is made for each request, see `worker.core.seeds.seed_of`.
+            options: See `Options`. Of a seed one is made for each request, see `worker.core.wire.seeds.seed_of`.
 
         Raises:
             TypeError: An argument is not known, or of another type.

@@ -15,8 +15,8 @@ from worker.client.sync import SampleClient
 from worker.client.torch.runs import Turn
 from worker.client.torch.state import Seat, Spot, State, write_state
 from worker.client.window import Window
-from worker.core.exchange import MOST_KEPT, Keeping, results_kept
-from worker.core.seeds import seed_of
+from worker.core.client_state import MOST_KEPT, Keeping, results_kept
+from worker.core.wire.seeds import seed_of
 from worker.errors import LeftOutWarning
 
 _MOST_ITERATIONS = 1000

@@ -42,7 +42,7 @@ class ChunkIdStream(IterableDataset[Sample]):
             batches: How many samples an iteration has on each rank, over all its workers; None: without end.
             prefetch: How many each worker has asked for or ready.
             client: Whose place and patience to share; None: as `SampleClient()`.
-            options: See `Options`. Of a seed one is made for each request, see `worker.core.seeds.seed_of`.
+            options: See `Options`. Of a seed one is made for each request, see `worker.core.wire.seeds.seed_of`.
 
         Raises:
             TypeError: An argument is not known, or of another type.

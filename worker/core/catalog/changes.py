@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.core.catalog.durations import Milliseconds
+from worker.core.catalog.rendering import cell_width, render_cells
 from worker.core.catalog.snapshot import BLOCK, Catalog, Integers, category_keys, freeze, hash_pairs, lay_out
-from worker.core.durations import Milliseconds
-from worker.core.rendering import cell_width, render_cells
 
 _SEARCHED = 64  # categories: up to so many, searching each for a few ids is quicker than a look at every id there is
 

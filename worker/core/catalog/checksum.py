@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.core.catalog.durations import Milliseconds
+from worker.core.catalog.rendering import UUID
 from worker.core.catalog.snapshot import BLOCK, Catalog
-from worker.core.durations import Milliseconds
-from worker.core.rendering import UUID
 
 _MASK = (1 << 64) - 1
 _START = 0x9E3779B9 + 3923095

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.core.durations import Durations, Milliseconds, measure_durations
-from worker.core.mixing import GOLDEN, mix
-from worker.core.rendering import BIGINT, UUID, cell_width, render_cells
+from worker.core.catalog.durations import Durations, Milliseconds, measure_durations
+from worker.core.catalog.rendering import BIGINT, UUID, cell_width, render_cells
+from worker.core.hashing import GOLDEN, mix
 
 BLOCK = 65_536
 """Rows at once, so that what is computed of them stays in the processor's cache."""
@@ -49,7 +49,7 @@ class Catalog:
         categories: Names of the categories that have READY chunks, sorted, shape (k,).
         offsets: int64, shape (k + 1,): category i owns ids[offsets[i]:offsets[i + 1]].
         ids: int64, or S16 for uuids, shape (n,).
-        cells: void, shape (n,): the ids rendered for JSON, see `worker.core.rendering`.
+        cells: void, shape (n,): the ids rendered for JSON, see `worker.core.catalog.rendering`.
         fingerprint: Sum modulo 2^64 of a hash of each (id, category) pair, whatever their order; of each (id, category,
             duration) where durations are known.
         durations: How long they last; None where that does not matter.

@@ -6,8 +6,19 @@ Names, fields and units are part of the wire contract: fields may be added, none
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from worker.core.events.base import MAX_CHARS, Event, Level, Value
-from worker.core.events.lifecycle import (
+from worker.core.events.event import MAX_CHARS, Event, Level, Value
+from worker.core.events.requests import (
+    CategoryStats,
+    RequestClaimed,
+    RequestDeadLettered,
+    RequestFailed,
+    RequestRejected,
+    RequestServed,
+    ResultUnwritable,
+    StatsUncounted,
+    WorkerStats,
+)
+from worker.core.events.service import (
     ConsumerShared,
     HealthUnwritten,
     LibraryMessage,
@@ -19,17 +30,6 @@ from worker.core.events.lifecycle import (
     WorkerStarted,
     WorkerStopped,
     WorkerUnlisted,
-)
-from worker.core.events.serving import (
-    CategoryStats,
-    RequestClaimed,
-    RequestDeadLettered,
-    RequestFailed,
-    RequestRejected,
-    RequestServed,
-    ResultUnwritable,
-    StatsUncounted,
-    WorkerStats,
 )
 from worker.core.events.surroundings import (
     CatalogChanged,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from worker.core.events.base import MAX_CHARS, Event, Level
+from worker.core.events.event import MAX_CHARS, Event, Level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

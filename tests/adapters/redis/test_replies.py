@@ -1,0 +1,126 @@
+"""A reply of another shape is a broken connection: told as that, closed, and the next command gets its own reply."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis.exceptions
+
+from tests.support.nonsense import NONSENSE
+from tests.support.proxy import Proxy
+from tests.support.servers import redis_binaries
+from tests.support.streams import Desk, batch_of, desk_at, result_of
+from tests.support.topologies import as_cluster, on_socket, under_sentinel
+from tests.support.waiting import wait_until
+from worker.adapters.redis.client import connect
+from worker.adapters.redis.client_streams import RedisExchange
+from worker.adapters.redis.replies import closing_if_misread, read_entries
+from worker.adapters.redis.streams import RedisStreams
+from worker.core.wire import Entry
+from worker.errors import RedisError
+from worker.ports import Pending
+
+_SOON_S = 5.0
+_NOW_MS = 10
+_PENDING = [Pending("1-0", 0, 1)]
+Topology = Callable[[Path, Path], AbstractContextManager[str]]
+Work = Callable[[Desk, RedisStreams], Awaitable[object]]
+
+
+async def _read_results(desk: Desk) -> object:
+    exchange = RedisExchange(desk.client, desk.keys, "job")
+    try:
+        return await exchange.read("0-0", 0)
+    finally:
+        exchange.close()
+
+
+_WORK: dict[str, tuple[str, Work]] = {
+    "open": ("TIME", lambda _, stream: stream.open()),
+    "read": ("XREADGROUP", lambda _, stream: stream.read(10, _NOW_MS)),
+    "take over": ("XAUTOCLAIM", lambda _, stream: stream.take_over(1)),
+    "pending": ("XPENDING", lambda _, stream: stream.pending()),
+    "deliver again": ("EVAL", lambda _, stream: stream.deliver_again(_PENDING)),
+    "look at": ("XRANGE", lambda _, stream: stream.look_at(_PENDING[0])),
+    "sessions": ("HGETALL", lambda _, stream: stream.read_sessions(["s", "t"])),
+    "settle": ("EVALSHA", lambda _, stream: stream.settle(batch_of([result_of("1-0")]))),
+    "backlog": ("XLEN", lambda _, stream: stream.backlog()),
+    "weights": ("GET", lambda desk, _: desk.weights().read([None, "d"])),
+    "returns": ("EVAL", lambda desk, _: desk.writer().give_back()),
+    "change": ("EVAL", lambda desk, _: desk.writer().look(None)),
+    "results": ("XREAD", lambda desk, _: _read_results(desk)),
+}
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    with Proxy(urlsplit(redis_url).port or 0) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def far_desk(proxy: Proxy, prefix: str) -> AsyncIterator[Desk]:
+    """A desk at the other end of the proxy."""
+    async with desk_at(proxy.url, prefix) as desk:
+        yield desk
+
+
+@pytest.mark.fault("replies are made up: other shapes, errors of no known kind", "D05")
+@pytest.mark.parametrize("name", _WORK)
+async def test_nonsense_is_a_broken_connection(far_desk: Desk, proxy: Proxy, name: str) -> None:
+    """The true reply comes after the nonsense; and no other exception does, which would be a bug."""
+    command, work = _WORK[name]
+    stream = far_desk.consumer("one")
+    await stream.open()
+    do = partial(work, far_desk, stream)
+    truth = await do()
+    told = 0
+    for words in NONSENSE:
+        proxy.on_command(command, lambda link, words=words: link.say(words))  # type: ignore[misc]
+        try:
+            await do()
+        except RedisError:
+            told += 1
+        proxy.forget_rules()
+
+        async def is_well() -> bool:
+            try:
+                return type(await do()) is type(truth)
+            except RedisError:
+                return False
+
+        await wait_until(is_well, timeout_s=_SOON_S, what="the server is understood again")
+    assert told >= len(NONSENSE) // 2
+
+
+async def test_messages_of_another_shape_end_the_subscription(far_desk: Desk, proxy: Proxy) -> None:
+    for words in (b"*1\r\n$8\r\npmessage\r\n", b"*4\r\n$8\r\npmessage\r\n:1\r\n:2\r\n:3\r\n", b":5\r\n", b"*0\r\n"):
+        bells = far_desk.weights().bells()
+        assert (await anext(bells)).resync
+        proxy.say(words, using="PSUBSCRIBE")
+        with pytest.raises(RedisError, match="a subscription"):
+            await anext(bells)
+
+
+@pytest.mark.parametrize("topology", [under_sentinel, as_cluster, on_socket])
+async def test_a_client_of_any_kind_connects_anew(tmp_path: Path, topology: Topology) -> None:
+    with topology(tmp_path, redis_binaries()["valkey"]) as url:
+        async with connect(url, timeout_s=_SOON_S) as client:
+            before = await client.execute_command("CLIENT ID", target_nodes="random")
+            with pytest.raises(redis.exceptions.InvalidResponse, match="no reply to it"):
+                async with closing_if_misread(client):
+                    raise TypeError
+            assert await client.execute_command("CLIENT ID", target_nodes="random") != before
+
+
+@pytest.mark.parametrize("fields", [[b"size"], [b"size", 8], b"size", 8, [None, None]])
+def test_entries_are_fields_and_values(fields: object) -> None:
+    with pytest.raises(TypeError):
+        read_entries([(b"1-0", [b"size", b"8"]), (b"2-0", fields)])
+
+
+def test_entries_that_were_deleted_have_no_fields() -> None:
+    assert read_entries([(b"1-0", None), (b"2-0", [b"", b""])]) == [Entry("1-0", ()), Entry("2-0", [b"", b""])]

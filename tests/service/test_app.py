@@ -1,0 +1,134 @@
+"""The life cycle with a part that fails: whatever ends a loop, the worker says so, and never that it has drained."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.log_lines import LogLines, captured_log
+from tests.support.streams import Desk
+from tests.support.waiting import wait_until
+from worker.adapters.redis.client import connect
+from worker.core.events import WeightsUnreturned
+from worker.run_dir.folder import prepare_run_dir
+from worker.service import app
+from worker.service.housekeeping import Chore
+from worker.service.supervisor import MOST_FAILURES, name_causes
+from worker.service.wiring import Worker, wire
+from worker.settings.model import Settings
+
+_SOON_S = 60.0
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[LogLines]:
+    with captured_log(tmp_path) as log:
+        yield log
+
+
+@pytest.fixture
+async def worker(redis_url: str, database_url: str, prefix: str, tmp_path: Path) -> AsyncIterator[Worker]:
+    """A worker, wired as the composition root does it; nothing runs yet."""
+    settings = Settings.model_validate(
+        {
+            "REDIS_URL": redis_url,
+            "DATABASE_URL": database_url,
+            "WORKER_PREFIX": prefix,
+            "WORKER_RUN_DIR": str(prepare_run_dir(tmp_path / "run")),
+            "WORKER_CATALOG_WAIT_S": 0.001,
+            "WORKER_CLAIM_IDLE_S": 1,
+        }
+    )
+    clients = [connect(redis_url, timeout_s=5.0) for _ in range(2)]
+    worker = wire(settings, "one", clients)
+    try:
+        yield worker
+    finally:
+        worker.stream.close()
+        worker.weights.close()
+        for client in clients:
+            await client.aclose()
+
+
+class _Failing:
+    """Do something else in place of a call, so many times; then do what was asked for."""
+
+    def __init__(self, call: Callable[..., Any], fail: Callable[[], Any], times: int) -> None:
+        self._call, self._fail, self.left = call, fail, times
+
+    async def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Fail, or call."""
+        if self.left > 0:
+            self.left -= 1
+            await self._fail()
+        return await self._call(*arguments, **named)
+
+
+async def _raise() -> None:
+    raise ZeroDivisionError("a bug")
+
+
+async def _be_cancelled_by_nobody() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+def _chore(worker: Worker, name: str) -> Chore:
+    return next(chore for chore in worker.chores if chore.name == name)
+
+
+_PLACES: dict[str, tuple[str, Callable[[Worker], tuple[Any, str]]]] = {
+    "settle": ("requests", lambda worker: (worker.stream, "settle")),
+    "read": ("requests", lambda worker: (worker.stream, "read")),
+    "pending": ("requests", lambda worker: (worker.stream, "pending")),
+    "show": ("reporter", lambda worker: (worker.stream, "show")),
+    "weights": ("weights", lambda worker: (worker.weights._store, "read")),
+    "catalog": ("catalog", lambda worker: (worker.catalog, "_keep_fresh")),
+    "chore": ("consumers", lambda worker: (_chore(worker, "consumers"), "_act")),
+}
+
+
+@pytest.mark.parametrize("fail", [_raise, _be_cancelled_by_nobody])
+@pytest.mark.parametrize("place", _PLACES)
+async def test_a_loop_that_ends_untold_is_begun_anew_and_all_requests_are_answered_once(
+    desk: Desk, worker: Worker, log: LogLines, place: str, fail: Callable[[], Any]
+) -> None:
+    name, find = _PLACES[place]
+    part, call = find(worker)
+    failing = _Failing(getattr(part, call), fail, times=2)
+    setattr(part, call, failing)
+    living = asyncio.create_task(app._live(worker, "one", 0.0))
+    ids = await desk.add_many(600)
+    await wait_until(lambda: not failing.left and log.of("loop.failed"), timeout_s=_SOON_S, what="it failed twice")
+    ids += await desk.add_many(600)
+
+    async def are_answered() -> bool:
+        return len(await desk.results()) >= len(ids)
+
+    await wait_until(are_answered, timeout_s=_SOON_S, what="all is answered")
+    assert not living.done()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (await living)[0] == "drained"
+    assert sorted(result["entry_id"] for result in await desk.results()) == sorted(ids)
+    assert await desk.pending() == 0
+    assert {line["loop"] for line in log.of("loop.failed")} == {name}
+
+
+@pytest.mark.parametrize("fail", [_raise, _be_cancelled_by_nobody])
+@pytest.mark.any_redis
+async def test_what_goes_on_failing_ends_the_worker_with_its_true_reason(
+    worker: Worker, log: LogLines, fail: Callable[[], Any]
+) -> None:
+    chore = Chore("broken", fail, worker.chores[0]._link, every_s=1, refusal=WeightsUnreturned)
+    with pytest.raises(ExceptionGroup) as raised:
+        await app._live(replace(worker, chores=[chore]), "one", 0.0)
+    error, _ = name_causes(raised.value)
+    assert error == ("ZeroDivisionError" if fail is _raise else "LoopEndedError")
+    assert log.of("loop.failed")[-1]["loop"] == "broken"
+    assert MOST_FAILURES >= len(log.of("loop.failed")) > 1

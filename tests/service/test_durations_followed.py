@@ -1,0 +1,87 @@
+"""By seconds, a catalog in memory follows durations as it follows categories."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.support.library import session
+from tests.support.log_lines import captured_log
+from tests.support.tasks import endless
+from tests.support.waiting import wait_until
+from worker.adapters.postgres.catalog import PostgresCatalog
+from worker.adapters.postgres.client import Connection
+from worker.core.catalog import Catalog
+from worker.core.events import PostgresLost, PostgresRestored
+from worker.service.availability import Link
+from worker.service.catalog_feed import CatalogFeed
+from worker.service.snapshots import State
+
+NEVER_S = 3600.0
+FILL = (
+    "insert into audio_chunks (category, status, duration_s) select 'voice', 'READY', i from generate_series(1, 9) as i"
+)
+
+
+def _contents(catalog: Catalog | None) -> dict[tuple[str, int], int]:
+    assert catalog is not None
+    assert catalog.durations is not None
+    names = [name for name, ids, _ in catalog.segments() for _ in ids]
+    return dict(
+        zip(zip(names, catalog.ids.tolist(), strict=True), catalog.durations.milliseconds.tolist(), strict=True)
+    )
+
+
+async def _in_sql(connection: Connection) -> dict[tuple[str, int], int]:
+    rows = await connection.fetch(
+        "select category, id, round(duration_s * 1000)::int from audio_chunks where status = 'READY' and duration_s > 0"
+    )
+    return {(category, chunk): milliseconds for category, chunk, milliseconds in rows}
+
+
+@pytest.mark.parametrize("refresh_s", [NEVER_S, 0.05], ids=["heard of", "found"])
+async def test_durations_that_change_are_followed(database_url: str, tmp_path: Path, refresh_s: float) -> None:
+    state = State()
+    link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    source = PostgresCatalog(database_url, with_durations=True)
+    statements = [
+        "update audio_chunks set duration_s = duration_s + 0.5 where id <= 3",
+        "update audio_chunks set duration_s = null where id = 4",
+        "update audio_chunks set duration_s = 12, category = 'music' where id = 5",
+        "update audio_chunks set duration_s = 8 where id = 4",
+        "insert into audio_chunks (category, status, duration_s) values ('music', 'READY', 0.25), ('x', 'READY', null)",
+        "delete from audio_chunks where id = 9",
+    ]
+    with captured_log(tmp_path) as log:
+        async with session(database_url) as writer, anyio.create_task_group() as loops:
+            await writer.execute(FILL)
+            if refresh_s < NEVER_S:  # as where nothing notifies
+                await writer.execute("alter table audio_chunks disable trigger all")
+            await loops.start(endless, CatalogFeed(source, state, link, refresh_s=refresh_s).run)
+            assert _contents(state.catalog) == await _in_sql(writer)
+            for statement in statements:
+                await writer.execute(statement)
+                wanted = await _in_sql(writer)
+                await wait_until(
+                    lambda wanted=wanted: _contents(state.catalog) == wanted,  # type: ignore[misc]
+                    timeout_s=30,
+                    what=f"durations are what SQL says after {statement}",
+                )
+            loops.cancel_scope.cancel()
+        told = [(line["added"], line["removed"]) for line in log.of("catalog.changed")]
+    assert told == [(3, 3), (0, 1), (1, 1), (1, 0), (1, 0), (0, 1)]
+
+
+async def test_by_chunks_durations_do_not_matter(database_url: str) -> None:
+    state = State()
+    link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    async with session(database_url) as writer, anyio.create_task_group() as loops:
+        await writer.execute(FILL)
+        await loops.start(endless, CatalogFeed(PostgresCatalog(database_url), state, link, refresh_s=NEVER_S).run)
+        before = state.catalog
+        await writer.execute("update audio_chunks set duration_s = null where id = 1")
+        await writer.execute("delete from audio_chunks where id = 2")
+        await wait_until(lambda: state.catalog is not before, timeout_s=30, what="the deletion is heard of")
+        assert state.catalog is not None
+        assert (len(state.catalog), state.catalog.durations) == (8, None)
+        loops.cancel_scope.cancel()

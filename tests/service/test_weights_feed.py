@@ -1,0 +1,399 @@
+"""No change of a weights key goes unnoticed, and no value that is not valid comes into force."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.support.log_lines import LogLines, captured_log
+from tests.support.streams import Desk, desk_at
+from tests.support.tasks import endless
+from tests.support.waiting import wait_until
+from tests.support.workers import DONE_S, Parts, Wiring, redis_link, wired
+from worker.adapters.redis.client import Client, connect
+from worker.adapters.redis.weights import RedisWeights
+from worker.core.keys import Keys
+from worker.core.weights.values import ABSENT, default_weights, mark_of
+from worker.embedded import RedisServer
+from worker.ports import Reading
+from worker.service.snapshots import WeightsBook
+from worker.service.weights_feed import WeightsFeed
+
+_OFTEN = Wiring(refresh_s=0.02)
+_NEVER_S = 3600.0
+_VOICE, _MUSIC = '{"voice": 1}', '{"music": 1}'
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[LogLines]:
+    with captured_log(tmp_path) as log:
+        yield log
+
+
+@asynccontextmanager
+async def _feeding(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
+    """Run the feed alone, as the life cycle does: on from here the weights have been read once."""
+    async with wired(url, prefix, wiring) as parts, anyio.create_task_group() as loops:
+        with anyio.fail_after(DONE_S):
+            await loops.start(endless, parts.feed.run)
+        try:
+            yield parts
+        finally:
+            loops.cancel_scope.cancel()
+
+
+def _shares(parts: Parts, dataset: str | None = None) -> dict[str, float]:
+    return dict(parts.state.weights.in_force(dataset).weights.shares)
+
+
+def _source(parts: Parts, dataset: str | None = None) -> str:
+    return parts.state.weights.in_force(dataset).weights.source
+
+
+async def _comes_into_force(parts: Parts, text: str, dataset: str | None = None) -> None:
+    def is_there() -> bool:
+        return parts.state.weights.in_force(dataset).weights.text == text
+
+    await wait_until(is_there, timeout_s=DONE_S, what=f"{text} is in force for {dataset}")
+
+
+async def _is_listening(desk: Desk) -> None:
+    async def is_subscribed() -> bool:
+        return bool(await desk.client.execute_command("PUBSUB", "NUMPAT"))
+
+    await wait_until(is_subscribed, timeout_s=DONE_S, what="the feed listens")
+
+
+# -- what is noticed -------------------------------------------------------------------------------------------
+
+
+async def test_weights_are_read_before_the_feed_counts_as_started(desk: Desk, redis_url: str, prefix: str) -> None:
+    await desk.client.set(desk.keys.weights(), _VOICE)
+    async with _feeding(redis_url, prefix) as parts:
+        assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "redis")
+
+
+async def test_without_a_key_the_defaults_are_in_force(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
+    assert await desk.client.exists(desk.keys.weights()) == 0
+    async with _feeding(redis_url, prefix) as parts:
+        assert (_shares(parts), _source(parts)) == (dict(default_weights().shares), "default")
+    assert log.of("weights.changed") == []
+
+
+async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
+    async with _feeding(redis_url, prefix) as parts:
+        await _is_listening(desk)
+        await desk.weights().store_quietly(None, _VOICE)
+        await _comes_into_force(parts, '{"voice":1.0}')
+        version = parts.state.weights.in_force(None).weights.version
+        assert parts.state.weights.changed_at_ms > 0
+    [line] = log.of("weights.changed")
+    assert (line["dataset"], line["source"], line["version"]) == (None, "redis", version)
+    assert (line["before"], line["after"]) == (default_weights().text, '{"voice":1.0}')
+
+
+async def test_a_change_without_a_bell_is_noticed_by_reading_again(desk: Desk, redis_url: str, prefix: str) -> None:
+    async with _feeding(redis_url, prefix, _OFTEN) as parts:
+        for value, text in ((_VOICE, '{"voice":1.0}'), (_MUSIC, '{"music":1.0}')):
+            await desk.client.set(desk.keys.weights(), value)
+            await _comes_into_force(parts, text)
+        await desk.client.delete(desk.keys.weights())
+        await _comes_into_force(parts, default_weights().text)
+        assert _source(parts) == "default"
+
+
+@pytest.mark.parametrize(("name", "source"), [(None, "default"), ("d", "redis"), ("preset:night", "preset")])
+async def test_a_key_that_vanishes_is_a_warning_that_says_what_is_in_force_now(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines, name: str | None, source: str
+) -> None:
+    if name is not None:
+        await desk.client.set(desk.keys.weights(), _MUSIC)
+    await desk.client.set(desk.keys.weights(name), _VOICE)
+    async with _feeding(redis_url, prefix, _OFTEN) as parts:
+        await parts.feed.read([name])
+        before = parts.state.weights.in_force(name).weights.version
+        await desk.client.set(desk.keys.weights(name), "refused")
+        await wait_until(lambda: bool(log.of("weights.rejected")), timeout_s=DONE_S, what="the value is refused")
+        assert log.of("weights.vanished") == []
+        await desk.client.delete(desk.keys.weights(name))
+        await wait_until(lambda: bool(log.of("weights.vanished")), timeout_s=DONE_S, what="it is told")
+        now = parts.state.weights.in_force(name).weights
+        await desk.client.set(desk.keys.weights(name), "{}")  # all zero: somebody wants the defaults
+        await desk.client.set(desk.keys.weights(name), _VOICE)
+        await wait_until(lambda: parts.state.weights.held(name).weights is not None, timeout_s=DONE_S, what="weights")
+        await desk.client.set(desk.keys.weights(name), "{}")
+        await wait_until(lambda: parts.state.weights.held(name).weights is None, timeout_s=DONE_S, what="no weights")
+    [line] = log.of("weights.vanished")
+    assert (line["level"], line["dataset"], line["version_before"]) == ("warning", name, before)
+    assert (line["version"], line["source"]) == (now.version, source)
+
+
+@pytest.mark.parametrize("dataset", [None, "d"])
+async def test_a_change_while_the_subscription_was_broken_is_noticed_by_the_resync(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines, dataset: str | None
+) -> None:
+    async with _feeding(redis_url, prefix) as parts:
+        await parts.feed.read([dataset])
+        for value, text in ((_VOICE, '{"voice":1.0}'), (_MUSIC, '{"music":1.0}')):
+            await _is_listening(desk)
+            pipeline = desk.client.pipeline(transaction=True)
+            pipeline.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            pipeline.set(desk.keys.weights(dataset), value)
+            await pipeline.execute()
+            await _comes_into_force(parts, text, dataset)
+        await wait_until(lambda: parts.link.is_up, timeout_s=DONE_S, what="the link is restored")
+    assert len(log.of("redis.lost")) == len(log.of("redis.restored"))
+
+
+async def test_the_same_weights_in_other_words_are_no_change(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    await desk.client.set(desk.keys.weights(), '{"voice": 1, "music": 1}')
+    async with _feeding(redis_url, prefix) as parts:
+        await desk.client.set(desk.keys.weights(), '{"music": 0.2, "voice": 0.2, "custom": 0}')
+        await parts.feed.read([None])
+    assert len(log.of("weights.changed")) == 1
+
+
+# -- what is refused -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["no JSON", '{"voice": -1}', '{"voice": NaN}', "[]", None])
+async def test_a_value_that_is_not_valid_is_refused_and_the_last_valid_weights_stay(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines, value: str | None
+) -> None:
+    key = desk.keys.weights()
+    await desk.client.set(key, _VOICE)
+    async with _feeding(redis_url, prefix) as parts:
+        version = parts.state.weights.in_force(None).weights.version
+        # In one step: the feed may read at any moment, and a key that is gone for one means the defaults.
+        replacing = desk.client.pipeline(transaction=True).delete(key)
+        await (replacing.set(key, value) if value is not None else replacing.rpush(key, "x")).execute()
+        for _ in range(3):
+            await parts.feed.read([None])
+            assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "last_known")
+        await desk.client.set(key, _VOICE)
+        await parts.feed.read([None])
+        assert _source(parts) == "redis"
+    [line] = log.of("weights.rejected")
+    assert (line["dataset"], line["keeping_version"]) == (None, version)
+    assert "accepted" in line["reason"]
+    assert len(log.of("weights.changed")) == 1
+
+
+async def test_without_a_last_valid_value_the_defaults_stay(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    await desk.client.set(desk.keys.weights(), "no JSON")
+    async with _feeding(redis_url, prefix) as parts:
+        assert _source(parts) == "default"
+    [line] = log.of("weights.rejected")
+    assert line["keeping_version"] == default_weights().version
+
+
+# -- datasets --------------------------------------------------------------------------------------------------
+
+
+async def test_a_dataset_is_followed_once_it_was_asked_for(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    store = desk.weights()
+    async with _feeding(redis_url, prefix) as parts:
+        await _is_listening(desk)
+        await store.store_quietly("d", _VOICE)
+        await store.store_quietly("never-asked-for", _VOICE)
+        await parts.feed.read(["d"])
+        assert (_shares(parts, "d"), _source(parts, "d")) == ({"voice": 1.0}, "dataset")
+        await store.store_quietly("d", _MUSIC)
+        await _comes_into_force(parts, '{"music":1.0}', "d")
+        await store.remove("d")
+        await _comes_into_force(parts, default_weights().text, "d")
+        assert (_source(parts, "d"), parts.state.weights.known()) == ("default", [None, "d"])
+    lines = [(line["dataset"], line["source"], line["before"], line["after"]) for line in log.of("weights.changed")]
+    assert lines == [
+        ("d", "dataset", None, '{"voice":1.0}'),
+        ("d", "dataset", '{"voice":1.0}', '{"music":1.0}'),
+        ("d", "default", '{"music":1.0}', default_weights().text),
+    ]
+
+
+async def test_a_dataset_without_weights_of_its_own_follows_the_global_ones(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    async with _feeding(redis_url, prefix) as parts:
+        await parts.feed.read(["d"])
+        await desk.client.set(desk.keys.weights(), _MUSIC)
+        await parts.feed.read([None])
+        assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
+        await desk.client.set(desk.keys.weights("d"), "no JSON")
+        await parts.feed.read(["d"])
+        assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
+    [line] = log.of("weights.rejected")
+    assert (line["dataset"], line["keeping_version"]) == ("d", parts.state.weights.in_force("d").weights.version)
+
+
+async def test_datasets_are_kept_fresh_without_bells_until_they_are_forgotten(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    async with _feeding(redis_url, prefix, _OFTEN) as parts:
+        await parts.feed.read(["busy", "idle"])
+        await desk.client.set(desk.keys.weights("busy"), _VOICE)
+        await _comes_into_force(parts, '{"voice":1.0}', "busy")
+        parts.state.weights._datasets["idle"].asked_at -= 61
+        await wait_until(
+            lambda: parts.state.weights.known() == [None, "busy"], timeout_s=DONE_S, what="the idle one is forgotten"
+        )
+
+
+# -- a server that is away -------------------------------------------------------------------------------------
+
+
+async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Path, log: LogLines) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    server.stop()
+    client, book, link = connect(server.url, timeout_s=2.0), WeightsBook(), redis_link()
+    feed = WeightsFeed(RedisWeights(client, Keys("p")), book, link, refresh_s=0.02)
+    async with anyio.create_task_group() as loops:
+        with anyio.fail_after(DONE_S):
+            await loops.start(endless, feed.run)
+        assert book.in_force(None).weights.source == "default"
+        await wait_until(
+            lambda: link._failures.get("weights refresh", 0) > 2 and link._failures.get("weights bell", 0) > 2,
+            timeout_s=DONE_S,
+            what="both loops failed again and again",
+        )
+        with server:
+            await wait_until(lambda: link.is_up, timeout_s=DONE_S, what="the server is found")
+            async with desk_at(server.url, "p") as desk:
+                await desk.client.set(desk.keys.weights(), _VOICE)
+                await wait_until(
+                    lambda: book.in_force(None).weights.source == "redis", timeout_s=DONE_S, what="the key is read"
+                )
+            server.kill()
+            await wait_until(lambda: not link.is_up, timeout_s=DONE_S, what="the server is missed")
+        assert book.in_force(None).weights.text == '{"voice":1.0}'
+        loops.cancel_scope.cancel()
+    feed.close()
+    await client.aclose()
+    assert (len(log.of("redis.lost")), len(log.of("redis.restored"))) == (2, 1)
+
+
+class SlowOnce(RedisWeights):
+    """Take long over the first reading, once the server has answered it."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        super().__init__(client, keys)
+        self.has_read, self.may_go_on = anyio.Event(), anyio.Event()
+
+    async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
+        readings = await super().read(datasets)
+        if not self.has_read.is_set():
+            self.has_read.set()
+            await self.may_go_on.wait()
+        return readings
+
+
+async def _begin_slow_reading(desk: Desk) -> tuple[SlowOnce, WeightsBook, WeightsFeed, asyncio.Task[None]]:
+    """Have one value read, and another one stored before that reading comes to its end."""
+    store, book = SlowOnce(desk.client, desk.keys), WeightsBook()
+    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    await desk.client.set(desk.keys.weights(), _VOICE)
+    slow = asyncio.create_task(feed.read([None]))
+    await store.has_read.wait()
+    await desk.client.set(desk.keys.weights(), _MUSIC)
+    return store, book, feed, slow
+
+
+async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk) -> None:
+    store, book, feed, slow = await _begin_slow_reading(desk)
+    quick = asyncio.create_task(feed.read([None]))
+    await wait_until(
+        lambda: quick.done() or feed._reading.statistics().tasks_waiting, timeout_s=DONE_S, what="the later one waits"
+    )
+    store.may_go_on.set()
+    await asyncio.gather(slow, quick)
+    store.close()
+    assert book.in_force(None).weights.text == '{"music":1.0}'
+
+
+async def test_a_slow_reading_does_not_replace_what_settling_found_meanwhile(desk: Desk) -> None:
+    store, book, feed, slow = await _begin_slow_reading(desk)
+    await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=feed.taken)
+    assert book.in_force(None).weights.text == '{"music":1.0}'
+    store.may_go_on.set()
+    await slow
+    store.close()
+    assert book.in_force(None).weights.text == '{"music":1.0}'
+
+
+async def test_a_long_value_that_two_find_at_once_is_told_once(redis_url: str, prefix: str, log: LogLines) -> None:
+    """Settling and a bell find it in the same moment, and each takes a while to read it."""
+    long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
+    found: dict[str | None, Reading] = {None: Reading(mark_of(long), long)}
+    async with wired(redis_url, prefix) as parts:
+        await asyncio.gather(*(parts.feed.take_in(found, since=parts.feed.taken) for _ in range(2)))
+    assert len(log.of("weights.rejected")) == 1
+
+
+async def test_what_may_be_older_than_what_came_meanwhile_is_read_again(desk: Desk, log: LogLines) -> None:
+    """A long value takes its time, on its way and to be read; what came by another way may be newer, or older."""
+    long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
+    store, book = desk.weights(), WeightsBook()
+    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    await desk.client.set(desk.keys.weights(), _MUSIC)
+    since = feed.taken
+    await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=since)
+    await feed.take_in({None: Reading(mark_of(long), long)}, since=since)
+    assert book.in_force(None).weights.text == '{"music":1.0}'
+    assert log.of("weights.rejected") == []
+    await desk.client.set(desk.keys.weights(), _VOICE)
+    await feed.take_in({None: Reading(mark_of(long), long)}, since=since)
+    assert book.in_force(None).weights.text == '{"voice":1.0}'
+
+
+class NeverAlone(RedisWeights):
+    """Have settling find something else during each reading.
+
+    Attributes:
+        feed: Which is told of it.
+        readings: How many there were.
+    """
+
+    feed: WeightsFeed
+    readings = 0
+
+    async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
+        self.readings += 1
+        value = f'{{"music": {self.readings}}}'.encode()
+        await self.feed.take_in({None: Reading(mark_of(value), value)}, since=self.feed.taken)
+        return await super().read(datasets)
+
+
+async def test_a_writer_that_never_rests_keeps_no_reading_from_its_end(desk: Desk) -> None:
+    store, book = NeverAlone(desk.client, desk.keys), WeightsBook()
+    store.feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    await desk.client.set(desk.keys.weights("d"), _VOICE)
+    with anyio.fail_after(DONE_S):
+        await store.feed.read(["d"])
+    store.close()
+    assert (store.readings, book.in_force("d").weights.text) == (3, '{"voice":1.0}')
+
+
+async def test_what_settling_found_is_in_force_without_another_reading(
+    redis_url: str, prefix: str, log: LogLines
+) -> None:
+    long = json.dumps({f"c{i:04}": 1 for i in range(1000)}).encode()
+    async with wired(redis_url, prefix) as parts:
+        await parts.feed.take_in({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())}, since=0)
+        await parts.feed.take_in({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)}, since=1)
+        book = parts.state.weights
+        assert book.in_force(None).weights.text == '{"voice":1.0}'
+        assert book.in_force(None).marks == ((None, mark_of(_VOICE.encode())),)
+        assert len(book.in_force("d").weights.shares) == 1000
+        assert book.in_force("e").dataset is None
+    assert len(log.of("weights.changed")) == 2

@@ -1,0 +1,266 @@
+"""The library in PostgreSQL: register chunks, and count them.
+
+An import is one transaction: rows are staged in a table of its own, what comes twice is found there, and one statement
+writes them in the order of their paths. Two imports therefore take their locks in one order, and neither waits for the
+other in a circle. Other writers may still cause a deadlock, after which only that statement is done again.
+"""
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import asyncpg
+
+from worker.adapters.postgres.client import Connection, connected, translated
+from worker.core.catalog.manifest import ChunkRow, Problems
+from worker.core.redaction import redact
+from worker.errors import ManifestError
+
+_STATEMENT_TIMEOUT_S = 3600.0
+_MOST_ATTEMPTS = 5
+_WORK_MEMORY = "64MB"
+_COLUMNS = ("line", "path", "category", "status", "duration_s")
+_MOST_NAMED = 20
+_COPY_ROW = re.compile(r"COPY incoming, \D*(\d+)")  # the word between them is in the server's language
+_CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.PLPGSQLError)
+
+_STAGE = """
+create temporary table incoming on commit drop as
+select 0::bigint as line, path, category, status, duration_s from audio_chunks with no data"""
+_REPEATED = """
+create temporary table repeated on commit drop as
+select path, min(line) as line from incoming group by path having count(*) > 1"""
+_CONTRADICTIONS = """
+select again.line, first.line as first_line, again.path::text as path, count(*) over () as count
+from repeated
+join incoming as first on first.path = repeated.path and first.line = repeated.line
+join incoming as again on again.path = repeated.path and again.line > repeated.line
+where (again.category, again.status, again.duration_s) is distinct from
+  (first.category, first.status, first.duration_s)
+order by again.line limit $1"""
+_ONCE = """
+delete from incoming using repeated where incoming.path = repeated.path and incoming.line > repeated.line"""
+# What is there already is left alone, and not even locked. Ordered by bytes: quicker than by a language.
+_MERGE = """
+with written as (
+  insert into audio_chunks as chunk (path, category, status, duration_s)
+  select path, category, status, duration_s from incoming
+  where line between $1 and $2 and not exists (
+    select from audio_chunks as known where known.path = incoming.path
+      and (known.category, known.status, known.duration_s) is not distinct from
+        (incoming.category, incoming.status, coalesce(incoming.duration_s, known.duration_s)))
+  order by path::text collate "C"
+  on conflict (path) do update set
+    category = excluded.category,
+    status = excluded.status,
+    duration_s = coalesce(excluded.duration_s, chunk.duration_s)
+  where (chunk.category, chunk.status, chunk.duration_s) is distinct from
+    (excluded.category, excluded.status, coalesce(excluded.duration_s, chunk.duration_s))
+  returning category::text as category, xmax = 0 as inserted
+), counts as (
+  select category, count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated
+  from written group by category
+), given as (
+  select category::text as category, count(*) as rows,
+    count(*) filter (where duration_s is null or duration_s not between 0.0005 and 4294967.295) as without_duration
+  from incoming where line between $1 and $2 group by category
+)
+select category, coalesce(rows, 0), coalesce(inserted, 0), coalesce(updated, 0), coalesce(without_duration, 0)
+from given full join counts using (category) order by category"""
+_COUNT = """
+select category::text, status::text, count(*) as count, coalesce(sum(duration_s), 0)::double precision as duration_s
+from audio_chunks group by category, status order by category, status"""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryImport:
+    """Count what became of the rows of one category.
+
+    Attributes:
+        category: Its name.
+        rows: Rows with different paths.
+        inserted: New chunks.
+        updated: Chunks that were there and differed.
+        without_duration: Rows that say no duration, or one by which no worker can weigh.
+    """
+
+    category: str
+    rows: int
+    inserted: int
+    updated: int
+    without_duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Count the chunks of an import.
+
+    Attributes:
+        categories: The counts of each category, by name.
+        repeated: Rows that said again what another row had said.
+    """
+
+    categories: tuple[CategoryImport, ...]
+    repeated: int
+
+    @property
+    def inserted(self) -> int:
+        """Count new chunks."""
+        return sum(one.inserted for one in self.categories)
+
+    @property
+    def updated(self) -> int:
+        """Count chunks that were there and differed."""
+        return sum(one.updated for one in self.categories)
+
+    @property
+    def unchanged(self) -> int:
+        """Count chunks that were there as they are said to be."""
+        return sum(one.rows for one in self.categories) - self.inserted - self.updated
+
+    @property
+    def without_duration(self) -> int:
+        """Count rows without a duration that a worker can weigh by."""
+        return sum(one.without_duration for one in self.categories)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCount:
+    """Count the chunks of one category and status, and the seconds they last as far as known; None: nothing is."""
+
+    category: str
+    status: str
+    count: int
+    duration_s: float | None
+
+
+async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: Problems | None = None) -> Imported:
+    """Register chunks by their path, all or none: new ones are inserted, known ones brought to what is said here.
+
+    Args:
+        database_url: A `postgresql://` URL.
+        rows: May be a generator, and raise. A path may come again if its row says the same.
+        problems: What `rows` finds wrong on the way; nothing is imported if there is anything.
+
+    Raises:
+        ManifestError: Rows are not accepted, contradict each other, or are refused by PostgreSQL.
+        PostgresError: PostgreSQL could not be reached, or refused a statement.
+    """
+    found = problems or Problems("the rows")
+    with translated(database_url):
+        async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
+            # Whatever the role has by default: at a higher level the work could not be done again.
+            await connection.execute("begin isolation level read committed")
+            await connection.execute(f"set local work_mem = '{_WORK_MEMORY}'")
+            await connection.execute(_STAGE)
+            last = await _stage(connection, rows, found)
+            repeated = await _join_repeated(connection, found)
+            found.raise_any()
+            categories = await _merge_again(connection, last, found)
+            await connection.execute("commit")
+    return Imported(tuple(categories), repeated)
+
+
+async def _stage(connection: Connection, rows: Iterable[ChunkRow], problems: Problems) -> int:
+    """Bring the rows to the server, and return the last line.
+
+    Raises:
+        ManifestError: A value does not fit its column; the sentence names its line.
+    """
+    lines = array("q")
+
+    def records() -> Iterator[tuple[int, str, str, str, float | None]]:
+        for number, row in enumerate(rows, start=1):
+            lines.append(row.line or number)
+            yield lines[-1], row.path, row.category, row.status, row.duration_s
+
+    try:
+        await connection.copy_records_to_table("incoming", records=records(), columns=_COLUMNS)
+    except asyncpg.PostgresError as error:
+        if place := _COPY_ROW.match(error.context or ""):
+            raise _refusal(problems, lines[int(place[1]) - 1], error) from error
+        raise
+    return lines[-1] if lines else 0
+
+
+async def _join_repeated(connection: Connection, problems: Problems) -> int:
+    """Keep one of the rows that say the same, note those that contradict each other, and count what was removed."""
+    await connection.execute("analyze incoming")  # otherwise it passes for small, and is joined row by row
+    await connection.execute(_REPEATED)
+    contradictions = await connection.fetch(_CONTRADICTIONS, _MOST_NAMED)
+    for line, first_line, path, _ in contradictions:
+        problems.add(line, f"path {path!r} is in line {first_line} already, and the two lines differ")
+    if contradictions:
+        problems.count += contradictions[0]["count"] - len(contradictions)
+    done = await connection.execute(_ONCE)
+    return int(done.removeprefix("DELETE "))
+
+
+async def _merge_again(connection: Connection, last: int, problems: Problems) -> list[CategoryImport]:
+    """Write what is staged, and again if other writers and we waited for each other.
+
+    Raises:
+        ManifestError: PostgreSQL refuses a row; the sentence names its line.
+    """
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            return await _merge(connection, 1, last)
+        except _CONFLICTS:
+            if attempts == _MOST_ATTEMPTS:
+                raise
+        except _REFUSALS as error:
+            line = await _refused_line(connection, last)
+            if line is None:
+                raise
+            raise _refusal(problems, line, error) from error
+
+
+async def _merge(connection: Connection, first: int, last: int) -> list[CategoryImport]:
+    """Write the rows of some lines; where that fails, nothing of it is left."""
+    await connection.execute("savepoint staged")
+    try:
+        return [CategoryImport(*row) for row in await connection.fetch(_MERGE, first, last)]
+    except asyncpg.PostgresError:
+        await connection.execute("rollback to savepoint staged")
+        raise
+
+
+async def _refused_line(connection: Connection, last: int) -> int | None:
+    """Find the first line that PostgreSQL refuses, by halves; None where it refuses no line alone."""
+    first = 1
+    while first < last:
+        middle = (first + last) // 2
+        if await _is_refused(connection, first, middle):
+            last = middle
+        else:
+            first = middle + 1
+    return first if await _is_refused(connection, first, first) else None
+
+
+async def _is_refused(connection: Connection, first: int, last: int) -> bool:
+    try:
+        await _merge(connection, first, last)
+    except _REFUSALS:
+        return True
+    await connection.execute("rollback to savepoint staged")
+    return False
+
+
+def _refusal(problems: Problems, line: int, error: asyncpg.PostgresError) -> ManifestError:
+    problems.add(line, f"PostgreSQL refuses it: {redact(str(error)).partition(chr(10))[0]}")
+    return problems.refusal()
+
+
+async def count_chunks(database_url: str) -> list[ChunkCount]:
+    """Count the chunks of each category and status, in this order.
+
+    Raises:
+        PostgresError: PostgreSQL could not be reached, or refused.
+    """
+    with translated(database_url):
+        async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
+            return [ChunkCount(*row) for row in await connection.fetch(_COUNT)]

@@ -1,0 +1,239 @@
+"""Connect to Redis and Valkey by our rules, and translate their errors.
+
+redis-py repeats a command whose reply was lost, ten times by default: an XADD would stand twice. Repeating is our
+own loops' business, where it is known what may be repeated; so retries are off, and every wait has an end.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import redis.exceptions
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import SSLConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from worker.adapters.certificates import certificate_problem
+from worker.adapters.redis.connection_class import connection_class
+from worker.adapters.unreachable import reason_of, tls_advice
+from worker.core.redaction import redact
+from worker.errors import (
+    GroupMissingError,
+    RedisError,
+    RedisLoginError,
+    RedisUnreachableError,
+    RefusedError,
+    SettingsError,
+    UnreadableError,
+)
+from worker.settings.redis_url import RedisUrl, read_redis_url
+
+Client = Redis | RedisCluster
+CONNECT_TIMEOUT_S = 3.0
+_DEFAULT_PORT = 6379
+_DEFAULT_SENTINEL_PORT = 26379
+_RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD", "XINFO GROUPS")
+# A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones; XINFO, no such key.
+_GROUP_GONE = ("NOGROUP", "UNBLOCKED", "no such key")
+# What no second attempt changes: a password, a right, the type of a key.
+_LASTING = (redis.exceptions.NoPermissionError,)
+_LASTING_WORDS = ("ACL failure", "The user executing the script can't")  # within scripts; the latter is Redis 7.0's
+_WRONG_TYPE = "WRONGTYPE"
+_LOGIN = (
+    redis.exceptions.AuthenticationError,
+    redis.exceptions.AuthenticationWrongNumberOfArgsError,
+    redis.exceptions.AuthorizationError,
+)
+# What a server says that takes nobody for now; who asks again later may be served.
+_AWAY = (redis.exceptions.ClusterDownError, redis.exceptions.BusyLoadingError)
+
+
+class _SentinelClient(Redis):
+    """Close the connections to the sentinels as well, which redis-py leaves open."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - redis-py's signature
+        """Close everything."""
+        await super().aclose(close_connection_pool)
+        pool: Any = self.connection_pool
+        await pool.sentinel_manager.aclose()
+
+
+def connect(url: str, *, timeout_s: float) -> Client:
+    """Make a client; it connects when it is first used.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,.../service[/db]`, `redis+cluster://`; the
+            latter two speak TLS, as `rediss://` does, where they have an option that begins with `ssl_`.
+        timeout_s: Longest wait for a reply, > 0; a blocking read has to end before.
+
+    Raises:
+        SettingsError: The URL is not one of these.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "protocol": 2,
+        "client_name": "sampling-worker",
+        "driver_info": None,  # CLIENT SETINFO is newer than Redis 7.0, so that no role may be allowed it by name
+    }
+    try:
+        return _raw(_make_client(url, options))
+    except (ValueError, TypeError, redis.exceptions.RedisError) as error:
+        raise SettingsError(f"REDIS_URL {redact(url)} is not accepted: {redact(str(error))}") from None
+
+
+@contextmanager
+def redis_errors(doing: str) -> Iterator[None]:
+    """Translate what redis-py raises.
+
+    Args:
+        doing: What was being done, for the sentence.
+
+    Raises:
+        GroupMissingError: The consumer group or its stream is gone.
+        RedisLoginError: Redis refused the login.
+        RedisUnreachableError: Redis could not be reached, did not answer in time, or serves nobody for now.
+        UnreadableError: A key holds another type than it should.
+        RedisError: Redis refused the command.
+    """
+    try:
+        yield
+    except _LOGIN as error:
+        raise RedisLoginError(f"Redis refused the login: {redact(str(error))}") from error
+    except _AWAY as error:
+        raise RedisUnreachableError(
+            f"Redis did not answer {doing}: {redact(str(error))}", redact(str(error))
+        ) from error
+    except redis.exceptions.ResponseError as error:
+        sentence = f"Redis refused {doing}: {redact(str(error))}"
+        if _WRONG_TYPE in str(error):
+            raise UnreadableError(f"{sentence}; accepted: once that key is deleted (DEL)") from error
+        kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
+        raise kind(sentence) from error
+    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
+        sentence = certificate_problem(error) or redact(str(error)) or type(error).__name__
+        raise RedisUnreachableError(f"Redis did not answer {doing}: {sentence}", reason_of(error)) from error
+
+
+def unreachable(url: str, error: RedisUnreachableError) -> RedisUnreachableError:
+    """Tell people that Redis could not be reached, and where.
+
+    Args:
+        url: What was tried.
+        error: What came of it.
+    """
+    parts = urlsplit(url)
+    advice = tls_advice(error.reason, is_encrypted=parts.scheme == "rediss" or "ssl_" in parts.query)
+    return RedisUnreachableError(f"Redis at {redact(url)} is not reachable: {error.reason}{advice}", error.reason)
+
+
+@contextmanager
+def redis_refusals(doing: str) -> Iterator[None]:
+    """Translate what redis-py raises, and tell what lasts from what passes.
+
+    Args:
+        doing: What was being done, for the sentence.
+
+    Raises:
+        RefusedError: Redis refused the command, and will refuse it again.
+        RedisError: Redis could not be reached, did not answer in time, or refused the command for now.
+    """
+    try:
+        with redis_errors(doing):
+            yield
+    except RefusedError:
+        raise
+    except RedisError as error:
+        if isinstance(error.__cause__, _LASTING) or any(word in str(error) for word in _LASTING_WORDS):
+            raise RefusedError(str(error)) from error
+        raise
+
+
+def _make_client(url: str, options: dict[str, Any]) -> Client:
+    """Make the client that a URL's scheme asks for."""
+    said = read_redis_url(url)
+    options |= said.options | _read_tls(said) | {"retry": Retry(NoBackoff(), 0)}
+    name = str(options.pop("client_name"))
+    if said.scheme == "redis+cluster":
+        cluster = _connect_cluster(said, options)
+        kind: Any = connection_class(cluster.connection_kwargs["connection_class"], name, packs=False)
+        cluster.connection_kwargs["connection_class"] = kind  # of the nodes that are found later
+        for node in cluster.startup_nodes:
+            node.connection_class = kind
+        return cluster
+    client = _connect_sentinel(said, options) if said.scheme == "redis+sentinel" else _connect_server(said, options)
+    pool: Any = client.connection_pool
+    pool.connection_class = connection_class(pool.connection_class, name, packs=True)
+    pool.make_connection()  # refuses options of the URL that no connection has; connects nowhere
+    return client
+
+
+def _read_tls(said: RedisUrl) -> dict[str, Any]:
+    """Read the options of a URL that say how to encrypt, and see that they can be used: a file may not be PEM."""
+    tls: dict[str, Any] = {name: value for name, value in said.options.items() if name.startswith("ssl_")}
+    if not tls:
+        return {}
+    try:
+        SSLConnection(**tls).ssl_context.get()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"its ssl_ options cannot be used ({reason}); accepted: PEM files") from error
+    return {**tls, "ssl": True}
+
+
+def _raw(client: Client) -> Client:
+    """Leave stream replies as the server sends them: repeated fields count, and dictionaries cost."""
+    for command in _RAW_REPLIES:
+        client.set_response_callback(command, _as_sent)
+    return client
+
+
+def _as_sent(response: Any, **_options: Any) -> Any:
+    return response
+
+
+def _connect_server(said: RedisUrl, options: dict[str, Any]) -> Redis:
+    """Connect to one server."""
+    options.pop("ssl", None)  # the scheme says it
+    client: Redis = Redis.from_url(said.place, **options)
+    return client
+
+
+def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> RedisCluster:
+    """Connect to the cluster that any of the nodes of a URL belongs to."""
+    parts = urlsplit(said.place)
+    nodes = [ClusterNode(*_host_and_port(host, _DEFAULT_PORT)) for host in _hosts(parts)]
+    return RedisCluster(startup_nodes=nodes, **{**options, **_login(parts)})
+
+
+def _connect_sentinel(said: RedisUrl, options: dict[str, Any]) -> Redis:
+    """Connect to the master that the sentinels of a URL name."""
+    parts = urlsplit(said.place)
+    service, _, database = parts.path.strip("/").partition("/")
+    hosts = _hosts(parts)
+    if not service or not all(hosts):
+        raise ValueError("it has to look like redis+sentinel://host:26379,host:26379/service/0")
+    sentinels = [_host_and_port(host, _DEFAULT_SENTINEL_PORT) for host in hosts]
+    sentinel_login = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    options |= _login(parts)
+    manager: Any = Sentinel(sentinels, sentinel_kwargs={**options, **sentinel_login})  # type: ignore[no-untyped-call]
+    client: Redis = manager.master_for(service, _SentinelClient, db=int(database or 0), **options)
+    return client
+
+
+def _login(parts: SplitResult) -> dict[str, str]:
+    given = {"username": parts.username, "password": parts.password}
+    return {name: unquote(word) for name, word in given.items() if word}
+
+
+def _hosts(parts: SplitResult) -> list[str]:
+    return parts.netloc.rpartition("@")[2].split(",")
+
+
+def _host_and_port(text: str, port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    return parts.hostname or "localhost", parts.port or port

@@ -1,0 +1,19 @@
+"""The clock of Redis: it decides when a request expires, and how old an entry is. That of this machine may be wrong."""
+
+from importlib.resources import files
+from typing import Final
+
+from worker.adapters.redis.client import Client, redis_errors
+
+_TIME: Final = files("worker.adapters.redis").joinpath("scripts", "clock_read.lua").read_text()
+
+
+async def redis_now_ms(client: Client, key: str) -> int:
+    """Tell the time in ms by the clock of the server that holds a key.
+
+    Raises:
+        RedisError: Redis did not answer, or refused.
+    """
+    with redis_errors("reading its clock"):
+        seconds, microseconds = await client.execute_command("EVAL", _TIME, 1, key)
+    return int(seconds) * 1000 + int(microseconds) // 1000

@@ -1,0 +1,114 @@
+"""Dead letters: requests given up on, to be looked at and sent again."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final
+
+from worker.adapters.redis.client import Client, redis_errors
+from worker.core.keys import Keys
+from worker.core.wire import FIELDS_OF_LETTER
+
+_REQUEUE: Final = files("worker.adapters.redis").joinpath("scripts", "dead_requeue.lua").read_text()
+_AT_ONCE = 100
+_IDS: Final = files("worker.adapters.redis").joinpath("scripts", "dead_ids.lua").read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Hold a dead letter.
+
+    Attributes:
+        id: Its entry in the stream of dead letters.
+        fields: Fields and values: the request's own, then why it was given up on.
+    """
+
+    id: str
+    fields: Sequence[tuple[str, str]]
+
+
+class RedisDead:
+    """Read dead letters, newest first, and send their requests again."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        """Take a connection and the names in Redis."""
+        self._client = client
+        self._keys = keys
+
+    async def count(self) -> int:
+        """Count the letters there are.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors(f"counting the dead letters in {self._keys.dead}"):
+            return int(await self._client.xlen(self._keys.dead))
+
+    async def newest(self, count: int) -> list[DeadLetter]:
+        """List the newest letters.
+
+        Args:
+            count: At most this many.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors(f"reading the dead letters in {self._keys.dead}"):
+            found = await self._client.execute_command("XREVRANGE", self._keys.dead, "+", "-", "COUNT", count)
+        return [DeadLetter(_text(entry_id), _pairs(words)) for entry_id, words in found]
+
+    async def requeue_all(self) -> AsyncIterator[dict[str, str]]:
+        """Send the requests of all letters again, the oldest first; those that come meanwhile are left alone.
+
+        Yields:
+            What `requeue` returns, of some letters at a time.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        newest = await self.newest(1)
+        start = "-"
+        while newest:
+            with redis_errors(f"listing the dead letters in {self._keys.dead}"):
+                found = await self._client.execute_command(
+                    "EVAL", _IDS, 1, self._keys.dead, start, newest[0].id, _AT_ONCE
+                )
+            if not found:
+                return
+            ids = [_text(entry_id) for entry_id in found]
+            yield await self.requeue(ids)
+            start = f"({ids[-1]}"
+
+    async def requeue(self, ids: Sequence[str]) -> dict[str, str]:
+        """Send the requests of some letters again, and remove the letters.
+
+        Args:
+            ids: Letters, oldest first at best.
+
+        Returns:
+            Letter -> entry of the new request; letters that are not there are left out. It is empty for a letter that
+            no worker wrote, which stays.
+
+        Raises:
+            RedisError: Redis did not answer, or refused: an id that is none, say.
+        """
+        sent: dict[str, str] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            with redis_errors(f"sending dead letters of {self._keys.dead} to {self._keys.requests}"):
+                own = (len(FIELDS_OF_LETTER), *FIELDS_OF_LETTER)
+                words = await self._client.execute_command(
+                    "EVAL", _REQUEUE, 2, self._keys.dead, self._keys.requests, *own, *part
+                )
+            texts = [_text(word) for word in words]
+            sent |= zip(texts[0::2], texts[1::2], strict=True)
+        return sent
+
+
+def _pairs(words: Sequence[Any]) -> list[tuple[str, str]]:
+    return list(zip(map(_text, words[0::2]), map(_text, words[1::2]), strict=True))
+
+
+def _text(word: Any) -> str:
+    text: str = word.decode(errors="replace")
+    return text

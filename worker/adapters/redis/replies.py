@@ -1,0 +1,94 @@
+"""Replies that are not what their command's replies are: the sign of a broken connection, and no bug of ours.
+
+A proxy may have torn the stream of replies, or something else may listen there. From then on every reply may be told to
+another command than its own, so that whoever reads one that cannot be read closes the connection.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from itertools import chain
+from typing import Any
+
+import redis.exceptions
+
+from worker.adapters.redis.client import Client
+from worker.core.wire import Entry
+
+_DIGITS = b"0123456789"
+# What comes of reading a reply as if it had another shape.
+_MISREAD = (AttributeError, LookupError, TypeError, ValueError)
+
+
+@contextmanager
+def telling_misread() -> Iterator[None]:
+    """Tell of a reply that cannot be read as redis-py tells of what is not RESP.
+
+    Raises:
+        redis.exceptions.InvalidResponse: It cannot be read.
+    """
+    try:
+        yield
+    except _MISREAD as error:
+        raise redis.exceptions.InvalidResponse(f"the reply is no reply to it ({error})") from error
+
+
+@asynccontextmanager
+async def closing_if_misread(client: Client) -> AsyncIterator[None]:
+    """Close all of a client's connections where a reply cannot be read; it opens others when it is used.
+
+    Raises:
+        redis.exceptions.InvalidResponse: It cannot be read.
+    """
+    try:
+        with telling_misread():
+            yield
+    except redis.exceptions.InvalidResponse:
+        await client.aclose()
+        raise
+
+
+def check_ids(ids: Sequence[bytes]) -> None:
+    """See that these are ids of stream entries, and none twice: settling an entry twice at once would answer it twice.
+
+    Raises:
+        TypeError, ValueError: They are not.
+    """
+    # All together: this is done for every request.
+    text = b" ".join(ids)
+    if text.translate(None, _DIGITS) != b" ".join([b"-"] * len(ids)) or b" -" in text or b"- " in text:
+        raise ValueError("an id is two numbers")
+    if len(set(ids)) != len(ids):
+        raise ValueError("an entry comes once")
+
+
+def read_records(reply: Any, stream: bytes) -> Sequence[Any]:
+    """Read the records that XREAD or XREADGROUP found in one stream; none where it waited in vain.
+
+    Args:
+        reply: The reply.
+        stream: Name of the stream that was asked for.
+
+    Raises:
+        TypeError, ValueError: It is no such reply, or one of another stream.
+    """
+    if reply is None:
+        return ()
+    [[name, records]] = reply
+    if name != stream:
+        raise ValueError("it is of another stream")
+    return records  # type: ignore[no-any-return]
+
+
+def read_entries(records: Sequence[Any]) -> list[Entry]:
+    """Read entries of the request stream; one that was deleted meanwhile has no fields.
+
+    Raises:
+        TypeError: They are none.
+    """
+    check_ids([entry_id for entry_id, _ in records])
+    entries = [Entry(entry_id.decode(), fields or ()) for entry_id, fields in records]
+    fields = [entry.fields for entry in entries]
+    # All words together: this is done for every request.
+    if set(map(type, chain.from_iterable(fields))) - {bytes} or 1 in {len(words) % 2 for words in fields}:
+        raise TypeError("an entry is fields and values")
+    return entries

@@ -1,0 +1,131 @@
+"""Mixtures stand beside the counts that name them; those that nothing is drawn from are added up, and leave."""
+
+import time
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import redis.exceptions
+
+from worker.adapters.redis.client import Client, redis_errors, redis_refusals
+from worker.adapters.redis.connection import DirectConnection
+from worker.adapters.redis.replies import closing_if_misread
+from worker.core.keys import Keys
+from worker.core.mixture import Mixture
+from worker.core.stats import FOLDED_KINDS, MIXTURE, fold, read_count, read_shares
+
+_LOOK: Final = files("worker.adapters.redis").joinpath("scripts", "stats_mixtures.lua").read_text()
+_FOLD: Final = files("worker.adapters.redis").joinpath("scripts", "stats_fold.lua").read_text()
+_START: Final = f"{MIXTURE}:"
+_DESCRIBE_EVERY_S = 10.0
+_AT_ONCE = 64  # mixtures: they are of the same categories, mostly, so that together they grow no more fields than one
+
+Drawn = Mapping[str, str]
+"""Field of the stats hash -> what it holds."""
+
+
+class MixtureTexts:
+    """See to it that mixtures stand beside the counts that name them, now and then: somebody may clear these."""
+
+    def __init__(self, keys: Keys) -> None:
+        """Take the names in Redis."""
+        self._keys = keys
+        self._described: dict[str, float] = {}
+
+    async def describe(
+        self, connection: DirectConnection, mixtures: Mapping[str, Mixture]
+    ) -> Sequence[tuple[str, Mixture]]:
+        """Write those that this worker has not written for a while, and return them.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        now = time.monotonic()
+        self._described = {name: at for name, at in self._described.items() if at > now - _DESCRIBE_EVERY_S}
+        missing = [(name, mixture) for name, mixture in mixtures.items() if name not in self._described]
+        await self.write(connection, missing)
+        self._described |= dict.fromkeys([name for name, _ in missing], now)
+        return missing
+
+    async def write(self, connection: DirectConnection, mixtures: Sequence[tuple[str, Mixture]]) -> None:
+        """Write some, where they are missing.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        for name, mixture in mixtures:
+            with redis_errors("HSETNX of a mixture"):
+                try:
+                    await connection.call("HSETNX", self._keys.stats, name, mixture.text)
+                except redis.exceptions.ResponseError as error:
+                    if "WRONGTYPE" not in str(error):  # settling will tell that nothing can be counted
+                        raise
+
+
+class RedisFolding:
+    """Look now and then which mixtures are drawn from; one whose counts stood still since the last look is added up."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        """Take a connection and the names in Redis."""
+        self._client = client
+        self._keys = keys
+        self._seen: Mapping[str, Drawn] = {}
+
+    async def fold(self) -> int:
+        """Add up the counts of mixtures that stood still; where several workers try at once, one of them does.
+
+        Returns:
+            How many mixtures went.
+
+        Raises:
+            RefusedError: Redis refuses, and will again: a right is missing, or another type stands there.
+            RedisError: Redis did not answer.
+        """
+        with redis_refusals(f"adding up counts in {self._keys.stats}"):
+            found = await self._look()
+            still = [version for version, drawn in found.items() if self._seen.get(version) == drawn]
+            self._seen = found
+            gone = 0
+            for start in range(0, len(still), _AT_ONCE):
+                gone += await self._fold({version: found[version] for version in still[start : start + _AT_ONCE]})
+            return gone
+
+    async def _look(self) -> dict[str, Drawn]:
+        """Tell which mixtures there are, and the counts of each."""
+        reply: Any = await self._client.execute_command("EVAL", _LOOK, 1, self._keys.stats, _START, *FOLDED_KINDS)
+        async with closing_if_misread(self._client):
+            texts = {_text(version): [_text(word) for word in words] for version, words in reply}
+            return {version: dict(zip(words[0::2], words[1::2], strict=True)) for version, words in texts.items()}
+
+    async def _fold(self, mixtures: Mapping[str, Drawn]) -> int:
+        """Add up some mixtures; those that cannot be read stay, and `stats` tells of them."""
+        growth: dict[str, int] = {}
+        folded: dict[str, Drawn] = {}
+        for version, drawn in mixtures.items():
+            counts = {name: read_count(text) for name, text in drawn.items()}
+            shares = read_shares(await self._mixture(version)) if drawn else {}
+            known = {name: count for name, count in counts.items() if count is not None}
+            if len(known) < len(counts) or (drawn and not shares):
+                continue
+            folded[version] = drawn
+            for name, amount in fold(known, shares).items():
+                growth[name] = growth.get(name, 0) + amount
+        return len(folded) if folded and await self._call(folded, growth) else 0
+
+    async def _mixture(self, version: str) -> str:
+        text: Any = await self._client.hget(self._keys.stats, f"{_START}{version}")
+        async with closing_if_misread(self._client):
+            return "" if text is None else _text(text)
+
+    async def _call(self, folded: Mapping[str, Drawn], growth: Mapping[str, int]) -> bool:
+        counts: Sequence[str] = [word for drawn in folded.values() for pair in drawn.items() for word in pair]
+        grown = [word for pair in growth.items() for word in pair]
+        lengths = (len(FOLDED_KINDS), len(folded), len(counts) // 2)
+        words = (self._keys.stats, _START, *lengths, *FOLDED_KINDS, *folded, *counts, *grown)
+        reply: Any = await self._client.execute_command("EVAL", _FOLD, 1, *words)
+        async with closing_if_misread(self._client):
+            return bool(int(reply))
+
+
+def _text(word: bytes) -> str:
+    return word.decode(errors="replace")

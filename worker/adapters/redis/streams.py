@@ -1,0 +1,290 @@
+"""The request and result streams: read, take over, deliver again, settle."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import redis.exceptions
+
+from worker.adapters.redis.client import Client, redis_errors
+from worker.adapters.redis.connection import DirectConnection
+from worker.adapters.redis.presence import RedisPresence
+from worker.adapters.redis.replies import closing_if_misread, read_entries, read_records
+from worker.adapters.redis.result_bytes import ResultBytes
+from worker.adapters.redis.settling import (
+    lay_out,
+    read_failure,
+    read_session_fields,
+    read_settled,
+    write_failure,
+)
+from worker.adapters.redis.stats_folding import MixtureTexts
+from worker.core.draw.sessions import Fields
+from worker.core.keys import GROUP, Keys
+from worker.core.wire import Entry
+from worker.errors import GroupMissingError
+from worker.ports import Batch, Failure, Pending, Settled, StreamLimits
+
+_PAGE = 1000
+_DELIVER_AGAIN: Final = files("worker.adapters.redis").joinpath("scripts", "deliver_again.lua").read_text()
+_SETTLE: Final = files("worker.adapters.redis").joinpath("scripts", "settle.lua").read_bytes()
+_SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
+
+
+class RedisStreams(RedisPresence):
+    """Serve one consumer of the request stream."""
+
+    def __init__(self, client: Client, *, keys: Keys, consumer: str, limits: StreamLimits) -> None:
+        """Take what connects, and what to say.
+
+        Args:
+            client: Opens the connections for reading and for settling, and does everything else.
+            keys: Names in Redis.
+            consumer: This worker's name in the group.
+            limits: Bounds of the result streams.
+        """
+        super().__init__(client, keys, consumer)
+        self._reader = DirectConnection(client, keys.requests)  # a blocked read holds up whatever is behind it
+        self._settling = DirectConnection(client, keys.requests)
+        self._ahead: Awaitable[Any] | None = None
+        self._server: tuple[str, int] | None = None
+        self._requests = keys.requests.encode()
+        self._limits = limits
+        self._clock_offset_ms = 0
+        self._settlings = 0
+        self._mixtures = MixtureTexts(keys)
+        self._bytes = ResultBytes(keys, limits)
+
+    def now_ms(self) -> int:
+        """Tell the Unix time in ms by the clock of Redis, as far as it is known."""
+        return time.time_ns() // 1_000_000 + self._clock_offset_ms
+
+    async def open(self) -> None:
+        """Create the consumer group where it is missing, and learn the clock of Redis.
+
+        Raises:
+            GroupMissingError: Another server is the one to speak to now.
+            RedisError: Redis could not be reached, or holds something else under the stream's key.
+        """
+        with redis_errors("XGROUP CREATE"):
+            await self._reach(self._reader)
+            try:
+                # From 0 and not $: what was asked for before the first start is to be answered too.
+                await self._client.execute_command("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
+            except redis.exceptions.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+            reply = await self._reader.call("TIME")
+            with self._reader.closing_if_misread():
+                # Numbers would be of another command: what is late is decided by this clock.
+                seconds, microseconds = (int(word.decode()) for word in reply)
+        self._learn_clock(seconds * 1000 + microseconds // 1000)
+
+    @property
+    def is_reading_ahead(self) -> bool:
+        """Tell whether entries may have been delivered that nobody has read yet."""
+        return self._ahead is not None
+
+    def read_ahead(self, count: int, block_ms: int) -> None:
+        """Ask for entries that were never delivered, for the next `read` to return; where that is not possible, do not.
+
+        Args:
+            count: At most this many.
+            block_ms: Let Redis wait this long for the first; below the time-out of the client.
+        """
+        if self._ahead is None and self._reader.is_open:
+            self._ahead = self._reader.send(*self._read_command(count, block_ms))
+
+    async def read(self, count: int, block_ms: int) -> list[Entry]:
+        """Read entries that were never delivered, or that were asked for ahead.
+
+        Args:
+            count: At most this many.
+            block_ms: Wait this long for the first; below the time-out of the client.
+
+        Raises:
+            GroupMissingError: The group or the stream is gone, or served by another server now.
+            RedisError: Redis did not answer; entries may have been delivered all the same.
+        """
+        ahead, self._ahead = self._ahead, None
+        with redis_errors("XREADGROUP"):
+            if ahead is None:
+                await self._reach(self._reader)
+                ahead = self._reader.send(*self._read_command(count, block_ms))
+            reply = await ahead
+            with self._reader.closing_if_misread():
+                return read_entries(read_records(reply, self._requests))
+
+    def _read_command(self, count: int, block_ms: int) -> tuple[str | int, ...]:
+        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, "BLOCK", block_ms)
+        return (*command, "STREAMS", self._keys.requests, ">")
+
+    async def take_over(self, idle_ms: int) -> list[str]:
+        """Make entries of other consumers this one's that have been pending for too long.
+
+        Args:
+            idle_ms: For at least this long.
+
+        Returns:
+            Their ids; they count as delivered no more often than before.
+        """
+        taken: list[str] = []
+        cursor = b"0-0"
+        while True:
+            command = ("XAUTOCLAIM", self._keys.requests, GROUP, self._consumer, idle_ms, cursor)
+            with redis_errors("XAUTOCLAIM"):
+                reply = await self._client.execute_command(*command, "COUNT", _PAGE, "JUSTID")
+                async with closing_if_misread(self._client):
+                    cursor = reply[0]
+                    taken.extend(entry.decode() for entry in reply[1])
+            if cursor == b"0-0":
+                return taken
+
+    async def pending(self) -> list[Pending]:
+        """List the entries that are pending for this consumer, oldest first."""
+        found: list[Pending] = []
+        start = "-"
+        while True:
+            command = ("XPENDING", self._keys.requests, GROUP, start, "+", _PAGE, self._consumer)
+            with redis_errors("XPENDING"):
+                page = await self._client.execute_command(*command)
+                async with closing_if_misread(self._client):
+                    found.extend(Pending(row[0].decode(), int(row[2]), int(row[3])) for row in page)
+            if len(page) < _PAGE:
+                return found
+            start = f"({found[-1].id}"
+
+    async def deliver_again(self, pending: Sequence[Pending]) -> list[Entry]:
+        """Deliver entries to this consumer once more.
+
+        Those that another consumer has taken over meanwhile are left to it, and those that were deleted meanwhile are
+        gone from the group too.
+
+        Args:
+            pending: At most 1,000 entries that were pending for this consumer.
+        """
+        ids = [entry.id for entry in pending]
+        with redis_errors("the script that delivers again"):
+            reply = await self._client.execute_command(
+                "EVAL", _DELIVER_AGAIN, 1, self._keys.requests, GROUP, self._consumer, *ids
+            )
+            async with closing_if_misread(self._client):
+                records, deliveries = reply
+                counts = map(int, deliveries)
+                return [
+                    entry._replace(deliveries=count) for entry, count in zip(read_entries(records), counts, strict=True)
+                ]
+
+    async def look_at(self, pending: Pending) -> Entry | None:
+        """Read a pending entry without delivering it; None when it was deleted meanwhile."""
+        with redis_errors("XRANGE"):
+            reply = await self._client.execute_command("XRANGE", self._keys.requests, pending.id, pending.id)
+            async with closing_if_misread(self._client):
+                entries = read_entries(reply)
+        return entries[0]._replace(deliveries=pending.deliveries) if entries else None
+
+    async def note_failures(self, failures: Mapping[str, Failure], ttl_s: int) -> None:
+        """Note for every worker why the last attempt at some entries failed.
+
+        Where Redis refuses that, their dead letters will say that nobody has noted why.
+
+        Args:
+            failures: Entry id -> why.
+            ttl_s: How long the notes last, in seconds.
+
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        with redis_errors("SET of failures"):
+            await self._settling.open()
+            notes = [(self._keys.failure(entry_id), write_failure(failure)) for entry_id, failure in failures.items()]
+            replies = [self._settling.send("SET", key, note, "EX", ttl_s) for key, note in notes]
+            for reply in await asyncio.gather(*replies, return_exceptions=True):
+                if isinstance(reply, BaseException) and not isinstance(reply, redis.exceptions.ResponseError):
+                    raise reply
+
+    async def failure_of(self, entry_id: str) -> Failure | None:
+        """Tell why the last attempt at an entry failed; None where no worker has noted it, or it cannot be read.
+
+        Raises:
+            RedisError: Redis did not answer.
+        """
+        with redis_errors("GET of a failure"):
+            try:
+                return read_failure(await self._settling.call("GET", self._keys.failure(entry_id)))
+            except redis.exceptions.ResponseError:
+                return None
+
+    async def read_sessions(self, names: Sequence[str]) -> list[Fields]:
+        """Read the hashes of some sessions.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("HGETALL of sessions"):
+            await self._settling.open()
+            replies = [self._settling.send("HGETALL", self._keys.session(name)) for name in names]
+            found = await asyncio.gather(*replies, return_exceptions=True)
+            with self._settling.closing_if_misread():
+                return [read_session_fields(reply) for reply in found]
+
+    async def settle(self, batch: Batch) -> Settled:
+        """Write and acknowledge a batch in one atomic step, or nothing of it.
+
+        Args:
+            batch: At least one result.
+
+        Raises:
+            GroupMissingError: The group or the stream is gone, or served by another server now.
+            RedisError: Redis did not answer (the batch may be settled all the same: settle it again, an entry
+                that is settled is refused), or refused the step.
+        """
+        described = await self._mixtures.describe(self._settling, batch.mixtures) if batch.mixtures else ()
+        self._settlings += 1
+        token = self._settlings
+        keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits, token=token)
+        with redis_errors("the settling script"):
+            await self._reach(self._settling)
+            unbounded = await self._bytes.trim(self._settling)
+            sent_before = self._settling.sent_bytes
+            answer = self._settling.send("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
+            sent_bytes = self._settling.sent_bytes - sent_before
+            try:
+                reply = await answer
+            except redis.exceptions.NoScriptError:
+                reply = await self._settling.send("EVAL", _SETTLE, len(keys), *keys, *arguments)
+            with self._settling.closing_if_misread():
+                settled = read_settled(batch, reply, token)
+        self._learn_clock(settled.at_ms)
+        self._bytes.note(batch, sent_bytes)
+        if described:  # one that was idle may have been removed before its counts came
+            await self._mixtures.write(self._settling, described)
+        return settled._replace(unbounded=unbounded) if unbounded else settled
+
+    def close(self) -> None:
+        """Close the connections for reading and for settling; they are opened again when they are needed."""
+        self._ahead = None
+        self._reader.close()
+        self._settling.close()
+
+    async def _reach(self, connection: DirectConnection) -> None:
+        """Connect, unless it is connected, and see that it leads to the server that delivered what is in hand.
+
+        After a failover two servers may have made the same ids, of the same clock, for different entries.
+        """
+        if not connection.is_open:
+            await connection.open()
+        if self._server in (None, connection.place):
+            self._server = connection.place
+            return
+        self._server = None
+        moved = "another server is the one to speak to than the one that delivered what is in hand"
+        for each in (self._reader, self._settling):
+            each.close(redis.exceptions.ConnectionError(moved))
+        raise GroupMissingError(f"Redis has moved: {moved}")
+
+    def _learn_clock(self, server_ms: int) -> None:
+        self._clock_offset_ms = server_ms - time.time_ns() // 1_000_000

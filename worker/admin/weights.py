@@ -1,0 +1,198 @@
+"""What people do to weights: store, roll back, and wait until the workers have applied it."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import anyio
+
+from worker.adapters.redis.stats import RedisStats
+from worker.adapters.redis.weights_writer import RedisWeightsWriter
+from worker.core.weights.changes import Order, Standing, Step, step_of
+from worker.core.weights.history import Change, Target, Undo, Versions
+from worker.core.weights.values import default_weights, parse_weights, source_of
+from worker.core.workers.documents import UNREADABLE, version_shown
+from worker.errors import StaleError, WeightsError
+
+_FIRST_WAIT_S = 0.001
+_LONGEST_WAIT_S = 0.05
+_VERSIONS_NAMED = 10
+
+
+class Applied(NamedTuple):
+    """Tell who has applied some weights.
+
+    Attributes:
+        applied: Workers that have, by consumer.
+        missing: Workers that hold older ones.
+        unasked: Workers that do not hold this dataset's weights: they read them when they are first asked for it.
+        took_s: How long it took, from the change on.
+    """
+
+    applied: tuple[str, ...]
+    missing: tuple[str, ...]
+    unasked: tuple[str, ...]
+    took_s: float
+
+
+async def carry_out(
+    writer: RedisWeightsWriter, name: str | None, make: Callable[[Standing], Order], *, if_version: str | None = None
+) -> Change:
+    """Store weights.
+
+    Args:
+        writer: Where.
+        name: Whose weights, see `worker.core.weights.changes.Standing`.
+        make: Makes the order by what stands there.
+        if_version: The version that has to be in force; None: any.
+
+    Raises:
+        StaleError: Another version is in force; the sentence says which, and who set it.
+        WeightsError: It cannot be done.
+        RedisError: Redis did not answer, or refused.
+    """
+    stale: list[str] = []
+
+    def decide(found: Standing) -> Step | None:
+        version = found.in_force.weights.version
+        if if_version in {None, version}:
+            return step_of(found, make(found))
+        stale.append(version)
+        return None
+
+    change = await writer.change(name, decide)
+    if change is None:
+        raise StaleError(await _tell_who_was_first(writer, name, stale[-1]))
+    return change
+
+
+async def roll_back(writer: RedisWeightsWriter, name: str | None, order: Order, *, version: str | None) -> Change:
+    """Undo the last change of some weights that is not undone yet, or go back to a version of the history.
+
+    Args:
+        writer: Where.
+        name: Whose weights, see `worker.core.weights.changes.Standing`.
+        order: Who wants it, and why.
+        version: The version; None: undo.
+
+    Raises:
+        StaleError: The weights were changed meanwhile.
+        WeightsError: The history knows nothing to go back to.
+        RedisError: Redis did not answer, or refused.
+    """
+    found = await writer.look(name)
+    target = await _find_target(writer, found, version)
+    _check(target, name)
+    reason = f"rollback to {target.version or 'none'}"
+    wanted = replace(
+        order,
+        value=target.value,
+        reason=f"{reason}: {order.reason}" if order.reason else reason,
+        undone_from=target.undone_from,
+    )
+    change = await writer.change(name, lambda now: step_of(now, wanted) if now.mark == found.mark else None)
+    if change is None:
+        raise StaleError("the weights were changed meanwhile; accepted: the same again, after a look at the history")
+    return change
+
+
+async def wait_until_applied(
+    stats: RedisStats, worker_keys: Sequence[bytes], change: Change, *, timeout_s: float
+) -> Applied:
+    """Wait until every live worker that holds some weights shows that they are in force.
+
+    Args:
+        stats: Reads what workers show.
+        worker_keys: In which keys, listed before the change: one that starts later reads the new weights anyway.
+        change: What put them in force.
+        timeout_s: Longest wait.
+
+    Raises:
+        RedisError: Redis did not answer, or refused.
+    """
+    started_at = time.monotonic()
+    wait_s = _FIRST_WAIT_S
+    while True:
+        states = await stats.states(worker_keys)
+        took_s = time.monotonic() - started_at
+        found = who_applied(states, change, took_s)
+        if not found.missing or took_s >= timeout_s:
+            return found
+        await anyio.sleep(wait_s)
+        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def who_applied(states: Sequence[Mapping[str, Any]], change: Change, took_s: float) -> Applied:
+    """Sort workers by what they show of some weights.
+
+    Args:
+        states: What they show.
+        change: What put the weights in force.
+        took_s: How long it took until here.
+    """
+    shown = {_name_of(state): version_shown(state, change.name) for state in states}
+    unread = {_name_of(state) for state in states if UNREADABLE in state}
+    # Which defaults a worker draws under depends on its catalog.
+    by_default = {_name_of(state) for state in states if state.get("source") == default_weights().source}
+    right = by_default if change.name is None and not change.after else set()
+    right |= {name for name, version in shown.items() if version == change.version_after}
+    applied = tuple(name for name in shown if name in right and name not in unread)
+    unasked = tuple(name for name, version in shown.items() if version is None)
+    missing = tuple(name for name in shown if name not in {*applied, *unasked})
+    return Applied(applied, missing, unasked, took_s)
+
+
+def _name_of(state: Mapping[str, Any]) -> str:
+    """Name a worker; where its state cannot be read, with why."""
+    why = f" (unreadable: {state[UNREADABLE]})" if UNREADABLE in state else ""
+    return f"{state.get('consumer')}{why}"
+
+
+def time_text(at_ms: int) -> str:
+    """Write a moment for people, as their own clock shows it, with its zone; one that no calendar has as its number.
+
+    Args:
+        at_ms: Unix time in ms.
+    """
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(at_ms / 1000))
+    except (ValueError, OverflowError, OSError):
+        return f"{at_ms} ms"
+
+
+async def _find_target(writer: RedisWeightsWriter, found: Standing, version: str | None) -> Target:
+    held = "" if found.value is None else found.value.decode(errors="replace")
+    search = Undo(found.name, held) if version is None else Versions(version)
+    async for change in writer.history():
+        if change.name == found.name and (target := search.look_at(change)) is not None:
+            return target
+    if isinstance(search, Undo):
+        if search.target is not None:
+            return search.target
+        raise WeightsError("the history has no change left to undo; accepted: weights set, or a version of the history")
+    known = list(search.seen)[:_VERSIONS_NAMED]
+    there = f"the newest of the history are {', '.join(known)}" if known else "there is none in the history"
+    raise WeightsError(f"version {version} is not in the history of these weights; accepted: one that is; {there}")
+
+
+def _check(target: Target, name: str | None) -> None:
+    """Refuse to store what workers would refuse, although it once stood there."""
+    try:
+        if target.value is not None:
+            parse_weights(target.value.encode(), source_of(name))
+    except WeightsError as error:
+        why = f"what stood there before is refused by workers: {error}"
+        raise WeightsError(f"{why}; go back to a version of the history instead") from None
+
+
+async def _tell_who_was_first(writer: RedisWeightsWriter, name: str | None, version: str) -> str:
+    """Write the sentence for somebody who wanted to change weights that have been changed meanwhile."""
+    who = "somebody whose change is not in the history"
+    async for change in writer.history():
+        if change.name == name:
+            if change.version_after == version:
+                who = f"{change.who} at {time_text(change.at_ms)}"
+                who += f" ({change.reason})" if change.reason else ""
+            break
+    return f"version {version} is in force, set by {who}; accepted: --if-version {version}, after a look at it"

@@ -1,0 +1,101 @@
+"""Rows of JSON Lines: an object a line."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from worker.core.catalog.manifest.columns import ACCEPTED, BLANKS, Columns, find_columns
+from worker.core.catalog.manifest.notes import Notes
+from worker.core.catalog.manifest.problems import Problems, show
+from worker.core.catalog.manifest.rows import Values
+
+_MOST_SHAPES = 1000
+_BACKSLASH = "; a backslash is written twice in JSON"
+_ONE_LINE = "; each object has a line of its own"
+
+_Found = Columns | str
+"""Where our columns are, or why the names of an object are not accepted."""
+
+
+class JsonRows:
+    """Read rows of JSON Lines.
+
+    Args:
+        lines: Lines with their ends.
+        problems: Takes what is not accepted.
+        notes: Takes what has to be said.
+    """
+
+    def __init__(self, lines: Iterable[str], problems: Problems, notes: Notes) -> None:
+        self._lines = lines
+        self._problems = problems
+        self._notes = notes
+        self._shapes: dict[tuple[str, ...], _Found] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, Values]]:
+        """Yield each row that can be read, with its line."""
+        for number, line in enumerate(self._lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield number, self._values(line)
+            except ValueError as error:
+                self._problems.add(number, str(error))
+
+    def _values(self, line: str) -> Values:
+        """Take our values out of an object; what is null is none.
+
+        Raises:
+            ValueError: It is no object, or its names are not accepted.
+        """
+        fields = _object(line)
+        names = tuple(fields)
+        found = self._shapes.get(names) or self._look_at(names)
+        if isinstance(found, str):
+            raise ValueError(found)  # noqa: TRY004 - it is a sentence about the line
+        path, category, status, duration_s = found.places
+        values = list(fields.values())
+        written = values[path]
+        if isinstance(written, str) and written.strip(BLANKS) != written:
+            self._notes.blank_paths += 1
+        state = None if status is None else values[status]
+        if status is not None and state is None:
+            self._notes.without_status += 1
+        return written, values[category], state, None if duration_s is None else values[duration_s]
+
+    def _look_at(self, names: tuple[str, ...]) -> _Found:
+        """Find our columns among names that were not seen before."""
+        found: _Found
+        try:
+            found = columns = find_columns(names)
+        except ValueError as error:
+            found = f"{error}; {ACCEPTED}"
+        else:
+            self._notes.ignored.update(dict.fromkeys(columns.ignored))
+        if len(self._shapes) < _MOST_SHAPES:
+            self._shapes[names] = found
+        return found
+
+
+def _object(line: str) -> Mapping[str, object]:
+    """Read one line.
+
+    Raises:
+        ValueError: It is no JSON object, or has a name twice.
+    """
+    try:
+        fields = json.loads(line, object_pairs_hook=_each_once)
+    except json.JSONDecodeError as error:
+        hint = _BACKSLASH if "\\" in error.msg else _ONE_LINE if line.strip() == "{" else ""
+        raise ValueError(f"it is not JSON: {error.msg} (character {error.colno}){hint}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{show(fields)} is not a JSON object; {ACCEPTED}")  # noqa: TRY004 - the same
+    return fields
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a name stands in an object more than once")
+    return fields

@@ -1,0 +1,125 @@
+"""One row of a manifest: what its four values have to be."""
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from worker.core.catalog.manifest.columns import BLANKS
+from worker.core.catalog.manifest.hints import COLUMNS, nearest_category
+from worker.core.catalog.manifest.problems import show
+from worker.core.keys import CATEGORY_PATTERN
+
+STATUSES = ("PENDING", "PROCESSING", "READY", "FAILED")
+
+Values = tuple[object, object, object, object]
+"""What stands for path, category, status and duration_s; None where nothing does."""
+
+_MAX_PATH_BYTES = 2000  # an entry of a PostgreSQL index ends at 2,704
+_MOST_BYTES_A_CHARACTER = 4
+_NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", re.ASCII)
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
+_NO_PATHS = {*COLUMNS, "nan", "none", "null"}
+_NO_CATEGORIES = {*COLUMNS, "nan", "null"}
+_QUOTES = "'`"
+_DEFAULT_STATUS = "READY"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """Describe one chunk to register.
+
+    Attributes:
+        path: Where it is; what tells it from others.
+        category: A category name.
+        status: One of `STATUSES`.
+        duration_s: Its length in seconds, finite and >= 0; None where not known.
+        line: Where a manifest has it, from 1; 0 where it is of no manifest.
+    """
+
+    path: str
+    category: str
+    status: str = _DEFAULT_STATUS
+    duration_s: float | None = None
+    line: int = field(default=0, compare=False)
+
+
+def chunk_row(line: int, values: Values) -> ChunkRow:
+    """Check the values of one row.
+
+    Raises:
+        ValueError: One is not accepted; the sentence says what is.
+    """
+    path, category, status, duration_s = values
+    if status is None:
+        status = _DEFAULT_STATUS
+    if not isinstance(category, str) or not CATEGORY_PATTERN.fullmatch(category) or category in _NO_CATEGORIES:
+        raise ValueError(_category_refusal(category))
+    if status not in STATUSES:
+        raise ValueError(_status_refusal(status))
+    return ChunkRow(_path(path), category, str(status), None if duration_s is None else _duration(duration_s), line)
+
+
+def _category_refusal(value: object) -> str:
+    if isinstance(value, str) and value in _NO_CATEGORIES:
+        return f"category {show(value)} is the name of a column, or stands for a category that is missing"
+    sentence = f"category {show(value)} is not 1 to 64 of a-z, 0-9, _ and -"
+    nearest = nearest_category(value) if isinstance(value, str) else None
+    return f"{sentence}; the nearest accepted name is {nearest}" if nearest else sentence
+
+
+def _status_refusal(value: object) -> str:
+    sentence = f"status {show(value)} is not one of {', '.join(STATUSES)}"
+    is_near = isinstance(value, str) and value.strip().upper() in STATUSES
+    return f"{sentence}; write it in capitals" if is_near else sentence
+
+
+def _path(value: object) -> str:
+    """Check a path.
+
+    Raises:
+        ValueError: It is no path that can be meant.
+    """
+    if not isinstance(value, str) or not value.strip(BLANKS):
+        raise ValueError(f"path {show(value)} is not 1 to {_MAX_PATH_BYTES:,} bytes of text")
+    # Half of a surrogate pair is refused by encode(): PostgreSQL stores none.
+    if len(value) * _MOST_BYTES_A_CHARACTER > _MAX_PATH_BYTES or not value.isascii():
+        _check_bytes(value)
+    if not value.isprintable() and _CONTROL.search(value):
+        hint = "a path has no line breaks, tabs or NUL; a backslash within JSON is written twice"
+        raise ValueError(f"path {show(value)} has a control character; {hint}")
+    if '"' in {value[0], value[-1]} or (value[0] in _QUOTES and value[0] == value[-1]):
+        raise ValueError(f"path {show(value)} begins or ends with a quote, which would be part of it")
+    if value.lower() in _NO_PATHS:
+        raise ValueError(f"path {show(value)} is the name of a column, or stands for a path that is missing")
+    return value
+
+
+def _check_bytes(path: str) -> None:
+    """Refuse a path that is too long or cannot be stored.
+
+    Raises:
+        ValueError: It is.
+    """
+    if len(path.encode()) > _MAX_PATH_BYTES:
+        raise ValueError(f"path {show(path)} is not 1 to {_MAX_PATH_BYTES:,} bytes of text")
+
+
+def _duration(value: object) -> float:
+    """Read a number of seconds.
+
+    Raises:
+        ValueError: It is none.
+    """
+    text = str(value)
+    if isinstance(value, bool) or not _NUMBER.fullmatch(text) or not math.isfinite(seconds := float(text)):
+        sentence = f"duration_s {show(value)} is not a finite number of seconds, 0 or more"
+        raise ValueError(f"{sentence}{_duration_hint(text)}")
+    return seconds
+
+
+def _duration_hint(text: str) -> str:
+    if clock := _CLOCK.fullmatch(text.strip()):
+        hours, minutes, seconds = clock.groups(default="0")
+        return f"; in seconds it is {int(hours) * 3600 + int(minutes) * 60 + float(seconds):g}"
+    return "; a point is written before decimals" if re.fullmatch(r"\d+,\d+", text.strip(), re.ASCII) else ""

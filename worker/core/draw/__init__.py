@@ -1,0 +1,1 @@
+"""The draw: from requests and snapshots to results and counts."""

@@ -1,0 +1,88 @@
+"""Cut what is in hand into slices that are drawn and settled at once: giants must not hold up the rest."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from worker.core.draw.prepare import Snapshots
+from worker.core.wire import Request, Result, Terms
+
+_CHUNKS_A_SLICE = 131_072
+_CHUNKS_A_DRAW = 1_024
+_HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain ones is never heavy
+_TIMES_DEARER = 6
+_MANY_SHARES = 1000
+_MANY_RANKED = 100_000
+
+
+class Slice(NamedTuple):
+    """Hold some requests, in the order of the stream.
+
+    Attributes:
+        requests: Valid requests, and the error results of those that were not.
+        asked: What the valid ones ask for and how many of them do, in the order in which it is asked for first. Equal
+            terms are together where they are one object, as `worker.core.wire.Decoder` makes them.
+    """
+
+    requests: Sequence[Request | Result]
+    asked: Sequence[tuple[Terms, int]]
+
+
+def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
+    """Cut a batch so that no slice draws more than about 131,072 chunks.
+
+    Each further dataset or category of its own takes a draw of its own, which counts as 1,024 chunks.
+
+    Args:
+        requests: In the order of the stream; slices are no views of it.
+    """
+    whole = Slice(requests[:], _asked(requests))
+    if _chunks(whole) + _CHUNKS_A_DRAW * (len(whole.asked) - 1) <= _CHUNKS_A_SLICE:
+        yield whole
+        return
+    start = work = 0
+    drawn_from: set[tuple[str | None, ...]] = set()
+    for end, request in enumerate(requests):
+        if not isinstance(request, Request):
+            continue
+        terms = request.terms
+        source = (terms.preset or terms.dataset, terms.category, terms.session if terms.method == "epoch" else None)
+        more = terms.size + (_CHUNKS_A_DRAW if drawn_from and source not in drawn_from else 0)
+        if work and work + more > _CHUNKS_A_SLICE:
+            yield Slice(requests[start:end], _asked(requests[start:end]))
+            start, work, more = end, 0, terms.size
+            drawn_from.clear()
+        work += more
+        drawn_from.add(source)
+    yield Slice(requests[start:], _asked(requests[start:]))
+
+
+def is_heavy(part: Slice, snapshots: Snapshots) -> bool:
+    """Tell whether answering takes so long that an event loop had better do something else meanwhile."""
+    if any(len(held.weights.shares) > _MANY_SHARES for held in snapshots.weights.values()):
+        return True
+    many = snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED
+    if many and any(terms.method == "epoch" for terms, _ in part.asked):
+        return True
+    return _TIMES_DEARER * _chunks(part) > _HEAVY_WORK and sum(map(_work, part.requests)) > _HEAVY_WORK
+
+
+def _asked(requests: Sequence[Request | Result]) -> Sequence[tuple[Terms, int]]:
+    """Count requests by terms, looking at who they are and not at what: this is done for every request."""
+    each = [request.terms for request in requests if isinstance(request, Request)]
+    by_id = dict(zip(map(id, each), each, strict=True))
+    if len(by_id) == 1:
+        return [(each[0], len(each))]
+    return [(by_id[number], count) for number, count in Counter(map(id, each)).items()]
+
+
+def _chunks(part: Slice) -> int:
+    return sum(terms.size * count for terms, count in part.asked)
+
+
+def _work(request: Request | Result) -> int:
+    if not isinstance(request, Request):
+        return 0
+    terms = request.terms
+    is_cheap = terms.replace and terms.method == "random" and request.seed is None
+    return terms.size if is_cheap else terms.size * _TIMES_DEARER

@@ -1,0 +1,184 @@
+"""What a worker says of its own life."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from worker.core.events.event import MAX_CHARS, Event, Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStarted(Event):
+    """Say that a worker process began, before it opens any connection; the URLs are redacted.
+
+    Attributes:
+        weight_unit: What weights are shares of: `chunks` or `seconds`.
+    """
+
+    event: ClassVar[str] = "worker.started"
+    version: str
+    consumer: str
+    pid: int
+    prefix: str
+    weight_unit: str
+    redis: str
+    postgres: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsIgnored(Event):
+    """Say that variables of the environment begin as settings do, are none, and were left alone.
+
+    Attributes:
+        names: The variables, with commas between.
+    """
+
+    event: ClassVar[str] = "settings.ignored"
+    names: str = field(metadata={MAX_CHARS: 1500})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReady(Event):
+    """Say that requests are read from now on; 0 chunks and no version where the catalog could not be read yet."""
+
+    event: ClassVar[str] = "worker.ready"
+    consumer: str
+    startup_ms: float
+    weights_version: str
+    catalog_version: str
+    chunks: int
+    categories: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerDraining(Event):
+    """Say that a signal came: nothing more is read, what is held is finished.
+
+    Attributes:
+        signal: Name of the signal, such as `SIGTERM`.
+        held: Requests that were in hand.
+    """
+
+    event: ClassVar[str] = "worker.draining"
+    signal: str
+    held: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStopped(Event):
+    """Say that the worker ended, with its totals: the last line of a process."""
+
+    event: ClassVar[str] = "worker.stopped"
+    reason: str
+    exit_status: int
+    requests: int
+    chunks: int
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFailed(Event):
+    """Say that a bug ended the worker.
+
+    Attributes:
+        error: Name of the exception's class; of several, each.
+        message: Its text.
+        traceback: Where it was raised; the middle of a long one is left out.
+    """
+
+    event: ClassVar[str] = "worker.failed"
+    level: ClassVar[Level] = "error"
+    error: str
+    message: str
+    traceback: str = field(metadata={MAX_CHARS: 3000})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFailed(Event):
+    """Say that a bug ended one of the worker's loops, which is begun anew; the tenth within 60 s ends the worker.
+
+    Attributes:
+        loop: Which loop.
+        error: Name of the exception's class; of several, each.
+        message: Its text.
+        traceback: Where it was raised; the middle of a long one is left out.
+        failures: Failures of this loop within the last 60 s, this one included.
+        suppressed: Failures of this loop with the same exception since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "loop.failed"
+    level: ClassVar[Level] = "error"
+    loop: str
+    error: str
+    message: str
+    traceback: str = field(metadata={MAX_CHARS: 3000})
+    failures: int
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerShared(Event):
+    """Say that another live worker has this consumer name: results stay right, but only one of the two is shown.
+
+    Attributes:
+        consumer: The name.
+        host: Of the other worker.
+        pid: Of the other worker.
+        message: What to do.
+        suppressed: How often it was seen since the last such line and got no line.
+    """
+
+    event: ClassVar[str] = "consumer.shared"
+    level: ClassVar[Level] = "warning"
+    consumer: str
+    host: str
+    pid: int
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthUnwritten(Event):
+    """Say that the health file could not be written, so that probes will call this worker dead.
+
+    Attributes:
+        suppressed: Failures since the last such line that got none.
+    """
+
+    event: ClassVar[str] = "health.unwritten"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerUnlisted(Event):
+    """Say that Redis refused this worker's state, or its count of what waits; it serves all the same.
+
+    Attributes:
+        suppressed: Refusals since the last such line that got no line.
+    """
+
+    event: ClassVar[str] = "worker.unlisted"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryMessage(Event):
+    """Pass on what redis, asyncpg or asyncio said through stdlib logging.
+
+    Attributes:
+        logger: Name of the stdlib logger.
+        message: Its text.
+        traceback: That of the exception it is about, if there is one.
+        suppressed: Messages from the same line of its code since the last such event that got none.
+    """
+
+    event: ClassVar[str] = "library.message"
+    level: ClassVar[Level] = "warning"
+    logger: str
+    message: str
+    traceback: str | None = field(metadata={MAX_CHARS: 3000})
+    suppressed: int

@@ -1,0 +1,1 @@
+"""Weights: their values, what is in force, presets, changes and history."""

@@ -1,0 +1,64 @@
+"""Weighted categories without READY chunks: how much they weigh, who gets it, and what was meant instead."""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+
+from worker.core.weights.values import BUILT_IN
+
+_SUGGESTED = 20
+_COMPARED = 2_000
+_NAMED = 3
+
+
+def left_out(shares: Mapping[str, float], ready: Collection[str]) -> dict[str, float]:
+    """Find the weighted categories that have no READY chunk, sorted by name.
+
+    Args:
+        shares: Category -> weight, each > 0, summing to 1.
+        ready: Categories that have READY chunks.
+
+    Returns:
+        Category -> weight.
+    """
+    return {name: shares[name] for name in sorted(shares.keys() - set(ready))}
+
+
+def sentences(shares: Mapping[str, float], ready: Collection[str]) -> list[str]:
+    """Say of each weighted category without a READY chunk who gets its share, and which name is near.
+
+    Args:
+        shares: Category -> weight, each > 0, summing to 1.
+        ready: Categories that have READY chunks.
+    """
+    missing = left_out(shares, ready)
+    takers = sorted(shares.keys() - missing.keys(), key=lambda name: (-shares[name], name))
+    said = [_sentence(name, share, takers, ready) for name, share in list(missing.items())[:_SUGGESTED]]
+    if len(missing) > _SUGGESTED:
+        rest = sum(list(missing.values())[_SUGGESTED:])
+        said.append(f"{len(missing) - _SUGGESTED:,} more categories have no READY chunk either, {rest:.1%} together")
+    if missing and not takers:
+        said.append("no weighted category has a READY chunk: requests would get no_ready_chunks")
+    return said
+
+
+def nearest_name(name: str, ready: Collection[str]) -> str | None:
+    """Find the name that may have been meant: of a category with READY chunks, else of a built-in one.
+
+    Args:
+        name: A category without READY chunks.
+        ready: Categories that have some; of more than 2,000 those first in order are compared.
+    """
+    if name in BUILT_IN:
+        return None
+    known = [*sorted(ready)[:_COMPARED], *BUILT_IN]
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def _sentence(name: str, share: float, takers: Sequence[str], ready: Collection[str]) -> str:
+    near = nearest_name(name, ready)
+    meant = f"; did you mean {near}?" if near else ""
+    if not takers:
+        return f"{name} has no READY chunk{meant}"
+    more = f" and {len(takers) - _NAMED:,} more" if len(takers) > _NAMED else ""
+    return f"{name} has no READY chunk: its {share:.1%} go to {', '.join(takers[:_NAMED])}{more}{meant}"

@@ -1,0 +1,1 @@
+"""What live workers publish of themselves, and what it says of the weights in use."""

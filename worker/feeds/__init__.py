@@ -1,1 +1,0 @@
-"""Keep the snapshots fresh: every subscription is a resync; notify for latency, poll for correctness."""

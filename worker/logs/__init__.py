@@ -1,0 +1,1 @@
+"""Structured log lines: the only user of structlog."""

@@ -1,0 +1,1 @@
+"""The folder of a running worker: its health, and the lock on its name."""

@@ -1,0 +1,1 @@
+"""The running worker: reads requests, draws, settles, and keeps its snapshots in force."""

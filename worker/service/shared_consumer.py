@@ -1,0 +1,66 @@
+"""Whether another live worker has this worker's name: it then writes its state where this one writes its own.
+
+A worker that finds there what another process wrote since it last wrote itself has seen a live one. What it finds at
+its first look may be of one that has ended.
+"""
+
+import json
+import os
+import secrets
+import socket
+import time
+from typing import Any
+
+from worker.core.events import ConsumerShared
+from worker.logs.emit import emit
+from worker.logs.rate_limit import Pace
+
+_SHOWN_S = 10.0
+_LONGEST_HOST = 100
+_ADVICE = "two workers have one name, and one of them is shown; accepted: a WORKER_CONSUMER of its own for each worker"
+
+
+class Namesake:
+    """Look out for another worker of the same name."""
+
+    def __init__(self, consumer: str) -> None:
+        """Take the name."""
+        self._consumer = consumer
+        self._host = socket.gethostname()
+        self._instance = secrets.token_hex(8)
+        self._has_looked = False
+        self._other = ""
+        self._seen_at = -_SHOWN_S
+        self._pace = Pace(interval_s=600.0, burst=1)
+
+    def identity(self) -> dict[str, object]:
+        """Say which process this is, and which other one was seen of late."""
+        own: dict[str, object] = {"host": self._host, "pid": os.getpid(), "instance": self._instance}
+        is_shared = time.monotonic() - self._seen_at < _SHOWN_S
+        return {**own, "shared_with": self._other} if is_shared else own
+
+    def look(self, found: bytes | None) -> None:
+        """Look at what stood in place of this worker's state.
+
+        Args:
+            found: A state; None: nothing that could be read.
+        """
+        other = _read(found)
+        is_first, self._has_looked = not self._has_looked, True
+        if is_first or other is None or other["instance"] == self._instance:
+            return
+        host, pid = str(other.get("host", ""))[:_LONGEST_HOST], other.get("pid")
+        pid = pid if isinstance(pid, int) else 0
+        self._other, self._seen_at = f"{host}:{pid}", time.monotonic()
+        suppressed = self._pace.admit("", time.monotonic())
+        if suppressed is not None:
+            emit(ConsumerShared(consumer=self._consumer, host=host, pid=pid, message=_ADVICE, suppressed=suppressed))
+
+
+def _read(found: bytes | None) -> dict[str, Any] | None:
+    """Read a worker's state; None where it is none, or does not say whose it is."""
+    try:
+        state = json.loads(found or b"")
+    except (ValueError, RecursionError):
+        return None
+    return state if isinstance(state, dict) and isinstance(state.get("instance"), str) else None

@@ -1,0 +1,223 @@
+"""The current snapshots: what the feeds replace and the consumer takes, once a batch."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from worker.core.catalog import Catalog
+from worker.core.draw.sessions import Session
+from worker.core.weights.values import UNREAD, Held, InForce, Weights, default_weights, defaults_for, in_force
+from worker.core.workers.documents import short_name
+
+_DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
+_FORGOTTEN_AFTER_S = 60.0
+_IN_USE_S = 5.0  # a dataset that was asked for since may be one of a batch in hand
+_SESSIONS_REMEMBERED = 4096
+_WIDTH_REMEMBERED = 262_144  # categories of all sessions together, and of all datasets, a few hundred bytes each
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """A dataset's weights key, and when (monotonic, s) somebody last asked for it."""
+
+    held: Held
+    asked_at: float
+
+
+class WeightsBook:
+    """Hold what is known of the weights keys: the global one, and those of datasets that are asked for.
+
+    Datasets are made up by whoever sends requests: those that nobody asks for any more are forgotten.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing read: the defaults are in force."""
+        self.shared = UNREAD
+        self.defaults = default_weights()
+        self.turn = 0
+        """Counts how often other weights came into force, by whatever key."""
+        self._shared_in_force = in_force(None, None, UNREAD)
+        self.changed_at_ms = 0
+        self._kept: Mapping[str, Mapping[str, float]] = {}
+        self._kept_at = -1
+        self._datasets: OrderedDict[str, _Remembered] = OrderedDict()
+        self._tell: Callable[[], None] = lambda: None
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Have somebody told whenever other weights come into force."""
+        self._tell = tell
+
+    def in_force(self, dataset: str | None) -> InForce:
+        """Tell the weights in force for a dataset, or the global ones."""
+        if dataset is None:
+            return self._shared_in_force
+        return in_force(dataset, self._touch(dataset).held, self.shared, self.defaults)
+
+    def unknown(self, datasets: Collection[str | None]) -> list[str | None]:
+        """List those of some datasets whose keys have to be read first; the others are not forgotten meanwhile."""
+        unknown: list[str | None] = []
+        for name in datasets:
+            if name is None:
+                continue
+            if name in self._datasets:
+                self._touch(name)
+            else:
+                unknown.append(name)
+        return unknown
+
+    def known(self) -> list[str | None]:
+        """List all keys that are kept fresh, the global one first."""
+        return [None, *self._datasets]
+
+    def knows(self, dataset: str | None) -> bool:
+        """Tell whether a key is kept fresh."""
+        return dataset is None or dataset in self._datasets
+
+    def held(self, dataset: str | None) -> Held:
+        """Tell what is known of a key."""
+        if dataset is None:
+            return self.shared
+        remembered = self._datasets.get(dataset)
+        return remembered.held if remembered else UNREAD
+
+    def put(self, dataset: str | None, held: Held) -> None:
+        """Replace what is known of a key."""
+        before = self.held(dataset).weights
+        if dataset is None:
+            self.shared = held
+            self._shared_in_force = in_force(None, None, held, self.defaults)
+        elif dataset in self._datasets:
+            self._datasets[dataset].held = held
+        else:
+            self._datasets[dataset] = _Remembered(held, time.monotonic())
+            if len(self._datasets) > _DATASETS_REMEMBERED:
+                self._datasets.popitem(last=False)
+        if held.weights is not before:
+            self.turn += 1
+            self._tell()
+
+    def put_defaults(self, defaults: Weights) -> None:
+        """Replace what holds where nobody set any; weights that are the same stay."""
+        if defaults.text != self.defaults.text:
+            self.defaults = defaults
+            self._shared_in_force = in_force(None, None, self.shared, defaults)
+            self.turn += 1
+            self._tell()
+
+    def versions(self, most: int) -> dict[str, str]:
+        """Tell the versions of the datasets that were asked for last; empty where one has no weights of its own."""
+        last = islice(reversed(self._datasets.items()), most)
+        return {name: one.held.weights.version if one.held.weights else "" for name, one in last}
+
+    def versions_beyond(self, most: int) -> dict[str, str]:
+        """Tell the versions of the other datasets, by the short forms of their names."""
+        others = islice(reversed(self._datasets.items()), most, None)
+        return {short_name(name): one.held.weights.version if one.held.weights else "" for name, one in others}
+
+    def own(self) -> Iterator[tuple[str, Weights | None]]:
+        """Walk over the datasets that are known, and the weights by their own keys; None where one has none."""
+        return ((name, one.held.weights) for name, one in self._datasets.items())
+
+    def kept(self, most: int, *, widest: int) -> Mapping[str, Mapping[str, float]]:
+        """Tell the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
+
+        Args:
+            most: Of how many datasets.
+            widest: Of how many categories together.
+        """
+        if self._kept_at == self.turn:
+            return self._kept
+        found: dict[str, Mapping[str, float]] = {}
+        for name, weights in (("", self.shared.weights), *self.own()):
+            if weights is None or weights.source != "last_known" or len(weights.shares) > widest:
+                continue
+            found[name] = weights.rounded
+            widest -= len(weights.shares)
+            if len(found) == most:
+                break
+        self._kept, self._kept_at = found, self.turn
+        return found
+
+    def forget_idle(self) -> None:
+        """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights.
+
+        Where all of them together are of too many categories, those are forgotten sooner that were asked for first.
+        """
+        now = time.monotonic()
+        width = sum(_width(one.held) for one in self._datasets.values())
+        for name, remembered in list(self._datasets.items()):
+            weights = remembered.held.weights
+            patience_s = _IN_USE_S if width > _WIDTH_REMEMBERED else _FORGOTTEN_AFTER_S
+            if remembered.asked_at < now - patience_s and not (weights and weights.source == "last_known"):
+                del self._datasets[name]
+                width -= _width(remembered.held)
+
+    def _touch(self, dataset: str) -> _Remembered:
+        """Note that somebody asks for a dataset now."""
+        remembered = self._datasets[dataset]
+        remembered.asked_at = time.monotonic()
+        self._datasets.move_to_end(dataset)
+        return remembered
+
+
+def _width(held: Held) -> int:
+    """Count the categories of what is known of a weights key."""
+    return 0 if held.weights is None else len(held.weights.shares)
+
+
+class SessionsBook:
+    """Hold what is known of the sessions that requests name, the latest ones.
+
+    It runs ahead of Redis: what a batch does to a session is known once it is drawn, and where it is not settled, the
+    next batch of the session cannot be settled either and learns what its hash holds.
+    """
+
+    def __init__(self) -> None:
+        """Start knowing none."""
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._width = 0
+
+    def get(self, name: str) -> Session | None:
+        """Tell what is known of a session, if anything is."""
+        return self._sessions.get(name)
+
+    def put(self, name: str, session: Session) -> None:
+        """Replace what is known of a session; those that were replaced the longest ago may be forgotten for it."""
+        before = self._sessions.pop(name, None)
+        self._sessions[name] = session
+        self._width += session.width - (0 if before is None else before.width)
+        while len(self._sessions) > _SESSIONS_REMEMBERED or (
+            self._width > _WIDTH_REMEMBERED and len(self._sessions) > 1
+        ):
+            _, forgotten = self._sessions.popitem(last=False)
+            self._width -= forgotten.width
+
+
+class State:
+    """Hold the snapshots in force; each is swapped by one assignment.
+
+    Attributes:
+        catalog_at_ms: Unix time in ms at which the catalog came into force.
+        weights: The weights.
+        sessions: The sessions.
+    """
+
+    def __init__(self, catalog: Catalog | None = None) -> None:
+        """Start with a catalog, or with none."""
+        self.weights = WeightsBook()
+        self.sessions = SessionsBook()
+        self.catalog_at_ms = 0
+        self.catalog = catalog
+
+    @property
+    def catalog(self) -> Catalog | None:
+        """Tell the READY chunks; None until they have been read once."""
+        return self._catalog
+
+    @catalog.setter
+    def catalog(self, catalog: Catalog | None) -> None:
+        """Put another catalog in force, and with it the defaults for its categories."""
+        self._catalog = catalog
+        self.weights.put_defaults(defaults_for(() if catalog is None else frozenset(catalog.categories)))
