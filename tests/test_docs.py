@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -182,6 +183,14 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_files_that_are_named_exist(name: str) -> None:
     for path in re.findall(r"(?<![\w/])((?:worker|tests|deploy)/[\w/.-]+\.\w+)", PAGES[name]):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize(("number", "contract"), [(0, "Imports point down"), (1, "Imports point down within the core")])
+def test_layers_of_the_page_of_the_code_are_those_of_the_contract(number: int, contract: str) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [one["layers"] for one in contracts if one["name"] == contract]
+    shown = re.findall(r"(?ms)^```\n(.*?)^```", PAGES["worker/README.md"])[number].splitlines()
+    assert [re.split(r" {2,}", line)[0] for line in shown] == layers
 
 
 def test_modules_that_the_page_of_the_code_names_exist() -> None:
