@@ -32,6 +32,8 @@ PAGES = {
 README = PAGES["README.md"]
 PROTOCOL = PAGES["worker/PROTOCOL.md"]
 LONGEST_README = 250
+WORDS_OF_OURS = r"(?i)\b(?:bells?|chores?|rescues?|let go|gives? way)\b"
+"""Pictures of our own for what has a word: notify, housekeeping, reclaim, release, end."""
 RESULT_FIELDS = {
     "passes",
     "request_id",
@@ -84,7 +86,10 @@ def event_rows() -> list[str]:
     return rows
 
 
-@pytest.mark.parametrize("row", [*setting_rows(), *event_rows()])
+EVENT_ROWS = event_rows()
+
+
+@pytest.mark.parametrize("row", [*setting_rows(), *EVENT_ROWS])
 def test_every_setting_and_event_is_documented_once(row: str) -> None:
     assert row in PROTOCOL
     assert [name for name, text in PAGES.items() if row.rpartition(" | ")[0] in text] == ["worker/PROTOCOL.md"]
@@ -205,6 +210,12 @@ def test_examples_of_tests_are_tests() -> None:
     assert examples
     for example in examples:
         assert example in tests
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_use_the_words_of_the_field(name: str) -> None:
+    prose = "\n".join(line for line in PAGES[name].splitlines() if not line.startswith(tuple(EVENT_ROWS)))
+    assert set(re.findall(WORDS_OF_OURS, prose)) == set()
 
 
 def test_the_readme_is_for_the_first_hour() -> None:
