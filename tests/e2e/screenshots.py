@@ -90,7 +90,7 @@ def show(settings: dict[str, str], folder: Path, seconds: float) -> None:
             run("stats --clear", settings, folder)
             time.sleep(seconds / len(_MIXES))
         draw("stats", "stats", run("stats", terminal, folder))
-    run(f"report w-1.log --output {PICTURES / 'report.svg'}", {}, folder)
+        run(f"report w-1.log --output {PICTURES / 'report.svg'}", {}, folder)
 
 
 def main() -> None:
