@@ -27,7 +27,7 @@ class Options(TypedDict, total=False):
             its requests, see `worker.core.wire.seeds.seed_of`.
         encoding: How ids travel; default: whatever is quickest to read.
         probabilities: The sample carries `weights` and `ready`.
-        request_id: A name that makes asking again return what was drawn, see README; not for a stream.
+        request_id: A name that makes asking again return what was drawn, see README.md beside; not for a stream.
         timeout_s: Longest wait; None: for ever. Default: the client's.
     """
 
