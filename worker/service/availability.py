@@ -21,7 +21,7 @@ _AWAY = re.compile(
 _NAMES_AND_NUMBERS = re.compile(r"""(Err(?:no|or) -?\d+)|'[^']*'|"[^"]*"|\d+""")
 
 
-class Link:
+class Availability:
     """Watch one server on behalf of every loop that talks to it.
 
     The link is lost from the first loop's failure until every loop that failed has succeeded again. Meanwhile it is

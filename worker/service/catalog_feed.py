@@ -31,8 +31,8 @@ from worker.core.weights.values import Weights
 from worker.errors import PostgresError
 from worker.logs.emit import emit
 from worker.ports import ROWS_SHOWN, CatalogListener, CatalogSource, LoadedCatalog, Unheard
-from worker.service.availability import Link
-from worker.service.snapshots import State, WeightsBook
+from worker.service.availability import Availability
+from worker.service.snapshots import CurrentSnapshots, WeightsBook
 from worker.service.supervisor import name_causes, unending
 
 Cause = Literal["notify", "reload", "refresh"]
@@ -44,11 +44,13 @@ _DOUBT_SHARE = 10  # the same, where rows change that nobody announces
 class CatalogFeed:
     """Replace the catalog in a state whenever other chunks are READY."""
 
-    def __init__(self, source: CatalogSource, state: State, link: Link, *, refresh_s: float) -> None:
+    def __init__(
+        self, source: CatalogSource, current: CurrentSnapshots, availability: Availability, *, refresh_s: float
+    ) -> None:
         """Take where to read, where to put it, and how often to read everything without being told, in seconds."""
         self._source = source
-        self._state = state
-        self._link = link
+        self._current = current
+        self._availability = availability
         self._refresh_s = refresh_s
         self._attempted = anyio.Event()
         self._unheard: tuple[Unheard, ...] = ()
@@ -69,13 +71,13 @@ class CatalogFeed:
             try:
                 async with self._source.listening() as listener:
                     self._tell_unheard(listener.unheard)
-                    subscription = _Subscription(self._source, listener, self._state, self._end_reading)
+                    subscription = _Subscription(self._source, listener, self._current, self._end_reading)
                     await unending(partial(subscription.follow, self._refresh_s), may_end=subscription.is_over)
             except* PostgresError as errors:
                 _, message = name_causes(errors.exceptions[0])
             self._attempted.set()
             if message:
-                await self._link.failed("catalog", message)
+                await self._availability.failed("catalog", message)
 
     def _tell_unheard(self, unheard: tuple[Unheard, ...]) -> None:
         """Say which changes nobody announces, where that is news."""
@@ -90,9 +92,9 @@ class CatalogFeed:
 
     async def _end_reading(self) -> None:
         """Say that a reading succeeded, and where nothing is READY, whether that may be for want of rights."""
-        is_empty = not len(self._state.catalog or ())
+        is_empty = not len(self._current.catalog or ())
         hiding = await self._source.hiding() if is_empty else ()
-        self._link.succeeded("catalog")
+        self._availability.succeeded("catalog")
         self._attempted.set()
         if hiding and hiding != self._hiding:
             emit(CatalogHidden(tables=", ".join(hiding), message=ROWS_SHOWN))
@@ -107,12 +109,16 @@ class _Subscription:
     """
 
     def __init__(
-        self, source: CatalogSource, listener: CatalogListener, state: State, end_reading: Callable[[], Awaitable[None]]
+        self,
+        source: CatalogSource,
+        listener: CatalogListener,
+        current: CurrentSnapshots,
+        end_reading: Callable[[], Awaitable[None]],
     ) -> None:
         """Take where to read and hear, where to put it, and what follows each reading that succeeded."""
         self._source = source
         self._listener = listener
-        self._state = state
+        self._current = current
         self._end_reading = end_reading
         self._turn = anyio.Lock()
         self._reload = anyio.Event()
@@ -166,7 +172,7 @@ class _Subscription:
     async def _is_in_force(self) -> bool:
         """Tell whether the catalog in force is what PostgreSQL has, without reading it."""
         self._doubt = anyio.Event()
-        catalog = self._state.catalog
+        catalog = self._current.catalog
         if catalog is None:
             return False
         async with self._turn:
@@ -196,7 +202,7 @@ class _Subscription:
             self._heard_during_load = []
         loaded = await self._source.load()
         async with self._turn:
-            before, catalog = self._state.catalog, loaded.catalog
+            before, catalog = self._current.catalog, loaded.catalog
             heard, self._heard_during_load = self._heard_during_load, None
             if heard:
                 catalog, _ = await self._read_again(catalog, await run_sync(ascending, np.concatenate(heard)))
@@ -213,14 +219,14 @@ class _Subscription:
 
     def _swap(self, catalog: Catalog) -> bool:
         """Put another catalog in force; an equal one would only lose what was derived from this one."""
-        before = self._state.catalog
+        before = self._current.catalog
         is_other = before is None or (before.version, before.ids.dtype) != (catalog.version, catalog.ids.dtype)
         if is_other:
-            defaults = self._state.weights.defaults
-            self._state.catalog = catalog
-            _tell_defaults(self._state.weights, defaults)
-            self._state.catalog_at_ms = time.time_ns() // 1_000_000
-        self._known = self._state.catalog
+            defaults = self._current.weights.defaults
+            self._current.catalog = catalog
+            _tell_defaults(self._current.weights, defaults)
+            self._current.catalog_at_ms = time.time_ns() // 1_000_000
+        self._known = self._current.catalog
         return is_other
 
 

@@ -1,7 +1,7 @@
 """Read, answer, settle: the loop that serves requests, in lanes, so that one reads and draws while another settles.
 
 Where a bug ends a lane, all lanes end and are begun anew. Then they let go of what they held: its entries are pending
-still, or settled. The recovery delivers those that are pending once more and counts it, so that requests which bring
+still, or settled. Reclaiming delivers those that are pending once more and counts it, so that requests which bring
 lanes down are tried alone, and given up on at last. One that was settled meanwhile is refused when it is settled again.
 """
 
@@ -15,9 +15,9 @@ import anyio
 from worker.core.wire import Decoder, Entry
 from worker.errors import GroupMissingError, RedisError
 from worker.ports import RequestStream
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.meter import Meter
-from worker.service.reclaim import Recovery
+from worker.service.reclaim import Reclaim
 from worker.service.settler import Settler
 from worker.service.supervisor import unending
 
@@ -47,8 +47,8 @@ class Consumer:
         stream: RequestStream,
         settlers: Sequence[Settler],
         *,
-        recovery: Recovery,
-        link: Link,
+        reclaim: Reclaim,
+        availability: Availability,
         meter: Meter,
         limits: RequestLimits,
     ) -> None:
@@ -57,15 +57,15 @@ class Consumer:
         Args:
             stream: Where requests come from.
             settlers: Answer and settle them, one a lane.
-            recovery: Finds entries that were delivered and never answered.
-            link: Tells when Redis is lost and restored.
+            reclaim: Finds entries that were delivered and never answered.
+            availability: Is told whether Redis answers.
             meter: Notes that the loop makes progress.
             limits: How much is read at once, and how large a request may be.
         """
         self._stream = stream
         self._settlers = settlers
-        self._recovery = recovery
-        self._link = link
+        self._reclaim = reclaim
+        self._availability = availability
         self._meter = meter
         self._batch = limits.batch
         self._decoder = Decoder(limits.max_size)
@@ -92,7 +92,7 @@ class Consumer:
         try:
             await self._open()
         except RedisError as error:
-            await self._link.failed("requests", str(error))
+            await self._availability.failed("requests", str(error))
 
     async def run(self) -> None:
         """Serve until stopped, whatever happens to Redis; it may be begun anew where a bug has ended it.
@@ -101,7 +101,7 @@ class Consumer:
             ExceptionGroup: Of what ended a lane that nobody had told to stop.
         """
         self._let_go()
-        self._recovery.demand()
+        self._reclaim.demand()
         self._is_open = False
         async with anyio.create_task_group() as lanes:
             for number, settler in enumerate(self._settlers):
@@ -116,14 +116,14 @@ class Consumer:
                 async with self._turn:
                     await self._take(settler)
                 await settler.settle_held()
-                self._link.succeeded(name)
+                self._availability.succeeded(name)
             except RedisError as error:
                 # A reply may have been lost: what it delivered is found among the pending entries.
-                self._recovery.demand()
+                self._reclaim.demand()
                 self._is_open = False
                 if isinstance(error, GroupMissingError):
                     self._let_go()
-                await self._link.failed(name, str(error))
+                await self._availability.failed(name, str(error))
             self._meter.progress_at = time.monotonic()
 
     def _let_go(self) -> None:
@@ -137,7 +137,7 @@ class Consumer:
             await self._read(settler)
         elif not self._is_stopping:
             await self._open()
-            if self._recovery.is_due():
+            if self._reclaim.is_due():
                 await self._recover(settler)
             else:
                 await self._read(settler)
@@ -146,22 +146,22 @@ class Consumer:
         if not self._is_open:
             await self._stream.open()
             self._is_open = True
-            self._link.succeeded("requests")
+            self._availability.succeeded("requests")
 
     async def _read(self, settler: Settler) -> None:
         entries = await self._stream.read(self._batch, _BLOCK_MS)
         # No read may be under way during a recovery: what it delivers would be taken for lost.
-        if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._recovery.is_due():
+        if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._reclaim.is_due():
             self._stream.read_ahead(self._batch, _BLOCK_MS)
         self._hold(settler, entries)
 
     async def _recover(self, settler: Settler) -> None:
         """Serve what was delivered and never answered."""
         in_hand = {request.entry_id for other in self._settlers for request in other.held}
-        async for rescued in self._recovery.entries(in_hand):
-            self._hold(settler, rescued.entries)
-            for entry in rescued.given_up:
-                settler.hold_dead(await self._recovery.give_up(entry))
+        async for reclaimed in self._reclaim.entries(in_hand):
+            self._hold(settler, reclaimed.entries)
+            for entry in reclaimed.given_up:
+                settler.hold_dead(await self._reclaim.give_up(entry))
             await settler.settle_held()
             if self._is_stopping:
                 return

@@ -27,14 +27,14 @@ _NOT_NOTED = Failure(
 
 
 @dataclass(frozen=True, slots=True)
-class Rescued:
+class Reclaimed:
     """Hold entries to serve now, and entries to give up on."""
 
     entries: Sequence[Entry]
     given_up: Sequence[Entry]
 
 
-class Recovery:
+class Reclaim:
     """Bring back what is pending for this consumer, or for another one for too long."""
 
     def __init__(self, stream: RequestStream, *, idle_ms: int, max_deliveries: int) -> None:
@@ -74,7 +74,7 @@ class Recovery:
             for entry_id in entry_ids:
                 self._failures.pop(entry_id, None)
 
-    async def entries(self, in_hand: Collection[str]) -> AsyncIterator[Rescued]:
+    async def entries(self, in_hand: Collection[str]) -> AsyncIterator[Reclaimed]:
         """Yield what is to be done, in the order in which it was asked for.
 
         Args:
@@ -94,9 +94,9 @@ class Recovery:
         for together in _grouped(pending):
             if together[0].deliveries >= self._max_deliveries:
                 looked = [await self._stream.look_at(entry) for entry in together]
-                yield Rescued((), [entry for entry in looked if entry is not None])
+                yield Reclaimed((), [entry for entry in looked if entry is not None])
             else:
-                yield Rescued(await self._stream.deliver_again(together), ())
+                yield Reclaimed(await self._stream.deliver_again(together), ())
 
     async def give_up(self, entry: Entry) -> GivenUp:
         """Write the error result and the dead letter of an entry that was delivered too often.

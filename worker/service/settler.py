@@ -23,9 +23,9 @@ from worker.core.draw.slicing import Slice, is_heavy, slice_by_work
 from worker.core.weights.presets import weights_name
 from worker.core.wire import Request, Result, Terms
 from worker.ports import Batch, Failure, GivenUp, RequestStream, Settled, WeightsReader
-from worker.service.journal import Journal
-from worker.service.reclaim import Recovery
-from worker.service.snapshots import State
+from worker.service.meter import Meter
+from worker.service.reclaim import Reclaim
+from worker.service.snapshots import CurrentSnapshots
 
 _FENCED_REDRAWS = 8
 _WHY = "the key of its stream holds another type or takes no more entries"
@@ -40,28 +40,28 @@ class Settler:
     def __init__(
         self,
         stream: RequestStream,
-        state: State,
+        current: CurrentSnapshots,
         *,
         weights: WeightsReader,
-        recovery: Recovery,
-        journal: Journal,
+        reclaim: Reclaim,
+        meter: Meter,
         draw: Draw = answer,
     ) -> None:
         """Take the parts.
 
         Args:
             stream: Where results go to.
-            state: The snapshots to draw under.
-            weights: Keeps the weights in the state fresh on demand.
-            recovery: Remembers what could not be settled.
-            journal: Tells what was settled.
+            current: The snapshots to draw under.
+            weights: Keeps the current weights fresh on demand.
+            reclaim: Remembers what could not be settled.
+            meter: Counts and logs what was settled.
             draw: From requests to results.
         """
         self._stream = stream
-        self._state = state
+        self._current = current
         self._weights = weights
-        self._recovery = recovery
-        self._journal = journal
+        self._reclaim = reclaim
+        self._meter = meter
         self._draw = draw
         self._rng = np.random.Generator(np.random.SFC64())
         self._held: list[Request | Result] = []
@@ -122,22 +122,22 @@ class Settler:
                 await self._conclude(part.requests, answered, settled)
                 return
             redraws += bool(settled.stale)
-            self._journal.count_redraw()
-            await self._weights.take_in(settled.stale, since=taken)
+            self._meter.count_redraw()
+            await self._weights.apply(settled.stale, since=taken)
 
     async def _snapshots(self, asked: Sequence[Terms]) -> Snapshots:
         """Take the snapshots in force for what is asked for."""
         names = {weights_name(terms) for terms in asked}
         sessions = await self._sessions(asked)
-        while unknown := self._state.weights.unknown(names):
+        while unknown := self._current.weights.unknown(names):
             await self._weights.read(unknown)
-        weights = {name: self._state.weights.in_force(name) for name in names}
-        catalog = self._state.catalog
+        weights = {name: self._current.weights.in_force(name) for name in names}
+        catalog = self._current.catalog
         return Snapshots(catalog, weights, self._stream.now_ms(), pin_sessions(asked, weights, sessions, catalog))
 
     async def _sessions(self, asked: Sequence[Terms]) -> Mapping[str, Session]:
         """Take the sessions that are named, reading those that have to be known and are not."""
-        book = self._state.sessions
+        book = self._current.sessions
         needed: dict[str, bool] = {}
         for terms in asked:
             if (name := terms.session) is not None:
@@ -183,7 +183,7 @@ class Settler:
         changes = {name: visit.change for name, visit in visits.items()}
         for name, change in changes.items():
             if change.stored:
-                self._state.sessions.put(name, visits[name].after)
+                self._current.sessions.put(name, visits[name].after)
         return changes
 
     def _correct_sessions(self, visits: Mapping[str, Visit], settled: Settled) -> None:
@@ -196,41 +196,41 @@ class Settler:
             return
         for name, visit in visits.items():
             if name in settled.moved:
-                self._state.sessions.put(name, read_session(settled.moved[name]))
+                self._current.sessions.put(name, read_session(settled.moved[name]))
             elif visit.change.stored:
-                self._state.sessions.put(name, visit.before)
+                self._current.sessions.put(name, visit.before)
 
     async def _isolate(self, part: Sequence[Request | Result], error: Exception) -> None:
         """After a bug, leave the requests pending: they come again, suspects alone, and are given up on at last."""
-        self._journal.tell_failure(len(part), error)
+        self._meter.log_failure(len(part), error)
         ids = [request.entry_id for request in part]
         self._drop_first(part)
-        await self._recovery.note_failures(ids, Failure("internal", f"the worker failed with {type(error).__name__}"))
+        await self._reclaim.note_failures(ids, Failure("internal", f"the worker failed with {type(error).__name__}"))
 
     async def _conclude(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
         """Let go of what is settled, and of what cannot be: the rest is drawn again without it."""
-        self._recovery.forget(settled.lost)
+        self._reclaim.forget(settled.lost)
         if settled.lost or settled.unwritable:
             unwritable = [one for one in answered.results if one.entry_id in settled.unwritable]
             dead = {one.entry_id: self._dead[one.entry_id] for one in unwritable if one.entry_id in self._dead}
             self._drop({*settled.lost, *settled.unwritable})
             await self._leave_unwritable(unwritable, dead)
             return
-        self._recovery.forget(request.entry_id for request in part)
-        self._journal.tell(part, answered, settled)
+        self._reclaim.forget(request.entry_id for request in part)
+        self._meter.record(part, answered, settled)
         if self._dead:
-            self._journal.tell_given_up([self._dead[one.entry_id] for one in part if one.entry_id in self._dead])
+            self._meter.log_given_up([self._dead[one.entry_id] for one in part if one.entry_id in self._dead])
         self._drop_first(part)
 
     async def _leave_unwritable(self, results: Sequence[Result], dead: Mapping[str, GivenUp]) -> None:
         """Say which results and dead letters cannot be written; they are attempted again, and rest until then."""
         for result in results:
             given_up = dead.get(result.entry_id)
-            self._journal.tell_unwritable(result, _NO_RESULT if given_up is None else _NO_LETTER)
+            self._meter.log_unwritable(result, _NO_RESULT if given_up is None else _NO_LETTER)
             if given_up is not None:
-                self._recovery.rest([result.entry_id], given_up.failure)
+                self._reclaim.rest([result.entry_id], given_up.failure)
         if failed := [result.entry_id for result in results if result.entry_id not in dead]:
-            await self._recovery.note_failures(failed, Failure("too_many_deliveries", _NO_RESULT))
+            await self._reclaim.note_failures(failed, Failure("too_many_deliveries", _NO_RESULT))
 
     def _drop(self, gone: AbstractSet[str]) -> None:
         """Let go of some entries, wherever they are in what is in hand."""

@@ -18,13 +18,13 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 
 from worker.core.events import LoopFailed
 from worker.errors import LoopEndedError
-from worker.logs.emit import emit
-from worker.logs.rate_limit import Pace
+from worker.logs.emit import RateLimited
 
 MOST_FAILURES = 10
 WITHIN_S = 60.0
@@ -50,7 +50,7 @@ async def keep(name: str, run: Loop, *, may_end: Callable[[], bool] = never) -> 
         Exception: That of the failure that was one too many, or of one after it was told to stop.
     """
     failed_at: deque[float] = deque(maxlen=MOST_FAILURES)
-    pace = Pace(interval_s=10.0, burst=5)
+    failed = RateLimited(interval_s=10.0, burst=5)
     while True:
         try:
             await unending(run, may_end=may_end)
@@ -58,7 +58,8 @@ async def keep(name: str, run: Loop, *, may_end: Callable[[], bool] = never) -> 
             now = time.monotonic()
             failed_at.append(now)
             failures = sum(at > now - WITHIN_S for at in failed_at)
-            _tell(name, error, failures, pace.admit(name_causes(error)[0], now))
+            names, _ = name_causes(error)
+            failed.emit(partial(_failure, name, error, failures), key=names)
             if may_end() or failures == MOST_FAILURES:
                 error.add_note(f"This was the loop {name}, and its failure number {failures} within {WITHIN_S:g} s.")
                 raise
@@ -107,9 +108,7 @@ def _flatten(error: BaseException) -> list[BaseException]:
     return [cause for one in error.exceptions for cause in _flatten(one)]
 
 
-def _tell(name: str, error: Exception, failures: int, suppressed: int | None) -> None:
-    if suppressed is None:
-        return
+def _failure(name: str, error: Exception, failures: int, suppressed: int) -> LoopFailed:
     names, message = name_causes(error)
     text = "".join(traceback.format_exception(error))
-    emit(LoopFailed(loop=name, error=names, message=message, traceback=text, failures=failures, suppressed=suppressed))
+    return LoopFailed(loop=name, error=names, message=message, traceback=text, failures=failures, suppressed=suppressed)
