@@ -161,7 +161,7 @@ class Consumer:
         async for reclaimed in self._reclaim.entries(in_hand):
             self._hold(settler, reclaimed.entries)
             for entry in reclaimed.given_up:
-                settler.hold_dead(await self._reclaim.give_up(entry))
+                settler.hold_given_up(await self._reclaim.give_up(entry))
             await settler.settle_held()
             if self._is_stopping:
                 return
