@@ -64,9 +64,9 @@ def run_worker(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, consumer: str) -> int:
-    """Live: start, serve, drain, stop."""
+    """Run from start to stop, and log the last line."""
     started_at = time.monotonic()
-    _tell_start(settings, consumer)
+    _log_start(settings, consumer)
     async with _open(settings, consumer) as worker:
         patience_s = _CLEANUP_S
         try:
@@ -91,7 +91,7 @@ async def _serve(settings: Settings, consumer: str) -> int:
 
 
 async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, float]:
-    """Run the loops from start to stop; tell why it ended, and how long (s) the last words may wait for Redis."""
+    """Run the loops from start to stop; return why they ended, and how long (s) the last calls may wait for Redis."""
     reason, left_s = "", 0.0
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as loops:
@@ -117,13 +117,13 @@ async def _start(worker: Worker, loops: TaskGroup, consumer: str, started_at: fl
     await worker.consumer.open()
     await _wait_for_catalog(worker)
     worker.reporter.enter(SERVING)
-    _tell_ready(worker, consumer, started_at)
+    _log_ready(worker, consumer, started_at)
     _tune_gc()
     _raise_malloc_threshold()
 
 
 class _FirstLoad:
-    """Wait for what a feed says after its first load, and again whenever it is begun anew."""
+    """The end of a feed's first load; a feed that is restarted reports it again."""
 
     def __init__(self) -> None:
         self.came = anyio.Event()
@@ -140,7 +140,7 @@ async def _start_feed(loops: TaskGroup, name: str, run: Callable[..., Awaitable[
 
 
 async def _remove_presence(worker: Worker, patience_s: float) -> None:
-    """Take this worker off the list of live ones, where Redis answers soon enough; else it expires."""
+    """Remove this worker from the list of live ones, if Redis answers soon enough; else it expires."""
     with anyio.move_on_after(patience_s):
         try:
             await worker.stream.remove_presence()
@@ -163,7 +163,7 @@ async def _watch_signals(signals: AsyncIterator[signal.Signals], worker: Worker,
 
 
 async def _wait_for_catalog(worker: Worker) -> None:
-    """Let requests wait a little for the first catalog, so that a slow start answers no errors."""
+    """Wait a little for the first catalog, so that a slow start answers no errors."""
     with anyio.move_on_after(worker.settings.catalog_wait_s):
         while worker.current.catalog is None and not worker.consumer.is_stopping:
             await anyio.sleep(0.02)
@@ -202,7 +202,7 @@ def _raise_malloc_threshold() -> None:
     bytes(_LARGEST_KEPT)
 
 
-def _tell_start(settings: Settings, consumer: str) -> None:
+def _log_start(settings: Settings, consumer: str) -> None:
     emit(
         WorkerStarted(
             version=own_version(),
@@ -219,7 +219,7 @@ def _tell_start(settings: Settings, consumer: str) -> None:
         emit(SettingsIgnored(names=", ".join(names)))
 
 
-def _tell_ready(worker: Worker, consumer: str, started_at: float) -> None:
+def _log_ready(worker: Worker, consumer: str, started_at: float) -> None:
     catalog = worker.current.catalog
     emit(
         WorkerReady(

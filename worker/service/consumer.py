@@ -1,8 +1,16 @@
-"""Read, answer, settle: the loop that serves requests, in lanes, so that one reads and draws while another settles.
+"""Serve requests in lanes: one lane reads and draws while the other waits for its settling.
 
-Where a bug ends a lane, all lanes end and are begun anew. Then they let go of what they held: its entries are pending
-still, or settled. Reclaiming delivers those that are pending once more and counts it, so that requests which bring
-lanes down are tried alone, and given up on at last. One that was settled meanwhile is refused when it is settled again.
+Rules
+
+1. Lanes take requests in turn, so that each hand is in the order of the stream.
+2. Where a read was full to a quarter, the next one is sent before its entries are asked for (`read_ahead`). No read is
+   under way while entries are reclaimed: reclaiming would take what it delivers for lost.
+3. After an error of Redis a reply may have been lost. What it delivered is pending, so entries are reclaimed next.
+4. Where the group is gone, or another server is the master, lanes let go of everything: what still exists is delivered
+   again, and what was settled is refused when it is settled again.
+5. Where a bug ends a lane, both lanes end and are restarted with empty hands. Their entries are pending still, or
+   settled. Reclaiming delivers and counts them, so that a request which brings lanes down is tried alone.
+6. `stop` ends the reading. What is in hand, and what was read ahead, is settled before `run` returns.
 """
 
 import time
@@ -28,7 +36,7 @@ _FULL = 0.25  # of a batch: from here on more is likely to wait
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Bound what is taken in hand.
+    """How much is taken in hand.
 
     Attributes:
         batch: Most requests read at once.
@@ -40,7 +48,7 @@ class RequestLimits:
 
 
 class Consumer:
-    """Serve the requests of one stream until told to stop."""
+    """The loop that serves the requests of one stream until it is told to stop."""
 
     def __init__(
         self,
@@ -52,7 +60,7 @@ class Consumer:
         meter: Meter,
         limits: RequestLimits,
     ) -> None:
-        """Take the parts.
+        """Connect the parts.
 
         Args:
             stream: Where requests come from.
@@ -75,12 +83,12 @@ class Consumer:
 
     @property
     def is_stopping(self) -> bool:
-        """Tell whether it was told to stop."""
+        """Return whether it was told to stop."""
         return self._is_stopping
 
     @property
     def held(self) -> int:
-        """Count the requests in hand."""
+        """Return the number of requests in hand."""
         return sum(len(settler.held) for settler in self._settlers)
 
     def stop(self) -> None:
@@ -88,14 +96,14 @@ class Consumer:
         self._is_stopping = True
 
     async def open(self) -> None:
-        """Have the consumer group made, if Redis answers now; `run` sees to it again."""
+        """Create the consumer group if Redis answers now; `run` does it otherwise."""
         try:
             await self._open()
         except RedisError as error:
             await self._availability.failed("requests", str(error))
 
     async def run(self) -> None:
-        """Serve until stopped, whatever happens to Redis; it may be begun anew where a bug has ended it.
+        """Serve until stopped, whatever happens to Redis; it may be restarted after a bug.
 
         Raises:
             ExceptionGroup: Of what ended a lane that nobody had told to stop.
@@ -109,7 +117,7 @@ class Consumer:
                 lanes.start_soon(partial(unending, serve, may_end=lambda: self._is_stopping))
 
     async def _serve(self, settler: Settler, name: str) -> None:
-        """Serve in one lane: take requests when it is this lane's turn, settle them while others take theirs."""
+        """Serve in one lane: read when it is this lane's turn, settle while the others read."""
         while not self._is_stopping or settler.held or self._stream.is_reading_ahead:
             try:
                 await settler.settle_held()
@@ -127,12 +135,12 @@ class Consumer:
             self._meter.progress_at = time.monotonic()
 
     def _let_go(self) -> None:
-        """Let go of everything in every lane: a new group, or another server's, delivers again what still exists."""
+        """Let go of everything in every lane."""
         for settler in self._settlers:
             settler.let_go()
 
     async def _take(self, settler: Settler) -> None:
-        """Take in hand what waits; where much does, have the next read under way already."""
+        """Read what waits, or reclaim what is due."""
         if self._stream.is_reading_ahead:
             await self._read(settler)
         elif not self._is_stopping:

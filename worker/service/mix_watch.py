@@ -1,4 +1,4 @@
-"""Tell when the mix that is asked for cannot be drawn: weighted categories without READY chunks, once a change."""
+"""Log weighted categories that have no READY chunk, once a change: their share goes to the others."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -16,7 +16,7 @@ _DECIMALS = 3  # of a share: what changes less is not told again
 
 
 class _Look(NamedTuple):
-    """Hold what was looked at by one name, and what of it was left out: how many, a hash of which, and their share."""
+    """What was seen under one name: versions, and of the categories left out their number, hash and share."""
 
     versions: tuple[str, str]
     missing: tuple[int, int, float]
@@ -27,16 +27,16 @@ _COMPLETE: Final = (0, 0, 0.0)
 
 
 class MixWatch:
-    """Hold the weights that are asked for against the catalog, and tell what is left out once that changes."""
+    """A comparison of the weights that are asked for with the catalog."""
 
     def __init__(self, current: CurrentSnapshots) -> None:
-        """Take the snapshots in force."""
+        """Watch the current snapshots."""
         self._current = current
         self._looks: dict[str | None, _Look] = {}
         self._seen: tuple[int, str, int] | None = None
 
     def look(self) -> None:
-        """Look at what is in force now; what is as it was the last time takes next to no time."""
+        """Log what has changed since the last look."""
         catalog = self._current.catalog
         if catalog is None or self._current.weights.shared is UNREAD:
             return  # nobody knows yet
@@ -60,10 +60,10 @@ class MixWatch:
                 share = round(sum(missing.values()), _DECIMALS)
                 now = _Look(versions, (len(missing), hash(tuple(missing)), share) if missing else _COMPLETE)
                 self._looks[name] = now
-                _tell(name, before, now, list(missing))
+                _log(name, before, now, list(missing))
 
     def _asked(self, catalog: Catalog) -> Iterator[tuple[str | None, Weights | None]]:
-        """Walk over the names that are asked for, and the weights of their own; None where one has none."""
+        """Yield each name that is asked for, with its own weights; None where it has none."""
         book = self._current.weights
         yield None, book.in_force(None).weights
         yield from book.own()
@@ -73,7 +73,7 @@ class MixWatch:
                 yield name, found.weights
 
 
-def _tell(name: str | None, before: _Look, now: _Look, missing: list[str]) -> None:
+def _log(name: str | None, before: _Look, now: _Look, missing: list[str]) -> None:
     version, catalog_version = now.versions
     if missing and now.missing != before.missing:
         share = now.missing[-1]

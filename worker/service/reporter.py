@@ -1,4 +1,4 @@
-"""Signs of life every second and whenever weights come into force, and statistics every so often."""
+"""Report this worker: its state every second and with each weights change, and statistics every so often."""
 
 import json
 import math
@@ -37,7 +37,7 @@ _LINES_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Say who reports.
+    """Who reports.
 
     Attributes:
         consumer: The worker's name in the group.
@@ -57,7 +57,7 @@ class Identity:
 
 
 class Reporter:
-    """Tell the world how this worker does."""
+    """The loop that reports this worker in Redis, in its health file and in its log."""
 
     def __init__(
         self,
@@ -69,7 +69,16 @@ class Reporter:
         availability: Availability,
         stats_interval_s: float,
     ) -> None:
-        """Take who reports, where to, what about, and how often statistics are due in seconds."""
+        """Connect the parts.
+
+        Args:
+            identity: Who reports.
+            presence: Stores the state in Redis.
+            current: The snapshots in force.
+            meter: The counts.
+            availability: Whether Redis answers.
+            stats_interval_s: Time between two statistics lines, in seconds.
+        """
         self._identity = identity
         self._started = process_start(os.getpid())
         self._presence = presence
@@ -83,7 +92,7 @@ class Reporter:
         self._mix = MixWatch(current)
         self._phase = "starting"
         self._news = anyio.Event()
-        current.weights.watch(self._tell_news)
+        current.weights.watch(self._wake)
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -101,21 +110,25 @@ class Reporter:
             self._news = anyio.Event()
 
     def enter(self, phase: str) -> None:
-        """Tell at once that the worker is in another phase of its life: `serving` or `draining`."""
+        """Report at once that the worker is in another phase: `serving` or `draining`."""
         self._phase = phase
         self._write_health()
-        self._tell_news()
+        self._wake()
 
-    def _tell_news(self) -> None:
+    def _wake(self) -> None:
         self._news.set()
 
     def remove_health_file(self) -> None:
-        """Take the health file away: this worker has ended in order."""
+        """Remove the health file: this worker has ended in order."""
         with suppress(OSError):  # the folder was closed meanwhile: a file of a process that is gone misleads no probe
             health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
 
     async def log_stats(self, patience_s: float = math.inf) -> None:
-        """Log the statistics of the interval that ends now; what waits in Redis only if it answers within a time."""
+        """Log the statistics of the interval that ends now.
+
+        Args:
+            patience_s: How long to wait for Redis to count what waits, in seconds; else that is left out.
+        """
         interval = self._meter.begin_interval()
         backlog = None
         with anyio.move_on_after(patience_s):

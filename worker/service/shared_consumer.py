@@ -1,7 +1,7 @@
-"""Whether another live worker has this worker's name: it then writes its state where this one writes its own.
+"""Whether another live worker has this worker's name: both then write their state under one key.
 
-A worker that finds there what another process wrote since it last wrote itself has seen a live one. What it finds at
-its first look may be of one that has ended.
+A worker that finds another process's state under its key, after it wrote its own, has seen a live one. The first look
+does not count: that state may be of a process that has ended.
 """
 
 import json
@@ -20,10 +20,10 @@ _ADVICE = "two workers have one name, and one of them is shown; accepted: a WORK
 
 
 class Namesake:
-    """Look out for another worker of the same name."""
+    """A watch for another worker of the same name."""
 
     def __init__(self, consumer: str) -> None:
-        """Take the name."""
+        """Watch for workers of this name."""
         self._consumer = consumer
         self._host = socket.gethostname()
         self._instance = secrets.token_hex(8)
@@ -33,13 +33,13 @@ class Namesake:
         self._shared = RateLimited(interval_s=600.0, burst=1)
 
     def identity(self) -> dict[str, object]:
-        """Say which process this is, and which other one was seen of late."""
+        """Return which process this is, and which other one was seen in the last 10 s."""
         own: dict[str, object] = {"host": self._host, "pid": os.getpid(), "instance": self._instance}
         is_shared = time.monotonic() - self._seen_at < _SHOWN_S
         return {**own, "shared_with": self._other} if is_shared else own
 
     def look(self, found: bytes | None) -> None:
-        """Look at what stood in place of this worker's state.
+        """Look at the state that this worker's key held before it was written.
 
         Args:
             found: A state; None: nothing that could be read.

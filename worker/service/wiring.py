@@ -1,4 +1,4 @@
-"""Wire the parts of a worker: the only place where loops meet adapters."""
+"""Connect the parts of a worker: the only place where loops meet adapters."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ _GONE = 60  # times WORKER_CLAIM_IDLE_S, after which a consumer that holds nothi
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Hold the parts of a worker, wired."""
+    """The connected parts of a worker."""
 
     settings: Settings
     current: CurrentSnapshots
@@ -53,7 +53,7 @@ class Worker:
 
 
 def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
-    """Put the parts together.
+    """Connect the parts of a worker.
 
     Args:
         settings: With both servers' URLs.
@@ -101,7 +101,7 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
 
 
 def _source(settings: Settings) -> PostgresCatalog:
-    """Say where the chunks are."""
+    """Return the source of the chunks."""
     return PostgresCatalog(
         settings.database_url.get_secret_value(),
         settings.chunks_query,
@@ -110,7 +110,7 @@ def _source(settings: Settings) -> PostgresCatalog:
 
 
 def _availabilities() -> tuple[Availability, Availability]:
-    """Watch Redis and PostgreSQL."""
+    """Return the availability of Redis and of PostgreSQL."""
     return (
         Availability(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s)),
         Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s)),
@@ -118,7 +118,7 @@ def _availabilities() -> tuple[Availability, Availability]:
 
 
 def _identity(settings: Settings, consumer: str) -> Identity:
-    """Say who reports, and of which installation."""
+    """Return who reports, and of which installation."""
     digests = (url_digest(url.get_secret_value()) for url in (settings.redis_url, settings.database_url))
     return Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit, *digests)
 
@@ -131,7 +131,7 @@ def _housekeeping(
     folding: RedisFolding,
     availability: Availability,
 ) -> list[HousekeepingTask]:
-    """Say what is to be seen to beside serving."""
+    """Return the tasks that run beside serving."""
     gone_s = _GONE * settings.claim_idle_s
 
     async def forget_consumers() -> None:
