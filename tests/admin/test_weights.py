@@ -15,7 +15,7 @@ from worker.core.weights.history import Change, read_change
 from worker.core.weights.values import UNREAD, default_weights, mark_of, observe
 from worker.core.workers.documents import version_shown
 from worker.errors import StaleError, WeightsError
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 VOICE, MUSIC, BOTH = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 1}'
 
@@ -175,7 +175,7 @@ def test_workers_are_sorted_by_what_they_show() -> None:
 
 def test_a_holder_of_many_datasets_is_told_from_one_that_was_not_asked() -> None:
     """What a state has no room for by name is there by the short form of its name."""
-    version, book = _version(VOICE), State().weights
+    version, book = _version(VOICE), CurrentSnapshots().weights
     for number in range(2000):
         book.put(f"d{number}", UNREAD)
     book.put("d3", observe(UNREAD, mark_of(VOICE.encode()), VOICE.encode(), "dataset")[0])
@@ -204,6 +204,6 @@ async def test_waiting_ends_when_all_have_applied_it_or_are_gone(desk: Desk, wri
     waiting = asyncio.create_task(wait_until_applied(stats, worker_keys, change, timeout_s=60))
     await show("one", change.version_after)
     await show("two", change.version_after)
-    await workers["three"].hide()
+    await workers["three"].remove_presence()
     found = await waiting
     assert (sorted(found.applied), found.missing, found.unasked) == (["one", "two"], (), ())

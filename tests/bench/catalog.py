@@ -34,9 +34,9 @@ from tests.support.tasks import endless
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.core.events import PostgresLost, PostgresRestored
 from worker.core.keys import CATALOG_CHANNEL
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 ROWS = (1_000_000, 10_000_000)
 READY_TARGETS_S = {1_000_000: 2.0, 10_000_000: 20.0}
@@ -158,8 +158,8 @@ async def connected(url: str) -> AsyncIterator[Connection]:
 
 async def measure_changes(url: str, rows: int) -> Figures:
     """Keep a catalog fresh, as a worker does, and change the library under it."""
-    state = State()
-    link = Link(lambda text: PostgresLost(message=text), lambda s: PostgresRestored(down_s=s))
+    state = CurrentSnapshots()
+    link = Availability(lambda text: PostgresLost(message=text), lambda s: PostgresRestored(down_s=s))
     async with connected(url) as writer, anyio.create_task_group() as loops:
         await loops.start(endless, CatalogFeed(PostgresCatalog(url), state, link, refresh_s=3600).run)
         found = await change_all(Library(writer, lambda: len(state.catalog or ())), rows)

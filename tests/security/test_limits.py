@@ -24,7 +24,7 @@ from worker.core.wire import Entry, Form, Request, Terms, decode_any, requests
 from worker.core.wire.requests import RequestReader
 from worker.ports import StreamLimits
 from worker.service import snapshots as state
-from worker.service.snapshots import SessionsBook, State
+from worker.service.snapshots import CurrentSnapshots, SessionsBook
 
 CATEGORIES = 10_000
 MIB = 1 << 20
@@ -137,14 +137,14 @@ async def test_names_made_up_by_strangers_stay_nowhere_for_ever(desk: Desk, redi
 
 
 def test_datasets_that_a_worker_remembers_are_bounded() -> None:
-    book = State().weights
+    book = CurrentSnapshots().weights
     for number in range(5000):
         book.put(f"d{number}", UNREAD)
     assert len(book.known()) == 1 + state._DATASETS_REMEMBERED
 
 
 def test_wide_datasets_are_forgotten_sooner_than_narrow_ones(wide: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    book = State().weights
+    book = CurrentSnapshots().weights
     held = Held(b"1", weights_of(wide, 0))
     for number in range(40):
         book.put(f"wide {number}", held)

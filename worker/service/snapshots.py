@@ -195,7 +195,7 @@ class SessionsBook:
             self._width -= forgotten.width
 
 
-class State:
+class CurrentSnapshots:
     """Hold the snapshots in force; each is swapped by one assignment.
 
     Attributes:

@@ -292,7 +292,7 @@ async def _serve_some(desk: Desk) -> None:
     assert await stats.workers() == [{"consumer": "one"}]
     assert (await stats.read(clear=True)).requests == {"": 2}
     assert (await stats.read()).requests == {}
-    await stream.hide()
+    await stream.remove_presence()
     await requests.close()
     await desk.client.xgroup_destroy(desk.keys.requests, "samplers")
     with pytest.raises(GroupMissingError):
