@@ -60,7 +60,7 @@ class _LibraryHandler(logging.Handler):
 
 @dataclass(slots=True)
 class _Log:
-    """Hold what `configure` made; without it nothing is logged.
+    """What `configure` made; without it nothing is logged.
 
     Attributes:
         rank: Least stdlib level that is logged.
@@ -121,7 +121,7 @@ def emit(event: Event) -> None:
 
 
 def wanted(kind: type[Event]) -> bool:
-    """Tell whether such an event would be logged, to spare making one that would not."""
+    """Return whether such an event would be logged, to spare making one that would not."""
     return _LEVELS[kind.level] >= _log.rank
 
 

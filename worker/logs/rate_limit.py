@@ -12,7 +12,7 @@ _ROUNDING_S = 1e-6
 
 @dataclass(slots=True)
 class _Bucket:
-    """Hold what one key has used up.
+    """What one key has used up.
 
     Attributes:
         full_at_s: When it will have its whole burst again.

@@ -187,14 +187,14 @@ async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
 
 
 def _tune_gc() -> None:
-    """Let the cycle collector look at less, less often: requests and results are freed by their counts alone."""
+    """Let the garbage collector run less: reference counts alone free requests and results."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
 
 def _raise_malloc_threshold() -> None:
-    """Let what a batch frees be there for the next one, instead of going back to the system page by page.
+    """Keep the memory that a batch frees for the next one, instead of returning it to the system.
 
     glibc learns from the largest block that was freed what is worth keeping: blocks of this size come from its heap
     from then on, and twice as much may lie idle there. Elsewhere it does nothing.

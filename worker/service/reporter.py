@@ -178,7 +178,7 @@ class Reporter:
                 )
 
     def _weights_of(self, dataset: str, ready: Mapping[str, int]) -> Weights:
-        """Tell the weights that stand behind a dataset's counts, or a preset's; "" are the global ones."""
+        """Return the weights that stand behind a dataset's counts, or a preset's; "" are the global ones."""
         held = self._current.weights.held(dataset) if dataset else self._current.weights.shared
         preset = dataset.removeprefix(preset_name(""))
         if preset != dataset and preset in BUILT_IN_PRESETS:

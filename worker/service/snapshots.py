@@ -27,13 +27,13 @@ class _Remembered:
 
 
 class WeightsBook:
-    """Hold what is known of the weights keys: the global one, and those of datasets that are asked for.
+    """What is known of the weights keys: the global one, and those of datasets that are asked for.
 
     Datasets are made up by whoever sends requests: those that nobody asks for any more are forgotten.
     """
 
     def __init__(self) -> None:
-        """Start with nothing read: the defaults are in force."""
+        """Begin with nothing read: the defaults are in force."""
         self.shared = UNREAD
         self.defaults = default_weights()
         self.turn = 0
@@ -46,11 +46,11 @@ class WeightsBook:
         self._tell: Callable[[], None] = lambda: None
 
     def watch(self, tell: Callable[[], None]) -> None:
-        """Have somebody told whenever other weights come into force."""
+        """Call a function whenever other weights come into force."""
         self._tell = tell
 
     def in_force(self, dataset: str | None) -> InForce:
-        """Tell the weights in force for a dataset, or the global ones."""
+        """Return the weights in force for a dataset, or the global ones."""
         if dataset is None:
             return self._shared_in_force
         return in_force(dataset, self._touch(dataset).held, self.shared, self.defaults)
@@ -72,11 +72,11 @@ class WeightsBook:
         return [None, *self._datasets]
 
     def knows(self, dataset: str | None) -> bool:
-        """Tell whether a key is kept fresh."""
+        """Return whether a key is kept fresh."""
         return dataset is None or dataset in self._datasets
 
     def held(self, dataset: str | None) -> Held:
-        """Tell what is known of a key."""
+        """Return what is known of a key."""
         if dataset is None:
             return self.shared
         remembered = self._datasets.get(dataset)
@@ -107,21 +107,21 @@ class WeightsBook:
             self._tell()
 
     def versions(self, most: int) -> dict[str, str]:
-        """Tell the versions of the datasets that were asked for last; empty where one has no weights of its own."""
+        """Return the versions of the datasets that were asked for last; empty where one has no weights of its own."""
         last = islice(reversed(self._datasets.items()), most)
         return {name: one.held.weights.version if one.held.weights else "" for name, one in last}
 
     def versions_beyond(self, most: int) -> dict[str, str]:
-        """Tell the versions of the other datasets, by the short forms of their names."""
+        """Return the versions of the other datasets, by the short forms of their names."""
         others = islice(reversed(self._datasets.items()), most, None)
         return {short_name(name): one.held.weights.version if one.held.weights else "" for name, one in others}
 
     def own(self) -> Iterator[tuple[str, Weights | None]]:
-        """Walk over the datasets that are known, and the weights by their own keys; None where one has none."""
+        """Yield each dataset that is known, with the weights of its own key; None where it has none."""
         return ((name, one.held.weights) for name, one in self._datasets.items())
 
     def kept(self, most: int, *, widest: int) -> Mapping[str, Mapping[str, float]]:
-        """Tell the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
+        """Return the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
 
         Args:
             most: Of how many datasets.
@@ -163,12 +163,12 @@ class WeightsBook:
 
 
 def _width(held: Held) -> int:
-    """Count the categories of what is known of a weights key."""
+    """Return the number of categories of what is known of a weights key."""
     return 0 if held.weights is None else len(held.weights.shares)
 
 
 class SessionsBook:
-    """Hold what is known of the sessions that requests name, the latest ones.
+    """What is known of the sessions that requests name, the latest ones.
 
     It runs ahead of Redis: what a batch does to a session is known once it is drawn, and where it is not settled, the
     next batch of the session cannot be settled either and learns what its hash holds.
@@ -180,7 +180,7 @@ class SessionsBook:
         self._width = 0
 
     def get(self, name: str) -> Session | None:
-        """Tell what is known of a session, if anything is."""
+        """Return what is known of a session, if anything is."""
         return self._sessions.get(name)
 
     def put(self, name: str, session: Session) -> None:
@@ -196,7 +196,7 @@ class SessionsBook:
 
 
 class CurrentSnapshots:
-    """Hold the snapshots in force; each is swapped by one assignment.
+    """The snapshots in force; each is swapped by one assignment.
 
     Attributes:
         catalog_at_ms: Unix time in ms at which the catalog came into force.
@@ -213,7 +213,7 @@ class CurrentSnapshots:
 
     @property
     def catalog(self) -> Catalog | None:
-        """Tell the READY chunks; None until they have been read once."""
+        """Return the READY chunks; None until they have been read once."""
         return self._catalog
 
     @catalog.setter
