@@ -31,7 +31,7 @@ from worker.core.catalog import Catalog
 from worker.core.draw.answer import answer
 from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP, Keys
-from worker.core.weights.values import ABSENT, Held, in_force
+from worker.core.weights.in_force import ABSENT, Held, in_force
 from worker.core.wire import Decoder, Entry
 from worker.ports import Batch, StreamLimits
 

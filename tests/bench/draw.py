@@ -32,7 +32,8 @@ from worker.core.draw.answer import answer
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sampling import draw
 from worker.core.mixture import Mixture, mix_weights
-from worker.core.weights.values import ABSENT, Held, default_weights, in_force
+from worker.core.weights.in_force import ABSENT, Held, in_force
+from worker.core.weights.values import default_weights
 from worker.core.wire import Decoder, Entry, encode_request
 
 ROWS = 1_000_000

@@ -19,7 +19,8 @@ from worker.core.draw.passes import Cursor
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sessions import Session, read_session
 from worker.core.mixture import Mixture
-from worker.core.weights.values import UNREAD, Held, InForce, Weights, normalise
+from worker.core.weights.in_force import UNREAD, Held, InForce
+from worker.core.weights.values import Weights, normalise
 from worker.core.wire import Entry, Form, Request, Terms, decode_any, requests
 from worker.core.wire.requests import RequestReader
 from worker.ports import StreamLimits

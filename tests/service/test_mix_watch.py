@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.drawing import catalog_of
 from tests.support.log_lines import LogLines, captured_log
+from worker.core.weights.in_force import ABSENT, Held, preset_name
 from worker.core.weights.presets import weights_of
-from worker.core.weights.values import ABSENT, Held, normalise, preset_name
+from worker.core.weights.values import normalise
 from worker.core.wire import Terms
 from worker.service.mix_watch import MixWatch
 from worker.service.snapshots import State

@@ -1,7 +1,8 @@
 """What is remembered of datasets, and for how long."""
 
 from tests.support.drawing import catalog_of
-from worker.core.weights.values import ABSENT, UNREAD, Held, default_weights, defaults_for, mark_of, normalise
+from worker.core.weights.in_force import ABSENT, UNREAD, Held, mark_of
+from worker.core.weights.values import default_weights, defaults_for, normalise
 from worker.service.snapshots import State, WeightsBook
 
 _FULL = 2048

@@ -5,9 +5,10 @@ from typing import Final, NamedTuple
 
 from worker.core.catalog import Catalog
 from worker.core.events import MixComplete, MixLeftOut
+from worker.core.weights.in_force import UNREAD, InForce, preset_name
 from worker.core.weights.left_out import left_out
 from worker.core.weights.presets import BUILT_IN_PRESETS
-from worker.core.weights.values import UNREAD, InForce, Weights, preset_name
+from worker.core.weights.values import Weights
 from worker.logs.emit import emit
 from worker.service.snapshots import State
 

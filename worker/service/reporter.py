@@ -15,8 +15,9 @@ import anyio.lowlevel
 from worker.core.catalog import largest_categories
 from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats, WorkerUnlisted
 from worker.core.stats import read_counts
+from worker.core.weights.in_force import preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset
-from worker.core.weights.values import Weights, preset_name
+from worker.core.weights.values import Weights
 from worker.errors import GroupMissingError, RedisError, RefusedError
 from worker.logs.emit import dropped_lines, emit
 from worker.logs.rate_limit import Pace

@@ -8,8 +8,9 @@ from itertools import islice
 
 from worker.core.catalog import Catalog
 from worker.core.draw.sessions import Session
-from worker.core.weights.values import UNREAD, Held, InForce, Weights, default_weights, defaults_for, in_force
-from worker.core.workers.documents import short_name
+from worker.core.weights.in_force import UNREAD, Held, InForce, in_force
+from worker.core.weights.values import Weights, default_weights, defaults_for
+from worker.core.workers.state_document import short_name
 
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.draw.sessions import SessionChange
 from worker.core.keys import GROUP
-from worker.core.weights.values import ABSENT, WRONG_TYPE, mark_of
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
 from worker.core.wire import Entry, Form, Result
 from worker.embedded import RedisServer
 from worker.errors import GroupMissingError, RedisError, RefusedError

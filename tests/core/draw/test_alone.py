@@ -13,7 +13,7 @@ from worker.core.draw.alone import is_plain
 from worker.core.draw.answer import Answers, answer
 from worker.core.draw.prepare import Prepared, Snapshots, prepare
 from worker.core.draw.sessions import NEW_SESSION
-from worker.core.weights.values import InForce
+from worker.core.weights.in_force import InForce
 from worker.core.wire import Encoding, Request, Terms
 
 READY = {"conference": 4, "music": 300, "voice": 5000}

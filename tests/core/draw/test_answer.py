@@ -26,7 +26,8 @@ from worker.core.draw.answer import Answers, answer
 from worker.core.draw.prepare import Snapshots
 from worker.core.mixture import Mixture
 from worker.core.stats import read_counts
-from worker.core.weights.values import BUILT_IN, InForce, Weights, single_category
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import BUILT_IN, Weights, single_category
 from worker.core.wire import Form, Request, Result, Terms, encode_error
 
 NOW_MS = 1_700_000_000_000

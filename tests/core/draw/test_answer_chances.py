@@ -23,7 +23,8 @@ from tests.support.drawing import (
 from worker.core.draw.answer import answer
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import read_counts
-from worker.core.weights.values import InForce, Weights
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import Weights
 from worker.core.wire import Method, Request, Terms
 
 _ROUNDS, _REQUESTS = 1000, 15

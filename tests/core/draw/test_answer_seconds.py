@@ -13,7 +13,7 @@ from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw.answer import Answers, answer
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import Counts, read_counts
-from worker.core.weights.values import InForce
+from worker.core.weights.in_force import InForce
 from worker.core.wire import Method, Request, Result, Terms, decode_result
 
 MEANS_S = {"voice": 3.0, "music": 90.0, "conference": 0.4, "silence": 5.0}

@@ -16,7 +16,8 @@ from worker.core.catalog import Catalog
 from worker.core.draw.answer import answer
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import CategoryCount, read_counts
-from worker.core.weights.values import InForce, Weights
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import Weights
 from worker.core.wire import Method, Request, Terms
 
 ROUNDS, REQUESTS = 1000, 10

@@ -12,7 +12,7 @@ from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, chance_o
 from worker.core.draw.answer import Answers, answer
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import Counts, read_counts
-from worker.core.weights.values import InForce
+from worker.core.weights.in_force import InForce
 from worker.core.wire import Method, Request, Result, Terms
 
 NAMES = [f"c{i:03}" for i in range(300)]

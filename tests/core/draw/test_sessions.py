@@ -15,7 +15,8 @@ from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sessions import NEW_SESSION, Session, pin_sessions, read_session
 from worker.core.keys import PINNED
 from worker.core.stats import read_counts
-from worker.core.weights.values import InForce, normalise
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import normalise
 from worker.core.wire import Request, Result, Terms, encode_error
 
 CATALOG = catalog_of({"music": 30, "voice": 50})

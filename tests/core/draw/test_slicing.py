@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.drawing import catalog_of, weights_of
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.slicing import Slice, is_heavy, slice_by_work
-from worker.core.weights.values import InForce
+from worker.core.weights.in_force import InForce
 from worker.core.wire import Request, Result, Terms, encode_error
 
 MOST_CHUNKS = 131_072

@@ -4,8 +4,9 @@ import pytest
 
 from tests.support.drawing import catalog_of, weights_of
 from worker.core.draw.prepare import Prepared, Snapshots, Unanswerable, prepare
+from worker.core.weights.in_force import ABSENT, Held, InForce, in_force, preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset, weights_name
-from worker.core.weights.values import ABSENT, BUILT_IN, DEFAULTS, Held, InForce, in_force, preset_name
+from worker.core.weights.values import BUILT_IN, DEFAULTS
 from worker.core.wire import Terms
 
 CATALOG = catalog_of({"voice": 5, "music": 4, "own": 3, "custom": 2})

@@ -27,7 +27,7 @@ from worker.core.catalog import Catalog
 from worker.core.draw.preview import Part, warnings
 from worker.core.draw.preview import preview as preview_weights
 from worker.core.weights.values import Weights, normalise, parse_weights
-from worker.core.workers.in_use import WorkerState, disagreement
+from worker.core.workers.states import WorkerState, disagreement
 from worker.errors import RedisError, SettingsError, WeightsError
 from worker.settings.model import Settings, load_settings
 

@@ -12,8 +12,9 @@ from worker.core.catalog import Catalog
 from worker.core.catalog.rendering import CountsRenderer
 from worker.core.draw.sessions import Session, unusable
 from worker.core.mixture import Mixture, mix_weights
+from worker.core.weights.in_force import InForce
 from worker.core.weights.presets import weights_of
-from worker.core.weights.values import BUILT_IN, InForce, Weights, single_category
+from worker.core.weights.values import BUILT_IN, Weights, single_category
 from worker.core.wire import Form, Terms, encode_common, encode_probabilities, ok_form, shown, unknown_preset
 from worker.errors import RequestError
 
@@ -47,7 +48,7 @@ class Prepared(NamedTuple):
 
     Attributes:
         terms: What they ask for.
-        dataset: Whose weights they are drawn under, see `worker.core.weights.values.InForce`.
+        dataset: Whose weights they are drawn under, see `worker.core.weights.in_force.InForce`.
         columns: Ids and cells of the READY chunks; not their catalog, which remembers this: a cycle would keep all of
             it until the collector comes, which is hardly ever.
         mixture: The weights as they apply to these.

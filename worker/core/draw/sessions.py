@@ -13,8 +13,9 @@ from worker.core.catalog import Catalog
 from worker.core.draw.passes import Cursor
 from worker.core.keys import CATEGORY_PATTERN, PINNED
 from worker.core.stats import Counts, Tally, read_stats
+from worker.core.weights.in_force import InForce
 from worker.core.weights.presets import weights_of
-from worker.core.weights.values import InForce, Weights, parse_weights
+from worker.core.weights.values import Weights, parse_weights
 from worker.core.wire import Terms, shown
 from worker.errors import RequestError, WeightsError
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from worker.core.catalog import Catalog
-from worker.core.weights.values import BUILT_IN, DEFAULTS, MAX_CATEGORIES, InForce, Weights, normalise, preset_name
+from worker.core.weights.in_force import InForce, preset_name
+from worker.core.weights.values import BUILT_IN, DEFAULTS, MAX_CATEGORIES, Weights, normalise
 from worker.core.wire import Terms
 
 BY_READY: Final = frozenset({"balanced"})
