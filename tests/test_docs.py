@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from worker.cli.commands import app
 from worker.core import wire
-from worker.core.draw import prepare, slicing
+from worker.core.draw import derived, slicing
 from worker.core.events import EVENTS
 from worker.core.weights import values as weights
 from worker.core.weights.changes import StoredWeights, WantedChange, plan_change, plan_return
@@ -182,8 +182,8 @@ def test_limits_are_those_of_the_code() -> None:
         state._WIDTH_REMEMBERED,
         state._DATASETS_REMEMBERED,
         weights.MAX_CATEGORIES,
-        prepare._MOST_REMEMBERED,
-        prepare._WIDEST_REMEMBERED,
+        derived.MOST_KEPT,
+        derived.WIDEST_KEPT,
     }
     assert numbers <= shown
     assert f"{weights.MAX_BYTES // (1 << 20)} MiB" in text

@@ -14,12 +14,12 @@ from worker.core.client_state import (
     PORTION_S,
     RECHECK_S,
     Ask,
-    Exchange,
+    ClientState,
     Keeping,
     Sending,
     results_kept,
 )
-from worker.core.wire import EXPIRED, Reply, Request, Result, decode_result, encode_error, ok_form
+from worker.core.wire import EXPIRED, Reply, Request, Result, decode_result, encode_error, ok_template
 
 IDS = st.sampled_from(["a", "b", "c", "d"])
 
@@ -27,7 +27,7 @@ IDS = st.sampled_from(["a", "b", "c", "d"])
 def reply_to(request_id: str, entry_id: str = "1-0", *, error: str | None = None, ids: bytes = b"[1]") -> Reply:
     """Make a result as it is received."""
     if error is None:
-        result = Result(entry_id, request_id, "me", None, ok_form(()), (ids, '{"voice":1}'))
+        result = Result(entry_id, request_id, "me", None, ok_template(()), (ids, '{"voice":1}'))
     else:
         result = encode_error(Request(entry_id, request_id), error, "why; accepted: what")
     words = [word.encode() if isinstance(word, str) else word for word in result.fields]
@@ -40,7 +40,7 @@ class Told:
     def __init__(self) -> None:
         self.of: dict[str, list[Reply | None]] = {}
 
-    def ask(self, exchange: Exchange, request_id: str, deadline_s: float = NEVER) -> None:
+    def ask(self, exchange: ClientState, request_id: str, deadline_s: float = NEVER) -> None:
         heard = self.of.setdefault(request_id, [])
         exchange.ask(Ask(request_id, ("size", 1), deadline_s), heard.append)
 
@@ -53,7 +53,7 @@ def ids_of(sending: Sending) -> list[str]:
 
 
 def test_what_waits_is_sent_in_one_step_and_once() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     for name in "abcb":
         told.ask(account, name)
     sending = account.take_sending(0)
@@ -65,7 +65,7 @@ def test_what_waits_is_sent_in_one_step_and_once() -> None:
 
 
 def test_everybody_who_waits_for_a_request_is_told() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     for _ in range(2):
         told.ask(account, "a")
     account.receive("5-0", reply_to("a"), 0)
@@ -75,7 +75,7 @@ def test_everybody_who_waits_for_a_request_is_told() -> None:
 
 
 def test_a_result_is_there_for_whoever_asks_again() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     account.receive("5-0", reply_to("a", ids=b"[7]"), 0)  # an earlier life has asked for it
     told.ask(account, "a")
     [reply] = told.of["a"]
@@ -85,7 +85,7 @@ def test_a_result_is_there_for_whoever_asks_again() -> None:
 
 
 def test_of_two_results_of_one_request_the_first_counts() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     account.receive("5-0", reply_to("a", ids=b"[7]"), 0)
     account.receive("6-0", reply_to("a", ids=b"[8]"), 0)
     told.ask(account, "a")
@@ -93,7 +93,7 @@ def test_of_two_results_of_one_request_the_first_counts() -> None:
 
 
 def test_after_a_loss_all_that_is_not_answered_is_sent_again_in_its_order() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     for name in "abcd":
         told.ask(account, name)
     account.take_sending(0)
@@ -104,7 +104,7 @@ def test_after_a_loss_all_that_is_not_answered_is_sent_again_in_its_order() -> N
 
 
 def test_what_takes_long_is_sent_again_now_and_then() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     told.ask(account, "a")
     account.take_sending(0)
     assert account.alarm_at_s == RECHECK_S
@@ -116,7 +116,7 @@ def test_what_takes_long_is_sent_again_now_and_then() -> None:
 
 
 def test_it_is_sent_again_ever_more_rarely_and_soon_again_after_a_loss() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     told.ask(account, "a")
     sent_at: list[float] = []
     now = 0.0
@@ -133,7 +133,7 @@ def test_it_is_sent_again_ever_more_rarely_and_soon_again_after_a_loss() -> None
 
 
 def test_many_that_wait_are_sent_again_in_portions_and_none_is_left_out() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     many = 5 * MOST_SENT
     for number in range(many):
         told.ask(account, str(number))
@@ -153,7 +153,7 @@ def test_many_that_wait_are_sent_again_in_portions_and_none_is_left_out() -> Non
 
 
 def test_who_waits_too_long_is_told_so_and_the_result_is_kept() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     told.ask(account, "a", 1.0)
     assert account.alarm_at_s == 1.0
     account.take_sending(0)
@@ -166,7 +166,7 @@ def test_who_waits_too_long_is_told_so_and_the_result_is_kept() -> None:
 
 
 def test_the_longest_wait_of_a_request_counts() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     told.ask(account, "a", 1.0)
     told.ask(account, "a", 3.0)
     account.pass_time(2.0)
@@ -176,7 +176,7 @@ def test_the_longest_wait_of_a_request_counts() -> None:
 
 
 def test_an_error_is_told_and_asking_again_asks_again() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     told.ask(account, "a")
     account.take_sending(0)
     account.receive("5-0", reply_to("a", "1-0", error="no_ready_chunks"), 0)
@@ -188,7 +188,7 @@ def test_an_error_is_told_and_asking_again_asks_again() -> None:
 
 
 def test_an_error_of_an_earlier_life_is_nobodys() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     told.ask(account, "a")
     account.receive("5-0", reply_to("a", error="no_ready_chunks"), 0)
     assert told.of["a"] == []
@@ -196,7 +196,7 @@ def test_an_error_of_an_earlier_life_is_nobodys() -> None:
 
 
 def test_a_request_that_an_earlier_life_gave_too_little_time_is_asked_for_again() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     told.ask(account, "a", 10.0)
     account.take_sending(0)
     account.receive("5-0", reply_to("a", error=EXPIRED), 5.0)
@@ -206,7 +206,7 @@ def test_a_request_that_an_earlier_life_gave_too_little_time_is_asked_for_again(
 
 
 def test_what_is_forgotten_is_said_until_it_is_confirmed() -> None:
-    account = Exchange()
+    account = ClientState()
     account.receive("5-0", reply_to("a", error="internal"), 0)
     lost, again = account.take_sending(0), account.take_sending(1)
     assert lost.forgotten == again.forgotten == (("a", "1-0"),)
@@ -215,7 +215,7 @@ def test_what_is_forgotten_is_said_until_it_is_confirmed() -> None:
 
 
 def test_only_so_many_results_are_kept_and_the_oldest_go() -> None:
-    account = Exchange()
+    account = ClientState()
     for number in range(MOST_KEPT + 2):
         account.receive(f"{number + 1}-0", reply_to(f"r{number}", f"{number}-1"), 0)
     sending = account.take_sending(0)
@@ -227,7 +227,7 @@ def test_only_so_many_results_are_kept_and_the_oldest_go() -> None:
 
 
 def test_only_so_many_bytes_are_kept() -> None:
-    account, large = Exchange(), b"x" * (MOST_KEPT_BYTES // 4)
+    account, large = ClientState(), b"x" * (MOST_KEPT_BYTES // 4)
     for number in range(6):
         account.receive(f"{number + 1}-0", reply_to(f"r{number}", ids=large), 0)
     assert list(account._kept) == ["r3", "r4", "r5"]
@@ -236,7 +236,7 @@ def test_only_so_many_bytes_are_kept() -> None:
 
 
 def test_one_step_is_no_longer_than_redis_likes() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     for number in range(MOST_SENT + 1):
         told.ask(account, str(number))
     assert len(account.take_sending(0).asks) == MOST_SENT
@@ -244,13 +244,13 @@ def test_one_step_is_no_longer_than_redis_likes() -> None:
 
 
 def test_what_is_no_result_is_passed_over() -> None:
-    account = Exchange()
+    account = ClientState()
     account.receive("5-0", None, 0)
     assert account.read_until == "5-0"
 
 
 def test_at_the_end_everybody_is_told() -> None:
-    account, told = Exchange(), Told()
+    account, told = ClientState(), Told()
     told.ask(account, "a")
     told.ask(account, "b")
     account.give_up()
@@ -259,7 +259,7 @@ def test_at_the_end_everybody_is_told() -> None:
 
 
 def test_who_is_told_may_ask_for_more() -> None:
-    account = Exchange()
+    account = ClientState()
     heard: list[Reply | None] = []
 
     def go_on(reply: Reply | None) -> None:
@@ -278,7 +278,7 @@ class AnyLife(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.account, self.told = Exchange(), Told()
+        self.account, self.told = ClientState(), Told()
         self.asked, self.notes = Counter[str](), dict[str, str]()
         self.answered: set[str] = set()
         self.now_s, self.numbered = 0.0, 0
@@ -338,7 +338,7 @@ TestAnyLife = AnyLife.TestCase
 
 
 def test_what_stays_for_others_does_not_stay_in_memory() -> None:
-    account, told = Exchange(Keeping(most=3, first=2)), Told()
+    account, told = ClientState(Keeping(most=3, first=2)), Told()
     for number in range(4):
         account.receive(f"{number}-0", reply_to(f"run-0-{number}", f"{number}-1"), 0)
     account.receive("9-0", reply_to("run-0-x", "9-1"), 0)

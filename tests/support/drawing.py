@@ -10,7 +10,7 @@ from scipy import stats
 
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw.allocation import Plan
-from worker.core.mixture import Mixture, mix_weights
+from worker.core.mixture import Mixture, make_mixture
 from worker.core.weights.values import Weights, normalise
 
 FALSE_ALARM = 1e-6
@@ -73,7 +73,7 @@ def mixture_of(values: Mapping[str, float], ready: Mapping[str, int]) -> Mixture
     """Apply weights to so many chunks; only the layout of the catalog is there, which is all that the draw sees."""
     names = tuple(sorted(ready))
     offsets = np.cumsum([0, *(ready[name] for name in names)])
-    mixture = mix_weights(weights_of(values), Catalog(names, offsets, np.empty(0), np.empty(0, "V8"), 0))
+    mixture = make_mixture(weights_of(values), Catalog(names, offsets, np.empty(0), np.empty(0, "V8"), 0))
     assert mixture is not None
     return mixture
 

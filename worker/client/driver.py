@@ -13,7 +13,7 @@ from worker.adapters.redis.client_streams import KEPT_TTL_S, NOTES_TTL_S, RedisE
 from worker.client.arguments import Checked
 from worker.client.place import Place
 from worker.client.samples import Sample, sample_of
-from worker.core.client_state import NEVER, Ask, Exchange, Keeping
+from worker.core.client_state import NEVER, Ask, ClientState, Keeping
 from worker.core.keys import Keys
 from worker.core.wire import Reply, encode_request
 from worker.errors import (
@@ -50,7 +50,7 @@ class Driver:
 
         Args:
             place: Where to work.
-            keeping: See `Exchange`.
+            keeping: See `ClientState`.
             name: Of a driver that has ended, to go on in its place; None: that of the place, or one that nobody has.
 
         Raises:
@@ -65,7 +65,7 @@ class Driver:
         ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
         most_kept = keeping.most if keeping else 0
         self._redis = RedisExchange(self._client, Keys(place.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept)
-        self._exchange = Exchange(keeping)
+        self._exchange = ClientState(keeping)
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._has_work, self._is_waiting, self._is_current = asyncio.Event(), asyncio.Event(), asyncio.Event()

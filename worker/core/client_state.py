@@ -73,7 +73,7 @@ class Keeping(NamedTuple):
     first: int
 
 
-Tell = Callable[[Reply | None], None]
+Callback = Callable[[Reply | None], None]
 """Takes the result of a request; None: it did not come in time."""
 
 
@@ -82,7 +82,7 @@ class _Wanted:
 
     __slots__ = ("ask", "due_s", "first_sent_s", "tell", "was_sent")
 
-    def __init__(self, ask: Ask, tell: Tell) -> None:
+    def __init__(self, ask: Ask, tell: Callback) -> None:
         self.ask = ask
         self.tell = [tell]
         self.first_sent_s = NEVER
@@ -96,7 +96,7 @@ class _Wanted:
         self.was_sent = True
 
 
-class Exchange:
+class ClientState:
     """Keep the account of one client."""
 
     def __init__(self, keeping: Keeping | None = None) -> None:
@@ -131,7 +131,7 @@ class Exchange:
         """Tell the ids of the requests whose results are here, errors included: nothing was drawn for those."""
         return {*self._kept, *(request_id for request_id, _ in self._forgotten)}
 
-    def ask(self, ask: Ask, tell: Tell) -> None:
+    def ask(self, ask: Ask, tell: Callback) -> None:
         """Want a request's result; where it is there, it is told at once.
 
         Args:

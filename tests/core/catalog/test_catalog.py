@@ -53,9 +53,9 @@ def as_json(ids: NDArray[np.generic]) -> list[int | str]:
 def assert_sound(catalog: Catalog) -> None:
     """Hold a catalog against what its docstring promises."""
     assert list(catalog.categories) == sorted(set(catalog.categories))
-    assert catalog.offsets.dtype == np.int64
-    assert catalog.offsets[0] == 0
-    assert catalog.offsets[-1] == len(catalog) == len(catalog.ids) == len(catalog.cells)
+    assert catalog.bounds.dtype == np.int64
+    assert catalog.bounds[0] == 0
+    assert catalog.bounds[-1] == len(catalog) == len(catalog.ids) == len(catalog.cells)
     for _, ids, cells in catalog.segments():
         shown = as_json(ids)
         assert shown
@@ -68,7 +68,7 @@ def assert_sound(catalog: Catalog) -> None:
 
 def assert_equal(one: Catalog, other: Catalog) -> None:
     assert one.categories == other.categories
-    assert one.offsets.tolist() == other.offsets.tolist()
+    assert one.bounds.tolist() == other.bounds.tolist()
     assert one.ids.dtype == other.ids.dtype
     assert one.ids.tobytes() == other.ids.tobytes()
     assert one.version == other.version

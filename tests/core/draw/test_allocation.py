@@ -14,12 +14,12 @@ from tests.support.drawing import Extremes, mixture_of, mixtures, rng_seeds, see
 from worker.core.draw.allocation import (
     _draw_rows,
     allocate_systematically,
+    count_columns,
     order_by,
-    put_in_order,
+    shuffle_within_requests,
     sort_within,
-    tally_rows,
 )
-from worker.core.draw.random_numbers import Lane, Numbers
+from worker.core.draw.random_numbers import Purpose, RandomNumbers
 from worker.core.mixture import Floats, Integers, Mixture
 
 tables = st.integers(1, 20).flatmap(
@@ -57,8 +57,8 @@ def _largest_remainder(sizes: Integers, cumulative: Floats, _offsets: Floats) ->
     """What must not be used: the remainders decide, not chance."""
     ideal = sizes[:, None] * np.diff(cumulative, prepend=0)
     counts = np.floor(ideal).astype(np.int64)
-    places = np.argsort(np.argsort(counts - ideal, axis=1), axis=1)
-    rounded: Integers = counts + (places < (sizes - counts.sum(axis=1))[:, None])
+    positions = np.argsort(np.argsort(counts - ideal, axis=1), axis=1)
+    rounded: Integers = counts + (positions < (sizes - counts.sum(axis=1))[:, None])
     return rounded
 
 
@@ -97,11 +97,11 @@ def test_rows_of_their_own_weights_are_drawn_to_the_bit(rows: list[list[int]], s
     cumulative = np.cumsum(np.array(rows, dtype=float), axis=1)
     cumulative /= cumulative[:, -1:]
     sizes = np.arange(1, len(rows) + 1)
-    numbers = Numbers([seed + row for row in range(len(rows))], sizes, np.random.default_rng(0))
-    counts = _draw_rows(sizes, cumulative, numbers, np.arange(len(rows)), Lane.PASS_ON)
+    numbers = RandomNumbers([seed + row for row in range(len(rows))], sizes, np.random.default_rng(0))
+    counts = _draw_rows(sizes, cumulative, numbers, np.arange(len(rows)), Purpose.PASS_ON)
     for row, edges in enumerate(cumulative.tolist()):
         index = np.arange(sizes[row])
-        drawn = numbers.uniforms_at(Lane.PASS_ON, np.full_like(index, row), index).tolist()
+        drawn = numbers.uniforms_at(Purpose.PASS_ON, np.full_like(index, row), index).tolist()
         columns = [_column(edges, number) for number in drawn]
         assert counts[row].tolist() == np.bincount(columns, minlength=3).tolist()
         assert not counts[row][np.array(rows[row]) == 0].any()
@@ -112,8 +112,8 @@ def test_numbers_on_an_edge_belong_to_the_category_behind_it(number: float) -> N
     """In every row alike, the thousandth as the first."""
     edges = [0.0, 0.25, 0.5, 0.5, 1.0, 1.0]
     rows = np.arange(5000)
-    numbers = Numbers([None] * len(rows), np.ones_like(rows), Extremes(number))
-    counts = _draw_rows(np.ones_like(rows), np.tile(edges, (len(rows), 1)), numbers, rows, Lane.PASS_ON)
+    numbers = RandomNumbers([None] * len(rows), np.ones_like(rows), Extremes(number))
+    counts = _draw_rows(np.ones_like(rows), np.tile(edges, (len(rows), 1)), numbers, rows, Purpose.PASS_ON)
     assert (counts[:, _column(edges, number)] == 1).all()
 
 
@@ -123,12 +123,12 @@ def test_every_request_gets_its_categories_in_an_order_of_its_own(table: list[li
     counts = np.array(table)
     batch = data.draw(st.lists(seeds, min_size=len(table), max_size=len(table)))
     rng = np.random.default_rng(data.draw(rng_seeds))
-    ordered = put_in_order(counts, Numbers(batch, counts.sum(axis=1), rng))
-    assert tally_rows(counts.sum(axis=1), ordered, counts.shape[1]).tolist() == table
+    ordered = shuffle_within_requests(counts, RandomNumbers(batch, counts.sum(axis=1), rng))
+    assert count_columns(counts.sum(axis=1), ordered, counts.shape[1]).tolist() == table
     for row, categories in enumerate(np.split(ordered, counts.sum(axis=1).cumsum()[:-1])):
         if batch[row] is not None:
             alone = counts[row : row + 1]
-            again = put_in_order(alone, Numbers([batch[row]], alone.sum(axis=1), rng))
+            again = shuffle_within_requests(alone, RandomNumbers([batch[row]], alone.sum(axis=1), rng))
             assert again.tolist() == categories.tolist()
 
 

@@ -4,11 +4,9 @@ Statistical tests have fixed seeds and would fail a right implementation with ch
 are what the tally expects of them is in `test_answer_chances`.
 """
 
-import gc
 import json
 import struct
 import uuid
-import weakref
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -23,12 +21,12 @@ from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, weights_
 from worker.core.catalog import Catalog
 from worker.core.catalog.rendering import UUID
 from worker.core.draw.answer import Answers, answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
-from worker.core.mixture import Mixture
 from worker.core.stats import read_counts
 from worker.core.weights.in_force import InForce
 from worker.core.weights.values import BUILT_IN, Weights, single_category
-from worker.core.wire import Form, Request, Result, Terms, encode_error
+from worker.core.wire import Request, Result, Template, Terms, encode_error
 
 NOW_MS = 1_700_000_000_000
 READY = {"conference": 4, "music": 30, "noise": 6, "voice": 50}
@@ -50,7 +48,7 @@ in_every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
 def _snapshots(catalog: Catalog | None = CATALOG, weights: Weights | None = None) -> Snapshots:
     in_force = {name: InForce(dataset, weights or held, ()) for name, (dataset, held) in DATASETS.items()}
-    return Snapshots(catalog, in_force, NOW_MS)
+    return Snapshots(None if catalog is None else Derived(catalog), in_force, NOW_MS)
 
 
 def _request(number: int = 0, **fields: Any) -> Request:
@@ -257,7 +255,7 @@ def test_refused_requests_pass_through_and_are_counted() -> None:
 
 
 def test_a_result_without_a_code_counts_as_ours() -> None:
-    odd = Result("1-0", "r", None, None, Form(()))
+    odd = Result("1-0", "r", None, None, Template(()))
     assert read_counts(_answers(odd).tally.fields).errors == {("", "internal"): 1}
 
 
@@ -408,33 +406,3 @@ def test_messages_stay_short_however_many_categories_there_are() -> None:
         (result,) = _answers(request, snapshots=snapshots).results
         _check_error(request, result, result.error or "")
         assert "..." in result.message
-
-
-def test_what_a_catalog_remembers_is_bounded() -> None:
-    catalog = catalog_of(READY)
-    for i in range(1, 5000):
-        _one(_request(), _snapshots(catalog, weights_of({"voice": i, "music": 5000})))
-    assert 0 < len(catalog.memo) <= 8192
-
-
-def test_a_catalog_goes_when_it_is_replaced() -> None:
-    """At once, and not when the collector comes: it may have a gigabyte."""
-    catalog = catalog_of(READY)
-    gone = weakref.ref(catalog.ids)
-    gc.disable()
-    try:
-        for fields in ({}, {"category": "voice"}, {"encoding": "packed", "probabilities": True}):
-            _one(_request(**fields), _snapshots(catalog))
-        del catalog
-        assert gone() is None
-    finally:
-        gc.enable()
-
-
-def test_weights_of_one_version_are_applied_to_a_catalog_once() -> None:
-    catalog = catalog_of(READY)
-    for source in ("redis", "last_known"):
-        read = _one(_request(), _snapshots(catalog, weights_of({"voice": 1}, source)))
-        assert read["weights_source"] == source
-    _one(_request(category="voice"), _snapshots(catalog, weights_of({"voice": 1})))
-    assert sum(isinstance(remembered, Mixture) for remembered in catalog.memo.values()) == 1

@@ -21,6 +21,7 @@ from tests.support.drawing import (
     weights_of,
 )
 from worker.core.draw.answer import answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import read_counts
 from worker.core.weights.in_force import InForce
@@ -38,7 +39,7 @@ def _request(number: int, size: int, *, mode: Mode = RANDOM, category: str | Non
 
 
 def _snapshots(ready: Mapping[str, int], weights: Weights) -> Snapshots:
-    return Snapshots(catalog_of(ready), {None: InForce(None, weights, ())}, now_ms=0)
+    return Snapshots(Derived(catalog_of(ready)), {None: InForce(None, weights, ())}, now_ms=0)
 
 
 def _moments(requests: Sequence[Request], ready: Mapping[str, int], weights: Weights) -> list[float]:

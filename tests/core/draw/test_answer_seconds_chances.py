@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, chance_of_z, lasting_catalog, weights_of
 from worker.core.catalog import Catalog
 from worker.core.draw.answer import answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import CategoryCount, read_counts
 from worker.core.weights.in_force import InForce
@@ -38,7 +39,10 @@ def _rows(
     batch: list[Request], catalog: Catalog, weights: Weights = WEIGHTS, rounds: int = ROUNDS
 ) -> list[tuple[CategoryCount, ...]]:
     """Draw a batch again and again: what is counted of each."""
-    snapshots, rng = Snapshots(catalog, {None: InForce(None, weights, ())}, now_ms=0), np.random.default_rng(11)
+    snapshots, rng = (
+        Snapshots(Derived(catalog), {None: InForce(None, weights, ())}, now_ms=0),
+        np.random.default_rng(11),
+    )
     tallies = (answer(batch, snapshots, rng).tally for _ in range(rounds))
     return [read_counts(tally.fields, {n: m.text for n, m in tally.mixtures.items()}).categories for tally in tallies]
 

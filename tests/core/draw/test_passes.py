@@ -11,8 +11,9 @@ from scipy import stats
 
 from tests.support.drawing import FALSE_ALARM, catalog_of
 from worker.core.catalog import Catalog, build_catalog
-from worker.core.draw import passes as epoch
-from worker.core.draw.passes import Cursor, Passes, take
+from worker.core.draw import passes as module
+from worker.core.draw.epoch import take
+from worker.core.draw.passes import Cursor, KeptOrders, Passes
 
 ready = st.integers(1, 40)
 requests = st.lists(st.integers(0, 60), min_size=1, max_size=12)
@@ -24,7 +25,7 @@ def _of(ids: Sequence[int]) -> Catalog:
 
 
 def _passes(catalog: Catalog, session: str = "s") -> Passes:
-    return Passes(catalog, session, catalog.categories[0])
+    return Passes(catalog, session, catalog.categories[0], KeptOrders())
 
 
 def _by_pass(catalog: Catalog, wanted: Sequence[int], batches: int, *, distinct: bool) -> list[list[tuple[int, int]]]:
@@ -99,8 +100,8 @@ def test_what_comes_and_goes_is_drawn_once_a_pass_and_only_while_it_is_ready(
 
 def test_a_large_category_is_put_in_order_window_by_window(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _by_pass(_of(range(1000)), [250] * 9, 3, distinct=False)
-    monkeypatch.setattr(epoch, "_WINDOW", 16)
-    monkeypatch.setattr(epoch, "_MOST_ORDERED", 100)
+    monkeypatch.setattr(module, "WINDOW", 16)
+    monkeypatch.setattr(module, "_MOST_ORDERED", 100)
     assert _by_pass(_of(range(1000)), [250] * 9, 3, distinct=False) == whole
     assert _by_pass(_of(range(1000)), [1, 30, 3, 190] * 10, 40, distinct=True) == _by_pass(
         _of(range(1000)), [1, 30, 3, 190] * 10, 1, distinct=True
@@ -117,17 +118,17 @@ def test_a_cursor_that_went_back_is_followed() -> None:
 
 
 def test_passes_sessions_and_categories_have_orders_of_their_own_and_all_are_even() -> None:
-    """First places over many sessions: each chunk is as likely, and no pair of passes looks alike."""
-    catalog = catalog_of({"music": 20, "voice": 20})
+    """First positions over many sessions: each chunk is as likely, and no pair of passes looks alike."""
+    catalog, kept = catalog_of({"music": 20, "voice": 20}), KeptOrders()
     firsts: Counter[int] = Counter()
     seconds: Counter[tuple[int, int]] = Counter()
     for session in range(4000):
-        passes = Passes(catalog, f"s{session}", "voice")
+        passes = Passes(catalog, f"s{session}", "voice", kept)
         one, two = (passes.after(number, -1, 20)[1].tolist() for number in (1, 2))
         firsts[one[0]] += 1
         seconds[one[0] // 5, two[0] // 5] += 1
         assert one != two
-        assert Passes(catalog, f"s{session}", "music").after(1, -1, 20)[1].tolist() != one
+        assert Passes(catalog, f"s{session}", "music", kept).after(1, -1, 20)[1].tolist() != one
     assert stats.chisquare([firsts[i] for i in range(20)]).pvalue > FALSE_ALARM
     assert stats.chisquare([seconds[i, j] for i in range(4) for j in range(4)]).pvalue > FALSE_ALARM
 

@@ -81,7 +81,7 @@ def test_chunks_of_a_category_are_equally_likely(mode: Mode, seeded: str) -> Non
     mixture = mixture_of(WEIGHTS, ROOMY)
     drawn = _draw(mixture, size=20, requests=10_000, mode=mode, seeded=seeded)
     for start, ready in zip(mixture.starts.tolist(), mixture.ready.tolist(), strict=True):
-        chunks = drawn.places[(drawn.places >= start) & (drawn.places < start + ready)] - start
+        chunks = drawn.positions[(drawn.positions >= start) & (drawn.positions < start + ready)] - start
         assert chance_of_even(chunks, ready) > FALSE_ALARM
 
 
@@ -95,7 +95,7 @@ def test_a_chunk_that_is_never_drawn_is_seen() -> None:
 @seeded_or_not
 def test_neighbours_in_random_draws_are_independent(seeded: str) -> None:
     mixture = mixture_of({"a": 1, "b": 2}, {"a": 10, "b": 20})
-    pairs = _draw(mixture, size=2, requests=200_000, seeded=seeded).places.reshape(-1, 2)
+    pairs = _draw(mixture, size=2, requests=200_000, seeded=seeded).positions.reshape(-1, 2)
     assert chance_of_even(pairs[:, 0] * 30 + pairs[:, 1], 900) > FALSE_ALARM
 
 
@@ -105,15 +105,15 @@ def test_order_within_a_request_is_random(mode: Mode, seeded: str) -> None:
     """Where the only chunk of the rare category stands, when it is drawn once; and the largest place of all."""
     mixture = mixture_of({"a": 0.95, "z": 0.05}, {"a": 60, "z": 40})
     drawn = _draw(mixture, size=20, requests=20_000, mode=mode, seeded=seeded)
-    rows = (drawn.places >= 60).reshape(-1, 20)
+    rows = (drawn.positions >= 60).reshape(-1, 20)
     assert chance_of_even(rows[rows.sum(axis=1) == 1].argmax(axis=1), 20) > FALSE_ALARM
 
 
 def test_draws_that_are_not_mixed_are_seen() -> None:
     """A control of the order: category after category, the rare one is always last."""
     mixture = mixture_of({"a": 0.95, "z": 0.05}, {"a": 60, "z": 40})
-    places = _draw(mixture, size=20, requests=2000, mode=STRATIFIED).places.reshape(-1, 20)
-    last = (np.sort(places, axis=1) >= 60).argmax(axis=1)
+    positions = _draw(mixture, size=20, requests=2000, mode=STRATIFIED).positions.reshape(-1, 20)
+    last = (np.sort(positions, axis=1) >= 60).argmax(axis=1)
     assert chance_of_even(last, 20) < FALSE_ALARM
 
 
@@ -210,10 +210,10 @@ def test_stratified_requests_pass_on_by_the_weights_too(seeded: str) -> None:
     assert abs(off) < 5 * np.sqrt(len(counts) * counts[:, 1].var())
 
 
-def _arrangements(places: Integers, size: int, allowed: Sequence[tuple[int, ...]]) -> Integers:
-    """Number each request's places, order included, among those that are allowed."""
-    number = {places: i for i, places in enumerate(allowed)}
-    return np.array([number[tuple(row)] for row in places.reshape(-1, size).tolist()])
+def _arrangements(positions: Integers, size: int, allowed: Sequence[tuple[int, ...]]) -> Integers:
+    """Number each request's positions, order included, among those that are allowed."""
+    number = {positions: i for i, positions in enumerate(allowed)}
+    return np.array([number[tuple(row)] for row in positions.reshape(-1, size).tolist()])
 
 
 @pytest.mark.parametrize("mode", [RANDOM_ONCE, STRATIFIED_ONCE], ids=["random", "stratified"])
@@ -224,7 +224,7 @@ def test_every_arrangement_without_repeats_is_equally_likely(size: int, ready: i
     mixture = mixture_of({"a": 1}, {"a": ready})
     allowed = list(permutations(range(ready), size))
     drawn = _draw(mixture, size=size, requests=40 * len(allowed), mode=mode, seeded=seeded)
-    assert chance_of_even(_arrangements(drawn.places, size, allowed), len(allowed)) > FALSE_ALARM
+    assert chance_of_even(_arrangements(drawn.positions, size, allowed), len(allowed)) > FALSE_ALARM
 
 
 @seeded_or_not
@@ -234,14 +234,14 @@ def test_arrangements_of_a_sparse_and_a_dense_category_are_equally_likely(seeded
     allowed = [row for row in permutations(range(9), 4) if sum(place < 3 for place in row) == 2]
     drawn = _draw(mixture, size=4, requests=60 * len(allowed), mode=STRATIFIED_ONCE, seeded=seeded)
     assert len(allowed) == 1080
-    assert chance_of_even(_arrangements(drawn.places, 4, allowed), len(allowed)) > FALSE_ALARM
+    assert chance_of_even(_arrangements(drawn.positions, 4, allowed), len(allowed)) > FALSE_ALARM
 
 
 def test_requests_of_a_batch_do_not_show_in_each_other() -> None:
     """Two requests of one batch, each with two of six: all pairs of pairs are equally likely."""
     mixture = mixture_of({"a": 1}, {"a": 6})
     drawn = _draw(mixture, size=2, requests=80_000, mode=RANDOM_ONCE)
-    numbers = _arrangements(drawn.places, 2, list(permutations(range(6), 2)))
+    numbers = _arrangements(drawn.positions, 2, list(permutations(range(6), 2)))
     assert chance_of_even(numbers[0::2] * 30 + numbers[1::2], 900) > FALSE_ALARM
 
 

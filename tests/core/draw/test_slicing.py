@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.drawing import catalog_of, weights_of
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.slicing import Slice, is_heavy, slice_by_work
 from worker.core.weights.in_force import InForce
@@ -115,4 +116,4 @@ def _slice(requests: list[Request | Result]) -> Slice:
 
 def _snapshots(chunks: int, *, categories: int) -> Snapshots:
     weights = weights_of({f"c{i}": 1 for i in range(categories)})
-    return Snapshots(catalog_of({"c0": chunks}), {None: InForce(None, weights, ())}, now_ms=0)
+    return Snapshots(Derived(catalog_of({"c0": chunks})), {None: InForce(None, weights, ())}, now_ms=0)

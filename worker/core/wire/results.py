@@ -26,8 +26,8 @@ _LONGEST_LETTER = 7_000  # words; Redis hands no more than some 7,990 from a scr
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Form:
-    """Hold the fields and values of a result as far as many results share them; see `ok_form`.
+class Template:
+    """Hold the fields and values of a result as far as many results share them; see `ok_template`.
 
     Attributes:
         words: Fields and values in turn; None where a result has a word of its own: its request id first, its
@@ -53,14 +53,14 @@ class Result(NamedTuple):
     request_id: str
     reply_to: str | None
     error: str | None
-    form: Form
+    template: Template
     values: tuple[str | bytes, ...] = ()
 
     @property
     def fields(self) -> tuple[str | bytes, ...]:
         """Return fields and values in turn, as they are written."""
         own = iter((self.request_id, self.entry_id, *self.values))
-        return tuple(next(own) if word is None else word for word in self.form.words)
+        return tuple(next(own) if word is None else word for word in self.template.words)
 
     @property
     def message(self) -> str:
@@ -100,17 +100,17 @@ class Decoder:
         return encode_error(request, request.error.code, request.error.message)
 
 
-def ok_form(common: Sequence[str], *, tells_seconds: bool = False, tells_passes: bool = False) -> Form:
+def ok_template(common: Sequence[str], *, has_seconds: bool = False, has_passes: bool = False) -> Template:
     """Make the form of ok results, whose own values are `chunk_ids`, `counts` and, where told, `seconds`, `passes`.
 
     Args:
         common: Fields that every result of the same weights and catalog shares, see `encode_common`.
-        tells_seconds: Whether they say how long their chunks last.
-        tells_passes: Whether they say which passes their chunks are of.
+        has_seconds: Whether they say how long their chunks last.
+        has_passes: Whether they say which passes their chunks are of.
     """
-    optional = (*(("seconds", None) if tells_seconds else ()), *(("passes", None) if tells_passes else ()))
+    optional = (*(("seconds", None) if has_seconds else ()), *(("passes", None) if has_passes else ()))
     own = ("chunk_ids", None, "counts", None, *optional)
-    return Form(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
+    return Template(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
 
 
 def encode_error(request: Request | Refused | Result, code: str, message: str, common: Sequence[str] = ()) -> Result:
@@ -124,8 +124,8 @@ def encode_error(request: Request | Refused | Result, code: str, message: str, c
     """
     reply_to = request.terms.reply_to if isinstance(request, Request) else request.reply_to
     echoed = ("request_id", None, "entry_id", None, "status", "error")
-    form = Form((*echoed, "error", code, "message", message, *common))
-    return Result(request.entry_id, request.request_id, reply_to, code, form)
+    template = Template((*echoed, "error", code, "message", message, *common))
+    return Result(request.entry_id, request.request_id, reply_to, code, template)
 
 
 def encode_dead_letter(entry: Entry, code: str, message: str) -> Sequence[str | bytes]:
