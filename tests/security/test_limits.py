@@ -228,6 +228,6 @@ def test_a_client_remembers_no_more_than_it_may_of_what_strangers_write() -> Non
     for number in range(30_000):
         words = [b"request_id", b"r%d" % number, b"entry_id", b"1-1", b"chunk_ids", b"[1]", b"note", b"x" * 3000]
         account.receive(f"{number + 1}-0", decode_any(words, packed=True), 0)
-    assert sum(sum(map(len, reply.fields.values())) for _, reply in account._kept.values()) <= MOST_KEPT_BYTES
-    assert len(account._forgotten) <= MOST_FORGOTTEN
-    assert len(account.take_sending(0).forgotten) <= 2 * MOST_SENT
+    assert sum(sum(map(len, reply.fields.values())) for _, reply in account._results._kept.values()) <= MOST_KEPT_BYTES
+    assert len(account._results._forgotten) <= MOST_FORGOTTEN
+    assert len(account.next_sending(0).forgotten) <= 2 * MOST_SENT

@@ -1,6 +1,6 @@
-"""How counts are written for people."""
+"""Counts as people read them."""
 
 
 def plural(count: int, name: str) -> str:
-    """Count things, one or many."""
+    """Write a count and a noun in singular or plural."""
     return f"{count:,} {name}{'' if count == 1 else 's'}"

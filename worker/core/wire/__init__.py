@@ -1,4 +1,4 @@
-"""The wire format of requests and results: every field name, and free of numpy so that clients pay nothing."""
+"""The wire format of requests and results: every field name. It needs no NumPy, so that clients start fast."""
 
 from worker.core.wire.fields import shown, unknown_preset
 from worker.core.wire.replies import Reply, decode_any, decode_result, read_ids, read_json
