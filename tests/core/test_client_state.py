@@ -35,7 +35,7 @@ def reply_to(request_id: str, entry_id: str = "1-0", *, error: str | None = None
 
 
 class Told:
-    """Note what was told of each request."""
+    """The replies that the callbacks of each request were called with."""
 
     def __init__(self) -> None:
         self.of: dict[str, list[Reply | None]] = {}
@@ -276,7 +276,7 @@ def test_who_is_told_may_ask_for_more() -> None:
 
 
 class AnyCourse(RuleBasedStateMachine):
-    """Drive an state by any events; the notes that the server would hold decide what is added."""
+    """A state under any course of events. The notes that the server would hold decide what is added."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Mixtures: weights as they apply to a catalog, renormalised over what is READY, equal where versions are equal."""
+"""Mixtures: weights applied to a catalog, renormalised over what is READY, and equal if versions are equal."""
 
 from fractions import Fraction
 
@@ -27,7 +27,7 @@ numbers = st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 0.5, 1 - 2**
 
 @given(mixtures, st.lists(numbers, min_size=1, max_size=30), st.sampled_from([0, 600]))
 def test_numbers_find_the_category_that_a_search_finds(mixture: Mixture, some: list[float], more: int) -> None:
-    """On the edges, and however many numbers and categories there are: each has a way of its own."""
+    """On the edges, too, and in each of the ways for few and many numbers and categories."""
     edges = mixture.cumulative[:-1]
     uniforms = np.concatenate((some, edges, np.nextafter(edges, 0), np.repeat(0.25, more)))
     found = mixture.finder.find(uniforms)
@@ -60,7 +60,7 @@ def test_numbers_of_their_own_pick_a_chunk_of_the_category(ready: int, number: f
 
 
 def test_shares_too_narrow_for_one_number_take_a_second() -> None:
-    """Else the chunks of a rare category with many of them were not equally likely."""
+    """Otherwise the many chunks of a rare category would not be equally likely."""
     assert mixture_of({"a": 1, "b": 1e-3}, {"a": 5, "b": 10**6}).finder.finds_positions
     assert not mixture_of({"a": 1, "b": 1e-9}, {"a": 5, "b": 10**7}).finder.finds_positions
 

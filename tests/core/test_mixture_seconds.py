@@ -1,4 +1,4 @@
-"""Weights as shares of audio time: what the seconds drawn are expected to be is in proportion to them."""
+"""Weights as shares of audio time: the expected seconds of the categories are in proportion to them."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def test_chunks_that_last_alike_are_drawn_as_by_chunks() -> None:
 
 
 def test_the_text_of_a_mixture_is_of_time_and_does_not_move_with_durations() -> None:
-    """It is a field of the counts where there are many categories: one for each change of the catalog would be many."""
+    """With many categories it names a field of the counts, and each change of the catalog would add one."""
     weights = weights_of({"voice": 0.5, "music": 0.5, "nobody": 1.0})
     ready = {"voice": 7, "music": 9}
     mixtures = [

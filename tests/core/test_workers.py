@@ -1,4 +1,4 @@
-"""What people are told to be in force is what live workers draw under, whatever the key holds."""
+"""People are shown the weights that live workers draw under, whatever the key holds."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where durations decide the draw they belong to the catalog: to its rows, its changes and its version."""
+"""If durations decide the draw, they belong to the catalog: to its rows, its changes and its version."""
 
 from collections.abc import Mapping
 

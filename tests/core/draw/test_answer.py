@@ -1,4 +1,4 @@
-"""One result a request, whatever stands in the batch; every field of it as the contract has it, and all counted.
+"""Every request gets one result, with the fields of the contract, and everything is counted.
 
 Statistical tests have fixed seeds and would fail a right implementation with chance 1e-6 had they not. Whether counts
 are what the tally expects of them is in `test_answer_chances`.
@@ -81,7 +81,7 @@ def _one(request: Request, snapshots: Snapshots | None = None, seed: int = 0) ->
 
 
 def _ids(request: Request, catalog: Catalog, chunk_ids: bytes) -> list[int | str]:
-    """Read the ids of a result as its encoding has them."""
+    """Read the ids of a result by its encoding."""
     if request.terms.encoding == "json":
         ids: list[int | str] = json.loads(chunk_ids)
         return ids
@@ -91,7 +91,7 @@ def _ids(request: Request, catalog: Catalog, chunk_ids: bytes) -> list[int | str
 
 
 def _category_of_each_id(catalog: Catalog) -> dict[int | str, str]:
-    """List the catalog from the outside: which id is whose."""
+    """List the category of each id, without the code under test."""
     is_uuid = catalog.ids.dtype == UUID
     return {
         str(uuid.UUID(bytes=bytes(owned).ljust(16, b"\0"))) if is_uuid else int(owned): name
@@ -104,7 +104,7 @@ CATEGORY_OF = {id(catalog): _category_of_each_id(catalog) for catalog in (CATALO
 
 
 def _expected_code(request: Request, catalog: Catalog | None) -> str | None:
-    """Say by the contract which error a request gets."""
+    """Return the error that a request gets by the contract."""
     if request.expires_at is not None and request.expires_at <= NOW_MS:
         return "expired"
     if catalog is None:
@@ -121,7 +121,7 @@ def _expected_code(request: Request, catalog: Catalog | None) -> str | None:
 
 
 def _check_ok(request: Request, read: Fields, catalog: Catalog) -> None:
-    """Hold every field of an ok result against the contract."""
+    """Compare every field of an ok result with the contract."""
     weights = (
         DATASETS[request.terms.dataset][1]
         if request.terms.category is None
@@ -375,7 +375,7 @@ def test_all_chunks_are_not_too_many(fields: Fields) -> None:
 
 
 def test_equal_weights_of_two_datasets_are_told_and_counted_apart() -> None:
-    """They are drawn in one go, which must not show."""
+    """They are drawn in one go, and their results must not show it."""
     batch = [_request(i, size=10, dataset=name) for i, name in enumerate([None, "twin", "twin"])]
     answers = _answers(*batch)
     assert [_read(result)["weights_source"] for result in answers.results] == ["redis", "dataset", "dataset"]
@@ -387,7 +387,7 @@ def test_equal_weights_of_two_datasets_are_told_and_counted_apart() -> None:
 
 @pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "Ünïcode", "a:b", "line\nfeed", "x" * 500])
 def test_categories_with_odd_names_in_the_library_do_no_harm(name: str) -> None:
-    """The library is someone else's: its categories may be called anything."""
+    """Libraries belong to others, so categories may have any name."""
     snapshots = _snapshots(catalog_of({name: 5, "voice": 3}))
     read = _one(_request(size=2, category=name, probabilities=True), snapshots)
     assert read["counts"] == {name: 2}

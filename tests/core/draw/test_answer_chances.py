@@ -1,4 +1,4 @@
-"""What the tally expects of counts is what chance does: z scores of right draws are standard normal.
+"""The expected counts are right: z scores of correct draws are standard normal.
 
 Seeds are fixed, and each test would fail a right implementation with chance 1e-6 had they not been.
 """
@@ -43,7 +43,7 @@ def _snapshots(ready: Mapping[str, int], weights: Weights) -> Snapshots:
 
 
 def _moments(requests: Sequence[Request], ready: Mapping[str, int], weights: Weights) -> list[float]:
-    """Draw a batch again and again: how far each count is off its expectation, in standard deviations."""
+    """Draw a batch many times, and return the z score of each count."""
     snapshots = _snapshots(ready, weights)
     rng = np.random.default_rng(11)
     rows = [
@@ -54,7 +54,7 @@ def _moments(requests: Sequence[Request], ready: Mapping[str, int], weights: Wei
 
 
 def _is_standard(scores: Sequence[float]) -> bool:
-    """Hold mean and variance of scores against 0 and 1, each at half the false-alarm rate."""
+    """Compare mean and variance of scores with 0 and 1, each at half the false-alarm rate."""
     assert len(scores) >= _ROUNDS / 2
     squares = float(np.square(scores).sum())
     chances = (stats.chi2.cdf(squares, len(scores)), stats.chi2.sf(squares, len(scores)))
@@ -94,7 +94,7 @@ def test_wrong_variances_are_seen() -> None:
 
 
 def test_scarce_categories_expect_what_they_gave() -> None:
-    """Nothing simple is known of what is passed on: count and expectation agree, and the rest still adds up."""
+    """Passed-on chunks have no simple law: their count is their expectation, and the total still adds up."""
     weights = weights_of({"voice": 0.9, "music": 0.1})
     snapshots = _snapshots({"voice": 3, "music": 20}, weights)
     tally = answer([Request("0-0", "r", Terms(size=10, replace=False))], snapshots, np.random.default_rng(0)).tally

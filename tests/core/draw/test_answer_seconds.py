@@ -1,4 +1,4 @@
-"""By shares of audio time: results tell seconds, all of them are counted, and seeds and errors go on as ever."""
+"""Weights as shares of audio time: results have seconds, all are counted, and seeds and errors work as before."""
 
 from collections import Counter
 from typing import Any
@@ -49,7 +49,7 @@ def _read(result: Result) -> dict[str, Any]:
 
 
 def _counted(answers: Answers) -> Counts:
-    """Read the counts as they stand in Redis."""
+    """Read the counts as Redis holds them."""
     return read_counts(answers.tally.fields, {name: mixture.text for name, mixture in answers.tally.mixtures.items()})
 
 

@@ -1,4 +1,4 @@
-"""A plain request gets alone what it would get among others, to the last id and count."""
+"""A single plain request gets the same as among others, to the last id and count."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Hundreds of categories: only what was drawn is looked at, and the counts are as true as those of a few."""
+"""Hundreds of categories: only drawn ones are counted, and the counts are as exact as with a few categories."""
 
 import json
 from collections import Counter
@@ -31,7 +31,7 @@ def _request(number: int, size: int, mode: Mode, dataset: str | None = None) -> 
 
 
 def _read(answers: Answers) -> Counts:
-    """Read the counts as they stand in Redis."""
+    """Read the counts as Redis holds them."""
     return read_counts(answers.tally.fields, {name: mixture.text for name, mixture in answers.tally.mixtures.items()})
 
 

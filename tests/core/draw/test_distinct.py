@@ -12,7 +12,7 @@ from worker.core.mixture import Floats
 
 
 class _EqualAtFirst(Extremes):
-    """Gives a quarter for all numbers of the first call, and later what chance gives."""
+    """A generator that gives one quarter for all numbers of the first call, and random numbers later."""
 
     def __init__(self, number: float) -> None:
         super().__init__(number)
@@ -49,7 +49,7 @@ def test_a_layout_has_bits_for_the_last_place_and_the_largest_request() -> None:
 
 
 def test_a_chunk_may_come_in_several_requests_and_not_twice_in_one() -> None:
-    """Half of the category for each: at first all numbers are equal, so that all but one are drawn again."""
+    """Half of the category for each. At first all numbers are equal, so all but one are drawn again."""
     mixture, rows, size = mixture_of({"a": 1}, {"a": 16}), 3, 8
     allocated = Allocated(np.zeros(rows * size, np.int64), np.full((rows, 1), size))
     numbers = RandomNumbers([None] * rows, np.full(rows, size), _EqualAtFirst(0.25))

@@ -33,7 +33,7 @@ def test_numbers_of_seeded_requests_depend_on_the_seed_alone(batch: list[int | N
 def test_numbers_of_all_chunks_are_those_of_their_owners_and_indexes(
     batch: list[tuple[int, int | None]], seed: int
 ) -> None:
-    """In a plan without seeds they are as many, and of the generator."""
+    """Without seeds there are as many numbers, and they come from the generator."""
     numbers, others = _numbers(batch, seed), _numbers(batch, seed)
     assert numbers.count == len(numbers.owners) == len(numbers.indexes)
     for purpose in (Purpose.CHUNK, Purpose.ORDER):

@@ -36,7 +36,7 @@ def _mixed(value: int) -> int:
 
 
 def _uniform(seed: int, purpose: int, counter: int) -> float:
-    """A keyed number as the docstrings have it, alone."""
+    """Compute one keyed number as the docstrings define it."""
     stream = _mixed(_mixed((seed + int(GOLDEN)) & MASK) ^ (purpose * int(GOLDEN) & MASK))
     return (_mixed((stream + (counter + 1) * int(GOLDEN)) & MASK) >> 11) / 2**53
 
@@ -82,7 +82,7 @@ def test_numbers_of_a_stream_are_even_and_neighbours_are_independent(seed: int, 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_first_numbers_of_seeds_in_a_row_are_even(purpose: int) -> None:
-    """As jobs count their requests up: seed 0, 1, 2 and so on."""
+    """Jobs number their requests, so seeds are 0, 1, 2 and so on."""
     seeds = np.arange(DRAWS, dtype=np.uint64)
     numbers = _keyed(seeds, purpose, np.zeros(DRAWS, dtype=np.uint64))
     assert chance_of_even(_cell(numbers, 1000), 1000) > FALSE_ALARM
@@ -102,6 +102,6 @@ def test_streams_of_related_seeds_are_independent(step: int) -> None:
 
 
 def test_the_yardstick_sees_a_stream_that_repeats_another() -> None:
-    """A control: the same stream twice must not pass for two."""
+    """A control: the same stream twice must not pass as two."""
     pairs = _cell(_numbers(5, 0), 30) * 30 + _cell(_numbers(5, 0), 30)
     assert chance_of_even(pairs, 900) < FALSE_ALARM

@@ -1,4 +1,4 @@
-"""Laws of the draw: they hold for every mixture, size and seed, whatever chance does.
+"""Laws of the draw. They hold for every mixture, size and seed, whatever the random numbers are.
 
 What chance does is in `test_sampling_chances`.
 """
@@ -36,7 +36,7 @@ modes = st.sampled_from(list(MODES.values()))
 
 @st.composite
 def plans(pick: st.DrawFn, allowed: Sequence[Mode] = tuple(MODES.values())) -> Plan:
-    """A batch of requests, some seeded; without replacement none wants more than there is."""
+    """A batch of requests, some with seeds. Without replacement, none wants more chunks than there are."""
     mixture, mode = pick(mixtures), pick(st.sampled_from(allowed))
     most = 300 if mode.replace else min(300, int(mixture.ready.sum()))
     requests = pick(st.lists(st.tuples(st.integers(1, most) | st.just(most), seeds), min_size=1, max_size=6))
@@ -44,12 +44,12 @@ def plans(pick: st.DrawFn, allowed: Sequence[Mode] = tuple(MODES.values())) -> P
 
 
 def _requests(plan: Plan, drawn: Drawn) -> list[Integers]:
-    """Cut the positions drawn into those of each request."""
+    """Split the positions drawn by request."""
     return np.split(drawn.positions, np.cumsum(plan.sizes)[:-1])
 
 
 def _category_of(mixture: Mixture, positions: Integers) -> Integers:
-    """Find each place's category by looking through all ranges."""
+    """Find the category of each position by a search through all ranges."""
     inside = (positions[:, None] >= mixture.starts) & (positions[:, None] < mixture.starts + mixture.ready)
     assert (inside.sum(axis=1) == 1).all()
     categories: Integers = inside.argmax(axis=1)
@@ -157,12 +157,12 @@ PINNED = {
     RANDOM_ONCE: ([61, 36, 55, 13, 35, 25, 27, 1, 0, 2, 73, 6], "f4dfa5415acb8e64"),
     STRATIFIED_ONCE: ([61, 36, 55, 13, 35, 25, 27, 1, 0, 2, 73, 46], "edd003b7963e3855"),
 }
-"""Positions of 12 chunks of 83; and the start of the SHA-256 of 300 positions of 1,003, where many are drawn again."""
+"""Positions of 12 chunks of 83; and the start of the SHA-256 of 300 positions of 1,003, many of them drawn again."""
 
 
 @in_every_mode
 def test_seeded_draws_are_pinned(mode: Mode) -> None:
-    """Workers of different versions draw the same for the same seed: change this, and you break that promise."""
+    """Workers of different versions draw the same for the same seed. A change here breaks that promise."""
     weights, rng = {"a": 0.5, "b": 0.3, "c": 0.2}, np.random.default_rng(0)
     few = draw(plan_of(mixture_of(weights, {"a": 3, "b": 40, "c": 40}), [12], [2026], mode=mode), rng)
     many = draw(plan_of(mixture_of(weights, {"a": 3, "b": 500, "c": 500}), [300], [2026], mode=mode), rng)
@@ -220,7 +220,7 @@ def test_more_requests_than_words_have_room_for_are_drawn_in_parts(mode: Mode) -
 
 @pytest.mark.parametrize("seeds_of_two", [(None, None), (1, 2)])
 def test_nearly_all_of_many_categories_of_all_sizes(seeds_of_two: tuple[int | None, int | None]) -> None:
-    """A large category and thousands of tiny ones, of which more are put in order than words have room for at once."""
+    """A large category and thousands of tiny ones. More of them are shuffled than words have room for at once."""
     ready = {"large": 100_000} | {f"c{i}": 1 + i % 2 for i in range(5000)}
     mixture = mixture_of({name: 90_000 if name == "large" else 5.0 for name in ready}, ready)
     plan = plan_of(mixture, [65_536, 60_000], seeds_of_two, mode=RANDOM_ONCE)

@@ -1,4 +1,4 @@
-"""What chance does in the draw: everything that should be equally likely is, and shares are the weights.
+"""Chances of the draw: what should be equally likely is, and shares are the weights.
 
 Seeds are fixed, and each test would fail a right implementation with chance 1e-6 had they not been. Controls show
 that the same yardstick rejects implementations that are wrong in the ways one would expect.
@@ -102,7 +102,7 @@ def test_neighbours_in_random_draws_are_independent(seeded: str) -> None:
 @in_every_mode
 @seeded_or_not
 def test_order_within_a_request_is_random(mode: Mode, seeded: str) -> None:
-    """Where the only chunk of the rare category stands, when it is drawn once; and the largest place of all."""
+    """The index of the only chunk of the rare category, when it is drawn once; and the largest index of all."""
     mixture = mixture_of({"a": 0.95, "z": 0.05}, {"a": 60, "z": 40})
     drawn = _draw(mixture, size=20, requests=20_000, mode=mode, seeded=seeded)
     rows = (drawn.positions >= 60).reshape(-1, 20)
@@ -110,7 +110,7 @@ def test_order_within_a_request_is_random(mode: Mode, seeded: str) -> None:
 
 
 def test_draws_that_are_not_mixed_are_seen() -> None:
-    """A control of the order: category after category, the rare one is always last."""
+    """A control: without a shuffle, the rare category is always last."""
     mixture = mixture_of({"a": 0.95, "z": 0.05}, {"a": 60, "z": 40})
     positions = _draw(mixture, size=20, requests=2000, mode=STRATIFIED).positions.reshape(-1, 20)
     last = (np.sort(positions, axis=1) >= 60).argmax(axis=1)
@@ -121,7 +121,7 @@ def test_draws_that_are_not_mixed_are_seen() -> None:
 @pytest.mark.parametrize("mode", [STRATIFIED, STRATIFIED_ONCE], ids=["stratified", "stratified, each once"])
 @seeded_or_not
 def test_stratified_counts_are_unbiased_over_requests(size: int, mode: Mode, seeded: str) -> None:
-    """Each count takes the upper neighbour of its ideal as often as the ideal lies near to it."""
+    """Each count is rounded up as often as the fraction of its ideal says."""
     mixture = mixture_of({"a": 0.05, "b": 0.15, "c": 0.37, "d": 0.43}, dict.fromkeys("abcd", 200))
     counts = _draw(mixture, size=size, requests=5000, mode=mode, seeded=seeded).counts
     ideal = size * mixture.probabilities
@@ -154,7 +154,7 @@ def _draw_one_after_the_other(
 
 
 def _counts_fit(counts: Integers, law: Law) -> float:
-    """Hold the count vectors drawn against their law; rare ones are taken together."""
+    """Compare the count vectors drawn with their law. Rare ones are pooled."""
     found = Counter(map(tuple, counts.tolist()))
     assert set(found) <= set(law), "counts that cannot be"
     ideal = {vector: chance * len(counts) for vector, chance in law.items()}
@@ -201,7 +201,7 @@ def test_passing_a_share_on_otherwise_is_seen() -> None:
 
 @seeded_or_not
 def test_stratified_requests_pass_on_by_the_weights_too(seeded: str) -> None:
-    """Half of 16 is for the category that has 2: the 6 left over are shared 2 to 1, all of them, every time."""
+    """Half of 16 is for a category that has 2. The surplus of 6 is shared 2 to 1 among the others, every time."""
     mixture = mixture_of({"a": 0.5, "b": 1 / 3, "c": 1 / 6}, {"a": 2, "b": 50, "c": 50})
     counts = _draw(mixture, size=16, requests=20_000, mode=STRATIFIED_ONCE, seeded=seeded).counts
     assert (counts[:, 0] == 2).all()
@@ -211,7 +211,7 @@ def test_stratified_requests_pass_on_by_the_weights_too(seeded: str) -> None:
 
 
 def _arrangements(positions: Integers, size: int, allowed: Sequence[tuple[int, ...]]) -> Integers:
-    """Number each request's positions, order included, among those that are allowed."""
+    """Return the number of each request's arrangement of positions among the allowed ones."""
     number = {positions: i for i, positions in enumerate(allowed)}
     return np.array([number[tuple(row)] for row in positions.reshape(-1, size).tolist()])
 
@@ -220,7 +220,7 @@ def _arrangements(positions: Integers, size: int, allowed: Sequence[tuple[int, .
 @pytest.mark.parametrize(("size", "ready"), [(1, 6), (2, 6), (3, 6), (4, 6), (5, 5), (2, 40)])
 @seeded_or_not
 def test_every_arrangement_without_repeats_is_equally_likely(size: int, ready: int, mode: Mode, seeded: str) -> None:
-    """Subsets and orders at once, from sparse draws (which are repeated) to dense ones (which are cut)."""
+    """Subsets and orders at once, for sparse draws (redrawn) and dense ones (shuffled and cut)."""
     mixture = mixture_of({"a": 1}, {"a": ready})
     allowed = list(permutations(range(ready), size))
     drawn = _draw(mixture, size=size, requests=40 * len(allowed), mode=mode, seeded=seeded)
@@ -229,7 +229,7 @@ def test_every_arrangement_without_repeats_is_equally_likely(size: int, ready: i
 
 @seeded_or_not
 def test_arrangements_of_a_sparse_and_a_dense_category_are_equally_likely(seeded: str) -> None:
-    """Two of three beside two of six: nothing of the one may show in the other."""
+    """Two of three beside two of six: the one draw must not depend on the other."""
     mixture = mixture_of({"a": 1, "b": 1}, {"a": 3, "b": 6})
     allowed = [row for row in permutations(range(9), 4) if sum(place < 3 for place in row) == 2]
     drawn = _draw(mixture, size=4, requests=60 * len(allowed), mode=STRATIFIED_ONCE, seeded=seeded)

@@ -1,4 +1,4 @@
-"""Sessions: what a batch is drawn under, and what it says becomes of the session's hash."""
+"""Sessions: what a batch is drawn under, and how it changes the session's hash."""
 
 import json
 from collections import Counter

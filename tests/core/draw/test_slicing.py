@@ -1,4 +1,4 @@
-"""Slices: all of a batch in its order, no more work than is settled at once, and what is asked for in each."""
+"""Slices: together the whole batch in its order, each with bounded work, and with what is asked for in it."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A change is planned by what stands there: what it replaces, what it gives way to, and what the history says of it."""
+"""A change is planned from what Redis holds: what it replaces, what it gives way to, and its entry in the history."""
 
 from typing import Any
 
@@ -162,7 +162,7 @@ def test_before_its_time_and_without_one_nothing_returns() -> None:
 
 @pytest.mark.parametrize("name", ["who", "reason"])
 def test_a_name_that_is_no_utf8_is_escaped(name: str) -> None:
-    """The operating system hands on such bytes as halves of surrogate pairs."""
+    """The operating system hands over such bytes as lone surrogates."""
     planned = plan_change(
         stored(VOICE),
         WantedChange(MUSIC, lasts_ms=HOUR_MS, lasts="1h", **{"who": "a", "reason": "b", name: "\udcff"}),

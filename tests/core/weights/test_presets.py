@@ -1,4 +1,4 @@
-"""Presets: what the built-in ones weigh, and which weights a request that names one is drawn under."""
+"""Presets: the weights of the built-in ones, and which weights a request that names one is drawn under."""
 
 import pytest
 

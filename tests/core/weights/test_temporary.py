@@ -1,4 +1,4 @@
-"""Returns of temporary weights are read as they were written; what is none is refused."""
+"""Returns of temporary weights are read as they were written. Other texts are refused."""
 
 import json
 from typing import Any

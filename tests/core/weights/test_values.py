@@ -1,4 +1,4 @@
-"""Weights: strangers' bytes are read or refused, equal weights have equal versions, the last valid ones stay."""
+"""Weights: bytes of strangers are read or refused, and equal weights have equal versions."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Results are written as the contract has them, and can be read back by any client."""
+"""Results are written by the contract, and any client can read them."""
 
 import json
 from collections.abc import Sequence

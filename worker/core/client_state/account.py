@@ -16,9 +16,9 @@ Rules:
 
 1. A request is sent under its id, which Redis notes. Sending it again adds it no second time. So after a lost
    connection everything that is not answered is simply sent again.
-2. What takes long is sent again without a loss: after 2 s, then each time after twice as long, up to 30 s. This heals a
-   reply stream that vanished. Mostly a request takes long because no worker has come to it yet. So it goes in portions,
-   and a hundred thousand of them do not keep Redis busy.
+2. What takes long is sent again without a loss: after 2 s, and then each time it has waited twice as long, at least
+   every 30 s. This heals a reply stream that vanished. Mostly a request takes long because no worker has come to it
+   yet. So the requests go in portions, and a hundred thousand of them do not keep Redis busy.
 3. The first result of a request counts. Later ones are ignored.
 4. Errors are never kept: asking again asks anew. An error of a request that was not sent from here answers an earlier
    process. An error `expired` before the deadline does, too, as that process sent the request with a shorter one.

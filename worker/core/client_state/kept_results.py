@@ -58,7 +58,7 @@ class KeptResults:
 
     @property
     def keep_from(self) -> str:
-        """Return the entry of the reply stream up to which it may be trimmed; empty: leave the stream as it is."""
+        """Return the oldest entry of the reply stream that is still needed; empty: leave the stream as it is."""
         return "" if self._is_trimmed or not self._order else self._order[0][0]
 
     def forgotten(self, most: int) -> Sequence[tuple[str, str]]:

@@ -5,8 +5,8 @@
 2. All that is stored is a *cursor*: the pass, and the rank of the last chunk drawn. Chunks of a higher rank come next.
 3. If no chunk has a higher rank, the pass has ended, and the next one begins.
 
-Why it is right while the catalog changes: a chunk that is removed is not drawn. A chunk that is added ranks before the
-cursor, and joins the next pass, or after it, and joins this one. No other chunk moves. So no chunk comes twice in a
+Why it is right while the catalog changes: a chunk that is removed is not drawn. A chunk that is added joins this pass
+if it ranks after the cursor; else it joins the next one. The ranks of other chunks stay. So no chunk comes twice in a
 pass, and a chunk that is READY throughout a pass comes once.
 
 Without replacement (`replace=0`) a request may end one pass and begin the next. It must not get a chunk twice, so it
