@@ -14,8 +14,8 @@ from worker.adapters.redis import settling as redis_settling
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.client_state import MOST_FORGOTTEN, MOST_KEPT_BYTES, MOST_SENT, ClientState
 from worker.core.draw.answer import answer
+from worker.core.draw.cursor import Cursor
 from worker.core.draw.derived import WIDEST_KEPT, Derived
-from worker.core.draw.passes import Cursor
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sessions import Session, read_session
 from worker.core.weights.in_force import UNREAD, Held, InForce

@@ -45,8 +45,9 @@ class Times(NamedTuple):
 class Mixture:
     """Weights applied to one catalog: renormalised over the categories with READY chunks.
 
-    If weights are shares of audio time, a category's probability is its weight divided by the mean duration of its
-    READY chunks, renormalised. Then the expected seconds of the categories are in proportion to the weights.
+    If weights are shares of audio time, each is divided by the mean duration of its category's READY chunks. The
+    quotients, renormalised, are the probabilities. Then the expected seconds of the categories are in proportion to the
+    weights.
 
     Attributes:
         categories: Names, shape (k,), k >= 1.

@@ -7,14 +7,13 @@ import numpy as np
 from anyio.to_thread import run_sync
 
 from worker.core.draw.answer import Answers, answer
-from worker.core.draw.prepare import Snapshots
+from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.sessions import (
     NEW_SESSION,
     Session,
     SessionChange,
     Visit,
     needs_reading,
-    pin_sessions,
     read_session,
 )
 from worker.core.draw.slicing import Slice, is_heavy, slice_by_work

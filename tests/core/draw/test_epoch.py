@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.support.drawing import catalog_of
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw import passes as module
+from worker.core.draw.cursor import Cursor
 from worker.core.draw.epoch import take
-from worker.core.draw.passes import Cursor, KeptOrders, Passes
+from worker.core.draw.passes import KeptOrders, Passes
 
 ready = st.integers(1, 40)
 requests = st.lists(st.integers(0, 60), min_size=1, max_size=12)

@@ -12,8 +12,8 @@ from tests.support.drawing import catalog_of, weights_of
 from worker.core.catalog import Catalog
 from worker.core.draw.answer import Answers, answer
 from worker.core.draw.derived import Derived
-from worker.core.draw.prepare import Snapshots
-from worker.core.draw.sessions import NEW_SESSION, Session, pin_sessions, read_session
+from worker.core.draw.prepare import Snapshots, pin_sessions
+from worker.core.draw.sessions import NEW_SESSION, Session, read_session
 from worker.core.keys import PINNED
 from worker.core.stats import read_counts
 from worker.core.weights.in_force import InForce

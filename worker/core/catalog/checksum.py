@@ -1,7 +1,7 @@
 """A checksum of the catalog that PostgreSQL can compute, too. One row tells whether both hold the same chunks.
 
 It is the sum modulo 2^64 of a hash of each chunk, in any order. The seed of a chunk's hash is its category's hash. For
-a bigint it includes the upper half, because PostgreSQL folds the two halves of a bigint before it hashes them.
+a bigint it includes the upper half. PostgreSQL folds the two halves of a bigint before it hashes them.
 
 Source: PostgreSQL, src/common/hashfn.c, `hash_bytes_extended` and `hash_bytes_uint32_extended`; they are lookup3 by
 Bob Jenkins, 2006.

@@ -8,9 +8,9 @@ Two methods turn weights p into counts for a request of n chunks:
   and its mean over u is exactly n p_j. Largest remainder would round small categories down in every batch, a bias for
   ever.
 
-Without replacement (`replace=0`) a category may run out. Its surplus is drawn again among the categories that still
-have chunks, by their renormalised weights, until there is no surplus. Drawing one chunk after the other follows the
-same law: there, too, a draw of an exhausted category is repeated, and it does not matter when it is repeated.
+Without replacement (`replace=0`) a category may run out. Its surplus is drawn again among categories that still have
+chunks, by renormalised weights, until there is no surplus. Drawing one chunk after the other follows the same law:
+there, too, a draw of an exhausted category is repeated, and it does not matter when it is repeated.
 
 Counts say nothing of the order. Independent draws come in random order already; other counts are shuffled.
 """

@@ -6,7 +6,7 @@ when another catalog comes into force, all of it goes.
 1. Requests decide what is computed, so strangers do. Every table is bounded in entries, and in categories. At the bound
    all is dropped, and computed again on demand.
 2. No value refers to the catalog or to its `Derived`. A reference cycle would keep a catalog, perhaps a gigabyte, until
-   a full garbage collection, and a worker runs those rarely.
+   a full garbage collection. A worker runs those rarely.
 3. Nothing is locked. One thread uses a `Derived`; draws in another thread have one of their own.
 """
 

@@ -12,7 +12,8 @@ Rules of the rounds:
 1. Every chunk is a 64-bit word: row, position, index, from the highest bit. Sorted words put equal chunks of a request
    side by side, the one of the lowest index first.
 2. Of equal chunks the first stays, and the others are drawn again with the next round's numbers.
-3. A redrawn chunk is refused if its request has that chunk already, or if an earlier one of the same round got it.
+3. A redrawn chunk is refused if its request has it already. It is also refused if an earlier one of the same round is
+   equal.
 
 Why every arrangement of chunks is equally likely: which of two equal draws is repeated depends on index and round,
 never on the chunk. So exchanging two chunks of a category maps each course of the rounds to one that is equally likely.

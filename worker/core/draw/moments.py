@@ -1,9 +1,9 @@
 """Moments: mean and variance of what a group of requests should have drawn, counted beside what it drew.
 
-Counts are of chunks; if weights are shares of audio time, of seconds. Means and variances are those of the draw itself,
-so comparing them with the counts shows whether the draw follows the weights. Independent draws of n chunks have mean n
-p and variance n p (1 - p). A stratified count is the floor or ceiling of n p, so its variance is f (1 - f), with f the
-fraction of n p.
+Counts are of chunks; if weights are shares of audio time, of seconds. Means and variances are those of the draw itself.
+Comparing them with the counts shows whether draws follow the weights. Independent draws of n chunks have mean n p and
+variance n p (1 - p). A stratified count is the floor or ceiling of n p. With f the fraction of n p, its variance is f
+(1 - f).
 
 Without replacement a category may run out, and its surplus goes to the others; see `allocation`. Their counts have no
 closed form then. So the observed counts count as expected, with no variance. Whether a category *may* run out decides
@@ -158,9 +158,9 @@ def _moments_of_each(plan: Plan, drawn: RequestCounts) -> tuple[Floats, Floats]:
 def _moments_s(plan: Plan, drawn: RequestCounts, times: Times) -> tuple[Sequence[float], Sequence[float]]:
     """Compute mean and variance of the seconds drawn of each category, shape (k,) each.
 
-    The seconds of a category are a sum over N chunks, each of mean m and variance v, where N is random, too. Their mean
-    is E[N] m, and their variance E[N] v + Var[N] m^2. For independent draws this is n (p E[d^2] - (p E[d])^2). Without
-    replacement from R chunks, N v becomes N v (R - N) / (R - 1).
+    The seconds of a category are a sum over N chunks, where N is random, too. Each chunk has mean m and variance v. The
+    sum has mean E[N] m and variance E[N] v + Var[N] m^2. For independent draws this is n (p E[d^2] - (p E[d])^2).
+    Without replacement from R chunks, N v becomes N v (R - N) / (R - 1).
 
     Source: Wald, "On Cumulative Sums of Random Variables", Ann. Math. Stat. 15 (1944), for the random number of
     terms; Cochran, "Sampling Techniques", section 2.6, for the finite population.

@@ -2,14 +2,14 @@
 
 1. The rank of a chunk in a pass is a hash of (session, category, pass, chunk id). A pass goes through the chunks by
    ascending rank. So every worker knows every order without storing one.
-2. All that is stored is a *cursor*: the pass, and the rank of the last chunk drawn. Chunks of a higher rank come next.
+2. All that is stored is a `Cursor`: the pass, and the rank of the last chunk drawn. Chunks of a higher rank come next.
 3. If no chunk has a higher rank, the pass has ended, and the next one begins.
 
 Why it is right while the catalog changes: a chunk that is removed is not drawn. A chunk that is added joins this pass
 if it ranks after the cursor; else it joins the next one. The ranks of other chunks stay. So no chunk comes twice in a
 pass, and a chunk that is READY throughout a pass comes once.
 
-Without replacement (`replace=0`) a request may end one pass and begin the next. It must not get a chunk twice, so it
+Without replacement (`replace=0`) a request may end one pass and begin the next. It must not get a chunk twice. So it
 skips in the new pass what it has from the old one. Skipped chunks rank before the cursor, so they would be missed. The
 cursor lists them as *owed*, and they are drawn first next time. They are fewer than the request's chunks.
 
@@ -18,7 +18,6 @@ Ordering a large category costs time, so a pass is ordered in windows: the next 
 """
 
 import hashlib
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -38,46 +37,6 @@ WINDOW: Final = 16_384
 _PARTS = 16  # most windows of a pass, as each looks at the whole category
 _MOST_ORDERED = 4_000_000  # chunks in all windows that are kept, 16 bytes each
 _MOST_WINDOWS = 4_096  # of as many categories of sessions
-_LAST_PASS = 2**53
-_MOST_OWED = 65_536  # ranks: a request skips fewer chunks than it gets
-_RANK = "[0-9a-f]{16}"
-_TEXT: Final = re.compile(f"([1-9][0-9]{{0,15}}):((?:{_RANK})?):((?:{_RANK}(?:,{_RANK})*)?)")
-
-
-class Cursor(NamedTuple):
-    """How far a session has come in a category.
-
-    Attributes:
-        number: The pass, from 1.
-        last: Rank of the last chunk drawn in it; -1 before the first.
-        owed: Ranks up to `last` that were skipped in this pass, because the same request had drawn those chunks at the
-            end of the previous pass. They are drawn first.
-    """
-
-    number: int = 1
-    last: int = -1
-    owed: tuple[int, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """Write the cursor as its field in Redis: pass, rank in hex, owed ranks."""
-        last = "" if self.last < 0 else f"{self.last:016x}"
-        return ":".join((str(self.number), last, ",".join(f"{rank:016x}" for rank in self.owed)))
-
-    @classmethod
-    def parse(cls, text: str) -> "Cursor":
-        """Read a cursor from its field in Redis.
-
-        Raises:
-            ValueError: The text is not what `text` writes.
-        """
-        found = _TEXT.fullmatch(text)
-        if found is None:
-            raise ValueError("no pass, rank and ranks owed with colons between")
-        last, owed = int(found[2], 16) if found[2] else -1, [int(rank, 16) for rank in found[3].split(",") if rank]
-        if int(found[1]) > _LAST_PASS or len(owed) > _MOST_OWED:
-            raise ValueError("a pass or a number of ranks beyond what any session reaches")
-        return cls(int(found[1]), last, tuple(owed))
 
 
 class Window(NamedTuple):

@@ -1,6 +1,7 @@
 """Prepare a draw: from the terms of a request and the snapshots in force to what is drawn from, or to an error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class Snapshots(NamedTuple):
         derived: The catalog, and what is computed from it; None while the catalog could not be read yet.
         weights: Weights name -> the weights in force by it, see `worker.core.weights.presets.weights_name`.
         now_ms: Unix time in ms by the clock of Redis.
-        sessions: The sessions that requests name, see `worker.core.draw.sessions.pin_sessions`.
+        sessions: The sessions that requests name, see `pin_sessions`.
     """
 
     derived: Derived | None
@@ -50,6 +51,32 @@ class Unanswerable(NamedTuple):
     error: RequestError
     dataset: str | None
     common: tuple[str, ...] = ()
+
+
+def pin_sessions(
+    asked: Iterable[Terms],
+    weights: Mapping[str | None, InForce],
+    sessions: Mapping[str, Session],
+    derived: Derived | None,
+) -> Mapping[str, Session]:
+    """Pin each session that is not pinned yet to the weights in force for its first pinned request.
+
+    Args:
+        asked: What requests ask for, in the order in which they were added.
+        weights: See `Snapshots`.
+        sessions: The sessions that they name, as far as they are known.
+        derived: The catalog; None while it is not known.
+    """
+    pinned = dict(sessions)
+    for terms in asked:
+        if not terms.pin or terms.session is None:
+            continue
+        session = pinned[terms.session]
+        if session.pinned is None and not session.problem:
+            held = weights_of(terms, weights, derived).weights
+            if held.shares:
+                pinned[terms.session] = session._replace(pinned=replace(held, source="session"))
+    return pinned
 
 
 def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:

@@ -1,7 +1,7 @@
 """Random numbers for the requests of a group: by their seeds, or from the process's generator.
 
 A number of a seeded request is a function of (seed, purpose, index) alone. So the request draws the same chunks in
-whatever batch it comes, and one purpose takes no numbers away from another. Requests without a seed take the same steps
+whatever batch it comes. One purpose takes no numbers away from another. Requests without a seed take the same steps
 with numbers from the generator.
 """
 

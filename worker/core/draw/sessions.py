@@ -15,20 +15,17 @@ A `Visit` follows one session through one batch. Its requests draw one after the
 from the hash. `before` and `after` are what the hash holds if the batch is not settled, and if it is; the worker draws
 the next batch from `after` without waiting for the settling.
 
-Within the hash, the field `weights` is the pin, `epoch:<category>` a cursor, and fields of other names with a colon are
+Within the hash, the field `weights` is the pin, and `epoch:<category>` is a cursor. Other fields with a colon are
 counts. Anybody may have written there: what cannot be read makes the session unusable, and says why.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from worker.core.draw.derived import Derived, weights_of
-from worker.core.draw.passes import Cursor
+from worker.core.draw.cursor import Cursor
 from worker.core.keys import CATEGORY_PATTERN, PINNED
 from worker.core.stats import Counts, Tally, read_stats
-from worker.core.weights.in_force import InForce
 from worker.core.weights.values import Weights, parse_weights
 from worker.core.wire import Terms, shown
 from worker.errors import RequestError, WeightsError
@@ -109,32 +106,6 @@ def session_counts(fields: Mapping[str, bytes]) -> Counts:
 def needs_reading(terms: Terms) -> bool:
     """Return whether a draw depends on what the session's hash holds."""
     return terms.pin or terms.method == "epoch"
-
-
-def pin_sessions(
-    asked: Iterable[Terms],
-    weights: Mapping[str | None, InForce],
-    sessions: Mapping[str, Session],
-    derived: Derived | None,
-) -> Mapping[str, Session]:
-    """Pin each session that is not pinned yet to the weights in force for its first pinned request.
-
-    Args:
-        asked: What requests ask for, in the order in which they were added.
-        weights: See `worker.core.draw.prepare.Snapshots`.
-        sessions: The sessions that they name, as far as they are known.
-        derived: The catalog; None while it is not known.
-    """
-    pinned = dict(sessions)
-    for terms in asked:
-        if not terms.pin or terms.session is None:
-            continue
-        session = pinned[terms.session]
-        if session.pinned is None and not session.problem:
-            held = weights_of(terms, weights, derived).weights
-            if held.shares:
-                pinned[terms.session] = session._replace(pinned=replace(held, source="session"))
-    return pinned
 
 
 def unusable(name: str, session: Session) -> RequestError:

@@ -6,10 +6,10 @@ Two sources say what was expected of a category, and their sums are the answer:
 - the chunks (or seconds) drawn from each mixture of many categories, times the category's share in the mixture's text.
 
 For n independent draws with probability p, the mean is n p and the variance n p (1 - p). If durations d count, the mean
-is n p E[d] and the variance n (p E[d^2] - (p E[d])^2). A mixture's text has the share of seconds, s = p E[d] / mean_s,
-where mean_s is the expected duration of a chunk of any category. The hash holds the sums of n mean_s and of n mean_s^2.
-So the mean is s times the first, and the variance mean x E[d^2] / E[d] - s^2 times the second. The ratio E[d^2] / E[d]
-is estimated from the chunks drawn.
+is n p E[d] and the variance n (p E[d^2] - (p E[d])^2). A mixture's text has the share of seconds, s = p E[d] / mean_s.
+Here mean_s is the expected duration of a chunk of any category. The hash holds the sums of n mean_s and of n mean_s^2.
+So the mean is s times the first. The variance is mean x E[d^2] / E[d] minus s^2 times the second. The ratio E[d^2] /
+E[d] is estimated from the chunks drawn.
 
 Anybody may have written to the hash: what cannot be read is left out, and a sentence says so.
 """

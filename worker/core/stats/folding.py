@@ -1,6 +1,6 @@
 """Fold mixtures that nothing is drawn from any longer: keep sums by category, to the millionth, instead of their text.
 
-The text of a mixture of thousands of categories takes hundreds of kilobytes, and each move of a slider makes a new one.
+The text of a mixture of thousands of categories takes hundreds of kilobytes. Each move of a slider makes a new one.
 """
 
 import math

@@ -3,8 +3,8 @@
 A batch's tally is added to the hash by the same step that writes its results. So counts are as exact as results.
 
 1. All amounts are whole numbers that add up (HINCRBY), in any order, from any number of workers. Expectations and
-   variances are in millionths. Milliseconds are exact. An amount that may be large and has a fraction takes two fields,
-   whole numbers and millionths, so that it neither overflows nor is rounded away.
+   variances are in millionths. Milliseconds are exact. A large amount with a fraction takes two fields, whole numbers
+   and millionths. So it neither overflows nor is rounded away.
 2. Every field belongs to a dataset, `<kind>:<dataset>:...`, so the counts of a dataset can be removed whole. Totals are
    sums over datasets.
 3. Each batch adds the mean and the variance that its own weights make one expect; see `draw.moments`. Draws are
@@ -22,8 +22,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from worker.core.mixture import Mixture
 from worker.core.stats.fields import (
     CHUNKS,
     DRAWN,
@@ -43,6 +43,9 @@ from worker.core.stats.fields import (
     Pair,
 )
 
+if TYPE_CHECKING:
+    from worker.core.mixture import Mixture
+
 
 @dataclass(slots=True)
 class Tally:
@@ -60,7 +63,7 @@ class Tally:
     requests: int = 0
     errors: int = 0
     chunks: int = 0
-    mixtures: dict[str, Mixture] = field(default_factory=dict)
+    mixtures: dict[str, "Mixture"] = field(default_factory=dict)
 
     def add_requests(self, dataset: str | None, count: int) -> None:
         """Count results written, errors included."""
@@ -99,7 +102,7 @@ class Tally:
             fields[mean_name] = before(mean_name, 0) + round(mean * MICRO)
             fields[variance_name] = before(variance_name, 0) + round(variance * MICRO)
 
-    def add_drawn(self, dataset: str | None, mixture: Mixture, counts: Mapping[str, int]) -> None:
+    def add_drawn(self, dataset: str | None, mixture: "Mixture", counts: Mapping[str, int]) -> None:
         """Count chunks drawn independently from a mixture.
 
         Args:
@@ -132,7 +135,7 @@ class Tally:
         self._grow_finely(VARIANCE_S2, tail, variance_s2)
 
     def add_seconds_drawn(
-        self, dataset: str | None, mixture: Mixture, mean_s: float, drawn: Mapping[str, tuple[int, int, float]]
+        self, dataset: str | None, mixture: "Mixture", mean_s: float, drawn: Mapping[str, tuple[int, int, float]]
     ) -> None:
         """Count chunks drawn independently from a mixture, and their seconds.
 

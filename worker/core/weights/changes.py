@@ -1,7 +1,7 @@
 """Changes of weights by this project's writers: what a change does to a weights key, and its entry in the history.
 
-A writer reads what Redis holds (`StoredWeights`), plans a change here, and carries it out in one atomic step, which
-does nothing if Redis holds something else by then. Weights of other writers come by a plain SET and have no entry.
+A writer reads what Redis holds (`StoredWeights`) and plans a change here. One atomic step carries it out, or does
+nothing if Redis holds something else by then. Weights of other writers come by a plain SET and have no entry.
 """
 
 from collections.abc import Mapping

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from worker.core.catalog.manifest.columns import ACCEPTED, BLANKS, Columns, find_columns
 from worker.core.catalog.manifest.hints import COLUMNS, NAMES, header_hints
 from worker.core.catalog.manifest.notes import Notes
-from worker.core.catalog.manifest.problems import Problems, counted, show
+from worker.core.catalog.manifest.problems import Problems, show
 from worker.core.catalog.manifest.rows import Values
 from worker.core.keys import CATEGORY_PATTERN
+from worker.core.wording import plural
 
 _COMMENT = "it begins with #, as a comment does, and a manifest has none; put a path that begins so into quotes"
 _ANOTHER_HEADER = "it looks like another header; a manifest has one, and its columns keep their order"
@@ -110,7 +111,7 @@ class CsvRows:
         return _BLANK_QUOTE if path[:1] == '"' and _is_quoted_late(cells) else None
 
     def _width_refusal(self, cells: Sequence[str]) -> str:
-        width = f"{counted(len(cells), 'field')} where the header has {len(self._header)}"
+        width = f"{plural(len(cells), 'field')} where the header has {len(self._header)}"
         if _is_header(cells):
             return f"{width}; {_ANOTHER_HEADER}"
         return f"{width}; {_BLANK_QUOTE}" if _is_quoted_late(cells) else width

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from worker.core.catalog.manifest.problems import counted, show
+from worker.core.catalog.manifest.problems import show
+from worker.core.wording import plural
 
 _MOST_NAMED = 20
 
@@ -38,13 +39,13 @@ class Notes:
     def sentences(self) -> list[str]:
         """Write a sentence for each kind of note."""
         said = [self._ignored()] if self.ignored else []
-        spread = f"{counted(self.spanning, 'row')} over several lines: {self.lines:,} lines, {self.rows:,} rows"
+        spread = f"{plural(self.spanning, 'row')} over several lines: {self.lines:,} lines, {self.rows:,} rows"
         told = {
-            f"{counted(self.headers, 'line')} that repeated the header left out": self.headers,
-            f"{counted(self.empty, 'row')} of blanks alone left out": self.empty,
-            f"blanks around {counted(self.trimmed, 'path')} left out; JSON Lines keeps them": self.trimmed,
-            f"{counted(self.blank_paths, 'path')} with a blank at an end, kept": self.blank_paths,
-            f"{counted(self.without_status, 'row')} with an empty status, taken as READY": self.without_status,
+            f"{plural(self.headers, 'line')} that repeated the header left out": self.headers,
+            f"{plural(self.empty, 'row')} of blanks alone left out": self.empty,
+            f"blanks around {plural(self.trimmed, 'path')} left out; JSON Lines keeps them": self.trimmed,
+            f"{plural(self.blank_paths, 'path')} with a blank at an end, kept": self.blank_paths,
+            f"{plural(self.without_status, 'row')} with an empty status, taken as READY": self.without_status,
             spread: self.spanning,
             "the last line has no line end; is the file whole?": self.open_end,
         }

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from worker.core.wording import plural
 from worker.errors import ManifestError
 
 _MOST_SHOWN = 10
@@ -60,10 +61,5 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
-def counted(count: int, thing: str) -> str:
-    """Write a count and a noun in singular or plural."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
-
-
 def _and_more(others: int) -> str:
-    return f" (and {counted(others, 'more line')} like it)" if others else ""
+    return f" (and {plural(others, 'more line')} like it)" if others else ""
