@@ -20,6 +20,7 @@ from worker.core.draw.moments import RequestCounts, add_up_times, count_drawn
 from worker.core.draw.prepare import Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.draw.sampling import Drawn, draw
 from worker.core.draw.sessions import Visit
+from worker.core.mixture import Integers
 from worker.core.stats import Tally
 from worker.core.wire import Request, Result, encode_error
 
@@ -179,11 +180,11 @@ def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Gen
         )
 
 
-def _cut_chunk_ids(prepared: Prepared, drawn: Drawn, sizes: np.typing.NDArray[np.int64]) -> Sequence[str | bytes]:
+def _cut_chunk_ids(prepared: Prepared, drawn: Drawn, sizes: Integers) -> Sequence[str | bytes]:
     """Render the chunk ids of each request, as JSON or packed."""
-    ids, cells = prepared.chunks
+    catalog, positions = prepared.catalog, drawn.positions
     is_packed = prepared.terms.encoding == "packed"
-    return cut_ids(ids, drawn.positions, sizes) if is_packed else cut_cells(cells, drawn.positions, sizes)
+    return cut_ids(catalog.ids, positions, sizes) if is_packed else cut_cells(catalog.cells, positions, sizes)
 
 
 def _count(parts: Sequence[_Part], plan: Plan, drawn: RequestCounts, answers: Answers) -> None:

@@ -5,16 +5,13 @@ when another catalog comes into force, all of it goes.
 
 1. Requests decide what is computed, so strangers do. Every table is bounded in entries, and in categories. At the bound
    all is dropped, and computed again on demand.
-2. No value refers to the catalog or to its `Derived`. A reference cycle would keep a catalog, perhaps a gigabyte, until
-   a full garbage collection. A worker runs those rarely.
+2. No value refers to its `Derived`. A reference cycle would keep a catalog, perhaps a gigabyte, until a full garbage
+   collection. A worker runs those rarely.
 3. Nothing is locked. One thread uses a `Derived`; draws in another thread have one of their own.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog
 from worker.core.catalog.rendering import CountsRenderer
@@ -39,15 +36,15 @@ class Prepared(NamedTuple):
     Attributes:
         terms: What they ask for.
         dataset: Whose weights they are drawn under, see `worker.core.weights.in_force.InForce`.
-        chunks: Ids and cells of the READY chunks, by position. Not the catalog, see rule 2 of this module.
-        mixture: The weights applied to these chunks.
+        catalog: The READY chunks.
+        mixture: The weights applied to them.
         template: What their results share.
         counts: Renders how many chunks of each category they got.
     """
 
     terms: Terms
     dataset: str | None
-    chunks: tuple[NDArray[np.generic], NDArray[np.void]]
+    catalog: Catalog
     mixture: Mixture
     template: Template
     counts: CountsRenderer

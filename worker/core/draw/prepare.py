@@ -136,7 +136,7 @@ def _prepare(terms: Terms, weights: Weights, dataset: str | None, derived: Deriv
         common += encode_probabilities(effective, catalog.ready)
     template = derived.template(common, has_passes=terms.method == "epoch")
     renderer = derived.counts_renderer(mixture.categories)
-    return Prepared(terms, dataset, (catalog.ids, catalog.cells), mixture, template, renderer)
+    return Prepared(terms, dataset, catalog, mixture, template, renderer)
 
 
 def _encode_common(weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str, ...]:

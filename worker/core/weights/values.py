@@ -27,7 +27,7 @@ ACCEPTED: Final = 'an object of category names and finite numbers >= 0, such as 
 _DECIMALS = 9
 _LEAST_SHARE = 1e-10
 _NORMALISED = 1e-12  # a sum this near to 1 differs by rounding alone: such weights are normalised already
-_SCALE_DOWN = -64  # of a power of two, so scaling is exact; the sum of the largest numbers becomes finite
+_SCALE_DOWN = -64  # exponent of a power of two, so scaling is exact; it makes the sum of the largest numbers finite
 
 
 @dataclass(frozen=True, eq=False)
