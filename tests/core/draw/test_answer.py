@@ -8,7 +8,7 @@ import json
 import struct
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -406,3 +406,25 @@ def test_messages_stay_short_however_many_categories_there_are() -> None:
         (result,) = _answers(request, snapshots=snapshots).results
         _check_error(request, result, result.error or "")
         assert "..." in result.message
+
+
+class _Lookups(dict[str | None, InForce]):
+    """Weights by name that count how often each is looked up."""
+
+    def __init__(self, weights: Mapping[str | None, InForce]) -> None:
+        super().__init__(weights)
+        self.counts: Counter[str | None] = Counter()
+
+    def __getitem__(self, name: str | None) -> InForce:
+        self.counts[name] += 1
+        return super().__getitem__(name)
+
+
+def test_weights_are_found_once_for_requests_of_the_same_terms() -> None:
+    snapshots = _snapshots()
+    weights = _Lookups(snapshots.weights)
+    speech, barren = Terms(dataset="speech", size=3), Terms(dataset="barren")
+    requests = [Request(f"{i}-0", f"r{i}", terms) for i, terms in enumerate([speech, barren] * 5)]
+    answers = answer(requests, snapshots._replace(weights=weights), np.random.default_rng(0))
+    assert Counter(result.error for result in answers.results) == {None: 5, "no_ready_chunks": 5}
+    assert weights.counts == {"speech": 1, "barren": 1}
