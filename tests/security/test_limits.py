@@ -167,7 +167,7 @@ def test_strange_fields_are_served_and_not_remembered(words: list[bytes]) -> Non
     for number in range(20):
         read = reader.read(Entry(f"{number}-0", [*words, b"m%d" % number, b"1"]))
         assert isinstance(read, Request)
-    assert reader._known == {}
+    assert repr(reader) == "<RequestReader: 0 of at most 4096 terms known>"
 
 
 def test_what_is_remembered_of_requests_is_bounded_in_pieces_and_in_bytes() -> None:

@@ -169,12 +169,15 @@ def test_requests_that_differ_in_their_own_fields_alone_share_their_terms() -> N
 
 def test_what_a_reader_remembers_is_bounded() -> None:
     reader = RequestReader(LARGEST_SIZE)
+    known = []
     for number in range(5000):
         reader.read(_entry(("dataset", f"d{number}")))
-    assert 0 < len(reader._known) <= 4096
+        known.append(repr(reader))
+    assert known[4095:4097] == [f"<RequestReader: {count} of at most 4096 terms known>" for count in (4096, 1)]
+    assert known[-1] == "<RequestReader: 904 of at most 4096 terms known>"
     reader = RequestReader(LARGEST_SIZE)
     reader.read(_entry(("size", "8"), ("unknown", "x" * 2000)))
-    assert reader._known == {}
+    assert repr(reader) == "<RequestReader: 0 of at most 4096 terms known>"
 
 
 def test_a_request_without_any_field_is_one_chunk_by_the_weights() -> None:

@@ -116,6 +116,10 @@ class RequestReader:
         self._max_size = max_size
         self._known: dict[tuple[bytes, ...], Terms] = {}
 
+    def __repr__(self) -> str:
+        """Show how much is kept."""
+        return f"<RequestReader: {len(self._known)} of at most {_MOST_KNOWN} terms known>"
+
     def read(self, entry: Entry) -> Request | Refused:
         """Read a request.
 
