@@ -28,9 +28,8 @@ from worker.core.events import (
 from worker.logs import emit as logs
 from worker.report.bins import Bins, divide
 from worker.report.fit import fit_categories
-from worker.report.forms import form_of, hidden_columns, label_columns, shown
 from worker.report.reading import read_lines
-from worker.report.records import Bench, Draws, LeftOut, Reading
+from worker.report.records import Draws, LeftOut, Reading
 from worker.report.summary import describe_left_out
 from worker.report.timeline import History, Outage, build_history
 from worker.report.weight_steps import find_turns
@@ -160,15 +159,12 @@ def test_a_line_that_stood_there_before_is_counted_once() -> None:
         b"Started sampling-worker.service",
         b"{broken",
         b'{"event": "worker.stats"}',
-        b'"bench"',
         b"[1, 2]",
         b"7",
         b"{}",
         b'{"timestamp": "yesterday", "event": "worker.stats"}',
         b'{"timestamp": "9999-12-31T23:59:59Z", "event": "worker.stopped"}',
-        b'{"bench": "throughput", "rows": []}',
-        b'{"bench": "throughput", "rows": 7}',
-        b'{"bench": "throughput", "rows": [7]}',
+        b'{"bench": "throughput", "rows": [{"size": 1}]}',
         b'{"a":' * 100_000,
         b"\xff\xfe\x00",
         written(1, worker_stats()).replace(b'"requests": 10', b'"requests": "10"'),
@@ -438,51 +434,6 @@ def test_a_line_counts_as_many_as_it_stands_for() -> None:
 
 def test_nothing_told_is_no_history() -> None:
     assert build_history(read(b"noise")) is None
-
-
-# --- forms of benchmarks ---------------------------------------------------------------------------------------------
-
-
-def bench(name: str, *rows: dict[str, object]) -> Bench:
-    return Bench(name, "2 x cpu", "3.11", "2026-11-24", rows)
-
-
-def test_a_known_benchmark_has_its_form() -> None:
-    throughput = bench(
-        "throughput",
-        {"size": 1, "encoding": "json", "workers": 1, "requests/s": 2.0, "ceiling requests/s": 3.0, "other": 9},
-    )
-    form = form_of(throughput)
-    assert (form.kind, form.groups) == ("bars", (("requests/s", "ceiling requests/s"),))
-    assert label_columns(throughput, form) == ["size", "encoding", "workers"]
-    assert hidden_columns(throughput, form) == ["other"]
-    assert form_of(bench("growth", {"what": "size", "value": 8, "requests/s": 1.0})).kind == "lines"
-    assert form_of(bench("catalog", {"what": "load (s)", "value": 8})).kind == "table"
-
-
-def test_rows_that_are_not_as_expected_have_the_form_for_any_rows() -> None:
-    renamed = bench("growth", {"what": "size", "at": 8, "requests/s": 1.0})
-    assert form_of(renamed).groups == (("at",), ("requests/s",))
-    unknown = bench("new", {"who": "a", "ms": 1.5, "is_good": True, "gaps": "-"}, {"who": "b", "mb": 2, "gaps": None})
-    assert form_of(unknown).groups == (("ms",), ("mb",))
-    assert label_columns(unknown, form_of(unknown)) == ["who"]
-    assert hidden_columns(unknown, form_of(unknown)) == ["is_good"]
-    turned = bench("turned", {"ms": 1.5, "gap": "-", "who": "a"})
-    assert label_columns(turned, form_of(turned)) == ["who"]
-    assert form_of(bench("throughput", {"who": "a"})).kind == "table"
-    many = bench("wide", {f"n{i}": i for i in range(12)})
-    assert hidden_columns(many, form_of(many)) == ["n8", "n9", "n10", "n11"]
-
-
-def test_values_are_written_for_people() -> None:
-    assert [shown(value) for value in (12345, 12345.6, 0.12345, True, None, "x")] == [
-        "12,345",
-        "12,346",
-        "0.123",
-        "True",
-        "",
-        "x",
-    ]
 
 
 # --- what was left out of the mix

@@ -195,7 +195,7 @@ def test_lines_for_people_are_known_as_such(capsys: pytest.CaptureFixture[str]) 
         "LOG_FORMAT=json\n"
     )
     assert execute(["report", write("w.log", [*LOG, console])]) == 0
-    said = f"{len(LOG) + 1} lines, {len(LOG)} used; 1 left out: neither a log line nor a benchmark's; 1 of these"
+    said = f"{len(LOG) + 1} lines, {len(LOG)} used; 1 left out: not log lines; 1 of these"
     assert capsys.readouterr().out.startswith(said)
 
 

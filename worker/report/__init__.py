@@ -1,7 +1,7 @@
-"""Turn JSON logs, or the figures of benchmarks, into one picture and a few sentences.
+"""Turn JSON logs of workers into one picture and a few sentences.
 
-Reading and adding up is apart from drawing: only `style`, `log_picture` and `bench_picture` know matplotlib, which
-the extra `report` brings.
+Reading and summing are apart from drawing. Only `style`, `log_picture` and its panels use matplotlib, which the extra
+`report` installs.
 """
 
 import importlib.util
@@ -14,14 +14,14 @@ from worker.core.wording import plural
 from worker.errors import OutputError, SettingsError
 from worker.report.reading import read_lines
 from worker.report.records import Reading
-from worker.report.summary import Summary, sum_up_benches, sum_up_history
+from worker.report.summary import Summary, sum_up_history
 from worker.report.timeline import build_history
 from worker.settings.environment import forget_backend
 
 ENDINGS = (".png", ".svg")
 _ACCEPTED = (
     "accepted: JSON lines of `sampling-worker run`, alone or in what Docker, Kubernetes, journald or a collector of "
-    "logs has written around them, or lines of a benchmark with --json"
+    "logs has written around them"
 )
 
 __all__ = ["ENDINGS", "Summary", "make_report"]
@@ -46,22 +46,12 @@ def make_report(sources: Iterable[tuple[str, Iterable[str]]], picture: Path, *, 
     forget_backend()
     reading = read_lines(sources, with_checks=with_checks)
     history = build_history(reading)
-    if history is not None and reading.benches:
-        raise SettingsError(
-            "there are log lines and benchmark lines; accepted: either, and the other in its own report"
-        )
-    if history is not None:
-        from worker.report.log_picture import draw_history  # noqa: PLC0415 - the extra, now that it is there
-
-        summary, drawn = sum_up_history(history, reading), draw_history(history, picture.suffix)
-    elif reading.benches:
-        from worker.report.bench_picture import draw_benches  # noqa: PLC0415 - the same
-
-        summary, drawn = sum_up_benches(reading.benches, reading), draw_benches(reading.benches, picture.suffix)
-    else:
+    if history is None:
         raise SettingsError(_nothing_used(reading))
-    _write(picture, drawn)
-    return summary
+    from worker.report.log_picture import draw_history  # noqa: PLC0415 - the extra, now that it is there
+
+    _write(picture, draw_history(history, picture.suffix))
+    return sum_up_history(history, reading)
 
 
 def _nothing_used(reading: Reading) -> str:

@@ -1,4 +1,4 @@
-"""Read log lines and benchmark lines, whatever stands around them."""
+"""Read log lines, whatever other programs have written around them."""
 
 import json
 import re
@@ -33,7 +33,7 @@ from worker.core.events import (
 )
 from worker.core.keys import CHECK
 from worker.report.files import plain
-from worker.report.records import LARGEST, Bench, Change, Draws, Fields, Interval, LeftOut, Mark, Reading
+from worker.report.records import LARGEST, Change, Draws, Fields, Interval, LeftOut, Mark, Reading
 from worker.report.unwrap import Found, Unwrapper
 
 _LATEST = 7.3e9
@@ -101,9 +101,6 @@ class _Reader:
         return True
 
     def _add(self, source: str, entry: Any) -> None:
-        if "bench" in entry:
-            self.reading.benches.append(_bench(entry))
-            return
         at = datetime.fromisoformat(entry["timestamp"])
         seconds = _number((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp(), most=_LATEST)
         add = self._kinds.get(entry["event"])
@@ -206,11 +203,3 @@ def _weights(text: str | None) -> dict[str, float] | None:
         return {str(name): _number(weight) for name, weight in json.loads(text or "null").items()}
     except (AttributeError, ValueError):
         return None
-
-
-def _bench(entry: Fields) -> Bench:
-    rows = tuple(dict(row) for row in entry["rows"])
-    if not rows:
-        raise ValueError(rows)
-    name, machine, python, date = (str(entry.get(field, "")) for field in ("bench", "machine", "python", "date"))
-    return Bench(name, machine, python, date, rows)

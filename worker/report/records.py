@@ -1,4 +1,4 @@
-"""What lines of a log and of a benchmark hold, as far as a report tells it."""
+"""What the lines of a log hold, as far as a report uses it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,28 +111,13 @@ class LeftOut:
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Hold the figures of one benchmark.
-
-    Attributes:
-        rows: Flat rows, at least one.
-    """
-
-    name: str
-    machine: str
-    python: str
-    date: str
-    rows: tuple[Fields, ...]
-
-
 @dataclass(slots=True)
 class Reading:
     """Hold all that was read.
 
     Attributes:
         lines: Lines that are not empty.
-        left_out: Lines among them that are neither a log line nor a benchmark's.
+        left_out: Lines among them that are no log lines.
         left_outs: Worker and dataset ("" are the global weights) -> what its last line said was left out of the mix.
         repeated: Lines among them that stood there before, as where a log is given twice.
         console: Lines among those left out that are of the form for people.
@@ -147,7 +132,6 @@ class Reading:
     draws: list[Draws] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    benches: list[Bench] = field(default_factory=list)
     checks: set[str] = field(default_factory=set)
     left_outs: dict[tuple[str, str], LeftOut] = field(default_factory=dict)
 

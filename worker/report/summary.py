@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.core.wording import plural
 from worker.report.fit import Fit
-from worker.report.records import Bench, LeftOut, Reading
+from worker.report.records import LeftOut, Reading
 from worker.report.timeline import History
 from worker.report.weight_steps import Turn
 
@@ -70,17 +70,6 @@ def sum_up_history(history: History, reading: Reading) -> Summary:
         tables.append(Table("events", ("event", "count"), tuple(events.items())))
     said = (*_lines_sentences(reading), describe_span(history), describe_totals(history), *describe_left_out(reading))
     return Summary(document, said, (*tables,))
-
-
-def sum_up_benches(benches: Sequence[Bench], reading: Reading) -> Summary:
-    """Sum up benchmarks."""
-    about = [(bench.name, bench.date, bench.machine, bench.python, len(bench.rows)) for bench in benches]
-    columns = ("bench", "date", "machine", "python", "rows")
-    document = {
-        **_lines_document(reading),
-        "benches": [dict(zip(columns, row, strict=True)) for row in about],
-    }
-    return Summary(document, (*_lines_sentences(reading),), (Table("benchmarks", columns, (*about,)),))
 
 
 def describe_span(history: History) -> str:
@@ -177,7 +166,7 @@ def _lines_sentences(reading: Reading) -> list[str]:
     """Tell how many lines were used, and why others were not."""
     said = [f"{plural(reading.lines, 'line')}, {reading.used:,} used"]
     if reading.left_out:
-        said.append(f"{reading.left_out:,} left out: neither a log line nor a benchmark's")
+        said.append(f"{reading.left_out:,} left out: not log lines")
     if reading.console:
         said.append(f"{reading.console:,} of these are written for people: LOG_FORMAT=json makes them usable")
     if reading.repeated:

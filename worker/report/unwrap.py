@@ -1,9 +1,10 @@
-"""Find our objects in lines, whatever a log driver, a collector or an export has written around them.
+"""Find the worker's JSON objects in lines, whatever log drivers, collectors or exports have written around them.
 
-A line holds an object of ours as it is, behind words of others, as a text within an object of theirs, or in a list.
-What is spread over several lines is put together again: pretty-printed objects, and what was cut into pieces. An object
-of ours is one whose `event` is a name of ours, or a benchmark's. Of any other with `event` and `timestamp` it is
-believed, too: it may be of another version.
+A line may hold an object alone, behind other words, in a list, or as a string within another program's object. Objects
+that are spread over several lines are joined again: pretty-printed ones, and those that were cut into pieces.
+
+An object is the worker's if its `event` is a known name. Any other object with `event` and `timestamp` is accepted too,
+because another version of the worker may have written it.
 """
 
 import json
@@ -39,7 +40,7 @@ class Found(NamedTuple):
     """Hold an object of ours.
 
     Attributes:
-        entry: The object; it has a `timestamp` unless it is a benchmark's.
+        entry: The object, with its `timestamp`.
         lines: How many lines it stood on, the last one included.
     """
 
@@ -109,8 +110,8 @@ class Unwrapper:
             yield from self._dig_object(value, at, depth)
 
     def _dig_object(self, value: dict[str, Any], at: _Time, depth: int) -> Iterator[Mapping[str, Any]]:
-        if ("bench" in value and "rows" in value) or value.get("event") in EVENTS:
-            if "bench" in value or isinstance(value.get("timestamp"), str):
+        if value.get("event") in EVENTS:
+            if isinstance(value.get("timestamp"), str):
                 yield value
             elif (told := _time_of(value) or at) is not None:
                 yield {**value, "timestamp": told}
