@@ -1,7 +1,16 @@
-"""One iteration: hand out samples over a client of its own, which ends with the last of them or with the iteration.
+"""One iteration of a DataLoader, which hands out samples over a client of its own.
 
-Results stay in Redis after they were handed out, once somebody has taken a state: an older state may ask for them
-again, as long as it is not too old. `KEPT_TTL_S` and `results_kept` say how old; what is gone is told at the resume.
+How a training resumes exactly:
+
+1. The client of an iteration is named `<name>-<rank>-<worker>-<run>-<iteration>`. Its requests are numbered from 0, and
+   the id of a request is that name and the number.
+2. A state holds the iteration, the position (samples handed out) and how many samples were asked for.
+3. A resumed iteration has a client of the same name and asks for the same ids, from the position on. What was drawn for
+   them is still in Redis, so nothing is drawn again.
+4. For this, results stay in Redis after they were handed out, but only once a state was taken. `KEPT_TTL_S` says how
+   long, `results_kept` says how many.
+5. On resume, `_recall` compares what was asked for with what Redis still knows. It warns about what is gone.
+6. An iteration that ends removes the client of one that is too far back to be resumed (`outdated`).
 """
 
 import warnings
@@ -9,12 +18,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from worker.client.arguments import Checked
+from worker.client.prefetch import PrefetchQueue
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
 from worker.client.sync import SampleClient
-from worker.client.torch.runs import Turn
-from worker.client.torch.state import Seat, Spot, State, write_state
-from worker.client.window import Window
+from worker.client.torch.runs import IterationId
+from worker.client.torch.state import Progress, Shard, State, write_state
 from worker.core.client_state import MOST_KEPT, Keeping, results_kept
 from worker.core.wire.seeds import seed_of
 from worker.errors import LeftOutWarning
@@ -25,15 +34,15 @@ _WARNS_OF_CALLER = 4
 
 
 class Plan(NamedTuple):
-    """Say what all iterations of a stream ask for.
+    """What all iterations of a stream have in common.
 
     Attributes:
-        client: Whose place and patience to share.
-        name: What clients and requests are named after.
-        checked: What each request says, but for its seed.
-        seed: What the seeds of all requests are made of; None: they have none.
-        size: How many chunk ids each sample has.
-        prefetch: How many samples are asked for or ready.
+        client: Client whose address and time-out to use.
+        name: Start of the names of clients and of the ids of requests.
+        checked: The request, but for its id and seed.
+        seed: Seed from which those of all requests are derived; None: no seeds.
+        size: Number of chunk ids in each sample.
+        prefetch: Number of samples that are asked for or ready.
     """
 
     client: SampleClient
@@ -43,25 +52,25 @@ class Plan(NamedTuple):
     size: int
     prefetch: int
 
-    def name_of(self, seat: Seat, turn: Turn) -> str:
+    def name_of(self, shard: Shard, iteration: IterationId) -> str:
         """Name the client of an iteration."""
-        return f"{self.name}-{seat.rank}-{seat.worker}-{turn.run}-{turn.number}"
+        return f"{self.name}-{shard.rank}-{shard.worker}-{iteration.run}-{iteration.number}"
 
-    def window(self, seat: Seat, spot: Spot, left: int | None) -> Window:
-        """Make the window of what is left of an iteration.
+    def queue(self, shard: Shard, progress: Progress, left: int | None) -> PrefetchQueue:
+        """Make the queue for the rest of an iteration.
 
         Args:
-            seat: Who asks.
-            spot: Where the iteration is.
-            left: How many samples are left; None: they are without end.
+            shard: Rank and DataLoader worker.
+            progress: How far the iteration is.
+            left: Number of samples that are left; None: without end.
 
         Raises:
             TypeError: A value is of another type.
             ValueError: A value is not accepted.
         """
-        name, first, seed = self.name_of(seat, spot.turn), spot.position, self.seed
-        place = {"rank": seat.rank, "worker": seat.number, "iteration": spot.turn.number}
-        return Window(
+        name, first, seed = self.name_of(shard, progress.iteration), progress.position, self.seed
+        place = {"rank": shard.rank, "worker": shard.number, "iteration": progress.iteration.number}
+        return PrefetchQueue(
             self.checked,
             prefetch=self.prefetch,
             count=left,
@@ -69,61 +78,68 @@ class Plan(NamedTuple):
             seeds=None if seed is None else lambda number: seed_of(seed, first + number, **place),
         )
 
-    def most_kept(self, *, is_noted: bool) -> int:
-        """Tell how many results of an iteration stay in Redis; more where somebody may go on from an older state."""
+    def most_kept(self, *, keeps_results: bool) -> int:
+        """Return how many results of an iteration stay in Redis: more if a state was taken."""
         most = results_kept(self.size)
-        return max(2 * self.prefetch, most if is_noted else min(most, MOST_KEPT))
+        return max(2 * self.prefetch, most if keeps_results else min(most, MOST_KEPT))
 
-    def outdated(self, seat: Seat, turn: Turn, count: int | None) -> str | None:
-        """Name the client of an earlier iteration that nobody goes on with any more; None: there is none yet."""
-        iterations = -(-self.most_kept(is_noted=True) // count) if count else _ITERATIONS_WITHOUT_END
-        number = turn.number - min(iterations, _MOST_ITERATIONS)
-        return self.name_of(seat, turn._replace(number=number)) if number >= 0 else None
+    def outdated(self, shard: Shard, iteration: IterationId, count: int | None) -> str | None:
+        """Return the name of the client of an iteration that is too far back to be resumed, or None."""
+        iterations = -(-self.most_kept(keeps_results=True) // count) if count else _ITERATIONS_WITHOUT_END
+        number = iteration.number - min(iterations, _MOST_ITERATIONS)
+        return self.name_of(shard, iteration._replace(number=number)) if number >= 0 else None
 
 
 class Iteration(Iterator[Sample]):
-    """Hand out the samples of one iteration.
+    """The iterator over the samples of one iteration.
 
-    Which iteration of the run it is, is decided when it is first used: loaders make iterators that they never use.
+    It gets its number in the run when it is first used, because loaders make iterators that they never use.
     """
 
     def __init__(
         self,
         plan: Plan,
-        seat: Seat,
-        of: Mapping[str, Any],
+        shard: Shard,
+        conditions: Mapping[str, Any],
         count: int | None,
         *,
-        begin: Callable[[], Spot],
-        leave: Callable[[Spot], None],
+        begin: Callable[[], Progress],
+        leave: Callable[[Progress], None],
     ) -> None:
-        """Take what to do; nothing is asked for before the first sample is wanted.
+        """Ask for nothing before the first sample is wanted.
 
         Args:
             plan: What to ask for.
-            seat: Who asks.
-            of: What has to be the same where its state is loaded.
-            count: How many samples it has; None: without end.
-            begin: Tells where it begins, once.
-            leave: Is told where it was, where it ends before its time.
+            shard: Rank and DataLoader worker.
+            conditions: What has to be the same when its state is loaded.
+            count: Number of samples; None: without end.
+            begin: Returns where it begins; called once.
+            leave: Called with its progress if it is abandoned before its end.
         """
-        self._plan, self._seat, self._of, self._count = plan, seat, of, count
+        self._plan, self._shard, self._conditions, self._count = plan, shard, conditions, count
         self._begin, self._leave = begin, leave
-        self._spot: Spot | None = None
-        self._is_noted = False
+        self._progress: Progress | None = None
+        self._keeps_results = False
         self._client: SampleClient | None = None
         self._stream: SampleStream | None = None
 
     @property
     def is_over(self) -> bool:
-        """Tell whether all samples were handed out."""
+        """Return whether all samples were handed out."""
         return self._count is not None and self._now().position >= self._count
 
+    def __repr__(self) -> str:
+        """Describe which iteration this is, and how far."""
+        if self._progress is None:
+            return "<Iteration, unused>"
+        iteration, position, asked = self._now()
+        return f"<Iteration {iteration.number} of run {iteration.run}, position {position}, {asked} asked for>"
+
     def __next__(self) -> Sample:
-        """Return the next sample, waiting for it where it has not come.
+        """Return the next sample; wait for it if it has not arrived.
 
         Raises:
-            SampleError: The worker answered with an error; and whatever else `SampleClient.sample` raises.
+            SampleError: The worker answered with an error; or any other error of `SampleClient.sample`.
         """
         if self._stream is None:
             self._stream = self._open()
@@ -134,52 +150,52 @@ class Iteration(Iterator[Sample]):
             raise
 
     def state(self) -> State:
-        """Return the state after what was handed out."""
-        self.note()
-        return write_state(self._now(), self._of)
+        """Return the state after the samples that were handed out."""
+        self.keep_results()
+        return write_state(self._now(), self._conditions)
 
-    def note(self) -> None:
-        """Note that somebody may go on from a state of this iteration, or of an earlier one."""
-        if not self._is_noted:
-            self._is_noted = True
+    def keep_results(self) -> None:
+        """Keep results in Redis from now on: a state was taken, of this iteration or of an earlier one."""
+        if not self._keeps_results:
+            self._keeps_results = True
             if self._client is not None:
-                self._client.keep(self._plan.most_kept(is_noted=True))
+                self._client.keep(self._plan.most_kept(keeps_results=True))
 
-    def _now(self) -> Spot:
-        """Tell where it is."""
-        if self._spot is None:
-            self._spot = self._begin()
+    def _now(self) -> Progress:
+        """Return how far the iteration is; number it if it is used for the first time."""
+        if self._progress is None:
+            self._progress = self._begin()
         if self._stream is None:
-            return self._spot
-        turn, first, asked = self._spot
-        return Spot(turn, first + self._stream.position, max(asked, first + self._stream.asked))
+            return self._progress
+        iteration, first, asked = self._progress
+        return Progress(iteration, first + self._stream.position, max(asked, first + self._stream.asked))
 
     def _open(self) -> SampleStream:
-        """Go on with what was asked for earlier, if anything was.
+        """Open the stream, and continue with what was asked for earlier.
 
         Raises:
             StopIteration: Nothing is left.
-            RedisError: Redis did not say what was asked for.
+            RedisError: Redis did not say what is known of earlier requests.
         """
-        spot = self._now()
+        progress = self._now()
         if self.is_over:
             raise StopIteration
-        name = self._plan.name_of(self._seat, spot.turn)
+        name = self._plan.name_of(self._shard, progress.iteration)
         if self._client is None:
-            keeping = Keeping(self._plan.most_kept(is_noted=self._is_noted), spot.position)
+            keeping = Keeping(self._plan.most_kept(keeps_results=self._keeps_results), progress.position)
             self._client = self._plan.client.named(name, keeping)
-        if spot.asked > spot.position:
-            self._recall(self._client, name, spot)
-        left = None if self._count is None else self._count - spot.position
-        return SampleStream(self._client.start, self._plan.window(self._seat, spot, left))
+        if progress.asked > progress.position:
+            self._recall(self._client, name, progress)
+        left = None if self._count is None else self._count - progress.position
+        return SampleStream(self._client.start, self._plan.queue(self._shard, progress, left))
 
-    def _recall(self, client: SampleClient, name: str, spot: Spot) -> None:
-        """Tell how much of what was asked for after the state is gone."""
-        asked = range(spot.position, spot.asked)
+    def _recall(self, client: SampleClient, name: str, progress: Progress) -> None:
+        """Warn about samples that were asked for after the state and are gone."""
+        asked = range(progress.position, progress.asked)
         known = client.recall([f"{name}-{number}" for number in asked])
         numbers = [int(request_id.rpartition("-")[2]) for request_id in known]
-        first = min((number for number in numbers if number >= spot.position), default=None)
-        lost = (spot.asked if first is None else first) - spot.position
+        first = min((number for number in numbers if number >= progress.position), default=None)
+        lost = (progress.asked if first is None else first) - progress.position
         if lost:
             warnings.warn(
                 f"{'at least ' if first is None else ''}{lost} samples that were asked for as {name} after this state "
@@ -190,13 +206,15 @@ class Iteration(Iterator[Sample]):
             )
 
     def _close(self) -> None:
-        """End the client; what it asked for stays where somebody has taken a state."""
-        if self._client is not None and self._spot is not None:
-            forgotten = self._plan.outdated(self._seat, self._spot.turn, self._count) if self._is_noted else None
-            self._client.close(keep=self._is_noted, forgotten=forgotten)
+        """Close the client; its requests and results stay if a state was taken."""
+        if self._client is not None and self._progress is not None:
+            forgotten = (
+                self._plan.outdated(self._shard, self._progress.iteration, self._count) if self._keeps_results else None
+            )
+            self._client.close(keep=self._keeps_results, forgotten=forgotten)
 
     def __del__(self) -> None:
-        """End where whoever went through it has let go of it."""
-        if self._spot is not None and not self.is_over:
+        """Close when the loop has dropped the iterator."""
+        if self._progress is not None and not self.is_over:
             self._leave(self._now())
         self._close()

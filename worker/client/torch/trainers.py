@@ -1,8 +1,8 @@
-"""What Accelerate and torchdata do to a loader that they do not know: shard it again, or skip what they draw.
+"""Trainers that shard or skip batches again: Accelerate and torchdata.
 
-A stream or sampler of ours draws for its own rank alone. Accelerate goes through it on each rank, and hands out every
-n-th batch of n ranks; the others would be drawn, and thrown away. None of them tells whom it iterates, so that only
-their frames on the stack show them. Ours is the call that begins an iteration, which these look at once.
+A stream or sampler of ours draws for its own rank only. Accelerate iterates it on each of n ranks and keeps every n-th
+batch. The other batches would be drawn and thrown away. Neither library tells an iterable who iterates it. So these
+functions look for its frames on the stack, once, when an iteration begins.
 """
 
 import sys
@@ -18,10 +18,10 @@ _ANOTHER_LOADER = "a StatefulDataLoader that is not prepared by Accelerate; prep
 
 
 def times_to_repeat() -> int:
-    """Tell how often each batch has to be handed out, so that Accelerate's shards hand out each of them once.
+    """Return how often to hand out each batch, so that Accelerate's shards hand it out once.
 
     Raises:
-        ValueError: Batches would be drawn and thrown away all the same.
+        ValueError: Batches would still be drawn and thrown away.
     """
     frame = sys._getframe(2)  # noqa: SLF001 - the caller of the caller
     shard = frame.f_locals.get("self") if _is_accelerate(frame) else None
@@ -43,13 +43,13 @@ def times_to_repeat() -> int:
 
 
 def refuse_waste(depth: int = 2) -> None:
-    """Refuse to be iterated by who throws away what is drawn.
+    """Refuse an iteration by code that throws away what is drawn.
 
     Args:
-        depth: How many frames above is the one that iterates.
+        depth: Number of frames up to the one that iterates.
 
     Raises:
-        ValueError: It is.
+        ValueError: The iteration is by such code.
     """
     for owner in _owners(sys._getframe(depth)):  # noqa: SLF001 - the same
         kind = type(owner).__name__
@@ -71,7 +71,7 @@ def refuse_waste(depth: int = 2) -> None:
 
 
 def _skips_what_it_hides(owner: Any) -> bool:
-    """Tell whether a loader of torchdata goes on from a state, around a sampler whose state it does not know."""
+    """Return whether a loader of torchdata resumes from a state that does not hold that of its sampler."""
     is_loader = type(owner).__name__.startswith("_Stateful")
     if not is_loader or not getattr(owner, "_sampler_iter_yielded", 0):
         return False
@@ -79,7 +79,7 @@ def _skips_what_it_hides(owner: Any) -> bool:
 
 
 def _owners(frame: FrameType | None) -> Iterator[Any]:
-    """List the objects of Accelerate and torchdata whose methods are on the stack."""
+    """Yield the objects of Accelerate and torchdata whose methods are on the stack."""
     for _ in range(_FRAMES):
         if frame is None:
             return
