@@ -1,28 +1,57 @@
-"""Every exception of the project, sorted by who must act, and the exit status of a command that one of them ends.
+"""Every exception of the project, by who has to act.
 
-The status says whether the same command may succeed later without anybody's help. 3: a server could not be reached, it
-may. 2: the words, a file or the settings have to change first; a refused login is one of these. 1: everything else.
+    SamplingError                        exit status 1
+    |-- RequestError                     2   the caller: the request is wrong
+    |-- SampleError                          the caller: the request got an error result
+    |-- SampleTimeoutError                   (also TimeoutError) no result came in time
+    |-- ClientClosedError                    the client was closed
+    |-- WeightsError                     2   the weights are not valid
+    |-- StaleError                           the weights have changed meanwhile
+    |-- ManifestError                    2   the manifest cannot be imported
+    |-- SettingsError                    2   the operator: a setting is wrong
+    |-- OutputError                          the output cannot be written
+    |   `-- ReaderGoneError                  nobody reads the output any more
+    |-- CheckError                           the installation failed its test
+    |   `-- NotTestedError                   the test could not be carried out
+    |-- LoopEndedError                       a bug: a loop ended too early
+    `-- DependencyError                      a server: nothing is acknowledged, try again later
+        |-- UnreachableError             3   no connection, or no answer in time
+        |   |-- RedisUnreachableError        (also RedisError)
+        |   `-- PostgresUnreachableError     (also PostgresError)
+        |-- LoginError                   2   the login was refused
+        |   |-- RedisLoginError              (also RefusedError)
+        |   `-- PostgresLoginError           (also PostgresError)
+        |-- RedisError
+        |   |-- RefusedError                 Redis refuses, and will again
+        |   |   `-- UnreadableError          a value in Redis cannot be read
+        |   `-- GroupMissingError            the consumer group is gone
+        `-- PostgresError
+    LeftOutWarning                           (UserWarning) drawn samples are gone
+
+A command that one of them ends exits with the status beside it, or else with that of the class above it. The status
+says whether the same command may succeed later. 3: yes, once the server is back. 2: only after somebody has changed
+the command, a file or the settings. 1: anything else.
 """
 
 from typing import ClassVar
 
 
 class SamplingError(Exception):
-    """Be the root of all that this project raises on purpose.
+    """The root of all exceptions that this project raises on purpose.
 
     Attributes:
-        exit_status: How a command ends because of it.
+        exit_status: Exit status of a command that it ends.
     """
 
     exit_status: ClassVar[int] = 1
 
 
 class RequestError(SamplingError):
-    """Say that the caller must act: an error result is written and the request acknowledged.
+    """A request is wrong: the caller gets an error result, and the request is acknowledged.
 
     Attributes:
         code: One of `worker.core.wire.ERROR_CODES`.
-        message: One sentence that says what was wrong and what is accepted.
+        message: One sentence: what is wrong, and what is accepted.
     """
 
     exit_status = 2
@@ -34,11 +63,11 @@ class RequestError(SamplingError):
 
 
 class SampleError(SamplingError):
-    """Say that a request got an error result; asking again asks the worker again.
+    """A request got an error result. Asking again sends it to a worker again.
 
     Attributes:
         code: One of `worker.core.wire.ERROR_CODES`.
-        request_id: Which request.
+        request_id: Id of the request.
     """
 
     def __init__(self, code: str, message: str, request_id: str) -> None:
@@ -48,34 +77,34 @@ class SampleError(SamplingError):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        """Tell what was wrong, and which request."""
+        """Return the code, the message and the request id."""
         return f"{self.code}: {self.message} (request {self.request_id})"
 
 
 class SampleTimeoutError(SamplingError, TimeoutError):
-    """Say that a result did not come in time; asking again for the same request waits for the same result."""
+    """A result did not come in time. Asking again with the same request id waits for the same result."""
 
 
 class LeftOutWarning(UserWarning):
-    """Say that a training which went on from a state is not given all that had been drawn for it."""
+    """A resumed training does not get all samples that had been drawn for it: some are gone from Redis."""
 
 
 class ClientClosedError(SamplingError):
-    """Say that a client was closed before the result came."""
+    """The client was closed before the result came."""
 
 
 class WeightsError(SamplingError):
-    """Say that a weights value is not valid: it is refused, and the last valid weights stay."""
+    """A weights value is not valid. It is refused, and the last valid weights stay in force."""
 
     exit_status = 2
 
 
 class StaleError(SamplingError):
-    """Say that weights are not those any more that a change of them was decided on: look again."""
+    """The weights changed after they were read: read them again and retry."""
 
 
 class ManifestError(SamplingError):
-    """Say that a manifest cannot be imported.
+    """A manifest cannot be imported.
 
     Attributes:
         sentences: What is wrong, line by line.
@@ -89,34 +118,34 @@ class ManifestError(SamplingError):
 
 
 class OutputError(SamplingError):
-    """Say that what a command has to tell cannot be written: a full disk, a closed stream."""
+    """The output of a command cannot be written, for example to a full disk."""
 
 
 class ReaderGoneError(OutputError):
-    """Say that whoever read the output has closed it: there is nobody left to tell."""
+    """The reader of the output has closed it."""
 
 
 class CheckError(SamplingError):
-    """Say that an installation failed its acceptance test: the sentence says how."""
+    """The installation failed its acceptance test. The message says how."""
 
 
 class LoopEndedError(SamplingError):
-    """Say that a loop ended though nobody had told it to: a bug of ours, and the loop is begun anew."""
+    """A loop ended without having been told to. This is a bug, and the loop is started again."""
 
 
 class NotTestedError(CheckError):
-    """Say that an acceptance test could not be carried out: it says nothing about the distribution."""
+    """The acceptance test could not be carried out. It says nothing about the distribution."""
 
 
 class DependencyError(SamplingError):
-    """Say that the surroundings must act: nothing is acknowledged, back off, stay up."""
+    """A server failed. The worker acknowledges nothing, backs off and stays up."""
 
 
 class UnreachableError(DependencyError):
-    """Say that a server could not be reached, did not answer in time, or takes nobody for now.
+    """A server could not be reached, did not answer in time, or accepts no connections for now.
 
     Attributes:
-        reason: Why, in a few words, without the name of what was being done.
+        reason: Why, in a few words, without the operation.
     """
 
     exit_status = 3
@@ -127,48 +156,48 @@ class UnreachableError(DependencyError):
 
 
 class LoginError(DependencyError):
-    """Say that a server refused who we say we are, or the database that we ask for: the URL has to change."""
+    """A server refused the login, or has no such database. The URL has to change."""
 
     exit_status = 2
 
 
 class RedisError(DependencyError):
-    """Say that Redis could not be reached or refused a command."""
+    """Redis could not be reached, or refused a command."""
 
 
 class RedisUnreachableError(RedisError, UnreachableError):
-    """Say that Redis could not be reached."""
+    """Redis could not be reached."""
 
 
 class RefusedError(RedisError):
-    """Say that Redis refuses a command, and will refuse it again: a password, a right, the type of a key."""
+    """Redis refuses a command and will refuse it again: a wrong password, a missing right, a key of another type."""
 
 
 class RedisLoginError(RefusedError, LoginError):
-    """Say that Redis refused the login."""
+    """Redis refused the login."""
 
 
 class UnreadableError(RefusedError):
-    """Say that what stands in Redis cannot be read for what it should be: the sentence names it, and how to mend it."""
+    """A value in Redis is not what it should be. The message names the key, and how to repair it."""
 
 
 class GroupMissingError(RedisError):
-    """Say that the consumer group or its stream is gone and has to be made again."""
+    """The consumer group or its stream is gone and has to be created again."""
 
 
 class PostgresError(DependencyError):
-    """Say that PostgreSQL could not be reached or refused a statement."""
+    """PostgreSQL could not be reached, or refused a statement."""
 
 
 class PostgresUnreachableError(PostgresError, UnreachableError):
-    """Say that PostgreSQL could not be reached."""
+    """PostgreSQL could not be reached."""
 
 
 class PostgresLoginError(PostgresError, LoginError):
-    """Say that PostgreSQL refused the login."""
+    """PostgreSQL refused the login."""
 
 
 class SettingsError(SamplingError):
-    """Say that the operator must act: the start ends with exit status 2."""
+    """A setting is missing or wrong. The command ends with exit status 2."""
 
     exit_status = 2
