@@ -11,11 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tests.support.children import ending_with_us
 from tests.support.waiting import wait_until_sync
 from worker.settings.environment import environment_with
 
-SERVING_S = 30.0
-STOP_S = 20.0
+SERVING_S = 180.0
+STOP_S = 60.0
 
 
 def run_command(
@@ -23,7 +24,7 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run one verb to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", *words],
+        ending_with_us(sys.executable, "-m", "worker", *words),
         env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
         cwd=cwd,
         capture_output=True,
@@ -38,7 +39,7 @@ def start_command(*words: str, settings: Mapping[str, str], out: Path) -> subpro
     """Start one verb; what it prints goes to a file."""
     with out.open("wb") as sink:
         return subprocess.Popen(
-            [sys.executable, "-m", "worker", *words],
+            ending_with_us(sys.executable, "-m", "worker", *words),
             env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
             cwd=out.parent,
             stdout=sink,
@@ -81,7 +82,7 @@ class RunningWorker:
         with self.log.open("ab") as log:
             self._readies = len(self.events("worker.ready"))
             self.process = subprocess.Popen(
-                [*self._wrapped, sys.executable, "-m", "worker", "run"],
+                ending_with_us(*self._wrapped, sys.executable, "-m", "worker", "run"),
                 env=environment_with(self._settings),
                 cwd=self._folder,
                 stdout=log if self._stdout is None else self._stdout,
