@@ -13,14 +13,14 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from worker.client.arguments import DEFAULT_SIZE, Options, check_count
 from worker.client.samples import Sample
 from worker.client.sync import SampleClient
-from worker.client.torch.callers import times_to_repeat
 from worker.client.torch.source import Source
 from worker.client.torch.state import State
 from worker.client.torch.stream import PREFETCH
+from worker.client.torch.trainers import times_to_repeat
 
 IndexOf = Mapping[Any, int] | Callable[[Any], int] | range
 
-_SEAT: Final = "batches"
+_SHARD: Final = "batches"
 _ACCEPTED: Final = (
     "a mapping {chunk id: index}, a function, or the range of the ids, in the order of the dataset: "
     "range(len(dataset)) where the ids are the indices, range(1, len(dataset) + 1) where they begin at 1"
@@ -86,7 +86,7 @@ class WeightedBatchSampler(Sampler[list[int]]):
             ValueError: The state was taken of something else, or a trainer would throw batches away.
         """
         times = times_to_repeat()
-        batches = map(self._indices, self._source.begin(self._source.seat(_SEAT), self._batches))
+        batches = map(self._indices, self._source.begin(self._source.shard(_SHARD), self._batches))
         return chain.from_iterable(repeat(batch, times) for batch in batches) if times > 1 else batches
 
     def __len__(self) -> int:
@@ -98,7 +98,7 @@ class WeightedBatchSampler(Sampler[list[int]]):
 
         With DataLoader workers it is ahead of the loop; the state of a StatefulDataLoader is not.
         """
-        return self._source.state(self._source.seat(_SEAT))
+        return self._source.state(self._source.shard(_SHARD))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Have the next iteration go on from a state.

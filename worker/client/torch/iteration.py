@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from worker.client.arguments import Checked
+from worker.client.prefetch import PrefetchQueue
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
 from worker.client.sync import SampleClient
-from worker.client.torch.runs import Turn
-from worker.client.torch.state import Seat, Spot, State, write_state
-from worker.client.window import Window
+from worker.client.torch.runs import IterationId
+from worker.client.torch.state import Progress, Shard, State, write_state
 from worker.core.client_state import MOST_KEPT, Keeping, results_kept
 from worker.core.wire.seeds import seed_of
 from worker.errors import LeftOutWarning
@@ -43,25 +43,25 @@ class Plan(NamedTuple):
     size: int
     prefetch: int
 
-    def name_of(self, seat: Seat, turn: Turn) -> str:
+    def name_of(self, shard: Shard, iteration: IterationId) -> str:
         """Name the client of an iteration."""
-        return f"{self.name}-{seat.rank}-{seat.worker}-{turn.run}-{turn.number}"
+        return f"{self.name}-{shard.rank}-{shard.worker}-{iteration.run}-{iteration.number}"
 
-    def window(self, seat: Seat, spot: Spot, left: int | None) -> Window:
-        """Make the window of what is left of an iteration.
+    def queue(self, shard: Shard, progress: Progress, left: int | None) -> PrefetchQueue:
+        """Make the queue of what is left of an iteration.
 
         Args:
-            seat: Who asks.
-            spot: Where the iteration is.
+            shard: Who asks.
+            progress: Where the iteration is.
             left: How many samples are left; None: they are without end.
 
         Raises:
             TypeError: A value is of another type.
             ValueError: A value is not accepted.
         """
-        name, first, seed = self.name_of(seat, spot.turn), spot.position, self.seed
-        place = {"rank": seat.rank, "worker": seat.number, "iteration": spot.turn.number}
-        return Window(
+        name, first, seed = self.name_of(shard, progress.iteration), progress.position, self.seed
+        place = {"rank": shard.rank, "worker": shard.number, "iteration": progress.iteration.number}
+        return PrefetchQueue(
             self.checked,
             prefetch=self.prefetch,
             count=left,
@@ -70,15 +70,15 @@ class Plan(NamedTuple):
         )
 
     def most_kept(self, *, is_noted: bool) -> int:
-        """Tell how many results of an iteration stay in Redis; more where somebody may go on from an older state."""
+        """Deliver how many results of an iteration stay in Redis; more where somebody may go on from an older state."""
         most = results_kept(self.size)
         return max(2 * self.prefetch, most if is_noted else min(most, MOST_KEPT))
 
-    def outdated(self, seat: Seat, turn: Turn, count: int | None) -> str | None:
+    def outdated(self, shard: Shard, iteration: IterationId, count: int | None) -> str | None:
         """Name the client of an earlier iteration that nobody goes on with any more; None: there is none yet."""
         iterations = -(-self.most_kept(is_noted=True) // count) if count else _ITERATIONS_WITHOUT_END
-        number = turn.number - min(iterations, _MOST_ITERATIONS)
-        return self.name_of(seat, turn._replace(number=number)) if number >= 0 else None
+        number = iteration.number - min(iterations, _MOST_ITERATIONS)
+        return self.name_of(shard, iteration._replace(number=number)) if number >= 0 else None
 
 
 class Iteration(Iterator[Sample]):
@@ -90,33 +90,33 @@ class Iteration(Iterator[Sample]):
     def __init__(
         self,
         plan: Plan,
-        seat: Seat,
+        shard: Shard,
         of: Mapping[str, Any],
         count: int | None,
         *,
-        begin: Callable[[], Spot],
-        leave: Callable[[Spot], None],
+        begin: Callable[[], Progress],
+        leave: Callable[[Progress], None],
     ) -> None:
         """Take what to do; nothing is asked for before the first sample is wanted.
 
         Args:
             plan: What to ask for.
-            seat: Who asks.
+            shard: Who asks.
             of: What has to be the same where its state is loaded.
             count: How many samples it has; None: without end.
             begin: Tells where it begins, once.
             leave: Is told where it was, where it ends before its time.
         """
-        self._plan, self._seat, self._of, self._count = plan, seat, of, count
+        self._plan, self._seat, self._conditions, self._count = plan, shard, of, count
         self._begin, self._leave = begin, leave
-        self._spot: Spot | None = None
+        self._spot: Progress | None = None
         self._is_noted = False
         self._client: SampleClient | None = None
         self._stream: SampleStream | None = None
 
     @property
     def is_over(self) -> bool:
-        """Tell whether all samples were handed out."""
+        """Deliver whether all samples were handed out."""
         return self._count is not None and self._now().position >= self._count
 
     def __next__(self) -> Sample:
@@ -136,7 +136,7 @@ class Iteration(Iterator[Sample]):
     def state(self) -> State:
         """Return the state after what was handed out."""
         self.note()
-        return write_state(self._now(), self._of)
+        return write_state(self._now(), self._conditions)
 
     def note(self) -> None:
         """Note that somebody may go on from a state of this iteration, or of an earlier one."""
@@ -145,14 +145,14 @@ class Iteration(Iterator[Sample]):
             if self._client is not None:
                 self._client.keep(self._plan.most_kept(is_noted=True))
 
-    def _now(self) -> Spot:
-        """Tell where it is."""
+    def _now(self) -> Progress:
+        """Deliver where it is."""
         if self._spot is None:
             self._spot = self._begin()
         if self._stream is None:
             return self._spot
-        turn, first, asked = self._spot
-        return Spot(turn, first + self._stream.position, max(asked, first + self._stream.asked))
+        iteration, first, asked = self._spot
+        return Progress(iteration, first + self._stream.position, max(asked, first + self._stream.asked))
 
     def _open(self) -> SampleStream:
         """Go on with what was asked for earlier, if anything was.
@@ -161,25 +161,25 @@ class Iteration(Iterator[Sample]):
             StopIteration: Nothing is left.
             RedisError: Redis did not say what was asked for.
         """
-        spot = self._now()
+        progress = self._now()
         if self.is_over:
             raise StopIteration
-        name = self._plan.name_of(self._seat, spot.turn)
+        name = self._plan.name_of(self._seat, progress.iteration)
         if self._client is None:
-            keeping = Keeping(self._plan.most_kept(is_noted=self._is_noted), spot.position)
+            keeping = Keeping(self._plan.most_kept(is_noted=self._is_noted), progress.position)
             self._client = self._plan.client.named(name, keeping)
-        if spot.asked > spot.position:
-            self._recall(self._client, name, spot)
-        left = None if self._count is None else self._count - spot.position
-        return SampleStream(self._client.start, self._plan.window(self._seat, spot, left))
+        if progress.asked > progress.position:
+            self._recall(self._client, name, progress)
+        left = None if self._count is None else self._count - progress.position
+        return SampleStream(self._client.start, self._plan.queue(self._seat, progress, left))
 
-    def _recall(self, client: SampleClient, name: str, spot: Spot) -> None:
-        """Tell how much of what was asked for after the state is gone."""
-        asked = range(spot.position, spot.asked)
+    def _recall(self, client: SampleClient, name: str, progress: Progress) -> None:
+        """Deliver how much of what was asked for after the state is gone."""
+        asked = range(progress.position, progress.asked)
         known = client.recall([f"{name}-{number}" for number in asked])
         numbers = [int(request_id.rpartition("-")[2]) for request_id in known]
-        first = min((number for number in numbers if number >= spot.position), default=None)
-        lost = (spot.asked if first is None else first) - spot.position
+        first = min((number for number in numbers if number >= progress.position), default=None)
+        lost = (progress.asked if first is None else first) - progress.position
         if lost:
             warnings.warn(
                 f"{'at least ' if first is None else ''}{lost} samples that were asked for as {name} after this state "
@@ -192,7 +192,7 @@ class Iteration(Iterator[Sample]):
     def _close(self) -> None:
         """End the client; what it asked for stays where somebody has taken a state."""
         if self._client is not None and self._spot is not None:
-            forgotten = self._plan.outdated(self._seat, self._spot.turn, self._count) if self._is_noted else None
+            forgotten = self._plan.outdated(self._seat, self._spot.iteration, self._count) if self._is_noted else None
             self._client.close(keep=self._is_noted, forgotten=forgotten)
 
     def __del__(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 _LONGEST_NOTE = 100
 
 
-class Turn(NamedTuple):
+class IterationId(NamedTuple):
     """Name one iteration.
 
     Attributes:
@@ -41,7 +41,7 @@ class Runs:
         self._pid = os.getpid()
         weakref.finalize(self, _remove_notes, self._token, self._pid)
 
-    def begin(self, worker: str | None) -> Turn:
+    def begin(self, worker: str | None) -> IterationId:
         """Begin the next iteration.
 
         Args:
@@ -57,12 +57,12 @@ class Runs:
         self._latest = _next(self._latest)
         return self._latest
 
-    def resume(self, worker: str | None, turn: Turn) -> None:
+    def resume(self, worker: str | None, iteration: IterationId) -> None:
         """Have the next iteration be the one after this; see `begin`."""
         if worker is None:
-            self._latest, self._pid = turn, os.getpid()
+            self._latest, self._pid = iteration, os.getpid()
         else:
-            self._note(worker, turn)
+            self._note(worker, iteration)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what workers need to find the notes; another process begins a run of its own."""
@@ -72,7 +72,7 @@ class Runs:
         """Begin a run of this process."""
         self._token, self._latest, self._pid = state["token"], _before_the_first(), os.getpid()
 
-    def _note(self, worker: str, turn: Turn | None) -> Turn:
+    def _note(self, worker: str, iteration: IterationId | None) -> IterationId:
         """Note which iteration a worker is in; None: the one after the latest."""
         try:
             folder = _notes_of(self._token)
@@ -83,27 +83,27 @@ class Runs:
             raise OSError(sentence) from error
         try:
             fcntl.flock(note, fcntl.LOCK_EX)
-            turn = turn or _next(_read(os.read(note, _LONGEST_NOTE).decode()))
+            iteration = iteration or _next(_read(os.read(note, _LONGEST_NOTE).decode()))
             os.ftruncate(note, 0)
-            os.pwrite(note, f"{turn.run} {turn.number}".encode(), 0)
+            os.pwrite(note, f"{iteration.run} {iteration.number}".encode(), 0)
         finally:
             os.close(note)
-        return turn
+        return iteration
 
 
-def _before_the_first() -> Turn:
-    return Turn(secrets.token_hex(4), -1)
+def _before_the_first() -> IterationId:
+    return IterationId(secrets.token_hex(4), -1)
 
 
-def _read(text: str) -> Turn:
+def _read(text: str) -> IterationId:
     if not text:
         return _before_the_first()
     run, number = text.split()
-    return Turn(run, int(number))
+    return IterationId(run, int(number))
 
 
-def _next(turn: Turn) -> Turn:
-    return turn._replace(number=turn.number + 1)
+def _next(iteration: IterationId) -> IterationId:
+    return iteration._replace(number=iteration.number + 1)
 
 
 def _notes_of(token: str) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from worker.client.torch.runs import Turn
+from worker.client.torch.runs import IterationId
 
 State = dict[str, Any]
 
@@ -16,7 +16,7 @@ _TELLS = {
 }
 
 
-class Seat(NamedTuple):
+class Shard(NamedTuple):
     """Say who asks.
 
     Attributes:
@@ -42,41 +42,41 @@ class Seat(NamedTuple):
         return int(self.worker) if self.workers else 0
 
 
-class Spot(NamedTuple):
+class Progress(NamedTuple):
     """Say where an iteration is.
 
     Attributes:
-        turn: Which iteration.
+        iteration: Which iteration.
         position: How many samples were handed out.
         asked: How many were asked for; more may have been since.
     """
 
-    turn: Turn
+    iteration: IterationId
     position: int = 0
     asked: int = 0
 
 
-def write_state(spot: Spot, of: Mapping[str, Any]) -> State:
+def write_state(progress: Progress, of: Mapping[str, Any]) -> State:
     """Write the state of an iteration.
 
     Args:
-        spot: Where it is.
+        progress: Where it is.
         of: What has to be the same where the state is loaded.
     """
-    turn, position, asked = spot
-    return {_RUN: turn.run, _ITERATION: turn.number, _POSITION: position, _ASKED: asked, _OF: dict(of)}
+    iteration, position, asked = progress
+    return {_RUN: iteration.run, _ITERATION: iteration.number, _POSITION: position, _ASKED: asked, _OF: dict(of)}
 
 
-def read_state(state: Mapping[str, Any]) -> Spot:
+def read_state(state: Mapping[str, Any]) -> Progress:
     """Read where an iteration was.
 
     Raises:
         ValueError: It is no state that `write_state` wrote.
     """
     try:
-        turn = Turn(str(state[_RUN]), int(state[_ITERATION]))
+        iteration = IterationId(str(state[_RUN]), int(state[_ITERATION]))
         dict(state[_OF])
-        return Spot(turn, int(state[_POSITION]), int(state[_ASKED]))
+        return Progress(iteration, int(state[_POSITION]), int(state[_ASKED]))
     except (KeyError, TypeError, ValueError):
         words = f"the state {str(dict(state))[:200]} is not of this version"
         raise ValueError(f"{words}; accepted: what state_dict returned") from None

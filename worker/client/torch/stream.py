@@ -9,9 +9,9 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from worker.client.arguments import DEFAULT_SIZE, Options, check_count
 from worker.client.samples import Sample
 from worker.client.sync import SampleClient
-from worker.client.torch.callers import refuse_waste
 from worker.client.torch.source import Source
 from worker.client.torch.state import State
+from worker.client.torch.trainers import refuse_waste
 
 PREFETCH = 4
 
@@ -60,10 +60,10 @@ class ChunkIdStream(IterableDataset[Sample]):
             ValueError: The state was taken of something else, or a trainer would throw samples away.
         """
         refuse_waste()
-        seat = self._source.seat()
-        number, workers = seat.number, max(1, seat.workers)
+        shard = self._source.shard()
+        number, workers = shard.number, max(1, shard.workers)
         share = None if self._batches is None else self._batches // workers + (number < self._batches % workers)
-        return self._source.begin(seat, share)
+        return self._source.begin(shard, share)
 
     def __len__(self) -> int:
         """Return how many samples an iteration has on each rank.
@@ -77,7 +77,7 @@ class ChunkIdStream(IterableDataset[Sample]):
 
     def state_dict(self) -> State:
         """Return where this worker is, as torchdata's StatefulDataLoader asks for it."""
-        return self._source.state(self._source.seat())
+        return self._source.state(self._source.shard())
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Have the next iteration of this worker go on from a state.

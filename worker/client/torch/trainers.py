@@ -18,7 +18,7 @@ _ANOTHER_LOADER = "a StatefulDataLoader that is not prepared by Accelerate; prep
 
 
 def times_to_repeat() -> int:
-    """Tell how often each batch has to be handed out, so that Accelerate's shards hand out each of them once.
+    """Deliver how often each batch has to be handed out, so that Accelerate's shards hand out each of them once.
 
     Raises:
         ValueError: Batches would be drawn and thrown away all the same.
@@ -71,7 +71,7 @@ def refuse_waste(depth: int = 2) -> None:
 
 
 def _skips_what_it_hides(owner: Any) -> bool:
-    """Tell whether a loader of torchdata goes on from a state, around a sampler whose state it does not know."""
+    """Deliver whether a loader of torchdata goes on from a state, around a sampler whose state it does not know."""
     is_loader = type(owner).__name__.startswith("_Stateful")
     if not is_loader or not getattr(owner, "_sampler_iter_yielded", 0):
         return False
