@@ -1,7 +1,8 @@
-"""README, PROTOCOL and code held against each other: what one names, the others have."""
+"""Documents and code held against each other: what one names, the others have."""
 
 import json
 import re
+import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -23,8 +24,16 @@ from worker.settings import environment, postgres_url, redis_url
 from worker.settings.model import Settings
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-PROTOCOL = (ROOT / "worker" / "PROTOCOL.md").read_text()
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for folder in (ROOT, ROOT / "worker", ROOT / "deploy", ROOT / "tests")
+    for path in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
+}
+README = PAGES["README.md"]
+PROTOCOL = PAGES["worker/PROTOCOL.md"]
+LONGEST_README = 250
+WORDS_OF_OURS = r"(?i)\b(?:bells?|chores?|rescues?|let go|gives? way)\b"
+"""Pictures of our own for what has a word: notify, housekeeping, reclaim, release, end."""
 RESULT_FIELDS = {
     "passes",
     "request_id",
@@ -44,9 +53,10 @@ RESULT_FIELDS = {
 }
 
 
-def section(text: str, title: str) -> str:
-    """Cut out what stands below one heading."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+def section(text: str, title: str, level: int = 2) -> str:
+    """Cut out what stands below one heading, up to the next of its level or above."""
+    end = rf"^#{{2,{level}}} "
+    found = re.search(rf"^{'#' * level} {re.escape(title)}\n(.*?)(?={end}|\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"no section {title}"
     return found[1]
 
@@ -66,42 +76,38 @@ def setting_rows() -> list[str]:
     return rows
 
 
-def event_rows() -> list[tuple[str, str]]:
-    """Write the row of each event, as in README, and as in PROTOCOL, which lists its fields."""
+def event_rows() -> list[str]:
+    """Write the row of each event."""
     rows = []
     for name, kind in EVENTS.items():
         assert kind.__doc__
-        row = f"| `{name}` | {kind.level} | {kind.__doc__.strip().splitlines()[0]} |"
-        rows.append((row, f"{row} {', '.join(field.name for field in fields(kind))} |"))
+        meaning, names = kind.__doc__.strip().splitlines()[0], ", ".join(field.name for field in fields(kind))
+        rows.append(f"| `{name}` | {kind.level} | {meaning} | {names} |")
     return rows
 
 
-@pytest.mark.parametrize("row", setting_rows())
-def test_readme_and_protocol_have_every_setting(row: str) -> None:
-    assert row in README
+EVENT_ROWS = event_rows()
+
+
+@pytest.mark.parametrize("row", [*setting_rows(), *EVENT_ROWS])
+def test_every_setting_and_event_is_documented_once(row: str) -> None:
     assert row in PROTOCOL
+    assert [name for name, text in PAGES.items() if row.rpartition(" | ")[0] in text] == ["worker/PROTOCOL.md"]
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     known = {str(field.alias) for field in Settings.model_fields.values()}
-    assert first_cells(section(README, "Settings")) == known
-    mentioned = set(re.findall(r"\bWORKER_[A-Z_]+\b", README + PROTOCOL))
+    assert first_cells(section(PROTOCOL, "Settings")) == known
+    mentioned = {name for text in PAGES.values() for name in re.findall(r"\bWORKER_[A-Z_]*[A-Z]\b", text)}
     assert mentioned <= known
 
 
-@pytest.mark.parametrize(("row", "row_with_fields"), event_rows())
-def test_readme_and_protocol_have_every_event(row: str, row_with_fields: str) -> None:
-    assert row in README
-    assert row_with_fields in PROTOCOL
-
-
 def test_no_event_is_documented_that_does_not_exist() -> None:
-    assert first_cells(section(README, "Events")) == EVENTS.keys()
+    assert first_cells(section(PROTOCOL, "Events", level=3)) == EVENTS.keys()
 
 
 def test_error_codes_are_documented() -> None:
-    assert first_cells(section(README, "Errors")) == set(wire.ERROR_CODES)
-    assert set(wire.ERROR_CODES) <= first_cells(section(PROTOCOL, "A result"))
+    assert first_cells(section(PROTOCOL, "Error codes", level=3)) == set(wire.ERROR_CODES)
 
 
 def test_request_fields_are_documented() -> None:
@@ -127,10 +133,10 @@ def verbs(group: TyperGroup, path: str = "") -> set[str]:
     return found
 
 
-def documented_verbs() -> set[str]:
+def documented_verbs(text: str) -> set[str]:
     """Read the first column: `weights show` / `set` are two verbs of one group."""
     found: set[str] = set()
-    for cell in re.findall(r"^\| (`.+?) \|", section(README, "Commands"), flags=re.MULTILINE):
+    for cell in re.findall(r"^\| (`.+?) \|", text, flags=re.MULTILINE):
         first, *others = re.findall(r"`([^`]+)`", cell)
         group = first.rpartition(" ")[0]
         found |= {first, *(f"{group} {other}" for other in others)}
@@ -140,7 +146,8 @@ def documented_verbs() -> set[str]:
 def test_commands_are_documented() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    assert documented_verbs() == verbs(group)
+    assert documented_verbs(section(README, "Operate")) == verbs(group)
+    assert documented_verbs(section(PROTOCOL, "Commands")) == verbs(group)
 
 
 def test_fields_of_the_history_are_documented() -> None:
@@ -163,9 +170,62 @@ def test_every_parameter_of_a_url_is_documented() -> None:
     assert all(f"`{name}`" in text for name in environment._POSTGRES)
 
 
-def test_readme_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def anchors(text: str) -> set[str]:
+    """Make the anchors of a page's headings, as they are made where it is shown."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"(?ms)^```.*?^```", "", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    for path, _, anchor in (link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[name])):
+        target = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_files_that_are_named_exist(name: str) -> None:
+    for path in re.findall(r"(?<![\w/])((?:worker|tests|deploy)/[\w/.-]+\.\w+)", PAGES[name]):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize(("number", "contract"), [(0, "Imports point down"), (1, "Imports point down within the core")])
+def test_layers_of_the_page_of_the_code_are_those_of_the_contract(number: int, contract: str) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [one["layers"] for one in contracts if one["name"] == contract]
+    shown = re.findall(r"(?ms)^```\n(.*?)^```", PAGES["worker/README.md"])[number].splitlines()
+    assert [re.split(r" {2,}", line)[0] for line in shown] == layers
+
+
+def test_modules_that_the_page_of_the_code_names_exist() -> None:
+    for path in re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+(?:\.\w+)?)?)`", PAGES["worker/README.md"]):
+        target = (ROOT if path.startswith("tests/") else ROOT / "worker") / path
+        assert target.exists() or target.with_suffix(".py").exists(), path
+
+
+def test_examples_of_tests_are_tests() -> None:
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    examples = re.findall(r"```python\n(.*?)```", PAGES["tests/README.md"], re.DOTALL)
+    assert examples
+    for example in examples:
+        assert example in tests
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_use_the_words_of_the_field(name: str) -> None:
+    prose = "\n".join(line for line in PAGES[name].splitlines() if not line.startswith(tuple(EVENT_ROWS)))
+    assert set(re.findall(WORDS_OF_OURS, prose)) == set()
+
+
+def test_the_readme_is_for_the_first_hour() -> None:
+    assert len(README.splitlines()) <= LONGEST_README
+
+
+@pytest.mark.parametrize("command", ["sampling-worker demo", "-m pytest"])
+def test_the_readme_has_one_line_for_each_command_of_ci(command: str) -> None:
+    blocks = re.findall(r"(?ms)^```\w*\n(.*?)^```", README)
+    assert len([line for block in blocks for line in block.splitlines() if line.endswith(command)]) == 1
 
 
 def test_limits_are_those_of_the_code() -> None:

@@ -17,7 +17,16 @@ from worker.core.keys import Keys
 from worker.settings.model import Settings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "worker/PROTOCOL.md", "deploy/README.md", "deploy/worker.env", "deploy/compose.yaml"]
+DOCUMENTS = [
+    "README.md",
+    "worker/README.md",
+    "worker/PROTOCOL.md",
+    "worker/client/README.md",
+    "deploy/README.md",
+    "deploy/worker.env",
+    "deploy/compose.yaml",
+    "tests/README.md",
+]
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
 MODULES = {
     path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
@@ -86,7 +95,7 @@ def test_commands_that_are_named_exist(name: str) -> None:
         assert verb == "preset" or f"{group} {verb}" in commands
 
 
-@pytest.mark.parametrize("name", ["README.md", "worker/PROTOCOL.md"])
+@pytest.mark.parametrize("name", ["README.md", "worker/PROTOCOL.md", "deploy/README.md"])
 def test_options_that_are_named_exist(name: str) -> None:
     known = {"--json", "--help"}.union(*_all_commands().values())
     rows = [line for line in TEXTS[name].splitlines() if line.startswith("| `") or "sampling-worker" in line]

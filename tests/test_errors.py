@@ -1,35 +1,39 @@
-"""The tree at the top of worker/errors.py, held against the classes."""
+"""The tree of exceptions that `worker/errors.py` draws is the tree that it defines."""
 
 import re
+
+import pytest
 
 from worker import errors
 from worker.errors import SamplingError
 
-LINE = re.compile(r"^    (?P<place>[| `-]*)(?P<name>[A-Z]\w+) +(?P<status>\d)?")
+DEFINED = {
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, SamplingError)
+}
+INDENT = 5
 
 
-def drawn_tree() -> dict[str, tuple[str, int]]:
-    """Read the tree: class -> the class above it, and its exit status."""
-    above: list[str] = []
-    found: dict[str, tuple[str, int]] = {}
-    for line in (errors.__doc__ or "").splitlines():
-        if (drawn := LINE.match(line.replace("exit status", "").ljust(60))) and drawn["name"] != "LeftOutWarning":
-            depth = len(drawn["place"]) // 4
-            above[depth:] = [drawn["name"]]
-            parent = above[depth - 1] if depth else ""
-            found[drawn["name"]] = (parent, int(drawn["status"] or found[parent][1]))
-    return found
+def draw() -> dict[str, tuple[str, int, str]]:
+    """Read the drawing: name -> the name above it, exit status, remark."""
+    rows: dict[str, tuple[str, int, str]] = {}
+    above = ["Exception"]
+    for branches, name, status, remark in re.findall(
+        r"^    ([ |+-]*)(\w+) \.+ ([123])(.*)$", errors.__doc__ or "", re.MULTILINE
+    ):
+        depth = len(branches) // INDENT + 1
+        rows[name] = above[depth - 1], int(status), remark
+        above[depth:] = [name]
+    return rows
 
 
-def test_the_tree_has_every_exception_below_one_of_its_bases_with_its_exit_status() -> None:
-    classes = {
-        name: kind
-        for name, kind in vars(errors).items()
-        if isinstance(kind, type) and issubclass(kind, SamplingError) and kind is not SamplingError
-    }
-    tree = drawn_tree()
-    assert tree.pop("SamplingError") == ("", 1)
-    assert tree.keys() == classes.keys()
-    for name, (parent, status) in tree.items():
-        assert parent in {base.__name__ for base in classes[name].__bases__}
-        assert status == classes[name].exit_status, name
+def test_every_exception_is_drawn() -> None:
+    assert draw().keys() == DEFINED.keys()
+
+
+@pytest.mark.parametrize("name", DEFINED)
+def test_an_exception_is_drawn_below_its_first_base_and_names_the_others(name: str) -> None:
+    above, status, remark = draw()[name]
+    first, *others = (base.__name__ for base in DEFINED[name].__bases__)
+    assert (above, status) == (first, DEFINED[name].exit_status)
+    assert all(re.search(rf"\balso an? {other}\b", remark) for other in others)
+    assert len(others) == remark.count("also")

@@ -1,43 +1,45 @@
-"""Every exception of the project, by who has to act.
+"""Every exception of this project, and the exit status of a command that one of them ends.
 
-    SamplingError                        exit status 1
-    |-- RequestError                     2   the caller: the request is wrong
-    |-- SampleError                          the caller: the request got an error result
-    |-- SampleTimeoutError                   (also TimeoutError) no result came in time
-    |-- ClientClosedError                    the client was closed
-    |-- WeightsError                     2   the weights are not valid
-    |-- StaleError                           the weights have changed meanwhile
-    |-- ManifestError                    2   the manifest cannot be imported
-    |-- SettingsError                    2   the operator: a setting is wrong
-    |-- OutputError                          the output cannot be written
-    |   `-- ReaderGoneError                  nobody reads the output any more
-    |-- CheckError                           the installation failed its test
-    |   `-- NotTestedError                   the test could not be carried out
-    |-- LoopEndedError                       a bug: a loop ended too early
-    `-- DependencyError                      a server: nothing is acknowledged, try again later
-        |-- UnreachableError             3   no connection, or no answer in time
-        |   |-- RedisUnreachableError        (also RedisError)
-        |   `-- PostgresUnreachableError     (also PostgresError)
-        |-- LoginError                   2   the login was refused
-        |   |-- RedisLoginError              (also RefusedError)
-        |   `-- PostgresLoginError           (also PostgresError)
-        |-- RedisError
-        |   |-- RefusedError                 Redis refuses, and will again
-        |   |   `-- UnreadableError          a value in Redis cannot be read
-        |   `-- GroupMissingError            the consumer group is gone
-        `-- PostgresError
-    LeftOutWarning                           (UserWarning) drawn samples are gone
+An exception says who must act:
 
-A command that one of them ends exits with the status beside it, or else with that of the class above it. The status
-says whether the same command may succeed later. 3: yes, once the server is back. 2: only after somebody has changed
-the command, a file or the settings. 1: anything else.
+    SamplingError ............................ 1
+     +-- RequestError ........................ 2  the caller of a request
+     +-- SampleError ......................... 1  the training job: its request got an error result
+     +-- SampleTimeoutError .................. 1  the training job: its result is late; also a TimeoutError
+     +-- ClientClosedError ................... 1  the training job: it has closed its client
+     +-- WeightsError ........................ 2  whoever set the weights
+     +-- StaleError .......................... 1  whoever changes the weights: read them again
+     +-- ManifestError ....................... 2  whoever wrote the manifest
+     +-- SettingsError ....................... 2  the operator
+     +-- OutputError ......................... 1  whoever runs the command
+     |    +-- ReaderGoneError ................ 1
+     +-- CheckError .......................... 1  the operator: the installation failed its test
+     |    +-- NotTestedError ................. 1
+     +-- LoopEndedError ...................... 1  us: it is a bug
+     +-- DependencyError ..................... 1  the surroundings
+          +-- UnreachableError ............... 3
+          +-- LoginError ..................... 2
+          +-- RedisError ..................... 1
+          |    +-- RedisUnreachableError ..... 3  also an UnreachableError
+          |    +-- RefusedError .............. 1
+          |    |    +-- RedisLoginError ...... 2  also a LoginError
+          |    |    +-- UnreadableError ...... 1
+          |    +-- GroupMissingError ......... 1
+          +-- PostgresError .................. 1
+               +-- PostgresUnreachableError .. 3  also an UnreachableError
+               +-- PostgresLoginError ........ 2  also a LoginError
+    LeftOutWarning ........................... -  a UserWarning of Python
+
+The number is the exit status. It says whether the same command can succeed later without anybody's help. 3: it can,
+because a server could not be reached. 2: the arguments, a file or the settings have to change first, as after a refused
+login. 1: anything else.
 """
 
 from typing import ClassVar
 
 
 class SamplingError(Exception):
-    """The root of all exceptions that this project raises on purpose.
+    """The root of everything that this project raises on purpose.
 
     Attributes:
         exit_status: Exit status of a command that it ends.
@@ -47,11 +49,11 @@ class SamplingError(Exception):
 
 
 class RequestError(SamplingError):
-    """A request is wrong: the caller gets an error result, and the request is acknowledged.
+    """The caller must act: the request gets an error result and is acknowledged.
 
     Attributes:
         code: One of `worker.core.wire.ERROR_CODES`.
-        message: One sentence: what is wrong, and what is accepted.
+        message: One sentence: what was wrong, and what is accepted.
     """
 
     exit_status = 2
@@ -63,7 +65,7 @@ class RequestError(SamplingError):
 
 
 class SampleError(SamplingError):
-    """A request got an error result. Asking again sends it to a worker again.
+    """A request got an error result. Asking again asks the worker again.
 
     Attributes:
         code: One of `worker.core.wire.ERROR_CODES`.
@@ -77,16 +79,16 @@ class SampleError(SamplingError):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        """Return the code, the message and the request id."""
+        """Return what was wrong, and with which request."""
         return f"{self.code}: {self.message} (request {self.request_id})"
 
 
 class SampleTimeoutError(SamplingError, TimeoutError):
-    """A result did not come in time. Asking again with the same request id waits for the same result."""
+    """A result did not come in time. Asking again for the same request waits for the same result."""
 
 
 class LeftOutWarning(UserWarning):
-    """A resumed training does not get all samples that had been drawn for it: some are gone from Redis."""
+    """A training that was resumed does not get all samples that had been drawn for it."""
 
 
 class ClientClosedError(SamplingError):
@@ -107,7 +109,7 @@ class ManifestError(SamplingError):
     """A manifest cannot be imported.
 
     Attributes:
-        sentences: What is wrong, line by line.
+        sentences: What is wrong, one sentence for each fault.
     """
 
     exit_status = 2
@@ -118,7 +120,7 @@ class ManifestError(SamplingError):
 
 
 class OutputError(SamplingError):
-    """The output of a command cannot be written, for example to a full disk."""
+    """The output of a command cannot be written: the disk is full, or the stream is closed."""
 
 
 class ReaderGoneError(OutputError):
@@ -126,26 +128,26 @@ class ReaderGoneError(OutputError):
 
 
 class CheckError(SamplingError):
-    """The installation failed its acceptance test. The message says how."""
+    """An installation failed its acceptance test. The sentence says how."""
 
 
 class LoopEndedError(SamplingError):
-    """A loop ended without having been told to. This is a bug, and the loop is started again."""
+    """A loop ended without being told to. This is a bug of ours, and the loop is started again."""
 
 
 class NotTestedError(CheckError):
-    """The acceptance test could not be carried out. It says nothing about the distribution."""
+    """An acceptance test could not be run, so it says nothing about the distribution."""
 
 
 class DependencyError(SamplingError):
-    """A server failed. The worker acknowledges nothing, backs off and stays up."""
+    """A server must act first: the worker acknowledges nothing, backs off and stays up."""
 
 
 class UnreachableError(DependencyError):
-    """A server could not be reached, did not answer in time, or accepts no connections for now.
+    """A server could not be reached, did not answer in time, or accepts nobody at present.
 
     Attributes:
-        reason: Why, in a few words, without the operation.
+        reason: Why, in a few words, without what was being done.
     """
 
     exit_status = 3
@@ -156,7 +158,7 @@ class UnreachableError(DependencyError):
 
 
 class LoginError(DependencyError):
-    """A server refused the login, or has no such database. The URL has to change."""
+    """A server refused the login or the database: the URL has to change."""
 
     exit_status = 2
 
@@ -170,7 +172,7 @@ class RedisUnreachableError(RedisError, UnreachableError):
 
 
 class RefusedError(RedisError):
-    """Redis refuses a command and will refuse it again: a wrong password, a missing right, a key of another type."""
+    """Redis refuses a command and will refuse it again, for a password, a right or the type of a key."""
 
 
 class RedisLoginError(RefusedError, LoginError):
@@ -178,11 +180,11 @@ class RedisLoginError(RefusedError, LoginError):
 
 
 class UnreadableError(RefusedError):
-    """A value in Redis is not what it should be. The message names the key, and how to repair it."""
+    """A value in Redis cannot be read. The sentence names it, and says how to mend it."""
 
 
 class GroupMissingError(RedisError):
-    """The consumer group or its stream is gone and has to be created again."""
+    """The consumer group or its stream is gone and has to be made again."""
 
 
 class PostgresError(DependencyError):
@@ -198,6 +200,6 @@ class PostgresLoginError(PostgresError, LoginError):
 
 
 class SettingsError(SamplingError):
-    """A setting is missing or wrong. The command ends with exit status 2."""
+    """The operator must act: the start ends with exit status 2."""
 
     exit_status = 2

@@ -7,7 +7,6 @@ all results), made ready by the worker's own code and sent, two batches under wa
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ import numpy as np
 import redis
 
 from tests.bench.harness import Servers, cpu_s, fill, worker
-from tests.support.command import RunningWorker
+from tests.support.command import Process, RunningWorker
 from tests.support.waiting import wait_until_sync
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.redis.client import connect
@@ -163,7 +162,7 @@ def assert_served(client: redis.Redis, case: Case) -> None:
     assert client.xpending(KEYS.requests, GROUP)["pending"] == 0
 
 
-def send_all(processes: Iterable[subprocess.Popen[bytes]], number: signal.Signals) -> None:
+def send_all(processes: Iterable[Process], number: signal.Signals) -> None:
     for process in processes:
         process.send_signal(number)
 

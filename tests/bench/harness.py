@@ -62,9 +62,8 @@ def servers(kind: str = "valkey") -> Iterator[Servers]:
 @contextmanager
 def worker(at: Servers, *, cores: Sequence[int] = (WORKER_CORE,), **settings: str) -> Iterator[RunningWorker]:
     """Run a worker process."""
-    running = RunningWorker(
-        {"REDIS_URL": at.redis_url, "DATABASE_URL": at.database_url, **settings}, at.folder, f"w-{time.time_ns()}"
-    )
+    urls = {"REDIS_URL": at.redis_url, "DATABASE_URL": at.database_url}
+    running = RunningWorker({**urls, **settings}, at.folder, f"w-{time.time_ns()}", fresh=True)
     try:
         running.start()
         assert running.process is not None

@@ -120,7 +120,7 @@ def put_tables(text: str) -> str:
     for name in TABLES:
         before, begin, rest = text.partition(_BEGIN.format(name))
         if not begin:
-            raise ValueError(f"there is no place for {name}; accepted: a line {begin or _BEGIN.format(name).strip()}")
+            raise ValueError(f"there is no place for {name}; accepted: a line {_BEGIN.format(name).strip()}")
         text = f"{before}{begin}{write_table(name)}{_END}{rest.partition(_END)[2]}"
     return text
 

@@ -65,7 +65,7 @@ def test_replies_that_are_tampered_with_cost_no_sample_and_bring_no_wrong_one(
     make_client: MakeClient, redis_url: str, server: Any, prefix: str
 ) -> None:
     with Proxy(urlsplit(redis_url).port or 0) as proxy:
-        client = make_client(url=proxy.url, name="job", timeout_s=300.0)
+        client = make_client(url=f"{proxy.url}?socket_timeout=2", name="job", timeout_s=300.0)
         tamperer = proxy.tamperer = Tamperer(5, every=6)
         samples = list(client.stream(3, prefetch=16, count=900, request_ids=str))
         tamperer.every = 0

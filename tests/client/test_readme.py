@@ -1,4 +1,4 @@
-"""README's examples do what they say, as they are printed."""
+"""The examples of README.md and of the client's page do what they say, as they are printed."""
 
 import re
 import subprocess
@@ -16,7 +16,8 @@ pytestmark = pytest.mark.any_redis
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+CLIENT = (ROOT / "worker" / "client" / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README + CLIENT, re.DOTALL)
 
 
 @pytest.mark.usefixtures("worker")

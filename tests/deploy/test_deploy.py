@@ -16,6 +16,7 @@ from worker.settings.model import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+MAINTAINERS = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 CLOSING_S = 2 * app._CLEANUP_S + app._FLUSH_S
@@ -123,11 +124,12 @@ class TestCompose:
             rest = json.dumps(service) + "".join(text(file) for file in service.get("env_file", ()))
             assert set(service["secrets"]) == set(re.findall(r"/run/secrets/([\w.]+)", rest)), name
 
-    def test_every_secret_is_made_by_the_readme(self) -> None:
+    def test_every_secret_is_made_by_the_script_that_the_readme_names(self) -> None:
         assert {f"secrets/{name}" for name in self.FILE["secrets"]} == {
             secret["file"] for secret in self.FILE["secrets"].values()
         }
-        assert all(f"> {name}" in text("README.md") for name in self.FILE["secrets"])
+        assert all(f"> {name}" in text("secrets.sh") for name in self.FILE["secrets"])
+        assert "\ndeploy/secrets.sh" in text("README.md")
 
     @pytest.mark.parametrize("name", ["worker", "migrate", "operator"])
     def test_our_containers_can_do_little(self, name: str) -> None:
@@ -181,8 +183,8 @@ class TestLock:
     def test_names_no_host_and_no_path(self) -> None:
         assert not re.search(r"https?:|file:|--(extra-)?index-url|--find-links", text("requirements.lock"))
 
-    def test_command_that_makes_it_stands_in_the_readme(self) -> None:
-        command = re.search(r"uv pip compile [^`]*", text("README.md").replace("\\\n", " "))
+    def test_command_that_makes_it_is_documented(self) -> None:
+        command = re.search(r"uv pip compile [^`]*", MAINTAINERS.replace("\\\n", " "))
         assert command
         options = command[0].split()
         assert {"pyproject.toml", "--universal", "--generate-hashes", "--no-emit-index-url"} <= set(options)
@@ -191,12 +193,12 @@ class TestLock:
 
 
 class TestDependencies:
-    """README.md says what each is for."""
+    """tests/README.md says what each is for."""
 
     def test_each_has_a_line(self) -> None:
         extras = PROJECT["optional-dependencies"]
         lines = [*PROJECT["dependencies"], *extras["embedded"], *extras["report"], *extras["torch"]]
-        section = text("README.md").partition("## Dependencies")[2].partition("\n## ")[0]
+        section = MAINTAINERS.partition("### Dependencies")[2].partition("\n### ")[0]
         assert re.findall(r"(?m)^\| `([\w-]+)` \|", section) == [Requirement(line).name for line in lines]
 
     def test_each_has_a_lower_bound(self) -> None:

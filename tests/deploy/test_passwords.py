@@ -1,8 +1,6 @@
-"""The passwords that deploy/README.md has one make first: the commands are run as they stand there."""
+"""The passwords that deploy/README.md has one make first, by deploy/secrets.sh."""
 
 import hashlib
-import re
-import shutil
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,22 +11,70 @@ import yaml
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
+def run_script(folder: Path, **named: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [DEPLOY / "secrets.sh", named.get("argument", str(folder))],
+        cwd=folder.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Do it, in a copy."""
-    block = re.search(r"(?ms)^```sh\n(install .*?)^```", (DEPLOY / "README.md").read_text())
-    assert block
-    top = tmp_path_factory.mktemp("top")
-    shutil.copytree(DEPLOY, top / "deploy", ignore=shutil.ignore_patterns("secrets"))
-    subprocess.run(["bash", "-euc", block[1]], cwd=top, check=True)  # noqa: S607
-    return top / "deploy" / "secrets"
+    """Make them, in an empty folder."""
+    folder = tmp_path_factory.mktemp("secrets")
+    done = run_script(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder
 
 
 def test_every_secret_is_made(secrets: Path) -> None:
     made = {path.name for path in secrets.iterdir()}
     assert made >= set(yaml.safe_load((DEPLOY / "compose.yaml").read_text())["secrets"])
     assert (secrets / ".gitignore").read_text() == "*\n"
+
+
+def test_the_folder_is_closed_and_containers_can_read_what_is_mounted(secrets: Path) -> None:
     assert secrets.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in secrets.iterdir()}
+    assert modes == dict.fromkeys(modes, 0o644)
+
+
+def test_a_second_run_changes_nothing(secrets: Path) -> None:
+    before = contents(secrets)
+    done = run_script(secrets)
+    assert done.returncode == 0
+    assert "nothing was changed" in done.stdout
+    assert contents(secrets) == before
+
+
+@pytest.mark.parametrize("missing", ["redis_url", "redis.acl", "postgres_password"])
+def test_a_folder_that_lacks_a_file_is_refused_and_left_as_it_is(tmp_path: Path, missing: str) -> None:
+    folder = tmp_path / "secrets"
+    run_script(folder)
+    (folder / missing).unlink()
+    before = contents(folder)
+    done = run_script(folder)
+    assert done.returncode == 1
+    assert f"lacks {missing};" in done.stderr
+    assert contents(folder) == before
+
+
+def test_a_folder_with_files_of_others_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert run_script(tmp_path).returncode == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_is_made_where_it_is_named_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    assert run_script(tmp_path / "new", argument="new").returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 @pytest.mark.parametrize("name", ["operator_url", "redis_url", "training_job_url", "weights_writer_url"])

@@ -1,4 +1,4 @@
-"""Write the table of faults in tests/README.md, out of what a run of the tests found.
+"""Write the table of faults in README.md beside this file, out of what a run of the tests found.
 
     python -m pytest -m fault --junitxml=faults.xml; python tests/faults/table.py faults.xml [more.xml ...]
 
@@ -8,7 +8,7 @@ Of several files, later ones replace what earlier ones say of the same test.
 import argparse
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,17 +16,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.faults.cases import UNTESTED
 
-README = Path(__file__).parents[1] / "README.md"
-BEGIN = "<!-- the table of faults: tests/faults/table.py writes it -->\n"
-END = "<!-- its end -->\n"
+README = Path(__file__).with_name("README.md")
+BEGIN = "<!-- tests/faults/table.py writes from here -->\n"
+END = "<!-- to here -->\n"
 SERVERS = {"valkey": "Valkey", "redis7": "Redis 7"}
-_TOLD = {None: "not run", True: "survived", False: "**failed**"}
+_OUTCOMES = {None: "not run", True: "survived", False: "**failed**"}
 _HEAD = ["| fault | cases | Valkey | Redis 7 | figure |", "|---|---|---|---|---|"]
 
 
 @dataclass(slots=True)
 class Row:
-    """Hold what the tests of one fault found.
+    """What the tests of one fault found.
 
     Attributes:
         words: What is broken.
@@ -41,7 +41,7 @@ class Row:
     figures: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def note(self, kind: str, figures: Iterable[str], *, passed: bool) -> None:
-        """Note what one of the tests found on a kind of server."""
+        """Add what one of the tests found on a kind of server."""
         self.passed[kind] = self.passed.get(kind, True) and passed
         for text in figures:
             what, value, unit = text.split("|")
@@ -51,10 +51,10 @@ class Row:
     def line(self) -> str:
         """Write it as a row."""
         if "" in self.passed:
-            shown = [_TOLD[self.passed[""]], "no difference"]
+            shown = [_OUTCOMES[self.passed[""]], "no difference"]
         else:
-            shown = [_TOLD[self.passed.get(kind)] for kind in SERVERS]
-        figures = ", ".join(f"{what} {_round(value)} {unit}".rstrip() for what, (value, unit) in self.figures.items())
+            shown = [_OUTCOMES[self.passed.get(kind)] for kind in SERVERS]
+        figures = ", ".join(f"{what} {write_figure(value, unit)}" for what, (value, unit) in self.figures.items())
         return f"| {self.words} | {', '.join(self.cases)} | {' | '.join(shown)} | {figures} |"
 
 
@@ -79,17 +79,23 @@ def read_rows(files: Iterable[Path]) -> list[Row]:
     return sorted(rows.values(), key=lambda row: (row.cases or ("Z",), row.words))
 
 
-def _round(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+def write_figure(value: float, unit: str) -> str:
+    """Write a figure for people: times below a second in ms, at most two digits that say something."""
+    if unit == "s" and value < 1:
+        milliseconds = value * 1000
+        return f"{float(f'{milliseconds:.2g}'):.0f} ms" if milliseconds >= 1 else "under 1 ms"
+    return (f"{value:,.0f}" if value >= 10 else f"{value:.2g}") + (f" {unit}" if unit else "")
 
 
 def _has_passed(test: ET.Element) -> bool:
     return not any(test.find(sign) is not None for sign in ("failure", "error", "skipped"))
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Write the table: what tests broke, then the cases that no test breaks, and why."""
-    return "\n".join([*_HEAD, *(row.line for row in rows), "", *_untested()]) + "\n"
+def table(rows: Sequence[Row]) -> str:
+    """Write the count, the table of what tests broke, then the cases that no test breaks, and why."""
+    survived = sum(all(row.passed.values()) for row in rows)
+    count = f"{len(rows)} faults, {survived} survived. No test breaks {len(UNTESTED)} cases, listed at the end."
+    return "\n".join([count, "", *_HEAD, *(row.line for row in rows), "", *_untested()]) + "\n"
 
 
 def _untested() -> Iterator[str]:
@@ -100,7 +106,7 @@ def _untested() -> Iterator[str]:
 
 
 def put(text: str, shown: str) -> str:
-    """Put the table in its place in a text."""
+    """Replace the table in a text."""
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}{shown}{END}{rest.partition(END)[2]}"
 

@@ -1,13 +1,14 @@
 """The table of faults is complete: each case has a test or a reason, and each test its row."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.cases import ALL, UNTESTED
-from tests.faults.table import BEGIN, END, README, Row, put, read_rows, table
+from tests.faults.table import BEGIN, END, README, Row, put, read_rows, table, write_figure
 
 _TESTS = Path(__file__).parents[1]
 _JUNIT = """<testsuites><testsuite>
@@ -44,6 +45,28 @@ def test_every_fault_has_its_row_in_the_readme_and_survives() -> None:
     rows = {line.split(" | ")[0].removeprefix("| ") for line in shown}
     assert {words for words, *_ in _markers()} - rows == set()
     assert not [line for line in shown if "**failed**" in line]
+
+
+@pytest.mark.parametrize("page", [_TESTS / "README.md", _TESTS.parent / "README.md", README])
+def test_pages_say_how_many_faults_there_are(page: Path) -> None:
+    faults = {words for words, *_ in _markers()}
+    assert set(re.findall(r"(?<![\d,])(\d+) faults", page.read_text())) == {str(len(faults))}
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (2.2e-05, "s", "under 1 ms"),
+        (0.0096, "s", "10 ms"),
+        (0.861, "s", "860 ms"),
+        (1.75, "s", "1.8 s"),
+        (30.4, "s", "30 s"),
+        (204.3, "MB", "204 MB"),
+        (1204.0, "", "1,204"),
+    ],
+)
+def test_figures_are_for_people(value: float, unit: str, shown: str) -> None:
+    assert write_figure(value, unit) == shown
 
 
 @pytest.mark.parametrize(("failure", "told"), [("", "survived"), ("<failure />", "**failed**")])

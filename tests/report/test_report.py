@@ -145,6 +145,7 @@ def test_a_document_holds_sums_of_all_workers(capsys: pytest.CaptureFixture[str]
 def test_an_svg_picture_names_what_it_shows() -> None:
     assert execute(["report", write("w.log", LOG), "--output", "mix.svg"]) == 0
     told = texts("mix.svg")
+    assert "text{white-space:pre}" in Path("mix.svg").read_text()
     for name in (
         "voice",
         "music",

@@ -9,12 +9,16 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from tests.support.children import ending_with_us
+from tests.support.forks import Forked, start_forked
 from tests.support.waiting import wait_until_sync
 from worker.settings.environment import environment_with
 
+Process = subprocess.Popen[bytes] | Forked
+_READ_AT_A_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_")
 SERVING_S = 180.0
 STOP_S = 60.0
 
@@ -23,33 +27,32 @@ def run_command(
     *words: str, settings: Mapping[str, str], cwd: Path, timeout_s: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run one verb to its end."""
-    return subprocess.run(
-        ending_with_us(sys.executable, "-m", "worker", *words),
-        env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    with TemporaryFile() as out, TemporaryFile() as err:
+        process = start_forked(words, env=environment_with(settings), cwd=cwd, stdout=out, stderr=err)
+        try:
+            status = process.wait(timeout_s)
+        finally:
+            process.kill()
+        printed = [_text_of(file) for file in (out, err)]
+    return subprocess.CompletedProcess(words, status, *printed)
 
 
-def start_command(*words: str, settings: Mapping[str, str], out: Path) -> subprocess.Popen[bytes]:
+def _text_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode().replace("\r\n", "\n")
+
+
+def start_command(*words: str, settings: Mapping[str, str], out: Path) -> Forked:
     """Start one verb; what it prints goes to a file."""
     with out.open("wb") as sink:
-        return subprocess.Popen(
-            ending_with_us(sys.executable, "-m", "worker", *words),
-            env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
-            cwd=out.parent,
-            stdout=sink,
-            stderr=sink,
-            stdin=subprocess.DEVNULL,
-        )
+        return start_forked(words, env=environment_with(settings), cwd=out.parent, stdout=sink, stderr=sink)
 
 
 class RunningWorker:
-    """A `run` in a process of its own; its log lines go to a file, or to `stdout`, whose reader puts them there."""
+    """A `run` in a process of its own; its log lines go to a file, or to `stdout`, whose reader puts them there.
+
+    It is forked off, see `tests.support.forks`, unless it is wrapped in another command or has to be `fresh`.
+    """
 
     def __init__(
         self,
@@ -58,9 +61,13 @@ class RunningWorker:
         consumer: str = "w-1",
         wrapped: Sequence[str] = (),
         stdout: int | None = None,
+        *,
+        fresh: bool = False,
     ) -> None:
         self.consumer = consumer
         self._wrapped = wrapped
+        # What the interpreter and its C library read as they start says nothing to one that was forked off.
+        self._is_fresh = fresh or bool(wrapped) or any(name.startswith(_READ_AT_A_START) for name in settings)
         self._stdout = stdout
         self.log = folder / f"{consumer}.log"
         self._settings = {
@@ -72,7 +79,7 @@ class RunningWorker:
         }
         self._folder = folder
         self._readies = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     @property
     def is_running(self) -> bool:
@@ -81,16 +88,24 @@ class RunningWorker:
     def start(self) -> "RunningWorker":
         with self.log.open("ab") as log:
             self._readies = len(self.events("worker.ready"))
-            self.process = subprocess.Popen(
-                ending_with_us(*self._wrapped, sys.executable, "-m", "worker", "run"),
-                env=environment_with(self._settings),
-                cwd=self._folder,
-                stdout=log if self._stdout is None else self._stdout,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            stdout = log if self._stdout is None else self._stdout
+            self.process = (self._begin if self._is_fresh else self._fork)(stdout, log)
         return self
+
+    def _begin(self, stdout: IO[bytes] | int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ending_with_us(*self._wrapped, sys.executable, "-m", "worker", "run"),
+            env=environment_with(self._settings),
+            cwd=self._folder,
+            stdout=stdout,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _fork(self, stdout: IO[bytes] | int, log: IO[bytes]) -> Forked:
+        env = environment_with(self._settings)
+        return start_forked(["run"], env=env, cwd=self._folder, stdout=stdout, stderr=log)
 
     def wait_ready(self) -> "RunningWorker":
         wait_until_sync(

@@ -88,7 +88,7 @@ def loader_of(training: Training) -> Any:
     common: dict[str, Any] = {"name": "run", "batches": training.batches, "client": client, **dict(training.options)}
     options: dict[str, Any] = {"num_workers": training.workers, "persistent_workers": training.is_persistent}
     if training.workers:
-        # Forked workers end with a killed training. Those of a fork server of its own keep each other alive for ever.
+        # Workers of a fork server are its children: PyTorch's do not notice that a training was killed, and stay.
         options["multiprocessing_context"] = "fork"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="'set_vital' is deprecated")  # torchdata says so of torch

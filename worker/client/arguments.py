@@ -27,7 +27,7 @@ class Options(TypedDict, total=False):
             requests, see `worker.core.wire.seeds.seed_of`.
         encoding: Encoding of ids on the wire; default: the one that is faster to read.
         probabilities: Have `weights` and `ready` in the sample.
-        request_id: Asking twice with one id returns the same sample, see README. Streams refuse it.
+        request_id: Asking twice with one id returns the same sample, see README.md in this folder. Streams refuse it.
         timeout_s: Longest wait; None: for ever. Default: the client's.
     """
 

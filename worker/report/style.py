@@ -95,7 +95,9 @@ class Sheet:
         """
         kind, into = ending.lower().removeprefix("."), BytesIO()
         self.figure.savefig(into, format=kind, dpi=_DPI, metadata={"Date": None} if kind == "svg" else None)
-        return into.getvalue()
+        drawn = into.getvalue()
+        # Without this, a browser makes one blank of several, and columns of figures do not line up.
+        return drawn.replace(b'<style type="text/css">', b'<style type="text/css">text{white-space:pre}', 1)
 
 
 @contextmanager

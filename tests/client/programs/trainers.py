@@ -1,6 +1,8 @@
-"""Be one rank of two of a training that a trainer drives; rank 0 writes the chunks that both heard, or what was said.
+"""Be one rank of some trainings that a trainer drives, one after the other.
 
-python -m torch.distributed.run --nproc_per_node 2 ... trainers.py URL PREFIX WHAT
+Rank 0 writes the chunks that every rank heard in each of them, or the sentence of its error.
+
+python -m torch.distributed.run --nproc_per_node 2 ... trainers.py URL PREFIX WHAT...
 
 WHAT is `accelerate-sampler`, `accelerate-stream`, `lightning-sampler` and so on, with what departs from it behind dots.
 """
@@ -36,8 +38,8 @@ def ids_of(batch: Any) -> list[int]:
 
 
 def loader_of(what: str, client: SampleClient) -> Any:
-    options: Any = {"batches": BATCHES, "name": "run", "client": client}
-    options |= {"session": "s", "method": "epoch", "category": "voice"}
+    options: Any = {"batches": BATCHES, "name": what, "client": client}
+    options |= {"session": what, "method": "epoch", "category": "voice"}
     workers = 2 if ".workers" in what else 0
     if "sampler" in what:
         sampler = WeightedBatchSampler(4 if ".split" in what else SIZE, index_of=int, **options)
@@ -97,17 +99,23 @@ def lightning(what: str, client: SampleClient) -> list[int]:
     return heard
 
 
-def main(url: str, prefix: str, what: str) -> None:
+def told(what: str, client: SampleClient) -> list[Any]:
+    """Train, and return what each rank heard, or the sentence of its error."""
+    try:
+        heard: Any = (lightning if "lightning" in what else accelerate)(what, client)
+    except (TypeError, ValueError) as error:
+        heard = str(error)
+    everybody: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(everybody, heard)
+    return everybody
+
+
+def main(url: str, prefix: str, *whats: str) -> None:
     warnings.simplefilter("ignore")
     client = SampleClient(url, prefix=prefix, timeout_s=60)
-    try:
-        told: Any = (lightning if "lightning" in what else accelerate)(what, client)
-    except (TypeError, ValueError) as error:
-        told = str(error)
-    everybody: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(everybody, told)
+    found = {what: told(what, client) for what in whats}
     if distributed.get_rank() == 0:
-        sys.stdout.write("TOLD " + json.dumps(everybody) + "\n")
+        sys.stdout.write("TOLD " + json.dumps(found) + "\n")
     distributed.destroy_process_group()
 
 
