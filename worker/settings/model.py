@@ -1,4 +1,11 @@
-"""Every setting, what it accepts, and the sentence that says what is wrong with a value."""
+"""Every setting, what it accepts, and the sentence for a wrong value.
+
+pydantic checks the values, but pydantic-settings does not read them. Importing it takes half as long again as importing
+pydantic (480 against 320 ms, best of 10). It would replace only `read_sources` and `resolve`, about 50 lines.
+
+The rest would still need our code: `*_FILE`, near misses of names, quotes around values, and `.env` files of other
+programs. So would the client and `health`, which read settings without pydantic.
+"""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
