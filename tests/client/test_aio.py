@@ -110,22 +110,3 @@ async def test_releasing_a_session_lets_it_be_pinned_anew(async_client: AsyncSam
     assert anew.counts == {"music": 32}
     with pytest.raises(ValueError, match="session is ''; accepted"):
         await async_client.release("")
-
-
-@pytest.mark.usefixtures("worker")
-async def test_an_asynchronous_client_and_its_stream_describe_themselves(
-    async_client: AsyncSampleClient, prefix: str
-) -> None:
-    assert repr(async_client).endswith(f"prefix {prefix}, unused>")
-    stream = async_client.stream(4, prefetch=2, count=3)
-    assert repr(stream) == "<AsyncSampleStream position 0, 0 asked for, 0 arrived>"
-    assert len([sample async for sample in stream]) == 3
-    assert repr(stream) == "<AsyncSampleStream position 3, 3 asked for, 0 arrived>"
-    requester = repr(async_client).partition(f"prefix {prefix}, ")[2]
-    assert requester.startswith("<Requester client-")
-    assert requester.endswith(", idle>>")
-    pending = async_client.submit(timeout_s=None, dataset="a")
-    assert "waiting for results" in repr(async_client)
-    await pending
-    await async_client.close()
-    assert repr(async_client).endswith(f"prefix {prefix}, closed>")

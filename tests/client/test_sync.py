@@ -259,17 +259,3 @@ def test_a_client_that_was_never_used_has_nothing_to_close() -> None:
     before = threads_of_clients()
     with closing(SampleClient("redis://127.0.0.1:1")):
         assert threads_of_clients() == before
-
-
-@pytest.mark.usefixtures("worker")
-def test_a_client_and_its_stream_describe_themselves(make_client: MakeClient, prefix: str) -> None:
-    client = make_client(url="redis://user:secret@127.0.0.1:1/0", name="mine")
-    assert repr(client) == f"<SampleClient redis://user:***@127.0.0.1:1/0, prefix {prefix}, name mine, unused>"
-    client = make_client()
-    stream = client.stream(4, prefetch=2, count=3)
-    assert repr(stream) == "<SampleStream position 0, 0 asked for, 0 arrived>"
-    assert len(list(stream)) == 3
-    assert repr(stream) == "<SampleStream position 3, 3 asked for, 0 arrived>"
-    assert repr(client).endswith(f"prefix {prefix}, in use>")
-    client.close()
-    assert repr(client).endswith(f"prefix {prefix}, closed>")

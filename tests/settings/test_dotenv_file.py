@@ -34,7 +34,7 @@ OF_OTHERS = {
 
 @pytest.fixture(autouse=True)
 def _fresh_notices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "_told", set())
+    monkeypatch.setattr(notices, "_written", set())
 
 
 @pytest.mark.parametrize("content", OF_OTHERS.values(), ids=OF_OTHERS)

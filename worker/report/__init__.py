@@ -16,7 +16,7 @@ from worker.report.reading import read_lines
 from worker.report.records import Records
 from worker.report.summary import Summary, sum_up
 from worker.report.timeline import build_timeline
-from worker.settings.environment import forget_backend
+from worker.settings.environment import unset_matplotlib_backend
 
 ENDINGS = (".png", ".svg")
 _ACCEPTED = (
@@ -43,7 +43,7 @@ def make_report(sources: Iterable[tuple[str, Iterable[str]]], picture: Path, *, 
         raise SettingsError(f"--output {str(picture)!r} is not accepted; accepted: a file that ends in .png or .svg")
     if not importlib.util.find_spec("matplotlib"):
         raise SettingsError("there is no matplotlib to draw with: pip install 'sampling-worker[report]'")
-    forget_backend()
+    unset_matplotlib_backend()
     records = read_lines(sources, with_checks=with_checks)
     timeline = build_timeline(records)
     if timeline is None:

@@ -1,4 +1,4 @@
-"""A batch sampler for map-style datasets. Each batch knows the sample that it was drawn as."""
+"""A batch sampler for map-style datasets, whose batches know their sample."""
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,23 +28,23 @@ _ACCEPTED: Final = (
 
 
 class Drawn(list[int]):
-    """The indices of a batch, and the sample behind them.
+    """The indices of a batch, with their sample.
 
     Attributes:
-        sample: The sample of the batch. Its `chunk_ids` are in the order of the indices.
+        sample: The sample, with the weights that the batch was drawn under. Its `chunk_ids` are in the same order.
     """
 
     sample: Sample
 
 
 class WeightedBatchSampler(Sampler[list[int]]):
-    """Draws the batches of a map-style dataset by the weights in force: `DataLoader(dataset, batch_sampler=...)`.
+    """A batch sampler that draws by the weights in force: `DataLoader(dataset, batch_sampler=...)`.
 
-    A batch comes with its sample if the dataset is `WithSample(dataset)`.
+    With `WithSample(dataset)` as the dataset, each batch comes with its sample.
 
     Attributes:
         batch_size: Number of indices in a batch.
-        drop_last: Always True: all batches are full.
+        drop_last: True, as all batches have this size.
     """
 
     drop_last = True
@@ -63,56 +63,56 @@ class WeightedBatchSampler(Sampler[list[int]]):
 
         Args:
             batch_size: Number of indices in a batch.
-            batches: Number of batches in an iteration on each rank.
-            index_of: Chunk id -> index in the dataset; required. A range holds the ids in the dataset's order.
+            batches: Number of batches in an iteration, on each rank.
+            index_of: Chunk id -> index in the dataset; required. A range lists the ids in the order of the dataset.
             name: See `ChunkIdStream`.
             client: See `ChunkIdStream`.
-            options: See `Options`. Each request gets its own seed, see `worker.core.wire.seeds.seed_of`.
+            options: See `Options`. From `seed` one is derived for each request, see `worker.core.wire.seeds.seed_of`.
 
         Raises:
             TypeError: An argument is not known, or of another type.
             ValueError: A value is not accepted.
         """
         self._batches = check_count("batches", batches)
-        self._index_of = _index_function(index_of)
+        self._index_of = _function(index_of)
         asked = {"size": batch_size, **options}
         self._source = Source(client, name=name, batches=self._batches, prefetch=PREFETCH, options=asked)
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Begin an iteration, or continue the one whose state was loaded.
+        """Begin an iteration, or resume the one whose state was loaded.
 
         Raises:
-            ValueError: The state does not fit, or a trainer would throw batches away.
+            ValueError: The state was taken under other conditions, or a trainer would throw batches away.
         """
         times = times_to_repeat()
         batches = map(self._indices, self._source.begin(self._source.shard(_SHARD), self._batches))
         return chain.from_iterable(repeat(batch, times) for batch in batches) if times > 1 else batches
 
     def __len__(self) -> int:
-        """Return the number of batches in an iteration, for Accelerate that of all ranks."""
+        """Return the number of batches in an iteration; with Accelerate, that of all ranks together."""
         return self._batches * times_to_repeat()
 
     def state_dict(self) -> State:
-        """Return the state of the sampler; torchdata's StatefulDataLoader calls this.
+        """Return the state of the sampler, for the StatefulDataLoader of torchdata.
 
-        With DataLoader workers the sampler is ahead of the loop. Use the state of a StatefulDataLoader, which is not.
+        With DataLoader workers the sampler is ahead of the loop. The state of a StatefulDataLoader corrects that.
         """
         return self._source.state(self._source.shard(_SHARD))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a state with the next iteration.
+        """Resume the next iteration from a state.
 
         Raises:
-            ValueError: The state is not one of this version.
+            ValueError: It is no state of this version.
         """
         self._source.load(state_dict)
 
     def _indices(self, sample: Sample) -> Drawn:
-        """Find the indices of a sample's chunks in the dataset.
+        """Return the indices of the chunks of a sample in the dataset.
 
         Raises:
-            ValueError: A chunk has no index.
+            ValueError: One of them has no index.
         """
         ids: list[Any] = sample.chunk_ids if isinstance(sample.chunk_ids, list) else sample.chunk_ids.tolist()
         drawn = Drawn(_index(self._index_of, chunk) for chunk in ids)
@@ -123,8 +123,8 @@ class WeightedBatchSampler(Sampler[list[int]]):
 class WithSample(Dataset[tuple[Any, Sample]]):
     """A dataset whose batches come with their sample: `for batch, sample in loader`.
 
-    Use it with a `WeightedBatchSampler` and any number of DataLoader workers. A `collate_fn` of your own gets pairs of
-    an item and the sample.
+    It needs a `WeightedBatchSampler`, and works with any number of DataLoader workers. A `collate_fn` of your own gets
+    pairs of an item and the sample.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -136,7 +136,7 @@ class WithSample(Dataset[tuple[Any, Sample]]):
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> tuple[Any, Sample]:
-        """Refuse a single item, which has no sample.
+        """Refuse to return a single item, since only a batch has a sample.
 
         Raises:
             TypeError: Always.
@@ -147,8 +147,8 @@ class WithSample(Dataset[tuple[Any, Sample]]):
         """Return the items of a batch, each with the batch's sample.
 
         Raises:
-            TypeError: The batch is not from a `WeightedBatchSampler`.
-            ValueError: The dataset has no item at an index.
+            TypeError: The batch was not made by a `WeightedBatchSampler`.
+            ValueError: The dataset has no item for an index.
         """
         if not isinstance(indices, Drawn):
             raise TypeError(_only_batches(indices))
@@ -165,13 +165,13 @@ class WithSample(Dataset[tuple[Any, Sample]]):
 
 
 class _SharedSample(Sample):
-    """The sample that all items of a batch share. `default_collate` keeps one of them."""
+    """The sample of all items of a batch. `default_collate` returns one of them for the batch."""
 
     __slots__ = ()
 
 
 def _one_of(samples: Sequence[Sample], *, collate_fn_map: Any = None) -> Sample:
-    """Return the shared sample; `default_collate` calls this with that of each item."""
+    """Return the one sample of the items of a batch."""
     del collate_fn_map
     return samples[0]
 
@@ -179,15 +179,15 @@ def _one_of(samples: Sequence[Sample], *, collate_fn_map: Any = None) -> Sample:
 default_collate_fn_map[_SharedSample] = _one_of
 
 
-def _index_function(index_of: Any) -> Callable[[Any], int]:
-    """Make a function that returns the index of a chunk id.
+def _function(index_of: Any) -> Callable[[Any], int]:
+    """Return the function from chunk id to index.
 
     Raises:
-        TypeError: `index_of` is missing, or of a wrong type.
+        TypeError: None can be made of what was given.
     """
     find: Callable[[Any], int] | None = index_of if callable(index_of) else None
     if isinstance(index_of, range):
-        find = partial(_position_in, index_of)
+        find = partial(_index_in, index_of)
     elif isinstance(index_of, Mapping):
         find = index_of.__getitem__
     if find is not None:
@@ -196,18 +196,18 @@ def _index_function(index_of: Any) -> Callable[[Any], int]:
     raise TypeError(f"index_of is {given}; accepted: {_ACCEPTED}")
 
 
-def _position_in(chunks: range, chunk: Any) -> int:
+def _index_in(chunks: range, chunk: Any) -> int:
     if chunk not in chunks:
         raise LookupError(chunk)
     return chunks.index(chunk)
 
 
 def _index(index_of: Callable[[Any], int], chunk: Any) -> int:
-    """Find the index of a chunk.
+    """Return the index of a chunk.
 
     Raises:
-        TypeError: The index is not a whole number.
-        ValueError: There is no index, or it is negative.
+        TypeError: The index is no whole number.
+        ValueError: There is none, or it is negative.
     """
     try:
         index = operator.index(index_of(chunk))

@@ -1,16 +1,15 @@
-"""One iteration of a DataLoader, which hands out samples over a client of its own.
+"""One pass of a training loop over its samples, and how it is resumed without repeating or skipping one.
 
-How a training resumes exactly:
-
-1. The client of an iteration is named `<name>-<rank>-<worker>-<run>-<iteration>`. Its requests are numbered from 0, and
-   the id of a request is that name and the number.
-2. A state holds the iteration, the position (samples handed out) and how many samples were asked for.
-3. A resumed iteration has a client of the same name and asks for the same ids, from the position on. What was drawn for
-   them is still in Redis, so nothing is drawn again.
-4. For this, results stay in Redis after they were handed out, but only once a state was taken. `KEPT_TTL_S` says how
-   long, `results_kept` says how many.
-5. On resume, `_recall` compares what was asked for with what Redis still knows. It warns about what is gone.
-6. An iteration that ends removes the client of one that is too far back to be resumed (`outdated`).
+1. The client of an iteration has the name `<name>-<rank>-<worker>-<run>-<iteration>`, and request `n` has the id
+   `<that name>-<n>`. So a resumed training asks for the same ids.
+2. A request id is answered once. Whoever asks for it again gets the same sample, as long as Redis has its result.
+3. So a state needs three things: the iteration, `position` (samples handed out), and `asked` (requests sent).
+4. Resuming asks again from `position` on. Samples up to `asked` were drawn already and come back unchanged. Later ones
+   are drawn under the weights now in force.
+5. Results stay in Redis after they were handed out, because a checkpoint may be older than the crash. They stay only
+   once somebody has taken a state. `results_kept` bounds their number and `KEPT_TTL_S` their age. What is gone is drawn
+   anew, and a warning says how many.
+6. At the end of an iteration, the results of one old iteration are removed: see `Plan.outdated`.
 """
 
 import warnings
@@ -30,17 +29,17 @@ from worker.errors import LeftOutWarning
 
 _MOST_ITERATIONS = 1000
 _ITERATIONS_WITHOUT_END = 8
-_WARNS_OF_CALLER = 4
+_STACK_LEVEL_OF_CALLER = 4
 
 
 class Plan(NamedTuple):
-    """What all iterations of a stream have in common.
+    """What all iterations of a stream ask for.
 
     Attributes:
-        client: Client whose address and time-out to use.
-        name: Start of the names of clients and of the ids of requests.
-        checked: The request, but for its id and seed.
-        seed: Seed from which those of all requests are derived; None: no seeds.
+        client: Its address and time-out are used.
+        name: Start of the names of clients and of request ids.
+        checked: The arguments of each request, without the seed.
+        seed: The seeds of all requests are derived from it; None: they have none.
         size: Number of chunk ids in each sample.
         prefetch: Number of samples that are asked for or ready.
     """
@@ -53,16 +52,16 @@ class Plan(NamedTuple):
     prefetch: int
 
     def name_of(self, shard: Shard, iteration: IterationId) -> str:
-        """Name the client of an iteration."""
+        """Return the name of the client of an iteration."""
         return f"{self.name}-{shard.rank}-{shard.worker}-{iteration.run}-{iteration.number}"
 
     def queue(self, shard: Shard, progress: Progress, left: int | None) -> PrefetchQueue:
-        """Make the queue for the rest of an iteration.
+        """Return the queue of the remaining requests of an iteration.
 
         Args:
-            shard: Rank and DataLoader worker.
+            shard: The rank and worker that ask.
             progress: How far the iteration is.
-            left: Number of samples that are left; None: without end.
+            left: Number of remaining samples; None: without end.
 
         Raises:
             TypeError: A value is of another type.
@@ -78,22 +77,22 @@ class Plan(NamedTuple):
             seeds=None if seed is None else lambda number: seed_of(seed, first + number, **place),
         )
 
-    def most_kept(self, *, keeps_results: bool) -> int:
-        """Return how many results of an iteration stay in Redis: more if a state was taken."""
+    def most_kept(self, *, has_state: bool) -> int:
+        """Return how many results of an iteration stay in Redis: more once somebody has taken a state."""
         most = results_kept(self.size)
-        return max(2 * self.prefetch, most if keeps_results else min(most, MOST_KEPT))
+        return max(2 * self.prefetch, most if has_state else min(most, MOST_KEPT))
 
     def outdated(self, shard: Shard, iteration: IterationId, count: int | None) -> str | None:
-        """Return the name of the client of an iteration that is too far back to be resumed, or None."""
-        iterations = -(-self.most_kept(keeps_results=True) // count) if count else _ITERATIONS_WITHOUT_END
+        """Return the name of the client of an iteration that is too old to be resumed; None: there is none yet."""
+        iterations = -(-self.most_kept(has_state=True) // count) if count else _ITERATIONS_WITHOUT_END
         number = iteration.number - min(iterations, _MOST_ITERATIONS)
         return self.name_of(shard, iteration._replace(number=number)) if number >= 0 else None
 
 
 class Iteration(Iterator[Sample]):
-    """The iterator over the samples of one iteration.
+    """An iterator over the samples of one iteration.
 
-    It gets its number in the run when it is first used, because loaders make iterators that they never use.
+    Its number is chosen when it is first used, because loaders make iterators that they never use.
     """
 
     def __init__(
@@ -110,30 +109,30 @@ class Iteration(Iterator[Sample]):
 
         Args:
             plan: What to ask for.
-            shard: Rank and DataLoader worker.
+            shard: The rank and worker that ask.
             conditions: What has to be the same when its state is loaded.
             count: Number of samples; None: without end.
             begin: Returns where it begins; called once.
-            leave: Called with its progress if it is abandoned before its end.
+            leave: Called with its progress if it ends early.
         """
         self._plan, self._shard, self._conditions, self._count = plan, shard, conditions, count
         self._begin, self._leave = begin, leave
         self._progress: Progress | None = None
-        self._keeps_results = False
+        self._has_state = False
         self._client: SampleClient | None = None
         self._stream: SampleStream | None = None
+
+    def __repr__(self) -> str:
+        """Describe the iteration and how far it is."""
+        if self._progress is None:
+            return f"<Iteration of {self._plan.name}, unused>"
+        iteration, position, asked = self._now()
+        return f"<Iteration {iteration.number} of {self._plan.name}, position {position}, {asked} asked for>"
 
     @property
     def is_over(self) -> bool:
         """Return whether all samples were handed out."""
         return self._count is not None and self._now().position >= self._count
-
-    def __repr__(self) -> str:
-        """Describe which iteration this is, and how far."""
-        if self._progress is None:
-            return "<Iteration, unused>"
-        iteration, position, asked = self._now()
-        return f"<Iteration {iteration.number} of run {iteration.run}, position {position}, {asked} asked for>"
 
     def __next__(self) -> Sample:
         """Return the next sample; wait for it if it has not arrived.
@@ -150,19 +149,19 @@ class Iteration(Iterator[Sample]):
             raise
 
     def state(self) -> State:
-        """Return the state after the samples that were handed out."""
+        """Return the state after the latest sample that was handed out."""
         self.keep_results()
         return write_state(self._now(), self._conditions)
 
     def keep_results(self) -> None:
-        """Keep results in Redis from now on: a state was taken, of this iteration or of an earlier one."""
-        if not self._keeps_results:
-            self._keeps_results = True
+        """Keep results in Redis from now on, since somebody may resume from a state."""
+        if not self._has_state:
+            self._has_state = True
             if self._client is not None:
-                self._client.keep(self._plan.most_kept(keeps_results=True))
+                self._client.keep(self._plan.most_kept(has_state=True))
 
     def _now(self) -> Progress:
-        """Return how far the iteration is; number it if it is used for the first time."""
+        """Return how far it is."""
         if self._progress is None:
             self._progress = self._begin()
         if self._stream is None:
@@ -171,26 +170,26 @@ class Iteration(Iterator[Sample]):
         return Progress(iteration, first + self._stream.position, max(asked, first + self._stream.asked))
 
     def _open(self) -> SampleStream:
-        """Open the stream, and continue with what was asked for earlier.
+        """Begin the stream, with the requests that were asked for earlier.
 
         Raises:
             StopIteration: Nothing is left.
-            RedisError: Redis did not say what is known of earlier requests.
+            RedisError: Redis did not answer which of them it knows.
         """
         progress = self._now()
         if self.is_over:
             raise StopIteration
         name = self._plan.name_of(self._shard, progress.iteration)
         if self._client is None:
-            keeping = Keeping(self._plan.most_kept(keeps_results=self._keeps_results), progress.position)
+            keeping = Keeping(self._plan.most_kept(has_state=self._has_state), progress.position)
             self._client = self._plan.client.named(name, keeping)
         if progress.asked > progress.position:
-            self._recall(self._client, name, progress)
+            self._warn_of_loss(self._client, name, progress)
         left = None if self._count is None else self._count - progress.position
         return SampleStream(self._client.start, self._plan.queue(self._shard, progress, left))
 
-    def _recall(self, client: SampleClient, name: str, progress: Progress) -> None:
-        """Warn about samples that were asked for after the state and are gone."""
+    def _warn_of_loss(self, client: SampleClient, name: str, progress: Progress) -> None:
+        """Warn if samples that were asked for after the state are gone from Redis."""
         asked = range(progress.position, progress.asked)
         known = client.recall([f"{name}-{number}" for number in asked])
         numbers = [int(request_id.rpartition("-")[2]) for request_id in known]
@@ -202,19 +201,17 @@ class Iteration(Iterator[Sample]):
                 "are not in Redis any more, and others are drawn in their place; accepted: a state that is less than "
                 "a day old, and not further back than Redis keeps results, see worker/client/README.md",
                 LeftOutWarning,
-                stacklevel=_WARNS_OF_CALLER,
+                stacklevel=_STACK_LEVEL_OF_CALLER,
             )
 
     def _close(self) -> None:
-        """Close the client; its requests and results stay if a state was taken."""
+        """Close the client. Its requests stay in Redis if somebody has taken a state."""
         if self._client is not None and self._progress is not None:
-            forgotten = (
-                self._plan.outdated(self._shard, self._progress.iteration, self._count) if self._keeps_results else None
-            )
-            self._client.close(keep=self._keeps_results, forgotten=forgotten)
+            outdated = self._plan.outdated(self._shard, self._progress.iteration, self._count)
+            self._client.close(keep=self._has_state, forgotten=outdated if self._has_state else None)
 
     def __del__(self) -> None:
-        """Close when the loop has dropped the iterator."""
+        """Close the client when the loop drops the iteration."""
         if self._progress is not None and not self.is_over:
             self._leave(self._now())
         self._close()

@@ -1,10 +1,11 @@
-"""Numbers of iterations: each rank and DataLoader worker counts its own, even if each is a new process.
+"""Number the iterations of a stream, in each rank and DataLoader worker, even if each iteration has new processes.
 
 A run begins when a stream is made, and has a random name. Its iterations are numbered from 0. So a training that
-resumes one iteration asks for the same requests as before in all later iterations too.
+resumes one iteration asks for the same request ids as before, in this iteration and in all later ones.
 
-A DataLoader without `persistent_workers` starts new workers for each iteration, from a stream that has seen none. They
-store run and number in a file of the temporary directory, under a lock. The file is removed with the stream.
+A DataLoader without `persistent_workers` starts new workers for each iteration, from a stream that has begun none.
+These workers store the run and the number in a file of the temporary directory, under a lock. The file is removed with
+the stream.
 """
 
 import fcntl
@@ -16,15 +17,15 @@ import weakref
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_LONGEST_TEXT = 100
+_LONGEST_RECORD = 100
 
 
 class IterationId(NamedTuple):
-    """The run and number of an iteration.
+    """The id of an iteration.
 
     Attributes:
-        run: Random name of the run.
-        number: Number of the iteration in the run, from 0.
+        run: Name of the run.
+        number: Number of the iteration in its run, from 0.
     """
 
     run: str
@@ -32,13 +33,14 @@ class IterationId(NamedTuple):
 
 
 class Runs:
-    """The counter of a stream's iterations, for any number of processes."""
+    """The counter of the iterations of one stream, in any process."""
 
     def __init__(self) -> None:
+        """Begin a new run."""
         self._token = secrets.token_hex(8)
         self._latest = _before_the_first()
         self._pid = os.getpid()
-        weakref.finalize(self, _remove_files, self._token, self._pid)
+        weakref.finalize(self, _remove_folder, self._token, self._pid)
 
     def begin(self, worker: str | None) -> IterationId:
         """Begin the next iteration.
@@ -51,38 +53,38 @@ class Runs:
         """
         if worker is not None:
             return self._store(worker, None)
-        if self._pid != os.getpid():  # the parent continues its own run
+        if self._pid != os.getpid():  # the parent process goes on with that run
             self._latest, self._pid = _before_the_first(), os.getpid()
         self._latest = _next(self._latest)
         return self._latest
 
     def resume(self, worker: str | None, iteration: IterationId) -> None:
-        """Continue after an iteration; see `begin`."""
+        """Make the next iteration the one after this; see `begin`."""
         if worker is None:
             self._latest, self._pid = iteration, os.getpid()
         else:
             self._store(worker, iteration)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what workers need to find the files; another process begins a run of its own."""
+        """Return what workers need to find the file; another process begins a new run."""
         return {"token": self._token}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Begin a run of this process."""
+        """Begin a new run in this process."""
         self._token, self._latest, self._pid = state["token"], _before_the_first(), os.getpid()
 
     def _store(self, worker: str, iteration: IterationId | None) -> IterationId:
-        """Store which iteration a worker is in; None: the one after the stored one."""
+        """Store and return the iteration of a worker; None: the one after the latest."""
         try:
             folder = _folder_of(self._token)
             folder.mkdir(mode=0o700, exist_ok=True)
             file = os.open(folder / worker, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            sentence = f"the iteration's number cannot be stored: {error}; accepted: a TMPDIR that can be written to"
+            sentence = f"which iteration this is cannot be noted: {error}; accepted: a TMPDIR that can be written to"
             raise OSError(sentence) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            iteration = iteration or _next(_read(os.read(file, _LONGEST_TEXT).decode()))
+            iteration = iteration or _next(_read(os.read(file, _LONGEST_RECORD).decode()))
             os.ftruncate(file, 0)
             os.pwrite(file, f"{iteration.run} {iteration.number}".encode(), 0)
         finally:
@@ -109,7 +111,7 @@ def _folder_of(token: str) -> Path:
     return Path(tempfile.gettempdir(), f"sampling-stream-{token}")
 
 
-def _remove_files(token: str, pid: int) -> None:
-    """Remove the files with the stream, in the process that made it; forked processes have a copy of it."""
+def _remove_folder(token: str, pid: int) -> None:
+    """Remove the folder of a stream that was made in this process; forked processes leave it."""
     if pid == os.getpid():
         shutil.rmtree(_folder_of(token), ignore_errors=True)

@@ -1,6 +1,6 @@
-"""The iterations of a stream or sampler, and the state of the latest one, in any process.
+"""The iterations of one stream or sampler, and the state of the latest, in this process and in its workers.
 
-See `worker.client.torch.iteration` for how a training resumes.
+`iteration` explains how an iteration is resumed.
 """
 
 import secrets
@@ -19,11 +19,11 @@ from worker.core.keys import NAME_PATTERN
 from worker.settings.environment import read_rank, read_ranks
 
 _LONGEST_NAME = 32
-_ANYWHERE = "encoding"
+_FREE = "encoding"
 
 
 class Source:
-    """Begins the iterations of one stream or sampler."""
+    """The iterations of one stream or sampler."""
 
     def __init__(
         self, client: SampleClient | None, *, name: str | None, batches: int | None, prefetch: int, options: Any
@@ -31,8 +31,8 @@ class Source:
         """Connect to nothing yet.
 
         Args:
-            client: Client whose address and time-out to use; None: `SampleClient()`.
-            name: Start of the names of clients and of the ids of requests; None: a unique name.
+            client: Its address and time-out are used; None: those of `SampleClient()`.
+            name: Start of the names of clients and of request ids; None: a unique one.
             batches: Number of samples in an iteration on each rank; None: without end.
             prefetch: Number of samples that are asked for or ready.
             options: See `Options`, and the size.
@@ -48,25 +48,25 @@ class Source:
         words = dict(zip(checked.words[::2], checked.words[1::2], strict=True))
         name = name or f"torch-{secrets.token_hex(8)}"
         self._plan = Plan(client, name, checked, seed, int(words["size"]), prefetch)
-        self._plan.queue(Shard(0, 1, "", 0), Progress(IterationId("", 0)), None)  # checks the arguments now
+        self._plan.queue(Shard(0, 1, "", 0), Progress(IterationId("", 0)), None)  # raises now if prefetch is refused
         self._conditions = {
-            **{str(field): value for field, value in words.items() if field != _ANYWHERE},
+            **{str(field): value for field, value in words.items() if field != _FREE},
             "batches": batches,
         }
         self._conditions["seed"] = seed
         self._runs = Runs()
-        self._parents_rank: tuple[int, int] | None = None
+        self._rank_of_parent: tuple[int, int] | None = None
         self._loaded: State | None = None
-        self._is_own = False
-        self._keeps_results = False
+        self._is_own_state = False
+        self._has_state = False
         self._latest: Callable[[], Iteration | None] = _none
         self._left: Progress | None = None
 
     def shard(self, worker: str | None = None) -> Shard:
-        """Return which part of the training asks.
+        """Return the rank and worker of this process.
 
         Args:
-            worker: Name of the process as an asker; None: the number of the DataLoader worker, if this is one.
+            worker: Name instead of the number of the DataLoader worker; None: that number, if there is one.
         """
         rank, ranks = self._find_rank()
         info = get_worker_info()
@@ -75,44 +75,48 @@ class Source:
         return Shard(rank, ranks, str(info.id), info.num_workers)
 
     def begin(self, shard: Shard, count: int | None) -> Iteration:
-        """Begin an iteration of `count` samples, or continue the one whose state was loaded.
+        """Begin an iteration, or resume the one whose state was loaded.
+
+        Args:
+            shard: The rank and worker that ask.
+            count: Number of samples; None: without end.
 
         Raises:
-            ValueError: The state does not fit.
+            ValueError: The state was taken under other conditions.
         """
         conditions = self._conditions_of(shard)
-        if self._loaded is not None and self._is_own and self._loaded["of"] != conditions:
-            self._loaded = None  # the parent's own state, which nobody has loaded here
+        if self._loaded is not None and self._is_own_state and self._loaded["of"] != conditions:
+            self._loaded = None  # a state of the parent process, which nobody has loaded here
         if self._loaded is not None:
             check_state(self._loaded, conditions)
         iteration = Iteration(self._plan, shard, conditions, count, begin=lambda: self._take(shard), leave=self._leave)
-        if self._keeps_results:
+        if self._has_state:
             iteration.keep_results()
         self._latest = weakref.ref(iteration)
         return iteration
 
     def state(self, shard: Shard) -> State:
-        """Return the state of the latest iteration. If it is over, or there is none, return that of the next one."""
-        self._keeps_results = True
+        """Return the state of the latest iteration; if it is over, or there is none, that of the next one."""
+        self._has_state = True
         latest = self._latest()
         if latest is not None:
             return latest.state()
         if self._left is not None:
             return write_state(self._left, self._conditions_of(shard))
         if self._loaded is None:
-            self._loaded, self._is_own = write_state(self._take(shard), self._conditions_of(shard)), True
+            self._loaded, self._is_own_state = write_state(self._take(shard), self._conditions_of(shard)), True
         return dict(self._loaded)
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state with the next iteration; an empty state does nothing.
+        """Resume the next iteration from a state, unless it is empty.
 
         Raises:
-            ValueError: The state is not one of this version.
+            ValueError: It is no state of this version.
         """
         if state:
             read_state(state)
-            self._keeps_results = True
-        self._loaded, self._is_own, self._latest, self._left = dict(state) or None, False, _none, None
+            self._has_state = True
+        self._loaded, self._is_own_state, self._latest, self._left = dict(state) or None, False, _none, None
 
     def _take(self, shard: Shard) -> Progress:
         """Return where the next iteration begins."""
@@ -124,22 +128,22 @@ class Source:
         return progress
 
     def _leave(self, progress: Progress) -> None:
-        """Remember how far an abandoned iteration was."""
+        """Store the progress of an iteration that ended early."""
         self._left = progress
 
     def _conditions_of(self, shard: Shard) -> dict[str, Any]:
         return {**self._conditions, **shard._asdict()}
 
     def _find_rank(self) -> tuple[int, int]:
-        """Return the rank of this process, or of the process of this worker, and the number of ranks."""
+        """Return the rank of this process, or of the process that this worker belongs to, and the number of ranks."""
         if distributed.is_available() and distributed.is_initialized():
             return distributed.get_rank(), distributed.get_world_size()
-        return self._parents_rank or (read_rank(), read_ranks())
+        return self._rank_of_parent or (read_rank(), read_ranks())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes for a worker process, with the rank: a spawned one cannot find it."""
-        return {**self.__dict__, "_parents_rank": self._find_rank(), "_latest": _none}
+        """Return what a worker process needs; a spawned one cannot find its rank by itself."""
+        return {**self.__dict__, "_rank_of_parent": self._find_rank(), "_latest": _none}
 
 
 def _none() -> None:
-    """Return no iteration, in place of a weak reference to the latest."""
+    """Return no iteration, as the latest one."""

@@ -1,4 +1,4 @@
-"""The state of an iteration in a checkpoint, and what has to be the same when it is loaded."""
+"""The state of an iteration in a checkpoint, and the conditions that have to be the same when it is loaded."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from worker.client.torch.runs import IterationId
 State = dict[str, Any]
 
 _RUN, _ITERATION, _POSITION, _ASKED, _OF = "run", "iteration", "position", "asked", "of"
-_DESCRIPTIONS = {
+_WORDS = {
     "rank": "the rank, each of which has a state of its own,",
     "ranks": "the number of ranks",
     "worker": "the DataLoader worker",
@@ -17,13 +17,13 @@ _DESCRIPTIONS = {
 
 
 class Shard(NamedTuple):
-    """The part of a training that asks for samples: a rank, or one of its DataLoader workers.
+    """The process that asks for samples.
 
     Attributes:
-        rank: Number of the process in the training.
-        ranks: Number of processes.
-        worker: Number of the DataLoader worker, or another name of the asker.
-        workers: Number of DataLoader workers; 0: the process itself asks.
+        rank: Rank of the training process.
+        ranks: Number of ranks.
+        worker: Number of its DataLoader worker, or another name.
+        workers: Number of its DataLoader workers; 0: the training process itself asks.
     """
 
     rank: int
@@ -33,12 +33,12 @@ class Shard(NamedTuple):
 
     @property
     def loader_worker(self) -> str | None:
-        """Return the name of the DataLoader worker among those of all ranks, or None."""
+        """Return a name of the DataLoader worker that is unique among all ranks; None if it is none."""
         return f"{self.rank}-{self.worker}" if self.workers else None
 
     @property
     def number(self) -> int:
-        """Return the number of the DataLoader worker, or 0."""
+        """Return the number of the DataLoader worker; 0 if it is none."""
         return int(self.worker) if self.workers else 0
 
 
@@ -46,9 +46,9 @@ class Progress(NamedTuple):
     """How far an iteration is.
 
     Attributes:
-        iteration: Which iteration.
-        position: Number of samples handed out.
-        asked: Number of samples asked for; more may have been asked for since.
+        iteration: Id of the iteration.
+        position: Number of samples that were handed out.
+        asked: Number of samples that were asked for, at least.
     """
 
     iteration: IterationId
@@ -57,7 +57,7 @@ class Progress(NamedTuple):
 
 
 def write_state(progress: Progress, conditions: Mapping[str, Any]) -> State:
-    """Write the state of an iteration.
+    """Return the state of an iteration.
 
     Args:
         progress: How far it is.
@@ -77,7 +77,7 @@ def read_state(state: Mapping[str, Any]) -> Progress:
     """Read how far an iteration was.
 
     Raises:
-        ValueError: `write_state` has not written this.
+        ValueError: It is no state that `write_state` wrote.
     """
     try:
         iteration = IterationId(str(state[_RUN]), int(state[_ITERATION]))
@@ -89,16 +89,16 @@ def read_state(state: Mapping[str, Any]) -> Progress:
 
 
 def check_state(state: Mapping[str, Any], conditions: Mapping[str, Any]) -> None:
-    """Check that a state fits what is asked for now.
+    """Check that a state was taken under the present conditions.
 
     Raises:
-        ValueError: Something differs.
+        ValueError: A condition differs.
     """
     then = state[_OF]
     for name in sorted(then.keys() | conditions.keys()):
         if then.get(name) != conditions.get(name):
-            described = _DESCRIPTIONS.get(name, name)
+            words = _WORDS.get(name, name)
             raise ValueError(
-                f"{described} is {conditions.get(name)!r}, and was {then.get(name)!r} when the state was taken; "
-                "accepted: the same, or no state: then samples that were drawn ahead are left out"
+                f"{words} is {conditions.get(name)!r}, and was {then.get(name)!r} when the state was taken; accepted: "
+                "the same, or no state: then samples that were drawn ahead are left out"
             )

@@ -1,4 +1,4 @@
-"""A stream of samples, as an iterable dataset."""
+"""A stream of samples as an iterable dataset."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, Unpack
@@ -17,11 +17,11 @@ PREFETCH = 4
 
 
 class ChunkIdStream(IterableDataset[Sample]):
-    """An iterable dataset of samples, for a DataLoader with `batch_size=None`. Its `collate_fn` may load the audio.
+    """A stream of samples for a DataLoader with `batch_size=None`, whose `collate_fn` may load the audio.
 
-    Each worker of each rank asks for itself. A sample names the weights that it was drawn under. After a change of
-    weights, up to `num_workers * (prefetch + prefetch_factor)` samples are still of older ones. As many are drawn and
-    never handed out if a loop leaves an iteration before its end.
+    Each worker of each rank asks for itself. A sample was drawn under the weights in force at that moment, and names
+    their version. After a change of the weights, up to `num_workers * (prefetch + prefetch_factor)` samples of older
+    weights still come. As many are drawn but never handed out if the loop leaves an iteration early.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class ChunkIdStream(IterableDataset[Sample]):
 
         Args:
             size: Number of chunk ids in each sample.
-            name: Start of the names of clients and requests, up to 32 of `[A-Za-z0-9_.-]`; None: a unique name.
+            name: Start of the names of clients and of request ids, up to 32 of `[A-Za-z0-9_.-]`; None: a unique one.
             batches: Number of samples in an iteration on each rank, over all its workers; None: without end.
             prefetch: Number of samples that each worker has asked for or ready.
-            client: Client whose address and time-out to use; None: `SampleClient()`.
-            options: See `Options`. Each request gets its own seed, see `worker.core.wire.seeds.seed_of`.
+            client: Its address and time-out are used; None: those of `SampleClient()`.
+            options: See `Options`. From `seed` one is derived for each request, see `worker.core.wire.seeds.seed_of`.
 
         Raises:
             TypeError: An argument is not known, or of another type.
@@ -54,10 +54,10 @@ class ChunkIdStream(IterableDataset[Sample]):
         self._source = Source(client, name=name, batches=self._batches, prefetch=prefetch, options=asked)
 
     def __iter__(self) -> Iterator[Sample]:
-        """Begin an iteration in this worker, or continue the one whose state was loaded.
+        """Begin an iteration in this worker, or resume the one whose state was loaded.
 
         Raises:
-            ValueError: The state does not fit, or a trainer would throw samples away.
+            ValueError: The state was taken under other conditions, or a trainer would throw samples away.
         """
         refuse_waste()
         shard = self._source.shard()
@@ -69,34 +69,34 @@ class ChunkIdStream(IterableDataset[Sample]):
         """Return the number of samples in an iteration on each rank.
 
         Raises:
-            TypeError: The iteration is without end.
+            TypeError: It is without end.
         """
         if self._batches is None:
             raise TypeError("a ChunkIdStream without end has no length; accepted: batches=")
         return self._batches
 
     def state_dict(self) -> State:
-        """Return the state of this worker; torchdata's StatefulDataLoader calls this."""
+        """Return the state of this worker, for the StatefulDataLoader of torchdata."""
         return self._source.state(self._source.shard())
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a state with the next iteration of this worker.
+        """Resume the next iteration of this worker from a state.
 
         Raises:
-            ValueError: The state is not one of this version.
+            ValueError: It is no state of this version.
         """
         self._source.load(state_dict)
 
 
 def _refuse(samples: Any, *, collate_fn_map: Any = None) -> NoReturn:
-    """Refuse to join samples to a batch, as torch's `default_collate` would.
+    """Refuse to collate samples to a batch, as `default_collate` of torch would.
 
     Raises:
         TypeError: Always.
     """
     del samples, collate_fn_map
     raise TypeError(
-        "a Sample is a batch already, and samples cannot be joined; accepted: batch_size=None, or a collate_fn "
+        "a Sample is a batch already, and samples are not put together; accepted: batch_size=None, or a collate_fn "
         "that makes tensors of them"
     )
 

@@ -1,8 +1,8 @@
-"""Trainers that shard or skip batches again: Accelerate and torchdata.
+"""Detect trainers that would throw samples away: Accelerate shards a loader again, torchdata skips batches.
 
-A stream or sampler of ours draws for its own rank only. Accelerate iterates it on each of n ranks and keeps every n-th
-batch. The other batches would be drawn and thrown away. Neither library tells an iterable who iterates it. So these
-functions look for its frames on the stack, once, when an iteration begins.
+A stream or sampler of ours draws for its own rank only. Accelerate iterates it on each of n ranks, and hands out every
+n-th batch; the others would be drawn and thrown away. Neither library tells the iterable who iterates it. So we look
+for their frames on the stack, once, when an iteration begins.
 """
 
 import sys
@@ -18,7 +18,7 @@ _ANOTHER_LOADER = "a StatefulDataLoader that is not prepared by Accelerate; prep
 
 
 def times_to_repeat() -> int:
-    """Return how often to hand out each batch, so that Accelerate's shards hand it out once.
+    """Return how often each batch must be yielded, so that the shards of Accelerate hand out each batch once.
 
     Raises:
         ValueError: Batches would still be drawn and thrown away.
@@ -27,7 +27,7 @@ def times_to_repeat() -> int:
     shard = frame.f_locals.get("self") if _is_accelerate(frame) else None
     refuse_waste(depth=3)
     for owner in _owners(frame):
-        if _skips_what_it_hides(owner):
+        if _skips_batches(owner):
             raise ValueError(
                 "this loader's state does not hold the sampler's, and batches would be drawn and thrown away to come "
                 f"to its place; accepted: {_ANOTHER_LOADER}"
@@ -43,13 +43,13 @@ def times_to_repeat() -> int:
 
 
 def refuse_waste(depth: int = 2) -> None:
-    """Refuse an iteration by code that throws away what is drawn.
+    """Refuse a trainer that would throw samples away.
 
     Args:
-        depth: Number of frames up to the one that iterates.
+        depth: Number of stack frames up to the one that iterates.
 
     Raises:
-        ValueError: The iteration is by such code.
+        ValueError: Such a trainer iterates.
     """
     for owner in _owners(sys._getframe(depth)):  # noqa: SLF001 - the same
         kind = type(owner).__name__
@@ -70,12 +70,12 @@ def refuse_waste(depth: int = 2) -> None:
             )
 
 
-def _skips_what_it_hides(owner: Any) -> bool:
-    """Return whether a loader of torchdata resumes from a state that does not hold that of its sampler."""
+def _skips_batches(owner: Any) -> bool:
+    """Return whether a loader of torchdata resumes from a state without the state of our sampler."""
     is_loader = type(owner).__name__.startswith("_Stateful")
     if not is_loader or not getattr(owner, "_sampler_iter_yielded", 0):
         return False
-    return not hasattr(owner._index_sampler, "load_state_dict")  # noqa: SLF001 - torchdata gives no other way
+    return not hasattr(owner._index_sampler, "load_state_dict")  # noqa: SLF001 - torchdata has no other way
 
 
 def _owners(frame: FrameType | None) -> Iterator[Any]:
