@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,17 +49,19 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def kill_when_ready(command: list[str], folder: Path, ready: Path) -> tuple[int, int]:
-    """Run a command, kill it once a file is there; return how many processes there were, and how many are left."""
+def kill_when_ready(command: list[str], folder: Path, is_ready: Callable[[str], bool]) -> tuple[int, int]:
+    """Run a command, kill it once it is ready; return how many processes there were, and how many are left."""
     mark = uuid.uuid4().hex
-    environment = environment_with({"PYTHONPATH": str(_ROOT), _MARK: mark, "LEFTOVERS_NOTE": str(ready)})
+    environment = environment_with({"PYTHONPATH": str(_ROOT), _MARK: mark, "LEFTOVERS_NOTE": str(folder / "ready")})
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(
             command, env=environment, cwd=_ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL
         )
     try:
         wait_until_sync(
-            lambda: ready.exists() or process.poll() is not None, timeout_s=_READY_S, what="it has started all"
+            lambda: is_ready((folder / "out").read_text()) or process.poll() is not None,
+            timeout_s=_READY_S,
+            what="it has started all",
         )
         assert process.poll() is None, (folder / "out").read_text()
         before = len(marked(mark))
@@ -81,7 +84,7 @@ def test_a_killed_run_of_tests_leaves_nothing_behind(processes: str, tmp_path: P
     test.write_text(_TEST)
     try:
         command = [sys.executable, "-m", "pytest", "-q", "-n", processes, "-k", "valkey", str(test)]
-        before, left = kill_when_ready(command, tmp_path, tmp_path / "ready")
+        before, left = kill_when_ready(command, tmp_path, lambda _: (tmp_path / "ready").exists())
     finally:
         test.unlink()
     assert before >= 4  # itself, two servers and a worker
@@ -90,6 +93,14 @@ def test_a_killed_run_of_tests_leaves_nothing_behind(processes: str, tmp_path: P
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are listed in /proc")
 def test_a_killed_bench_leaves_nothing_behind(tmp_path: Path) -> None:
-    before, left = kill_when_ready([sys.executable, "-c", _BENCH], tmp_path, tmp_path / "ready")
+    before, left = kill_when_ready([sys.executable, "-c", _BENCH], tmp_path, lambda _: (tmp_path / "ready").exists())
     assert before >= 4
+    assert left == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed in /proc")
+def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "worker", "demo", "--chunks", "1000"]
+    before, left = kill_when_ready(command, tmp_path, lambda printed: "training jobs ask for" in printed)
+    assert before >= 5  # itself, two servers and two workers
     assert left == 0
