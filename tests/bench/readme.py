@@ -1,151 +1,165 @@
-"""Write the tables of tests/bench/README.md from the figures that the benchmarks printed.
+"""Write the tables of README.md beside this file, out of the figures.
 
-python tests/bench/readme.py
+    python tests/bench/readme.py
+
+The text between the tables is written by hand. A table stands between `<!-- figures: NAME -->` and `<!-- end -->`.
 """
 
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.printed import FIGURES, Row, read_benches
+from tests.bench.printed import FIGURES, Bench, Row, read_benches
 
-README = Path(__file__).parent / "README.md"
-_BEGIN, _END = "<!-- figures: {} -->\n", "<!-- end of figures -->\n"
+README: Final = Path(__file__).with_name("README.md")
+_TABLE: Final = re.compile(r"(?<=<!-- figures: )(\w+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+_SMALL, _MIDDLE = 10, 100
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Which rows and columns of a benchmark are shown.
+    """A table of README.md.
 
     Attributes:
-        columns: Name in the figures -> name in the table.
-        is_shown: Whether a row is shown.
+        columns: Title of each column -> its name in the figures.
+        only: Column -> the value that rows of the table have.
     """
 
     columns: Mapping[str, str]
-    is_shown: Callable[[Row], bool] = lambda _row: True
+    only: Mapping[str, str] = field(default_factory=dict)
 
 
-def _same(names: str) -> dict[str, str]:
-    return {name: name for name in names.split(", ")}
-
-
-TABLES = {
+TABLES: Final[Mapping[str, Table]] = {
     "throughput": Table(
-        _same(
-            "size, encoding, workers, requests/s, chunk ids/s, ceiling requests/s, ratio, worker us/request, "
-            "server us/request"
-        )
+        {
+            "size": "size",
+            "encoding": "encoding",
+            "workers": "workers",
+            "requests/s": "requests/s",
+            "chunk ids/s": "chunk ids/s",
+            "ceiling requests/s": "ceiling requests/s",
+            "ratio": "ratio",
+            "worker us/request": "worker us/request",
+            "server us/request": "server us/request",
+        }
     ),
     "latency": Table(
         {
-            **_same("size, percentile"),
-            "ours us": "ours (us)",
-            "echo us": "echo in C (us)",
+            "size": "size",
+            "percentile": "percentile",
+            "ours (us)": "ours us",
+            "echo in C (us)": "echo us",
             "ratio": "ratio",
-            "script us": "settling script (us)",
+            "settling script (us)": "script us",
         },
-        lambda row: row["load"] == "closed",
+        {"load": "closed"},
     ),
     "weights": Table(
         {
             "what": "what",
-            "p50 ms": "p50 (ms)",
-            "p99 ms": "p99 (ms)",
-            **_same("reference, its p50, its p99"),
-            "requests/s": "load (requests/s)",
-            "checked": "results checked",
+            "p50 (ms)": "p50 ms",
+            "p99 (ms)": "p99 ms",
+            "reference": "reference",
+            "its p50": "its p50",
+            "its p99": "its p99",
+            "load (requests/s)": "requests/s",
+            "results checked": "checked",
             "broken": "broken",
         }
     ),
     "draw": Table(
         {
-            **_same("method, replace, seeded"),
-            "ns/id": "ns an id",
-            "us/request": "us a request on top",
-            "plain ns/id": "plain ns an id",
+            "method": "method",
+            "replace": "replace",
+            "seeded": "seeded",
+            "ns an id": "ns/id",
+            "us a request on top": "us/request",
+            "plain ns an id": "plain ns/id",
         },
-        lambda row: row["way"] == "draw",
+        {"way": "draw"},
     ),
     "client": Table(
         {
-            **_same("step, loop, steps/s, waited %"),
-            "wait p50 us": "p50 (us)",
-            "wait p99 us": "p99 (us)",
-            "wait mean us": "mean (us)",
+            "step": "step",
+            "loop": "loop",
+            "steps/s": "steps/s",
+            "waited %": "waited %",
+            "p50 (us)": "wait p50 us",
+            "p99 (us)": "wait p99 us",
+            "mean (us)": "wait mean us",
         }
     ),
-    "catalog": Table({"rows": "chunks", **_same("what, value, plain")}),
+    "catalog": Table({"chunks": "rows", "what": "what", "value": "value", "plain": "plain"}),
     "peers": Table(
         {
-            **_same("peer, version, requests/s"),
-            "ours/this": "ours / this",
+            "peer": "peer",
+            "version": "version",
+            "requests/s": "requests/s",
+            "ours / this": "ours/this",
             "CPU us/request": "CPU us/request",
-            "round trip p50 ms": "round trip p50 (ms)",
+            "round trip p50 (ms)": "round trip p50 ms",
         }
     ),
     "sql": Table(
         {
-            **_same("what, size, chunk ids/s"),
-            "ours/this, one by one": "ours one by one / this",
-            "ours/this, backlog": "ours with a backlog / this",
+            "what": "what",
+            "size": "size",
+            "chunk ids/s": "chunk ids/s",
+            "ours one by one / this": "ours/this, one by one",
+            "ours with a backlog / this": "ours/this, backlog",
             "biased": "biased",
         }
     ),
-    "growth": Table(_same("what, value, requests/s, ratio, worker us/request, server us/request, still ms")),
+    "growth": Table(
+        {
+            "what": "what",
+            "value": "value",
+            "requests/s": "requests/s",
+            "ratio": "ratio",
+            "worker us/request": "worker us/request",
+            "server us/request": "server us/request",
+            "still ms": "still ms",
+        }
+    ),
 }
 
 
+def write_tables(text: str) -> str:
+    """Return the text of README.md with each table as the figures have it."""
+    return _TABLE.sub(lambda found: f"{found[1]} -->\n{write_table(found[1])}", text)
+
+
 def write_table(name: str) -> str:
-    """Write the table of a benchmark, out of its figures."""
+    """Return one table with the machine and the day of its run, in Markdown."""
+    table, bench = TABLES[name], read_figures(name)
+    rows = [row for row in bench.rows if all(row[column] == value for column, value in table.only.items())]
+    cells = [[_cell(row.get(column)) for column in table.columns.values()] for row in rows]
+    marks = ["---:" if _is_number(rows, column) else "---" for column in table.columns.values()]
+    lines = [f"| {' | '.join(line)} |" for line in (list(table.columns), *cells)]
+    lines.insert(1, f"|{'|'.join(marks)}|")
+    return "\n".join([f"{bench.machine}, Python {bench.python}, {bench.date}:", "", *lines, ""])
+
+
+def read_figures(name: str) -> Bench:
+    """Read the figures of a benchmark."""
     lines = (FIGURES / f"{name}.json").read_text(encoding="utf-8").splitlines()
-    bench, table = next(read_benches(lines)), TABLES[name]
-    rows = [row for row in bench.rows if table.is_shown(row)]
-    right = [all(_is_right(row[column]) for row in rows) for column in table.columns]
-    head = [_line(table.columns.values()), "|" + "|".join("---:" if side else "---" for side in right) + "|\n"]
-    measured = f"\nMeasured on {bench.date}, {bench.machine}, Python {bench.python}.\n"
-    return "".join([*head, *(_line(_shown(row[column]) for column in table.columns) for row in rows), measured])
+    return next(bench for bench in read_benches(lines) if bench.name == name)
 
 
-def put_tables(text: str) -> str:
-    """Put each table in its place in a text.
-
-    Raises:
-        ValueError: A table has no place.
-    """
-    for name in TABLES:
-        before, begin, rest = text.partition(_BEGIN.format(name))
-        if not begin:
-            raise ValueError(f"there is no place for {name}; accepted: a line {_BEGIN.format(name).strip()}")
-        text = f"{before}{begin}{write_table(name)}{_END}{rest.partition(_END)[2]}"
-    return text
+def _is_number(rows: list[Row], column: str) -> bool:
+    return any(isinstance(row.get(column), int | float) for row in rows)
 
 
-def _line(cells: Iterator[str] | Any) -> str:
-    return f"| {' | '.join(cells)} |\n"
-
-
-def _is_right(value: Any) -> bool:
-    return isinstance(value, int | float) or value == "-"
-
-
-def _shown(value: Any) -> str:
-    """Write a value with three or four digits."""
-    if not isinstance(value, float):
-        return f"{value:,}" if isinstance(value, int) else str(value)
-    digits = 3 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    return f"{value:,.{digits}f}"
-
-
-def main() -> int:
-    """Run the program."""
-    README.write_text(put_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
-    return 0
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < _SMALL else f"{value:.1f}" if abs(value) < _MIDDLE else f"{value:,.0f}"
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    README.write_text(write_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
