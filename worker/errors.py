@@ -1,28 +1,59 @@
-"""Every exception of the project, sorted by who must act, and the exit status of a command that one of them ends.
+"""Every exception of this project, and the exit status of a command that one of them ends.
 
-The status says whether the same command may succeed later without anybody's help. 3: a server could not be reached, it
-may. 2: the words, a file or the settings have to change first; a refused login is one of these. 1: everything else.
+An exception says who must act:
+
+    SamplingError ............................ 1
+     +-- RequestError ........................ 2  the caller of a request
+     +-- SampleError ......................... 1  the training job: its request got an error result
+     +-- SampleTimeoutError .................. 1  the training job: its result is late; also a TimeoutError
+     +-- ClientClosedError ................... 1  the training job: it has closed its client
+     +-- WeightsError ........................ 2  whoever set the weights
+     +-- StaleError .......................... 1  whoever changes the weights: read them again
+     +-- ManifestError ....................... 2  whoever wrote the manifest
+     +-- SettingsError ....................... 2  the operator
+     +-- OutputError ......................... 1  whoever runs the command
+     |    +-- ReaderGoneError ................ 1
+     +-- CheckError .......................... 1  the operator: the installation failed its test
+     |    +-- NotTestedError ................. 1
+     +-- LoopEndedError ...................... 1  us: it is a bug
+     +-- DependencyError ..................... 1  the surroundings
+          +-- UnreachableError ............... 3
+          +-- LoginError ..................... 2
+          +-- RedisError ..................... 1
+          |    +-- RedisUnreachableError ..... 3  also an UnreachableError
+          |    +-- RefusedError .............. 1
+          |    |    +-- RedisLoginError ...... 2  also a LoginError
+          |    |    +-- UnreadableError ...... 1
+          |    +-- GroupMissingError ......... 1
+          +-- PostgresError .................. 1
+               +-- PostgresUnreachableError .. 3  also an UnreachableError
+               +-- PostgresLoginError ........ 2  also a LoginError
+    LeftOutWarning ........................... -  a UserWarning of Python
+
+The number is the exit status. It says whether the same command can succeed later without anybody's help. 3: it can,
+because a server could not be reached. 2: the arguments, a file or the settings have to change first, as after a refused
+login. 1: anything else.
 """
 
 from typing import ClassVar
 
 
 class SamplingError(Exception):
-    """Be the root of all that this project raises on purpose.
+    """The root of everything that this project raises on purpose.
 
     Attributes:
-        exit_status: How a command ends because of it.
+        exit_status: Exit status of a command that it ends.
     """
 
     exit_status: ClassVar[int] = 1
 
 
 class RequestError(SamplingError):
-    """Say that the caller must act: an error result is written and the request acknowledged.
+    """The caller must act: the request gets an error result and is acknowledged.
 
     Attributes:
         code: One of `worker.core.wire.ERROR_CODES`.
-        message: One sentence that says what was wrong and what is accepted.
+        message: One sentence: what was wrong, and what is accepted.
     """
 
     exit_status = 2
@@ -34,11 +65,11 @@ class RequestError(SamplingError):
 
 
 class SampleError(SamplingError):
-    """Say that a request got an error result; asking again asks the worker again.
+    """A request got an error result. Asking again asks the worker again.
 
     Attributes:
         code: One of `worker.core.wire.ERROR_CODES`.
-        request_id: Which request.
+        request_id: Id of the request.
     """
 
     def __init__(self, code: str, message: str, request_id: str) -> None:
@@ -48,37 +79,37 @@ class SampleError(SamplingError):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        """Tell what was wrong, and which request."""
+        """Return what was wrong, and with which request."""
         return f"{self.code}: {self.message} (request {self.request_id})"
 
 
 class SampleTimeoutError(SamplingError, TimeoutError):
-    """Say that a result did not come in time; asking again for the same request waits for the same result."""
+    """A result did not come in time. Asking again for the same request waits for the same result."""
 
 
 class LeftOutWarning(UserWarning):
-    """Say that a training which went on from a state is not given all that had been drawn for it."""
+    """A training that was resumed does not get all samples that had been drawn for it."""
 
 
 class ClientClosedError(SamplingError):
-    """Say that a client was closed before the result came."""
+    """The client was closed before the result came."""
 
 
 class WeightsError(SamplingError):
-    """Say that a weights value is not valid: it is refused, and the last valid weights stay."""
+    """A weights value is not valid. It is refused, and the last valid weights stay in force."""
 
     exit_status = 2
 
 
 class StaleError(SamplingError):
-    """Say that weights are not those any more that a change of them was decided on: look again."""
+    """The weights changed after they were read: read them again and retry."""
 
 
 class ManifestError(SamplingError):
-    """Say that a manifest cannot be imported.
+    """A manifest cannot be imported.
 
     Attributes:
-        sentences: What is wrong, line by line.
+        sentences: What is wrong, one sentence for each fault.
     """
 
     exit_status = 2
@@ -89,34 +120,34 @@ class ManifestError(SamplingError):
 
 
 class OutputError(SamplingError):
-    """Say that what a command has to tell cannot be written: a full disk, a closed stream."""
+    """The output of a command cannot be written: the disk is full, or the stream is closed."""
 
 
 class ReaderGoneError(OutputError):
-    """Say that whoever read the output has closed it: there is nobody left to tell."""
+    """The reader of the output has closed it."""
 
 
 class CheckError(SamplingError):
-    """Say that an installation failed its acceptance test: the sentence says how."""
+    """An installation failed its acceptance test. The sentence says how."""
 
 
 class LoopEndedError(SamplingError):
-    """Say that a loop ended though nobody had told it to: a bug of ours, and the loop is begun anew."""
+    """A loop ended without being told to. This is a bug of ours, and the loop is started again."""
 
 
 class NotTestedError(CheckError):
-    """Say that an acceptance test could not be carried out: it says nothing about the distribution."""
+    """An acceptance test could not be run, so it says nothing about the distribution."""
 
 
 class DependencyError(SamplingError):
-    """Say that the surroundings must act: nothing is acknowledged, back off, stay up."""
+    """A server must act first: the worker acknowledges nothing, backs off and stays up."""
 
 
 class UnreachableError(DependencyError):
-    """Say that a server could not be reached, did not answer in time, or takes nobody for now.
+    """A server could not be reached, did not answer in time, or accepts nobody at present.
 
     Attributes:
-        reason: Why, in a few words, without the name of what was being done.
+        reason: Why, in a few words, without what was being done.
     """
 
     exit_status = 3
@@ -127,48 +158,48 @@ class UnreachableError(DependencyError):
 
 
 class LoginError(DependencyError):
-    """Say that a server refused who we say we are, or the database that we ask for: the URL has to change."""
+    """A server refused the login or the database: the URL has to change."""
 
     exit_status = 2
 
 
 class RedisError(DependencyError):
-    """Say that Redis could not be reached or refused a command."""
+    """Redis could not be reached, or refused a command."""
 
 
 class RedisUnreachableError(RedisError, UnreachableError):
-    """Say that Redis could not be reached."""
+    """Redis could not be reached."""
 
 
 class RefusedError(RedisError):
-    """Say that Redis refuses a command, and will refuse it again: a password, a right, the type of a key."""
+    """Redis refuses a command and will refuse it again, for a password, a right or the type of a key."""
 
 
 class RedisLoginError(RefusedError, LoginError):
-    """Say that Redis refused the login."""
+    """Redis refused the login."""
 
 
 class UnreadableError(RefusedError):
-    """Say that what stands in Redis cannot be read for what it should be: the sentence names it, and how to mend it."""
+    """A value in Redis cannot be read. The sentence names it, and says how to mend it."""
 
 
 class GroupMissingError(RedisError):
-    """Say that the consumer group or its stream is gone and has to be made again."""
+    """The consumer group or its stream is gone and has to be made again."""
 
 
 class PostgresError(DependencyError):
-    """Say that PostgreSQL could not be reached or refused a statement."""
+    """PostgreSQL could not be reached, or refused a statement."""
 
 
 class PostgresUnreachableError(PostgresError, UnreachableError):
-    """Say that PostgreSQL could not be reached."""
+    """PostgreSQL could not be reached."""
 
 
 class PostgresLoginError(PostgresError, LoginError):
-    """Say that PostgreSQL refused the login."""
+    """PostgreSQL refused the login."""
 
 
 class SettingsError(SamplingError):
-    """Say that the operator must act: the start ends with exit status 2."""
+    """The operator must act: the start ends with exit status 2."""
 
     exit_status = 2

@@ -38,14 +38,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.harness import SERVER_CORE, WORKER_CORE, Servers, arguments, cpu_s, fill, pin, report, servers, worker
 from tests.bench.peer_programs.roster import OURS, PEERS, PROGRAMS, Peer
+from tests.support.children import ending_with_us
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 
 ROOT = Path(__file__).parents[2]
 ROWS = 1_000_000
 TRIPS = 200
-DONE_S = 120.0
-STOP_S = 10.0
+DONE_S = 1200.0
+STOP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Bench:
 
     def _run(self, peer: Peer, python: str, mode: str, count: int) -> Any:
         """Run a program on the side of those that send requests, and return what it tells."""
-        command = [python, "-m", f"{PROGRAMS}.{peer.program}", mode, str(count)]
+        command = ending_with_us(python, "-m", f"{PROGRAMS}.{peer.program}", mode, str(count))
         with subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, text=True) as process:
             if mode == "trip":
                 pin(process.pid, SERVER_CORE)
@@ -101,7 +102,7 @@ class Bench:
         log = self.at.folder / f"{peer.name}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                [python, "-m", *peer.work],
+                ending_with_us(python, "-m", *peer.work),
                 env=self._environment,
                 cwd=ROOT,
                 stdout=sink,

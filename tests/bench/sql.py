@@ -40,7 +40,7 @@ ROWS = 100_000
 BLOCKS = 20
 BACKLOG = 50_000
 LOOKED_AT = 5_000
-DONE_S = 60.0
+DONE_S = 600.0
 SURE = 1e-6
 STEP_ERROR = 0.775
 """Standard error of the mean distance of n successive uniform numbers is this over the root of n, times the mean."""

@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench.harness import Servers, arguments, report, servers, worker
 from tests.bench.training_picture import draw_training
 from tests.bench.training_rank import CHECKPOINT_EVERY
+from tests.support.children import ending_with_us
 from tests.support.command import run_command
 from tests.support.library import ready_in, session
 from tests.support.manifest import audioset_manifest
@@ -92,7 +93,7 @@ class Rank:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, env=self._environment, start_new_session=True)
+        return subprocess.Popen(ending_with_us(*self._command), env=self._environment, start_new_session=True)
 
     def kill_and_start_again(self) -> None:
         """End the rank and its DataLoader workers as a lost machine does, and begin where its checkpoint is."""

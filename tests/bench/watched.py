@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.bench.backlog import BATCH, ROWS
 from tests.bench.harness import CATEGORIES, WORKER_CORE, Servers, fill, pin
 from tests.bench.stillness import Spans, read_spans
+from tests.support.children import ending_with_us
 from tests.support.command import RunningWorker
 from worker.settings.environment import environment_with
 
@@ -32,7 +33,7 @@ class WatchedWorker(RunningWorker):
     def start(self) -> "WatchedWorker":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), str(self._seen), "run"],
+                ending_with_us(sys.executable, str(PROGRAM), str(self._seen), "run"),
                 env=environment_with(self._settings),
                 cwd=self._folder,
                 stdout=log,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from worker.client import Options, SampleClient
+from worker.client.address import find_address
 from worker.client.arguments import Checker
-from worker.client.place import find_place
 from worker.errors import SettingsError
 
 NOWHERE = "redis://127.0.0.1:1"
@@ -99,19 +99,19 @@ def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: A
     for variable in ("REDIS_URL", "REDIS_URL_FILE", "WORKER_PREFIX"):
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(SettingsError, match="REDIS_URL is missing; accepted: "):
-        find_place(None, None, None)
+        find_address(None, None, None)
     monkeypatch.setenv("REDIS_URL", NOWHERE)
-    assert find_place(None, None, None) == (NOWHERE, "audio", None)
+    assert find_address(None, None, None) == (NOWHERE, "audio", None)
     monkeypatch.setenv("WORKER_PREFIX", "{a}")
-    assert find_place(None, None, "n") == (NOWHERE, "{a}", "n")
-    assert find_place("unix:///a", "b", None) == ("unix:///a", "b", None)
+    assert find_address(None, None, "n") == (NOWHERE, "{a}", "n")
+    assert find_address("unix:///a", "b", None) == ("unix:///a", "b", None)
     monkeypatch.delenv("REDIS_URL")
     (tmp_path / "url").write_text("redis://from-a-file\n")
     monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
-    assert find_place(None, "b", None).url == "redis://from-a-file"
+    assert find_address(None, "b", None).url == "redis://from-a-file"
     monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "missing"))
     with pytest.raises(SettingsError, match="REDIS_URL_FILE"):
-        find_place(None, None, None)
+        find_address(None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ if int(uid):
             importlib.import_module(f"encodings.{module.name}")
     worker.service.app.own_version()
 if int(uid) and words[0] == "report":
-    from worker.settings.environment import forget_backend
-    forget_backend()
+    from worker.settings.environment import unset_matplotlib_backend
+    unset_matplotlib_backend()
     import worker.report.log_picture
 os.umask(int(umask, 8))
 if int(uid):

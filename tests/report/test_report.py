@@ -52,39 +52,6 @@ sys.modules["matplotlib"] = None
 from worker.cli.commands import execute
 sys.exit(execute(sys.argv[1:]))
 """
-BENCHES: list[dict[str, Any]] = [
-    {
-        "bench": "throughput",
-        "machine": "2 x Fast CPU",
-        "python": "3.11.7",
-        "date": "2026-11-24",
-        "rows": [
-            {"size": 64, "encoding": "json", "workers": 1, "requests/s": 20_000.0, "ceiling requests/s": 30_000.0}
-        ],
-    },
-    {
-        "bench": "latency",
-        "rows": [
-            {"load": "closed", "size": 1, "percentile": "p50", "ours us": 90, "echo us": 50.0, "ratio": 1.8},
-            {"load": "closed", "size": 1, "percentile": "p99.9", "ours us": 9000, "echo us": 70.0, "ratio": "-"},
-        ],
-    },
-    {
-        "bench": "growth",
-        "rows": [
-            {"what": what, "value": value, "requests/s": 1e6 / value}
-            for what in ("size", "categories")
-            for value in (1, 1000)
-        ],
-    },
-    {"bench": "growth", "rows": [{"what": "size", "value": 5, "requests/s": -1.0}]},
-    {"bench": "growth", "rows": [{"what": "datasets", "value": n, "requests/s": 9.0 + n} for n in (0, 1, 1000)]},
-    {"bench": "catalog", "rows": [{"what": "load (s)", "value": 0.7, "note": "$x$"}]},
-    {
-        "bench": "unheard of",
-        "rows": [{"name": f"n{i}", "change": -i, **{f"c{j}": j for j in range(12)}} for i in range(70)],
-    },
-]
 
 
 @pytest.fixture(autouse=True)
@@ -95,10 +62,6 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def write(name: str, lines: list[bytes]) -> str:
     Path(name).write_bytes(b"".join(lines))
     return name
-
-
-def bench_lines(*benches: dict[str, Any]) -> list[bytes]:
-    return [json.dumps(bench).encode() + b"\n" for bench in benches]
 
 
 def document_of(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
@@ -243,35 +206,6 @@ def test_lines_may_come_by_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert document_of(capsys, "-")["requests"] == 150
 
 
-def test_benchmarks_become_a_panel_each(capsys: pytest.CaptureFixture[str]) -> None:
-    document = document_of(capsys, write("bench.json", bench_lines(*BENCHES)), "--output", "bench.svg")
-    assert [bench["bench"] for bench in document["benches"]] == [bench["bench"] for bench in BENCHES]
-    assert document["benches"][0] == {
-        "bench": "throughput",
-        "date": "2026-11-24",
-        "machine": "2 x Fast CPU",
-        "python": "3.11.7",
-        "rows": 1,
-    }
-    told = texts("bench.svg")
-    for name in ("throughput", "2 x Fast CPU", "ceiling requests/s", "30,000", "log scale", "categories", "$x$"):
-        assert name in told
-    assert "the first 60 rows   not drawn: 5 columns" in told
-    assert "n59" in told
-    assert "n60" not in told
-
-
-def test_benchmarks_are_summed_up_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    many = [{**BENCHES[0], "date": f"2026-11-{day:02}"} for day in range(1, 15)]
-    assert execute(["report", write("bench.json", bench_lines(*many))]) == 0
-    check_png("report.png")
-    told = capsys.readouterr().out
-    assert told.count("2 x Fast CPU") == 14
-    assert execute(["report", "bench.json", "--output", "bench.svg"]) == 0
-    assert "not drawn: 2 before these" in texts("bench.svg")
-    assert "2026-11-02" not in texts("bench.svg")
-
-
 @pytest.mark.parametrize(("name", "why"), [("nowhere.log", "No such file or directory"), (".", "Is a directory")])
 def test_a_file_that_cannot_be_read_is_told(name: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["report", write("w.log", LOG), name]) == 2
@@ -292,11 +226,6 @@ def test_lines_of_which_none_can_be_used_are_refused(capsys: pytest.CaptureFixtu
     assert execute(["report", write("w.log", [b"one\n", b"two\n"])]) == 2
     assert "none of 2 lines can be used; accepted: JSON lines" in one_sentence(capsys)
     assert not Path("report.png").exists()
-
-
-def test_a_log_and_a_benchmark_are_two_reports(capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["report", write("both", [*LOG, *bench_lines(*BENCHES)])]) == 2
-    assert "accepted: either" in one_sentence(capsys)
 
 
 def test_without_matplotlib_it_says_what_to_install() -> None:

@@ -28,12 +28,11 @@ from worker.core.events import (
 from worker.logs import emit as logs
 from worker.report.bins import Bins, divide
 from worker.report.fit import fit_categories
-from worker.report.forms import form_of, hidden_columns, label_columns, shown
 from worker.report.reading import read_lines
-from worker.report.records import Bench, Draws, LeftOut, Reading
-from worker.report.summary import describe_left_out
-from worker.report.timeline import History, Outage, build_history
-from worker.report.weight_steps import find_turns
+from worker.report.records import Draws, MissingCategories, Records
+from worker.report.summary import describe_missing
+from worker.report.timeline import Outage, Timeline, build_timeline
+from worker.report.weight_steps import find_changes
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 
@@ -121,14 +120,14 @@ def worker_ready(version: str) -> WorkerReady:
     )
 
 
-def read(*lines: bytes, source: str = "w.log") -> Reading:
+def read(*lines: bytes, source: str = "w.log") -> Records:
     return read_lines([(source, lines)])
 
 
-def history_of(*lines: bytes) -> History:
-    history = build_history(read(*lines))
-    assert history is not None
-    return history
+def timeline_of(*lines: bytes) -> Timeline:
+    timeline = build_timeline(read(*lines))
+    assert timeline is not None
+    return timeline
 
 
 def draws(
@@ -142,16 +141,16 @@ def draws(
 
 def test_what_stands_before_a_line_is_passed_over() -> None:
     line = written(10, worker_stats())
-    reading = read(b"worker-1  | " + line, b"Nov 24 12:00:10 host sampling-worker[7]: " + written(20, worker_stats()))
-    assert (reading.lines, reading.left_out, len(reading.intervals)) == (2, 0, 2)
-    assert reading.intervals[0].worker == "w-1"
-    assert reading.intervals[0].at == T0 + 10
+    records = read(b"worker-1  | " + line, b"Nov 24 12:00:10 host sampling-worker[7]: " + written(20, worker_stats()))
+    assert (records.lines, records.unused, len(records.intervals)) == (2, 0, 2)
+    assert records.intervals[0].worker == "w-1"
+    assert records.intervals[0].at == T0 + 10
 
 
 def test_a_line_that_stood_there_before_is_counted_once() -> None:
     line = written(10, worker_stats())
-    reading = read_lines([("a.log", [line]), ("b.log", [b"worker-1  | " + line])])
-    assert (reading.lines, reading.repeated, len(reading.intervals)) == (2, 1, 1)
+    records = read_lines([("a.log", [line]), ("b.log", [b"worker-1  | " + line])])
+    assert (records.lines, records.repeated, len(records.intervals)) == (2, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -160,15 +159,12 @@ def test_a_line_that_stood_there_before_is_counted_once() -> None:
         b"Started sampling-worker.service",
         b"{broken",
         b'{"event": "worker.stats"}',
-        b'"bench"',
         b"[1, 2]",
         b"7",
         b"{}",
         b'{"timestamp": "yesterday", "event": "worker.stats"}',
         b'{"timestamp": "9999-12-31T23:59:59Z", "event": "worker.stopped"}',
-        b'{"bench": "throughput", "rows": []}',
-        b'{"bench": "throughput", "rows": 7}',
-        b'{"bench": "throughput", "rows": [7]}',
+        b'{"bench": "throughput", "rows": [{"size": 1}]}',
         b'{"a":' * 100_000,
         b"\xff\xfe\x00",
         written(1, worker_stats()).replace(b'"requests": 10', b'"requests": "10"'),
@@ -181,19 +177,19 @@ def test_a_line_that_stood_there_before_is_counted_once() -> None:
     ],
 )
 def test_a_line_that_tells_nothing_is_counted(line: bytes) -> None:
-    reading = read(line, written(10, worker_stats()))
-    assert (reading.lines, reading.left_out, len(reading.intervals)) == (2, 1, 1)
+    records = read(line, written(10, worker_stats()))
+    assert (records.lines, records.unused, len(records.intervals)) == (2, 1, 1)
 
 
 @given(st.lists(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)), max_size=20))
 def test_reading_never_fails(lines: list[bytes]) -> None:
-    reading = read(*lines)
-    assert 0 <= reading.left_out + reading.repeated <= reading.lines <= len(lines)
+    records = read(*lines)
+    assert 0 <= records.unused + records.repeated <= records.lines <= len(lines)
 
 
 def test_empty_lines_are_no_lines_and_unknown_events_are_not_in_the_way() -> None:
     unknown = written(5, worker_stats()).replace(b"worker.stats", b"worker.dreamt")
-    assert read(b"\n", b"  \n", unknown) == Reading(lines=1)
+    assert read(b"\n", b"  \n", unknown) == Records(lines=1)
 
 
 def test_a_line_without_a_consumer_or_time_zone_is_of_its_file_and_utc() -> None:
@@ -203,13 +199,13 @@ def test_a_line_without_a_consumer_or_time_zone_is_of_its_file_and_utc() -> None
 
 
 def test_a_category_line_is_of_the_interval_that_its_worker_told_last() -> None:
-    reading = read(
+    records = read(
         written(9, category_stats("voice", 1, 1.0, None)),
         written(10, worker_stats(interval_s=10.0)),
         written(11, worker_stats(interval_s=3.0), "w-2"),
         written(10, category_stats("voice", 5, 5.0, None)),
     )
-    assert [line.length_s for line in reading.draws] == [0.0, 10.0]
+    assert [line.length_s for line in records.draws] == [0.0, 10.0]
 
 
 # --- time in parts ---------------------------------------------------------------------------------------------------
@@ -266,8 +262,8 @@ def test_lines_that_tell_seconds_are_summed_in_seconds() -> None:
         category_stats("music", 0, 20.0, -1.0, audio_s=0.0),
         category_stats("music", 4, 20.0, None, dataset="d"),
     ]
-    reading = read(*(written(i, line) for i, line in enumerate(lines)))
-    fits = fit_categories(reading.draws)
+    records = read(*(written(i, line) for i, line in enumerate(lines)))
+    fits = fit_categories(records.draws)
     assert [(fit.category, fit.count, fit.unit) for fit in fits[""]] == [
         ("voice", 12.5, "seconds"),
         ("music", 0.0, "seconds"),
@@ -314,7 +310,9 @@ A, B = {"voice": 0.7, "music": 0.3}, {"music": 0.6, "voice": 0.4}
 
 
 def changes_found(*lines: bytes) -> list[tuple[float, str, bool]]:
-    return [(round(turn.change.at - T0, 3), turn.change.version, turn.is_first) for turn in find_turns(read(*lines))]
+    return [
+        (round(change.new.at - T0, 3), change.new.version, change.is_first) for change in find_changes(read(*lines))
+    ]
 
 
 def test_one_change_that_every_worker_tells_is_one() -> None:
@@ -339,7 +337,7 @@ def test_a_worker_that_starts_changes_nothing() -> None:
 
 
 def test_weights_are_known_from_the_changes_and_from_before_the_first() -> None:
-    (mix,) = history_of(
+    (mix,) = timeline_of(
         written(10, worker_stats()),
         written(10, category_stats("voice", 70, 70.0, 0.1, weight=0.7, version="a")),
         written(15, weights_changed(B, version="b", before=A)),
@@ -347,13 +345,13 @@ def test_weights_are_known_from_the_changes_and_from_before_the_first() -> None:
         written(20, category_stats("voice", 40, 40.0, 0.1, weight=0.4, version="b")),
     ).mixes
     assert [(step.at, step.weights) for step in mix.steps] == [(-math.inf, A), (T0 + 15, B)]
-    assert [turn.change.at for turn in mix.turns] == [T0 + 15]
+    assert [change.new.at for change in mix.changes] == [T0 + 15]
     assert [(fit.category, fit.count, fit.z) for fit in mix.fits][1:] == [("music", 0.0, None)]
 
 
 def test_weights_are_known_from_the_counts_where_no_change_tells_them_whole() -> None:
     many = {f"c{i}": 1 / 200 for i in range(200)}
-    (mix,) = history_of(
+    (mix,) = timeline_of(
         written(10, worker_stats()),
         written(10, category_stats("c0", 70, 70.0, 0.1, weight=0.7, version="a")),
         written(10.1, category_stats("c1", 30, 30.0, 0.1, weight=0.3, version="a")),
@@ -365,11 +363,11 @@ def test_weights_are_known_from_the_counts_where_no_change_tells_them_whole() ->
         (T0, {"c0": 0.7, "c1": 0.3}),
         (T0 + 10, {"c0": 0.005}),
     ]
-    assert len(mix.turns) == 1
+    assert len(mix.changes) == 1
 
 
 def test_a_dataset_without_weights_follows_the_global_ones() -> None:
-    mixes = history_of(
+    mixes = timeline_of(
         written(0, worker_ready("a")),
         written(0, weights_changed(B, version="x", dataset="own")),
         written(10, worker_stats()),
@@ -380,39 +378,39 @@ def test_a_dataset_without_weights_follows_the_global_ones() -> None:
         written(20, worker_stats()),
         written(20, category_stats("voice", 10, 10.0, 0.1, version="b", dataset="follower")),
     ).mixes
-    assert [(mix.dataset, len(mix.turns)) for mix in mixes] == [("", 1), ("follower", 1), ("own", 0)]
+    assert [(mix.dataset, len(mix.changes)) for mix in mixes] == [("", 1), ("follower", 1), ("own", 0)]
 
 
-# --- history ---------------------------------------------------------------------------------------------------------
+# --- timeline ---------------------------------------------------------------------------------------------------------
 
 
 def test_rates_are_summed_over_workers() -> None:
-    history = history_of(
+    timeline = timeline_of(
         written(10, worker_stats(100, 1000)),
         written(20, worker_stats(300, 3000)),
         written(20, worker_stats(50, 500), "w-2"),
     )
-    assert history.workers == ("w-1", "w-2")
-    assert history.requests_per_s.tolist() == [10.0, 35.0]
-    assert history.chunks_per_s.tolist() == [100.0, 350.0]
-    assert (history.totals.requests, history.totals.chunks, history.totals.errors) == (450, 4500, 3)
+    assert timeline.workers == ("w-1", "w-2")
+    assert timeline.requests_per_s.tolist() == [10.0, 35.0]
+    assert timeline.chunks_per_s.tolist() == [100.0, 350.0]
+    assert (timeline.totals.requests, timeline.totals.chunks, timeline.totals.errors) == (450, 4500, 3)
 
 
 def test_latencies_of_workers_are_joined_as_the_picture_says() -> None:
-    history = history_of(
+    timeline = timeline_of(
         written(10, worker_stats(10, p50=1.0, p99=5.0)),
         written(10, worker_stats(30, p50=2.0, p99=4.0), "w-2"),
         written(20, worker_stats(0, p50=None, p99=None)),
     )
-    assert history.p50_ms[0] == pytest.approx(1.75)
-    assert history.p99_ms[0] == 5.0
-    assert math.isnan(history.p50_ms[1])
-    assert math.isnan(history.p99_ms[1])
+    assert timeline.p50_ms[0] == pytest.approx(1.75)
+    assert timeline.p99_ms[0] == 5.0
+    assert math.isnan(timeline.p50_ms[1])
+    assert math.isnan(timeline.p99_ms[1])
 
 
 def test_outages_end_when_the_server_is_back_or_the_worker_or_the_log_is_at_its_end() -> None:
     lost, back = RedisLost(message="gone"), RedisRestored(down_s=4.0)
-    history = history_of(
+    timeline = timeline_of(
         written(4, back, "w-0"),
         written(10, lost),
         written(12, lost),
@@ -422,7 +420,7 @@ def test_outages_end_when_the_server_is_back_or_the_worker_or_the_log_is_at_its_
         written(30, PostgresLost(message="gone")),
         written(40, worker_started("w-9"), "w-9"),
     )
-    assert set(history.outages) == {
+    assert set(timeline.outages) == {
         Outage("redis.lost", T0, T0 + 4),
         Outage("redis.lost", T0 + 10, T0 + 15),
         Outage("redis.lost", T0 + 20, T0 + 25),
@@ -432,57 +430,12 @@ def test_outages_end_when_the_server_is_back_or_the_worker_or_the_log_is_at_its_
 
 def test_a_line_counts_as_many_as_it_stands_for() -> None:
     rejected = RequestRejected(request_id="r", entry_id="1-0", error="expired", message="late", suppressed=6)
-    marks = history_of(written(1, rejected), written(2, RequestClaimed(count=3, deliveries_max=1))).marks
-    assert [mark.count for mark in marks] == [7, 3]
+    occurrences = timeline_of(written(1, rejected), written(2, RequestClaimed(count=3, deliveries_max=1))).occurrences
+    assert [occurrence.count for occurrence in occurrences] == [7, 3]
 
 
 def test_nothing_told_is_no_history() -> None:
-    assert build_history(read(b"noise")) is None
-
-
-# --- forms of benchmarks ---------------------------------------------------------------------------------------------
-
-
-def bench(name: str, *rows: dict[str, object]) -> Bench:
-    return Bench(name, "2 x cpu", "3.11", "2026-11-24", rows)
-
-
-def test_a_known_benchmark_has_its_form() -> None:
-    throughput = bench(
-        "throughput",
-        {"size": 1, "encoding": "json", "workers": 1, "requests/s": 2.0, "ceiling requests/s": 3.0, "other": 9},
-    )
-    form = form_of(throughput)
-    assert (form.kind, form.groups) == ("bars", (("requests/s", "ceiling requests/s"),))
-    assert label_columns(throughput, form) == ["size", "encoding", "workers"]
-    assert hidden_columns(throughput, form) == ["other"]
-    assert form_of(bench("growth", {"what": "size", "value": 8, "requests/s": 1.0})).kind == "lines"
-    assert form_of(bench("catalog", {"what": "load (s)", "value": 8})).kind == "table"
-
-
-def test_rows_that_are_not_as_expected_have_the_form_for_any_rows() -> None:
-    renamed = bench("growth", {"what": "size", "at": 8, "requests/s": 1.0})
-    assert form_of(renamed).groups == (("at",), ("requests/s",))
-    unknown = bench("new", {"who": "a", "ms": 1.5, "is_good": True, "gaps": "-"}, {"who": "b", "mb": 2, "gaps": None})
-    assert form_of(unknown).groups == (("ms",), ("mb",))
-    assert label_columns(unknown, form_of(unknown)) == ["who"]
-    assert hidden_columns(unknown, form_of(unknown)) == ["is_good"]
-    turned = bench("turned", {"ms": 1.5, "gap": "-", "who": "a"})
-    assert label_columns(turned, form_of(turned)) == ["who"]
-    assert form_of(bench("throughput", {"who": "a"})).kind == "table"
-    many = bench("wide", {f"n{i}": i for i in range(12)})
-    assert hidden_columns(many, form_of(many)) == ["n8", "n9", "n10", "n11"]
-
-
-def test_values_are_written_for_people() -> None:
-    assert [shown(value) for value in (12345, 12345.6, 0.12345, True, None, "x")] == [
-        "12,345",
-        "12,346",
-        "0.123",
-        "True",
-        "",
-        "x",
-    ]
+    assert build_timeline(read(b"noise")) is None
 
 
 # --- what was left out of the mix
@@ -499,10 +452,10 @@ def test_what_was_left_out_at_the_end_is_told_once_however_many_workers_said_so(
         written(4, _left_out("rock", 0.1, "e")),
         written(5, MixComplete(dataset="e", weights_version="v2", catalog_version="c1")),
     ]
-    reading = read_lines([("one", lines)])
-    assert set(reading.left_outs.values()) == {LeftOut("jazz", 0.3), LeftOut("voic", 0.7)}
-    assert describe_left_out(reading) == [
+    records = read_lines([("one", lines)])
+    assert set(records.missing.values()) == {MissingCategories("jazz", 0.3), MissingCategories("voic", 0.7)}
+    assert describe_missing(records) == [
         "global weights: jazz had no READY chunk at the end, 30.0% of the weights",
         "dataset d: voic had no READY chunk at the end, 70.0% of the weights",
     ]
-    assert [mark.event for mark in reading.marks] == ["mix.left_out"] * 5
+    assert [occurrence.event for occurrence in records.occurrences] == ["mix.left_out"] * 5

@@ -17,7 +17,7 @@ from tests.report.test_report_parts import category_stats, worker_stats, written
 from worker.cli.commands import execute
 from worker.report.files import read_text_lines
 from worker.report.reading import read_lines
-from worker.report.records import Reading
+from worker.report.records import Records
 
 PLAIN = [line.decode().strip() for line in LOG]
 STAMP = "2026-11-24T12:00:00.123456789Z"
@@ -117,9 +117,9 @@ SHAPES: dict[str, str] = {
 }
 
 
-def facts(reading: Reading) -> tuple[object, ...]:
+def facts(records: Records) -> tuple[object, ...]:
     """Tell what was read, whatever lines it stood on."""
-    return reading.intervals, reading.draws, reading.changes, reading.marks
+    return records.intervals, records.draws, records.new_weights, records.occurrences
 
 
 EXPECTED = facts(read_lines([("w.log", LOG)]))
@@ -134,10 +134,10 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines_are_found_in_what_others_write_around_them(shape: str, tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.write_text(SHAPES[shape])
-    reading = read_lines([("w.log", read_text_lines(file))])
-    assert facts(reading) == EXPECTED
-    assert (reading.repeated, reading.console) == (0, 0)
-    assert 0 < reading.used <= reading.lines
+    records = read_lines([("w.log", read_text_lines(file))])
+    assert facts(records) == EXPECTED
+    assert (records.repeated, records.console) == (0, 0)
+    assert 0 < records.used <= records.lines
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_lines_are_found_in_what_others_write_around_them(shape: str, tmp_path: 
 def test_packed_and_encoded_files_are_read(pack: Callable[[str], bytes], tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.write_bytes(pack(each(str)))
-    reading = read_lines([("w.log", read_text_lines(file))])
-    assert facts(reading) == EXPECTED
-    assert (reading.lines, reading.used) == (len(LOG), len(LOG))
+    records = read_lines([("w.log", read_text_lines(file))])
+    assert facts(records) == EXPECTED
+    assert (records.lines, records.used) == (len(LOG), len(LOG))
 
 
 def test_what_is_packed_may_come_by_stdin_twice(
@@ -191,24 +191,24 @@ def test_lines_for_people_are_known_as_such(capsys: pytest.CaptureFixture[str]) 
     console = b"2026-11-29T06:32:34.189665Z [info     ] category.stats        consumer=vm-3 dataset=None\n"
     assert execute(["report", write("w.log", [console] * 3)]) == 2
     assert one_sentence(capsys).endswith(
-        "none of 3 lines can be used: they are written for people; accepted: those of a worker that runs with "
+        "none of 3 lines can be used: they are in the format for people; accepted: lines of a worker that runs with "
         "LOG_FORMAT=json\n"
     )
     assert execute(["report", write("w.log", [*LOG, console])]) == 0
-    said = f"{len(LOG) + 1} lines, {len(LOG)} used; 1 left out: neither a log line nor a benchmark's; 1 of these"
+    said = f"{len(LOG) + 1} lines, {len(LOG)} used; 1 left out: not log lines; 1 of these"
     assert capsys.readouterr().out.startswith(said)
 
 
 def test_other_objects_are_left_out_and_hold_up_nothing() -> None:
     others = [b"{\n", b'  "a": [\n', b"    {\n", b'      "event": 7\n', b"    }\n", b"  ]\n", b"}\n", b"}}]\n", b"{\n"]
-    reading = read_lines([("w.log", [*others, *LOG, *others])])
-    assert facts(reading) == EXPECTED
-    assert (reading.lines, reading.used) == (len(LOG) + 2 * len(others), len(LOG))
+    records = read_lines([("w.log", [*others, *LOG, *others])])
+    assert facts(records) == EXPECTED
+    assert (records.lines, records.used) == (len(LOG) + 2 * len(others), len(LOG))
 
 
 def test_what_is_spread_over_lines_is_bounded() -> None:
-    reading = read_lines([("w.log", [*(b"{\n" for _ in range(100_000)), *LOG])])
-    assert reading.used == len(LOG)
+    records = read_lines([("w.log", [*(b"{\n" for _ in range(100_000)), *LOG])])
+    assert records.used == len(LOG)
 
 
 def test_garbage_of_any_kind_is_no_line() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.client.place import find_place
+from worker.client.address import find_address
 from worker.errors import SettingsError
 from worker.settings import notices
 from worker.settings.environment import read_sources
@@ -34,7 +34,7 @@ OF_OTHERS = {
 
 @pytest.fixture(autouse=True)
 def _fresh_notices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "_told", set())
+    monkeypatch.setattr(notices, "_written", set())
 
 
 @pytest.mark.parametrize("content", OF_OTHERS.values(), ids=OF_OTHERS)
@@ -176,16 +176,16 @@ def test_a_client_that_is_told_its_url_reads_no_file(
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("REDIS_URL='open\nWORKER_PREFIX=of-the-file\nWORKER_BACH=1\n")
-    assert find_place("redis://h", "p", None) == ("redis://h", "p", None)
-    assert find_place("redis://h", None, None).prefix == "audio"
+    assert find_address("redis://h", "p", None) == ("redis://h", "p", None)
+    assert find_address("redis://h", None, None).prefix == "audio"
     monkeypatch.setenv("WORKER_PREFIX", "of-the-environment")
-    assert find_place("redis://h", None, None).prefix == "of-the-environment"
-    assert find_place("redis://h", "p", None).prefix == "p"
+    assert find_address("redis://h", None, None).prefix == "of-the-environment"
+    assert find_address("redis://h", "p", None).prefix == "p"
     with pytest.raises(SettingsError, match=r"^\.env, line 1, gives REDIS_URL and is not understood"):
-        find_place(None, "p", None)
+        find_address(None, "p", None)
     monkeypatch.setenv("REDIS_URL", "redis://of-the-environment")
     (tmp_path / ".env").write_text("DATABASE_URL='open\nWORKER_BACH: 1\n")
-    assert find_place(None, None, None).url == "redis://of-the-environment"
+    assert find_address(None, None, None).url == "redis://of-the-environment"
     assert "is not understood and is left out" in capsys.readouterr().err
 
 

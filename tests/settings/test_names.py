@@ -6,7 +6,7 @@ import pytest
 
 from worker.errors import SettingsError
 from worker.settings.model import Settings, load_settings
-from worker.settings.names import VARIABLES, meant_by, others
+from worker.settings.names import VARIABLES, list_unknown, meant_by
 
 URLS = {"REDIS_URL": "redis://:pw@localhost:6379/0", "DATABASE_URL": "postgresql://worker:pw@localhost:5432/audio"}
 OURS = [name for name in VARIABLES if name.startswith("WORKER_")]
@@ -135,7 +135,7 @@ def test_the_variables_of_a_service_are_no_news() -> None:
         "PATH": "",
     }
     links = {"WORKER_X_NAME", "WORKER_X_ENV_PATH"}
-    assert set(others(given)) - links == {"WORKER_CLASS", "WORKER_ID"}
+    assert set(list_unknown(given)) - links == {"WORKER_CLASS", "WORKER_ID"}
 
 
 def test_a_random_name_is_refused_only_where_it_is_near() -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from worker.errors import SettingsError
 from worker.settings.model import load_settings
-from worker.settings.postgres_url import PostgresUrl, fill_in, read_postgres_url
+from worker.settings.postgres_url import PostgresUrl, complete, read_postgres_url
 from worker.settings.redis_url import read_redis_url
 
 CANARY = "c4n4ry"
@@ -233,18 +233,18 @@ class TestVariablesOfLibpq:
             "PGSSLMODE": "require",
             "PGTARGETSESSIONATTRS": "primary",
         }
-        filled, taken = fill_in(read_postgres_url("postgresql://"), given)
+        filled, taken = complete(read_postgres_url("postgresql://"), given)
         assert filled[:5] == (["a", "b"], [1, 1], "u", None, "db")
-        assert (filled.tls, filled.link) == ({"sslmode": "require"}, {"target_session_attrs": "primary"})
+        assert (filled.tls, filled.connection) == ({"sslmode": "require"}, {"target_session_attrs": "primary"})
         assert taken == sorted(given)
 
     def test_what_the_url_says_stays(self) -> None:
         url = read_postgres_url("postgresql://u:pw@h:2/db?sslmode=disable&target_session_attrs=any")
         names = ["PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGDATABASE", "PGSSLMODE"]
-        assert fill_in(url, dict.fromkeys([*names, "PGTARGETSESSIONATTRS"], "nonsense")) == (url, [])
+        assert complete(url, dict.fromkeys([*names, "PGTARGETSESSIONATTRS"], "nonsense")) == (url, [])
 
     def test_a_port_stands_for_hosts_that_name_none(self) -> None:
-        filled, taken = fill_in(read_postgres_url("postgresql://u@a,b/db"), {"PGPORT": "6432"})
+        filled, taken = complete(read_postgres_url("postgresql://u@a,b/db"), {"PGPORT": "6432"})
         assert (filled.hosts, filled.ports, taken) == (["a", "b"], [6432, 6432], ["PGPORT"])
 
     @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ class TestVariablesOfLibpq:
     )
     def test_one_that_cannot_be_is_named(self, variable: str, value: str, reason: str) -> None:
         with pytest.raises(ValueError, match=f"^{variable} of the environment: {reason}"):
-            fill_in(read_postgres_url("postgresql://u:pw@/db"), {variable: value})
+            complete(read_postgres_url("postgresql://u:pw@/db"), {variable: value})
 
 
 def test_any_url_is_read_or_refused_in_a_sentence() -> None:

@@ -12,9 +12,7 @@ from worker.report.files import read_text_lines
 def report(
     files: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE", help="JSON log lines of one or more workers, or figures of benchmarks; - is stdin."
-        ),
+        typer.Argument(metavar="FILE", help="JSON log lines of one or more workers; - is stdin."),
     ],
     output: Annotated[
         Path, typer.Option(metavar="PICTURE", help="Where to draw, .png or .svg; what is there is replaced.")
@@ -23,7 +21,7 @@ def report(
     all_: Annotated[bool, typer.Option("--all", help="Show what `check` has drawn as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw logs as one picture of the mix, rate and latency over time, or the figures of benchmarks side by side."""
+    """Draw logs as one picture of the mix, rate and latency over time."""
     from worker.report import make_report  # noqa: PLC0415 - numpy and the report extra, for this verb alone
 
     sources = ((str(file), read_text_lines(file)) for file in files)

@@ -1,4 +1,7 @@
-"""Ask for samples out of a training job, by plain calls or awaited ones; importing it costs next to nothing."""
+"""Ask for samples in a training job, by plain or awaited calls.
+
+It is quick to import: it loads redis-py and some modules of the worker, but neither NumPy, asyncpg nor structlog.
+"""
 
 from worker.client.aio import AsyncSampleClient, AsyncSampleStream
 from worker.client.arguments import Asked, Options

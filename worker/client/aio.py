@@ -1,4 +1,4 @@
-"""The client of a program that lives on an event loop: the same calls, awaited."""
+"""The client of a program with an event loop: the same calls, awaited."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -6,21 +6,22 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, Self, Unpack
 
+from worker.client.address import find_address
 from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
-from worker.client.driver import Driver, Outcome, ask_all
-from worker.client.place import find_place
+from worker.client.prefetch import PrefetchQueue, RequestIds, make_queue
+from worker.client.requester import Outcome, Requester, ask_all
 from worker.client.samples import Sample
-from worker.client.window import RequestIds, Window, window_of
+from worker.core.redaction import redact
 from worker.errors import ClientClosedError
 
-_left_behind: list[Driver] = []
+_left_behind: list[Requester] = []
 
 
 class AsyncSampleClient:
-    """Ask for samples and await them, on one event loop at a time; see `SampleClient`.
+    """A client that asks for samples on one event loop at a time; see `SampleClient`.
 
-    It connects when it is first used, and again where its event loop has ended and another one uses it. `close` has
-    to be awaited, or `async with` be used: an event loop cannot be asked for anything once it is gone.
+    It connects when it is first used, and again when another event loop uses it after the first has ended. Await
+    `close`, or use `async with`: nothing can be closed once the event loop is gone.
     """
 
     def __init__(
@@ -31,11 +32,11 @@ class AsyncSampleClient:
         name: str | None = None,
         timeout_s: float | None = 30.0,
     ) -> None:
-        """Take where to work; nothing is connected yet.
+        """Connect to nothing yet.
 
         Args:
-            url: Of Redis; None: `REDIS_URL`.
-            prefix: Start of every name in Redis; None: `WORKER_PREFIX`, or `audio`.
+            url: URL of Redis; None: `REDIS_URL`.
+            prefix: Start of every key in Redis; None: `WORKER_PREFIX`, or `audio`.
             name: See `SampleClient`.
             timeout_s: Longest wait for a sample, in seconds; None: for ever.
 
@@ -43,42 +44,42 @@ class AsyncSampleClient:
             SettingsError: The URL is missing or not accepted.
             ValueError: Another argument is not accepted.
         """
-        self._place = find_place(url, prefix, name)
+        self._address = find_address(url, prefix, name)
         self._checker = Checker(timeout_s)
         self._timeout_s = timeout_s
-        self._driver: Driver | None = None
+        self._requester: Requester | None = None
         self._is_closed = False
 
     async def sample(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> Sample:
         """Ask for a sample and wait for it.
 
         Args:
-            size: How many chunk ids.
+            size: Number of chunk ids.
             options: See `Options`.
 
         Raises:
-            SampleError: The worker answered with an error; and whatever else `SampleClient.sample` raises.
+            SampleError: The worker answered with an error; or any other error of `SampleClient.sample`.
         """
         return await self.submit(size, **options)
 
     async def sample_many(self, asked: Iterable[Asked]) -> list[Sample]:
-        """Ask for many samples in one step and wait for all of them; returned in the order of the requests.
+        """Ask for many samples in one step, wait for all, and return them in the order of the requests.
 
         Args:
-            asked: For each, its size and options.
+            asked: Size and options of each request.
 
         Raises:
-            SampleError: The worker answered one of them with an error; and whatever else `sample` raises.
+            SampleError: The worker answered one of them with an error; or any other error of `sample`.
         """
         futures = self._ask([self._checker.check_asked(one) for one in asked])
         await asyncio.gather(*futures, return_exceptions=True)
         return [future.result() for future in futures]
 
     def submit(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> "asyncio.Future[Sample]":
-        """Ask for a sample; return it as a future, which raises what `sample` raises.
+        """Ask for a sample and return its future, which raises what `sample` raises.
 
         Args:
-            size: How many chunk ids.
+            size: Number of chunk ids.
             options: See `Options`.
         """
         [future] = self._ask([self._checker.check(size, options)])
@@ -100,8 +101,8 @@ class AsyncSampleClient:
             ValueError: A value is not accepted.
         """
         asked = {"size": size, **options}
-        window = window_of(self._checker, asked, prefetch=prefetch, count=count, request_ids=request_ids)
-        return AsyncSampleStream(self, window)
+        queue = make_queue(self._checker, asked, prefetch=prefetch, count=count, request_ids=request_ids)
+        return AsyncSampleStream(self, queue)
 
     async def release(self, session: str) -> None:
         """Release a session from its pinned weights; see `SampleClient.release`.
@@ -114,15 +115,20 @@ class AsyncSampleClient:
         await self.start().release(session)
 
     async def close(self, *, keep: bool = False) -> None:
-        """End the connections; requests that are not answered are withdrawn.
+        """Close the connections. Unanswered requests are withdrawn.
 
         Args:
-            keep: Where the client has a name: leave requests and results to its next life instead.
+            keep: Leave requests and results to the next client of this name instead. Without a name it has no effect.
         """
         self._is_closed = True
-        if self._driver is not None:
-            driver, self._driver = self._follow(self._driver), None
-            await driver.stop(keep=keep)
+        if self._requester is not None:
+            requester, self._requester = self._follow(self._requester), None
+            await requester.stop(keep=keep)
+
+    def __repr__(self) -> str:
+        """Describe the address and whether the client is in use."""
+        state = "closed" if self._is_closed else "unused" if self._requester is None else repr(self._requester)
+        return f"<AsyncSampleClient {redact(self._address.url)}, prefix {self._address.prefix}, {state}>"
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -131,68 +137,73 @@ class AsyncSampleClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close; where an exception ends the block, a client with a name leaves everything to its next life."""
+        """Close. If an exception ends the block, a client with a name leaves everything to the next one."""
         await self.close(keep=kind is not None)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy in another process begins with."""
-        return {"place": self._place, "timeout_s": self._timeout_s, "is_closed": self._is_closed}
+        """Return the arguments of a copy in another process."""
+        return {"address": self._address, "timeout_s": self._timeout_s, "is_closed": self._is_closed}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Begin with what the original was told."""
-        place, timeout_s = state["place"], state["timeout_s"]
-        self.__init__(place.url, prefix=place.prefix, name=place.name, timeout_s=timeout_s)  # type: ignore[misc]
+        """Make a copy with the arguments of the original."""
+        address, timeout_s = state["address"], state["timeout_s"]
+        self.__init__(address.url, prefix=address.prefix, name=address.name, timeout_s=timeout_s)  # type: ignore[misc]
         self._is_closed = state["is_closed"]
 
-    def start(self) -> Driver:
-        """Return what does the work, started where it is needed.
+    def start(self) -> Requester:
+        """Return the requester of the running event loop, and start it if needed.
 
         Raises:
             ClientClosedError: The client is closed.
-            RuntimeError: It is used on another event loop, which has not ended.
+            RuntimeError: The client is used on another event loop, which has not ended.
             SettingsError: The URL is not accepted.
         """
         if self._is_closed:
             raise ClientClosedError("the client is closed")
-        self._driver = Driver(self._place) if self._driver is None else self._follow(self._driver)
-        return self._driver
+        self._requester = Requester(self._address) if self._requester is None else self._follow(self._requester)
+        return self._requester
 
-    def _follow(self, driver: Driver) -> Driver:
-        """Return a driver for the event loop that runs: the one that there is, or one in its place where it has ended.
+    def _follow(self, requester: Requester) -> Requester:
+        """Return a requester for the running event loop: the present one, or a new one if that has ended.
 
         Raises:
-            RuntimeError: Its event loop is another one, and has not ended.
+            RuntimeError: The present one works on another event loop, which has not ended.
         """
-        if driver.is_inherited:
-            _left_behind.append(driver)  # closing it would close what the parent's connections share
-            return Driver(self._place)
-        if driver.is_here:
-            return driver
-        if driver.has_ended:
-            return Driver(self._place, name=driver.name)
+        if requester.is_inherited:
+            _left_behind.append(requester)  # closing it would close connections of the parent
+            return Requester(self._address)
+        if requester.is_here:
+            return requester
+        if requester.has_ended:
+            return Requester(self._address, name=requester.name)
         raise RuntimeError(
             "the client is used on another event loop, which has not ended; accepted: a client for each event loop"
         )
 
     def _ask(self, requests: Sequence[Checked]) -> "list[asyncio.Future[Sample]]":
-        driver, loop = self.start(), asyncio.get_running_loop()
+        requester, loop = self.start(), asyncio.get_running_loop()
         futures: list[asyncio.Future[Sample]] = [loop.create_future() for _ in requests]
-        ask_all(driver, list(enumerate(requests)), partial(_settle, futures))
+        ask_all(requester, list(enumerate(requests)), partial(_settle, futures))
         return futures
 
 
 class AsyncSampleStream(AsyncIterator[Sample]):
-    """Hand out samples in the order in which they were asked for; see `SampleStream`."""
+    """An asynchronous iterator over samples, in the order in which they were asked for; see `SampleStream`."""
 
-    def __init__(self, client: AsyncSampleClient, window: Window) -> None:
-        """Take who asks and what for; nothing is asked for before the first sample is wanted."""
+    def __init__(self, client: AsyncSampleClient, queue: PrefetchQueue) -> None:
+        """Ask for nothing before the first sample is wanted."""
         self._client = client
-        self._window = window
+        self._queue = queue
         self._arrived = asyncio.Event()
-        self._driver: Driver | None = None
+        self._requester: Requester | None = None
+
+    def __repr__(self) -> str:
+        """Describe how far the stream is."""
+        queue = self._queue
+        return f"<AsyncSampleStream position {queue.position}, {queue.asked} asked for, {len(queue.outcomes)} arrived>"
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be sent to another process.
+        """Refuse to be pickled.
 
         Raises:
             TypeError: Always.
@@ -200,57 +211,57 @@ class AsyncSampleStream(AsyncIterator[Sample]):
         raise TypeError("a stream belongs to its process; accepted: pickle its client, and begin a stream there")
 
     async def __anext__(self) -> Sample:
-        """Return the next sample, waiting for it where it has not come.
+        """Return the next sample; wait for it if it has not arrived.
 
         Raises:
-            SampleError: The worker answered with an error; and whatever else `SampleClient.sample` raises.
+            SampleError: The worker answered with an error; or any other error of `SampleClient.sample`.
         """
-        window = self._window
-        if self._driver is None or not self._driver.is_here:  # the first call, or the first on another event loop
+        queue = self._queue
+        if self._requester is None or not self._requester.is_here:  # the first call, or the first on another event loop
             self._begin()
-        outcome = window.ready.get(window.number)
+        outcome = queue.outcomes.get(queue.position)
         sample = outcome if isinstance(outcome, Sample) else await self._wait(outcome)
-        if window.advance():
+        if queue.advance():
             self._ask()
         return sample
 
     def _begin(self) -> None:
-        """Have the client's present driver ask."""
-        if not self._window.is_over:
-            self._driver = self._client.start()
+        """Use the client's present requester, and ask it for what is missing."""
+        if not self._queue.is_over:
+            self._requester = self._client.start()
             self._arrived = asyncio.Event()
-            self._window.begin()
+            self._queue.restart()
 
     async def _wait(self, outcome: Outcome | None) -> Sample:
-        """Wait for the sample of the present number; the request's own time-out ends the wait."""
-        window = self._window
-        if window.is_over:
+        """Wait for the sample at the present position; the request's own time-out ends the wait."""
+        queue = self._queue
+        if queue.is_over:
             raise StopAsyncIteration
         loop = asyncio.get_running_loop()
-        deadline_s = None if window.timeout_s is None else loop.time() + window.timeout_s
+        deadline_s = None if queue.timeout_s is None else loop.time() + queue.timeout_s
         while not isinstance(outcome, Sample):
-            window.judge(outcome, is_late=deadline_s is not None and loop.time() >= deadline_s)
+            queue.check_outcome(outcome, is_late=deadline_s is not None and loop.time() >= deadline_s)
             self._ask()
-            while window.number not in window.ready:
+            while queue.position not in queue.outcomes:
                 self._arrived.clear()
                 await self._arrived.wait()
-            outcome = window.ready[window.number]
+            outcome = queue.outcomes[queue.position]
         return outcome
 
     def _ask(self) -> None:
-        driver = self._client.start()
-        while self._window.wanted:
-            number, checked = self._window.wanted.popleft()
-            driver.ask(checked, partial(self._arrive, number))
+        requester = self._client.start()
+        while self._queue.to_ask:
+            number, checked = self._queue.to_ask.popleft()
+            requester.ask(checked, partial(self._arrive, number))
 
     def _arrive(self, number: int, outcome: Outcome) -> None:
-        self._window.ready[number] = outcome
+        self._queue.outcomes[number] = outcome
         self._arrived.set()
 
 
 def _settle(futures: "Sequence[asyncio.Future[Sample]]", number: int, outcome: Outcome) -> None:
     future = futures[number]
-    if future.done():  # whoever waited has given up
+    if future.done():  # its caller has cancelled it
         return
     if isinstance(outcome, Sample):
         future.set_result(outcome)

@@ -1,4 +1,4 @@
-"""What a sample can be asked for with, checked by the wire's own rules before anything is sent."""
+"""The arguments of a request, checked by the rules of the wire before anything is sent."""
 
 import numbers
 import operator
@@ -12,22 +12,22 @@ _LONGEST_WAIT_S = 365 * 86_400
 
 
 class Options(TypedDict, total=False):
-    """Name the keyword arguments of `sample`, `submit` and `stream` beside `size`.
+    """The keyword arguments of `sample`, `submit` and `stream` beside `size`.
 
     Attributes:
         category: Draw from this category only, whatever the weights.
-        dataset: Whose weights; default: the global ones.
-        preset: These weights, for this request.
-        session: The training session that asks.
+        dataset: Draw under the weights of this dataset; default: the global ones.
+        preset: Draw under this preset.
+        session: Name of the training session that asks.
         pin: Draw under the weights that the session was first pinned to.
         replace: False: no chunk twice within the request.
-        method: `random`, `stratified` (counts as close to the weights as can be), or `epoch` (no chunk twice in the
+        method: `random`, `stratified` (counts as close to the weights as possible), or `epoch` (no chunk twice in the
             session until its category is used up).
-        seed: The same seed under the same weights and catalog gives the same ids. A stream makes one of it for each of
-            its requests, see `worker.core.wire.seeds.seed_of`.
-        encoding: How ids travel; default: whatever is quickest to read.
-        probabilities: The sample carries `weights` and `ready`.
-        request_id: A name that makes asking again return what was drawn, see README.md beside; not for a stream.
+        seed: The same seed under the same weights and catalog gives the same ids. A stream derives one for each of its
+            requests, see `worker.core.wire.seeds.seed_of`.
+        encoding: Encoding of ids on the wire; default: the one that is faster to read.
+        probabilities: Have `weights` and `ready` in the sample.
+        request_id: Asking twice with one id returns the same sample, see README.md in this folder. Streams refuse it.
         timeout_s: Longest wait; None: for ever. Default: the client's.
     """
 
@@ -46,19 +46,19 @@ class Options(TypedDict, total=False):
 
 
 class Asked(Options, total=False):
-    """Name what one of the requests of `sample_many` can say."""
+    """The arguments of one request of `sample_many`."""
 
     size: int
 
 
 class Checked(NamedTuple):
-    """Hold arguments that are accepted.
+    """Arguments that are accepted.
 
     Attributes:
         words: Fields and values in turn.
-        request_id: Its id; empty where none was given.
-        timeout_s: Longest wait, in seconds; None for ever.
-        has_encoding: Whether it was said how ids travel.
+        request_id: Id of the request; empty if none was given.
+        timeout_s: Longest wait, in seconds; None: for ever.
+        has_encoding: Whether an encoding was given.
     """
 
     words: tuple[str | int, ...]
@@ -70,7 +70,7 @@ class Checked(NamedTuple):
         """Return the same request under an id of its own.
 
         Raises:
-            TypeError: The id is no text.
+            TypeError: The id is not a text.
             ValueError: The id is not accepted.
         """
         own = encode_request(request_id=_text("an id", request_id) or "")
@@ -78,18 +78,21 @@ class Checked(NamedTuple):
         return self._replace(words=(*own, *self.words), request_id=request_id)
 
     def with_seed(self, seed: int) -> "Checked":
-        """Return the same request with a seed of its own, which has to be an accepted one."""
+        """Return the same request with a seed. The seed must be valid."""
         return self._replace(words=(*encode_request(seed=seed), *self.words))
 
 
 class Checker:
-    """Check arguments."""
+    """Checks arguments of requests."""
 
     def __init__(self, timeout_s: float | None) -> None:
-        """Take the longest wait of requests that name none, in seconds.
+        """Set the default time-out.
+
+        Args:
+            timeout_s: Longest wait of requests that name none, in seconds; None: for ever.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is not accepted.
         """
         self._timeout_s = check_timeout(timeout_s)
 
@@ -123,7 +126,7 @@ class Checker:
         return self.check(options.pop("size", DEFAULT_SIZE), options)  # type: ignore[arg-type]
 
     def check_stream(self, options: Mapping[str, Any]) -> tuple[Checked, int | None]:
-        """Check what each request of a stream says; return it without a seed, and the seed of the stream.
+        """Check the requests of a stream; return the request without its seed, and the seed.
 
         Args:
             options: See `Options`, and the size.
@@ -142,16 +145,16 @@ class Checker:
 def _read(words: Sequence[str | int]) -> Request:
     request = _DECODER.decode(Entry("", [str(word).encode() for word in words]))
     if isinstance(request, Result):
-        raise ValueError(request.message)  # noqa: TRY004 - its type is no argument of the caller's
+        raise ValueError(request.message)  # noqa: TRY004 - the type is right, the value is not
     return request
 
 
 def check_timeout(timeout_s: float | None) -> float | None:
-    """Return a longest wait as it is.
+    """Return a time-out unchanged.
 
     Raises:
-        ValueError: It is none.
-        TypeError: It is no number.
+        ValueError: It is not accepted.
+        TypeError: It is not a number.
     """
     accepted = f"seconds above 0 and up to {_LONGEST_WAIT_S}, or None for ever"
     if timeout_s is not None and (isinstance(timeout_s, bool) or not isinstance(timeout_s, numbers.Real)):
@@ -162,10 +165,10 @@ def check_timeout(timeout_s: float | None) -> float | None:
 
 
 def check_count(name: str, value: int) -> int:
-    """Return a whole number above 0 as it is.
+    """Return a whole number above 0 unchanged.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not accepted.
     """
     number = _whole(name, value)
     if number is None or number < 1:
@@ -195,7 +198,7 @@ def _text(name: str, value: object) -> str | None:
 
 
 def _reader(hint: Any) -> Callable[[str, Any], str | int | None]:
-    """Choose by the type of an argument what reads it."""
+    """Choose the reader of an argument by its type."""
     kinds = get_args(hint) or (hint,)
     if bool in kinds:
         return _flag

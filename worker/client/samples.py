@@ -1,4 +1,4 @@
-"""A sample as a training loop holds it: ids as a NumPy array where NumPy is there, and what they were drawn under."""
+"""A sample for a training loop: chunk ids, as a NumPy array if NumPy is installed, and what they were drawn under."""
 
 import struct
 from collections.abc import Mapping
@@ -18,22 +18,22 @@ _UUID_BYTES = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Hold what one request was answered with.
+    """The answer to one request.
 
     Attributes:
-        request_id: The request's.
-        entry_id: The id of its stream entry.
-        chunk_ids: int64, shape (size,), in random order; a list of numbers without NumPy, of texts for uuid ids.
-        counts: Category -> how many of the ids.
-        seconds: Category -> how long these last, where the workers' weights are shares of audio time.
-        weights_version: What they were drawn under: the weights in force when the request was answered.
-        weights_source: Where those came from: `redis`, `dataset`, `preset`, `session`, ...
-        catalog_version: What they were drawn from.
+        request_id: Id of the request.
+        entry_id: Id of its entry in the request stream.
+        chunk_ids: int64, shape (size,), in random order; without NumPy a list of int; uuid ids are a list of str.
+        counts: Category -> number of its ids.
+        seconds: Category -> duration of its chunks, if the workers' weights are shares of audio time.
+        weights_version: Version of the weights in force when the request was answered.
+        weights_source: Where these weights came from: `redis`, `dataset`, `preset`, `session`, ...
+        catalog_version: Version of the catalog that the ids were drawn from.
         left_out: Weighted categories that had no READY chunk.
         weights: Effective weights, with `probabilities=True`; a chunk's draw probability is weights[c] / ready[c].
         ready: READY chunks by category, with `probabilities=True`.
-        passes: With `method="epoch"`: category -> pass -> how many of the ids are of it.
-        extra: Fields of the result that this version does not know.
+        passes: With `method="epoch"`: category -> pass -> number of its ids.
+        extra: Result fields that this version does not know.
     """
 
     request_id: str
@@ -51,7 +51,7 @@ class Sample:
     extra: Mapping[str, str]
 
     def to(self, device: object, *, non_blocking: bool = False) -> Self:
-        """Return the sample as it is, for trainers that move batches: ids are looked up in memory, not on a device."""
+        """Return the sample unchanged. Trainers call this to move batches, but ids are looked up on the host."""
         del device, non_blocking
         return self
 
@@ -60,7 +60,7 @@ def sample_of(reply: Reply) -> Sample:
     """Make the sample of an ok result.
 
     Args:
-        reply: The result, its ids as they came.
+        reply: The result, its ids still encoded.
 
     Raises:
         ValueError: The ids are neither JSON nor packed.
@@ -83,14 +83,14 @@ def sample_of(reply: Reply) -> Sample:
 
 
 def _read_ids(raw: Any, count: int) -> Any:
-    """Read ids in whichever encoding they are: a request of that id may have been sent by an earlier life."""
+    """Read ids in either encoding: an earlier process may have sent the request with another one."""
     if not count:
         raise ValueError("it has no chunk ids")
     if raw[:1] == b"[" and raw[-1:] == b"]" and (ids := _read_json(raw, count)) is not None:
         return ids
     if len(raw) == count * _NUMBER_BYTES:
         numpy = _find_numpy()
-        # Of bytes alone the array could not be written to, and torch.from_numpy would warn of it.
+        # An array over bytes is read-only, and torch.from_numpy warns about that.
         return numpy.frombuffer(bytearray(raw), "<i8") if numpy else list(struct.unpack(f"<{count}q", raw))
     if len(raw) == count * _UUID_BYTES:
         digits = raw.hex()
@@ -99,7 +99,7 @@ def _read_ids(raw: Any, count: int) -> Any:
 
 
 def _read_json(raw: bytes, count: int) -> Any:
-    """Read a JSON array of so many ids; None where it is none, but packed ids that begin and end alike."""
+    """Read a JSON array of `count` ids; None if these are packed ids that only look like an array."""
     try:
         ids = read_ids(raw)
     except ValueError:
@@ -116,7 +116,7 @@ def _uuid_text(digits: str) -> str:
 
 @cache
 def _find_numpy() -> Any:
-    """Import NumPy where it is there: not before the first sample, for who only imports the client."""
+    """Import NumPy with the first sample, if it is installed: importing the client stays cheap."""
     try:
         import numpy  # noqa: ICN001, PLC0415
     except ImportError:

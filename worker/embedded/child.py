@@ -1,116 +1,136 @@
-"""Own child processes: they end when we end, and none of what they started is left behind."""
+"""Child processes that end with this one, with everything that they started.
+
+A watchdog stands beside each child: a shell that waits for a word on a pipe from this process. If this process ends
+without that word, even by SIGKILL, the pipe breaks and the watchdog signals the child. It also continues the child,
+since a stopped process takes no signal but SIGKILL.
+"""
 
 import importlib.util
 import os
 import select
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from worker.errors import DependencyError, SettingsError
 
-# Waits for the word of a clean end. Where we end without it, the pipe breaks and the server gets the signal.
-_LEASH = 'read -r pid && { read -r word || kill -"$1" "$pid"; }'
+_WATCHDOG = 'read -r pid && { read -r word || { kill -"$1" "$pid"; kill -CONT "$pid"; }; }'
 
 
 class Account(NamedTuple):
-    """Name the account that a child runs as; all None is our own."""
+    """The account that a child runs as; all None: that of this process."""
 
     user: int | None = None
     group: int | None = None
     extra_groups: tuple[int, ...] | None = None
 
 
-class Place(NamedTuple):
-    """Say where and as whom a child runs, and which file takes what it prints."""
+class Launch(NamedTuple):
+    """How a child is launched.
+
+    Attributes:
+        cwd: Its working directory.
+        log: File to which it prints; appended to.
+        account: Account that it runs as.
+        env: Its environment; None: that of this process.
+    """
 
     cwd: Path
     log: Path
     account: Account = Account()
+    env: Mapping[str, str] | None = None
 
 
 class Child:
-    """Own one process that ends when we end, and whose end is the end of all that it started.
+    """One process that ends with this one. `end` waits for all that it started.
 
     Args:
-        command: Its program and arguments.
-        place: Where and as whom it runs.
-        farewell: What it is sent if we end without having ended it, be it by SIGKILL.
+        command: Program and arguments.
+        launch: How to launch it.
+        stop_signal: Signal that the watchdog sends if this process ends without having called `end`.
 
     Attributes:
-        pid: Its process id.
+        pid: Process id.
 
     Raises:
         SettingsError: The program cannot be run.
     """
 
-    def __init__(self, command: Sequence[str], place: Place, farewell: signal.Signals) -> None:
-        # PR_SET_PDEATHSIG would be Linux only, and would end the child with the *thread* that started it.
-        self._leash = subprocess.Popen(  # noqa: S603 - a constant script
-            ["/bin/sh", "-c", _LEASH, "leash", str(farewell.value)],
+    def __init__(self, command: Sequence[str], launch: Launch, stop_signal: signal.Signals) -> None:
+        # PR_SET_PDEATHSIG is Linux only, and would end the child with the *thread* that started it.
+        self._watchdog = subprocess.Popen(  # noqa: S603 - a constant script
+            ["/bin/sh", "-c", _WATCHDOG, "watchdog", str(stop_signal.value)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             bufsize=0,
             start_new_session=True,
         )
-        # All that the process starts inherits the writing end: the reading end sees the last of them go.
-        self._kin, inherited = os.pipe()
+        # All descendants inherit the writing end, so the reading end sees the last of them end.
+        self._descendants, inherited = os.pipe()
         try:
-            self._process = _spawn(command, place, inherited)
+            self._process = _spawn(command, launch, inherited)
         except SettingsError:
-            self._let_go()
+            self._release()
             raise
         finally:
             os.close(inherited)
         self.pid = self._process.pid
-        cast("IO[bytes]", self._leash.stdin).write(f"{self.pid}\n".encode())
+        cast("IO[bytes]", self._watchdog.stdin).write(f"{self.pid}\n".encode())
 
     @property
     def running(self) -> bool:
-        """Tell whether the process is there."""
+        """Return whether the process runs."""
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Wait for the process to end by itself and return its exit status."""
+        """Wait until the process ends by itself, and return its exit status."""
         return self._process.wait()
 
-    def end(self, how: signal.Signals, *, timeout_s: float) -> None:
-        """Send `how`, then SIGKILL after `timeout_s`, and wait until the process and its kin are gone.
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        self._process.send_signal(number)
+
+    def end(self, how: signal.Signals, *, timeout_s: float) -> int:
+        """Send `how`, then SIGKILL after `timeout_s`, and wait until the process and its descendants have ended.
+
+        Returns:
+            The exit status; below 0: minus the signal that ended it.
 
         Raises:
-            DependencyError: Something that the process had started runs on.
+            DependencyError: A descendant still runs.
         """
         self._process.send_signal(how)
-        self._process.send_signal(signal.SIGCONT)  # a stopped process would not hear the first one
+        self._process.send_signal(signal.SIGCONT)  # a stopped process takes no other signal
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        kin = select.poll()
-        kin.register(self._kin)
-        gone = kin.poll(timeout_s * 1000)
-        self._let_go()
+        descendants = select.poll()
+        descendants.register(self._descendants)
+        gone = descendants.poll(timeout_s * 1000)
+        self._release()
         if not gone:
             raise DependencyError(f"what process {self.pid} had started runs on {timeout_s:g} s after its end")
+        return self._process.returncode
 
-    def _let_go(self) -> None:
-        self._leash.communicate(b"done\n")
-        os.close(self._kin)
+    def _release(self) -> None:
+        self._watchdog.communicate(b"done\n")
+        os.close(self._descendants)
 
 
 def from_wheel(package: str, pattern: str) -> Path:
-    """Find a file of an installed package without importing it, which would have side effects.
+    """Find a file of an installed package without importing the package, which would have side effects.
 
     Args:
         package: Import name.
-        pattern: Glob below the package's folder; the first match counts.
+        pattern: Glob below the package's folder; the first match is returned.
 
     Raises:
-        SettingsError: The package is not installed, or not for this machine.
+        SettingsError: The package is not installed, or has no program for this machine.
     """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations or []) if spec else []
@@ -120,21 +140,22 @@ def from_wheel(package: str, pattern: str) -> Path:
     return found[0]
 
 
-def _spawn(command: Sequence[str], place: Place, inherited: int) -> subprocess.Popen[bytes]:
-    user, group, extra_groups = place.account
-    with place.log.open("ab") as log:
+def _spawn(command: Sequence[str], launch: Launch, inherited: int) -> subprocess.Popen[bytes]:
+    user, group, extra_groups = launch.account
+    with launch.log.open("ab") as log:
         try:
             return subprocess.Popen(  # noqa: S603 - no shell, and the words are ours or the caller's
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=place.cwd,
+                cwd=launch.cwd,
+                env=launch.env,
                 pass_fds=(inherited,),
-                start_new_session=True,  # Ctrl-C in a terminal is for us alone: we stop the servers in order
+                start_new_session=True,  # Ctrl-C in a terminal must not reach it: its owner stops it in order
                 user=user,
                 group=group,
                 extra_groups=extra_groups,
             )
         except OSError as error:
-            raise SettingsError(f"cannot run {command[0]} in {place.cwd}: {error.strerror}") from error
+            raise SettingsError(f"cannot run {command[0]} in {launch.cwd}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Keep one server on a loopback port: the life cycle that all embedded servers share."""
+"""One server on a loopback port: starting, stopping and crashing, the same for all embedded servers."""
 
 import contextlib
 import secrets
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import ClassVar, Self
 
-from worker.embedded.child import Child, Place
+from worker.embedded.child import Child, Launch
 from worker.errors import DependencyError, UnreachableError
 
 HOST = "127.0.0.1"
@@ -20,26 +20,26 @@ _TAIL_LINES = 20
 
 
 class LoopbackServer(ABC):
-    """Start a server on a port of 127.0.0.1, stop it or let it crash, start it again.
+    """A server on a port of 127.0.0.1 that can be started, stopped, killed and started again.
 
     Args:
-        place: Where and as whom it runs; its folders are made where missing, and never removed.
-        port: TCP port; a free one where None.
-        options: Words to end its command line.
+        launch: How to launch it. Missing folders are made, and none is removed.
+        port: TCP port; None: a free one.
+        options: Words at the end of its command line.
 
     Attributes:
-        port: TCP port, the same over restarts.
-        start_timeout_s: How long it may take until it answers.
-        stop_timeout_s: How long it may take to stop before it is killed.
+        port: TCP port, the same after a restart.
+        start_timeout_s: Longest time until it answers.
+        stop_timeout_s: Longest time to stop before it is killed.
     """
 
     start_timeout_s: float = 30.0
     stop_timeout_s: float = 10.0
     _title: ClassVar[str]
-    _farewell: ClassVar[signal.Signals]
+    _stop_signal: ClassVar[signal.Signals]
 
-    def __init__(self, place: Place, port: int | None, options: Sequence[str]) -> None:
-        self._place = place
+    def __init__(self, launch: Launch, port: int | None, options: Sequence[str]) -> None:
+        self._launch = launch
         self._log_start = 0
         self._options = tuple(options)
         self._spare_ports = iter([] if port else [_some_port() for _ in range(_PORT_TRIES)])
@@ -48,7 +48,7 @@ class LoopbackServer(ABC):
 
     @property
     def running(self) -> bool:
-        """Tell whether the server's process is there."""
+        """Return whether the server's process runs."""
         return self._child is not None and self._child.running
 
     @property
@@ -56,22 +56,22 @@ class LoopbackServer(ABC):
         """Return the server's process id.
 
         Raises:
-            DependencyError: It was not started, or was stopped.
+            DependencyError: The server is not running.
         """
         if self._child is None:
             raise DependencyError(f"{self._title} is not running")
         return self._child.pid
 
     def start(self) -> None:
-        """Start the server, unless it runs, and wait until it answers.
+        """Start the server unless it runs, and wait until it answers.
 
         Raises:
-            UnreachableError: It did not come up; the message ends with the end of its log.
+            UnreachableError: It did not come up; the message shows the end of its log.
             SettingsError: Its program cannot be run here.
         """
         if self.running:
             return
-        self.kill()  # what one that ended by itself has left
+        self.kill()  # releases the child of a server that ended by itself
         self._prepare()
         while not (_is_free(self.port) and self._comes_up()):
             taken = not _is_free(self.port)
@@ -80,14 +80,14 @@ class LoopbackServer(ABC):
                 reason = "the port is taken" if taken else f"its log ends with:\n{self._log_tail()}"
                 raise UnreachableError(f"{self._title} did not come up on {HOST}:{self.port}; {reason}")
             self.port = spare
-        self._spare_ports = iter(())  # from here on clients know the port
+        self._spare_ports = iter(())  # clients know the port from now on
 
     def stop(self) -> None:
-        """Stop the server in order; where it does not end within `stop_timeout_s`, kill it."""
-        self._end(self._farewell)
+        """Stop the server in order, and kill it after `stop_timeout_s`."""
+        self._end(self._stop_signal)
 
     def kill(self) -> None:
-        """Let the server crash: send SIGKILL and wait until it is gone."""
+        """Crash the server: send SIGKILL and wait until it has ended."""
         self._end(signal.SIGKILL)
 
     def __enter__(self) -> Self:
@@ -107,15 +107,15 @@ class LoopbackServer(ABC):
             child.end(how, timeout_s=self.stop_timeout_s)
 
     def _prepare(self) -> None:
-        self._place.cwd.mkdir(parents=True, exist_ok=True)
-        self._place.log.touch()
+        self._launch.cwd.mkdir(parents=True, exist_ok=True)
+        self._launch.log.touch()
 
     def _comes_up(self) -> bool:
-        self._log_start = self._place.log.stat().st_size
+        self._log_start = self._launch.log.stat().st_size
         deadline = time.monotonic() + self.start_timeout_s
         with contextlib.ExitStack() as undo:
             undo.callback(self.kill)
-            self._child = Child(self._command(), self._place, self._farewell)
+            self._child = Child(self._command(), self._launch, self._stop_signal)
             while self.running and time.monotonic() < deadline:
                 if self._answers():
                     undo.pop_all()
@@ -124,7 +124,7 @@ class LoopbackServer(ABC):
         return False
 
     def _log_tail(self) -> str:
-        lines = self._place.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
+        lines = self._launch.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
     @abstractmethod
@@ -133,17 +133,17 @@ class LoopbackServer(ABC):
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Tell whether the server takes commands now."""
+        """Return whether the server takes commands now."""
 
 
 def _some_port() -> int:
-    # Below those of outgoing connections: one of them could take the port while the server is down.
+    # Below the ports of outgoing connections, one of which could take the port while the server is down.
     return 20_000 + secrets.randbelow(12_000)
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as candidate:
-        # As the servers do; else connections that linger after a stop would count as a listener.
+        # As servers do; otherwise connections that linger after a stop would look like a listener.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((HOST, port))

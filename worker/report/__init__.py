@@ -1,7 +1,7 @@
-"""Turn JSON logs, or the figures of benchmarks, into one picture and a few sentences.
+"""Turn JSON logs of workers into one picture and a few sentences.
 
-Reading and adding up is apart from drawing: only `style`, `log_picture` and `bench_picture` know matplotlib, which
-the extra `report` brings.
+Reading and summing are apart from drawing. Only `style`, `log_picture` and its panels use matplotlib, which the extra
+`report` installs.
 """
 
 import importlib.util
@@ -13,67 +13,57 @@ from pathlib import Path
 from worker.core.wording import plural
 from worker.errors import OutputError, SettingsError
 from worker.report.reading import read_lines
-from worker.report.records import Reading
-from worker.report.summary import Summary, sum_up_benches, sum_up_history
-from worker.report.timeline import build_history
-from worker.settings.environment import forget_backend
+from worker.report.records import Records
+from worker.report.summary import Summary, sum_up
+from worker.report.timeline import build_timeline
+from worker.settings.environment import unset_matplotlib_backend
 
 ENDINGS = (".png", ".svg")
 _ACCEPTED = (
     "accepted: JSON lines of `sampling-worker run`, alone or in what Docker, Kubernetes, journald or a collector of "
-    "logs has written around them, or lines of a benchmark with --json"
+    "logs has written around them"
 )
 
 __all__ = ["ENDINGS", "Summary", "make_report"]
 
 
 def make_report(sources: Iterable[tuple[str, Iterable[str]]], picture: Path, *, with_checks: bool) -> Summary:
-    """Draw a picture of what lines tell, and sum them up.
+    """Draw a picture of log lines, and sum them up.
 
     Args:
         sources: Names of files, and their lines.
-        picture: Where to draw it; what is there is replaced.
-        with_checks: Whether what `check` has drawn counts, too.
+        picture: File to write; an existing one is replaced.
+        with_checks: Whether the draws of `check` count too.
 
     Raises:
-        SettingsError: It cannot be drawn of these lines.
+        SettingsError: Nothing can be drawn from these lines.
         OutputError: The picture cannot be written.
     """
     if picture.suffix.lower() not in ENDINGS:
         raise SettingsError(f"--output {str(picture)!r} is not accepted; accepted: a file that ends in .png or .svg")
     if not importlib.util.find_spec("matplotlib"):
         raise SettingsError("there is no matplotlib to draw with: pip install 'sampling-worker[report]'")
-    forget_backend()
-    reading = read_lines(sources, with_checks=with_checks)
-    history = build_history(reading)
-    if history is not None and reading.benches:
-        raise SettingsError(
-            "there are log lines and benchmark lines; accepted: either, and the other in its own report"
-        )
-    if history is not None:
-        from worker.report.log_picture import draw_history  # noqa: PLC0415 - the extra, now that it is there
+    unset_matplotlib_backend()
+    records = read_lines(sources, with_checks=with_checks)
+    timeline = build_timeline(records)
+    if timeline is None:
+        raise SettingsError(_nothing_used(records))
+    from worker.report.log_picture import draw_timeline  # noqa: PLC0415 - the extra is installed
 
-        summary, drawn = sum_up_history(history, reading), draw_history(history, picture.suffix)
-    elif reading.benches:
-        from worker.report.bench_picture import draw_benches  # noqa: PLC0415 - the same
-
-        summary, drawn = sum_up_benches(reading.benches, reading), draw_benches(reading.benches, picture.suffix)
-    else:
-        raise SettingsError(_nothing_used(reading))
-    _write(picture, drawn)
-    return summary
+    _write(picture, draw_timeline(timeline, picture.suffix))
+    return sum_up(timeline, records)
 
 
-def _nothing_used(reading: Reading) -> str:
-    """Say what the lines look like, and what is accepted."""
-    none = f"none of {plural(reading.lines, 'line')} can be used"
-    if reading.console:
-        return f"{none}: they are written for people; accepted: those of a worker that runs with LOG_FORMAT=json"
+def _nothing_used(records: Records) -> str:
+    """Describe what is wrong with the lines, and what is accepted."""
+    none = f"none of {plural(records.lines, 'line')} can be used"
+    if records.console:
+        return f"{none}: they are in the format for people; accepted: lines of a worker that runs with LOG_FORMAT=json"
     return f"{none}; {_ACCEPTED}"
 
 
 def _write(picture: Path, drawn: bytes) -> None:
-    """Write a picture under another name first: half of one must not pass for a whole one."""
+    """Write the picture to a temporary file first, so that nobody finds half a picture."""
     target = Path(os.path.realpath(picture))
     fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:

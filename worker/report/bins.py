@@ -1,4 +1,4 @@
-"""Time in equal parts, and what was counted in intervals laid over them."""
+"""A span of time in equal parts, and sums of what was counted in intervals over them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _LEAST_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """Divide a span of time into equal parts.
+    """A span of time, divided into equal parts.
 
     Attributes:
         start: Unix time in s.
@@ -26,12 +26,12 @@ class Bins:
 
     @property
     def edges(self) -> Floats:
-        """Return where parts begin and the last one ends, Unix time in s, shape (count + 1,)."""
+        """Return the start of each part and the end of the last one, Unix time in s, shape (count + 1,)."""
         edges: Floats = self.start + self.width_s * np.arange(self.count + 1, dtype=np.float64)
         return edges
 
     def spread(self, ends: Sequence[float], lengths: Sequence[float], amounts: Sequence[float]) -> Floats:
-        """Share out what was counted in intervals to the parts they overlap, evenly over each interval.
+        """Distribute the amounts of intervals over the parts that they overlap, evenly over each interval.
 
         Args:
             ends: When the intervals ended, Unix time in s, shape (n,).
@@ -39,7 +39,7 @@ class Bins:
             amounts: What was counted in them, shape (n,).
 
         Returns:
-            float64, shape (count,); its sum is that of the amounts that lie within the span.
+            float64, shape (count,). Its sum is the amount that lies within the span.
         """
         last = np.asarray(ends, dtype=np.float64) - self.start
         length = np.maximum(np.asarray(lengths, dtype=np.float64), _LEAST_S)
@@ -49,7 +49,7 @@ class Bins:
         return np.where(grown > 1e-9 * max(1.0, float(np.abs(grown).max(initial=0.0))), grown, 0.0)
 
     def highest(self, ends: Sequence[float], lengths: Sequence[float], values: Sequence[float]) -> Floats:
-        """Tell the highest value of the intervals that overlap each part; NaN where there is none.
+        """Return the highest value of the intervals that overlap each part, NaN where none does.
 
         Args:
             ends: When the intervals ended, Unix time in s, shape (n,).
@@ -58,7 +58,7 @@ class Bins:
         """
         highest = np.full(self.count, np.nan)
         for end, length, value in zip(ends, lengths, values, strict=True):
-            # A hundredth of a part: intervals end a little late, and that little is not what they measured.
+            # Intervals end a little late: a hundredth of a part is not counted as an overlap.
             first = int((end - length - self.start) / self.width_s + 0.01)
             last = int((end - self.start) / self.width_s - 0.01)
             part = slice(min(first, self.count - 1), max(first, last) + 1)
@@ -81,7 +81,7 @@ def divide(start: float, end: float, *, width_s: float, most: int) -> Bins:
 
 
 def _ramps(starts: Floats, rates: Floats, at: Floats) -> Floats:
-    """Sum what has grown until each of some times, where something starts to grow at each of some others."""
+    """Sum ramps at some times: each ramp grows at its rate from its start on."""
     order = np.argsort(starts)
     rate = np.concatenate([[0.0], np.cumsum(rates[order])])
     before = np.concatenate([[0.0], np.cumsum((rates * starts)[order])])

@@ -1,4 +1,4 @@
-"""Draw what happened: a row for each kind of event, a tick for each time, a bar while a server was away."""
+"""Draw the events of a log: a row for each kind, a tick for each occurrence, a bar while a server was away."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from matplotlib.axes import Axes
 from worker.core.events import EVENTS, PostgresRestored, RedisRestored, WorkerReady
 from worker.report.style import DAY_S, FAINT, PALETTE, lighter
 from worker.report.summary import count_events
-from worker.report.timeline import History, Outage
+from worker.report.timeline import Outage, Timeline
 
-_TOLD_OTHERWISE = {WorkerReady.event, RedisRestored.event, PostgresRestored.event}
+_DRAWN_OTHERWISE = {WorkerReady.event, RedisRestored.event, PostgresRestored.event}
 _COLORS = {"debug": FAINT, "info": PALETTE[0], "warning": PALETTE[1], "error": PALETTE[3]}
 
 
 @dataclass(frozen=True, slots=True)
 class StripRow:
-    """Hold one row.
+    """The row of one kind of event.
 
     Attributes:
         event: Name of the log event.
-        times: When it happened, Unix time in s.
-        count: How many of what it tells of.
-        outages: Those that it began.
+        times: Unix times in s.
+        count: How many times it happened, or how many requests it stands for.
+        outages: The outages that it began.
     """
 
     event: str
@@ -31,13 +31,13 @@ class StripRow:
     outages: tuple[Outage, ...]
 
 
-def strip_rows(history: History) -> list[StripRow]:
-    """List the rows of a history, in the order of the catalogue of events."""
-    counts, rows = count_events(history), []
+def strip_rows(timeline: Timeline) -> list[StripRow]:
+    """List the rows of a timeline, in the order of the catalogue of events."""
+    counts, rows = count_events(timeline), []
     for event in EVENTS:
-        times = tuple(mark.at for mark in history.marks if mark.event == event)
-        outages = tuple(outage for outage in history.outages if outage.event == event)
-        if (times or outages) and event not in _TOLD_OTHERWISE:
+        times = tuple(occurrence.at for occurrence in timeline.occurrences if occurrence.event == event)
+        outages = tuple(outage for outage in timeline.outages if outage.event == event)
+        if (times or outages) and event not in _DRAWN_OTHERWISE:
             rows.append(StripRow(event, times, counts.get(event, 0), outages))
     return rows
 

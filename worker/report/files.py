@@ -1,4 +1,4 @@
-"""Lines of log files as they lie about: compressed, in UTF-16, with colours, with ends of lines of other systems."""
+"""Lines of log files as people keep them: compressed, in UTF-16, with colours, with any line ends."""
 
 import bz2
 import codecs
@@ -22,7 +22,7 @@ _UNPACK: Final[tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...]] = (
     (b"\xfd7zXZ\x00", lzma.open),
 )
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_MARKS: Final = (  # the longer one first: it begins with the shorter
+_BYTE_ORDER_MARKS: Final = (  # the longer one first: it begins with the shorter
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -34,23 +34,23 @@ _LOOK: Final = 8
 
 
 def read_text_lines(file: Path) -> Iterator[str]:
-    """Yield the lines of a log file, whatever it is packed and encoded in.
+    """Yield the lines of a log file, whatever its compression and encoding.
 
     Args:
-        file: A file, or `-`, which is standard input.
+        file: A file, or `-` for standard input.
 
     Raises:
-        SettingsError: It cannot be read.
+        SettingsError: The file cannot be read.
     """
-    with _told(file), _opened(file) as raw:
-        unpacked = _unpacked(file, raw)
-        text = io.TextIOWrapper(unpacked, encoding=_encoding(unpacked.peek(_LOOK)), errors="replace")
+    with _described(file), _opened(file) as raw:
+        plain_bytes = _decompressed(file, raw)
+        text = io.TextIOWrapper(plain_bytes, encoding=_encoding(plain_bytes.peek(_LOOK)), errors="replace")
         yield from text
-        text.detach()  # its end must not close what it reads from: that may be standard input
+        text.detach()  # closing it would close standard input as well
 
 
 def plain(line: str) -> str:
-    """Take colours and separators of records out of a line."""
+    """Remove colours and record separators from a line."""
     return _COLOUR.sub("", line).strip().lstrip("\ufeff") if "\x1b" in line or not line.isprintable() else line.strip()
 
 
@@ -62,12 +62,12 @@ def _opened(file: Path) -> AbstractContextManager[Any]:
     return nullcontext(sys.stdin.buffer)
 
 
-def _unpacked(file: Path, raw: Any) -> Any:
-    """Unpack what is packed, as its first bytes tell."""
+def _decompressed(file: Path, raw: Any) -> Any:
+    """Decompress a file if its first bytes say that it is compressed."""
     reader = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
     first = reader.peek(_LOOK)
     if first.startswith(_ZSTD):
-        raise SettingsError(f"{file} is packed by zstd; accepted: `zstd -dc {file} | sampling-worker report -`")
+        raise SettingsError(f"{file} is compressed by zstd; accepted: `zstd -dc {file} | sampling-worker report -`")
     for magic, unpack in _UNPACK:
         if first.startswith(magic):
             return io.BufferedReader(unpack(reader))
@@ -75,8 +75,8 @@ def _unpacked(file: Path, raw: Any) -> Any:
 
 
 def _encoding(first: bytes) -> str:
-    """Tell the encoding by a byte order mark, or by where the zeros stand in ASCII text of UTF-16."""
-    for mark, encoding in _MARKS:
+    """Detect the encoding: by a byte order mark, or by the place of zero bytes in ASCII text of UTF-16."""
+    for mark, encoding in _BYTE_ORDER_MARKS:
         if first.startswith(mark):
             return encoding
     if len(first) >= 4 and not any(first[1:4:2]) and all(first[0:4:2]):  # noqa: PLR2004 - two characters
@@ -87,10 +87,10 @@ def _encoding(first: bytes) -> str:
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
+def _described(file: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise SettingsError(f"cannot read {file}: what it is packed in is cut short or damaged ({error})") from error
+        raise SettingsError(f"cannot read {file}: its compressed content is cut short or damaged ({error})") from error
     except OSError as error:
         raise SettingsError(f"cannot read {file}: {error.strerror or error}") from error

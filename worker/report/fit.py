@@ -1,4 +1,4 @@
-"""Overall counts against overall expectations, out of lines that tell them by interval."""
+"""Overall counts beside overall expectations, summed from the lines of all intervals."""
 
 import math
 from collections import defaultdict
@@ -9,18 +9,18 @@ from worker.core.stats.fit import z_score
 from worker.report.records import Draws
 
 _CLEAR_Z = 0.02
-"""Below it, a z with three decimals says too little of the variance."""
+"""A smaller z, rounded to three decimals, says too little about the variance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Hold how often a category was drawn over all workers and intervals, and how often it should have been.
+    """The draws of one category over all workers and intervals, beside what the weights expect.
 
     Attributes:
         dataset: "" are the global weights.
-        count: Chunks drawn; or the seconds that they last, where weights are shares of audio time.
-        z: Standard deviations between `count` and `expected`; None where no draw was left to chance.
-        unit: What `count` and `expected` are in words: `count` or `seconds`.
+        count: Chunks drawn, or their seconds if weights are shares of audio time.
+        z: Standard deviations between `count` and `expected`; None if no draw was random.
+        unit: Unit of `count` and `expected`: `count` (chunks) or `seconds`.
     """
 
     dataset: str
@@ -32,13 +32,13 @@ class Fit:
 
 
 def fit_categories(draws: Iterable[Draws]) -> dict[str, tuple[Fit, ...]]:
-    """Add up the draws of each category.
+    """Sum the draws of each category.
 
     Args:
         draws: Lines of any workers and times.
 
     Returns:
-        Dataset -> its categories, the most frequent first; the global weights first, then the busiest dataset.
+        Dataset -> its categories, the most frequent first. The global weights come first, then the busiest dataset.
     """
     lines: dict[tuple[str, str], list[Draws]] = defaultdict(list)
     for line in draws:
@@ -51,7 +51,7 @@ def fit_categories(draws: Iterable[Draws]) -> dict[str, tuple[Fit, ...]]:
 
 
 def _fit(lines: list[Draws]) -> Fit:
-    """Compute the overall z, by the variances that the lines' own z imply."""
+    """Compute the overall z from the variances that the z of each line implies."""
     variance, independent, unclear = 0.0, 0.0, 0.0
     by_chance = [line for line in lines if line.z is not None]
     for line in by_chance:
@@ -60,7 +60,7 @@ def _fit(lines: list[Draws]) -> Fit:
             independent += _independent_variance(line)
         else:
             unclear += _independent_variance(line)
-    # What a z of about 0 does not tell is to independent draws as it is in the category's other lines.
+    # Lines with z near 0 reveal no variance. Theirs is scaled like that of the category's other lines.
     variance += unclear * (variance / independent if independent > 0 else 1.0)
     count, expected = math.fsum(line.count for line in lines), math.fsum(line.expected for line in lines)
     z = z_score(count, expected, variance) if by_chance else None
@@ -68,6 +68,6 @@ def _fit(lines: list[Draws]) -> Fit:
 
 
 def _independent_variance(line: Draws) -> float:
-    """Compute the variance of as many independent draws."""
+    """Compute the variance of independent draws of the same number."""
     chance = line.expected * line.share / line.count if line.count else line.weight
     return line.expected * max(0.0, 1.0 - chance)

@@ -1,4 +1,4 @@
-"""Draw a log: the mix of each dataset, rates, latencies and events, one above the other over the same time."""
+"""Draw a log: the mix of each dataset, rates, latencies and events, one above the other on one time axis."""
 
 from collections.abc import Sequence
 from datetime import UTC
@@ -13,7 +13,7 @@ from worker.report.events_strip import draw_events, strip_rows
 from worker.report.mix_panel import draw_mix, fold, palette_of
 from worker.report.style import DAY_S, FAINT, MONO, PALETTE, Sheet, axis_number, lighter, styled
 from worker.report.summary import describe_span, describe_totals
-from worker.report.timeline import History
+from worker.report.timeline import Timeline
 
 _MOST_MIXES = 4
 _WIDTH, _LEFT, _PANEL, _ASIDE = 12.6, 1.75, 7.0, 9.45
@@ -23,37 +23,37 @@ _LOG_FROM = 20.0
 _REQUESTS, _CHUNKS, _P50, _P99 = PALETTE[0], PALETTE[6], PALETTE[2], PALETTE[3]
 
 
-def draw_history(history: History, ending: str) -> bytes:
+def draw_timeline(timeline: Timeline, ending: str) -> bytes:
     """Draw a log.
 
     Args:
-        history: What it tells.
-        ending: Of the file, such as `.png`.
+        timeline: What to draw.
+        ending: Ending of the picture's name, such as `.png`.
     """
-    mixes = [fold(mix) for mix in history.mixes[:_MOST_MIXES]]
-    rows = strip_rows(history)
+    mixes = [fold(mix) for mix in timeline.mixes[:_MOST_MIXES]]
+    rows = strip_rows(timeline)
     heights = [*[_MIX for _ in mixes], _SMALL, _SMALL, *([_ROW * len(rows)] if rows else [])]
     with styled():
         sheet = Sheet(_WIDTH, _HEAD + sum(heights) + _GAP * (len(heights) - 1) + _FOOT)
-        _write_head(sheet, history)
+        _write_head(sheet, timeline)
         panels, colors = _place_panels(sheet, heights), palette_of(mixes)
         for panel, mix in zip(panels, mixes, strict=False):
-            draw_mix(panel, mix, history.bins.edges, colors, aside=_aside())
-        _draw_rates(panels[len(mixes)], history)
-        _draw_latencies(panels[len(mixes) + 1], history)
+            draw_mix(panel, mix, timeline.bins.edges, colors, aside=_aside())
+        _draw_rates(panels[len(mixes)], timeline)
+        _draw_latencies(panels[len(mixes) + 1], timeline)
         if rows:
             draw_events(panels[-1], rows)
-        _share_time(panels, history.bins.edges)
+        _share_time(panels, timeline.bins.edges)
         return sheet.render(ending)
 
 
-def _write_head(sheet: Sheet, history: History) -> None:
-    hidden = len(history.mixes) - _MOST_MIXES
+def _write_head(sheet: Sheet, timeline: Timeline) -> None:
+    hidden = len(timeline.mixes) - _MOST_MIXES
     left_out = f"; not drawn: {hidden} more datasets" if hidden > 0 else ""
     sheet.write(0.3, 0.2, "sampling-worker", size=14.0, weight="bold")
-    steps = f"steps of {history.bins.width_s:,.3g} s, mixed where weights change"
-    sheet.write(2.35, 0.255, f"{describe_span(history)}, {steps}", size=10.0, color=FAINT)
-    sheet.write(0.3, 0.52, describe_totals(history) + left_out, size=10.0)
+    steps = f"steps of {timeline.bins.width_s:,.3g} s, mixed where weights change"
+    sheet.write(2.35, 0.255, f"{describe_span(timeline)}, {steps}", size=10.0, color=FAINT)
+    sheet.write(0.3, 0.52, describe_totals(timeline) + left_out, size=10.0)
 
 
 def _place_panels(sheet: Sheet, heights: Sequence[float]) -> list[Axes]:
@@ -65,12 +65,12 @@ def _place_panels(sheet: Sheet, heights: Sequence[float]) -> list[Axes]:
 
 
 def _aside() -> float:
-    """Tell where the column beside the panels begins, as a part of a panel's width."""
+    """Return where the column beside the panels begins, as a fraction of a panel's width."""
     return (_ASIDE - _LEFT) / _PANEL
 
 
 def _share_time(panels: Sequence[Axes], edges: Floats) -> None:
-    """Give all panels the same time below, written once, under the last of them."""
+    """Give all panels the same time axis, labelled under the last one only."""
     for panel in panels:
         panel.set_xlim(edges[0] / DAY_S, edges[-1] / DAY_S)
         locator = AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
@@ -83,27 +83,27 @@ def _share_time(panels: Sequence[Axes], edges: Floats) -> None:
     panels[-1].set_xlabel("UTC", loc="left")
 
 
-def _draw_rates(panel: Axes, history: History) -> None:
-    days, right = history.bins.edges / DAY_S, panel.twinx()
-    right.stairs(history.chunks_per_s, days, fill=True, color=lighter(_CHUNKS))
-    panel.stairs(history.requests_per_s, days, baseline=None, color=_REQUESTS, linewidth=1.5)
+def _draw_rates(panel: Axes, timeline: Timeline) -> None:
+    days, right = timeline.bins.edges / DAY_S, panel.twinx()
+    right.stairs(timeline.chunks_per_s, days, fill=True, color=lighter(_CHUNKS))
+    panel.stairs(timeline.requests_per_s, days, baseline=None, color=_REQUESTS, linewidth=1.5)
     panel.set_zorder(right.get_zorder() + 1)
     panel.patch.set_visible(False)
     right.grid(visible=False)
-    for axes, values in ((panel, history.requests_per_s), (right, history.chunks_per_s)):
+    for axes, values in ((panel, timeline.requests_per_s), (right, timeline.chunks_per_s)):
         axes.set_ylim(0.0, max(float(values.max()) * 1.15, 1.0))
         axes.yaxis.set_major_formatter(FuncFormatter(axis_number))
         axes.locator_params(axis="y", nbins=4)
     panel.set_title("requests/s", color=_REQUESTS)
     panel.set_title("chunks/s, right scale", loc="right", color=_CHUNKS)
-    notes = [("requests/s", history.requests_per_s), ("chunks/s", history.chunks_per_s)]
-    told = [f"{name:10}{axis_number(values.mean()):>10}{axis_number(values.max()):>11}" for name, values in notes]
-    _write_aside(panel, [f"{'':10}{'mean':>10}{'highest':>11}", *told])
+    notes = [("requests/s", timeline.requests_per_s), ("chunks/s", timeline.chunks_per_s)]
+    lines = [f"{name:10}{axis_number(values.mean()):>10}{axis_number(values.max()):>11}" for name, values in notes]
+    _write_aside(panel, [f"{'':10}{'mean':>10}{'highest':>11}", *lines])
 
 
-def _draw_latencies(panel: Axes, history: History) -> None:
-    days = history.bins.edges / DAY_S
-    lines = (("p50", history.p50_ms, _P50), ("p99", history.p99_ms, _P99))
+def _draw_latencies(panel: Axes, timeline: Timeline) -> None:
+    days = timeline.bins.edges / DAY_S
+    lines = (("p50", timeline.p50_ms, _P50), ("p99", timeline.p99_ms, _P99))
     for _, values, color in lines:
         panel.stairs(values, days, baseline=None, color=color, linewidth=1.5)
     known = np.concatenate([values[np.isfinite(values)] for _, values, _ in lines])
@@ -132,7 +132,7 @@ def _scale_latencies(panel: Axes, known: Floats) -> None:
 
 
 def _write_aside(panel: Axes, lines: Sequence[str]) -> None:
-    """Write lines in the column beside a panel."""
+    """Write lines of text in the column beside a panel."""
     for i, line in enumerate(lines):
         place = (_aside(), 1.0 - i * 0.19 / _SMALL)
         panel.text(*place, line, transform=panel.transAxes, va="top", family=MONO, size=8.0, color=FAINT)

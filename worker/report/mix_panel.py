@@ -22,7 +22,7 @@ _LINE = 0.085
 
 
 def fold(mix: Mix) -> Mix:
-    """Keep the most frequent categories, and make one of all others."""
+    """Keep the most frequent categories, and join all others into one."""
     if len(mix.fits) <= _MOST:
         return mix
     kept, rest = mix.fits[: _MOST - 1], mix.fits[_MOST - 1 :]
@@ -38,7 +38,7 @@ def fold(mix: Mix) -> Mix:
 
 
 def palette_of(mixes: Sequence[Mix]) -> dict[str, str]:
-    """Give each category one colour in all mixes, by its place in the first mix that has it."""
+    """Give each category one colour in all mixes."""
     colors: dict[str, str] = {}
     for fit in (fit for mix in mixes for fit in mix.fits):
         if fit.category not in colors:
@@ -47,19 +47,19 @@ def palette_of(mixes: Sequence[Mix]) -> dict[str, str]:
 
 
 def draw_mix(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str], *, aside: float) -> None:
-    """Draw shares as bands, the most frequent category on top, and weights as dashed lines between them.
+    """Draw shares as bands, the most frequent category on top, and weights as dashed lines.
 
     Args:
-        panel: Where to.
-        mix: What was drawn.
-        edges: Of the bins, Unix time in s, shape (bins + 1,).
+        panel: Where to draw.
+        mix: What to draw.
+        edges: Edges of the bins, Unix time in s, shape (bins + 1,).
         colors: Category -> colour.
-        aside: Where the table beside it begins, as a part of the panel's width.
+        aside: Where the table beside it begins, as a fraction of the panel's width.
     """
     _draw_bands(panel, mix, edges, colors)
     _draw_weights(panel, mix, edges, colors)
-    for turn in mix.turns:
-        panel.axvline(turn.change.at / DAY_S, color=INK, linewidth=0.9, alpha=0.7)
+    for change in mix.changes:
+        panel.axvline(change.new.at / DAY_S, color=INK, linewidth=0.9, alpha=0.7)
     panel.set_ylim(0.0, 1.0)
     panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     panel.set_title(f"{shorten(title_of(mix.dataset), _TITLE_CHARS)}: share of each category")
@@ -76,7 +76,7 @@ def _draw_bands(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str])
 
 
 def _draw_weights(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str]) -> None:
-    """Draw what the upper end of each band but the first should be."""
+    """Draw where the upper end of each band should be; the first always ends at 100 %."""
     times = np.clip([step.at for step in mix.steps] + [edges[-1]], edges[0], edges[-1]) / DAY_S
     names = [fit.category for fit in mix.fits]
     weights = np.array([[step.weights.get(name, 0.0) for step in mix.steps] for name in names])
@@ -88,7 +88,7 @@ def _draw_weights(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str
 
 
 def _write_table(panel: Axes, mix: Mix, colors: Mapping[str, str], aside: float) -> None:
-    """Write the overall figures beside the panel, in the order of the bands."""
+    """Write overall figures beside the panel, in the order of the bands."""
     style: dict[str, Any] = {"transform": panel.transAxes, "va": "center", "family": MONO, "size": 8.0}
     head = f"{'':{_NAME_CHARS}}{'share':>8}{'expected':>9}{'z':>7}"
     panel.text(aside + 0.02, 0.97, head, color=FAINT, **style)

@@ -1,4 +1,4 @@
-"""Read log lines and benchmark lines, whatever stands around them."""
+"""Read log lines, whatever other programs have written around them."""
 
 import json
 import re
@@ -33,7 +33,7 @@ from worker.core.events import (
 )
 from worker.core.keys import CHECK
 from worker.report.files import plain
-from worker.report.records import LARGEST, Bench, Change, Draws, Fields, Interval, LeftOut, Mark, Reading
+from worker.report.records import LARGEST, Draws, Fields, Interval, MissingCategories, NewWeights, Occurrence, Records
 from worker.report.unwrap import Found, Unwrapper
 
 _LATEST = 7.3e9
@@ -42,12 +42,12 @@ _LATEST = 7.3e9
 _CONSOLE = re.compile(r"\[(?:debug|info|warning|error)\s*\] [a-z_]+\.[a-z_]+ ")
 
 
-def read_lines(sources: Iterable[tuple[str, Iterable[bytes | str]]], *, with_checks: bool = True) -> Reading:
-    """Read lines, whatever others have written around them, see `worker.report.unwrap`.
+def read_lines(sources: Iterable[tuple[str, Iterable[bytes | str]]], *, with_checks: bool = True) -> Records:
+    """Read lines, whatever other programs have written around them (see `worker.report.unwrap`).
 
     Args:
-        sources: Names, which stand for the worker where its lines do not name it, and their lines.
-        with_checks: Whether what `check` has drawn counts, too.
+        sources: Names and lines. A name stands for the worker if its lines do not name it.
+        with_checks: Whether the draws of `check` count too.
     """
     reader = _Reader(with_checks=with_checks)
     for name, lines in sources:
@@ -55,15 +55,15 @@ def read_lines(sources: Iterable[tuple[str, Iterable[bytes | str]]], *, with_che
         for line in lines:
             text = plain(line.decode("utf-8", "replace") if isinstance(line, bytes) else line)
             if text:
-                reader.take_in(name, text, unwrapper.find(text))
-    return reader.reading
+                reader.add_line(name, text, unwrapper.find(text))
+    return reader.records
 
 
 class _Reader:
-    """Turn lines into records, and remember what later lines need of earlier ones."""
+    """Turn lines into records, and remember what later lines need from earlier ones."""
 
     def __init__(self, *, with_checks: bool) -> None:
-        self.reading = Reading()
+        self.records = Records()
         self._with_checks = with_checks
         self._seen: set[int] = set()
         self._lengths: dict[str, float] = {}
@@ -71,25 +71,25 @@ class _Reader:
             WorkerStats.event: self._add_interval,
             CategoryStats.event: self._add_draws,
             WeightsChanged.event: self._add_change,
-            MixLeftOut.event: self._add_left_out,
-            MixComplete.event: self._end_left_out,
-            **{name: self._mark(name, count) for name, count in _MARKS.items()},
+            MixLeftOut.event: self._add_missing,
+            MixComplete.event: self._end_missing,
+            **{name: self._counted(name, count) for name, count in _COUNTS.items()},
         }
 
-    def take_in(self, source: str, text: str, found: Sequence[Found]) -> None:
-        """Take in one line, and the objects that are complete with it."""
-        self.reading.lines += 1
-        self.reading.left_out += 1
-        self.reading.console += bool(not found and _CONSOLE.search(text))
-        outcomes = {self._take_in(source, entry): lines for entry, lines in found}
+    def add_line(self, source: str, text: str, found: Sequence[Found]) -> None:
+        """Add one line, with the objects that are complete at its end."""
+        self.records.lines += 1
+        self.records.unused += 1
+        self.records.console += bool(not found and _CONSOLE.search(text))
+        outcomes = {self._add_entry(source, entry): lines for entry, lines in found}
         if True in outcomes:
-            self.reading.left_out -= outcomes[True]
+            self.records.unused -= outcomes[True]
         elif False in outcomes:
-            self.reading.left_out -= outcomes[False]
-            self.reading.repeated += outcomes[False]
+            self.records.unused -= outcomes[False]
+            self.records.repeated += outcomes[False]
 
-    def _take_in(self, source: str, entry: Fields) -> bool | None:
-        """Take in one object; tell whether it is new, and None where it cannot be used."""
+    def _add_entry(self, source: str, entry: Fields) -> bool | None:
+        """Add one object; return whether it is new, or None if it cannot be used."""
         try:
             known = hash(json.dumps(entry, sort_keys=True))
             if known in self._seen:
@@ -101,15 +101,12 @@ class _Reader:
         return True
 
     def _add(self, source: str, entry: Any) -> None:
-        if "bench" in entry:
-            self.reading.benches.append(_bench(entry))
-            return
         at = datetime.fromisoformat(entry["timestamp"])
         seconds = _number((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp(), most=_LATEST)
         add = self._kinds.get(entry["event"])
         dataset = str(entry.get("dataset") or "")
         if dataset.startswith(CHECK) and not self._with_checks:
-            self.reading.checks.add(dataset)
+            self.records.checks.add(dataset)
         elif add:
             add(seconds, intern(str(entry.get("consumer") or source)), entry)
 
@@ -118,14 +115,14 @@ class _Reader:
         counts = [_number(fields[name]) for name in ("requests", "chunks", "errors")]
         latencies = [_number_or_none(fields[name]) for name in ("latency_p50_ms", "latency_p99_ms")]
         self._lengths[worker] = length_s
-        self.reading.intervals.append(Interval(at, length_s, worker, *counts, *latencies))
+        self.records.intervals.append(Interval(at, length_s, worker, *counts, *latencies))
 
     def _add_draws(self, at: float, worker: str, fields: Fields) -> None:
         audio_s = _number_or_none(fields.get("audio_s"))
-        self.reading.draws.append(
+        self.records.draws.append(
             Draws(
                 at,
-                self._lengths.get(worker, 0.0),  # a worker tells it first, in the line of its whole interval
+                self._lengths.get(worker, 0.0),  # a worker logs worker.stats, with the length, first
                 intern(str(fields["dataset"] or "")),
                 intern(str(fields["category"])),
                 _number(fields["count"]) if audio_s is None else audio_s,
@@ -141,21 +138,21 @@ class _Reader:
     def _add_change(self, at: float, worker: str, fields: Fields) -> None:
         before, after = (_weights(fields[name]) for name in ("before", "after"))
         dataset, version = str(fields["dataset"] or ""), str(fields["version"])
-        self.reading.changes.append(Change(at, worker, dataset, version, before, after))
+        self.records.new_weights.append(NewWeights(at, worker, dataset, version, before, after))
 
-    def _end_left_out(self, _at: float, worker: str, fields: Fields) -> None:
-        self.reading.left_outs.pop((worker, str(fields["dataset"] or "")), None)
+    def _end_missing(self, _at: float, worker: str, fields: Fields) -> None:
+        self.records.missing.pop((worker, str(fields["dataset"] or "")), None)
 
-    def _add_left_out(self, at: float, worker: str, fields: Fields) -> None:
-        self.reading.marks.append(Mark(at, worker, MixLeftOut.event, 1.0))
-        found = LeftOut(str(fields["categories"]), _number(fields["share"], most=1.0))
-        self.reading.left_outs[worker, str(fields["dataset"] or "")] = found
+    def _add_missing(self, at: float, worker: str, fields: Fields) -> None:
+        self.records.occurrences.append(Occurrence(at, worker, MixLeftOut.event, 1.0))
+        found = MissingCategories(str(fields["categories"]), _number(fields["share"], most=1.0))
+        self.records.missing[worker, str(fields["dataset"] or "")] = found
 
-    def _mark(self, event: str, count: Callable[[Fields], Any]) -> Callable[[float, str, Fields], None]:
+    def _counted(self, event: str, count: Callable[[Fields], Any]) -> Callable[[float, str, Fields], None]:
         def add(at: float, worker: str, fields: Fields) -> None:
             down_s = _number(fields.get("down_s", 0))
             version = str(fields["weights_version"]) if event == WorkerReady.event else ""
-            self.reading.marks.append(Mark(at, worker, event, _number(count(fields)), down_s, version))
+            self.records.occurrences.append(Occurrence(at, worker, event, _number(count(fields)), down_s, version))
 
         return add
 
@@ -168,7 +165,7 @@ def _with_suppressed(fields: Fields) -> Any:
     return 1 + fields["suppressed"]
 
 
-_MARKS: Mapping[str, Callable[[Fields], Any]] = {
+_COUNTS: Mapping[str, Callable[[Fields], Any]] = {
     WorkerStarted.event: _one,
     WorkerReady.event: _one,
     WorkerStopped.event: _one,
@@ -187,7 +184,7 @@ _MARKS: Mapping[str, Callable[[Fields], Any]] = {
     RequestDeadLettered.event: _with_suppressed,
     StatsWriteFailed.event: lambda fields: fields["requests"],
 }
-"""Notable events, and how many of what they tell of a line stands for."""
+"""Notable events, and for how many occurrences one line stands."""
 
 
 def _number(value: Any, *, least: float = 0.0, most: float = LARGEST) -> float:
@@ -201,16 +198,8 @@ def _number_or_none(value: Any, *, least: float = 0.0) -> float | None:
 
 
 def _weights(text: str | None) -> dict[str, float] | None:
-    """Read weights as a log line has them; a long text lost its middle, and is no JSON any more."""
+    """Read the weights of a log line; None for a long text, which was logged without its middle and is not JSON."""
     try:
         return {str(name): _number(weight) for name, weight in json.loads(text or "null").items()}
     except (AttributeError, ValueError):
         return None
-
-
-def _bench(entry: Fields) -> Bench:
-    rows = tuple(dict(row) for row in entry["rows"])
-    if not rows:
-        raise ValueError(rows)
-    name, machine, python, date = (str(entry.get(field, "")) for field in ("bench", "machine", "python", "date"))
-    return Bench(name, machine, python, date, rows)

@@ -1,25 +1,25 @@
-"""What lines of a log and of a benchmark hold, as far as a report tells it."""
+"""What the lines of a log hold, as far as a report uses it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 LARGEST = 1e15
-"""Largest number that is believed: beyond it nothing was counted or measured, and drawings overflow."""
+"""Largest number that is accepted. Larger ones are no counts or measurements, and drawings overflow."""
 
 Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Hold what one worker did in an interval.
+    """What one worker did in an interval.
 
     Attributes:
-        at: When it ended, Unix time in s.
-        length_s: Its length.
-        worker: Whose it is.
-        p50_ms: Median latency; None where nothing was served.
-        p99_ms: The same, 99th percentile.
+        at: End of the interval, Unix time in s.
+        length_s: Length of the interval.
+        worker: Name of the worker.
+        p50_ms: Median latency; None if nothing was served.
+        p99_ms: 99th percentile of the latency; None likewise.
     """
 
     at: float
@@ -34,18 +34,18 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Hold what one worker drew of one category in an interval.
+    """What one worker drew from one category in an interval.
 
     Attributes:
-        at: When it ended, Unix time in s.
-        length_s: Its length; 0 where the log does not tell.
+        at: End of the interval, Unix time in s.
+        length_s: Length of the interval; 0 if the log does not say.
         dataset: "" are the global weights.
-        count: Chunks drawn; or the seconds that they last, where weights are shares of audio time.
-        share: `count` over all chunks of the dataset in the interval.
-        z: Standard deviations between `count` and `expected`; None where no draw was left to chance.
+        count: Chunks drawn, or their seconds if weights are shares of audio time.
+        share: `count` divided by that of all categories of the dataset in the interval.
+        z: Standard deviations between `count` and `expected`; None if no draw was random.
         weight: The category's weight at the end of the interval.
         version: Version of the weights at the end of the interval.
-        unit: What `count` and `expected` are in words: `count` or `seconds`.
+        unit: Unit of `count` and `expected`: `count` (chunks) or `seconds`.
     """
 
     at: float
@@ -62,13 +62,13 @@ class Draws:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """Hold that a worker took other weights, or its first ones.
+class NewWeights:
+    """One worker began to draw under other weights, or under its first ones.
 
     Attributes:
         dataset: "" are the global weights.
-        before: Category -> weight; None where there were none, or too many to be logged whole.
-        after: The same, now.
+        before: Category -> weight; None if there were none, or too many to be logged whole.
+        after: The weights from now on, likewise.
     """
 
     at: float
@@ -80,14 +80,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Hold that something notable happened.
+class Occurrence:
+    """A notable event of one worker.
 
     Attributes:
         event: Name of the log event.
-        count: How many of what it tells of.
-        down_s: How long a server had been away, where it came back.
-        version: Of the global weights, where a worker became ready with them; else "".
+        count: How many times it happened, or how many requests it stands for.
+        down_s: How long a server had been away, if the event says that it is back.
+        version: Version of the global weights, if the event says that a worker is ready; else "".
     """
 
     at: float
@@ -99,59 +99,43 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Hold which weighted categories had no READY chunk.
+class MissingCategories:
+    """Weighted categories without a READY chunk.
 
     Attributes:
         categories: Their names, with commas between.
-        share: What they weighed together, 0 to 1.
+        share: Sum of their weights, 0 to 1.
     """
 
     categories: str
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Hold the figures of one benchmark.
-
-    Attributes:
-        rows: Flat rows, at least one.
-    """
-
-    name: str
-    machine: str
-    python: str
-    date: str
-    rows: tuple[Fields, ...]
-
-
 @dataclass(slots=True)
-class Reading:
-    """Hold all that was read.
+class Records:
+    """All records of a log.
 
     Attributes:
         lines: Lines that are not empty.
-        left_out: Lines among them that are neither a log line nor a benchmark's.
-        left_outs: Worker and dataset ("" are the global weights) -> what its last line said was left out of the mix.
-        repeated: Lines among them that stood there before, as where a log is given twice.
-        console: Lines among those left out that are of the form for people.
-        checks: Datasets of `check` that are left out.
+        unused: Lines among them that are not log lines.
+        repeated: Lines among them that came before, as when a log is given twice.
+        console: Lines among `unused` in the format for people.
+        checks: Datasets of `check` whose draws do not count.
+        missing: Worker and dataset ("" are the global weights) -> its missing categories at the end.
     """
 
     lines: int = 0
-    left_out: int = 0
+    unused: int = 0
     repeated: int = 0
     console: int = 0
     intervals: list[Interval] = field(default_factory=list)
     draws: list[Draws] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    benches: list[Bench] = field(default_factory=list)
+    new_weights: list[NewWeights] = field(default_factory=list)
+    occurrences: list[Occurrence] = field(default_factory=list)
     checks: set[str] = field(default_factory=set)
-    left_outs: dict[tuple[str, str], LeftOut] = field(default_factory=dict)
+    missing: dict[tuple[str, str], MissingCategories] = field(default_factory=dict)
 
     @property
     def used(self) -> int:
-        """Count the lines that tell something."""
-        return self.lines - self.left_out - self.repeated
+        """Return the number of lines that were used."""
+        return self.lines - self.unused - self.repeated

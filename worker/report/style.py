@@ -1,4 +1,4 @@
-"""How pictures look, and how they become bytes."""
+"""The look of pictures, and their rendering to bytes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ PALETTE = (
 OTHERS = "#c4cbd3"
 MONO = "DejaVu Sans Mono"
 DAY_S = 86_400.0
-"""matplotlib's unit of time."""
+"""A day in seconds: matplotlib counts time in days."""
 
 _DPI = 150
 _NO_POINT = 1000
@@ -57,11 +57,11 @@ _STYLE: dict[Any, Any] = {
 
 
 class Sheet:
-    """Lay panels out on a figure, in inches from its upper left corner.
+    """A figure on which panels are placed in inches from its upper left corner.
 
     Args:
-        width: Of the figure, inches.
-        height: The same.
+        width: Width of the figure, inches.
+        height: Height of the figure, inches.
     """
 
     def __init__(self, width: float, height: float) -> None:
@@ -70,7 +70,7 @@ class Sheet:
         self._height = height
 
     def place(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes."""
+        """Add axes at a place, in inches."""
         bottom = self._height - top - height
         return self.figure.add_axes(
             (left / self._width, bottom / self._height, width / self._width, height / self._height)
@@ -82,16 +82,16 @@ class Sheet:
         Args:
             left: Inches from the left.
             top: Inches from the top.
-            text: What to write.
+            text: The line.
             style: Properties of `matplotlib.text.Text`.
         """
         self.figure.text(left / self._width, 1.0 - top / self._height, text, va="top", **style)
 
     def render(self, ending: str) -> bytes:
-        """Make the bytes of a file.
+        """Render the figure.
 
         Args:
-            ending: Such as `.png`.
+            ending: Ending of the file's name, such as `.png`.
         """
         kind, into = ending.lower().removeprefix("."), BytesIO()
         self.figure.savefig(into, format=kind, dpi=_DPI, metadata={"Date": None} if kind == "svg" else None)
@@ -102,7 +102,7 @@ class Sheet:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in our style, whatever the user's own settings of matplotlib are."""
+    """Draw in our style, whatever the user's matplotlib settings say."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -110,22 +110,22 @@ def styled() -> Iterator[None]:
 
 
 def axis_number(value: float, _place: int | None = None) -> str:
-    """Write a number beside an axis: no noughts behind the point, thousands apart."""
+    """Write a number for an axis: with thousands separators and without trailing zeros."""
     return f"{value:,.0f}" if float(value).is_integer() or value >= _NO_POINT else f"{value:.4g}"
 
 
 def shorten(text: str, most: int) -> str:
-    """Cut text to at most so many characters."""
+    """Cut text to at most `most` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def darker(color: str) -> str:
-    """Darken a colour, for a line on an area of it."""
+    """Darken a colour, for a line on an area of that colour."""
     red, green, blue = to_rgb(color)
     return to_hex((red * 0.55, green * 0.55, blue * 0.55))
 
 
 def lighter(color: str) -> str:
-    """Lighten a colour, for an area under a line of it."""
+    """Lighten a colour, for an area under a line of that colour."""
     red, green, blue = to_rgb(color)
     return to_hex((0.7 + red * 0.3, 0.7 + green * 0.3, 0.7 + blue * 0.3))

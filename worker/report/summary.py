@@ -1,4 +1,4 @@
-"""What a report says beside its picture: figures for people, and the same as a document."""
+"""What a report says beside its picture: figures for people, and the same as a JSON document."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from typing import Any
 
 from worker.core.wording import plural
 from worker.report.fit import Fit
-from worker.report.records import Bench, LeftOut, Reading
-from worker.report.timeline import History
-from worker.report.weight_steps import Turn
+from worker.report.records import MissingCategories, Records
+from worker.report.timeline import Timeline
+from worker.report.weight_steps import WeightsChange
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Hold a table for people."""
+    """A table for people."""
 
     title: str
     columns: tuple[str, ...]
@@ -24,12 +24,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Hold what a report says.
+    """What a report says.
 
     Attributes:
-        document: All of it, as JSON has it.
-        sentences: For people, before the tables.
-        tables: For people.
+        document: All figures, for JSON.
+        sentences: The summary for people.
+        tables: Tables for people, below the sentences.
     """
 
     document: dict[str, Any]
@@ -37,17 +37,17 @@ class Summary:
     tables: tuple[Table, ...]
 
 
-def sum_up_history(history: History, reading: Reading) -> Summary:
+def sum_up(timeline: Timeline, records: Records) -> Summary:
     """Sum up a log."""
-    events = count_events(history)
+    events = count_events(timeline)
     document = {
-        **_lines_document(reading),
-        "from": iso_time(history.bins.start),
-        "to": iso_time(float(history.bins.edges[-1])),
-        "workers": list(history.workers),
-        "requests": round(history.totals.requests),
-        "errors": round(history.totals.errors),
-        "chunks": round(history.totals.chunks),
+        **_lines_document(records),
+        "from": iso_time(timeline.bins.start),
+        "to": iso_time(float(timeline.bins.edges[-1])),
+        "workers": list(timeline.workers),
+        "requests": round(timeline.totals.requests),
+        "errors": round(timeline.totals.errors),
+        "chunks": round(timeline.totals.chunks),
         "categories": [
             {
                 "dataset": fit.dataset or None,
@@ -58,48 +58,37 @@ def sum_up_history(history: History, reading: Reading) -> Summary:
                 "expected_share": expected_share,
                 "z": None if fit.z is None else round(fit.z, 3),
             }
-            for mix in history.mixes
+            for mix in timeline.mixes
             for fit, share, expected_share in shares(mix.fits)
         ],
-        "missing": _left_out_document(reading),
-        "weights_changes": [_change_document(turn) for turn in history.changes],
+        "missing": _missing_document(records),
+        "weights_changes": [_change_document(change) for change in timeline.changes],
         "events": events,
     }
-    tables = [Table(title_of(mix.dataset), *_distribution(mix.fits)) for mix in history.mixes]
+    tables = [Table(title_of(mix.dataset), *_distribution(mix.fits)) for mix in timeline.mixes]
     if events:
         tables.append(Table("events", ("event", "count"), tuple(events.items())))
-    said = (*_lines_sentences(reading), describe_span(history), describe_totals(history), *describe_left_out(reading))
+    said = (*_lines_sentences(records), describe_span(timeline), describe_totals(timeline), *describe_missing(records))
     return Summary(document, said, (*tables,))
 
 
-def sum_up_benches(benches: Sequence[Bench], reading: Reading) -> Summary:
-    """Sum up benchmarks."""
-    about = [(bench.name, bench.date, bench.machine, bench.python, len(bench.rows)) for bench in benches]
-    columns = ("bench", "date", "machine", "python", "rows")
-    document = {
-        **_lines_document(reading),
-        "benches": [dict(zip(columns, row, strict=True)) for row in about],
-    }
-    return Summary(document, (*_lines_sentences(reading),), (Table("benchmarks", columns, (*about,)),))
-
-
-def describe_span(history: History) -> str:
-    """Tell when it was, and who worked."""
-    start, end = (datetime.fromtimestamp(at, UTC) for at in (history.bins.start, float(history.bins.edges[-1])))
+def describe_span(timeline: Timeline) -> str:
+    """Describe the time span and the number of workers."""
+    start, end = (datetime.fromtimestamp(at, UTC) for at in (timeline.bins.start, float(timeline.bins.edges[-1])))
     shown = f"{end:%T}" if start.date() == end.date() else f"{end:%F %T}"
-    return f"{start:%F %T} to {shown} UTC, {plural(len(history.workers), 'worker')}"
+    return f"{start:%F %T} to {shown} UTC, {plural(len(timeline.workers), 'worker')}"
 
 
-def describe_totals(history: History) -> str:
-    """Tell what was served, and how far from its weights the worst category is."""
-    totals = history.totals
+def describe_totals(timeline: Timeline) -> str:
+    """Describe what was served, and how far the worst category is from its weight."""
+    totals = timeline.totals
     said = [
         plural(round(totals.requests), "request"),
         f"{round(totals.errors):,} of them errors",
         plural(round(totals.chunks), "chunk"),
-        plural(len(history.changes), "weights change"),
+        plural(len(timeline.changes), "weights change"),
     ]
-    fits = [(abs(fit.z), fit) for mix in history.mixes for fit in mix.fits if fit.z is not None]
+    fits = [(abs(fit.z), fit) for mix in timeline.mixes for fit in mix.fits if fit.z is not None]
     if fits:
         z, worst = max(fits, key=lambda pair: pair[0])
         place = f" of dataset {worst.dataset}" if worst.dataset else ""
@@ -107,11 +96,11 @@ def describe_totals(history: History) -> str:
     return ", ".join(said)
 
 
-def describe_left_out(reading: Reading) -> list[str]:
-    """Tell which weighted categories had no READY chunk at the end."""
+def describe_missing(records: Records) -> list[str]:
+    """Describe the weighted categories that had no READY chunk at the end."""
     return [
         f"{title_of(dataset)}: {found.categories} had no READY chunk at the end, {found.share:.1%} of the weights"
-        for dataset, found in _left_out(reading)
+        for dataset, found in _missing(records)
     ]
 
 
@@ -124,27 +113,27 @@ def _distribution(fits: Sequence[Fit]) -> tuple[tuple[str, ...], tuple[tuple[Any
     return ("category", fits[0].unit, "share", "expected", "z"), tuple(rows)
 
 
-def _left_out_document(reading: Reading) -> list[dict[str, Any]]:
-    return [{"dataset": dataset or None, **asdict(found)} for dataset, found in _left_out(reading)]
+def _missing_document(records: Records) -> list[dict[str, Any]]:
+    return [{"dataset": dataset or None, **asdict(found)} for dataset, found in _missing(records)]
 
 
-def _left_out(reading: Reading) -> list[tuple[str, LeftOut]]:
-    """List what workers said was left out, each once, however many said so."""
-    said = {(dataset, found): None for (_, dataset), found in reading.left_outs.items()}
+def _missing(records: Records) -> list[tuple[str, MissingCategories]]:
+    """List missing categories, each once, however many workers logged them."""
+    said = {(dataset, found): None for (_, dataset), found in records.missing.items()}
     return sorted(said, key=lambda one: one[0])
 
 
 def shares(fits: Sequence[Fit]) -> list[tuple[Fit, float, float]]:
-    """Put beside each category its share of what was drawn, and of what was expected."""
+    """Return each category with its share of the draws and its expected share."""
     total = sum(fit.count for fit in fits) or 1.0
     return [(fit, fit.count / total, fit.expected / total) for fit in fits]
 
 
-def count_events(history: History) -> dict[str, int]:
-    """Count what happened, by the name of the event."""
+def count_events(timeline: Timeline) -> dict[str, int]:
+    """Count occurrences by the name of the event."""
     counts: Counter[str] = Counter()
-    for mark in history.marks:
-        counts[mark.event] += round(mark.count)
+    for occurrence in timeline.occurrences:
+        counts[occurrence.event] += round(occurrence.count)
     return dict(sorted(counts.items()))
 
 
@@ -158,30 +147,30 @@ def iso_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _change_document(turn: Turn) -> dict[str, Any]:
-    change = turn.change
-    return {"at": iso_time(change.at), "dataset": change.dataset or None, "version": change.version}
+def _change_document(change: WeightsChange) -> dict[str, Any]:
+    new = change.new
+    return {"at": iso_time(new.at), "dataset": new.dataset or None, "version": new.version}
 
 
-def _lines_document(reading: Reading) -> dict[str, Any]:
+def _lines_document(records: Records) -> dict[str, Any]:
     return {
-        "lines": reading.lines,
-        "lines_used": reading.used,
-        "lines_left_out": reading.left_out,
-        "lines_repeated": reading.repeated,
-        "checks_left_out": len(reading.checks),
+        "lines": records.lines,
+        "lines_used": records.used,
+        "lines_left_out": records.unused,
+        "lines_repeated": records.repeated,
+        "checks_left_out": len(records.checks),
     }
 
 
-def _lines_sentences(reading: Reading) -> list[str]:
-    """Tell how many lines were used, and why others were not."""
-    said = [f"{plural(reading.lines, 'line')}, {reading.used:,} used"]
-    if reading.left_out:
-        said.append(f"{reading.left_out:,} left out: neither a log line nor a benchmark's")
-    if reading.console:
-        said.append(f"{reading.console:,} of these are written for people: LOG_FORMAT=json makes them usable")
-    if reading.repeated:
-        said.append(f"{reading.repeated:,} left out: they stood there before")
-    if reading.checks:
-        said.append(f"{plural(len(reading.checks), 'dataset')} of `check` left out: --all shows them")
+def _lines_sentences(records: Records) -> list[str]:
+    """Describe how many lines were used, and why others were not."""
+    said = [f"{plural(records.lines, 'line')}, {records.used:,} used"]
+    if records.unused:
+        said.append(f"{records.unused:,} left out: not log lines")
+    if records.console:
+        said.append(f"{records.console:,} of these are in the format for people: LOG_FORMAT=json makes them usable")
+    if records.repeated:
+        said.append(f"{records.repeated:,} left out: they came before")
+    if records.checks:
+        said.append(f"{plural(len(records.checks), 'dataset')} of `check` left out: --all shows them")
     return ["; ".join(said)]

@@ -1,4 +1,4 @@
-"""What a log tells over time: the mix of each dataset, rates, latencies, and what happened."""
+"""A log over time: the mix of each dataset, rates, latencies and events."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ from worker.core.events import (
 )
 from worker.report.bins import Bins, Floats, divide
 from worker.report.fit import Fit, fit_categories
-from worker.report.records import Change, Draws, Interval, Mark, Reading
-from worker.report.weight_steps import Step, Turn, find_turns, steps_of, turns_of
+from worker.report.records import Draws, Interval, NewWeights, Occurrence, Records
+from worker.report.weight_steps import WeightsChange, WeightStep, choose_changes, find_changes, find_steps
 
 _MOST_BINS = 240
 _RESTORES = {RedisRestored.event: RedisLost.event, PostgresRestored.event: PostgresLost.event}
@@ -28,31 +28,31 @@ _ENDS = {WorkerStarted.event, WorkerStopped.event, WorkerFailed.event}
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Hold what was drawn for one dataset.
+    """The draws for one dataset.
 
     Attributes:
         dataset: "" are the global weights.
-        fits: Its categories, the most frequent first; weighted ones that were never drawn at the end.
-        counts: Chunks drawn of each category in each part of the time, float64, shape (categories, bins).
-        steps: The weights in force.
-        turns: When they changed.
+        fits: Its categories, the most frequent first. Weighted ones that were never drawn come last.
+        counts: Chunks drawn from each category in each part of the time, float64, shape (categories, bins).
+        steps: The weights in force, oldest first.
+        changes: Changes of the weights, oldest first.
     """
 
     dataset: str
     fits: tuple[Fit, ...]
     counts: Floats
-    steps: tuple[Step, ...]
-    turns: tuple[Turn, ...]
+    steps: tuple[WeightStep, ...]
+    changes: tuple[WeightsChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Hold that a server did not answer one worker.
+    """A time in which a server did not answer one worker.
 
     Attributes:
-        event: Name of the event that told its loss.
+        event: Name of the event that reported the loss.
         start: Unix time in s.
-        end: The same: when it answered again, or the worker or the log ended.
+        end: Unix time in s at which the server answered again, or the worker or the log ended.
     """
 
     event: str
@@ -62,7 +62,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Hold what the intervals of all workers add up to."""
+    """Sums over the intervals of all workers."""
 
     requests: float
     chunks: float
@@ -70,19 +70,19 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """Hold what a log tells; arrays are float64 of shape (bins,), NaN where there is nothing to tell.
+class Timeline:
+    """A log over time. Arrays are float64 of shape (bins,), NaN where nothing is known.
 
     Attributes:
-        workers: Their names.
+        workers: Names of the workers.
         mixes: The global weights first, then the busiest dataset.
         requests_per_s: Sum over workers.
-        chunks_per_s: The same.
+        chunks_per_s: Sum over workers.
         p50_ms: Mean of the workers' median latencies, by requests.
         p99_ms: Highest of the workers' 99th percentiles.
-        changes: When weights changed, of all datasets.
-        marks: What happened, oldest first.
-        outages: When a server was away.
+        changes: Changes of weights, of all datasets.
+        occurrences: Notable events, oldest first.
+        outages: Times in which a server was away.
     """
 
     bins: Bins
@@ -93,51 +93,51 @@ class History:
     chunks_per_s: Floats
     p50_ms: Floats
     p99_ms: Floats
-    changes: tuple[Turn, ...]
-    marks: tuple[Mark, ...]
+    changes: tuple[WeightsChange, ...]
+    occurrences: tuple[Occurrence, ...]
     outages: tuple[Outage, ...]
 
 
-def build_history(reading: Reading) -> History | None:
-    """Add up the lines of all workers; None where there is nothing to tell."""
-    if not (reading.intervals or reading.draws or reading.changes or reading.marks):
+def build_timeline(records: Records) -> Timeline | None:
+    """Join the records of all workers; return None if there are none."""
+    if not (records.intervals or records.draws or records.new_weights or records.occurrences):
         return None
-    bins, turns = _bins(reading), find_turns(reading)
-    marks = tuple(sorted(reading.marks, key=lambda mark: mark.at))
-    intervals = reading.intervals
+    bins, changes = _bins(records), find_changes(records)
+    occurrences = tuple(sorted(records.occurrences, key=lambda occurrence: occurrence.at))
+    intervals = records.intervals
     rates = [_spread(bins, intervals, [getattr(i, name) for i in intervals]) for name in ("requests", "chunks")]
     p50_ms, p99_ms = _latencies(
         bins, [interval for interval in intervals if interval.p50_ms is not None and interval.requests]
     )
-    return History(
+    return Timeline(
         bins=bins,
-        workers=_workers(reading),
+        workers=_workers(records),
         totals=Totals(*(sum(getattr(i, name) for i in intervals) for name in ("requests", "chunks", "errors"))),
-        mixes=tuple(_mixes(reading, bins, turns)),
+        mixes=tuple(_mixes(records, bins, changes)),
         requests_per_s=rates[0] / bins.width_s,
         chunks_per_s=rates[1] / bins.width_s,
         p50_ms=p50_ms,
         p99_ms=p99_ms,
-        changes=tuple(turn for turn in turns if not turn.is_first),
-        marks=marks,
-        outages=tuple(_outages(marks, bins.start + bins.width_s * bins.count)),
+        changes=tuple(change for change in changes if not change.is_first),
+        occurrences=occurrences,
+        outages=tuple(_outages(occurrences, bins.start + bins.width_s * bins.count)),
     )
 
 
-def _bins(reading: Reading) -> Bins:
-    """Divide the time from the first line, or the beginning of its interval, to the last."""
-    measured: list[Interval | Draws] = [*reading.intervals, *reading.draws]
-    noted: list[Change | Mark] = [*reading.changes, *reading.marks]
-    told = [*(record.at for record in measured), *(record.at for record in noted)]
-    start = min([*told, *(record.at - record.length_s for record in measured)])
-    lengths = [interval.length_s for interval in reading.intervals if interval.length_s > 0]
+def _bins(records: Records) -> Bins:
+    """Divide the time from the first line, or the start of its interval, to the last line."""
+    measured: list[Interval | Draws] = [*records.intervals, *records.draws]
+    noted: list[NewWeights | Occurrence] = [*records.new_weights, *records.occurrences]
+    times = [*(record.at for record in measured), *(record.at for record in noted)]
+    start = min([*times, *(record.at - record.length_s for record in measured)])
+    lengths = [interval.length_s for interval in records.intervals if interval.length_s > 0]
     width_s = median(lengths) if lengths else 1.0
-    return divide(start, max(told), width_s=width_s, most=_MOST_BINS)
+    return divide(start, max(times), width_s=width_s, most=_MOST_BINS)
 
 
-def _workers(reading: Reading) -> tuple[str, ...]:
-    told: list[Interval | Change | Mark] = [*reading.intervals, *reading.changes, *reading.marks]
-    return tuple(sorted({record.worker for record in told}))
+def _workers(records: Records) -> tuple[str, ...]:
+    named: list[Interval | NewWeights | Occurrence] = [*records.intervals, *records.new_weights, *records.occurrences]
+    return tuple(sorted({record.worker for record in named}))
 
 
 def _spread(bins: Bins, records: Sequence[Interval | Draws], amounts: Sequence[float]) -> Floats:
@@ -145,7 +145,7 @@ def _spread(bins: Bins, records: Sequence[Interval | Draws], amounts: Sequence[f
 
 
 def _latencies(bins: Bins, intervals: Sequence[Interval]) -> tuple[Floats, Floats]:
-    """Join the latencies of workers; percentiles do not add up, so that what is shown says how they were joined."""
+    """Join the latencies of workers. Percentiles do not add up, so the picture says how they were joined."""
     requests = _spread(bins, intervals, [i.requests for i in intervals])
     weighted = _spread(bins, intervals, [i.requests * (i.p50_ms or 0.0) for i in intervals])
     p50_ms = np.divide(weighted, requests, out=np.full(bins.count, np.nan), where=requests > 0)
@@ -153,18 +153,18 @@ def _latencies(bins: Bins, intervals: Sequence[Interval]) -> tuple[Floats, Float
     return p50_ms, bins.highest(ends, lengths, [i.p99_ms or 0.0 for i in intervals])
 
 
-def _mixes(reading: Reading, bins: Bins, turns: Sequence[Turn]) -> Iterator[Mix]:
+def _mixes(records: Records, bins: Bins, changes: Sequence[WeightsChange]) -> Iterator[Mix]:
     drawn: dict[str, list[Draws]] = defaultdict(list)
-    for line in sorted(reading.draws, key=lambda line: line.at):
+    for line in sorted(records.draws, key=lambda line: line.at):
         drawn[line.dataset].append(line)
-    for dataset, fits in fit_categories(reading.draws).items():
-        own_turns = turns_of(dataset, turns, drawn[dataset])
-        steps = tuple(steps_of(own_turns, drawn[dataset]))
+    for dataset, fits in fit_categories(records.draws).items():
+        own_changes = choose_changes(dataset, changes, drawn[dataset])
+        steps = tuple(find_steps(own_changes, drawn[dataset]))
         weighted = {name for step in steps for name, weight in step.weights.items() if weight > 0}
         undrawn = sorted(weighted - {fit.category for fit in fits})
         all_fits = (*fits, *(Fit(dataset, name, 0.0, 0.0, None, fits[0].unit) for name in undrawn))
         counts = _counts(bins, drawn[dataset], [fit.category for fit in all_fits])
-        yield Mix(dataset, all_fits, counts, steps, tuple(turn for turn in own_turns if not turn.is_first))
+        yield Mix(dataset, all_fits, counts, steps, tuple(change for change in own_changes if not change.is_first))
 
 
 def _counts(bins: Bins, draws: Sequence[Draws], categories: Sequence[str]) -> Floats:
@@ -174,18 +174,18 @@ def _counts(bins: Bins, draws: Sequence[Draws], categories: Sequence[str]) -> Fl
     return np.stack([_spread(bins, lines, [line.count for line in lines]) for lines in own.values()])
 
 
-def _outages(marks: Sequence[Mark], end: float) -> Iterator[Outage]:
-    """Pair what was lost with what was restored, by worker; the end of a worker is the end of its outages."""
+def _outages(occurrences: Sequence[Occurrence], end: float) -> Iterator[Outage]:
+    """Pair losses with recoveries, by worker. The end of a worker ends its outages."""
     lost: dict[tuple[str, str], float] = {}
-    for mark in marks:
-        if mark.event in _RESTORES.values():
-            lost.setdefault((mark.worker, mark.event), mark.at)
-        elif mark.event in _RESTORES:
-            event = _RESTORES[mark.event]
-            yield Outage(event, lost.pop((mark.worker, event), mark.at - mark.down_s), mark.at)
-        elif mark.event in _ENDS:
+    for occurrence in occurrences:
+        if occurrence.event in _RESTORES.values():
+            lost.setdefault((occurrence.worker, occurrence.event), occurrence.at)
+        elif occurrence.event in _RESTORES:
+            event = _RESTORES[occurrence.event]
+            yield Outage(event, lost.pop((occurrence.worker, event), occurrence.at - occurrence.down_s), occurrence.at)
+        elif occurrence.event in _ENDS:
             for event in _RESTORES.values():
-                if (mark.worker, event) in lost:
-                    yield Outage(event, lost.pop((mark.worker, event)), mark.at)
+                if (occurrence.worker, event) in lost:
+                    yield Outage(event, lost.pop((occurrence.worker, event)), occurrence.at)
     for (_, event), at in lost.items():
         yield Outage(event, at, end)

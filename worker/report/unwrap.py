@@ -1,9 +1,10 @@
-"""Find our objects in lines, whatever a log driver, a collector or an export has written around them.
+"""Find the worker's JSON objects in lines, whatever log drivers, collectors or exports have written around them.
 
-A line holds an object of ours as it is, behind words of others, as a text within an object of theirs, or in a list.
-What is spread over several lines is put together again: pretty-printed objects, and what was cut into pieces. An object
-of ours is one whose `event` is a name of ours, or a benchmark's. Of any other with `event` and `timestamp` it is
-believed, too: it may be of another version.
+A line may hold an object alone, behind other words, in a list, or as a string within another program's object. Objects
+that are spread over several lines are joined again: pretty-printed ones, and those that were cut into pieces.
+
+An object is the worker's if its `event` is a known name. Any other object with `event` and `timestamp` is accepted too,
+because another version of the worker may have written it.
 """
 
 import json
@@ -29,18 +30,18 @@ _TIMES: Final = (
     "__REALTIME_TIMESTAMP",
 )
 _DEEPEST = 12
-_MOST_TRIES = 100  # of beginnings of objects in a line that are none
+_MOST_TRIES = 100  # of braces in a line that begin no object
 _MOST_HELD = 20_000  # lines of one object
 _OLDEST_S, _NEWEST_S = 1e9, 7.3e9
 _Time = str | None
 
 
 class Found(NamedTuple):
-    """Hold an object of ours.
+    """An object of the worker.
 
     Attributes:
-        entry: The object; it has a `timestamp` unless it is a benchmark's.
-        lines: How many lines it stood on, the last one included.
+        entry: The object, with its `timestamp`.
+        lines: Number of lines that it took.
     """
 
     entry: Mapping[str, Any]
@@ -51,15 +52,14 @@ class Unwrapper:
     """Find the objects of one file, line by line."""
 
     def __init__(self) -> None:
-        """Begin before the first line."""
         self._pieces: dict[str, list[str]] = {}
         self._open = _Open()
 
     def find(self, line: str) -> list[Found]:
-        """Find what is complete with a line.
+        """Find the objects that are complete at the end of a line.
 
         Args:
-            line: Without its end, not empty.
+            line: A line without its line end, not empty.
         """
         piece = _PIECE.match(line)
         if piece is None:
@@ -87,12 +87,12 @@ class Unwrapper:
         return held
 
     def _dig(self, value: Any, at: _Time, depth: int) -> Iterator[Mapping[str, Any]]:
-        """Look for objects of ours within a value.
+        """Yield the worker's objects within a value.
 
         Args:
-            value: Any value of JSON.
-            at: The time that an object around it tells.
-            depth: How many values are around it.
+            value: Any JSON value.
+            at: Time of an object around it.
+            depth: Number of values around it.
         """
         if depth > _DEEPEST:
             return
@@ -101,7 +101,9 @@ class Unwrapper:
                 yield from self._dig(inner, at, depth + 1)
         elif isinstance(value, list):
             if value and all(isinstance(item, int) and 0 <= item < 256 for item in value):  # noqa: PLR2004 - bytes
-                yield from self._dig(bytes(value).decode(errors="replace"), at, depth + 1)  # as journald writes colours
+                yield from self._dig(
+                    bytes(value).decode(errors="replace"), at, depth + 1
+                )  # how journald writes colours
                 return
             for item in value:
                 yield from self._dig(item, at, depth + 1)
@@ -109,11 +111,11 @@ class Unwrapper:
             yield from self._dig_object(value, at, depth)
 
     def _dig_object(self, value: dict[str, Any], at: _Time, depth: int) -> Iterator[Mapping[str, Any]]:
-        if ("bench" in value and "rows" in value) or value.get("event") in EVENTS:
-            if "bench" in value or isinstance(value.get("timestamp"), str):
+        if value.get("event") in EVENTS:
+            if isinstance(value.get("timestamp"), str):
                 yield value
-            elif (told := _time_of(value) or at) is not None:
-                yield {**value, "timestamp": told}
+            elif (time := _time_of(value) or at) is not None:
+                yield {**value, "timestamp": time}
             return
         if isinstance(piece := value.get("log"), str) and "stream" in value:
             value = {**value, "log": self._join(str(value["stream"]), piece)}
@@ -123,7 +125,7 @@ class Unwrapper:
             yield value
 
     def _join(self, stream: str, piece: str) -> str:
-        """Put together what Docker has cut: a piece that is not the last does not end with the end of its line."""
+        """Join the pieces of a line that Docker has cut. Only the last piece ends with a line end."""
         text = "".join(self._pieces.pop(f"log {stream}", [])) + piece
         if not piece.endswith("\n") and "{" in text and not any(True for _ in _values(text)):
             self._pieces[f"log {stream}"] = [text[-(1 << 20) :]]
@@ -132,12 +134,12 @@ class Unwrapper:
 
 @dataclass(slots=True)
 class _Open:
-    """Hold the lines of objects that have begun and not ended, as pretty-printing writes them.
+    """The lines of pretty-printed objects that have begun and not ended.
 
     Attributes:
-        lines: All of them.
-        starts: For each object or list that is open, at which of the lines it begins.
-        settled: How many of the outer ones are not looked at any more: something of ours was found within.
+        lines: All lines of open objects and lists.
+        starts: Index of the first line of each open object or list.
+        settled: Number of outer ones that are not read any more, because they held an object of the worker.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -145,7 +147,7 @@ class _Open:
     settled: int = 0
 
     def add(self, text: str) -> list[str] | None:
-        """Add a line; return those of the object that ends with it, if it may be one of ours."""
+        """Add a line; return the lines of the object that ends with it, if there is one."""
         if len(self.lines) > _MOST_HELD:
             self.lines, self.starts, self.settled = [], [], 0
         closes, opens = text[0] in "}]", text[-1] in "{["
@@ -165,17 +167,17 @@ class _Open:
         return block
 
     def settle(self) -> None:
-        """Note that something of ours stood within all that is open."""
+        """Mark all open objects as read: they held an object of the worker."""
         self.settled = len(self.starts)
 
     def take_out(self, block: list[str]) -> None:
-        """Forget the lines of an object that was one of ours, or held some."""
+        """Forget the lines of an object that was read."""
         del self.lines[len(self.lines) - len(block) :]
         self.settle()
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Decode the objects of a text, one after the other, whatever stands between."""
+    """Decode the objects of a text one after the other, skipping what stands between them."""
     position, tries = 0, 0
     while tries < _MOST_TRIES and (begin := _OBJECT.search(text, position)):
         try:
@@ -187,7 +189,7 @@ def _values(text: str) -> Iterator[Any]:
 
 
 def _quoted(text: str) -> Iterator[Any]:
-    """Decode objects whose quotes are escaped: in a text of JSON, or in a cell of CSV."""
+    """Decode objects with escaped quotes: in a JSON string or in a CSV cell."""
     if '{""' in text:
         yield from _values(text.replace('""', '"'))
     if '{\\"' in text:
@@ -199,16 +201,16 @@ def _quoted(text: str) -> Iterator[Any]:
 
 
 def _time_of(value: Mapping[str, Any]) -> _Time:
-    """Tell the time that an object says it is of, in ISO 8601; None where it says none."""
+    """Return the time that an object gives, in ISO 8601, or None."""
     for name in _TIMES:
-        told = value.get(name)
-        if isinstance(told, bool) or not isinstance(told, int | float | str):
+        time = value.get(name)
+        if isinstance(time, bool) or not isinstance(time, int | float | str):
             continue
-        if isinstance(told, str) and not told.isdecimal():
-            if _is_time(told):
-                return told
-        elif len(str(told)) < 40:  # noqa: PLR2004 - longer than any time
-            return _iso(float(told))
+        if isinstance(time, str) and not time.isdecimal():
+            if _is_time(time):
+                return time
+        elif len(str(time)) < 40:  # noqa: PLR2004 - longer than any time
+            return _iso(float(time))
     return None
 
 
@@ -221,7 +223,7 @@ def _is_time(text: str) -> bool:
 
 
 def _iso(number: float) -> _Time:
-    """Write a number of seconds, or of the thousandths, millionths or billionths that collectors count in."""
+    """Write a Unix time as ISO 8601; collectors count seconds, milliseconds, microseconds or nanoseconds."""
     for unit in (1.0, 1e3, 1e6, 1e9):
         if _OLDEST_S <= number / unit <= _NEWEST_S:
             return datetime.fromtimestamp(number / unit, UTC).isoformat()

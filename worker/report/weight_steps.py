@@ -1,30 +1,31 @@
-"""When weights changed, and which were in force when, out of what several workers say of it."""
+"""When weights changed, and which were in force when, from the lines of several workers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from worker.report.records import Change, Draws, Mark, Reading
+from worker.report.records import Draws, NewWeights, Occurrence, Records
 
 _SAME_WITHIN_S = 5.0
-"""Workers take a change in within a second; later the same weights are another change."""
+"""Workers apply a change within a second. The same weights in a later line are another change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Hold that weights came in force, however many workers said so.
+class WeightsChange:
+    """Weights came into force, however many workers logged it.
 
     Attributes:
-        is_first: The log knows of none before: a worker that starts learns them.
+        new: The first line that says so.
+        is_first: The log knows of no weights before: a worker that starts loads its first ones.
     """
 
-    change: Change
+    new: NewWeights
     is_first: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Hold which weights are in force from a time on.
+class WeightStep:
+    """The weights in force from a time on.
 
     Attributes:
         at: Unix time in s.
@@ -35,14 +36,14 @@ class Step:
     weights: Mapping[str, float]
 
 
-def find_turns(reading: Reading) -> list[Turn]:
-    """Find when weights came in force, oldest first; what several workers say of one change counts once."""
-    said: list[Change | Draws | Mark] = [*reading.changes, *reading.draws]
-    said += [mark for mark in reading.marks if mark.version]
-    turns, current, heard = list[Turn](), dict[str, str](), dict[tuple[str, str], tuple[float, set[str]]]()
+def find_changes(records: Records) -> list[WeightsChange]:
+    """Find when weights came into force, oldest first. One change counts once, however many workers log it."""
+    said: list[NewWeights | Draws | Occurrence] = [*records.new_weights, *records.draws]
+    said += [occurrence for occurrence in records.occurrences if occurrence.version]
+    changes, current, heard = list[WeightsChange](), dict[str, str](), dict[tuple[str, str], tuple[float, set[str]]]()
     for line in sorted(said, key=lambda line: line.at):
-        dataset = "" if isinstance(line, Mark) else line.dataset
-        if not isinstance(line, Change):
+        dataset = "" if isinstance(line, Occurrence) else line.dataset
+        if not isinstance(line, NewWeights):
             current.setdefault(dataset, line.version)
             continue
         first_at, workers = heard.get((dataset, line.version), (float("-inf"), set()))
@@ -51,34 +52,34 @@ def find_turns(reading: Reading) -> list[Turn]:
             continue
         heard[dataset, line.version] = (line.at, {line.worker})
         if current.get(dataset) != line.version:
-            turns.append(Turn(line, is_first=dataset not in current))
+            changes.append(WeightsChange(line, is_first=dataset not in current))
         current[dataset] = line.version
-    return turns
+    return changes
 
 
-def turns_of(dataset: str, turns: Sequence[Turn], draws: Sequence[Draws]) -> list[Turn]:
-    """Choose those that a dataset was drawn under: its own, or the global ones where it has no weights.
+def choose_changes(dataset: str, changes: Sequence[WeightsChange], draws: Sequence[Draws]) -> list[WeightsChange]:
+    """Choose the changes that apply to a dataset: its own, or the global ones if it has no weights.
 
     Args:
         dataset: "" are the global weights.
-        turns: Those of all datasets.
-        draws: Those of the dataset.
+        changes: Changes of all datasets.
+        draws: Draws of the dataset.
     """
     versions = {line.version for line in draws}
-    own = [turn for turn in turns if turn.change.dataset == dataset]
-    return own or [turn for turn in turns if not turn.change.dataset and turn.change.version in versions]
+    own = [change for change in changes if change.new.dataset == dataset]
+    return own or [change for change in changes if not change.new.dataset and change.new.version in versions]
 
 
-def steps_of(turns: Sequence[Turn], draws: Sequence[Draws]) -> list[Step]:
-    """Tell which weights were in force when, oldest first.
+def find_steps(changes: Sequence[WeightsChange], draws: Sequence[Draws]) -> list[WeightStep]:
+    """Find which weights were in force when, oldest first.
 
     Args:
-        turns: Those of one dataset, oldest first.
-        draws: Those of the same dataset, oldest first, which tell the weights where no change does.
+        changes: Changes of one dataset, oldest first.
+        draws: Draws of the same dataset, oldest first. They tell the weights if the changes do not tell all.
     """
-    steps = [Step(turn.change.at, turn.change.after) for turn in turns if turn.change.after is not None]
-    if len(steps) == len(turns) > 0:
-        before = None if turns[0].is_first else turns[0].change.before
-        return [Step(float("-inf"), before), *steps] if before is not None else steps
+    steps = [WeightStep(change.new.at, change.new.after) for change in changes if change.new.after is not None]
+    if len(steps) == len(changes) > 0:
+        before = None if changes[0].is_first else changes[0].new.before
+        return [WeightStep(float("-inf"), before), *steps] if before is not None else steps
     runs = [list(lines) for _, lines in groupby(draws, key=lambda line: line.version)]
-    return [Step(run[0].at - run[0].length_s, {line.category: line.weight for line in run}) for run in runs]
+    return [WeightStep(run[0].at - run[0].length_s, {line.category: line.weight for line in run}) for run in runs]

@@ -33,7 +33,7 @@ from worker.run_dir.folder import prepare_run_dir
 from worker.run_dir.health import SERVING
 from worker.service.supervisor import keep, name_causes, unending
 from worker.service.wiring import Worker, wire
-from worker.settings.environment import names_of_others
+from worker.settings.environment import list_unknown_names
 from worker.settings.model import Settings
 from worker.version import own_version
 
@@ -215,7 +215,7 @@ def _log_start(settings: Settings, consumer: str) -> None:
             python=platform.python_version(),
         )
     )
-    if names := names_of_others():
+    if names := list_unknown_names():
         emit(SettingsIgnored(names=", ".join(names)))
 
 

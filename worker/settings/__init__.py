@@ -1,1 +1,1 @@
-"""What the operator sets: `environment` reads it, cheaply; `model` checks it."""
+"""What the operator sets. `environment` reads it, and imports fast; `model` checks it."""

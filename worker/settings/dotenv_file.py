@@ -1,8 +1,7 @@
-"""Read the `.env` of the working directory, which is mostly not ours.
+"""Read the `.env` of the working directory, which mostly belongs to other programs.
 
-Many tools keep a `.env`, and shell commands, YAML and old encodings stand in it. So only lines that give a setting of
-ours have to be understood: one that cannot be is refused, with its number. A file that names none of ours is not looked
-at further.
+Many tools keep a `.env`, and it may hold shell commands, YAML or old encodings. So only lines that give a setting of
+ours must be valid. One that is not is refused, with its line number. A file without our names is not parsed at all.
 """
 
 import codecs
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from worker.errors import SettingsError
 from worker.settings.names import FILE_SUFFIX, is_setting, meant_by
-from worker.settings.notices import tell_once
+from worker.settings.notices import warn_once
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
@@ -36,15 +35,15 @@ def read_dotenv(path: Path, wanted: Collection[str]) -> Mapping[str, str]:
 
     Args:
         path: The file.
-        wanted: Settings that are asked for, by their variables.
+        wanted: Variables of the settings that are asked for.
 
     Raises:
-        SettingsError: A line that gives one of these cannot be understood.
+        SettingsError: A line that gives one of these is not valid.
     """
     text = _decoded(path, _content(path))
     if not _NAMED.search(text):
         return {}
-    # Only who has a .env with settings of ours pays for the import.
+    # Imported only if the file has settings of ours.
     from dotenv.parser import parse_stream  # noqa: PLC0415
 
     values: dict[str, str] = {}
@@ -56,12 +55,12 @@ def read_dotenv(path: Path, wanted: Collection[str]) -> Mapping[str, str]:
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
     if left_out:
-        tell_once(f"{path}, line {left_out[0]}, is not understood and is left out; {_ACCEPTED}")
+        warn_once(f"{path}, line {left_out[0]}, is not understood and is left out; {_ACCEPTED}")
     return values
 
 
 def _refuse_misread(path: Path, binding: "Binding", wanted: Collection[str]) -> None:
-    """Refuse a line that gives a setting and was read as something else, such as the inside of a text in quotes."""
+    """Refuse a line that gives a setting but was parsed as something else, such as the inside of a quoted text."""
     key = binding.key
     is_key_misread = key is not None and _given(key, wanted) not in {None, key}
     is_first = True
@@ -73,7 +72,7 @@ def _refuse_misread(path: Path, binding: "Binding", wanted: Collection[str]) -> 
 
 
 def _content(path: Path) -> bytes:
-    """Read a file, where it is one: what blocks, is a folder, or may not be read is none."""
+    """Return the content of a regular file. Anything else, and a file that may not be read, counts as empty."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return b""
@@ -82,26 +81,26 @@ def _content(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         return b""
     except OSError as error:
-        tell_once(f"{path} cannot be read ({error.strerror}) and is left out")
+        warn_once(f"{path} cannot be read ({error.strerror}) and is left out")
         return b""
     if len(content) > _LARGEST:
-        tell_once(f"{path} is larger than 1 MiB and is left out")
+        warn_once(f"{path} is larger than 1 MiB and is left out")
         return b""
     return content
 
 
 def _decoded(path: Path, content: bytes) -> str:
-    """Decode a file; what is not UTF-8 stays recognisable, for most of it is none of our business."""
+    """Decode a file. Bytes that are not UTF-8 become surrogates, since most lines do not matter to us."""
     if content.startswith(_UTF_16):
         return content.decode("utf-16", errors="replace")
     if b"\0" in content:
-        tell_once(f"{path} is not text and is left out; {_ACCEPTED}")
+        warn_once(f"{path} is not text and is left out; {_ACCEPTED}")
         return ""
     return content.decode("utf-8-sig", errors="surrogateescape")
 
 
 def _given(line: str, wanted: Collection[str]) -> str | None:
-    """Name the setting that a line gives, or is meant to give; None for a line of others."""
+    """Return the setting that a line gives, or is meant to give; None for any other line."""
     if not (found := _GIVEN.match(line)):
         return None
     meant = found[1] if is_setting(found[1]) else meant_by(found[1]) or ""

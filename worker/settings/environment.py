@@ -1,6 +1,6 @@
 """Read raw values from the environment, a `.env` file, and the files that `*_FILE` variables name.
 
-Without a `.env` of ours it needs the standard library alone, so that `health` starts fast.
+It needs the standard library alone, unless a `.env` has settings of ours. So `health` starts fast.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker.errors import SettingsError
 from worker.settings.dotenv_file import read_dotenv
-from worker.settings.names import FILE_SUFFIX, VARIABLES, others
+from worker.settings.names import FILE_SUFFIX, VARIABLES, list_unknown
 
 DOTENV = Path(".env")
 _LARGEST_VALUE = 1 << 20
@@ -34,15 +34,15 @@ _LONGEST_RANK = 9  # digits
 def read_sources(
     environ: Mapping[str, str] | None = None, dotenv: Path = DOTENV, wanted: Collection[str] = VARIABLES
 ) -> list[Mapping[str, str]]:
-    """Read the places where settings may stand, the strongest first.
+    """Read the sources of settings. The first one has precedence.
 
     Args:
         environ: The environment; None: that of the process.
         dotenv: A file of `NAME=value` lines, which need not exist.
-        wanted: Settings that are asked for; what the file says of others does not matter.
+        wanted: Settings that are asked for. Lines of the file that give others are not checked.
 
     Raises:
-        SettingsError: A line of the file that gives one of these cannot be understood.
+        SettingsError: A line of the file that gives one of these is not valid.
     """
     return [process_environment() if environ is None else environ, read_dotenv(dotenv, wanted)]
 
@@ -53,14 +53,14 @@ def process_environment() -> Mapping[str, str]:
 
 
 def resolve(names: Collection[str], sources: Iterable[Mapping[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
-    """Find the values of variables: given as such, or in a file that `<name>_FILE` names.
+    """Find the values of variables: in the variable itself, or in the file that `<name>_FILE` names.
 
     Args:
         names: Variables to look for.
-        sources: From `read_sources`; for each variable the first source that gives it decides.
+        sources: From `read_sources`. For each variable, the first source that gives it counts.
 
     Returns:
-        The values by variable, and for each variable that is given but cannot be had a sentence.
+        The values by variable; and a sentence for each variable whose value cannot be read.
     """
     values: dict[str, str] = {}
     problems: dict[str, str] = {}
@@ -78,23 +78,23 @@ def resolve(names: Collection[str], sources: Iterable[Mapping[str, str]]) -> tup
     return values, problems
 
 
-def forget_backend() -> None:
-    """Forget which windows matplotlib is to draw in: notebooks tell all that they start, and a picture needs none."""
+def unset_matplotlib_backend() -> None:
+    """Unset `MPLBACKEND`. Notebooks set it for all that they start, and a picture file needs no backend."""
     os.environ.pop("MPLBACKEND", None)
 
 
-def names_of_others() -> list[str]:
-    """List the variables of the environment that begin as settings do, and are none."""
-    return others(os.environ)
+def list_unknown_names() -> list[str]:
+    """List the variables of the environment that start with `WORKER_` but are no settings."""
+    return list_unknown(os.environ)
 
 
 def postgres_defaults() -> dict[str, str]:
-    """Read what libpq takes from the environment for a URL of PostgreSQL that leaves it out: by variable."""
+    """Return libpq's variables of the environment. They complete a URL of PostgreSQL."""
     return {name: os.environ[name] for name in _POSTGRES if os.environ.get(name)}
 
 
 def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
-    """Make the environment of a worker started from here: this process's, with these settings and no others.
+    """Return the environment for a worker that is started here: that of this process, with these settings only.
 
     Args:
         settings: Values by variable.
@@ -104,21 +104,22 @@ def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_rank() -> int:
-    """Tell which of the processes of a distributed training this is, by the variable that its launcher sets; else 0."""
+    """Return the rank of this process in a distributed training, from the variable of its launcher; else 0."""
     rank = os.environ.get("RANK", "")
     return int(rank) if rank.isdecimal() and len(rank) <= _LONGEST_RANK else 0
 
 
 def read_ranks() -> int:
-    """Tell how many processes a distributed training has, by the variable that its launcher sets; else 1."""
+    """Return the number of processes of a distributed training, from the variable of its launcher; else 1."""
     ranks = os.environ.get("WORLD_SIZE", "")
     return max(1, int(ranks)) if ranks.isdecimal() else 1
 
 
 def default_run_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Tell where health files and consumer locks live where `WORKER_RUN_DIR` does not say.
+    """Return the folder of health files and consumer locks, for when `WORKER_RUN_DIR` is not set.
 
-    A folder that the environment names counts where it can: `su` and `sudo` leave those of somebody else in it.
+    A folder that the environment names counts only if this user may use it: `su` and `sudo` leave the variables of
+    another user in place.
 
     Args:
         environ: The environment; None: that of the process.
@@ -126,7 +127,7 @@ def default_run_dir(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     if (runtime_dir := Path(environ.get("XDG_RUNTIME_DIR") or "")).is_absolute() and _is_own(runtime_dir):
         return runtime_dir / "sampling-worker"
-    # Not tempfile.gettempdir, which tries directories out: health has to come to the worker's answer.
+    # Not tempfile.gettempdir, which tries several: `health` must find the folder that the worker found.
     temporary = Path(environ.get("TMPDIR") or "")
     if not (temporary.is_absolute() and _is_open(temporary)):
         temporary = Path("/tmp")  # noqa: S108 - whoever makes the directory checks its owner
@@ -134,17 +135,17 @@ def default_run_dir(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """Tell whether a folder is this user's, who may make something in it."""
+    """Return whether this user owns a folder and may create files in it."""
     return _is_open(folder) and folder.stat().st_uid == os.getuid()
 
 
 def _is_open(folder: Path) -> bool:
-    """Tell whether this user may make something in a folder."""
+    """Return whether this user may create files in a folder."""
     return os.access(folder, os.W_OK | os.X_OK) and folder.is_dir()
 
 
 def _find(name: str, source: Mapping[str, str]) -> str | None:
-    """Find one variable's value in one source, there or in the file it names."""
+    """Find the value of one variable in one source, or in the file that it names."""
     by_file = name + FILE_SUFFIX
     if by_file not in source:
         return _text(name, source.get(name))
@@ -166,7 +167,7 @@ def _find(name: str, source: Mapping[str, str]) -> str | None:
 
 
 def _text(name: str, value: str | None) -> str | None:
-    """Return a value that is text, or none; what is no UTF-8 could not be sent to a server."""
+    """Return a value unchanged. It must be UTF-8, or it could not be sent to a server."""
     if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise SettingsError(f"{name} is not text; accepted: UTF-8")
     return value

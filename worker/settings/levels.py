@@ -1,10 +1,10 @@
-"""Levels of log lines, as other programs call them: `LOG_LEVEL` is a name that many of them share."""
+"""Names that other programs have for levels of log lines, since many of them share the name `LOG_LEVEL`."""
 
 from collections.abc import Mapping
 
 from worker.core.events import Level
 
-# What others call the levels. Python numbers them, and every number up to its highest lies at or below one of ours.
+# Names of other programs. Python has numbers instead; each number up to the highest maps to the next level of ours.
 _LEVELS: Mapping[str, Level] = {
     "trace": "debug",
     "verbose": "debug",
@@ -27,7 +27,7 @@ _MOST_DIGITS = 2
 
 
 def read_level(value: object) -> object:
-    """Take a level by any name or number whose meaning is clear; return any other as it is."""
+    """Return our name of a level, for any name or number with a clear meaning; any other value unchanged."""
     if not isinstance(value, str):
         return value
     level = value.strip().lower()

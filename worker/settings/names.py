@@ -1,8 +1,10 @@
-"""Tell a misspelt name of ours from a name that belongs to others.
+"""Distinguish a misspelt name of ours from a name of another program.
 
-The environment is shared. Kubernetes puts `WORKER_PORT=tcp://...` into a pod for a Service named `worker`, and other
-tools read `WORKER_CONCURRENCY` and its like. So a name is refused only where it is nearly one of ours: one slip of the
-keyboard away (two in a long name), with another unit, or with the same words in another order.
+The environment is shared. Kubernetes sets `WORKER_PORT=tcp://...` for a Service named `worker`, and other tools read
+names such as `WORKER_CONCURRENCY`. So a name is refused only if it is nearly one of ours: one typing error away (two
+in a long name), with another unit, or with the same words in another order.
+
+Source: Damerau, "A technique for computer detection and correction of spelling errors", 1964 (kinds of errors).
 """
 
 import re
@@ -34,63 +36,63 @@ VARIABLES = (
     "WORKER_DRAIN_TIMEOUT_S",
     "WORKER_RUN_DIR",
 )
-"""Every setting, by its variable; `worker.settings.model` says of each what it accepts."""
+"""The variable of every setting. `worker.settings.model` defines what each accepts."""
 
-_LONG = 9  # letters: from here on two slips still leave one name that can be meant
+_LONG = 9  # letters: in a name this long, two errors still leave one name that can be meant
 _UNITS = "(S|SECS?|SECONDS?|MS|MILLIS|MILLISECONDS|M|MINS?|MINUTES?|H|HOURS?|DAYS?|INTERVAL)"
 _TIMED = re.compile(f"_{_UNITS}$")
-# Words that others use, and that are one letter from a name of ours.
+# Names that other programs may use, and that are one letter away from a name of ours.
 _WORDS = frozenset({"WORKER_CATCH", "WORKER_MATCH", "WORKER_PATCH", "WORKER_WATCH"})
 _SERVICE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$")
 
 
 def is_setting(name: str) -> bool:
-    """Tell whether a variable is a setting, or names the file of one."""
+    """Return whether a variable is a setting, or names the file of one."""
     return name.removesuffix(FILE_SUFFIX) in VARIABLES
 
 
 def meant_by(name: str) -> str | None:
-    """Find the setting that a misspelt name is meant for.
+    """Return the setting that a misspelt name is meant for.
 
     Args:
-        name: A variable that is given.
+        name: A variable of the environment.
 
     Returns:
-        The name of a setting, or None: the name is one, or belongs to others.
+        The name of a setting; None if the name is a setting itself, or belongs to another program.
     """
     plain = name.removesuffix(FILE_SUFFIX)
     if plain in VARIABLES or plain in _WORDS or not plain.upper().startswith(OWN):
         return None
     stem, _, ending = name.rpartition("_")
-    if stem in VARIABLES and _slips(ending, FILE_SUFFIX[1:]) == 1:
+    if stem in VARIABLES and _count_errors(ending, FILE_SUFFIX[1:]) == 1:
         return stem + FILE_SUFFIX
     own = (variable for variable in VARIABLES if variable.startswith(OWN))
     variable = next((variable for variable in own if _is_near(plain.upper(), variable)), None)
     return variable and variable + name[len(plain) :]
 
 
-def others(given: Iterable[str]) -> list[str]:
-    """List the variables that begin as ours and belong to others, without those of Kubernetes' Services.
+def list_unknown(given: Iterable[str]) -> list[str]:
+    """List the variables that start with `WORKER_` but are no settings, without those of Kubernetes' Services.
 
     Args:
-        given: Variables that are given.
+        given: Variables of the environment.
     """
     own = (name for name in set(given) if name.startswith(OWN) and not is_setting(name))
     return sorted(name for name in own if not _SERVICE.search(name))
 
 
 def _is_near(name: str, variable: str) -> bool:
-    """Tell whether a name can only be meant for a variable."""
+    """Return whether a name can only be meant for this variable."""
     if sorted(name.split("_")) == sorted(variable.split("_")):
         return True
     if variable.endswith("_S") and _TIMED.sub("", name) == _TIMED.sub("", variable):
         return True
     mistyped, meant = (text.removeprefix(OWN).replace("_", "") for text in (name, variable))
-    return _slips(mistyped, meant) <= (2 if len(meant) >= _LONG else 1)
+    return _count_errors(mistyped, meant) <= (2 if len(meant) >= _LONG else 1)
 
 
-def _slips(left: str, right: str) -> int:
-    """Count the slips from one text to the other: a letter more, less or another, or two that changed places."""
+def _count_errors(left: str, right: str) -> int:
+    """Count the typing errors between two texts: an extra, missing or wrong letter, or two letters swapped."""
     before: list[int] = []
     row = list(range(len(right) + 1))
     for i, letter in enumerate(left, 1):

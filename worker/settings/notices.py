@@ -1,21 +1,21 @@
-"""Say on stderr, once a process, what was left out of the settings and why."""
+"""Warn on stderr about settings that are left out, once for each process and sentence."""
 
 import sys
 
-_told: set[str] = set()
+_written: set[str] = set()
 
 
-def tell_once(sentence: str) -> None:
-    """Say it where a person looks; where nobody can hear it, or it was said before, say nothing.
+def warn_once(sentence: str) -> None:
+    """Write a sentence to stderr, unless it was written before or stderr is closed.
 
     Args:
-        sentence: What was left out, and why; without a secret.
+        sentence: What is left out, and why. It must hold no secret.
     """
-    if sentence in _told or sys.stderr is None or sys.stderr.closed:
+    if sentence in _written or sys.stderr is None or sys.stderr.closed:
         return
-    _told.add(sentence)
+    _written.add(sentence)
     try:
         sys.stderr.write(f"sampling-worker: {sentence}\n")
         sys.stderr.flush()
-    except OSError:  # a disk that is full is no reason to stop
+    except OSError:  # a full disk is no reason to stop
         return

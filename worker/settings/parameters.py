@@ -1,4 +1,4 @@
-"""Read the parameters of a server's URL: each is known and its value can be, or a sentence says what is accepted."""
+"""Read the parameters of a server's URL. A sentence says what is accepted if one is unknown or not valid."""
 
 import difflib
 import re
@@ -15,11 +15,11 @@ _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Say what a parameter accepts.
+    """What a parameter accepts.
 
     Attributes:
-        read: Makes the value of the text; raises ValueError where it cannot be.
-        accepted: What is accepted, for a sentence.
+        read: Converts the text to the value; raises ValueError if it is not valid.
+        accepted: The same in words, for an error sentence.
     """
 
     read: Callable[[str], Value]
@@ -30,17 +30,17 @@ Rules = Mapping[str, Rule]
 
 
 def read_parameters(query: str, rules: Rules) -> dict[str, Value]:
-    """Read the parameters behind the `?` of a URL.
+    """Read the parameters after the `?` of a URL.
 
     Args:
-        query: `NAME=VALUE` with `&` between.
-        rules: What is known.
+        query: `NAME=VALUE`, joined by `&`.
+        rules: The known parameters.
 
     Returns:
         The values by name.
 
     Raises:
-        ValueError: One is not known, is given twice or has a value that cannot be; the text is fit to be shown.
+        ValueError: One is unknown, given twice or not valid. The text holds no secret.
     """
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
@@ -60,12 +60,12 @@ def read_value(name: str, text: str, rules: Rules) -> Value:
     """Read one value.
 
     Args:
-        name: A known parameter.
-        text: What is given.
-        rules: What is known.
+        name: Name of a known parameter.
+        text: The value as given.
+        rules: The known parameters.
 
     Raises:
-        ValueError: It cannot be; the text says what is accepted, and never repeats the value.
+        ValueError: It is not valid. The text says what is accepted and does not repeat the value.
     """
     try:
         return rules[name].read(text)
@@ -93,23 +93,23 @@ def seconds(low: float, high: float) -> Rule:
 
 
 def choice(*words: str) -> Rule:
-    """Accept one of some words."""
+    """Accept one of these words."""
     return Rule(lambda text: _known(text, words), " or ".join(words))
 
 
 def text() -> Rule:
-    """Accept any text but none."""
+    """Accept any text that is not empty."""
     return Rule(_some, "a text")
 
 
 def file(*words: str) -> Rule:
-    """Accept the path of a file that can be read, or one of some words."""
+    """Accept the path of a readable file, or one of these words."""
     names = "".join(f", or {word}" for word in words)
     return Rule(lambda path: path if path in words else _readable(path), f"the path of a file that can be read{names}")
 
 
 def _unknown(name: str, rules: Rules, *, is_shown: bool) -> str:
-    """Say that a parameter is not known; a part of a password that was not encoded may look like one."""
+    """Describe an unknown parameter. It is not shown if it may be part of a password that was not encoded."""
     near = difflib.get_close_matches(name, rules, n=1, cutoff=0.75)
     shown = f"parameter {name}" if is_shown and _NAME.fullmatch(name) else "parameter"
     meant = f" (is {near[0]} meant?)" if near else ""

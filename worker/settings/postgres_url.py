@@ -1,7 +1,8 @@
-"""What a URL of PostgreSQL may say, as libpq, providers and other programs write it.
+"""Read a URL of PostgreSQL, as libpq, cloud providers and other programs write it.
 
-The driver hands every parameter that it does not know to the server, which refuses the connection for it. So each is
-read here: what the driver, or the connection, can do is done; what asks for something else is refused.
+The driver passes unknown parameters to the server, which then refuses the connection. So every parameter is read here.
+One that the driver or the connection supports is applied, one that changes nothing is accepted, and any other is
+refused.
 """
 
 import re
@@ -33,14 +34,14 @@ _TLS_VERSIONS = ("TLSv1.2", "TLSv1.3")
 
 
 def _read_ports(given: str) -> str:
-    """Read a port, or one for each host."""
+    """Check a port, or one port for each host."""
     for port in given.split(","):
         if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= _LAST_PORT):
             raise ValueError
     return given
 
 
-_PLACE = {
+_ADDRESS_RULES = {
     "database": text(),
     "dbname": text(),
     "host": text(),
@@ -62,7 +63,7 @@ _TLS = {
     "sslpassword": text(),
     "sslrootcert": file("system"),
 }
-_LINK = {
+_CONNECTION = {
     "connect_timeout": whole(0, 3600),
     "gsslib": choice("gssapi", "sspi"),
     "keepalives": flag(),
@@ -84,8 +85,8 @@ _SERVER = {
     "statement_timeout": text(),
     "timezone": text(),
 }
-# They change nothing here: text is UTF-8, nothing is compressed or prepared by name, and there is no pool.
-_IDLE = {
+# These change nothing: text is UTF-8, nothing is compressed or prepared by name, and there is no pool.
+_WITHOUT_EFFECT = {
     "client_encoding": text(),
     "connection_limit": whole(0, 1_000_000),
     "gssencmode": choice("disable", "prefer"),
@@ -99,9 +100,9 @@ _IDLE = {
     "statement_cache_size": whole(0, 1_000_000),
     "supa": text(),
 }
-_RULES = {**_PLACE, **_TLS, **_LINK, **_SERVER, **_IDLE, "schema": text()}
+_RULES = {**_ADDRESS_RULES, **_TLS, **_CONNECTION, **_SERVER, **_WITHOUT_EFFECT, "schema": text()}
 _WEAK = (None, "allow", "prefer")
-# Libpq's variables of what encrypts, and of which server of several is wanted.
+# Variables of libpq for encryption, and for the choice among several servers.
 _TLS_VARIABLES = {
     "PGSSLMODE": "sslmode",
     "PGSSLROOTCERT": "sslrootcert",
@@ -114,17 +115,17 @@ _TARGET_VARIABLE, _TARGET = "PGTARGETSESSIONATTRS", "target_session_attrs"
 
 
 class PostgresUrl(NamedTuple):
-    """Hold what a URL says; None and what is missing is for the driver's own defaults.
+    """The parts of a URL. For what is None or missing, the driver's own defaults apply.
 
     Attributes:
-        hosts: Host names, addresses, or folders of sockets.
+        hosts: Host names, IP addresses, or folders of sockets.
         ports: One for each host.
         user: Name of the role.
-        password: Of the role.
+        password: Password of the role.
         database: Name of the database.
-        tls: How to encrypt, and whom to trust, by libpq's names.
-        link: How to connect, by libpq's names.
-        settings: Of the server, for the session.
+        tls: Encryption and trusted certificates, by libpq's names.
+        connection: Options of the connection, by libpq's names.
+        settings: Server settings for the session.
     """
 
     hosts: list[str] | None
@@ -133,7 +134,7 @@ class PostgresUrl(NamedTuple):
     password: str | None
     database: str | None
     tls: dict[str, str]
-    link: dict[str, Value]
+    connection: dict[str, Value]
     settings: dict[str, str]
 
 
@@ -141,16 +142,16 @@ def read_postgres_url(url: str) -> PostgresUrl:
     """Read a URL of PostgreSQL.
 
     Args:
-        url: What was given.
+        url: The URL as given.
 
     Raises:
-        ValueError: It cannot be used; the text says why, and is fit to be shown.
+        ValueError: It cannot be used. The text says why and holds no secret.
     """
     check_url(url, POSTGRES_SCHEMES)
-    place, _, query = url.partition("?")
+    base, _, query = url.partition("?")
     given = read_parameters(query, _RULES)
     texts = {name: str(value) for name, value in given.items()}
-    authority, _, path = place.partition("://")[2].partition("/")
+    authority, _, path = base.partition("://")[2].partition("/")
     login, _, addresses = authority.rpartition("@")
     user, _, password = login.partition(":")
     if "database" in texts:
@@ -163,64 +164,64 @@ def read_postgres_url(url: str) -> PostgresUrl:
         _once("password", unquote(password), texts.get("password", "")) or None,
         _once("dbname", unquote(path), texts.get("dbname", "")) or None,
         _read_tls(given),
-        {name: given[name] for name in (*_LINK, "passfile") if name in given},
+        {name: given[name] for name in (*_CONNECTION, "passfile") if name in given},
         _read_settings(texts),
     )
 
 
-def fill_in(said: PostgresUrl, defaults: Mapping[str, str]) -> tuple[PostgresUrl, list[str]]:
-    """Take what a URL leaves out from libpq's variables, as `psql` does.
+def complete(url: PostgresUrl, defaults: Mapping[str, str]) -> tuple[PostgresUrl, list[str]]:
+    """Complete a URL from libpq's variables, as `psql` does.
 
     Args:
-        said: What the URL says, which stays as it is.
+        url: The URL. What it gives has precedence.
         defaults: Values by variable.
 
     Returns:
-        What holds, without the password, which the driver looks for; and the variables that take part.
+        The completed URL, without the password, which the driver looks up; and the variables that were used.
 
     Raises:
-        ValueError: A variable that takes part has a value that cannot be; the text names it.
+        ValueError: A variable that is used is not valid. The text names it.
     """
     own: dict[str, object] = {
-        "PGHOST": said.hosts,
-        "PGPORT": said.ports,
-        "PGUSER": said.user,
-        "PGDATABASE": said.database,
+        "PGHOST": url.hosts,
+        "PGPORT": url.ports,
+        "PGUSER": url.user,
+        "PGDATABASE": url.database,
     }
-    own |= {variable: said.tls.get(name) for variable, name in _TLS_VARIABLES.items()}
-    own |= dict.fromkeys(("PGPASSWORD", "PGPASSFILE"), said.password) | {_TARGET_VARIABLE: said.link.get(_TARGET)}
-    taken = {variable: defaults[variable] for variable, value in own.items() if value is None and variable in defaults}
+    own |= {variable: url.tls.get(name) for variable, name in _TLS_VARIABLES.items()}
+    own |= dict.fromkeys(("PGPASSWORD", "PGPASSFILE"), url.password) | {_TARGET_VARIABLE: url.connection.get(_TARGET)}
+    used = {variable: defaults[variable] for variable, value in own.items() if value is None and variable in defaults}
     rules = {"PGPORT": "port", **_TLS_VARIABLES, _TARGET_VARIABLE: _TARGET}
     try:
-        for variable in taken.keys() & rules.keys():
-            read_value(rules[variable], taken[variable], _RULES)
-        hosts, ports = said.hosts, said.ports
-        if "PGHOST" in taken or "PGPORT" in taken:
-            hosts, ports = _fill_in_addresses(said, taken)
+        for variable in used.keys() & rules.keys():
+            read_value(rules[variable], used[variable], _RULES)
+        hosts, ports = url.hosts, url.ports
+        if "PGHOST" in used or "PGPORT" in used:
+            hosts, ports = _complete_addresses(url, used)
     except ValueError as error:
-        raise ValueError(f"{', '.join(sorted(taken))} of the environment: {error}") from None
-    tls = {name: taken[variable] for variable, name in _TLS_VARIABLES.items() if variable in taken}
-    link: dict[str, Value] = {_TARGET: taken[_TARGET_VARIABLE]} if _TARGET_VARIABLE in taken else {}
-    filled = said._replace(
+        raise ValueError(f"{', '.join(sorted(used))} of the environment: {error}") from None
+    tls = {name: used[variable] for variable, name in _TLS_VARIABLES.items() if variable in used}
+    connection: dict[str, Value] = {_TARGET: used[_TARGET_VARIABLE]} if _TARGET_VARIABLE in used else {}
+    completed = url._replace(
         hosts=hosts,
         ports=ports,
-        user=said.user or taken.get("PGUSER"),
-        database=said.database or taken.get("PGDATABASE"),
-        tls=tls | said.tls,
-        link=link | said.link,
+        user=url.user or used.get("PGUSER"),
+        database=url.database or used.get("PGDATABASE"),
+        tls=tls | url.tls,
+        connection=connection | url.connection,
     )
-    return filled, sorted(taken)
+    return completed, sorted(used)
 
 
-def _fill_in_addresses(said: PostgresUrl, taken: Mapping[str, str]) -> tuple[list[str] | None, list[int] | None]:
-    """Read hosts and ports of the environment; a port stands for all hosts that name none."""
-    addresses = taken.get("PGHOST", ",".join(said.hosts or []))
+def _complete_addresses(url: PostgresUrl, used: Mapping[str, str]) -> tuple[list[str] | None, list[int] | None]:
+    """Read hosts and ports from the environment. One port counts for all hosts without a port."""
+    addresses = used.get("PGHOST", ",".join(url.hosts or []))
     hosts, ports = _read_addresses(addresses, "")
-    return hosts, said.ports or ports or _read_addresses(addresses, taken.get("PGPORT", ""))[1]
+    return hosts, url.ports or ports or _read_addresses(addresses, used.get("PGPORT", ""))[1]
 
 
 def _once(name: str, *values: str) -> str:
-    """Return the one value that is given, however often; none: an empty text."""
+    """Return the one value that is given, or an empty text; refuse two different ones."""
     found = {value for value in values if value}
     if len(found) > 1:
         raise ValueError(f"it gives {name} twice")
@@ -228,7 +229,7 @@ def _once(name: str, *values: str) -> str:
 
 
 def _read_addresses(addresses: str, given_ports: str) -> tuple[list[str] | None, list[int] | None]:
-    """Read hosts and ports; None for what is not given."""
+    """Read hosts and ports; None if they are not given."""
     hosts, found = [], []
     for address in addresses.split(",") if addresses else []:
         is_socket = address.startswith("/")
@@ -248,11 +249,11 @@ def _read_addresses(addresses: str, given_ports: str) -> tuple[list[str] | None,
 
 
 def _read_tls(given: Mapping[str, Value]) -> dict[str, str]:
-    """Gather what is said of encryption, and refuse what contradicts itself."""
+    """Collect the options of encryption, and refuse a contradiction."""
     tls = {name: str(given[name]) for name in _TLS if name in given and name not in {"channel_binding", "requiressl"}}
     mode = tls.get("sslmode")
     if given.get("channel_binding") == "require" or given.get("requiressl"):
-        # The driver cannot bind a login to its channel; what is left of this wish is that there is a channel.
+        # The driver cannot bind a login to its TLS channel. So we demand at least that there is one.
         if mode == "disable":
             raise ValueError("its sslmode=disable contradicts what it demands of TLS")
         mode = "require" if mode in _WEAK else mode
@@ -264,7 +265,7 @@ def _read_tls(given: Mapping[str, Value]) -> dict[str, str]:
 
 
 def _read_settings(texts: Mapping[str, str]) -> dict[str, str]:
-    """Gather the settings of the session; Prisma calls the path to look tables up in a schema."""
+    """Collect the settings of the session. Prisma calls the search path "schema"."""
     settings = {name: texts[name] for name in _SERVER if name in texts}
     fallback = settings.pop("fallback_application_name", None)
     if (schema := texts.get("schema", "public")) != "public":

@@ -1,4 +1,4 @@
-"""What a URL of Redis or Valkey may say, as providers and other programs write it."""
+"""Read a URL of Redis or Valkey, as cloud providers and other programs write it."""
 
 import re
 from typing import NamedTuple
@@ -11,20 +11,20 @@ REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 
 def _read_name(name: str) -> str:
-    """Read a client's name, which Redis takes without spaces."""
+    """Check the name of a client. Redis refuses spaces in it."""
     if not name or not name.isprintable() or " " in name:
         raise ValueError
     return name
 
 
-_LEAST_TIMEOUT_S = 2  # reads wait up to 1 s for something to come
+_LEAST_TIMEOUT_S = 2  # a blocking read takes up to 1 s
 _LONGEST_TIMEOUT_S = 3600
-_LEAST_CONNECTIONS = 10  # more than a worker, a client or a command opens at a time
+_LEAST_CONNECTIONS = 10  # more than a worker, a client or a command ever opens
 _DATABASE = re.compile(r"/?|/\d{1,9}")
 _TLS_START = "ssl_"
-# Celery, kombu and others spell the same words so.
+# Spelling of Celery, kombu and others.
 _CERTIFICATES = {"CERT_NONE": "none", "CERT_OPTIONAL": "optional", "CERT_REQUIRED": "required"}
-# What the adapters rely on.
+# The adapters depend on their own values of these.
 _OURS = frozenset({"protocol", "decode_responses", "legacy_responses", "retry_on_timeout"})
 _ANY = {
     "client_name": Rule(_read_name, "a name without spaces"),
@@ -48,7 +48,7 @@ _TLS = {
     "ssl_min_version": whole(769, 772),
 }
 _TLS_ALONE = {"ssl_ca_path": text(), "ssl_password": text()}  # redis-py's cluster client does not know them
-_TLS_ELSEWHERE = ("ssl", "tls")  # so others ask for it
+_TLS_ELSEWHERE = ("ssl", "tls")  # names of other programs for TLS
 _SENTINEL = {"sentinel_username": text(), "sentinel_password": text()}
 _MOST = 999_999_999
 _RULES: dict[str, Rules] = {
@@ -61,16 +61,16 @@ _RULES: dict[str, Rules] = {
 
 
 class RedisUrl(NamedTuple):
-    """Hold what a URL says.
+    """The parts of a URL.
 
     Attributes:
         scheme: One of `REDIS_SCHEMES`.
-        place: The URL without its parameters.
-        options: Its parameters, as redis-py names them.
+        base: The URL without its parameters.
+        options: Its parameters, by redis-py's names.
     """
 
     scheme: str
-    place: str
+    base: str
     options: dict[str, Value]
 
 
@@ -78,26 +78,26 @@ def read_redis_url(url: str) -> RedisUrl:
     """Read a URL of Redis or Valkey.
 
     Args:
-        url: What was given.
+        url: The URL as given.
 
     Raises:
-        ValueError: It cannot be used; the text says why, and is fit to be shown.
+        ValueError: It cannot be used. The text says why and holds no secret.
     """
     check_url(url, REDIS_SCHEMES)
-    place, _, query = url.partition("?")
-    scheme = place.partition("://")[0]
+    base, _, query = url.partition("?")
+    scheme = base.partition("://")[0]
     if scheme in {"redis", "rediss"}:
-        _check_place(urlsplit(place))
+        _check_address(urlsplit(base))
     _refuse_names(scheme, query)
     options = read_parameters(query, _RULES[scheme])
     if "ssl_cert_reqs" in options:
         given = str(options["ssl_cert_reqs"])
         options["ssl_cert_reqs"] = _CERTIFICATES.get(given, given)
-    return RedisUrl(scheme, place, options)
+    return RedisUrl(scheme, base, options)
 
 
-def _check_place(parts: SplitResult) -> None:
-    """Refuse what one server's address does not have."""
+def _check_address(parts: SplitResult) -> None:
+    """Refuse what is not part of the address of one server."""
     if not _DATABASE.fullmatch(parts.path):
         raise ValueError(f"{parts.path} is not the number of a database")
     if "," in parts.netloc.rpartition("@")[2]:
@@ -105,7 +105,7 @@ def _check_place(parts: SplitResult) -> None:
 
 
 def _refuse_names(scheme: str, query: str) -> None:
-    """Refuse parameters that are known, and cannot be chosen here."""
+    """Refuse known parameters that cannot be set here."""
     names = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
     if chosen := sorted(names & _OURS):
         raise ValueError(f"{', '.join(chosen)} cannot be chosen here")

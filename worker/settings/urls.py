@@ -1,4 +1,4 @@
-"""Check server URLs before a driver sees them; no sentence repeats a part that could be a password."""
+"""Check server URLs before a driver sees them. No error sentence repeats a part that could be a password."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _AUTHORITY_END = re.compile(r"[/?#]")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\[\]:@]*)(?::(?P<port>[0-9]{1,5}))?")
 _LAST_PORT = 65_535
 _QUOTES = ("'", '"', "`")
-# What other programs write for the same servers, and what to write here.
+# Spelling of other programs -> what to write here.
 _INSTEAD = {
     "valkey": "redis://",
     "valkeys": "rediss://",
@@ -29,16 +29,16 @@ _INSTEAD = {
 
 
 def check_url(url: str, schemes: Sequence[str]) -> str:
-    """Return the URL as it is, when it can be one.
+    """Return a URL unchanged if it can be one.
 
     Args:
-        url: What was given.
+        url: The URL as given.
         schemes: Accepted schemes, in lower case.
 
     Raises:
-        ValueError: It cannot; the text says why, and is fit to be shown.
+        ValueError: It cannot. The text says why and holds no secret.
     """
-    if quoted(url):
+    if is_quoted(url):
         raise ValueError("it stands in quotes, which `docker --env-file` keeps: write it without")
     scheme = _SCHEME.match(url)
     if not scheme:
@@ -48,19 +48,19 @@ def check_url(url: str, schemes: Sequence[str]) -> str:
         raise ValueError(f"it starts with {scheme[0]}{_hint(scheme[1], schemes)}")
     if not url.isprintable() or " " in url:
         raise ValueError("it holds a space or a control character, which are written percent-encoded")
-    _check_places(url[scheme.end() :], has_hosts=scheme[1] != "unix")
+    _check_addresses(url[scheme.end() :], has_hosts=scheme[1] != "unix")
     if "#" in url:
         raise ValueError("it holds a #, which is written %23")
     return url
 
 
-def quoted(value: str) -> bool:
-    """Tell whether quotes stand around a value: a shell takes them away, and an env file of Docker's keeps them."""
+def is_quoted(value: str) -> bool:
+    """Return whether a value is in quotes. A shell removes them, an env file of Docker keeps them."""
     return len(value) > 1 and value[0] in _QUOTES and value[-1] == value[0]
 
 
 def _hint(scheme: str, schemes: Sequence[str]) -> str:
-    """Say what to write instead of another program's scheme, where that is clear."""
+    """Return what to write instead of another program's scheme, if that is clear."""
     plain = scheme.lower()
     dialect = plain.partition("+")[0]
     instead = _INSTEAD.get(plain) or next((f"{known}://" for known in (plain, dialect) if known in schemes), None)
@@ -68,22 +68,22 @@ def _hint(scheme: str, schemes: Sequence[str]) -> str:
 
 
 def check_prefix(prefix: str, url: str) -> str:
-    """Return the start of every name as it is, unless a cluster would keep such names on several nodes.
+    """Return a prefix unchanged, unless Redis Cluster would spread its names over several nodes.
 
     Args:
-        prefix: The start of every name.
-        url: Of Redis.
+        prefix: Start of every key.
+        url: URL of Redis.
 
     Raises:
-        ValueError: It would; the text says what is accepted.
+        ValueError: It would. The text says what is accepted.
     """
     if url.startswith("redis+cluster://") and not TAGGED_PATTERN.fullmatch(prefix):
         raise ValueError("a cluster would keep its names on several nodes; accepted: a hash tag such as {audio}")
     return prefix
 
 
-def _check_places(rest: str, *, has_hosts: bool) -> None:
-    """Refuse hosts and ports that are none, which is what unescaped passwords look like."""
+def _check_addresses(rest: str, *, has_hosts: bool) -> None:
+    """Refuse hosts and ports that are not valid. A password that was not encoded looks like that."""
     authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
     path = rest[len(authority) :].partition("?")[0]
     _, at, hosts = authority.rpartition("@")

@@ -16,7 +16,7 @@ from worker.core.redaction import redact
 from worker.errors import PostgresError, PostgresLoginError, PostgresUnreachableError
 from worker.settings.environment import postgres_defaults
 from worker.settings.parameters import Value
-from worker.settings.postgres_url import PostgresUrl, fill_in, read_postgres_url
+from worker.settings.postgres_url import PostgresUrl, complete, read_postgres_url
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -75,9 +75,9 @@ async def _connect(database_url: str, statement_timeout_s: float) -> tuple[Conne
     """Connect; whatever is raised meanwhile is of the surroundings: a name, a file, a user, a server."""
     taken: list[str] = []
     try:
-        url, taken[:] = fill_in(read_postgres_url(database_url), postgres_defaults())
+        url, taken[:] = complete(read_postgres_url(database_url), postgres_defaults())
         options = _options(url, statement_timeout_s)
-        return await _connect_encrypted(options, ways_to_encrypt(url.tls)), url.link
+        return await _connect_encrypted(options, ways_to_encrypt(url.tls)), url.connection
     except Exception as error:
         note = f" ({', '.join(taken)} of the environment took part)" if taken else ""
         is_wish = isinstance(error, ValueError) and not isinstance(error, OSError)
@@ -94,16 +94,16 @@ def _options(url: PostgresUrl, statement_timeout_s: float) -> dict[str, Any]:
         "port": url.ports,
         "user": user,
         "password": url.password,
-        "passfile": url.link.get("passfile"),
+        "passfile": url.connection.get("passfile"),
         "database": url.database or user,
-        "timeout": float(url.link.get("connect_timeout", 0)) or _CONNECT_TIMEOUT_S,
+        "timeout": float(url.connection.get("connect_timeout", 0)) or _CONNECT_TIMEOUT_S,
         "command_timeout": statement_timeout_s,
         "server_settings": {"application_name": "sampling-worker", **url.settings},
         "statement_cache_size": 0,  # a pooler between us and the server does not keep prepared statements
         "direct_tls": url.tls.get("sslnegotiation") == "direct",
-        "target_session_attrs": url.link.get("target_session_attrs", "any"),
-        "krbsrvname": url.link.get("krbsrvname"),
-        "gsslib": url.link.get("gsslib", "gssapi"),
+        "target_session_attrs": url.connection.get("target_session_attrs", "any"),
+        "krbsrvname": url.connection.get("krbsrvname"),
+        "gsslib": url.connection.get("gsslib", "gssapi"),
     }
 
 

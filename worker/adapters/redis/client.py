@@ -199,20 +199,20 @@ def _as_sent(response: Any, **_options: Any) -> Any:
 def _connect_server(said: RedisUrl, options: dict[str, Any]) -> Redis:
     """Connect to one server."""
     options.pop("ssl", None)  # the scheme says it
-    client: Redis = Redis.from_url(said.place, **options)
+    client: Redis = Redis.from_url(said.base, **options)
     return client
 
 
 def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> RedisCluster:
     """Connect to the cluster that any of the nodes of a URL belongs to."""
-    parts = urlsplit(said.place)
+    parts = urlsplit(said.base)
     nodes = [ClusterNode(*_host_and_port(host, _DEFAULT_PORT)) for host in _hosts(parts)]
     return RedisCluster(startup_nodes=nodes, **{**options, **_login(parts)})
 
 
 def _connect_sentinel(said: RedisUrl, options: dict[str, Any]) -> Redis:
     """Connect to the master that the sentinels of a URL name."""
-    parts = urlsplit(said.place)
+    parts = urlsplit(said.base)
     service, _, database = parts.path.strip("/").partition("/")
     hosts = _hosts(parts)
     if not service or not all(hosts):

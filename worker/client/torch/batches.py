@@ -1,4 +1,4 @@
-"""A batch sampler for map-style datasets, whose batches say what they were drawn under."""
+"""A batch sampler for map-style datasets, whose batches know their sample."""
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from worker.client.arguments import DEFAULT_SIZE, Options, check_count
 from worker.client.samples import Sample
 from worker.client.sync import SampleClient
-from worker.client.torch.callers import times_to_repeat
 from worker.client.torch.source import Source
 from worker.client.torch.state import State
 from worker.client.torch.stream import PREFETCH
+from worker.client.torch.trainers import times_to_repeat
 
 IndexOf = Mapping[Any, int] | Callable[[Any], int] | range
 
-_SEAT: Final = "batches"
+_SHARD: Final = "batches"
 _ACCEPTED: Final = (
     "a mapping {chunk id: index}, a function, or the range of the ids, in the order of the dataset: "
     "range(len(dataset)) where the ids are the indices, range(1, len(dataset) + 1) where they begin at 1"
@@ -28,23 +28,23 @@ _ACCEPTED: Final = (
 
 
 class Drawn(list[int]):
-    """Hold the indices of a batch, and the sample behind them.
+    """The indices of a batch, with their sample.
 
     Attributes:
-        sample: What the batch was drawn under; its `chunk_ids` are in the order of the indices.
+        sample: The sample, with the weights that the batch was drawn under. Its `chunk_ids` are in the same order.
     """
 
     sample: Sample
 
 
 class WeightedBatchSampler(Sampler[list[int]]):
-    """Choose the batches of a map-style dataset by the weights in force: `DataLoader(dataset, batch_sampler=...)`.
+    """A batch sampler that draws by the weights in force: `DataLoader(dataset, batch_sampler=...)`.
 
-    A batch comes with its sample where the dataset is `WithSample(dataset)`.
+    With `WithSample(dataset)` as the dataset, each batch comes with its sample.
 
     Attributes:
-        batch_size: How many indices a batch has.
-        drop_last: True: all batches are whole.
+        batch_size: Number of indices in a batch.
+        drop_last: True, as all batches have this size.
     """
 
     drop_last = True
@@ -59,15 +59,15 @@ class WeightedBatchSampler(Sampler[list[int]]):
         client: SampleClient | None = None,
         **options: Unpack[Options],
     ) -> None:
-        """Say what to ask for; nothing is connected yet.
+        """Connect to nothing yet.
 
         Args:
-            batch_size: How many indices a batch has.
-            batches: How many batches an iteration has, on each rank.
-            index_of: Chunk id -> index in the dataset; has to be given. A range holds the ids in the dataset's order.
+            batch_size: Number of indices in a batch.
+            batches: Number of batches in an iteration, on each rank.
+            index_of: Chunk id -> index in the dataset; required. A range lists the ids in the order of the dataset.
             name: See `ChunkIdStream`.
             client: See `ChunkIdStream`.
-            options: See `Options`. Of a seed one is made for each request, see `worker.core.wire.seeds.seed_of`.
+            options: See `Options`. From `seed` one is derived for each request, see `worker.core.wire.seeds.seed_of`.
 
         Raises:
             TypeError: An argument is not known, or of another type.
@@ -80,28 +80,28 @@ class WeightedBatchSampler(Sampler[list[int]]):
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Begin an iteration, or go on with the one whose state was loaded.
+        """Begin an iteration, or resume the one whose state was loaded.
 
         Raises:
-            ValueError: The state was taken of something else, or a trainer would throw batches away.
+            ValueError: The state was taken under other conditions, or a trainer would throw batches away.
         """
         times = times_to_repeat()
-        batches = map(self._indices, self._source.begin(self._source.seat(_SEAT), self._batches))
+        batches = map(self._indices, self._source.begin(self._source.shard(_SHARD), self._batches))
         return chain.from_iterable(repeat(batch, times) for batch in batches) if times > 1 else batches
 
     def __len__(self) -> int:
-        """Return how many batches an iteration has; all of those that Accelerate shares out among ranks."""
+        """Return the number of batches in an iteration; with Accelerate, that of all ranks together."""
         return self._batches * times_to_repeat()
 
     def state_dict(self) -> State:
-        """Return where the sampler is, as torchdata's StatefulDataLoader asks for it.
+        """Return the state of the sampler, for the StatefulDataLoader of torchdata.
 
-        With DataLoader workers it is ahead of the loop; the state of a StatefulDataLoader is not.
+        With DataLoader workers the sampler is ahead of the loop. The state of a StatefulDataLoader corrects that.
         """
-        return self._source.state(self._source.seat(_SEAT))
+        return self._source.state(self._source.shard(_SHARD))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Have the next iteration go on from a state.
+        """Resume the next iteration from a state.
 
         Raises:
             ValueError: It is no state of this version.
@@ -109,10 +109,10 @@ class WeightedBatchSampler(Sampler[list[int]]):
         self._source.load(state_dict)
 
     def _indices(self, sample: Sample) -> Drawn:
-        """Find the places of a sample's chunks in the dataset.
+        """Return the indices of the chunks of a sample in the dataset.
 
         Raises:
-            ValueError: The dataset has no place for one of them.
+            ValueError: One of them has no index.
         """
         ids: list[Any] = sample.chunk_ids if isinstance(sample.chunk_ids, list) else sample.chunk_ids.tolist()
         drawn = Drawn(_index(self._index_of, chunk) for chunk in ids)
@@ -121,21 +121,22 @@ class WeightedBatchSampler(Sampler[list[int]]):
 
 
 class WithSample(Dataset[tuple[Any, Sample]]):
-    """Have each batch of a `WeightedBatchSampler` come with its sample: `for batch, sample in loader`.
+    """A dataset whose batches come with their sample: `for batch, sample in loader`.
 
-    It works with any number of DataLoader workers. A `collate_fn` of your own is given pairs of an item and the sample.
+    It needs a `WeightedBatchSampler`, and works with any number of DataLoader workers. A `collate_fn` of your own gets
+    pairs of an item and the sample.
     """
 
     def __init__(self, dataset: Any) -> None:
-        """Take a map-style dataset."""
+        """Wrap a map-style dataset."""
         self._dataset = dataset
 
     def __len__(self) -> int:
-        """Return how many items the dataset has."""
+        """Return the number of items in the dataset."""
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> tuple[Any, Sample]:
-        """Refuse to be asked for one item, which has no sample.
+        """Refuse to return a single item, since only a batch has a sample.
 
         Raises:
             TypeError: Always.
@@ -146,8 +147,8 @@ class WithSample(Dataset[tuple[Any, Sample]]):
         """Return the items of a batch, each with the batch's sample.
 
         Raises:
-            TypeError: The batch is not one of a `WeightedBatchSampler`.
-            ValueError: The dataset has no item of an index.
+            TypeError: The batch was not made by a `WeightedBatchSampler`.
+            ValueError: The dataset has no item for an index.
         """
         if not isinstance(indices, Drawn):
             raise TypeError(_only_batches(indices))
@@ -164,13 +165,13 @@ class WithSample(Dataset[tuple[Any, Sample]]):
 
 
 class _SharedSample(Sample):
-    """Be the sample of all items of one batch: `default_collate` makes one of them."""
+    """The sample of all items of a batch. `default_collate` returns one of them for the batch."""
 
     __slots__ = ()
 
 
 def _one_of(samples: Sequence[Sample], *, collate_fn_map: Any = None) -> Sample:
-    """Be what `default_collate` makes of the samples of a batch's items."""
+    """Return the one sample of the items of a batch."""
     del collate_fn_map
     return samples[0]
 
@@ -179,14 +180,14 @@ default_collate_fn_map[_SharedSample] = _one_of
 
 
 def _function(index_of: Any) -> Callable[[Any], int]:
-    """Make a function of whatever tells the index of a chunk id.
+    """Return the function from chunk id to index.
 
     Raises:
-        TypeError: Nothing does.
+        TypeError: None can be made of what was given.
     """
     find: Callable[[Any], int] | None = index_of if callable(index_of) else None
     if isinstance(index_of, range):
-        find = partial(_place_in, index_of)
+        find = partial(_index_in, index_of)
     elif isinstance(index_of, Mapping):
         find = index_of.__getitem__
     if find is not None:
@@ -195,18 +196,18 @@ def _function(index_of: Any) -> Callable[[Any], int]:
     raise TypeError(f"index_of is {given}; accepted: {_ACCEPTED}")
 
 
-def _place_in(chunks: range, chunk: Any) -> int:
+def _index_in(chunks: range, chunk: Any) -> int:
     if chunk not in chunks:
         raise LookupError(chunk)
     return chunks.index(chunk)
 
 
 def _index(index_of: Callable[[Any], int], chunk: Any) -> int:
-    """Find the index of a chunk.
+    """Return the index of a chunk.
 
     Raises:
-        TypeError: What is found is no whole number.
-        ValueError: There is none, or it counts from the end.
+        TypeError: The index is no whole number.
+        ValueError: There is none, or it is negative.
     """
     try:
         index = operator.index(index_of(chunk))

@@ -1,14 +1,14 @@
-"""The state of an iteration: what a checkpoint holds of it, and what has to be the same where it is loaded."""
+"""The state of an iteration in a checkpoint, and the conditions that have to be the same when it is loaded."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from worker.client.torch.runs import Turn
+from worker.client.torch.runs import IterationId
 
 State = dict[str, Any]
 
 _RUN, _ITERATION, _POSITION, _ASKED, _OF = "run", "iteration", "position", "asked", "of"
-_TELLS = {
+_WORDS = {
     "rank": "the rank, each of which has a state of its own,",
     "ranks": "the number of ranks",
     "worker": "the DataLoader worker",
@@ -16,14 +16,14 @@ _TELLS = {
 }
 
 
-class Seat(NamedTuple):
-    """Say who asks.
+class Shard(NamedTuple):
+    """The process that asks for samples.
 
     Attributes:
-        rank: Which process of the training.
-        ranks: How many of them there are.
-        worker: Which DataLoader worker of that process, or what else it is named by.
-        workers: How many of them there are; 0: the process itself asks.
+        rank: Rank of the training process.
+        ranks: Number of ranks.
+        worker: Number of its DataLoader worker, or another name.
+        workers: Number of its DataLoader workers; 0: the training process itself asks.
     """
 
     rank: int
@@ -33,66 +33,72 @@ class Seat(NamedTuple):
 
     @property
     def loader_worker(self) -> str | None:
-        """Name the DataLoader worker among those of all ranks; None where it is none."""
+        """Return a name of the DataLoader worker that is unique among all ranks; None if it is none."""
         return f"{self.rank}-{self.worker}" if self.workers else None
 
     @property
     def number(self) -> int:
-        """Number the worker; 0 where it is none."""
+        """Return the number of the DataLoader worker; 0 if it is none."""
         return int(self.worker) if self.workers else 0
 
 
-class Spot(NamedTuple):
-    """Say where an iteration is.
+class Progress(NamedTuple):
+    """How far an iteration is.
 
     Attributes:
-        turn: Which iteration.
-        position: How many samples were handed out.
-        asked: How many were asked for; more may have been since.
+        iteration: Id of the iteration.
+        position: Number of samples that were handed out.
+        asked: Number of samples that were asked for, at least.
     """
 
-    turn: Turn
+    iteration: IterationId
     position: int = 0
     asked: int = 0
 
 
-def write_state(spot: Spot, of: Mapping[str, Any]) -> State:
-    """Write the state of an iteration.
+def write_state(progress: Progress, conditions: Mapping[str, Any]) -> State:
+    """Return the state of an iteration.
 
     Args:
-        spot: Where it is.
-        of: What has to be the same where the state is loaded.
+        progress: How far it is.
+        conditions: What has to be the same when the state is loaded.
     """
-    turn, position, asked = spot
-    return {_RUN: turn.run, _ITERATION: turn.number, _POSITION: position, _ASKED: asked, _OF: dict(of)}
+    iteration, position, asked = progress
+    return {
+        _RUN: iteration.run,
+        _ITERATION: iteration.number,
+        _POSITION: position,
+        _ASKED: asked,
+        _OF: dict(conditions),
+    }
 
 
-def read_state(state: Mapping[str, Any]) -> Spot:
-    """Read where an iteration was.
+def read_state(state: Mapping[str, Any]) -> Progress:
+    """Read how far an iteration was.
 
     Raises:
         ValueError: It is no state that `write_state` wrote.
     """
     try:
-        turn = Turn(str(state[_RUN]), int(state[_ITERATION]))
+        iteration = IterationId(str(state[_RUN]), int(state[_ITERATION]))
         dict(state[_OF])
-        return Spot(turn, int(state[_POSITION]), int(state[_ASKED]))
+        return Progress(iteration, int(state[_POSITION]), int(state[_ASKED]))
     except (KeyError, TypeError, ValueError):
         words = f"the state {str(dict(state))[:200]} is not of this version"
         raise ValueError(f"{words}; accepted: what state_dict returned") from None
 
 
-def check_state(state: Mapping[str, Any], of: Mapping[str, Any]) -> None:
-    """Check that a state was taken of the same as is asked for now.
+def check_state(state: Mapping[str, Any], conditions: Mapping[str, Any]) -> None:
+    """Check that a state was taken under the present conditions.
 
     Raises:
-        ValueError: Something differs.
+        ValueError: A condition differs.
     """
     then = state[_OF]
-    for name in sorted(then.keys() | of.keys()):
-        if then.get(name) != of.get(name):
-            tells = _TELLS.get(name, name)
+    for name in sorted(then.keys() | conditions.keys()):
+        if then.get(name) != conditions.get(name):
+            words = _WORDS.get(name, name)
             raise ValueError(
-                f"{tells} is {of.get(name)!r}, and was {then.get(name)!r} when the state was taken; accepted: the "
-                "same, or no state: then samples that were drawn ahead are left out"
+                f"{words} is {conditions.get(name)!r}, and was {then.get(name)!r} when the state was taken; accepted: "
+                "the same, or no state: then samples that were drawn ahead are left out"
             )

@@ -1,4 +1,4 @@
-"""A stream of samples, as an iterable dataset."""
+"""A stream of samples as an iterable dataset."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, Unpack
@@ -9,19 +9,19 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 from worker.client.arguments import DEFAULT_SIZE, Options, check_count
 from worker.client.samples import Sample
 from worker.client.sync import SampleClient
-from worker.client.torch.callers import refuse_waste
 from worker.client.torch.source import Source
 from worker.client.torch.state import State
+from worker.client.torch.trainers import refuse_waste
 
 PREFETCH = 4
 
 
 class ChunkIdStream(IterableDataset[Sample]):
-    """Stream samples into a DataLoader with `batch_size=None`, whose `collate_fn` may load the audio.
+    """A stream of samples for a DataLoader with `batch_size=None`, whose `collate_fn` may load the audio.
 
-    Each worker of each rank asks for itself. A sample carries the weights in force when it was drawn, and says which;
-    what workers and DataLoader hold ready is older than a change by up to `num_workers * (prefetch + prefetch_factor)`
-    samples. As many are drawn, and never handed out, where a loop leaves an iteration before its end.
+    Each worker of each rank asks for itself. A sample was drawn under the weights in force at that moment, and names
+    their version. After a change of the weights, up to `num_workers * (prefetch + prefetch_factor)` samples of older
+    weights still come. As many are drawn but never handed out if the loop leaves an iteration early.
     """
 
     def __init__(
@@ -34,15 +34,15 @@ class ChunkIdStream(IterableDataset[Sample]):
         client: SampleClient | None = None,
         **options: Unpack[Options],
     ) -> None:
-        """Say what to ask for; nothing is connected yet.
+        """Connect to nothing yet.
 
         Args:
-            size: How many chunk ids each.
-            name: What clients and requests are named after, up to 32 of `[A-Za-z0-9_.-]`; None: a name nobody has.
-            batches: How many samples an iteration has on each rank, over all its workers; None: without end.
-            prefetch: How many each worker has asked for or ready.
-            client: Whose place and patience to share; None: as `SampleClient()`.
-            options: See `Options`. Of a seed one is made for each request, see `worker.core.wire.seeds.seed_of`.
+            size: Number of chunk ids in each sample.
+            name: Start of the names of clients and of request ids, up to 32 of `[A-Za-z0-9_.-]`; None: a unique one.
+            batches: Number of samples in an iteration on each rank, over all its workers; None: without end.
+            prefetch: Number of samples that each worker has asked for or ready.
+            client: Its address and time-out are used; None: those of `SampleClient()`.
+            options: See `Options`. From `seed` one is derived for each request, see `worker.core.wire.seeds.seed_of`.
 
         Raises:
             TypeError: An argument is not known, or of another type.
@@ -54,19 +54,19 @@ class ChunkIdStream(IterableDataset[Sample]):
         self._source = Source(client, name=name, batches=self._batches, prefetch=prefetch, options=asked)
 
     def __iter__(self) -> Iterator[Sample]:
-        """Begin an iteration in this worker, or go on with the one whose state was loaded.
+        """Begin an iteration in this worker, or resume the one whose state was loaded.
 
         Raises:
-            ValueError: The state was taken of something else, or a trainer would throw samples away.
+            ValueError: The state was taken under other conditions, or a trainer would throw samples away.
         """
         refuse_waste()
-        seat = self._source.seat()
-        number, workers = seat.number, max(1, seat.workers)
+        shard = self._source.shard()
+        number, workers = shard.number, max(1, shard.workers)
         share = None if self._batches is None else self._batches // workers + (number < self._batches % workers)
-        return self._source.begin(seat, share)
+        return self._source.begin(shard, share)
 
     def __len__(self) -> int:
-        """Return how many samples an iteration has on each rank.
+        """Return the number of samples in an iteration on each rank.
 
         Raises:
             TypeError: It is without end.
@@ -76,11 +76,11 @@ class ChunkIdStream(IterableDataset[Sample]):
         return self._batches
 
     def state_dict(self) -> State:
-        """Return where this worker is, as torchdata's StatefulDataLoader asks for it."""
-        return self._source.state(self._source.seat())
+        """Return the state of this worker, for the StatefulDataLoader of torchdata."""
+        return self._source.state(self._source.shard())
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Have the next iteration of this worker go on from a state.
+        """Resume the next iteration of this worker from a state.
 
         Raises:
             ValueError: It is no state of this version.
@@ -89,7 +89,7 @@ class ChunkIdStream(IterableDataset[Sample]):
 
 
 def _refuse(samples: Any, *, collate_fn_map: Any = None) -> NoReturn:
-    """Refuse to make a batch of samples, as torch's `default_collate` would.
+    """Refuse to collate samples to a batch, as `default_collate` of torch would.
 
     Raises:
         TypeError: Always.

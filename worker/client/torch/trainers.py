@@ -1,8 +1,8 @@
-"""What Accelerate and torchdata do to a loader that they do not know: shard it again, or skip what they draw.
+"""Detect trainers that would throw samples away: Accelerate shards a loader again, torchdata skips batches.
 
-A stream or sampler of ours draws for its own rank alone. Accelerate goes through it on each rank, and hands out every
-n-th batch of n ranks; the others would be drawn, and thrown away. None of them tells whom it iterates, so that only
-their frames on the stack show them. Ours is the call that begins an iteration, which these look at once.
+A stream or sampler of ours draws for its own rank only. Accelerate iterates it on each of n ranks, and hands out every
+n-th batch; the others would be drawn and thrown away. Neither library tells the iterable who iterates it. So we look
+for their frames on the stack, once, when an iteration begins.
 """
 
 import sys
@@ -18,16 +18,16 @@ _ANOTHER_LOADER = "a StatefulDataLoader that is not prepared by Accelerate; prep
 
 
 def times_to_repeat() -> int:
-    """Tell how often each batch has to be handed out, so that Accelerate's shards hand out each of them once.
+    """Return how often each batch must be yielded, so that the shards of Accelerate hand out each batch once.
 
     Raises:
-        ValueError: Batches would be drawn and thrown away all the same.
+        ValueError: Batches would still be drawn and thrown away.
     """
     frame = sys._getframe(2)  # noqa: SLF001 - the caller of the caller
     shard = frame.f_locals.get("self") if _is_accelerate(frame) else None
     refuse_waste(depth=3)
     for owner in _owners(frame):
-        if _skips_what_it_hides(owner):
+        if _skips_batches(owner):
             raise ValueError(
                 "this loader's state does not hold the sampler's, and batches would be drawn and thrown away to come "
                 f"to its place; accepted: {_ANOTHER_LOADER}"
@@ -43,13 +43,13 @@ def times_to_repeat() -> int:
 
 
 def refuse_waste(depth: int = 2) -> None:
-    """Refuse to be iterated by who throws away what is drawn.
+    """Refuse a trainer that would throw samples away.
 
     Args:
-        depth: How many frames above is the one that iterates.
+        depth: Number of stack frames up to the one that iterates.
 
     Raises:
-        ValueError: It is.
+        ValueError: Such a trainer iterates.
     """
     for owner in _owners(sys._getframe(depth)):  # noqa: SLF001 - the same
         kind = type(owner).__name__
@@ -70,16 +70,16 @@ def refuse_waste(depth: int = 2) -> None:
             )
 
 
-def _skips_what_it_hides(owner: Any) -> bool:
-    """Tell whether a loader of torchdata goes on from a state, around a sampler whose state it does not know."""
+def _skips_batches(owner: Any) -> bool:
+    """Return whether a loader of torchdata resumes from a state without the state of our sampler."""
     is_loader = type(owner).__name__.startswith("_Stateful")
     if not is_loader or not getattr(owner, "_sampler_iter_yielded", 0):
         return False
-    return not hasattr(owner._index_sampler, "load_state_dict")  # noqa: SLF001 - torchdata gives no other way
+    return not hasattr(owner._index_sampler, "load_state_dict")  # noqa: SLF001 - torchdata has no other way
 
 
 def _owners(frame: FrameType | None) -> Iterator[Any]:
-    """List the objects of Accelerate and torchdata whose methods are on the stack."""
+    """Yield the objects of Accelerate and torchdata whose methods are on the stack."""
     for _ in range(_FRAMES):
         if frame is None:
             return

@@ -1,4 +1,4 @@
-"""Where a client works: as it was told, or as the environment says, read as the commands read it, but for pydantic."""
+"""The server address of a client: as given, or from the environment. It is read without pydantic, to import fast."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ from worker.settings.urls import check_prefix
 _URL, _PREFIX, _DEFAULT_PREFIX = "REDIS_URL", "WORKER_PREFIX", "audio"
 
 
-class Place(NamedTuple):
-    """Say where a client works.
+class Address(NamedTuple):
+    """The server, prefix and name of a client.
 
     Attributes:
-        url: Of Redis.
-        prefix: Start of every name there.
-        name: The client's, where it was given one: by it, a later life of the client finds what this one asked for.
+        url: URL of Redis.
+        prefix: Start of every key in Redis.
+        name: Name of the client, or None. A later process with this name finds the requests of this one.
     """
 
     url: str
@@ -26,16 +26,16 @@ class Place(NamedTuple):
     name: str | None
 
 
-def find_place(url: str | None, prefix: str | None, name: str | None) -> Place:
-    """Find out where to work, and look at nothing that was told.
+def find_address(url: str | None, prefix: str | None, name: str | None) -> Address:
+    """Find the address: each part as given, or else from the environment.
 
-    Whose URL is told reads no file of the working directory, which may be another program's.
+    With a given URL no `.env` of the working directory is read: it may belong to another program.
 
     Args:
-        url: Of Redis; None: `REDIS_URL`, or what the file holds that `REDIS_URL_FILE` names.
-        prefix: Start of every name; None: `WORKER_PREFIX` of the environment (and of `.env` where the URL is None), or
+        url: URL of Redis; None: `REDIS_URL`, or the content of the file that `REDIS_URL_FILE` names.
+        prefix: Start of every key; None: `WORKER_PREFIX` of the environment (and of `.env` if the URL is None), or
             `audio`.
-        name: The client's name, if it has one.
+        name: Name of the client, if it has one.
 
     Raises:
         SettingsError: The URL or the prefix is missing or not accepted.
@@ -54,7 +54,7 @@ def find_place(url: str | None, prefix: str | None, name: str | None) -> Place:
         raise SettingsError(f"prefix {values[_PREFIX]!r} is not accepted; accepted: {PREFIX_PATTERN.pattern}")
     checked = _check(values.get(_URL))
     try:
-        return Place(checked, check_prefix(values[_PREFIX], checked), name)
+        return Address(checked, check_prefix(values[_PREFIX], checked), name)
     except ValueError as error:
         raise SettingsError(f"prefix {values[_PREFIX]!r} is not accepted with redis+cluster://: {error}") from None
 

@@ -1,14 +1,24 @@
-"""Draw benchmarks, one panel each, in the form that suits their rows."""
+"""Draw the figures of benchmarks as one picture, a panel for each benchmark.
 
+    python tests/bench/picture.py [FILE ...] [--output PICTURE]
+
+Files hold what benchmarks print with --json; `-` is standard input. Without files it draws figures/performance.svg.
+"""
+
+import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.charts import Chart, chart_of, columns, hidden_columns, label_columns, shown, value_of
+from tests.bench.printed import FIGURES, Bench, Row, read_benches
 from worker.core.wording import plural
-from worker.report.forms import Form, columns, form_of, hidden_columns, label_columns, shown, value_of
-from worker.report.records import Bench, Fields
 from worker.report.style import FAINT, INK, MONO, PALETTE, Sheet, axis_number, styled
 
 _WIDTH, _MARGIN = 12.6, 0.35
@@ -21,9 +31,11 @@ _LEAST_CHARS = 20
 _MOST_ROWS, _MOST_BENCHES = 60, 12
 _LOG_FROM = 20.0
 _CHAR = 0.07
-"""Width of a letter, inches, about."""
+"""Width of a letter in inches, roughly."""
 
-_Draw = Callable[[Sheet, float, Bench, Form], None]
+_PERFORMANCE = ("throughput", "peers")
+
+_Draw = Callable[[Sheet, float, Bench, Chart], None]
 
 
 def draw_benches(benches: Sequence[Bench], ending: str) -> bytes:
@@ -31,69 +43,69 @@ def draw_benches(benches: Sequence[Bench], ending: str) -> bytes:
 
     Args:
         benches: At least one.
-        ending: Of the file, such as `.png`.
+        ending: Ending of the picture's name, such as `.png`.
     """
     drawn = [replace(bench, rows=bench.rows[:_MOST_ROWS]) for bench in benches[-_MOST_BENCHES:]]
-    forms = [form_of(bench) for bench in drawn]
-    heights = [_height(bench, form) for bench, form in zip(drawn, forms, strict=True)]
+    charts = [chart_of(bench) for bench in drawn]
+    heights = [_height(bench, chart) for bench, chart in zip(drawn, charts, strict=True)]
     with styled():
         sheet, top = Sheet(_WIDTH, _HEAD + sum(heights) + (_TITLE + _GAP) * len(drawn)), _HEAD
         hidden = len(benches) - len(drawn)
         title = f"sampling-worker: benchmarks{f'; not drawn: {hidden} before these' if hidden else ''}"
         sheet.write(_MARGIN, 0.2, title, size=14.0, weight="bold")
-        for bench, form, height in zip(drawn, forms, heights, strict=True):
+        for bench, chart, height in zip(drawn, charts, heights, strict=True):
             sheet.write(_MARGIN, top, bench.name, size=11.0, weight="bold")
-            sheet.write(_MARGIN + 0.3 + 0.11 * len(bench.name), top + 0.03, _describe(bench, form), color=FAINT)
-            _DRAW[form.kind](sheet, top + _TITLE, bench, form)
+            sheet.write(_MARGIN + 0.3 + 0.11 * len(bench.name), top + 0.03, _describe(bench, chart), color=FAINT)
+            _DRAW[chart.kind](sheet, top + _TITLE, bench, chart)
             top += _TITLE + height + _GAP
         return sheet.render(ending)
 
 
-def _describe(bench: Bench, form: Form) -> str:
-    """Tell where and when it was measured, and what is not drawn of it."""
+def _describe(bench: Bench, chart: Chart) -> str:
+    """Describe where and when it was measured, and what is not drawn of it."""
     python = f"Python {bench.python}" if bench.python else ""
     rows = f"the first {_MOST_ROWS} rows" if len(bench.rows) == _MOST_ROWS else ""
-    hidden = len(hidden_columns(bench, form))
+    hidden = len(hidden_columns(bench, chart))
     more = f"not drawn: {plural(hidden, 'column')}" if hidden else ""
     return "   ".join(part for part in (bench.machine, python, bench.date, rows, more) if part)
 
 
-def _height(bench: Bench, form: Form) -> float:
-    if form.kind == "lines":
+def _height(bench: Bench, chart: Chart) -> float:
+    if chart.kind == "lines":
         return _LINES
-    if form.kind == "table":
+    if chart.kind == "table":
         return _LINE * (len(bench.rows) + 1)
-    return _row_height(form) * len(bench.rows)
+    return _row_height(chart) * len(bench.rows)
 
 
-def _row_height(form: Form) -> float:
-    return _BAR * max(len(group) for group in form.groups) + 0.1
+def _row_height(chart: Chart) -> float:
+    return _BAR * max(len(group) for group in chart.groups) + 0.1
 
 
-def _draw_bars(sheet: Sheet, top: float, bench: Bench, form: Form) -> None:
-    """Draw a column of bars for each group, beside the words that tell rows apart."""
-    head, *labels = _labels(bench, form)
+def _draw_bars(sheet: Sheet, top: float, bench: Bench, chart: Chart) -> None:
+    """Draw a column of bars for each group, beside the labels of the rows."""
+    head, *labels = _labels(bench, chart)
     left = _MARGIN + 0.1 + _CHAR * len(head)
     sheet.write(left - 0.07, top - 0.2, head, family=MONO, size=8.0, color=FAINT, ha="right")
-    most = max(len(group) for group in form.groups)
-    for i, panel in enumerate(_columns(sheet, left, top, form, _height(bench, form))):
-        _draw_column(panel, bench.rows, form.groups[i], thick=0.8 / most, log=form.log)
+    most = max(len(group) for group in chart.groups)
+    for i, panel in enumerate(_columns(sheet, left, top, chart, _height(bench, chart))):
+        _draw_column(panel, bench.rows, chart.groups[i], thick=0.8 / most, log=chart.log)
         panel.set_yticks(range(len(labels)), labels if i == 0 else [""] * len(labels), family=MONO, size=8.0)
         panel.tick_params(axis="y", length=0, labelcolor=INK)
 
 
-def _labels(bench: Bench, form: Form) -> list[str]:
+def _labels(bench: Bench, chart: Chart) -> list[str]:
     """Write a line of names and one for each row, all of one length."""
-    names = label_columns(bench, form)
+    names = label_columns(bench, chart)
     cells = [names, *([shown(row.get(name))[:_LABEL_CHARS] for name in names] for row in bench.rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
     return [line[:_LINE_CHARS] for line in lines]
 
 
-def _columns(sheet: Sheet, left: float, top: float, form: Form, height: float) -> list[Axes]:
-    """Place axes side by side, up to the right margin; many names above one take much room."""
-    room = [max(sum(len(name) + 6 for name in group), _LEAST_CHARS) for group in form.groups]
+def _columns(sheet: Sheet, left: float, top: float, chart: Chart, height: float) -> list[Axes]:
+    """Place axes side by side up to the right margin. A group with long names gets a wide one."""
+    room = [max(sum(len(name) + 6 for name in group), _LEAST_CHARS) for group in chart.groups]
     unit = (_WIDTH - _MARGIN - left - _COLUMN_GAP * (len(room) - 1)) / sum(room)
     panels = []
     for chars in room:
@@ -102,7 +114,7 @@ def _columns(sheet: Sheet, left: float, top: float, form: Form, height: float) -
     return panels
 
 
-def _draw_column(panel: Axes, rows: Sequence[Fields], group: Sequence[str], *, thick: float, log: bool) -> None:
+def _draw_column(panel: Axes, rows: Sequence[Row], group: Sequence[str], *, thick: float, log: bool) -> None:
     """Draw the bars of one axis, the first row on top, with their values beside them."""
     known = list[float]()
     for i, name in enumerate(group):
@@ -124,7 +136,7 @@ def _draw_column(panel: Axes, rows: Sequence[Fields], group: Sequence[str], *, t
 
 
 def _scale_bars(panel: Axes, low: float, high: float, *, log: bool) -> None:
-    """Leave room for the values; bars that differ much are drawn on a logarithmic scale where the form allows it."""
+    """Leave room for the values. Use a logarithmic scale for bars that differ much, if the chart allows it."""
     if log and high > _LOG_FROM * low > 0:
         panel.set_xscale("log")
         panel.set_xlim(low / 3, high * (high / low) ** 0.5)
@@ -133,20 +145,20 @@ def _scale_bars(panel: Axes, low: float, high: float, *, log: bool) -> None:
         panel.set_xlim(min(0.0, low * 1.1), max(high, 0.0) * 1.45 or 1.0)
 
 
-def _draw_lines(sheet: Sheet, top: float, bench: Bench, form: Form) -> None:
+def _draw_lines(sheet: Sheet, top: float, bench: Bench, chart: Chart) -> None:
     """Draw a panel for each group, with a line for each thing that grows."""
-    kinds = list(dict.fromkeys(shown(row.get(form.by)) for row in bench.rows))
-    for panel, group in zip(_columns(sheet, 1.0, top, form, _LINES - 0.4), form.groups, strict=True):
+    kinds = list(dict.fromkeys(shown(row.get(chart.by)) for row in bench.rows))
+    for panel, group in zip(_columns(sheet, 1.0, top, chart, _LINES - 0.4), chart.groups, strict=True):
         for i, (kind, name) in enumerate((kind, name) for kind in kinds for name in group):
-            rows = [row for row in bench.rows if shown(row.get(form.by)) == kind]
-            points = [(value_of(row, form.x), value_of(row, name)) for row in rows]
+            rows = [row for row in bench.rows if shown(row.get(chart.by)) == kind]
+            points = [(value_of(row, chart.x), value_of(row, name)) for row in rows]
             present = sorted((x, y) for x, y in points if x is not None and y is not None)
             label = kind if len(group) == 1 else f"{kind} {name}"
             color = PALETTE[i % len(PALETTE)]
             panel.plot([x for x, _ in present], [y for _, y in present], "o-", color=color, label=label, markersize=4)
-        _scale_lines(panel, log=form.log)
+        _scale_lines(panel, log=chart.log)
         panel.set_title(group[0], loc="right", color=FAINT)
-        panel.set_xlabel(form.x)
+        panel.set_xlabel(chart.x)
         _name_columns(panel)
 
 
@@ -178,8 +190,8 @@ def _name_columns(panel: Axes) -> None:
     )
 
 
-def _draw_table(sheet: Sheet, top: float, bench: Bench, _form: Form) -> None:
-    """Write rows whose figures have no common unit."""
+def _draw_table(sheet: Sheet, top: float, bench: Bench, _chart: Chart) -> None:
+    """Write the rows as a table."""
     names = columns(bench.rows)
     cells = [[shown(row.get(name)) for name in names] for row in bench.rows]
     left = _MARGIN + 0.1
@@ -195,3 +207,20 @@ def _draw_table(sheet: Sheet, top: float, bench: Bench, _form: Form) -> None:
 
 
 _DRAW: dict[str, _Draw] = {"bars": _draw_bars, "lines": _draw_lines, "table": _draw_table}
+
+
+def main() -> int:
+    """Run the program."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("files", nargs="*", metavar="FILE", help="what benchmarks print with --json; - is stdin")
+    parser.add_argument("--output", type=Path, default=FIGURES / "performance.svg", help=".png or .svg")
+    options = parser.parse_args()
+    files = options.files or [str(FIGURES / f"{name}.json") for name in _PERFORMANCE]
+    texts = (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8") for file in files)
+    benches = [bench for text in texts for bench in read_benches(text.splitlines())]
+    options.output.write_bytes(draw_benches(benches, options.output.suffix))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

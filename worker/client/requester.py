@@ -1,4 +1,17 @@
-"""Drive the state of one client over its two connections, on the event loop that runs."""
+"""Send the requests of one client and receive their results, on the running event loop.
+
+1. `ClientState` (in the core) decides what to send and who gets a result. This module does the I/O and the clock.
+2. Two tasks run. `_send` adds requests, `_read` reads the reply stream. Each has a connection of its own, because a
+   blocked read holds up whatever is sent behind it.
+3. A request is added once, however often it is sent: the script that adds it remembers its id. So after any failure,
+   all requests without a result are sent again.
+4. No result is lost. It stays in the reply stream, and reading continues after the last result that was read.
+5. Sending waits until the reply stream was read to its end. So results of an earlier process with the same name answer
+   requests before anything is drawn again.
+6. If Redis refuses a command, all waiting requests fail. Any other failure is retried after a random, growing delay.
+   A request that times out meanwhile names that failure.
+7. Whatever ends a task also fails all waiting requests. So no caller waits for a result that cannot come.
+"""
 
 import asyncio
 import os
@@ -10,8 +23,8 @@ from functools import partial
 
 from worker.adapters.redis.client import connect
 from worker.adapters.redis.client_streams import KEPT_TTL_S, NOTES_TTL_S, RedisExchange
+from worker.client.address import Address
 from worker.client.arguments import Checked
-from worker.client.place import Place
 from worker.client.samples import Sample, sample_of
 from worker.core.client_state import NEVER, Ask, ClientState, Keeping
 from worker.core.keys import Keys
@@ -29,93 +42,103 @@ _REPLY_TIMEOUT_S = 5.0
 _BLOCK_MS = 1000
 _FIRST_WAIT_S = 0.02
 _LONGEST_WAIT_S = 1.0
-_GOODBYE_S = 2.0
+_WITHDRAW_S = 2.0
 _CANCEL_AGAIN_S = 0.05
 
 Outcome = Sample | SamplingError
-Tell = Callable[[Outcome], None]
+Deliver = Callable[[Outcome], None]
 Numbered = tuple[int, Checked]
 
 
-class Driver:
-    """Send, read, watch the clock, and begin anew after every failure.
+class Requester:
+    """Sends requests and receives results for one client, and starts again after every failure.
 
     Attributes:
-        name: The client's in Redis.
-        prefers_json: Whether ids turned out to be uuids, which are quicker to read as JSON.
+        name: Name of the client in Redis.
+        prefers_json: Whether ids turned out to be uuids, which are faster to read as JSON.
     """
 
-    def __init__(self, place: Place, keeping: Keeping | None = None, *, name: str | None = None) -> None:
-        """Begin to work, on the event loop that runs.
+    def __init__(self, address: Address, keeping: Keeping | None = None, *, name: str | None = None) -> None:
+        """Start on the running event loop.
 
         Args:
-            place: Where to work.
+            address: Server, prefix and name.
             keeping: See `ClientState`.
-            name: Of a driver that has ended, to go on in its place; None: that of the place, or one that nobody has.
+            name: Name of an ended requester to continue; None: the name of the address, or a unique one.
 
         Raises:
             SettingsError: The URL is not accepted.
         """
-        self.name = name or place.name or f"client-{secrets.token_hex(16)}"
-        self._is_named = place.name is not None
+        self.name = name or address.name or f"client-{secrets.token_hex(16)}"
+        self._is_named = address.name is not None
         self._own_words = encode_request(reply_to=self.name)
-        self._life = secrets.token_hex(8)
+        self._id_prefix = secrets.token_hex(8)
         self._numbered = 0
-        self._client = connect(place.url, timeout_s=_REPLY_TIMEOUT_S)
+        self._client = connect(address.url, timeout_s=_REPLY_TIMEOUT_S)
         ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
         most_kept = keeping.most if keeping else 0
-        self._redis = RedisExchange(self._client, Keys(place.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept)
+        self._redis = RedisExchange(self._client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept)
         self._state = ClientState(keeping)
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        self._has_work, self._is_waiting, self._is_current = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        if not self._is_named and name is None:  # nobody can have asked for anything by this name
-            self._is_current.set()
+        self._has_work, self._is_waiting, self._has_caught_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        if not self._is_named and name is None:  # a unique name has no earlier results
+            self._has_caught_up.set()
         self._alarm: asyncio.TimerHandle | None = None
         self._failures = 0
         self._trouble = ""
         self._is_stopping = False
         self._refusal: SamplingError | None = None
         self.prefers_json = False
-        self._tasks = [asyncio.create_task(self._keep_on(work)) for work in (self._send, self._read)]
+        self._tasks = [asyncio.create_task(self._retry(work)) for work in (self._send, self._read)]
         for task in self._tasks:
             task.add_done_callback(self._end)
 
     @property
     def is_here(self) -> bool:
-        """Tell whether it works on the event loop that runs."""
+        """Return whether it works on the running event loop."""
         return self._loop is asyncio.get_running_loop() and not self.has_ended
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether its event loop has ended, or has cancelled all tasks."""
+        """Return whether its event loop has ended or has cancelled all tasks."""
         return self._loop.is_closed() or all(task.done() for task in self._tasks)
 
     @property
     def is_inherited(self) -> bool:
-        """Tell whether it works in the process that this one was forked from."""
+        """Return whether it belongs to the process that this one was forked from."""
         return self._pid != os.getpid()
 
-    def ask(self, checked: Checked, tell: Tell) -> None:
+    def __repr__(self) -> str:
+        """Describe the client and what it is doing."""
+        if self.has_ended:
+            state = "ended"
+        elif self._trouble:
+            state = f"retrying after {self._failures} failures: {self._trouble}"
+        else:
+            state = "waiting for results" if self._state.is_waiting else "idle"
+        return f"<Requester {self.name}, {state}>"
+
+    def ask(self, checked: Checked, deliver: Deliver) -> None:
         """Ask for a sample.
 
         Args:
             checked: The request.
-            tell: Is told the sample, or why there is none.
+            deliver: Called with the sample, or with the error in its place.
         """
         if any(task.done() for task in self._tasks):
-            tell(ClientClosedError("the client is closed"))
+            deliver(ClientClosedError("the client is closed"))
             return
         words, request_id, timeout_s, has_encoding = checked
         if not request_id:
             self._numbered += 1
-            request_id = f"{self._life}-{self._numbered}"
+            request_id = f"{self._id_prefix}-{self._numbered}"
             words = (*encode_request(request_id=request_id), *words)
         if not has_encoding:
             words = (*words, *encode_request(encoding="json" if self.prefers_json else "packed"))
         deadline_s = NEVER if timeout_s is None else self._loop.time() + timeout_s
         ask = Ask(request_id, (*words, *self._own_words), deadline_s)
-        self._state.ask(ask, lambda reply: tell(self._outcome(request_id, timeout_s, reply)))
+        self._state.ask(ask, lambda reply: deliver(self._outcome(request_id, timeout_s, reply)))
         self._wake()
 
     async def release(self, session: str) -> None:
@@ -127,12 +150,12 @@ class Driver:
         await self._redis.release(session)
 
     async def recall(self, request_ids: Sequence[str]) -> set[str]:
-        """Find out which requests of an earlier client of this name are still known; at least of those named.
+        """Return which requests of an earlier client of this name are still known, at least among those given.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        await self._is_current.wait()
+        await self._has_caught_up.wait()
         known = self._state.kept_ids
         for request_id in request_ids:
             if request_id not in known and await self._redis.has(request_id, self._state.read_until):
@@ -140,31 +163,31 @@ class Driver:
         return known
 
     def keep(self, most: int) -> None:
-        """Have so many results stay in Redis from now on."""
+        """Keep this many results in Redis from now on."""
         self._redis.most_kept = most
 
     async def stop(self, *, keep: bool, forgotten: str | None = None) -> None:
-        """End: tell everybody who waits that nothing will come, and close the connections.
+        """Fail all waiting requests and close the connections.
 
         Args:
-            keep: Where the client has a name, leave what it has asked for, and the results, to its next life.
-            forgotten: Name of a client that has ended and kept, whose requests and results nobody needs any more.
+            keep: Leave requests and results to the next client of this name, if it has one.
+            forgotten: Name of an ended client whose kept requests and results are to be removed.
         """
         self._is_stopping = True
         while left := [task for task in self._tasks if not task.done()]:
             for task in left:
-                task.cancel()  # once is not enough: `asyncio.wait_for` of Python 3.11, within redis-py, swallows some
+                task.cancel()  # `asyncio.wait_for` of Python 3.11, within redis-py, swallows some cancellations
             await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
         names = [] if keep and self._is_named else [self.name]
         for name in (*names, *([forgotten] if forgotten else ())):
             with suppress(DependencyError, TimeoutError):
-                await asyncio.wait_for(self._redis.withdraw(name), _GOODBYE_S)
+                await asyncio.wait_for(self._redis.withdraw(name), _WITHDRAW_S)
         self._redis.close()
         await self._client.aclose()
 
     async def _send(self) -> None:
-        """Send what waits, all of it in one step."""
-        await self._is_current.wait()
+        """Send what is unsent, in as few steps as possible."""
+        await self._has_caught_up.wait()
         while True:
             await self._has_work.wait()
             self._has_work.clear()
@@ -177,18 +200,18 @@ class Driver:
                 self._note_success()
 
     async def _read(self) -> None:
-        """Read results while any are wanted; first those that an earlier life has left."""
-        while not self._is_current.is_set():
-            if not await self._take(block_ms=0):
-                self._is_current.set()
+        """Read results while any are wanted, and first those of an earlier process."""
+        while not self._has_caught_up.is_set():
+            if not await self._read_once(block_ms=0):
+                self._has_caught_up.set()
         while True:
             if not self._state.is_waiting:
                 self._is_waiting.clear()
                 await self._is_waiting.wait()
-            await self._take(block_ms=_BLOCK_MS)
+            await self._read_once(block_ms=_BLOCK_MS)
 
-    async def _take(self, *, block_ms: int) -> int:
-        """Read some results, and return how many."""
+    async def _read_once(self, *, block_ms: int) -> int:
+        """Read results once, and return how many arrived."""
         records = await self._redis.read(self._state.read_until, block_ms)
         self._note_success()
         now_s = self._loop.time()
@@ -198,8 +221,8 @@ class Driver:
             self._has_work.set()
         return len(records)
 
-    async def _keep_on(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Begin anew after each failure, and send everything again that may have been lost with it."""
+    async def _retry(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Start again after each failure, and send again whatever it may have lost."""
         while True:
             try:
                 await work()
@@ -219,11 +242,11 @@ class Driver:
         self._failures, self._trouble = 0, ""
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        """Tell everybody who waits that nothing will come, whatever has ended a task."""
+        """Fail all waiting requests once a task has ended."""
         if self._alarm is not None:
             self._alarm.cancel()
         if not self._is_stopping:
-            self._redis.close()  # its event loop may be about to end, and nothing can be closed after it
+            self._redis.close()  # later may be too late: the event loop may be ending
         bug = None if task.cancelled() else task.exception()
         self._refusal = ClientClosedError(f"the client failed: {bug!r}" if bug else "the client was closed")
         self._state.give_up()
@@ -235,21 +258,21 @@ class Driver:
             self._set_alarm()
 
     def _set_alarm(self) -> None:
-        """See to it that the clock is looked at in time."""
+        """Schedule the next look at the clock."""
         at_s = self._state.timer_at_s
         if at_s == NEVER or (self._alarm is not None and self._alarm.when() <= at_s):
             return
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(at_s, self._look_at_the_clock)
+        self._alarm = self._loop.call_at(at_s, self._on_alarm)
 
-    def _look_at_the_clock(self) -> None:
+    def _on_alarm(self) -> None:
         self._alarm = None
         self._state.pass_time(self._loop.time())
         self._wake()
 
     def _outcome(self, request_id: str, timeout_s: float | None, reply: Reply | None) -> Outcome:
-        """Make what a caller is told."""
+        """Make the sample or error for a caller."""
         if reply is None:
             if self._refusal is not None:
                 return self._refusal
@@ -265,13 +288,13 @@ class Driver:
         return sample
 
 
-def ask_all(driver: Driver, requests: Sequence[Numbered], arrive: Callable[[int, Outcome], None]) -> None:
-    """Ask for some requests in one step.
+def ask_all(requester: Requester, requests: Sequence[Numbered], arrive: Callable[[int, Outcome], None]) -> None:
+    """Ask for several samples in one step.
 
     Args:
-        driver: Asks.
-        requests: Number and request.
-        arrive: Is told the number of each, and what came of it.
+        requester: The requester of the client.
+        requests: Number and arguments of each request.
+        arrive: Called with the number and the outcome of each request.
     """
     for number, checked in requests:
-        driver.ask(checked, partial(arrive, number))
+        requester.ask(checked, partial(arrive, number))

@@ -1,0 +1,165 @@
+"""Write the tables of README.md beside this file, out of the figures.
+
+    python tests/bench/readme.py
+
+The text between the tables is written by hand. A table stands between `<!-- figures: NAME -->` and `<!-- end -->`.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.printed import FIGURES, Bench, Row, read_benches
+
+README: Final = Path(__file__).with_name("README.md")
+_TABLE: Final = re.compile(r"(?<=<!-- figures: )(\w+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+_SMALL, _MIDDLE = 10, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of README.md.
+
+    Attributes:
+        columns: Title of each column -> its name in the figures.
+        only: Column -> the value that rows of the table have.
+    """
+
+    columns: Mapping[str, str]
+    only: Mapping[str, str] = field(default_factory=dict)
+
+
+TABLES: Final[Mapping[str, Table]] = {
+    "throughput": Table(
+        {
+            "size": "size",
+            "encoding": "encoding",
+            "workers": "workers",
+            "requests/s": "requests/s",
+            "chunk ids/s": "chunk ids/s",
+            "ceiling requests/s": "ceiling requests/s",
+            "ratio": "ratio",
+            "worker us/request": "worker us/request",
+            "server us/request": "server us/request",
+        }
+    ),
+    "latency": Table(
+        {
+            "size": "size",
+            "percentile": "percentile",
+            "ours (us)": "ours us",
+            "echo in C (us)": "echo us",
+            "ratio": "ratio",
+            "settling script (us)": "script us",
+        },
+        {"load": "closed"},
+    ),
+    "weights": Table(
+        {
+            "what": "what",
+            "p50 (ms)": "p50 ms",
+            "p99 (ms)": "p99 ms",
+            "reference": "reference",
+            "its p50": "its p50",
+            "its p99": "its p99",
+            "load (requests/s)": "requests/s",
+            "results checked": "checked",
+            "broken": "broken",
+        }
+    ),
+    "draw": Table(
+        {
+            "method": "method",
+            "replace": "replace",
+            "seeded": "seeded",
+            "ns an id": "ns/id",
+            "us a request on top": "us/request",
+            "plain ns an id": "plain ns/id",
+        },
+        {"way": "draw"},
+    ),
+    "client": Table(
+        {
+            "step": "step",
+            "loop": "loop",
+            "steps/s": "steps/s",
+            "waited %": "waited %",
+            "p50 (us)": "wait p50 us",
+            "p99 (us)": "wait p99 us",
+            "mean (us)": "wait mean us",
+        }
+    ),
+    "catalog": Table({"chunks": "rows", "what": "what", "value": "value", "plain": "plain"}),
+    "peers": Table(
+        {
+            "peer": "peer",
+            "version": "version",
+            "requests/s": "requests/s",
+            "ours / this": "ours/this",
+            "CPU us/request": "CPU us/request",
+            "round trip p50 (ms)": "round trip p50 ms",
+        }
+    ),
+    "sql": Table(
+        {
+            "what": "what",
+            "size": "size",
+            "chunk ids/s": "chunk ids/s",
+            "ours one by one / this": "ours/this, one by one",
+            "ours with a backlog / this": "ours/this, backlog",
+            "biased": "biased",
+        }
+    ),
+    "growth": Table(
+        {
+            "what": "what",
+            "value": "value",
+            "requests/s": "requests/s",
+            "ratio": "ratio",
+            "worker us/request": "worker us/request",
+            "server us/request": "server us/request",
+            "still ms": "still ms",
+        }
+    ),
+}
+
+
+def write_tables(text: str) -> str:
+    """Return the text of README.md with each table as the figures have it."""
+    return _TABLE.sub(lambda found: f"{found[1]} -->\n{write_table(found[1])}", text)
+
+
+def write_table(name: str) -> str:
+    """Return one table with the machine and the day of its run, in Markdown."""
+    table, bench = TABLES[name], read_figures(name)
+    rows = [row for row in bench.rows if all(row[column] == value for column, value in table.only.items())]
+    cells = [[_cell(row.get(column)) for column in table.columns.values()] for row in rows]
+    marks = ["---:" if _is_number(rows, column) else "---" for column in table.columns.values()]
+    lines = [f"| {' | '.join(line)} |" for line in (list(table.columns), *cells)]
+    lines.insert(1, f"|{'|'.join(marks)}|")
+    return "\n".join([f"{bench.machine}, Python {bench.python}, {bench.date}:", "", *lines, ""])
+
+
+def read_figures(name: str) -> Bench:
+    """Read the figures of a benchmark."""
+    lines = (FIGURES / f"{name}.json").read_text(encoding="utf-8").splitlines()
+    return next(bench for bench in read_benches(lines) if bench.name == name)
+
+
+def _is_number(rows: list[Row], column: str) -> bool:
+    return any(isinstance(row.get(column), int | float) for row in rows)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < _SMALL else f"{value:.1f}" if abs(value) < _MIDDLE else f"{value:,.0f}"
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+if __name__ == "__main__":
+    README.write_text(write_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
