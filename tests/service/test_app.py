@@ -14,7 +14,7 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect
-from worker.core.events import WeightsUnreturned
+from worker.core.events import WeightsRevertRefused
 from worker.run_dir.folder import prepare_run_dir
 from worker.service import app
 from worker.service.housekeeping import HousekeepingTask
@@ -125,7 +125,9 @@ async def test_a_loop_that_ends_untold_is_begun_anew_and_all_requests_are_answer
 async def test_what_goes_on_failing_ends_the_worker_with_its_true_reason(
     worker: Worker, log: LogLines, fail: Callable[[], Any]
 ) -> None:
-    task = HousekeepingTask("broken", fail, worker.housekeeping[0]._availability, every_s=1, refusal=WeightsUnreturned)
+    task = HousekeepingTask(
+        "broken", fail, worker.housekeeping[0]._availability, every_s=1, refusal=WeightsRevertRefused
+    )
     with pytest.raises(ExceptionGroup) as raised:
         await app._live(replace(worker, housekeeping=[task]), "one", 0.0)
     error, _ = name_causes(raised.value)

@@ -445,8 +445,8 @@ async def test_of_several_workers_each_dead_letter_tells_its_true_last_error(
         letters = await desk.dead()
         assert sorted(letter["entry_id"] for letter in letters) == sorted(ids)
         assert all("its result could not be written" in letter["message"] for letter in letters)
-        assert {line["level"] for line in log.of("result.unwritable")} == {"error"}
-        assert all("its result could not" in line["message"] for line in log.of("result.unwritable"))
+        assert {line["level"] for line in log.of("result.write_failed")} == {"error"}
+        assert all("its result could not" in line["message"] for line in log.of("result.write_failed"))
         assert {line["message"] for line in log.of("request.dead_lettered")} <= {one["message"] for one in letters}
 
 
@@ -461,7 +461,7 @@ async def test_without_a_place_for_dead_letters_the_worker_serves_on_and_gives_u
             await wait_until(lambda: parts.reclaim._failures, timeout_s=DONE_S, what="the dead letter was refused")
             await answers(desk, await desk.add_many(10))
             assert log.of("request.dead_lettered") == []
-            assert log.of("result.unwritable")[0]["message"].startswith("its dead letter could not be written")
+            assert log.of("result.write_failed")[0]["message"].startswith("its dead letter could not be written")
             await desk.client.delete(desk.keys.dead)
             await answers(desk, [entry_id])
             await settled(desk)

@@ -12,7 +12,7 @@ from tests.support.streams import Desk, desk_at
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, redis_availability
-from worker.core.events import WeightsUnreturned
+from worker.core.events import WeightsRevertRefused
 from worker.core.weights.changes import Order, step_of
 from worker.embedded import RedisServer
 from worker.service.availability import Availability
@@ -33,7 +33,7 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
 async def _looking(desk: Desk, availability: Availability, workers: int = 1) -> AsyncIterator[None]:
     tasks = [
         HousekeepingTask(
-            "weights returns", desk.writer().give_back, availability, every_s=_OFTEN_S, refusal=WeightsUnreturned
+            "weights returns", desk.writer().give_back, availability, every_s=_OFTEN_S, refusal=WeightsRevertRefused
         )
         for _ in range(workers)
     ]
@@ -74,12 +74,12 @@ async def test_a_refusal_is_told_once_and_the_return_is_made_when_it_can_be(desk
     await desk.client.rename(desk.keys.history, f"{desk.keys.prefix}:kept")
     await desk.client.set(desk.keys.history, "of another type")
     async with _looking(desk, availability):
-        await wait_until(lambda: log.of("weights.unreturned"), timeout_s=DONE_S, what="the refusal is told")
+        await wait_until(lambda: log.of("weights.revert_refused"), timeout_s=DONE_S, what="the refusal is told")
         assert await desk.client.exists(desk.keys.weights())
         assert availability.is_up
         await desk.client.delete(desk.keys.history)
         await _has_returned(desk)
-    [line] = log.of("weights.unreturned")
+    [line] = log.of("weights.revert_refused")
     assert "WRONGTYPE" in line["message"]
     assert line["level"] == "error"
     assert log.of("redis.lost") == []
@@ -98,4 +98,4 @@ async def test_while_redis_is_away_the_link_is_lost_and_what_is_due_comes_after(
                 await _set_for(desk, 1)
                 await _has_returned(desk)
     assert (len(log.of("redis.lost")), len(log.of("redis.restored"))) == (1, 1)
-    assert log.of("weights.unreturned") == []
+    assert log.of("weights.revert_refused") == []

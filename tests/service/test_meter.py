@@ -179,7 +179,7 @@ async def test_a_valid_request_that_got_an_error_is_shown_as_one(meter: Meter, l
 async def test_results_that_could_not_be_counted_are_told_once(meter: Meter, log: LogLines) -> None:
     for i in range(5):
         _record(meter, _request(i), counted=False)
-    assert [line["requests"] for line in await _lines(log, "stats.uncounted", 1)] == [1]
+    assert [line["requests"] for line in await _lines(log, "stats.write_failed", 1)] == [1]
 
 
 def test_failures_are_told_with_where_and_how_many_they_stand_for(meter: Meter, log: LogLines) -> None:
@@ -212,6 +212,6 @@ def test_few_of_many_that_are_given_up_on_or_cannot_be_written_get_a_line(meter:
     meter.log_given_up(dead)
     for one in dead:
         meter.log_unwritable(one.result, "why")
-    for event in ("request.dead_lettered", "result.unwritable"):
+    for event in ("request.dead_lettered", "result.write_failed"):
         assert [line["request_id"] for line in log.of(event)] == [f"r{number}" for number in range(5)]
     assert log.of("request.dead_lettered")[0]["message"] == "a sentence"

@@ -264,7 +264,7 @@ async def test_a_health_file_that_cannot_be_written_is_told_and_no_reason_to_fal
             await _shows(desk, state="starting")
             reporter.enter("draining")
             await _shows(desk, state="draining")
-    assert [line["level"] for line in log.of("health.unwritten")] == ["warning"]
+    assert [line["level"] for line in log.of("health.write_failed")] == ["warning"]
 
 
 async def test_a_group_that_is_not_made_yet_is_no_loss_of_redis(

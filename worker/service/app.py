@@ -19,10 +19,10 @@ from worker.core.events import (
     SettingsIgnored,
     WorkerDraining,
     WorkerFailed,
+    WorkerListingRefused,
     WorkerReady,
     WorkerStarted,
     WorkerStopped,
-    WorkerUnlisted,
 )
 from worker.core.redaction import redact
 from worker.errors import LoopEndedError, RedisError, RefusedError
@@ -145,7 +145,7 @@ async def _remove_presence(worker: Worker, patience_s: float) -> None:
         try:
             await worker.stream.remove_presence()
         except RefusedError as error:
-            emit(WorkerUnlisted(message=str(error), suppressed=0))
+            emit(WorkerListingRefused(message=str(error), suppressed=0))
         except RedisError as error:
             emit(RedisLost(message=str(error)))
 

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from worker.core.events import ConsumersKept, StatsUnfolded, WeightsUnreturned
+from worker.core.events import ConsumersCleanupRefused, StatsFoldingRefused, WeightsRevertRefused
 from worker.errors import RedisError, RefusedError
 from worker.logs.emit import RateLimited
 from worker.service.availability import Availability
 
-Refusal = type[WeightsUnreturned | ConsumersKept | StatsUnfolded]
+Refusal = type[WeightsRevertRefused | ConsumersCleanupRefused | StatsFoldingRefused]
 
 
 class HousekeepingTask:

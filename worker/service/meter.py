@@ -17,9 +17,9 @@ from worker.core.events import (
     RequestFailed,
     RequestRejected,
     RequestServed,
-    ResultsUnbounded,
-    ResultUnwritable,
-    StatsUncounted,
+    ResultsTrimRefused,
+    ResultWriteFailed,
+    StatsWriteFailed,
 )
 from worker.core.mixture import Mixture
 from worker.core.stats import Tally
@@ -137,9 +137,11 @@ class Meter:
         if wanted(RequestServed) and isinstance(part[0], Request):
             self._served.emit(partial(_served, part[0], answered, settled.at_ms))
         if not settled.counted:
-            self._uncounted.emit(lambda _: StatsUncounted(requests=len(part)))
+            self._uncounted.emit(lambda _: StatsWriteFailed(requests=len(part)))
         if settled.unbounded:
-            self._untrimmed.emit(lambda suppressed: ResultsUnbounded(message=settled.unbounded, suppressed=suppressed))
+            self._untrimmed.emit(
+                lambda suppressed: ResultsTrimRefused(message=settled.unbounded, suppressed=suppressed)
+            )
 
     def log_given_up(self, given_up: Sequence[GivenUp]) -> None:
         """Log some of the requests that were given up on, once their dead letters are stored."""
@@ -149,7 +151,7 @@ class Meter:
     def log_unwritable(self, result: Result, why: str) -> None:
         """Log a result or a dead letter that could not be written."""
         self._unwritable.emit(
-            lambda suppressed: ResultUnwritable(
+            lambda suppressed: ResultWriteFailed(
                 request_id=result.request_id, entry_id=result.entry_id, message=why, suppressed=suppressed
             )
         )

@@ -13,7 +13,7 @@ import anyio
 import anyio.lowlevel
 
 from worker.core.catalog import largest_categories
-from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats, WorkerUnlisted
+from worker.core.events import CategoryStats, HealthWriteFailed, WorkerListingRefused, WorkerStats
 from worker.core.stats import read_counts
 from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset
 from worker.core.weights.values import Weights, preset_name
@@ -186,14 +186,14 @@ class Reporter:
         self._availability.succeeded("heartbeat")
 
     def _log_refusal(self, error: RefusedError) -> None:
-        self._refused.emit(lambda suppressed: WorkerUnlisted(message=str(error), suppressed=suppressed))
+        self._refused.emit(lambda suppressed: WorkerListingRefused(message=str(error), suppressed=suppressed))
 
     def _write_health(self) -> None:
         try:
             write_health(self._identity.run_dir, self._health())
         except OSError as error:
             message = str(error)
-            self._unwritten.emit(lambda suppressed: HealthUnwritten(message=message, suppressed=suppressed))
+            self._unwritten.emit(lambda suppressed: HealthWriteFailed(message=message, suppressed=suppressed))
 
     async def _backlog(self) -> Backlog | None:
         try:

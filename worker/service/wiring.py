@@ -9,13 +9,13 @@ from worker.adapters.redis.streams import RedisStreams
 from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.events import (
-    ConsumersKept,
+    ConsumersCleanupRefused,
     PostgresLost,
     PostgresRestored,
     RedisLost,
     RedisRestored,
-    StatsUnfolded,
-    WeightsUnreturned,
+    StatsFoldingRefused,
+    WeightsRevertRefused,
 )
 from worker.core.keys import Keys
 from worker.errors import UnreadableError
@@ -144,8 +144,10 @@ def _housekeeping(
     refresh_s = settings.weights_refresh_s
     return [
         HousekeepingTask(
-            "counts of mixtures", folding.fold, availability, every_s=_FOLD_EVERY_S, refusal=StatsUnfolded
+            "counts of mixtures", folding.fold, availability, every_s=_FOLD_EVERY_S, refusal=StatsFoldingRefused
         ),
-        HousekeepingTask("weights returns", give_back, availability, every_s=refresh_s, refusal=WeightsUnreturned),
-        HousekeepingTask("consumers", forget_consumers, availability, every_s=gone_s / 10, refusal=ConsumersKept),
+        HousekeepingTask("weights returns", give_back, availability, every_s=refresh_s, refusal=WeightsRevertRefused),
+        HousekeepingTask(
+            "consumers", forget_consumers, availability, every_s=gone_s / 10, refusal=ConsumersCleanupRefused
+        ),
     ]
