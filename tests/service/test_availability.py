@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.waiting import wait_until
-from tests.support.workers import redis_availability
+from worker.core.events import RedisLost, RedisRestored
 from worker.service.availability import _AGAIN_S, Availability, cause_of
+from worker.service.wiring import redis_availability
 
 _SOON_S = 5.0
 
@@ -53,15 +54,14 @@ async def test_a_link_is_lost_once_and_restored_when_every_loop_that_failed_has_
 
 
 class _Moving(Availability):
-    """A link whose clock a test moves: what was told a moment ago was told long ago."""
+    """An availability whose clock a test moves: what was logged a moment ago was logged long ago."""
 
     def let_time_pass(self) -> None:
-        self._told_at -= _AGAIN_S
+        self._logged_at -= _AGAIN_S
 
 
 def _moving() -> _Moving:
-    availability = redis_availability()
-    return _Moving(availability._make_lost, availability._make_restored)
+    return _Moving(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
 
 
 async def test_a_loss_is_told_again_when_its_cause_changes_and_not_too_often(log: LogLines) -> None:
@@ -146,7 +146,7 @@ async def test_a_failing_loop_waits_longer_and_longer_and_never_for_ever(log: Lo
 
 async def test_each_link_tells_of_its_own_server(log: LogLines) -> None:
     availability = redis_availability()
-    other = Availability(availability._make_lost, availability._make_restored)
+    other = redis_availability()
     await availability.failed("a", "away")
-    assert (availability.is_up, other.is_up) == (False, True)
+    assert (repr(availability), repr(other)) == ("<Availability down, failures: {'a': 1}>", "<Availability up>")
     await _hears(log, "redis.lost")

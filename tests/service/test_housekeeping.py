@@ -11,13 +11,14 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk, desk_at
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, redis_availability
+from tests.support.workers import DONE_S
 from worker.core.events import WeightsRevertRefused
 from worker.core.weights.changes import Order, step_of
 from worker.embedded import RedisServer
 from worker.service.availability import Availability
 from worker.service.housekeeping import HousekeepingTask
 from worker.service.supervisor import unending
+from worker.service.wiring import redis_availability
 
 _MUSIC = '{"music": 1}'
 _OFTEN_S = 0.01

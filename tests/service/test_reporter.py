@@ -17,7 +17,7 @@ from tests.support.drawing import catalog_of
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, Parts, Wiring, answers, running, wired
+from tests.support.workers import DONE_S, Wiring, answers, running, wired
 from worker.core.weights.changes import version_by_key
 from worker.core.weights.values import Held, normalise
 from worker.core.workers.documents import read_state
@@ -28,6 +28,7 @@ from worker.ports import Backlog, Presence
 from worker.run_dir.health import SERVING, Place, find_problem, health_path
 from worker.service.reporter import Identity, Reporter
 from worker.service.supervisor import unending
+from worker.service.wiring import Serving
 
 _NEVER_S = 3600.0
 
@@ -38,7 +39,7 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
         yield log
 
 
-def _reporter(parts: Parts, prefix: str, run_dir: Path, stats_interval_s: float = _NEVER_S) -> Reporter:
+def _reporter(parts: Serving, prefix: str, run_dir: Path, stats_interval_s: float = _NEVER_S) -> Reporter:
     identity = Identity("one", prefix, run_dir)
     return Reporter(
         identity,
