@@ -13,7 +13,7 @@ from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S
 from worker.core.events import WeightsRevertRefused
-from worker.core.weights.changes import Order, step_of
+from worker.core.weights.changes import WantedChange, plan_change
 from worker.embedded import RedisServer
 from worker.service.availability import Availability
 from worker.service.housekeeping import HousekeepingTask
@@ -47,8 +47,8 @@ async def _looking(desk: Desk, availability: Availability, workers: int = 1) -> 
 
 
 async def _set_for(desk: Desk, milliseconds: int, name: str | None = None) -> None:
-    order = Order(_MUSIC, "ann", "", milliseconds, f"{milliseconds} ms")
-    assert await desk.writer().change(name, lambda found: step_of(found, order))
+    order = WantedChange(_MUSIC, "ann", "", milliseconds, f"{milliseconds} ms")
+    assert await desk.writer().change(name, lambda found: plan_change(found, order))
 
 
 async def _has_returned(desk: Desk, name: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """What a lane holds: nothing leaves it but what is named, and sessions that were not settled go back together."""
 
 from tests.support.streams import Desk
-from worker.core.draw.passes import Cursor
+from worker.core.draw.cursor import Cursor
 from worker.core.draw.sessions import NEW_SESSION, Session, Visit, read_session
 from worker.core.wire import Request, Terms, encode_error
 from worker.ports import Failure, GivenUp, Settled

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.support.streams import result_of
-from worker.core.weights.values import ABSENT
+from worker.core.weights.in_force import ABSENT
 from worker.core.wire import Result, encode_error
 from worker.ports import Failure, GivenUp, Reading, Settled
 from worker.service.outcome import FENCED_REDRAWS, Done, DrawAgain, Drop, decide, is_fenced

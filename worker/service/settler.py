@@ -19,15 +19,12 @@ under the previous value is refused, and the refusal brings the new value.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from anyio.to_thread import run_sync
 
-from worker.core.catalog import Catalog
 from worker.core.draw.answer import Answers, answer
-from worker.core.draw.prepare import Snapshots
-from worker.core.draw.sessions import pin_sessions
+from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.slicing import Slice, is_heavy
 from worker.core.weights.presets import weights_name
 from worker.core.wire import Request, Result, Terms
@@ -122,27 +119,19 @@ class Settler:
         while unknown := self._current.weights.unknown(names):
             await self._weights.read(unknown)
         weights = {name: self._current.weights.in_force(name) for name in names}
-        catalog = self._current.catalog
-        return Snapshots(catalog, weights, self._stream.now_ms(), pin_sessions(asked, weights, sessions, catalog))
+        derived = self._current.derived
+        return Snapshots(derived, weights, self._stream.now_ms(), pin_sessions(asked, weights, sessions, derived))
 
     async def _answer(self, part: Slice, snapshots: Snapshots) -> Answers:
         """Draw for the requests of a part, in a thread if that takes long."""
         if is_heavy(part, snapshots):
-            return await run_sync(self._draw, part.requests, self._apart(snapshots), self._rng)
+            return await run_sync(self._draw, part.requests, self._in_thread(snapshots), self._rng)
         return self._draw(part.requests, snapshots, self._rng)
 
-    def _apart(self, snapshots: Snapshots) -> Snapshots:
-        """Give a draw in a thread a memory of its own for what it derives: other lanes derive meanwhile.
-
-        The catalog remembers that too, so that it goes when the catalog goes.
-        """
-        catalog = snapshots.catalog
-        if catalog is None:
-            return snapshots
-        apart = catalog.memo.get(self)
-        if not isinstance(apart, Catalog):
-            apart = catalog.memo[self] = replace(catalog, memo={})
-        return snapshots._replace(catalog=apart)
+    def _in_thread(self, snapshots: Snapshots) -> Snapshots:
+        """Return snapshots for a draw in a thread, with derived values that no other lane uses meanwhile."""
+        derived = snapshots.derived
+        return snapshots if derived is None else snapshots._replace(derived=self._current.derived_apart(self, derived))
 
     def _batch(self, part: Slice, answered: Answers, snapshots: Snapshots, redraws: int) -> Batch:
         """Return what to settle, and advance the sessions."""
