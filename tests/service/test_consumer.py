@@ -217,7 +217,7 @@ async def test_datasets_made_up_by_strangers_do_not_fill_the_memory(desk: Desk, 
     assert len(parts.current.weights.known()) <= 2049
 
 
-# -- recovery --------------------------------------------------------------------------------------------------
+# -- reclaim ---------------------------------------------------------------------------------------------------
 
 
 async def test_what_a_crashed_worker_held_comes_first_when_it_starts_again(
@@ -496,7 +496,7 @@ async def test_no_request_is_answered_under_weights_older_than_itself(desk: Desk
         for i, value in enumerate(values):
             writer = chance.randrange(3)
             if writer == 0:
-                await desk.client.set(desk.keys.weights(), value)  # and no bell
+                await desk.client.set(desk.keys.weights(), value)  # and no notification
             elif writer == 1:
                 await store.store_quietly(None, value)
             else:

@@ -67,8 +67,8 @@ async def test_durations_that_change_are_followed(database_url: str, tmp_path: P
                     what=f"durations are what SQL says after {statement}",
                 )
             loops.cancel_scope.cancel()
-        told = [(line["added"], line["removed"]) for line in log.of("catalog.changed")]
-    assert told == [(3, 3), (0, 1), (1, 1), (1, 0), (1, 0), (0, 1)]
+        logged = [(line["added"], line["removed"]) for line in log.of("catalog.changed")]
+    assert logged == [(3, 3), (0, 1), (1, 1), (1, 0), (1, 0), (0, 1)]
 
 
 async def test_by_chunks_durations_do_not_matter(database_url: str) -> None:

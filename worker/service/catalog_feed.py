@@ -73,6 +73,12 @@ class CatalogFeed:
         self._unheard_at = 0.0
         self._hiding: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return the state in one line, for logs and tests."""
+        return (
+            f"<CatalogFeed {len(self._current.catalog or ())} chunks, unheard: {[one.table for one in self._unheard]}>"
+        )
+
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the catalog fresh until cancelled; report the start after the first load or its failure."""
         async with anyio.create_task_group() as loops:

@@ -1,4 +1,4 @@
-"""Tell when the mix that is asked for cannot be drawn: weighted categories without READY chunks, once a change."""
+"""Find out when the requested mix cannot be drawn: weighted categories without READY chunks, logged once a change."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
@@ -11,12 +11,12 @@ from worker.core.weights.values import Weights
 from worker.logs.emit import emit
 from worker.service.snapshots import CurrentSnapshots
 
-_REMEMBERED = 4096  # names, of which the snapshots remember half as many: one that is asked for seldom is not told anew
-_DECIMALS = 3  # of a share: what changes less is not told again
+_REMEMBERED = 4096  # names; twice as many as the snapshots remember, so that a rarely used name is not logged again
+_DECIMALS = 3  # of a share; smaller changes are not logged again
 
 
 class _Look(NamedTuple):
-    """Hold what was looked at by one name, and what of it was left out: how many, a hash of which, and their share."""
+    """One name's versions of weights and catalog, and its missing categories: how many, a hash of them, their share."""
 
     versions: tuple[str, str]
     missing: tuple[int, int, float]
@@ -27,19 +27,19 @@ _COMPLETE: Final = (0, 0, 0.0)
 
 
 class MixWatch:
-    """Hold the weights that are asked for against the catalog, and tell what is left out once that changes."""
+    """The comparison of the weights in use with the catalog; it logs changes of what is left out."""
 
     def __init__(self, current: CurrentSnapshots) -> None:
-        """Take the snapshots in force."""
+        """Compare these snapshots."""
         self._current = current
         self._looks: dict[str | None, _Look] = {}
         self._seen: tuple[int, str, int] | None = None
 
     def look(self) -> None:
-        """Look at what is in force now; what is as it was the last time takes next to no time."""
+        """Compare what is in force now; without changes since the last call, this takes almost no time."""
         derived = self._current.derived
         if derived is None or self._current.weights.shared is UNREAD:
-            return  # nobody knows yet
+            return  # not known yet
         catalog, presets = derived.catalog, derived.presets
         seen = (self._current.weights.turn, catalog.version, len(presets))
         if seen == self._seen:
@@ -60,10 +60,10 @@ class MixWatch:
                 share = round(sum(missing.values()), _DECIMALS)
                 now = _Look(versions, (len(missing), hash(tuple(missing)), share) if missing else _COMPLETE)
                 self._looks[name] = now
-                _tell(name, before, now, list(missing))
+                _log(name, before, now, list(missing))
 
     def _asked(self, presets: Mapping[str, InForce]) -> Iterator[tuple[str | None, Weights | None]]:
-        """Walk over the names that are asked for, and the weights of their own; None where one has none."""
+        """Yield the names in use with their own weights, or None."""
         book = self._current.weights
         yield None, book.in_force(None).weights
         yield from book.own()
@@ -72,7 +72,7 @@ class MixWatch:
                 yield name, presets[name].weights
 
 
-def _tell(name: str | None, before: _Look, now: _Look, missing: list[str]) -> None:
+def _log(name: str | None, before: _Look, now: _Look, missing: list[str]) -> None:
     version, catalog_version = now.versions
     if missing and now.missing != before.missing:
         share = now.missing[-1]

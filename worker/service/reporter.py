@@ -1,4 +1,4 @@
-"""Signs of life every second and whenever weights come into force, and statistics every so often."""
+"""What a worker reports: its state every second and after each change of weights, and statistics every so often."""
 
 import json
 import math
@@ -38,7 +38,7 @@ _LINES_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Say who reports.
+    """The worker that reports.
 
     Attributes:
         consumer: The worker's name in the group.
@@ -58,7 +58,7 @@ class Identity:
 
 
 class Reporter:
-    """Tell the world how this worker does."""
+    """The loop that reports this worker's state to Redis, to its health file and to the log."""
 
     def __init__(
         self,
@@ -70,7 +70,16 @@ class Reporter:
         availability: Availability,
         stats_interval_s: float,
     ) -> None:
-        """Take who reports, where to, what about, and how often statistics are due in seconds."""
+        """Connect the parts.
+
+        Args:
+            identity: The worker that reports.
+            presence: Stores the state in Redis.
+            current: The snapshots to report.
+            meter: The counts to report.
+            availability: Is told whether Redis answers.
+            stats_interval_s: Time between two statistics lines, in seconds.
+        """
         self._identity = identity
         self._started = process_start(os.getpid())
         self._presence = presence
@@ -85,7 +94,7 @@ class Reporter:
         self._phase = "starting"
         self._shown: tuple[str, Mapping[str, int]] = ("", {})
         self._news = anyio.Event()
-        current.weights.watch(self._tell_news)
+        current.weights.watch(self._wake)
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -103,21 +112,21 @@ class Reporter:
             self._news = anyio.Event()
 
     def enter(self, phase: str) -> None:
-        """Tell at once that the worker is in another phase of its life: `serving` or `draining`."""
+        """Report at once that the worker is `serving` or `draining` now."""
         self._phase = phase
         self._write_health()
-        self._tell_news()
+        self._wake()
 
-    def _tell_news(self) -> None:
+    def _wake(self) -> None:
         self._news.set()
 
     def remove_health_file(self) -> None:
-        """Take the health file away: this worker has ended in order."""
-        with suppress(OSError):  # the folder was closed meanwhile: a file of a process that is gone misleads no probe
+        """Remove the health file, as this worker has ended in order."""
+        with suppress(OSError):  # the file of a process that has ended misleads no probe
             health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
 
     async def log_stats(self, patience_s: float = math.inf) -> None:
-        """Log the statistics of the interval that ends now; what waits in Redis only if it answers within a time."""
+        """Log the statistics of the interval that ends now; the backlog only if Redis answers within `patience_s`."""
         interval = self._meter.begin_interval()
         backlog = None
         with anyio.move_on_after(patience_s):
@@ -167,7 +176,7 @@ class Reporter:
                 )
 
     def _weights_of(self, dataset: str, ready: Mapping[str, int]) -> Weights:
-        """Tell the weights that stand behind a dataset's counts, or a preset's; "" are the global ones."""
+        """Return the weights of a dataset's counts, or of a preset's; "" are the global ones."""
         held = self._current.weights.held(dataset) if dataset else self._current.weights.shared
         preset = dataset.removeprefix(preset_name(""))
         if preset != dataset and preset in BUILT_IN_PRESETS:
@@ -175,13 +184,13 @@ class Reporter:
         return held.weights or self._current.weights.in_force(None).weights
 
     async def _beat(self) -> None:
-        """Show a sign of life, here and in Redis."""
+        """Report the state, to the health file and to Redis."""
         self._write_health()
         self._mix.look()
         try:
             self._namesake.look(await self._presence.show(self._document(), ttl_s=10))
         except RefusedError as error:
-            self._log_refusal(error)  # Redis answers: this alone is no reason to stop serving
+            self._log_refusal(error)  # Redis answers, so the worker goes on serving
         except RedisError as error:
             await self._availability.failed("heartbeat", str(error))
             return
@@ -201,7 +210,7 @@ class Reporter:
         try:
             return await self._presence.backlog()
         except GroupMissingError:
-            return None  # it is not made yet, or those who read find out and make it anew
+            return None  # the group is not created yet, or the consumer will create it again
         except RefusedError as error:
             self._log_refusal(error)
         except RedisError as error:
@@ -216,7 +225,7 @@ class Reporter:
         return Health(pid, who.prefix, who.consumer, state, time.time(), who.redis, who.database, self._started)
 
     def _ready_shown(self, catalog: Catalog) -> Mapping[str, int]:
-        """Count the READY chunks of the largest categories, once a catalog: there may be thousands."""
+        """Return the READY chunks of the largest categories; they are counted once for each catalog."""
         version, shown = self._shown
         if version != catalog.version:
             shown = largest_categories(catalog, _CATEGORIES_SHOWN)
@@ -224,7 +233,7 @@ class Reporter:
         return shown
 
     def _document(self) -> str:
-        """Write this worker's state: what it has applied, and when."""
+        """Return this worker's state as JSON: what it has applied, and when."""
         catalog, weights = self._current.catalog, self._current.weights
         shared = weights.in_force(None).weights
         return json.dumps(
