@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.waiting import wait_until
-from tests.support.workers import redis_availability
+from worker.core.events import RedisLost, RedisRestored
 from worker.service.availability import _AGAIN_S, Availability, cause_of
+from worker.service.wiring import redis_availability
 
 _SOON_S = 5.0
 
@@ -20,53 +21,52 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
         yield log
 
 
-def _told(log: LogLines) -> list[str]:
+def _logged(log: LogLines) -> list[str]:
     return [line["event"] for line in log.all()]
 
 
 async def _hears(log: LogLines, *events: str) -> None:
-    await wait_until(lambda: _told(log) == list(events), timeout_s=_SOON_S, what=f"{events} were told")
+    await wait_until(lambda: _logged(log) == list(events), timeout_s=_SOON_S, what=f"{events} were logged")
 
 
-async def test_a_link_is_lost_once_and_restored_when_every_loop_that_failed_has_succeeded(log: LogLines) -> None:
+async def test_a_server_is_lost_once_and_restored_when_every_loop_that_failed_has_succeeded(log: LogLines) -> None:
     availability = redis_availability()
     assert availability.is_up
     availability.succeeded("reader")
     await availability.failed("reader", "no route")
-    await availability.failed("bell", "reset")
+    await availability.failed("notification", "reset")
     await availability.failed("reader", "no route")
     assert not availability.is_up
     await _hears(log, "redis.lost")
     availability.succeeded("reader")
     availability.succeeded("heartbeat")  # which never failed
     assert not availability.is_up
-    availability.succeeded("bell")
-    availability.succeeded("bell")
+    availability.succeeded("notification")
+    availability.succeeded("notification")
     assert availability.is_up
     await _hears(log, "redis.lost", "redis.restored")
     lost, restored = log.all()
     assert lost["message"] == "no route"
     assert restored["down_s"] > 0
-    await availability.failed("bell", "again")
-    availability.succeeded("bell")
+    await availability.failed("notification", "again")
+    availability.succeeded("notification")
     await _hears(log, *["redis.lost", "redis.restored"] * 2)
 
 
 class _Moving(Availability):
-    """A link whose clock a test moves: what was told a moment ago was told long ago."""
+    """An availability whose clock a test moves: what was logged a moment ago was logged long ago."""
 
     def let_time_pass(self) -> None:
-        self._told_at -= _AGAIN_S
+        self._logged_at -= _AGAIN_S
 
 
 def _moving() -> _Moving:
-    availability = redis_availability()
-    return _Moving(availability._make_lost, availability._make_restored)
+    return _Moving(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
 
 
-async def test_a_loss_is_told_again_when_its_cause_changes_and_not_too_often(log: LogLines) -> None:
+async def test_a_loss_is_logged_again_when_its_cause_changes_and_not_too_often(log: LogLines) -> None:
     availability = _moving()
-    told = []
+    logged = []
     for words in (
         "Redis did not answer XREADGROUP: the connection was lost: closed by the server",
         "Redis did not answer XREADGROUP: Error 111 connecting to localhost:6379. Connect call failed",
@@ -77,15 +77,15 @@ async def test_a_loss_is_told_again_when_its_cause_changes_and_not_too_often(log
     ):
         await availability.failed("lane 0", words)
         availability.let_time_pass()
-        told.append(words)
-    await availability.failed("lane 0", told[0])
-    await availability.failed("lane 0", told[2])  # too soon
+        logged.append(words)
+    await availability.failed("lane 0", logged[0])
+    await availability.failed("lane 0", logged[2])  # too soon
     availability.let_time_pass()
-    await availability.failed("lane 0", told[2])
+    await availability.failed("lane 0", logged[2])
     lines = log.of("redis.lost")
-    assert [line["message"] for line in lines] == [told[i] for i in (0, 2, 4, 5, 0, 2)]
+    assert [line["message"] for line in lines] == [logged[i] for i in (0, 2, 4, 5, 0, 2)]
     availability.succeeded("lane 0")
-    assert _told(log) == ["redis.lost"] * 6 + ["redis.restored"]
+    assert _logged(log) == ["redis.lost"] * 6 + ["redis.restored"]
 
 
 async def test_loops_that_word_one_cause_differently_are_no_change_of_it(log: LogLines) -> None:
@@ -97,7 +97,7 @@ async def test_loops_that_word_one_cause_differently_are_no_change_of_it(log: Lo
                 loop, f"Redis refused {command.upper()}: {right}, as {loop} did {len(loop)} times"
             )
             availability.let_time_pass()
-    assert _told(log) == ["redis.lost"]
+    assert _logged(log) == ["redis.lost"]
 
 
 def test_causes_are_told_apart_by_what_the_server_says_and_not_by_names_and_numbers() -> None:
@@ -141,12 +141,12 @@ async def test_a_failing_loop_waits_longer_and_longer_and_never_for_ever(log: Lo
         await wait_until(lambda: tries["often"] >= 3, timeout_s=30.0, what="the slow loop tried three times")
         loops.cancel_scope.cancel()
     assert tries["once"] > tries["often"]
-    assert _told(log) == []  # it was down all the time
+    assert _logged(log) == []  # it was down all the time
 
 
-async def test_each_link_tells_of_its_own_server(log: LogLines) -> None:
+async def test_each_server_has_an_availability_of_its_own(log: LogLines) -> None:
     availability = redis_availability()
-    other = Availability(availability._make_lost, availability._make_restored)
+    other = redis_availability()
     await availability.failed("a", "away")
-    assert (availability.is_up, other.is_up) == (False, True)
+    assert (repr(availability), repr(other)) == ("<Availability down, failures: {'a': 1}>", "<Availability up>")
     await _hears(log, "redis.lost")

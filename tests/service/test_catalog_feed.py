@@ -86,8 +86,8 @@ async def test_change_tells_itself(database_url: str, log: Log) -> None:
     assert [(line["chunks"], line["categories"], line["ignored"]) for line in log.lines("catalog.loaded")] == [
         (10, 1, 0)
     ]
-    told = [(line["cause"], line["added"], line["removed"], line["chunks"]) for line in log.lines("catalog.changed")]
-    assert told == [("notify", 0, 3, 7), ("reload", 0, 7, 0)]
+    logged = [(line["cause"], line["added"], line["removed"], line["chunks"]) for line in log.lines("catalog.changed")]
+    assert logged == [("notify", 0, 3, 7), ("reload", 0, 7, 0)]
 
 
 async def test_uuids_converge(empty_database_url: str) -> None:
@@ -237,8 +237,8 @@ async def test_everything_is_read_again_now_and_then(database_url: str, log: Log
         await worker.writer.execute("update audio_chunks set category = 'music' where id <= 4")
         await worker.converges()
         await wait_until(lambda: log.lines("catalog.changed"), timeout_s=10, what="it is logged")
-    told = [(line["cause"], line["added"], line["removed"]) for line in log.lines("catalog.changed")]
-    assert told == [("refresh", 4, 4)]
+    logged = [(line["cause"], line["added"], line["removed"]) for line in log.lines("catalog.changed")]
+    assert logged == [("refresh", 4, 4)]
 
 
 async def test_query_of_a_role_that_may_only_read(empty_database_url: str) -> None:

@@ -146,7 +146,7 @@ async def following(url: str, *made: str) -> AsyncIterator[Worker]:
         yield worker
 
 
-async def told(log: Log, event: str, count: int = 1) -> list[dict[str, object]]:
+async def logged(log: Log, event: str, count: int = 1) -> list[dict[str, object]]:
     await wait_until(lambda: len(log.lines(event)) >= count, timeout_s=10, what=f"{event} is logged")
     return log.lines(event)
 
@@ -173,13 +173,13 @@ async def test_whole_library_has_triggers_and_says_nothing(url: str, log: Log) -
 async def test_new_partition_is_told_of_and_mended(url: str, log: Log) -> None:
     async with following(url, *_PARTED) as worker:
         await worker.writer.execute("create table talk partition of audio_chunks for values in ('talk')")
-        [line] = await told(log, "catalog.unwatched")
+        [line] = await logged(log, "catalog.unwatched")
         assert (line["table"], line["tables"], line["mend"]) == ("talk", 1, "sampling-worker migrate")
         assert line["reason"] == "triggers that announce changes are missing or disabled"
         await worker.writer.execute("insert into talk values (1, 'talk')")
         await worker.converges()
         assert await migrate(url) == ["0001_audio_chunks", "0002_notify_changes"]
-        await told(log, "catalog.watched")
+        await logged(log, "catalog.watched")
         await worker.writer.execute("insert into talk values (2, 'talk')")
         await worker.converges()
     assert len(log.lines("catalog.unwatched")) == 1
@@ -189,11 +189,11 @@ async def test_swapped_table_is_told_of_and_mended(url: str, log: Log) -> None:
     """The old table keeps its names of indexes, which the new one cannot have."""
     async with following(url, *_PLAIN) as worker:
         await worker.writer.execute(_SWAP)
-        await told(log, "catalog.unwatched")
+        await logged(log, "catalog.unwatched")
         await worker.writer.execute("delete from audio_chunks where id = 77")
         await worker.converges()
         await migrate(url)
-        await told(log, "catalog.watched")
+        await logged(log, "catalog.watched")
         await worker.writer.execute("delete from audio_chunks where id = 78")
         await worker.converges()
 
@@ -202,14 +202,14 @@ async def test_triggers_for_one_role_alone_are_told_of(url: str, log: Log) -> No
     """As pg_restore leaves them."""
     async with following(url, *_PLAIN) as worker:
         await worker.writer.execute("alter table audio_chunks enable trigger user")
-        [line] = await told(log, "catalog.unwatched")
+        [line] = await logged(log, "catalog.unwatched")
         assert line["unseen"] == "changes by sessions with session_replication_role = replica"
 
 
 async def test_view_is_told_of_and_found(url: str, log: Log) -> None:
     await execute(url, *_PLAIN, "alter table audio_chunks rename to held", "create view audio_chunks as table held")
     async with feeding(PostgresCatalog(url), url) as worker:
-        [line] = await told(log, "catalog.unwatched")
+        [line] = await logged(log, "catalog.unwatched")
         assert (line["table"], line["reason"]) == ("audio_chunks", "a view can have no triggers that announce changes")
         await worker.writer.execute("delete from held where id = 1")
         await worker.converges()
@@ -249,7 +249,7 @@ async def test_row_level_security_that_hides_everything_is_told_of(url: str, log
     await migrate(url)
     async with as_reader(url) as reader, feeding(PostgresCatalog(reader), url) as worker:
         await worker.writer.execute("alter table audio_chunks enable row level security")
-        [line] = await told(log, "catalog.hidden")
+        [line] = await logged(log, "catalog.hidden")
         assert line["tables"] == "audio_chunks"
         assert contents(worker.current.catalog) == {}
         await worker.writer.execute("create policy few on audio_chunks using (id < 4)")
@@ -259,7 +259,7 @@ async def test_row_level_security_that_hides_everything_is_told_of(url: str, log
             what="the policy counts",
         )
         await worker.writer.execute("alter policy few on audio_chunks using (false)")
-        await told(log, "catalog.hidden", 2)
+        await logged(log, "catalog.hidden", 2)
 
 
 async def test_hidden_rows_of_a_query_are_told_of(url: str, log: Log) -> None:
@@ -267,7 +267,7 @@ async def test_hidden_rows_of_a_query_are_told_of(url: str, log: Log) -> None:
     async with as_reader(url) as reader:
         source = PostgresCatalog(reader, "select id, category from audio_chunks")
         async with feeding(source, url):
-            [line] = await told(log, "catalog.hidden")
+            [line] = await logged(log, "catalog.hidden")
     assert line["tables"] == "audio_chunks"
 
 
@@ -338,7 +338,7 @@ async def test_standby_says_so_and_is_read_when_something_came(server: PostgresS
         with running(copied) as standby:
             primary.start()
             async with feeding(PostgresCatalog(standby.url), standby.url) as worker:
-                [line] = await told(log, "catalog.unwatched")
+                [line] = await logged(log, "catalog.unwatched")
                 assert line["reason"] == "the server is a standby, which cannot notify"
                 await execute(primary.url, "delete from audio_chunks where id < 10")
                 await wait_until(
@@ -363,7 +363,7 @@ async def test_subscriber_of_a_replication_says_so(server: PostgresServer, log: 
         publication chunks with (create_slot = false)"""
         async with feeding(PostgresCatalog(target), target) as worker:
             await worker.writer.execute(subscribe)
-            [line] = await told(log, "catalog.unwatched")
+            [line] = await logged(log, "catalog.unwatched")
             assert line["reason"] == "logical replication fires no triggers of statements"
             await execute(source, "insert into audio_chunks values (1, 'voice')")
             await wait_until(lambda: len(worker.current.catalog or ()) == 1, timeout_s=30, what="the row is found")

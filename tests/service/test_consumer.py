@@ -62,7 +62,7 @@ async def _run_one_that_ends(url: str, prefix: str, part: str) -> None:
             await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("part", "who"), [("consumer", "the consumer"), ("feed", "the feed")])
+@pytest.mark.parametrize(("part", "who"), [("consumer", "the consumer"), ("weights", "the feed")])
 async def test_a_worker_that_ends_by_itself_fails_the_test_that_runs_it(
     redis_url: str, prefix: str, part: str, who: str
 ) -> None:
@@ -217,7 +217,7 @@ async def test_datasets_made_up_by_strangers_do_not_fill_the_memory(desk: Desk, 
     assert len(parts.current.weights.known()) <= 2049
 
 
-# -- recovery --------------------------------------------------------------------------------------------------
+# -- reclaim ---------------------------------------------------------------------------------------------------
 
 
 async def test_what_a_crashed_worker_held_comes_first_when_it_starts_again(
@@ -338,7 +338,7 @@ async def test_a_request_that_trips_a_bug_is_isolated_and_dies_alone(
         async with serving(redis_url, prefix, wiring) as parts:
             found = await answers(desk, ids)
             await settled(desk)
-        assert parts.reclaim._failures == {}
+        assert not parts.reclaim.resting
     assert found[ids[7]]["error"] == "internal"
     assert "ZeroDivisionError" in found[ids[7]]["message"]
     assert {result["status"] for entry_id, result in found.items() if entry_id != ids[7]} == {"ok"}
@@ -402,7 +402,7 @@ async def test_an_unwritable_reply_stream_holds_up_nobody_and_ends_in_the_dead_l
             mine = [ids[i] for i, request in enumerate(requests) if request["reply_to"] == f"job{job}"]
             assert {result["status"] for result in (await answers(desk, mine, f"job{job}")).values()} == {"ok"}
         await settled(desk)
-    assert parts.reclaim._failures == {}
+    assert not parts.reclaim.resting
     letters = await desk.dead()
     assert sorted(letter["entry_id"] for letter in letters) == sorted(bad)
     assert {letter["error"] for letter in letters} == {"too_many_deliveries"}
@@ -457,7 +457,7 @@ async def test_without_a_place_for_dead_letters_the_worker_serves_on_and_gives_u
     await _leave_pending(desk, "dead", deliveries=5)
     with captured_log(tmp_path) as log:
         async with serving(redis_url, prefix, Wiring(idle_ms=_SOON_MS)) as parts:
-            await wait_until(lambda: parts.reclaim._failures, timeout_s=DONE_S, what="the dead letter was refused")
+            await wait_until(lambda: parts.reclaim.resting, timeout_s=DONE_S, what="the dead letter was refused")
             await answers(desk, await desk.add_many(10))
             assert log.of("request.dead_lettered") == []
             assert log.of("result.write_failed")[0]["message"].startswith("its dead letter could not be written")
@@ -472,10 +472,10 @@ async def test_failures_of_entries_that_others_settled_are_forgotten(desk: Desk,
     await desk.client.set(desk.keys.reply("spoilt"), "not a stream")
     await desk.add(*({"reply_to": "spoilt"} for _ in range(20)))
     async with serving(redis_url, prefix) as parts:
-        await wait_until(lambda: len(parts.reclaim._failures) == 20, timeout_s=DONE_S, what="the failures are noted")
+        await wait_until(lambda: len(parts.reclaim.resting) == 20, timeout_s=DONE_S, what="the failures are noted")
         assert len(await desk.consumer("two").take_over(0)) == 20
         parts.reclaim.demand()
-        await wait_until(lambda: not parts.reclaim._failures, timeout_s=DONE_S, what="the failures are forgotten")
+        await wait_until(lambda: not parts.reclaim.resting, timeout_s=DONE_S, what="the failures are forgotten")
 
 
 # -- weights ---------------------------------------------------------------------------------------------------
@@ -496,7 +496,7 @@ async def test_no_request_is_answered_under_weights_older_than_itself(desk: Desk
         for i, value in enumerate(values):
             writer = chance.randrange(3)
             if writer == 0:
-                await desk.client.set(desk.keys.weights(), value)  # and no bell
+                await desk.client.set(desk.keys.weights(), value)  # and no notification
             elif writer == 1:
                 await store.store_quietly(None, value)
             else:

@@ -12,10 +12,9 @@ from tests.support.waiting import wait_until
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.postgres.client import Connection
 from worker.core.catalog import Catalog
-from worker.core.events import PostgresLost, PostgresRestored
-from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
 from worker.service.snapshots import CurrentSnapshots
+from worker.service.wiring import postgres_availability
 
 NEVER_S = 3600.0
 FILL = (
@@ -42,7 +41,7 @@ async def _in_sql(connection: Connection) -> dict[tuple[str, int], int]:
 @pytest.mark.parametrize("refresh_s", [NEVER_S, 0.05], ids=["heard of", "found"])
 async def test_durations_that_change_are_followed(database_url: str, tmp_path: Path, refresh_s: float) -> None:
     current = CurrentSnapshots()
-    availability = Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    availability = postgres_availability()
     source = PostgresCatalog(database_url, with_durations=True)
     statements = [
         "update audio_chunks set duration_s = duration_s + 0.5 where id <= 3",
@@ -68,13 +67,13 @@ async def test_durations_that_change_are_followed(database_url: str, tmp_path: P
                     what=f"durations are what SQL says after {statement}",
                 )
             loops.cancel_scope.cancel()
-        told = [(line["added"], line["removed"]) for line in log.of("catalog.changed")]
-    assert told == [(3, 3), (0, 1), (1, 1), (1, 0), (1, 0), (0, 1)]
+        logged = [(line["added"], line["removed"]) for line in log.of("catalog.changed")]
+    assert logged == [(3, 3), (0, 1), (1, 1), (1, 0), (1, 0), (0, 1)]
 
 
 async def test_by_chunks_durations_do_not_matter(database_url: str) -> None:
     current = CurrentSnapshots()
-    availability = Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    availability = postgres_availability()
     async with session(database_url) as writer, anyio.create_task_group() as loops:
         await writer.execute(FILL)
         await loops.start(

@@ -11,13 +11,14 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk, desk_at
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, redis_availability
+from tests.support.workers import DONE_S
 from worker.core.events import WeightsRevertRefused
 from worker.core.weights.changes import WantedChange, plan_change
 from worker.embedded import RedisServer
 from worker.service.availability import Availability
 from worker.service.housekeeping import HousekeepingTask
 from worker.service.supervisor import unending
+from worker.service.wiring import redis_availability
 
 _MUSIC = '{"music": 1}'
 _OFTEN_S = 0.01
@@ -68,13 +69,13 @@ async def test_of_many_workers_one_makes_each_return(desk: Desk) -> None:
     assert all(change.at_ms >= change.returned_ms for change in returned if change.returned_ms)
 
 
-async def test_a_refusal_is_told_once_and_the_return_is_made_when_it_can_be(desk: Desk, log: LogLines) -> None:
+async def test_a_refusal_is_logged_once_and_the_return_is_made_when_it_can_be(desk: Desk, log: LogLines) -> None:
     availability = redis_availability()
     await _set_for(desk, 1)
     await desk.client.rename(desk.keys.history, f"{desk.keys.prefix}:kept")
     await desk.client.set(desk.keys.history, "of another type")
     async with _looking(desk, availability):
-        await wait_until(lambda: log.of("weights.revert_refused"), timeout_s=DONE_S, what="the refusal is told")
+        await wait_until(lambda: log.of("weights.revert_refused"), timeout_s=DONE_S, what="the refusal is logged")
         assert await desk.client.exists(desk.keys.weights())
         assert availability.is_up
         await desk.client.delete(desk.keys.history)
@@ -85,7 +86,7 @@ async def test_a_refusal_is_told_once_and_the_return_is_made_when_it_can_be(desk
     assert log.of("redis.lost") == []
 
 
-async def test_while_redis_is_away_the_link_is_lost_and_what_is_due_comes_after(tmp_path: Path, log: LogLines) -> None:
+async def test_while_redis_is_away_it_is_lost_and_what_is_due_comes_after(tmp_path: Path, log: LogLines) -> None:
     with RedisServer(tmp_path) as server:
         async with desk_at(server.url, "p") as desk:
             availability = redis_availability()

@@ -165,8 +165,8 @@ async def test_a_few_served_requests_are_shown(meter: Meter, log: LogLines) -> N
         ("r0", f"{_AT_MS - 8}-0"),
         ("r10", f"{_AT_MS - 8}-10"),
     ]
-    told = {name: lines[0][name] for name in ("size", "status", "weights_version", "latency_ms", "sampled_1_in")}
-    assert told == {"size": 3, "status": "ok", "weights_version": "0123456789ab", "latency_ms": 8, "sampled_1_in": 4}
+    logged = {name: lines[0][name] for name in ("size", "status", "weights_version", "latency_ms", "sampled_1_in")}
+    assert logged == {"size": 3, "status": "ok", "weights_version": "0123456789ab", "latency_ms": 8, "sampled_1_in": 4}
 
 
 async def test_a_valid_request_that_got_an_error_is_shown_as_one(meter: Meter, log: LogLines) -> None:

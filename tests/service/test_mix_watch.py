@@ -1,4 +1,4 @@
-"""What is asked for and cannot be drawn is told once a change, and told again when all of it can be."""
+"""A mix that cannot be drawn is logged once a change, and once more when all of it can be drawn."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,7 +43,7 @@ class Watched:
 
     def look(self) -> None:
         self._watch.look()
-        self._watch.look()  # what is as it was is not told again
+        self._watch.look()  # what did not change is not logged again
 
 
 def _left_out(log: LogLines) -> list[tuple[Any, ...]]:

@@ -91,7 +91,8 @@ async def test_failures_are_forgotten_when_told_and_when_the_entry_is_no_longer_
     reclaim.forget([ids[0], "1-1"])
     await desk.client.xack(desk.keys.requests, GROUP, ids[1])
     await _reclaimed(reclaim)
-    assert list(reclaim._failures) == [ids[2]]
+    assert list(reclaim.resting) == [ids[2]]
+    assert repr(reclaim) == "<Reclaim not due, 1 entries rest>"
 
 
 async def test_looking_is_due_at_first_then_after_a_pause_or_on_demand(desk: Desk, stream: RedisStreams) -> None:

@@ -17,7 +17,7 @@ from tests.support.drawing import catalog_of
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, Parts, Wiring, answers, running, wired
+from tests.support.workers import DONE_S, Wiring, answers, running, wired
 from worker.core.weights.changes import version_by_key
 from worker.core.weights.in_force import Held
 from worker.core.weights.values import normalise
@@ -29,6 +29,7 @@ from worker.ports import Backlog, Presence
 from worker.run_dir.health import SERVING, Place, find_problem, health_path
 from worker.service.reporter import Identity, Reporter
 from worker.service.supervisor import unending
+from worker.service.wiring import Serving
 
 _NEVER_S = 3600.0
 
@@ -39,7 +40,7 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
         yield log
 
 
-def _reporter(parts: Parts, prefix: str, run_dir: Path, stats_interval_s: float = _NEVER_S) -> Reporter:
+def _reporter(parts: Serving, prefix: str, run_dir: Path, stats_interval_s: float = _NEVER_S) -> Reporter:
     identity = Identity("one", prefix, run_dir)
     return Reporter(
         identity,
@@ -121,7 +122,7 @@ async def test_a_worker_shows_what_it_keeps_and_what_is_ready_and_tells_what_is_
             assert (shown["ready"], shown["categories"]) == (catalog.ready, len(catalog.categories))
             [worker] = read_workers([read_state("one", await desk.client.get(desk.keys.worker("one")))])
             assert worker.ready == catalog.ready
-            await wait_until(lambda: bool(log.of("mix.left_out")), timeout_s=DONE_S, what="it is told")
+            await wait_until(lambda: bool(log.of("mix.left_out")), timeout_s=DONE_S, what="it is logged")
             many = catalog_of({f"c{i}": 1 + i % 7 for i in range(1500)})
             parts.current.catalog = many
             wide = await _shows(desk, categories=1500)
@@ -273,7 +274,7 @@ async def test_a_group_that_is_not_made_yet_is_no_loss_of_redis(
 ) -> None:
     """A start may last: a large library is read before the group is made."""
     async with wired(redis_url, prefix) as parts, _reporting(_reporter(parts, prefix, tmp_path, 0.01)):
-        await wait_until(lambda: len(log.of("worker.stats")) > 3, timeout_s=DONE_S, what="statistics are told")
+        await wait_until(lambda: len(log.of("worker.stats")) > 3, timeout_s=DONE_S, what="statistics are logged")
         assert {line["lag"] for line in log.of("worker.stats")} == {None}
         assert log.of("redis.lost") == []
 
@@ -289,15 +290,15 @@ async def test_without_redis_the_file_is_renewed_and_statistics_are_told(tmp_pat
                 health_path(tmp_path, "one").unlink()
                 await wait_until(lambda: _file(tmp_path), timeout_s=DONE_S, what="the file is there again")
                 await wait_until(lambda: not parts.availability.is_up, timeout_s=DONE_S, what="Redis is missed")
-                told = len(log.of("worker.stats"))
+                logged = len(log.of("worker.stats"))
                 await wait_until(
-                    lambda: len(log.of("worker.stats")) > told + 1, timeout_s=DONE_S, what="stats are told"
+                    lambda: len(log.of("worker.stats")) > logged + 1, timeout_s=DONE_S, what="stats are logged"
                 )
                 assert (len(log.of("redis.lost")), len(log.of("redis.restored"))) == (1, 0)
                 server.start()
                 await wait_until(lambda: log.of("redis.restored"), timeout_s=DONE_S, what="Redis is found again")
-    assert log.of("worker.stats")[told + 1]["lag"] is None
-    assert log.of("worker.stats")[told + 1]["pending"] is None
+    assert log.of("worker.stats")[logged + 1]["lag"] is None
+    assert log.of("worker.stats")[logged + 1]["pending"] is None
 
 
 async def test_who_has_no_patience_left_gets_statistics_without_asking_redis(tmp_path: Path, log: LogLines) -> None:

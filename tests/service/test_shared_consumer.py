@@ -1,4 +1,4 @@
-"""Two workers of one name are told of, and shown; one that was there before is nobody's namesake."""
+"""Two workers of one name are logged and listed; a worker that was there before does not count."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A loop that ends untold is told of and begun anew; one that goes on failing ends what keeps it."""
+"""A loop that fails is logged and started again; a loop that keeps failing ends what keeps it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -79,8 +79,8 @@ async def test_an_end_of_any_kind_is_told_with_its_traceback_and_the_loop_begun_
     lines = log.of("loop.failed")
     assert [line["failures"] for line in lines] == [1, 2, 3]
     for line in lines:
-        told = [line[name] for name in ("level", "loop", "error", "message", "suppressed")]
-        assert told == ["error", "a loop", error, message, 0]
+        logged = [line[name] for name in ("level", "loop", "error", "message", "suppressed")]
+        assert logged == ["error", "a loop", error, message, 0]
         assert error in line["traceback"]
         assert line["traceback"].startswith(("Traceback", "  + Exception Group Traceback"))
 

@@ -13,7 +13,7 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk, desk_at
 from tests.support.tasks import endless
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, Parts, Wiring, redis_availability, wired
+from tests.support.workers import DONE_S, Wiring, wired
 from worker.adapters.redis.client import Client, connect
 from worker.adapters.redis.weights import RedisWeights
 from worker.core.keys import Keys
@@ -23,6 +23,7 @@ from worker.embedded import RedisServer
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook
 from worker.service.weights_feed import WeightsFeed
+from worker.service.wiring import Serving, redis_availability
 
 _OFTEN = Wiring(refresh_s=0.02)
 _NEVER_S = 3600.0
@@ -36,26 +37,26 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
 
 
 @asynccontextmanager
-async def _feeding(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
+async def _feeding(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Serving]:
     """Run the feed alone, as the life cycle does: on from here the weights have been read once."""
     async with wired(url, prefix, wiring) as parts, anyio.create_task_group() as loops:
         with anyio.fail_after(DONE_S):
-            await loops.start(endless, parts.feed.run)
+            await loops.start(endless, parts.weights.run)
         try:
             yield parts
         finally:
             loops.cancel_scope.cancel()
 
 
-def _shares(parts: Parts, dataset: str | None = None) -> dict[str, float]:
+def _shares(parts: Serving, dataset: str | None = None) -> dict[str, float]:
     return dict(parts.current.weights.in_force(dataset).weights.shares)
 
 
-def _source(parts: Parts, dataset: str | None = None) -> str:
+def _source(parts: Serving, dataset: str | None = None) -> str:
     return parts.current.weights.in_force(dataset).weights.source
 
 
-async def _comes_into_force(parts: Parts, text: str, dataset: str | None = None) -> None:
+async def _comes_into_force(parts: Serving, text: str, dataset: str | None = None) -> None:
     def is_there() -> bool:
         return parts.current.weights.in_force(dataset).weights.text == text
 
@@ -115,7 +116,7 @@ async def test_a_key_that_vanishes_is_a_warning_that_says_what_is_in_force_now(
         await desk.client.set(desk.keys.weights(), _MUSIC)
     await desk.client.set(desk.keys.weights(name), _VOICE)
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
-        await parts.feed.read([name])
+        await parts.weights.read([name])
         before = parts.current.weights.in_force(name).weights.version
         await desk.client.set(desk.keys.weights(name), "refused")
         await wait_until(lambda: bool(log.of("weights.rejected")), timeout_s=DONE_S, what="the value is refused")
@@ -138,7 +139,7 @@ async def test_a_change_while_the_subscription_was_broken_is_noticed_by_the_resy
     desk: Desk, redis_url: str, prefix: str, log: LogLines, dataset: str | None
 ) -> None:
     async with _feeding(redis_url, prefix) as parts:
-        await parts.feed.read([dataset])
+        await parts.weights.read([dataset])
         for value, text in ((_VOICE, '{"voice":1.0}'), (_MUSIC, '{"music":1.0}')):
             await _is_listening(desk)
             pipeline = desk.client.pipeline(transaction=True)
@@ -156,7 +157,7 @@ async def test_the_same_weights_in_other_words_are_no_change(
     await desk.client.set(desk.keys.weights(), '{"voice": 1, "music": 1}')
     async with _feeding(redis_url, prefix) as parts:
         await desk.client.set(desk.keys.weights(), '{"music": 0.2, "voice": 0.2, "custom": 0}')
-        await parts.feed.read([None])
+        await parts.weights.read([None])
     assert len(log.of("weights.changed")) == 1
 
 
@@ -175,10 +176,10 @@ async def test_a_value_that_is_not_valid_is_refused_and_the_last_valid_weights_s
         replacing = desk.client.pipeline(transaction=True).delete(key)
         await (replacing.set(key, value) if value is not None else replacing.rpush(key, "x")).execute()
         for _ in range(3):
-            await parts.feed.read([None])
+            await parts.weights.read([None])
             assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "last_known")
         await desk.client.set(key, _VOICE)
-        await parts.feed.read([None])
+        await parts.weights.read([None])
         assert _source(parts) == "redis"
     [line] = log.of("weights.rejected")
     assert (line["dataset"], line["keeping_version"]) == (None, version)
@@ -207,7 +208,7 @@ async def test_a_dataset_is_followed_once_it_was_asked_for(
         await _is_listening(desk)
         await store.store_quietly("d", _VOICE)
         await store.store_quietly("never-asked-for", _VOICE)
-        await parts.feed.read(["d"])
+        await parts.weights.read(["d"])
         assert (_shares(parts, "d"), _source(parts, "d")) == ({"voice": 1.0}, "dataset")
         await store.store_quietly("d", _MUSIC)
         await _comes_into_force(parts, '{"music":1.0}', "d")
@@ -226,12 +227,12 @@ async def test_a_dataset_without_weights_of_its_own_follows_the_global_ones(
     desk: Desk, redis_url: str, prefix: str, log: LogLines
 ) -> None:
     async with _feeding(redis_url, prefix) as parts:
-        await parts.feed.read(["d"])
+        await parts.weights.read(["d"])
         await desk.client.set(desk.keys.weights(), _MUSIC)
-        await parts.feed.read([None])
+        await parts.weights.read([None])
         assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
         await desk.client.set(desk.keys.weights("d"), "no JSON")
-        await parts.feed.read(["d"])
+        await parts.weights.read(["d"])
         assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
     [line] = log.of("weights.rejected")
     assert (line["dataset"], line["keeping_version"]) == ("d", parts.current.weights.in_force("d").weights.version)
@@ -241,7 +242,7 @@ async def test_datasets_are_kept_fresh_without_bells_until_they_are_forgotten(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
-        await parts.feed.read(["busy", "idle"])
+        await parts.weights.read(["busy", "idle"])
         await desk.client.set(desk.keys.weights("busy"), _VOICE)
         await _comes_into_force(parts, '{"voice":1.0}', "busy")
         parts.current.weights._datasets["idle"].asked_at -= 61
@@ -340,7 +341,7 @@ async def test_a_long_value_that_two_find_at_once_is_told_once(redis_url: str, p
     long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
     found: dict[str | None, Reading] = {None: Reading(mark_of(long), long)}
     async with wired(redis_url, prefix) as parts:
-        await asyncio.gather(*(parts.feed.apply(found, since=parts.feed.taken) for _ in range(2)))
+        await asyncio.gather(*(parts.weights.apply(found, since=parts.weights.taken) for _ in range(2)))
     assert len(log.of("weights.rejected")) == 1
 
 
@@ -393,8 +394,8 @@ async def test_what_settling_found_is_in_force_without_another_reading(
 ) -> None:
     long = json.dumps({f"c{i:04}": 1 for i in range(1000)}).encode()
     async with wired(redis_url, prefix) as parts:
-        await parts.feed.apply({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())}, since=0)
-        await parts.feed.apply({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)}, since=1)
+        await parts.weights.apply({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())}, since=0)
+        await parts.weights.apply({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)}, since=1)
         book = parts.current.weights
         assert book.in_force(None).weights.text == '{"voice":1.0}'
         assert book.in_force(None).marks == ((None, mark_of(_VOICE.encode())),)

@@ -10,12 +10,13 @@ from tests.support.log_lines import captured_log
 from tests.support.streams import Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, redis_availability
+from tests.support.workers import DONE_S
 from worker.adapters.redis.weights import RedisWeights
 from worker.core.weights.in_force import mark_of
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook
 from worker.service.weights_feed import WeightsFeed
+from worker.service.wiring import redis_availability
 
 _NEVER_S = 3600.0
 _VOICE, _MUSIC = b'{"voice": 1}', b'{"music": 1}'

@@ -14,11 +14,11 @@ from tests.support.tasks import endless
 from tests.support.waiting import wait_until
 from worker.adapters.postgres.client import Connection
 from worker.core.catalog import Catalog
-from worker.core.events import PostgresLost, PostgresRestored
 from worker.ports import CatalogSource
 from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
 from worker.service.snapshots import CurrentSnapshots
+from worker.service.wiring import postgres_availability
 
 NEVER_S = 3600.0
 
@@ -63,7 +63,7 @@ class Worker:
 async def feeding(source: CatalogSource, writer_url: str, *, refresh_s: float = NEVER_S) -> AsyncIterator[Worker]:
     """Run a feed for the time of a block."""
     current = Remembering()
-    availability = Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    availability = postgres_availability()
     feed = CatalogFeed(source, current, availability, refresh_s=refresh_s)
     async with session(writer_url) as writer, anyio.create_task_group() as loops:
         await loops.start(endless, feed.run)

@@ -1,6 +1,6 @@
-"""Log lines: one event a line on stdout, and nothing that a line or its reader can do to the worker.
+"""Log lines: one event a line on stdout. Neither a line nor its reader can stop or slow the worker.
 
-The only module that knows structlog.
+This is the only module that knows structlog.
 """
 
 import atexit
@@ -43,19 +43,19 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 
 class _LibraryHandler(logging.Handler):
-    """Turn what libraries say through stdlib logging into `library.message` events."""
+    """The handler that turns log records of libraries into `library.message` events."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._limit = RateLimit(_LIBRARY_INTERVAL_S, _LIBRARY_BURST)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Emit the event, unless the same line of code said much of late."""
+        """Emit the event, unless the same line of code has logged much lately."""
         if not wanted(LibraryMessage):
             return
         suppressed = self._limit.admit(f"{record.pathname}:{record.lineno}", time.monotonic())
         if suppressed is not None:
-            _tell(LibraryMessage, lambda: _flatten(_library_message(record, suppressed)))
+            _log_line(LibraryMessage, lambda: _flatten(_library_message(record, suppressed)))
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class _Log:
 
     Attributes:
         rank: Least stdlib level that is logged.
-        dropped: Lines dropped by writers that are closed by now.
+        dropped: Lines dropped by writers that are closed now.
     """
 
     rank: int = _SILENT
@@ -84,13 +84,13 @@ def configure(
     context: Mapping[str, str],
     fd: int | None = None,
 ) -> None:
-    """Log from now on, and route what libraries log by stdlib logging.
+    """Begin to log, and include what libraries log with Python's logging.
 
     Args:
-        level: Events below it are left out.
-        line_format: None: console on a terminal, else json.
-        context: Fields of every line, such as the consumer.
-        fd: File descriptor to write to; None: stdout.
+        level: The lowest level that is logged.
+        line_format: None means console on a terminal, and json elsewhere.
+        context: Fields of every line, for example the consumer.
+        fd: File descriptor to write to; None means stdout.
     """
     shutdown(_EXIT_FLUSH_S)
     fd = _stdout() if fd is None else fd
@@ -117,11 +117,11 @@ def emit(event: Event) -> None:
     Never waits and never raises; without `configure` it does nothing.
     """
     if wanted(type(event)):
-        _tell(type(event), lambda: _flatten(event))
+        _log_line(type(event), lambda: _flatten(event))
 
 
 def wanted(kind: type[Event]) -> bool:
-    """Return whether such an event would be logged, to spare making one that would not."""
+    """Return whether events of this kind are logged, to avoid making one in vain."""
     return _LEVELS[kind.level] >= _log.rank
 
 
@@ -150,15 +150,15 @@ class RateLimited:
 
 
 def dropped_lines() -> int:
-    """Count the lines that could not be written since the process began."""
+    """Return the number of lines that could not be written since the process began."""
     return _log.dropped + (_log.writer.dropped if _log.writer else 0)
 
 
 def shutdown(deadline_s: float) -> None:
-    """Write what is buffered, and log nothing from now on.
+    """Write what is buffered, and stop logging.
 
     Args:
-        deadline_s: Longest wait, in seconds, for a reader that is slow; what is then left is lost.
+        deadline_s: Longest wait for a slow reader, in seconds; the rest is lost.
     """
     writer, handler = _log.writer, _log.handler
     _log.rank, _log.writer, _log.handler, _log.logger = _SILENT, None, None, None
@@ -169,8 +169,8 @@ def shutdown(deadline_s: float) -> None:
         _log.dropped += writer.dropped
 
 
-def _tell(kind: type[Event], flatten: Callable[[], dict[str, Value]]) -> None:
-    """Log one line, or, where its fields cannot be had or shown, a line that says so."""
+def _log_line(kind: type[Event], flatten: Callable[[], dict[str, Value]]) -> None:
+    """Log one line; if its fields cannot be shown, log a line that says so."""
     logger = _log.logger
     if logger is None:
         return
@@ -181,19 +181,19 @@ def _tell(kind: type[Event], flatten: Callable[[], dict[str, Value]]) -> None:
 
 
 def _flatten(event: Event) -> dict[str, Value]:
-    """List an event's fields as values that fit a line."""
+    """Return an event's fields as values that fit a line."""
     return {name: _round(name, _plain(getattr(event, name), limit)) for name, limit in _LIMITS[type(event)].items()}
 
 
 def _round(name: str, value: Value) -> Value:
-    """Leave out the decimals of a number that are noise."""
+    """Round a number to the decimals that matter for its unit."""
     if not isinstance(value, float):
         return value
     return round(value, next(decimals for unit, decimals in _DECIMALS if name.endswith(unit)))
 
 
 def _library_message(record: logging.LogRecord, suppressed: int) -> LibraryMessage:
-    """Make an event of a stdlib log record."""
+    """Return the event of a log record."""
     return LibraryMessage(
         logger=record.name,
         message=record.getMessage(),
@@ -203,9 +203,9 @@ def _library_message(record: logging.LogRecord, suppressed: int) -> LibraryMessa
 
 
 def _plain(value: object, max_chars: int) -> Value:
-    """Make a value JSON can hold: NumPy scalars to numbers, NaN and infinity to null, long text shortened."""
+    """Return a value that JSON can hold: numbers for NumPy scalars, null for NaN and infinity, short text for long."""
     if isinstance(value, str):
-        # Shortened before too, for the time it takes, but to so much that no password can be cut in two.
+        # Shortened before redaction too, to save time, but not so much that a password could be cut in two.
         return _shorten(redact(_shorten(value, _MAX_REDACTED_CHARS)), max_chars)
     if value is None or isinstance(value, int):
         return value
@@ -216,7 +216,7 @@ def _plain(value: object, max_chars: int) -> Value:
 
 
 def _shorten(text: str, max_chars: int) -> str:
-    """Leave out the middle of long text: a message begins with what matters, a traceback ends with it."""
+    """Return long text without its middle: the start of a message matters, and the end of a traceback."""
     if len(text) <= max_chars:
         return text
     head = (max_chars - 1) // 2
@@ -224,7 +224,7 @@ def _shorten(text: str, max_chars: int) -> str:
 
 
 def _render_json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
-    """Render a line of ASCII JSON, and shorten its longest texts until it fits."""
+    """Return a line of ASCII JSON; shorten its longest texts until it fits."""
     event = {"timestamp": None, "level": None, "event": None, **event}
     line = _encode(event)
     while len(line) >= MAX_LINE_BYTES:
@@ -238,7 +238,7 @@ def _render_json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
 
 
 def _escape(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Escape control characters, so that no value forges a line or commands a terminal."""
+    """Escape control characters, so that a value can neither forge a line nor control a terminal."""
     traceback = event.pop("traceback", None)
     for name, value in event.items():
         if isinstance(value, str):
@@ -249,11 +249,11 @@ def _escape(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
 
 
 def _console(fd: int) -> structlog.dev.ConsoleRenderer:
-    """Make the renderer for people, with colours on a terminal."""
+    """Return the renderer for people, with colours on a terminal."""
     return structlog.dev.ConsoleRenderer(colors=os.isatty(fd), sort_keys=False, pad_event_to=21)
 
 
 def _stdout() -> int:
-    """Find the descriptor of stdout; -1, to which nothing can be written, where the process has none."""
-    # A process started without one may have been given its number for a socket since.
+    """Return the descriptor of stdout; -1, to which nothing can be written, if the process has no stdout."""
+    # Without stdout, its number may belong to a socket by now.
     return sys.__stdout__.fileno() if sys.__stdout__ else -1

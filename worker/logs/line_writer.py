@@ -1,4 +1,4 @@
-"""Lines to a file descriptor, from a thread of its own, so that no reader can hold up the worker."""
+"""Write lines to a file descriptor from a thread, so that a slow reader cannot delay the worker."""
 
 import os
 import queue
@@ -11,9 +11,9 @@ BUFFER_LINES = 10_000
 
 
 class LineWriter:
-    """Write lines to a file descriptor from a daemon thread: never wait for it, never fail.
+    """A daemon thread that writes lines to a file descriptor; its users never wait, and never see an error.
 
-    A line that cannot be written (the buffer is full, the reader gone, the disk full) is dropped and counted.
+    A line that cannot be written (full buffer, closed reader, full disk) is dropped and counted.
 
     Attributes:
         dropped: Lines dropped so far.
@@ -26,7 +26,7 @@ class LineWriter:
             fd: File descriptor to write to.
         """
         self._fd = fd
-        # Not queue.Queue: only SimpleQueue.put may run within itself, which happens when a destructor logs.
+        # Not queue.Queue: only SimpleQueue.put is reentrant, and a destructor that logs interrupts it.
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.RLock()
         self._torn = False
@@ -35,23 +35,23 @@ class LineWriter:
         self._thread.start()
 
     def write(self, line: str) -> None:
-        """Hand over one line, or drop and count it when the buffer is full."""
+        """Add one line to the buffer; drop and count it if the buffer is full."""
         with self._lock:
             if self._lines.qsize() < BUFFER_LINES:
                 self._lines.put(line.encode(errors="backslashreplace") + b"\n")
             else:
                 self.dropped += 1
 
-    # The names under which structlog hands over a rendered line.
+    # structlog calls these with a rendered line.
     debug = info = warning = error = write
 
     def close(self, deadline_s: float) -> None:
-        """End the thread once everything is written, and wait for that at most `deadline_s` seconds."""
+        """End the thread when everything is written, and wait for that at most `deadline_s` seconds."""
         self._lines.put(None)
         self._thread.join(deadline_s)
 
     def _run(self) -> None:
-        """Write what comes, several lines at once where they wait, until the end is announced."""
+        """Write lines as they come, several waiting ones at once, until `close`."""
         chunk = b""
         while (line := self._lines.get()) is not None:
             if len(chunk) + len(line) > MAX_LINE_BYTES:
@@ -64,8 +64,8 @@ class LineWriter:
         self._write_chunk(chunk)
 
     def _write_chunk(self, chunk: bytes) -> None:
-        """Write whole lines; a closed reader or a full disk costs these, and the next ones are tried anew."""
-        # A line cut short is ended before the next one, or both would be unreadable.
+        """Write whole lines; a closed reader or a full disk loses these, and the next ones are tried again."""
+        # End a line that was cut short, or it and the next one would be unreadable.
         rest = b"\n" + chunk if self._torn else chunk
         try:
             while rest:
@@ -77,7 +77,7 @@ class LineWriter:
                 self.dropped += min(rest.count(b"\n"), chunk.count(b"\n"))
 
     def _write_some(self, rest: bytes) -> int:
-        """Write as much as fits now, and wait where somebody made the descriptor non-blocking."""
+        """Write as much as fits now; if the descriptor is non-blocking and full, wait until it is not."""
         try:
             return os.write(self._fd, rest)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""How often repeated events may be told: a token bucket a key, which counts what it holds back.
+"""A rate limit for repeated events: one token bucket for each key, which counts what it suppresses.
 
 Source: ITU-T I.371, annex A, the generic cell rate algorithm (virtual scheduling).
 """
@@ -15,8 +15,8 @@ class _Bucket:
     """What one key has used up.
 
     Attributes:
-        full_at_s: When it will have its whole burst again.
-        suppressed: Held back since the last one admitted.
+        full_at_s: When the whole burst is available again.
+        suppressed: Events suppressed since the last admitted one.
     """
 
     full_at_s: float
@@ -24,11 +24,11 @@ class _Bucket:
 
 
 class RateLimit:
-    """Admit the first `burst` events of a key, then one every `interval_s`, and say how many it stands for.
+    """A limit that admits the first `burst` events of a key, then one every `interval_s`, and counts the others.
 
-    Memory is bounded: at 256 keys, those that have been quiet are forgotten, and while there are none, new
-    keys share one bucket, so that a stranger who invents keys gets no more lines than one key has. What a
-    forgotten key had held back counts for the shared bucket.
+    Memory is bounded. At 256 keys, quiet keys are forgotten. If no key is quiet, new keys share one bucket, so that a
+    stranger who invents keys gets no more lines than one key gets. The suppressed events of a forgotten key count for
+    the shared bucket.
     """
 
     def __init__(self, interval_s: float, burst: int) -> None:
@@ -43,14 +43,14 @@ class RateLimit:
         self._buckets: dict[str, _Bucket] = {}
 
     def admit(self, key: str, now_s: float) -> int | None:
-        """Decide on one event.
+        """Decide whether to admit one event.
 
         Args:
-            key: What repeats: an error code, for example.
-            now_s: Seconds of a clock that does not go backwards.
+            key: What repeats, for example an error code.
+            now_s: Seconds of a monotonic clock.
 
         Returns:
-            How many of this key were held back since the last admitted one; None: hold this one back too.
+            The number of events of this key suppressed since the last admitted one; None: suppress this one too.
         """
         bucket = self._bucket(key, now_s)
         full_at_s = max(bucket.full_at_s, now_s) + self._interval_s
@@ -61,7 +61,7 @@ class RateLimit:
         return suppressed
 
     def _bucket(self, key: str, now_s: float) -> _Bucket:
-        """Find the key's bucket, or make one where there is room."""
+        """Return the key's bucket, a new one, or the shared one if there are too many."""
         if key not in self._buckets and len(self._buckets) >= _MAX_KEYS:
             self._forget_quiet(now_s)
             if len(self._buckets) >= _MAX_KEYS:
@@ -69,7 +69,7 @@ class RateLimit:
         return self._buckets.setdefault(key, _Bucket(now_s))
 
     def _forget_quiet(self, now_s: float) -> None:
-        """Drop the buckets that have their whole burst again, all but the shared one."""
+        """Forget the buckets whose whole burst is available again, except the shared one."""
         shared = self._buckets.setdefault(_SHARED, _Bucket(now_s))
         for key, bucket in list(self._buckets.items()):
             if bucket.full_at_s <= now_s and bucket is not shared:

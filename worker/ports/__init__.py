@@ -1,4 +1,4 @@
-"""What the loops need of the outside, as protocols that the adapters fulfil."""
+"""What the loops need of Redis and PostgreSQL: values, and protocols that the adapters fulfil."""
 
 from worker.ports.catalog import ROWS_SHOWN, CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog, Unheard
 from worker.ports.streams import (

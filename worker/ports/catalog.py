@@ -1,4 +1,7 @@
-"""What the catalog feed needs of PostgreSQL."""
+"""What the catalog feed needs of PostgreSQL; see `worker.adapters.postgres` for what each call promises.
+
+Every call may raise `PostgresError`.
+"""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -12,17 +15,17 @@ from worker.core.catalog import Catalog
 from worker.core.catalog.durations import Milliseconds
 
 ROWS_SHOWN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
-"""What helps where row level security hides everything."""
+"""What to do if row level security hides every row."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedCatalog:
-    """Hold a catalog as PostgreSQL has it.
+    """A catalog as PostgreSQL has it.
 
     Attributes:
         catalog: The READY chunks.
-        ignored: Rows left out because their category is not a category name, or their duration is needed and none.
-        ignored_examples: Categories of some of them, as far as they can be shown.
+        ignored: Rows left out: their category is not a category name, or a needed duration is missing.
+        ignored_examples: Categories of some of these rows, in printable form.
     """
 
     catalog: Catalog
@@ -32,14 +35,14 @@ class LoadedCatalog:
 
 @dataclass(frozen=True, slots=True)
 class Unheard:
-    """Say which changes nobody announces, so that reading alone finds them.
+    """Changes that nobody announces, so that only reading finds them.
 
     Attributes:
-        table: The table, or one of those that it is so with.
-        tables: How many tables it is so with.
+        table: The table, or one of several with the same problem.
+        tables: How many tables have this problem.
         reason: Why, with the tables as the subject.
         unseen: Which changes.
-        mend: What would help.
+        mend: What would solve it.
     """
 
     table: str
@@ -51,12 +54,12 @@ class Unheard:
 
 @dataclass(frozen=True, slots=True)
 class CatalogNews:
-    """Tell which rows changed.
+    """Rows that changed.
 
     Attributes:
         ids: int64 or S16, shape (m,), each once: rows to read again.
         reload: Too much changed to name it: read everything again.
-        is_doubtful: Rows may have changed that nobody named: find out.
+        is_doubtful: Rows may have changed that nobody named: compare.
     """
 
     ids: NDArray[np.generic]
@@ -65,11 +68,11 @@ class CatalogNews:
 
 
 class Known(NamedTuple):
-    """Hold what is known now of some chunks.
+    """What PostgreSQL says now about some chunks.
 
     Attributes:
-        categories: Shape (m,): the category in which each is READY, or None when it is not READY.
-        durations: uint32, shape (m,), ms, each >= 1 where it is READY; None where durations do not matter.
+        categories: Shape (m,): the category in which each is READY, or None if it is not READY.
+        durations: uint32, shape (m,), ms, each >= 1 if it is READY; None if durations do not matter.
     """
 
     categories: Sequence[str | None]
@@ -77,68 +80,34 @@ class Known(NamedTuple):
 
 
 class CatalogListener(Protocol):
-    """Hear of changed rows, and read those rows again, over one connection."""
+    """Hears of changed rows, and reads those rows again, over one connection."""
 
     @property
     def unheard(self) -> tuple[Unheard, ...]:
-        """Tell which changes are announced to nobody; none where that is what the operator chose."""
-        ...
+        """Return the changes that are not announced; none if the operator chose to do without announcements."""
 
     @property
     def hears_all(self) -> bool:
-        """Tell whether every change is announced."""
-        ...
+        """Return whether every change is announced."""
 
     def news(self) -> AsyncGenerator[CatalogNews, None]:
-        """Yield changes as they commit, those that pile up meanwhile as one.
-
-        It ends when the table itself is another one, or has other rights or triggers: subscribe again.
-
-        Raises:
-            PostgresError: The connection is gone, or silent for too long.
-        """
-        ...
+        """Yield changes as they commit; end when the table was replaced, or its rights or triggers changed."""
 
     async def read(self, ids: NDArray[np.generic]) -> Known:
-        """Tell what is known of these chunks now.
-
-        Raises:
-            PostgresError: The connection is gone, or silent for too long.
-        """
-        ...
+        """Return what is known of these chunks now."""
 
 
 class CatalogSource(Protocol):
-    """Read the catalog from PostgreSQL."""
+    """Reads the catalog from PostgreSQL."""
 
     def listening(self) -> AbstractAsyncContextManager[CatalogListener]:
-        """Open a connection that hears of changes from this moment on; of none where the source cannot notify.
-
-        Raises:
-            PostgresError: PostgreSQL could not be reached.
-        """
-        ...
+        """Open a connection that hears of changes from this moment on."""
 
     async def load(self) -> LoadedCatalog:
-        """Read the whole catalog, over a connection of its own.
-
-        Raises:
-            PostgresError: PostgreSQL could not be reached, or refused the statement.
-        """
-        ...
+        """Read the whole catalog, over a connection of its own."""
 
     async def holds(self, catalog: Catalog) -> bool:
-        """Tell whether a catalog is what PostgreSQL has, by no more than a checksum of it.
-
-        Raises:
-            PostgresError: PostgreSQL could not be reached, or refused the statement.
-        """
-        ...
+        """Return whether a catalog equals that of PostgreSQL, by a checksum."""
 
     async def hiding(self) -> tuple[str, ...]:
-        """Name tables, a few at most, whose rows row level security may hide from this role.
-
-        Raises:
-            PostgresError: PostgreSQL could not be reached, or refused the statement.
-        """
-        ...
+        """Return names of tables, a few at most, whose rows row level security may hide from this role."""

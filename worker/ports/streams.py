@@ -1,4 +1,7 @@
-"""What serving requests needs of Redis: the streams, the settling step, and showing that one lives."""
+"""What serving requests needs of Redis: the streams, the settling step, and the list of live workers.
+
+`worker.adapters.redis` documents what each call promises. Every call may raise `RedisError`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +16,13 @@ from worker.ports.weights import Reading
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """Bound what stays in Redis.
+    """The limits of what stays in Redis.
 
     Attributes:
         results_maxlen: Most entries of a result stream.
-        reply_ttl_s: Life of an unused reply stream, in seconds.
-        session_ttl_s: Life of an idle session, in seconds.
-        results_max_bytes: About the most bytes of a result stream, in bytes; at least some batches of results.
+        reply_ttl_s: Lifetime of an unused reply stream, in seconds.
+        session_ttl_s: Lifetime of an idle session, in seconds.
+        results_max_bytes: About the most bytes of a result stream; a few batches of results stay in any case.
     """
 
     results_maxlen: int
@@ -30,11 +33,11 @@ class StreamLimits:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Describe an entry that was delivered and not acknowledged.
+    """An entry that was delivered and not acknowledged.
 
     Attributes:
-        id: Its stream entry's id.
-        idle_ms: Since its last delivery, or since it was taken over.
+        id: Its id in the stream.
+        idle_ms: Time since its last delivery, or since it was claimed.
         deliveries: How often it was delivered.
     """
 
@@ -45,7 +48,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Count what waits in the request stream.
+    """The number of requests that wait.
 
     Attributes:
         lag: Entries not delivered yet.
@@ -57,16 +60,16 @@ class Backlog:
 
 
 class Batch(NamedTuple):
-    """Hold what is to be settled in one step.
+    """What is to be settled in one step.
 
     Attributes:
-        results: One an entry.
+        results: One for each entry.
         span: The lowest and the highest of the entries.
-        marks: (dataset, mark) of each weights key that has to hold still what the batch was drawn under.
+        marks: (dataset, mark) of each weights key that must still hold what the batch was drawn under.
         growth: Field of the stats hash -> how much it grows.
         dead: Entry id -> fields and values of its dead letter, for requests given up on.
-        mixtures: Field of the stats hash -> the mixture that has to stand there for the counts to be understood.
-        sessions: Session -> what becomes of its hash, which has to hold still what the batch was drawn under.
+        mixtures: Field of the stats hash -> the mixture that the counts refer to.
+        sessions: Session -> the change of its hash, which must still hold what the batch was drawn under.
     """
 
     results: Sequence[Result]
@@ -79,7 +82,7 @@ class Batch(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Say why an attempt at a request failed.
+    """Why an attempt at a request failed.
 
     Attributes:
         code: One of `worker.core.wire.ERROR_CODES`.
@@ -91,7 +94,7 @@ class Failure(NamedTuple):
 
 
 class GivenUp(NamedTuple):
-    """Hold what becomes of a request that is given up on.
+    """A request that is given up on.
 
     Attributes:
         result: Its error result.
@@ -107,16 +110,16 @@ class GivenUp(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """Tell how settling went.
+    """The outcome of settling a batch.
 
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
-        counted: Whether the counts could be added; they cannot where another type holds the stats key.
-        stale: Dataset -> what its weights key holds now, where that is not what the batch was drawn under.
-        moved: Session -> what its hash holds now, where that is not what the batch was drawn under.
+        counted: Whether the counts were added; they are not if the stats key has another type.
+        stale: Dataset -> what its weights key holds now, if the batch was drawn under something else.
+        moved: Session -> what its hash holds now, if the batch was drawn under something else.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.
-        unbounded: Why old results that take too many bytes could not be dropped; empty where nothing kept them.
+        unbounded: Why old results that take too many bytes were not dropped; empty if nothing prevented it.
     """
 
     at_ms: int
@@ -129,82 +132,59 @@ class Settled(NamedTuple):
 
     @property
     def is_done(self) -> bool:
-        """Tell whether it was settled; else nothing was written."""
+        """Return whether it was settled; otherwise nothing was written."""
         return not (self.stale or self.moved or self.lost or self.unwritable)
 
 
 class RequestStream(Protocol):
-    """Read requests and settle them; see `worker.adapters.redis.streams` for what each call promises."""
+    """Reads requests and settles them."""
 
     def now_ms(self) -> int:
-        """Tell the Unix time in ms by the clock of Redis."""
-        ...
+        """Return the Unix time in ms by the clock of Redis."""
 
     async def open(self) -> None:
-        """Create the consumer group where it is missing."""
-        ...
+        """Create the consumer group if it is missing."""
 
     @property
     def is_reading_ahead(self) -> bool:
-        """Tell whether entries may have been delivered that nobody has read yet."""
-        ...
+        """Return whether a read that nobody waits for is in progress."""
 
     def read_ahead(self, count: int, block_ms: int) -> None:
-        """Ask for entries that were never delivered, for the next `read` to return."""
-        ...
+        """Start to read new entries, which the next `read` returns."""
 
     async def read(self, count: int, block_ms: int) -> list[Entry]:
-        """Read entries that were never delivered, or that were asked for ahead."""
-        ...
+        """Read new entries, or wait for those of `read_ahead`."""
 
     async def take_over(self, idle_ms: int) -> list[str]:
-        """Make entries of other consumers this one's that have been pending for too long."""
-        ...
+        """Claim entries of other consumers that have been pending for too long."""
 
     async def pending(self) -> list[Pending]:
-        """List the entries that are pending for this consumer, oldest first."""
-        ...
+        """Return the entries that are pending for this consumer, oldest first."""
 
     async def deliver_again(self, pending: Sequence[Pending]) -> list[Entry]:
         """Deliver entries to this consumer once more."""
-        ...
 
     async def look_at(self, pending: Pending) -> Entry | None:
         """Read a pending entry without delivering it."""
-        ...
 
     async def note_failures(self, failures: Mapping[str, Failure], ttl_s: int) -> None:
-        """Note for every worker why the last attempt at some entries failed."""
-        ...
+        """Store, for every worker, why the last attempt at some entries failed."""
 
     async def failure_of(self, entry_id: str) -> Failure | None:
-        """Tell why the last attempt at an entry failed, where a worker has noted it."""
-        ...
+        """Return why the last attempt at an entry failed, if a worker has stored it."""
 
     async def read_sessions(self, names: Sequence[str]) -> list[Fields]:
         """Read the hashes of some sessions."""
-        ...
 
     async def settle(self, batch: Batch) -> Settled:
         """Write and acknowledge a batch in one atomic step, or nothing of it."""
-        ...
 
 
 class Presence(Protocol):
-    """Show in Redis that a worker lives."""
+    """Shows in Redis that a worker is alive."""
 
     async def show(self, document: str, *, ttl_s: int) -> bytes | None:
-        """Store a worker's state for some seconds; tell what stood there before.
-
-        Raises:
-            RedisError: Redis did not answer, or refused.
-        """
-        ...
+        """Store a worker's state for some seconds, and return the previous value."""
 
     async def backlog(self) -> Backlog:
-        """Count what waits.
-
-        Raises:
-            RedisError: Redis did not answer, or refused.
-        """
-        ...
+        """Return how many requests wait."""

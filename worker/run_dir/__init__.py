@@ -1,1 +1,1 @@
-"""The folder of a running worker: its health, and the lock on its name."""
+"""The run directory of workers: their health files, and the locks on their names."""

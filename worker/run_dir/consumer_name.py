@@ -1,4 +1,4 @@
-"""The consumer name: the same after a restart, and never that of another live worker of this host."""
+"""The consumer name: the same after a restart, and never the name of another live worker of this host."""
 
 import fcntl
 import itertools
@@ -13,22 +13,22 @@ from typing import IO
 from worker.errors import SettingsError
 from worker.run_dir.folder import open_own
 
-_ODD = re.compile(r"[^A-Za-z0-9_.-]")  # the kernel takes any bytes for a host's name
+_ODD = re.compile(r"[^A-Za-z0-9_.-]")  # the kernel accepts any bytes in a host name
 _LONGEST_HOST = 100
 
 
 @contextmanager
 def consumer_name(run_dir: Path, given: str | None) -> Iterator[str]:
-    """Hold a consumer name: the given one, or the host's name with the least free number.
+    """Reserve a consumer name for a block: the given one, or the host's name with the lowest free number.
 
-    A lock holds the number, which the kernel releases with the process, however that ends.
+    A file lock reserves the number. The kernel releases it when the process ends, however that happens.
 
     Args:
-        run_dir: Where the locks live.
-        given: The name that the operator chose.
+        run_dir: The folder of the locks.
+        given: The name that the operator chose, or None.
 
     Raises:
-        SettingsError: A lock cannot be opened, or the folder's file system has none.
+        SettingsError: A lock file cannot be opened, or the file system has no locks.
     """
     if given is not None:
         yield given
@@ -41,17 +41,17 @@ def consumer_name(run_dir: Path, given: str | None) -> Iterator[str]:
 
 
 def names_of(host: str) -> Iterator[str]:
-    """Name the workers of a host, one after the other, by its whole name: `web-1.a` is another host than `web-1.b`.
+    """Yield names for the workers of a host; they have its full name, as `web-1.a` and `web-1.b` are two hosts.
 
     Args:
-        host: Its name; empty where it has none.
+        host: Its name; empty if it has none.
     """
     name = _ODD.sub("-", host[:_LONGEST_HOST]) or "worker"
     return (f"{name}-{number}" for number in itertools.count(1))
 
 
 def _take(path: Path) -> IO[str] | None:
-    """Open a file and lock it; None where another process has it."""
+    """Open a file and lock it; return None if another process has locked it."""
     lock: IO[str] | None = None
     try:
         lock = os.fdopen(open_own(path), "w")

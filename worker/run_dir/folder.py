@@ -1,7 +1,7 @@
-"""The folder of health files and consumer locks: this user's alone, whoever else may write beside it.
+"""The folder of health files and consumer locks: only this user can write in it.
 
-It may stand in a folder that everybody writes to. So it is refused where it is a link, or where others may write in it,
-and nothing in it is opened through a link: else somebody else would choose which file is emptied.
+It may be inside a folder that everybody can write to, such as /tmp. So it is refused if it is a link, or if others can
+write in it. No file in it is opened through a link either, or somebody else could choose which file we empty.
 """
 
 import os
@@ -16,10 +16,10 @@ _READABLE = 0o644
 
 
 def prepare_run_dir(run_dir: Path) -> Path:
-    """Make the folder of health files and consumer locks, for this user alone.
+    """Create the folder of health files and consumer locks, for this user only.
 
     Raises:
-        SettingsError: It cannot be made, or is not this user's alone.
+        SettingsError: It cannot be created, or others can write in it.
     """
     umask = os.umask(_OWN)
     try:
@@ -38,13 +38,13 @@ def prepare_run_dir(run_dir: Path) -> Path:
 
 
 def open_own(path: Path) -> int:
-    """Open a file of the folder to write it anew, and never one that a link leads to.
+    """Open a file of the folder, empty, for writing; never follow a link.
 
     Args:
         path: The file, which need not exist.
 
     Returns:
-        A file descriptor; the file is empty, and whoever may look into the folder may read it.
+        A file descriptor; whoever can read the folder can read the file.
 
     Raises:
         OSError: It cannot be opened, or is a link.
@@ -55,7 +55,7 @@ def open_own(path: Path) -> int:
 
 
 def read_own(path: Path) -> str:
-    """Read a file of the folder, and never one that a link leads to or that blocks.
+    """Return the text of a file of the folder; never follow a link, and never block.
 
     Args:
         path: The file.
@@ -70,7 +70,7 @@ def read_own(path: Path) -> str:
 
 
 def _problem(run_dir: Path) -> str | None:
-    """Return why a folder cannot be used."""
+    """Return why a folder cannot be used, or None."""
     found = run_dir.lstat()
     if stat.S_ISLNK(found.st_mode):
         return "it is a symbolic link"

@@ -1,6 +1,6 @@
-"""Whether the worker here is alive and serving: a small file that it renews, and the probe that reads it.
+"""Whether a worker of this machine is alive and serving: it renews a small file, and a probe reads it.
 
-The standard library alone, so that a probe every few seconds costs nearly nothing.
+This module uses only the standard library, so that a probe every few seconds costs almost nothing.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from worker.run_dir.folder import open_own, read_own
 FRESH_S = 10.0
 SERVING = "serving"
 _SUFFIX = ".health"
-_LONGEST_NAME = 200  # file systems take 255 bytes, and a suffix comes on top
-_START_FIELD = 19  # of /proc/<pid>/stat, counted behind the name in brackets, which may hold anything
+_LONGEST_NAME = 200  # file systems allow 255 bytes, suffix included
+_START_FIELD = 19  # of /proc/<pid>/stat, counted after the name in brackets, which may contain anything
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which installation a worker belongs to.
+    """The installation that a worker belongs to.
 
     Attributes:
         prefix: Start of its names in Redis.
-        redis: Digest of the URL of Redis, see `url_digest`; empty where that is not known.
+        redis: Digest of the URL of Redis, see `url_digest`; empty if not known.
         database: The same of PostgreSQL.
     """
 
@@ -36,24 +36,24 @@ class Place:
     database: str = ""
 
     def is_same(self, other: "Place") -> bool:
-        """Return whether both may be one installation: nothing that is known of both differs."""
+        """Return whether everything that is known of both is equal."""
         pairs = ((self.redis, other.redis), (self.database, other.database))
         return self.prefix == other.prefix and all(not mine or not theirs or mine == theirs for mine, theirs in pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a worker last said of itself.
+    """What a worker last reported.
 
     Attributes:
         pid: Its process.
         prefix: Start of its names in Redis.
         consumer: Its name in the group.
         state: `starting`, `serving`, `waiting` (for a server) or `draining`.
-        at: Unix time in s at which it said so.
+        at: Unix time of the report, in s.
         redis: Digest of the URL of Redis.
         database: Digest of the URL of PostgreSQL.
-        started: When its process was started, in the words of the system; empty where that is not known.
+        started: Start time of its process, as the system gives it; empty if not known.
     """
 
     pid: int
@@ -67,22 +67,22 @@ class Health:
 
     @property
     def place(self) -> Place:
-        """Return which installation it belongs to."""
+        """Return the installation that it belongs to."""
         return Place(self.prefix, self.redis, self.database)
 
 
 def url_digest(url: str) -> str:
-    """Return a digest that tells URLs apart, without their password; empty for none.
+    """Return a digest that tells URLs apart, passwords left out; empty for no URL.
 
     Args:
-        url: Of a server, as it is given.
+        url: URL of a server, as the user gave it.
     """
     given = redact(url.strip().strip("\"'"))
     return hashlib.sha256(given.encode(errors="replace")).hexdigest()[:16] if given else ""
 
 
 def process_start(pid: int) -> str:
-    """Return when a process was started, as its number may have been another's; empty where that is not known."""
+    """Return the start time of a process, to tell it from an earlier one with this number; empty if not known."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return stat.rpartition(")")[2].split()[_START_FIELD]
@@ -91,7 +91,7 @@ def process_start(pid: int) -> str:
 
 
 def health_path(run_dir: Path, consumer: str) -> Path:
-    """Name the health file of a worker."""
+    """Return the path of a worker's health file."""
     name = quote(consumer, safe="")
     if len(name) > _LONGEST_NAME:
         name = hashlib.sha256(consumer.encode()).hexdigest()
@@ -99,7 +99,7 @@ def health_path(run_dir: Path, consumer: str) -> Path:
 
 
 def write_health(run_dir: Path, health: Health) -> None:
-    """Renew a worker's health file in one step."""
+    """Replace a worker's health file in one step."""
     path = health_path(run_dir, health.consumer)
     fresh = path.with_suffix(f".{health.pid}.new")
     with os.fdopen(open_own(fresh), "w") as file:
@@ -108,12 +108,12 @@ def write_health(run_dir: Path, health: Health) -> None:
 
 
 def find_problem(run_dir: Path, place: Place, *, consumer: str | None, now: float) -> str | None:
-    """Return why no worker here is alive and serving; None when one is.
+    """Return why no worker of this machine is alive and serving; None if one is.
 
     Args:
-        run_dir: Where health files live.
-        place: Workers of other installations are not looked at.
-        consumer: The worker to look at; None: any worker here.
+        run_dir: The folder of the health files.
+        place: Workers of other installations are ignored.
+        consumer: The worker to check; None means any worker.
         now: Unix time in s.
     """
     found = look_around(run_dir, place, consumer=consumer, now=now)
@@ -126,12 +126,12 @@ def find_problem(run_dir: Path, place: Place, *, consumer: str | None, now: floa
 
 
 def look_around(run_dir: Path, place: Place, *, consumer: str | None, now: float) -> Mapping[str, str | None]:
-    """Return, for each worker here, why it is not alive and serving; None when it is. The best comes last.
+    """Return, for each worker of this machine, why it is not alive and serving; None if it is. The best comes last.
 
     Args:
-        run_dir: Where health files live.
-        place: Workers of other installations are not looked at.
-        consumer: The worker to look at; None: every worker here.
+        run_dir: The folder of the health files.
+        place: Workers of other installations are ignored.
+        consumer: The worker to check; None means every worker.
         now: Unix time in s.
     """
     found = [health for health in _read_all(run_dir) if place.is_same(health.place)]
@@ -162,7 +162,7 @@ def _is_alive(health: Health) -> bool:
 
 
 def _read_all(run_dir: Path) -> list[Health]:
-    """Read the health files; one that vanishes or is torn is a worker that is not there."""
+    """Read the health files; a file that vanishes or is not valid is ignored."""
     found = []
     for path in sorted(run_dir.glob(f"*{_SUFFIX}")):
         try:

@@ -64,14 +64,14 @@ def run_worker(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, consumer: str) -> int:
-    """Run from start to stop, and log the last line."""
+    """Run the worker's life cycle: start, serve, drain, stop."""
     started_at = time.monotonic()
     _log_start(settings, consumer)
     async with _open(settings, consumer) as worker:
         patience_s = _CLEANUP_S
         try:
             reason, patience_s = await _live(worker, consumer, started_at)
-        except Exception as error:  # noqa: BLE001 - the last words of a process that a bug ends
+        except Exception as error:  # noqa: BLE001 - a bug ends the process, and the log says so
             names, message = name_causes(error)
             reason = f"a bug: {names}"
             emit(WorkerFailed(error=names, message=message, traceback="".join(traceback.format_exception(error))))
@@ -91,7 +91,7 @@ async def _serve(settings: Settings, consumer: str) -> int:
 
 
 async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, float]:
-    """Run the loops from start to stop; return why they ended, and how long (s) the last calls may wait for Redis."""
+    """Run the loops from start to stop; return why they ended, and how long (s) the cleanup may wait for Redis."""
     reason, left_s = "", 0.0
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as loops:
@@ -108,7 +108,7 @@ async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, 
 
 
 async def _start(worker: Worker, loops: TaskGroup, consumer: str, started_at: float) -> None:
-    """Start every loop but the one that serves, each after what it needs, and wait for what serving needs."""
+    """Start every loop but the one that serves, each after those it needs; wait until requests can be served."""
     loops.start_soon(keep, "reporter", worker.reporter.run)
     await _start_feed(loops, "weights", worker.weights.run)
     for task in worker.housekeeping:
@@ -123,7 +123,7 @@ async def _start(worker: Worker, loops: TaskGroup, consumer: str, started_at: fl
 
 
 class _FirstLoad:
-    """The end of a feed's first load; a feed that is restarted reports it again."""
+    """The first report of a feed that it has loaded; a feed that starts again reports again."""
 
     def __init__(self) -> None:
         self.came = anyio.Event()
@@ -133,14 +133,14 @@ class _FirstLoad:
 
 
 async def _start_feed(loops: TaskGroup, name: str, run: Callable[..., Awaitable[None]]) -> None:
-    """Start a feed, and wait until it has loaded once, or could not."""
+    """Start a feed, and wait until its first load has succeeded or failed."""
     load = _FirstLoad()
     loops.start_soon(keep, name, partial(run, task_status=load))
     await load.came.wait()
 
 
 async def _remove_presence(worker: Worker, patience_s: float) -> None:
-    """Remove this worker from the list of live ones, if Redis answers soon enough; else it expires."""
+    """Remove this worker from the list of live ones; if Redis does not answer in time, the entry expires."""
     with anyio.move_on_after(patience_s):
         try:
             await worker.stream.remove_presence()
@@ -151,7 +151,7 @@ async def _remove_presence(worker: Worker, patience_s: float) -> None:
 
 
 async def _watch_signals(signals: AsyncIterator[signal.Signals], worker: Worker, scope: anyio.CancelScope) -> None:
-    """First signal: stop reading and finish what is held, within a deadline; second signal: stop everything."""
+    """On the first signal, stop reading and finish what is held, within a deadline; on the second, stop everything."""
     async for number in signals:
         if worker.consumer.is_stopping:
             scope.cancel()
@@ -163,7 +163,7 @@ async def _watch_signals(signals: AsyncIterator[signal.Signals], worker: Worker,
 
 
 async def _wait_for_catalog(worker: Worker) -> None:
-    """Wait a little for the first catalog, so that a slow start answers no errors."""
+    """Wait a little for the first catalog, so that a slow start does not answer with errors."""
     with anyio.move_on_after(worker.settings.catalog_wait_s):
         while worker.current.catalog is None and not worker.consumer.is_stopping:
             await anyio.sleep(0.02)
@@ -171,7 +171,7 @@ async def _wait_for_catalog(worker: Worker) -> None:
 
 @asynccontextmanager
 async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
-    """Open the connections' clients, wire the parts, and close everything within a deadline."""
+    """Open the clients, connect the parts, and close everything within a deadline."""
     url = settings.redis_url.get_secret_value()
     clients = [connect(url, timeout_s=_REDIS_TIMEOUT_S) for _ in range(2)]
     worker = wire(settings, consumer, clients)
@@ -187,17 +187,17 @@ async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
 
 
 def _tune_gc() -> None:
-    """Let the garbage collector run less: reference counts alone free requests and results."""
+    """Make the garbage collector run less often: reference counts alone free requests and results."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
 
 def _raise_malloc_threshold() -> None:
-    """Keep the memory that a batch frees for the next one, instead of returning it to the system.
+    """Keep the memory that a batch frees for the next batch, instead of giving it back to the system page by page.
 
-    glibc learns from the largest block that was freed what is worth keeping: blocks of this size come from its heap
-    from then on, and twice as much may lie idle there. Elsewhere it does nothing.
+    glibc raises its mmap threshold to the size of the largest block that was freed. From then on, blocks of this size
+    come from its heap, and twice as much may stay unused there. Other C libraries ignore this.
     """
     bytes(_LARGEST_KEPT)
 

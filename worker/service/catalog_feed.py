@@ -1,15 +1,17 @@
-"""Keep the catalog in memory fresh: apply changed rows as they commit, and compare all of it every so often.
+"""Keep the catalog in memory fresh: apply changed rows as they commit, and compare the whole every so often.
 
-Rules
+Notifications are for latency, comparisons for correctness. Rules:
 
-1. Subscribe, then compare, then apply what is heard. So nothing is missed between the comparison and the subscription.
-2. A comparison asks PostgreSQL for a checksum. The library is read only where the catalog's checksum differs.
-3. What is heard during a comparison or a load is applied to its outcome as well: an older state never comes back.
-4. A subscription that ends, by an error or because the table is another one, is followed by a new one. See rule 1.
-5. Notifications make it quick, comparisons make it right: `refresh_s` bounds how long a missed change stays unseen.
-   Where every change is announced, comparisons take at most a fiftieth of the time, and come less often if need be.
+1. A subscription begins with a comparison, and repeats it every `WORKER_CATALOG_REFRESH_S`. PostgreSQL computes a
+   checksum of its rows. Everything is read again only if the catalog in memory has another checksum.
+2. Listening begins before the comparison or load. So a change commits either before the load reads, or is heard.
+3. Changes heard during a load are collected. Their rows are read again after the load, and applied to what was loaded.
+   So a load never brings back an older state, whichever of the two came first.
+4. A catalog is replaced by one assignment. One loop at a time may replace it: that of the news, or that of the loads.
+5. Any error ends the subscription, and the next one starts at rule 1. So nothing has to be known about what was missed.
 
-The catalog is replaced by one assignment. A catalog with the same content is not: what was derived from it would go.
+If PostgreSQL announces every change, comparisons and loads take at most a fiftieth of the time. They are then further
+apart than the setting says.
 """
 
 import time
@@ -44,12 +46,12 @@ from worker.service.supervisor import name_causes, unending
 
 Cause = Literal["notify", "reload", "refresh"]
 
-_READING_SHARE = 50  # readings take at most one part in so many of the time
-_DOUBT_SHARE = 10  # the same, where rows change that nobody announces
+_READING_SHARE = 50  # comparisons and loads take at most one part in so many of the time
+_DOUBT_SHARE = 10  # the same, if rows may have changed without an announcement
 
 
 class CatalogFeed:
-    """The loop that replaces the current catalog whenever other chunks are READY."""
+    """The loop that replaces the current catalog whenever the READY chunks change."""
 
     def __init__(
         self, source: CatalogSource, current: CurrentSnapshots, availability: Availability, *, refresh_s: float
@@ -57,9 +59,9 @@ class CatalogFeed:
         """Connect the parts.
 
         Args:
-            source: Where to read.
-            current: Where to put the catalog.
-            availability: Whether PostgreSQL answers.
+            source: Reads the catalog.
+            current: Holds the current catalog.
+            availability: Is told whether PostgreSQL answers.
             refresh_s: Time between two comparisons, in seconds.
         """
         self._source = source
@@ -71,21 +73,27 @@ class CatalogFeed:
         self._unheard_at = 0.0
         self._hiding: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return the state in one line, for logs and tests."""
+        return (
+            f"<CatalogFeed {len(self._current.catalog or ())} chunks, unheard: {[one.table for one in self._unheard]}>"
+        )
+
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Keep the catalog fresh until cancelled; started when it was read once, or could not be."""
+        """Keep the catalog fresh until cancelled; report the start after the first load or its failure."""
         async with anyio.create_task_group() as loops:
             loops.start_soon(unending, self._keep_fresh)
             await self._attempted.wait()
             task_status.started()
 
     async def _keep_fresh(self) -> None:
-        """Subscribe, and again whenever a subscription ends: by an error, or because the table is another one."""
+        """Subscribe, and again whenever a subscription ends: by an error, or because the table was replaced."""
         while True:
             message = ""
             try:
                 async with self._source.listening() as listener:
-                    self._log_unannounced(listener.unheard)
-                    subscription = _Subscription(self._source, listener, self._current, self._end_reading)
+                    self._log_unheard(listener.unheard)
+                    subscription = _Subscription(self._source, listener, self._current, self._finish_reading)
                     await unending(partial(subscription.follow, self._refresh_s), may_end=subscription.is_over)
             except* PostgresError as errors:
                 _, message = name_causes(errors.exceptions[0])
@@ -93,8 +101,8 @@ class CatalogFeed:
             if message:
                 await self._availability.failed("catalog", message)
 
-    def _log_unannounced(self, unheard: tuple[Unheard, ...]) -> None:
-        """Log which changes nobody announces, once."""
+    def _log_unheard(self, unheard: tuple[Unheard, ...]) -> None:
+        """Log changes that nobody announces, if they are new."""
         for one in unheard:
             if one not in self._unheard:
                 emit(CatalogUnwatched(**asdict(one), refresh_s=self._refresh_s))
@@ -104,8 +112,8 @@ class CatalogFeed:
             self._unheard_at = time.monotonic()
         self._unheard = unheard
 
-    async def _end_reading(self) -> None:
-        """Note that a reading succeeded; where nothing is READY, log whether rights may be missing."""
+    async def _finish_reading(self) -> None:
+        """Record that a reading succeeded; if nothing is READY, log whether row level security may be the reason."""
         is_empty = not len(self._current.catalog or ())
         hiding = await self._source.hiding() if is_empty else ()
         self._availability.succeeded("catalog")
@@ -116,43 +124,44 @@ class CatalogFeed:
 
 
 class _Subscription:
-    """One subscription: two loops replace the catalog in turn, one by what is heard, one by what is loaded."""
+    """One subscription: its two loops apply what is heard, and put in force what is loaded."""
 
     def __init__(
         self,
         source: CatalogSource,
         listener: CatalogListener,
         current: CurrentSnapshots,
-        end_reading: Callable[[], Awaitable[None]],
+        finish_reading: Callable[[], Awaitable[None]],
     ) -> None:
         """Connect the parts.
 
         Args:
-            source: Where to read.
-            listener: Where changes are heard.
-            current: Where to put the catalog.
-            end_reading: Is called after each reading that succeeded.
+            source: Reads the whole catalog.
+            listener: Hears of changes, and reads single rows.
+            current: Holds the current catalog.
+            finish_reading: Is called after each reading that succeeded.
         """
         self._source = source
         self._listener = listener
         self._current = current
-        self._end_reading = end_reading
+        self._finish_reading = finish_reading
         self._turn = anyio.Lock()
         self._reload = anyio.Event()
         self._doubt = anyio.Event()
-        self._known: Catalog | None = None  # what is in force, once this subscription loaded: ids may be others now
+        # In force, and compared or loaded by this subscription; an earlier catalog may have ids of another type.
+        self._known: Catalog | None = None
         self._heard_during_load: list[NDArray[np.generic]] | None = None
         self._is_over = False
 
     def is_over(self) -> bool:
-        """Return whether nothing more can be heard, so that another subscription is needed."""
+        """Return whether nothing more can be heard, so that a new subscription is needed."""
         return self._is_over
 
     async def follow(self, refresh_s: float) -> None:
-        """Compare now, and again every `refresh_s` or when asked for; apply what is heard until nothing more can be.
+        """Compare now, every `refresh_s` and on demand; apply what is heard until nothing more can be heard.
 
         Raises:
-            ExceptionGroup: Of PostgresError: a connection is gone, or a statement was refused.
+            ExceptionGroup: Contains a PostgresError: a connection is gone, or a statement was refused.
         """
         async with anyio.create_task_group() as loops:
             news = partial(self._apply_news, loops.cancel_scope)
@@ -162,11 +171,11 @@ class _Subscription:
                 began = anyio.current_time()
                 if cause == "reload" or not await self._is_in_force():
                     await self._load(cause)
-                await self._end_reading()
+                await self._finish_reading()
                 cause = await self._wait(refresh_s, anyio.current_time() - began)
 
     async def _wait(self, refresh_s: float, took_s: float) -> Cause:
-        """Wait until it is time to compare, or somebody asks for it."""
+        """Wait until it is time to read again, or until the news ask for it."""
         longest_s = max(refresh_s, _READING_SHARE * took_s) if self._listener.hears_all else refresh_s
         with anyio.move_on_after(longest_s):
             with anyio.move_on_after(min(_DOUBT_SHARE * took_s, longest_s)):
@@ -187,7 +196,7 @@ class _Subscription:
         subscription.cancel()
 
     async def _is_in_force(self) -> bool:
-        """Return whether the current catalog is what PostgreSQL has, without reading it."""
+        """Return whether the catalog in force equals that of PostgreSQL, without reading it."""
         self._doubt = anyio.Event()
         catalog = self._current.catalog
         if catalog is None:
@@ -215,7 +224,7 @@ class _Subscription:
     async def _load(self, cause: Cause) -> None:
         began = time.perf_counter()
         self._reload, self._doubt = anyio.Event(), anyio.Event()
-        async with self._turn:  # in the middle of an application, rows that it reads later would be noted nowhere
+        async with self._turn:  # rows that an application in progress reads later would not be collected
             self._heard_during_load = []
         loaded = await self._source.load()
         async with self._turn:
@@ -235,7 +244,7 @@ class _Subscription:
         return await run_sync(apply_changes, catalog, ids, *await self._listener.read(ids))
 
     def _swap(self, catalog: Catalog) -> bool:
-        """Put another catalog in force, and return whether it is another one."""
+        """Put another catalog in force; keep an equal one, with all that was derived from it."""
         before = self._current.catalog
         is_other = before is None or (before.version, before.ids.dtype) != (catalog.version, catalog.ids.dtype)
         if is_other:
@@ -248,7 +257,7 @@ class _Subscription:
 
 
 def _log_defaults(book: WeightsBook, before: Weights) -> None:
-    """Log that other categories have other defaults, where nobody has set weights."""
+    """Log that the default weights changed with the categories, if nobody has set weights."""
     if book.defaults is not before and book.shared.weights is None:
         book.changed_at_ms = time.time_ns() // 1_000_000
         after = book.defaults

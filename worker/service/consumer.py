@@ -1,16 +1,19 @@
-"""Serve requests in lanes: one lane reads and draws while the other waits for its settling.
+"""Read requests in lanes: while one lane settles, another one reads and draws.
 
-Rules
+Rules:
 
-1. Lanes take requests in turn, so that each hand is in the order of the stream.
-2. Where a read was full to a quarter, the next one is sent before its entries are asked for (`read_ahead`). No read is
-   under way while entries are reclaimed: reclaiming would take what it delivers for lost.
-3. After an error of Redis a reply may have been lost. What it delivered is pending, so entries are reclaimed next.
-4. Where the group is gone, or another server is the master, lanes let go of everything: what still exists is delivered
-   again, and what was settled is refused when it is settled again.
-5. Where a bug ends a lane, both lanes end and are restarted with empty hands. Their entries are pending still, or
-   settled. Reclaiming delivers and counts them, so that a request which brings lanes down is tried alone.
-6. `stop` ends the reading. What is in hand, and what was read ahead, is settled before `run` returns.
+1. A lane goes round: settle what is in hand, take more when it is its turn, settle that. One lane takes at a time.
+2. Taking is reading new entries, or reclaiming pending ones when that is due. No read is in progress during a reclaim,
+   or the reclaim would take the entries of that read for lost ones.
+3. After an error of Redis, a reply may be lost, and with it entries that were delivered. So a reclaim is due at once,
+   and the lane goes on with what it has in hand.
+4. If the consumer group is gone, all lanes let go of everything. A new group, or another server, delivers again what
+   still exists.
+5. To stop is to read no more. The lanes end when nothing is in hand and no read is in progress.
+
+If a bug ends a lane, all lanes end, and the supervisor starts them again. They let go of what they held, whose entries
+are either pending or settled. A reclaim delivers the pending ones again and counts that, so that requests that bring
+lanes down are attempted alone, and given up on at last. A settled entry is refused when it is settled again.
 """
 
 import time
@@ -31,12 +34,12 @@ from worker.service.supervisor import unending
 
 LANES = 2
 _BLOCK_MS = 500
-_FULL = 0.25  # of a batch: from here on more is likely to wait
+_FULL = 0.25  # of a batch: above it, more requests are likely to wait
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How much is taken in hand.
+    """The limits of what is read.
 
     Attributes:
         batch: Most requests read at once.
@@ -48,7 +51,7 @@ class RequestLimits:
 
 
 class Consumer:
-    """The loop that serves the requests of one stream until it is told to stop."""
+    """The loop that serves the requests of one stream, in lanes."""
 
     def __init__(
         self,
@@ -63,11 +66,11 @@ class Consumer:
         """Connect the parts.
 
         Args:
-            stream: Where requests come from.
-            settlers: Answer and settle them, one a lane.
+            stream: Delivers the requests.
+            settlers: Answer and settle them, one for each lane.
             reclaim: Finds entries that were delivered and never answered.
             availability: Is told whether Redis answers.
-            meter: Notes that the loop makes progress.
+            meter: Remembers when the loop last made progress.
             limits: How much is read at once, and how large a request may be.
         """
         self._stream = stream
@@ -81,6 +84,11 @@ class Consumer:
         self._is_stopping = False
         self._is_open = False
 
+    def __repr__(self) -> str:
+        """Return the state in one line, for logs and tests."""
+        state = "stopping" if self._is_stopping else "open" if self._is_open else "not open"
+        return f"<Consumer {state}, {self.held} requests in hand, {self._reclaim!r}>"
+
     @property
     def is_stopping(self) -> bool:
         """Return whether it was told to stop."""
@@ -89,24 +97,24 @@ class Consumer:
     @property
     def held(self) -> int:
         """Return the number of requests in hand."""
-        return sum(len(settler.held) for settler in self._settlers)
+        return sum(len(settler.in_hand) for settler in self._settlers)
 
     def stop(self) -> None:
         """Stop reading; what is in hand is finished, then `run` returns."""
         self._is_stopping = True
 
     async def open(self) -> None:
-        """Create the consumer group if Redis answers now; `run` does it otherwise."""
+        """Create the consumer group if Redis answers now; `run` tries it again."""
         try:
             await self._open()
         except RedisError as error:
             await self._availability.failed("requests", str(error))
 
     async def run(self) -> None:
-        """Serve until stopped, whatever happens to Redis; it may be restarted after a bug.
+        """Serve until stopped, whatever happens to Redis; after a bug it may be run again.
 
         Raises:
-            ExceptionGroup: Of what ended a lane that nobody had told to stop.
+            ExceptionGroup: A lane ended although nobody had told it to stop.
         """
         self._let_go()
         self._reclaim.demand()
@@ -117,8 +125,8 @@ class Consumer:
                 lanes.start_soon(partial(unending, serve, may_end=lambda: self._is_stopping))
 
     async def _serve(self, settler: Settler, name: str) -> None:
-        """Serve in one lane: read when it is this lane's turn, settle while the others read."""
-        while not self._is_stopping or settler.held or self._stream.is_reading_ahead:
+        """Serve in one lane: take requests in turn with the other lanes, and settle them while others take theirs."""
+        while not self._is_stopping or settler.in_hand or self._stream.is_reading_ahead:
             try:
                 await settler.settle_held()
                 async with self._turn:
@@ -126,7 +134,7 @@ class Consumer:
                 await settler.settle_held()
                 self._availability.succeeded(name)
             except RedisError as error:
-                # A reply may have been lost: what it delivered is found among the pending entries.
+                # A reply may be lost; the entries that it delivered are among the pending ones.
                 self._reclaim.demand()
                 self._is_open = False
                 if isinstance(error, GroupMissingError):
@@ -137,16 +145,16 @@ class Consumer:
     def _let_go(self) -> None:
         """Let go of everything in every lane."""
         for settler in self._settlers:
-            settler.let_go()
+            settler.in_hand.clear()
 
     async def _take(self, settler: Settler) -> None:
-        """Read what waits, or reclaim what is due."""
+        """Take requests in hand: new ones, or pending ones when a reclaim is due."""
         if self._stream.is_reading_ahead:
             await self._read(settler)
         elif not self._is_stopping:
             await self._open()
             if self._reclaim.is_due():
-                await self._recover(settler)
+                await self._reclaim_entries(settler)
             else:
                 await self._read(settler)
 
@@ -158,22 +166,22 @@ class Consumer:
 
     async def _read(self, settler: Settler) -> None:
         entries = await self._stream.read(self._batch, _BLOCK_MS)
-        # No read may be under way during a recovery: what it delivers would be taken for lost.
+        # No read may be in progress when a reclaim begins.
         if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._reclaim.is_due():
             self._stream.read_ahead(self._batch, _BLOCK_MS)
         self._hold(settler, entries)
 
-    async def _recover(self, settler: Settler) -> None:
-        """Serve what was delivered and never answered."""
-        in_hand = {request.entry_id for other in self._settlers for request in other.held}
+    async def _reclaim_entries(self, settler: Settler) -> None:
+        """Serve entries that were delivered and never answered."""
+        in_hand = {entry_id for other in self._settlers for entry_id in other.in_hand.entry_ids}
         async for reclaimed in self._reclaim.entries(in_hand):
             self._hold(settler, reclaimed.entries)
             for entry in reclaimed.given_up:
-                settler.hold_given_up(await self._reclaim.give_up(entry))
+                settler.in_hand.add_dead(await self._reclaim.give_up(entry))
             await settler.settle_held()
             if self._is_stopping:
                 return
 
     def _hold(self, settler: Settler, entries: Sequence[Entry]) -> None:
         decode = self._decoder.decode
-        settler.hold([decode(entry) for entry in entries])
+        settler.in_hand.add([decode(entry) for entry in entries])

@@ -1,124 +1,133 @@
-"""What one lane has in hand: requests that were read and are not settled, and the sessions that they belong to.
+"""What one lane holds: requests that are not settled yet, and what is known of their sessions.
 
-Requests. They are kept in the order of the stream, so that the first part of the hand is the next one to settle. A
-request that is given up on is held as its error result, and its dead letter beside it.
+A request is in hand from its delivery until it is settled, lost, or left pending for a later attempt.
 
-Sessions. A session's state moves with each draw, and its hash in Redis moves with each settling. The next batch must
-not wait for that settling. So the state after a draw is put in the book at once (`advance`), and settling compares the
-hash with the state before. Where a batch was not settled, every session of it goes back (`roll_back`):
-
-- one whose hash holds something else takes what the hash holds;
-- each other one takes the state from before the draw. If it stayed ahead, settling would refuse it the next time,
-  and then roll back the others, and so on for ever.
+Sessions run ahead of Redis. What a batch does to a session is known once the batch is drawn, and the next batch goes on
+from there without waiting for the settling. If the first batch is not settled after all, the second cannot be settled
+either: the session's hash does not hold what the second was drawn under. So every session of a batch that was not
+settled goes back to what its hash holds, all of them at once. If only the moved ones went back, the others would be
+refused at the next attempt, then the first ones again, and so on for ever.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from worker.core.draw.sessions import NEW_SESSION, Session, SessionChange, Visit, needs_reading, read_session
+from worker.core.draw.slicing import Slice, slice_by_work
 from worker.core.wire import Request, Result, Terms
 from worker.ports import GivenUp, RequestStream, Settled
-from worker.service.snapshots import CurrentSnapshots
+from worker.service.snapshots import SessionsBook
 
 
 class InHand:
-    """The requests that one lane holds."""
+    """The requests that one lane holds, in the order of the stream.
+
+    Attributes:
+        dead: Entry id -> the requests among them that are given up on.
+    """
 
     def __init__(self) -> None:
         self._requests: list[Request | Result] = []
-        self._given_up: dict[str, GivenUp] = {}
+        self.dead: dict[str, GivenUp] = {}
 
     def __repr__(self) -> str:
-        return f"<InHand {len(self._requests)} requests, {len(self._given_up)} of them given up on>"
+        """Return the state in one line, for logs and tests."""
+        return f"<InHand {len(self)} requests, {len(self.dead)} given up on>"
+
+    def __len__(self) -> int:
+        """Return the number of requests."""
+        return len(self._requests)
 
     @property
-    def requests(self) -> Sequence[Request | Result]:
-        """Return the requests in the order of the stream; a `Result` is the refusal of one."""
-        return self._requests
+    def entry_ids(self) -> list[str]:
+        """Return the entries of the requests."""
+        return [request.entry_id for request in self._requests]
 
     def add(self, requests: Sequence[Request | Result]) -> None:
-        """Take requests in hand."""
+        """Add requests, and error results of entries that are no valid requests."""
         self._requests.extend(requests)
 
-    def add_given_up(self, given_up: GivenUp) -> None:
-        """Take in hand a request that is given up on."""
+    def add_dead(self, given_up: GivenUp) -> None:
+        """Add a request that is given up on."""
         self._requests.append(given_up.result)
-        self._given_up[given_up.result.entry_id] = given_up
+        self.dead[given_up.result.entry_id] = given_up
+
+    def next_part(self) -> Slice:
+        """Return the first requests that are to be drawn and settled together."""
+        return next(slice_by_work(self._requests))
+
+    def drop_first(self, part: Sequence[Request | Result]) -> None:
+        """Remove the first part, as `next_part` returned it."""
+        del self._requests[: len(part)]
+        if self.dead:
+            for request in part:
+                self.dead.pop(request.entry_id, None)
+
+    def drop(self, entry_ids: AbstractSet[str]) -> None:
+        """Remove some entries, wherever they are."""
+        self._requests = [request for request in self._requests if request.entry_id not in entry_ids]
+        self.dead = {entry_id: one for entry_id, one in self.dead.items() if entry_id not in entry_ids}
 
     def clear(self) -> None:
-        """Let go of everything: the group delivers again what still exists."""
+        """Remove everything."""
         self._requests.clear()
-        self._given_up.clear()
-
-    def discard(self, gone: Collection[str]) -> None:
-        """Let go of some entries, wherever they are."""
-        self._requests = [request for request in self._requests if request.entry_id not in gone]
-        self._given_up = {entry_id: one for entry_id, one in self._given_up.items() if entry_id not in gone}
-
-    def discard_first(self, part: Sequence[Request | Result]) -> None:
-        """Let go of the first part of what is in hand."""
-        del self._requests[: len(part)]
-        for one in self.given_up_of(part):
-            del self._given_up[one.result.entry_id]
-
-    def given_up_of(self, part: Sequence[Request | Result]) -> list[GivenUp]:
-        """Return what is given up on among some requests."""
-        held = self._given_up
-        return [held[request.entry_id] for request in part if request.entry_id in held] if held else []
-
-    @property
-    def letters(self) -> Mapping[str, Sequence[str | bytes]]:
-        """Return the dead letter of each entry that is given up on."""
-        return {entry_id: one.letter for entry_id, one in self._given_up.items()}
+        self.dead.clear()
 
 
 class SessionsInHand:
-    """The sessions that a lane's requests name: read where needed, moved by a draw, rolled back with a settling."""
+    """The sessions of the requests in hand: read on demand, advanced by draws, corrected by settling."""
 
-    def __init__(self, stream: RequestStream, current: CurrentSnapshots) -> None:
+    def __init__(self, stream: RequestStream, book: SessionsBook) -> None:
+        """Connect the parts.
+
+        Args:
+            stream: Reads the hashes of sessions.
+            book: Remembers sessions for all lanes.
+        """
         self._stream = stream
-        self._current = current
+        self._book = book
 
     async def read(self, asked: Sequence[Terms]) -> Mapping[str, Session]:
-        """Return the sessions that are named, reading those that have to be known and are not.
+        """Return the sessions that requests name; read those that a draw needs and that are not known.
 
         Raises:
             RedisError: Redis did not answer.
         """
-        book = self._current.sessions
         needed: dict[str, bool] = {}
         for terms in asked:
             if (name := terms.session) is not None:
                 needed[name] = needed.get(name, False) or needs_reading(terms)
-        # One that cannot be used is read again each time: nothing else would tell that it can be by now.
-        unknown = [
-            name for name, is_read in needed.items() if (is_read if (held := book.get(name)) is None else held.problem)
-        ]
         found: dict[str, Session] = {}
-        if unknown:
+        if unknown := [name for name, is_read in needed.items() if self._has_to_be_read(name, is_needed=is_read)]:
             for name, fields in zip(unknown, await self._stream.read_sessions(unknown), strict=True):
                 found[name] = read_session(fields)
-                book.put(name, found[name])
-        # Wide ones may have been forgotten already for the sake of others.
-        return {name: book.get(name) or found.get(name, NEW_SESSION) for name in needed}
+                self._book.put(name, found[name])
+        # The book may have forgotten wide sessions already, to make room for others.
+        return {name: self._book.get(name) or found.get(name, NEW_SESSION) for name in needed}
 
     def advance(self, visits: Mapping[str, Visit]) -> Mapping[str, SessionChange]:
-        """Put each session's state after a draw in the book, so that the next batch can draw before this is settled.
-
-        Args:
-            visits: Session -> what the draw did to it.
+        """Store each session's state after a draw, so that the next batch can be drawn before this one is settled.
 
         Returns:
-            Session -> what settling has to do to its hash.
+            What settling has to change in the hash of each session.
         """
-        for name, visit in visits.items():
-            if visit.change.stored:
-                self._current.sessions.put(name, visit.after)
-        return {name: visit.change for name, visit in visits.items()}
+        changes = {name: visit.change for name, visit in visits.items()}
+        for name, change in changes.items():
+            if change.stored:
+                self._book.put(name, visits[name].after)
+        return changes
 
-    def roll_back(self, visits: Mapping[str, Visit], settled: Settled) -> None:
-        """Put every session of a batch that was not settled back to what its hash holds."""
+    def correct(self, visits: Mapping[str, Visit], settled: Settled) -> None:
+        """Set the sessions of a batch that was not settled back to what their hashes hold."""
+        if settled.is_done:
+            return
         for name, visit in visits.items():
             if name in settled.moved:
-                self._current.sessions.put(name, read_session(settled.moved[name]))
+                self._book.put(name, read_session(settled.moved[name]))
             elif visit.change.stored:
-                self._current.sessions.put(name, visit.before)
+                self._book.put(name, visit.before)
+
+    def _has_to_be_read(self, name: str, *, is_needed: bool) -> bool:
+        """Return whether to read a session; an unusable one is read each time, as it may have been mended."""
+        held = self._book.get(name)
+        return is_needed if held is None else bool(held.problem)

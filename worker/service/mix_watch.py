@@ -1,4 +1,4 @@
-"""Log weighted categories that have no READY chunk, once a change: their share goes to the others."""
+"""Find out when the requested mix cannot be drawn: weighted categories without READY chunks, logged once a change."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
@@ -11,12 +11,12 @@ from worker.core.weights.values import Weights
 from worker.logs.emit import emit
 from worker.service.snapshots import CurrentSnapshots
 
-_REMEMBERED = 4096  # names, of which the snapshots remember half as many: one that is asked for seldom is not told anew
-_DECIMALS = 3  # of a share: what changes less is not told again
+_REMEMBERED = 4096  # names; twice as many as the snapshots remember, so that a rarely used name is not logged again
+_DECIMALS = 3  # of a share; smaller changes are not logged again
 
 
 class _Look(NamedTuple):
-    """What was seen under one name: versions, and of the categories left out their number, hash and share."""
+    """One name's versions of weights and catalog, and its missing categories: how many, a hash of them, their share."""
 
     versions: tuple[str, str]
     missing: tuple[int, int, float]
@@ -27,19 +27,19 @@ _COMPLETE: Final = (0, 0, 0.0)
 
 
 class MixWatch:
-    """A comparison of the weights that are asked for with the catalog."""
+    """The comparison of the weights in use with the catalog; it logs changes of what is left out."""
 
     def __init__(self, current: CurrentSnapshots) -> None:
-        """Watch the current snapshots."""
+        """Compare these snapshots."""
         self._current = current
         self._looks: dict[str | None, _Look] = {}
         self._seen: tuple[int, str, int] | None = None
 
     def look(self) -> None:
-        """Log what has changed since the last look."""
+        """Compare what is in force now; without changes since the last call, this takes almost no time."""
         derived = self._current.derived
         if derived is None or self._current.weights.shared is UNREAD:
-            return  # nobody knows yet
+            return  # not known yet
         catalog, presets = derived.catalog, derived.presets
         seen = (self._current.weights.turn, catalog.version, len(presets))
         if seen == self._seen:
@@ -63,7 +63,7 @@ class MixWatch:
                 _log(name, before, now, list(missing))
 
     def _asked(self, presets: Mapping[str, InForce]) -> Iterator[tuple[str | None, Weights | None]]:
-        """Yield each name that is asked for, with its own weights; None where it has none."""
+        """Yield the names in use with their own weights, or None."""
         book = self._current.weights
         yield None, book.in_force(None).weights
         yield from book.own()

@@ -1,4 +1,4 @@
-"""Report this worker: its state every second and with each weights change, and statistics every so often."""
+"""What a worker reports: its state every second and after each change of weights, and statistics every so often."""
 
 import json
 import math
@@ -38,7 +38,7 @@ _LINES_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who reports.
+    """The worker that reports.
 
     Attributes:
         consumer: The worker's name in the group.
@@ -58,7 +58,7 @@ class Identity:
 
 
 class Reporter:
-    """The loop that reports this worker in Redis, in its health file and in its log."""
+    """The loop that reports this worker's state to Redis, to its health file and to the log."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Reporter:
         """Connect the parts.
 
         Args:
-            identity: Who reports.
+            identity: The worker that reports.
             presence: Stores the state in Redis.
-            current: The snapshots in force.
-            meter: The counts.
-            availability: Whether Redis answers.
+            current: The snapshots to report.
+            meter: The counts to report.
+            availability: Is told whether Redis answers.
             stats_interval_s: Time between two statistics lines, in seconds.
         """
         self._identity = identity
@@ -112,7 +112,7 @@ class Reporter:
             self._news = anyio.Event()
 
     def enter(self, phase: str) -> None:
-        """Report at once that the worker is in another phase: `serving` or `draining`."""
+        """Report at once that the worker is `serving` or `draining` now."""
         self._phase = phase
         self._write_health()
         self._wake()
@@ -121,16 +121,12 @@ class Reporter:
         self._news.set()
 
     def remove_health_file(self) -> None:
-        """Remove the health file: this worker has ended in order."""
-        with suppress(OSError):  # the folder was closed meanwhile: a file of a process that is gone misleads no probe
+        """Remove the health file, as this worker has ended in order."""
+        with suppress(OSError):  # the file of a process that has ended misleads no probe
             health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
 
     async def log_stats(self, patience_s: float = math.inf) -> None:
-        """Log the statistics of the interval that ends now.
-
-        Args:
-            patience_s: How long to wait for Redis to count what waits, in seconds; else that is left out.
-        """
+        """Log the statistics of the interval that ends now; the backlog only if Redis answers within `patience_s`."""
         interval = self._meter.begin_interval()
         backlog = None
         with anyio.move_on_after(patience_s):
@@ -180,7 +176,7 @@ class Reporter:
                 )
 
     def _weights_of(self, dataset: str, ready: Mapping[str, int]) -> Weights:
-        """Return the weights that stand behind a dataset's counts, or a preset's; "" are the global ones."""
+        """Return the weights of a dataset's counts, or of a preset's; "" are the global ones."""
         held = self._current.weights.held(dataset) if dataset else self._current.weights.shared
         preset = dataset.removeprefix(preset_name(""))
         if preset != dataset and preset in BUILT_IN_PRESETS:
@@ -188,13 +184,13 @@ class Reporter:
         return held.weights or self._current.weights.in_force(None).weights
 
     async def _beat(self) -> None:
-        """Show a sign of life, here and in Redis."""
+        """Report the state, to the health file and to Redis."""
         self._write_health()
         self._mix.look()
         try:
             self._namesake.look(await self._presence.show(self._document(), ttl_s=10))
         except RefusedError as error:
-            self._log_refusal(error)  # Redis answers: this alone is no reason to stop serving
+            self._log_refusal(error)  # Redis answers, so the worker goes on serving
         except RedisError as error:
             await self._availability.failed("heartbeat", str(error))
             return
@@ -214,7 +210,7 @@ class Reporter:
         try:
             return await self._presence.backlog()
         except GroupMissingError:
-            return None  # it is not made yet, or those who read find out and make it anew
+            return None  # the group is not created yet, or the consumer will create it again
         except RefusedError as error:
             self._log_refusal(error)
         except RedisError as error:
@@ -229,7 +225,7 @@ class Reporter:
         return Health(pid, who.prefix, who.consumer, state, time.time(), who.redis, who.database, self._started)
 
     def _ready_shown(self, catalog: Catalog) -> Mapping[str, int]:
-        """Count the READY chunks of the largest categories, once a catalog: there may be thousands."""
+        """Return the READY chunks of the largest categories; they are counted once for each catalog."""
         version, shown = self._shown
         if version != catalog.version:
             shown = largest_categories(catalog, _CATEGORIES_SHOWN)
@@ -237,7 +233,7 @@ class Reporter:
         return shown
 
     def _document(self) -> str:
-        """Write this worker's state: what it has applied, and when."""
+        """Return this worker's state as JSON: what it has applied, and when."""
         catalog, weights = self._current.catalog, self._current.weights
         shared = weights.in_force(None).weights
         return json.dumps(

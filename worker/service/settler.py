@@ -1,81 +1,52 @@
-"""Draw and settle what a lane has in hand.
+"""Answer the requests in hand and settle them: draw, write the results, acknowledge.
 
-The hand is settled in parts. A part is drawn under the snapshots of the moment and settled by one script call, as a
-whole or not at all. What happens then is decided by `next_step`, from nothing but the reply and a count:
+Rules:
 
-| the server found | the next step |
-|---|---|
-| everything as it was | conclude: count the part, log it, let go of it |
-| other weights, or another session | draw the same part again, under what holds now |
-| entries that are not pending here, or whose result cannot be written | discard these, draw the rest again |
+1. A request leaves the hand when it is settled, when it is lost, or when it is left pending for a later attempt.
+   An error of Redis leaves it in hand.
+2. Requests are drawn and settled in parts. One script in Redis settles a part wholly or not at all.
+3. A part is settled only for entries that are still pending for this consumer, and only while weights keys and
+   sessions hold what the part was drawn under. Otherwise `worker.service.outcome` decides what follows.
+4. An exception in a draw is a bug of ours. The part leaves the hand, and its entries stay pending. They are attempted
+   again alone, and given up on at last, so that one request cannot take others with it.
 
-Without a reply nothing is known: the part stays in hand and is settled again later. Entries that were settled all the
-same are not pending any more then, so they are discarded, and nothing is answered twice. A bug in the draw leaves its
-part pending: it is delivered again, suspects alone, and given up on at last.
+Why a request is answered exactly once: results are written by the script alone, and the script checks for each entry
+that it is pending for this consumer. A settled entry is not pending any more, so a second settling finds it lost. This
+also covers a reply that got lost: the part is still in hand, it is settled again, and Redis says that it is lost.
 
-Why no request is answered under weights older than itself: the script compares each weights key with what the part was
-drawn under. It does so after every request of the part was added, so a weights change that a writer knew of before it
-added a request is seen.
-
-Why this ends although a writer never rests: a part that was drawn again eight times is settled without that comparison.
-The weights of its last draw were read after every request of the part had been added, so the promise holds.
+Why a change of weights is in force for the next request: the change replaces the value of a key. A part that was drawn
+under the previous value is refused, and the refusal brings the new value.
 """
 
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
-from typing import Literal, NamedTuple
 
 import numpy as np
 from anyio.to_thread import run_sync
 
 from worker.core.draw.answer import Answers, answer
 from worker.core.draw.prepare import Snapshots, pin_sessions
-from worker.core.draw.slicing import Slice, is_heavy, slice_by_work
+from worker.core.draw.slicing import Slice, is_heavy
 from worker.core.weights.presets import weights_name
 from worker.core.wire import Request, Result, Terms
-from worker.ports import Batch, Failure, GivenUp, RequestStream, Settled, WeightsReader
+from worker.ports import Batch, Failure, RequestStream, Settled, WeightsReader
 from worker.service.in_hand import InHand, SessionsInHand
 from worker.service.meter import Meter
+from worker.service.outcome import Done, DrawAgain, Drop, decide, is_fenced
 from worker.service.reclaim import Reclaim
 from worker.service.snapshots import CurrentSnapshots
 
-FENCED_REDRAWS = 8
 _WHY = "the key of its stream holds another type or takes no more entries"
 _NO_RESULT = f"its result could not be written, {_WHY}"
 _NO_LETTER = f"its dead letter could not be written, {_WHY}"
 Draw = Callable[[Sequence[Request | Result], Snapshots, np.random.Generator], Answers]
 
 
-class Step(NamedTuple):
-    """What to do with a part after a settling.
+class Settler:
+    """The part of one lane that answers and settles requests.
 
     Attributes:
-        kind: Which of the three.
-        redraws: How often weights have changed under the part so far.
-        gone: Entries to discard.
+        in_hand: The requests that are not settled yet.
     """
-
-    kind: Literal["conclude", "draw again", "discard"]
-    redraws: int = 0
-    gone: AbstractSet[str] = frozenset()
-
-
-def next_step(settled: Settled, redraws: int) -> Step:
-    """Decide what to do with a part after a settling; see the table of this module.
-
-    Args:
-        settled: What the server said.
-        redraws: How often weights had changed under the part before.
-    """
-    if settled.stale or settled.moved:
-        return Step("draw again", redraws + bool(settled.stale))
-    if settled.lost or settled.unwritable:
-        return Step("discard", gone={*settled.lost, *settled.unwritable})
-    return Step("conclude")
-
-
-class Settler:
-    """The draw and the settling of one lane."""
 
     def __init__(
         self,
@@ -90,86 +61,56 @@ class Settler:
         """Connect the parts.
 
         Args:
-            stream: Where results go to.
+            stream: Takes the results.
             current: The snapshots to draw under.
-            weights: Keeps the current weights fresh on demand.
+            weights: Reads weights that are not known, and applies those that settling found.
             reclaim: Remembers what could not be settled.
             meter: Counts and logs what was settled.
-            draw: From requests to results.
+            draw: Makes results of requests.
         """
+        self.in_hand = InHand()
         self._stream = stream
         self._current = current
+        self._sessions = SessionsInHand(stream, current.sessions)
         self._weights = weights
         self._reclaim = reclaim
         self._meter = meter
         self._draw = draw
         self._rng = np.random.Generator(np.random.SFC64())
-        self._hand = InHand()
-        self._sessions = SessionsInHand(stream, current)
 
     def __repr__(self) -> str:
-        return f"<Settler {self._hand!r}>"
-
-    @property
-    def held(self) -> Sequence[Request | Result]:
-        """Return the requests in hand."""
-        return self._hand.requests
-
-    def hold(self, requests: Sequence[Request | Result]) -> None:
-        """Take requests in hand."""
-        self._hand.add(requests)
-
-    def hold_given_up(self, given_up: GivenUp) -> None:
-        """Take in hand a request that is given up on."""
-        self._hand.add_given_up(given_up)
-
-    def let_go(self) -> None:
-        """Let go of everything: the group has forgotten it."""
-        self._hand.clear()
+        """Return the state in one line, for logs and tests."""
+        return f"<Settler {self.in_hand!r}>"
 
     async def settle_held(self) -> None:
-        """Settle everything in hand; a bug or an unwritable result leaves its entry pending.
+        """Settle everything in hand; after a bug or an unwritable result, the entry stays pending.
 
         Raises:
             RedisError: Redis did not answer; what is not settled stays in hand.
         """
-        while self._hand.requests:
-            await self._settle(next(slice_by_work(self._hand.requests)))
+        while self.in_hand:
+            await self._settle_part(self.in_hand.next_part())
 
-    async def _settle(self, part: Slice) -> None:
-        """Draw a part and settle it, again as long as `next_step` says so."""
+    async def _settle_part(self, part: Slice) -> None:
+        """Draw a part and settle it, again and again while weights or sessions change under it."""
         redraws = 0
         while True:
             snapshots = await self._snapshots([terms for terms, _ in part.asked])
-            answered = await self._answer(part, snapshots)
-            if answered is None:
+            try:
+                answered = await self._answer(part, snapshots)
+            except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
+                await self._isolate(part, error)
                 return
             taken = self._weights.taken
-            settled = await self._stream.settle(self._batch(part, snapshots, answered, redraws))
-            if not settled.is_done:
-                self._sessions.roll_back(answered.visits, settled)
-            step = next_step(settled, redraws)
-            if step.kind == "conclude":
-                self._conclude(part.requests, answered, settled)
+            settled = await self._stream.settle(self._batch(part, answered, snapshots, redraws))
+            self._sessions.correct(answered.visits, settled)
+            outcome = decide(answered.results, self.in_hand.dead, settled, redraws=redraws)
+            if not isinstance(outcome, DrawAgain):
+                await self._conclude(part, answered, settled, outcome)
                 return
-            if step.kind == "discard":
-                await self._discard(step.gone, answered, settled)
-                return
-            redraws = step.redraws
+            redraws = outcome.redraws
             self._meter.count_redraw()
             await self._weights.apply(settled.stale, since=taken)
-
-    def _batch(self, part: Slice, snapshots: Snapshots, answered: Answers, redraws: int) -> Batch:
-        """Put together what is settled in one step."""
-        return Batch(
-            answered.results,
-            (part.requests[0].entry_id, part.requests[-1].entry_id),  # what is in hand is in the order of the stream
-            _marks(snapshots) if redraws < FENCED_REDRAWS else (),
-            answered.tally.fields,
-            self._hand.letters,
-            answered.tally.mixtures,
-            self._sessions.advance(answered.visits),
-        )
 
     async def _snapshots(self, asked: Sequence[Terms]) -> Snapshots:
         """Return the snapshots in force for what is asked for."""
@@ -181,52 +122,60 @@ class Settler:
         derived = self._current.derived
         return Snapshots(derived, weights, self._stream.now_ms(), pin_sessions(asked, weights, sessions, derived))
 
-    async def _answer(self, part: Slice, snapshots: Snapshots) -> Answers | None:
-        """Draw for some requests; None when a bug prevents it."""
-        try:
-            if is_heavy(part, snapshots):
-                return await run_sync(self._draw, part.requests, self._in_thread(snapshots), self._rng)
-            return self._draw(part.requests, snapshots, self._rng)
-        except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
-            failure = error
-        await self._isolate(part.requests, failure)
-        return None
+    async def _answer(self, part: Slice, snapshots: Snapshots) -> Answers:
+        """Draw for the requests of a part, in a thread if that takes long."""
+        if is_heavy(part, snapshots):
+            return await run_sync(self._draw, part.requests, self._in_thread(snapshots), self._rng)
+        return self._draw(part.requests, snapshots, self._rng)
 
     def _in_thread(self, snapshots: Snapshots) -> Snapshots:
         """Return snapshots for a draw in a thread, with derived values that no other lane uses meanwhile."""
         derived = snapshots.derived
         return snapshots if derived is None else snapshots._replace(derived=self._current.derived_apart(self, derived))
 
-    async def _isolate(self, part: Sequence[Request | Result], error: Exception) -> None:
-        """After a bug, leave the requests pending."""
-        self._meter.log_failure(len(part), error)
-        ids = [request.entry_id for request in part]
-        self._hand.discard_first(part)
-        await self._reclaim.note_failures(ids, Failure("internal", f"the worker failed with {type(error).__name__}"))
+    def _batch(self, part: Slice, answered: Answers, snapshots: Snapshots, redraws: int) -> Batch:
+        """Return what to settle, and advance the sessions."""
+        tally = answered.tally
+        return Batch(
+            results=answered.results,
+            span=(part.requests[0].entry_id, part.requests[-1].entry_id),  # in the order of the stream
+            marks=_marks(snapshots) if is_fenced(redraws) else (),
+            growth=tally.fields,
+            dead={entry_id: one.letter for entry_id, one in self.in_hand.dead.items()},
+            mixtures=tally.mixtures,
+            sessions=self._sessions.advance(answered.visits),
+        )
 
-    def _conclude(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
-        """Count and log what is settled, and let go of it."""
-        self._reclaim.forget(request.entry_id for request in part)
-        self._meter.record(part, answered, settled)
-        if given_up := self._hand.given_up_of(part):
-            self._meter.log_given_up(given_up)
-        self._hand.discard_first(part)
+    async def _isolate(self, part: Slice, error: Exception) -> None:
+        """After a bug, leave the requests pending: they come again, suspects alone, and are given up on at last."""
+        self._meter.log_failure(len(part.requests), error)
+        self.in_hand.drop_first(part.requests)
+        why = Failure("internal", f"the worker failed with {type(error).__name__}")
+        await self._reclaim.note_failures([request.entry_id for request in part.requests], why)
 
-    async def _discard(self, gone: AbstractSet[str], answered: Answers, settled: Settled) -> None:
-        """Let go of what cannot be settled: the rest is drawn again without it."""
-        self._reclaim.forget(settled.lost)
-        unwritable = [one for one in answered.results if one.entry_id in settled.unwritable]
-        given_up = {one.result.entry_id: one for one in self._hand.given_up_of(unwritable)}
-        self._hand.discard(gone)
-        for result in unwritable:
-            one = given_up.get(result.entry_id)
-            self._meter.log_unwritable(result, _NO_RESULT if one is None else _NO_LETTER)
-            if one is not None:
-                self._reclaim.rest([result.entry_id], one.failure)
-        if failed := [result.entry_id for result in unwritable if result.entry_id not in given_up]:
+    async def _conclude(self, part: Slice, answered: Answers, settled: Settled, outcome: Done | Drop) -> None:
+        """Remove from the hand what is settled, or what cannot be settled."""
+        if isinstance(outcome, Drop):
+            await self._leave_pending(outcome)
+            return
+        self._reclaim.forget(request.entry_id for request in part.requests)
+        self._meter.record(part.requests, answered, settled)
+        self._meter.log_given_up(outcome.given_up)
+        self.in_hand.drop_first(part.requests)
+
+    async def _leave_pending(self, outcome: Drop) -> None:
+        """Remove lost entries, and leave unwritten ones pending: they are attempted again after the idle time."""
+        self._reclaim.forget(outcome.lost)
+        self.in_hand.drop(outcome.entry_ids)
+        for given_up in outcome.unwritten_dead:
+            self._meter.log_unwritable(given_up.result, _NO_LETTER)
+            self._reclaim.rest([given_up.result.entry_id], given_up.failure)
+        for result in outcome.unwritten:
+            self._meter.log_unwritable(result, _NO_RESULT)
+        if failed := [result.entry_id for result in outcome.unwritten]:
             await self._reclaim.note_failures(failed, Failure("too_many_deliveries", _NO_RESULT))
 
 
 def _marks(snapshots: Snapshots) -> tuple[tuple[str | None, bytes], ...]:
-    """List what the weights keys held that some requests were drawn under, each key once."""
+    """Return the values of the weights keys, as marks, that some requests were drawn under; each key once."""
     return tuple(dict(mark for held in snapshots.weights.values() for mark in held.marks).items())

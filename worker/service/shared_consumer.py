@@ -1,7 +1,7 @@
-"""Whether another live worker has this worker's name: both then write their state under one key.
+"""Whether another live worker has the same name: both workers then write their state to one key.
 
-A worker that finds another process's state under its key, after it wrote its own, has seen a live one. The first look
-does not count: that state may be of a process that has ended.
+If another process has written the key since this worker last wrote it, that process is alive. At the first look this
+is not certain: the state may belong to a worker that has ended.
 """
 
 import json
@@ -20,10 +20,10 @@ _ADVICE = "two workers have one name, and one of them is shown; accepted: a WORK
 
 
 class Namesake:
-    """A watch for another worker of the same name."""
+    """The search for another worker of the same name."""
 
     def __init__(self, consumer: str) -> None:
-        """Watch for workers of this name."""
+        """Search for workers with this name."""
         self._consumer = consumer
         self._host = socket.gethostname()
         self._instance = secrets.token_hex(8)
@@ -33,16 +33,16 @@ class Namesake:
         self._shared = RateLimited(interval_s=600.0, burst=1)
 
     def identity(self) -> dict[str, object]:
-        """Return which process this is, and which other one was seen in the last 10 s."""
+        """Return the fields that identify this process, and the other one if it was seen lately."""
         own: dict[str, object] = {"host": self._host, "pid": os.getpid(), "instance": self._instance}
         is_shared = time.monotonic() - self._seen_at < _SHOWN_S
         return {**own, "shared_with": self._other} if is_shared else own
 
     def look(self, found: bytes | None) -> None:
-        """Look at the state that this worker's key held before it was written.
+        """Compare the state that the key held with this worker's own.
 
         Args:
-            found: A state; None: nothing that could be read.
+            found: The previous state; None if there was none that could be read.
         """
         other = _read(found)
         is_first, self._has_looked = not self._has_looked, True
@@ -59,7 +59,7 @@ class Namesake:
 
 
 def _read(found: bytes | None) -> dict[str, Any] | None:
-    """Read a worker's state; None where it is none, or does not say whose it is."""
+    """Return a worker's state; None if it is not valid, or does not say whose it is."""
     try:
         state = json.loads(found or b"")
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The current snapshots: what the feeds replace and the consumer takes, once a batch."""
+"""The current catalog, weights and sessions: feeds replace them, and each batch takes them once."""
 
 import time
 from collections import OrderedDict
@@ -15,41 +15,41 @@ from worker.core.workers.state_document import short_name
 
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0
-_IN_USE_S = 5.0  # a dataset that was asked for since may be one of a batch in hand
+_IN_USE_S = 5.0  # a dataset that was named since may belong to a batch in hand
 _SESSIONS_REMEMBERED = 4096
-_WIDTH_REMEMBERED = 262_144  # categories of all sessions together, and of all datasets, a few hundred bytes each
+_WIDTH_REMEMBERED = 262_144  # categories of all sessions, and of all datasets; each takes a few hundred bytes
 
 
 @dataclass(slots=True)
 class _Remembered:
-    """A dataset's weights key, and when (monotonic, s) somebody last asked for it."""
+    """A dataset's weights, and when (monotonic, s) a request last named it."""
 
     held: Held
     asked_at: float
 
 
 class WeightsBook:
-    """What is known of the weights keys: the global one, and those of datasets that are asked for.
+    """What is known of the weights keys: the global one, and those of datasets in use.
 
-    Datasets are made up by whoever sends requests: those that nobody asks for any more are forgotten.
+    Whoever sends requests can invent datasets. So the book forgets datasets that no request names any more.
     """
 
     def __init__(self) -> None:
-        """Begin with nothing read: the defaults are in force."""
+        """Begin with the defaults in force; no key has been read yet."""
         self.shared = UNREAD
         self.defaults = default_weights()
         self.turn = 0
-        """Counts how often other weights came into force, by whatever key."""
+        """How often other weights came into force, under any key."""
         self._shared_in_force = in_force(None, None, UNREAD)
         self.changed_at_ms = 0
         self._kept: Mapping[str, Mapping[str, float]] = {}
         self._kept_at = -1
         self._datasets: OrderedDict[str, _Remembered] = OrderedDict()
-        self._tell: Callable[[], None] = lambda: None
+        self._notify: Callable[[], None] = lambda: None
 
-    def watch(self, tell: Callable[[], None]) -> None:
-        """Call a function whenever other weights come into force."""
-        self._tell = tell
+    def watch(self, notify: Callable[[], None]) -> None:
+        """Call `notify` whenever other weights come into force."""
+        self._notify = notify
 
     def in_force(self, dataset: str | None) -> InForce:
         """Return the weights in force for a dataset, or the global ones."""
@@ -58,7 +58,7 @@ class WeightsBook:
         return in_force(dataset, self._touch(dataset).held, self.shared, self.defaults)
 
     def unknown(self, datasets: Collection[str | None]) -> list[str | None]:
-        """List those of some datasets whose keys have to be read first; the others are not forgotten meanwhile."""
+        """Return the datasets whose keys have to be read first; the others are kept meanwhile."""
         unknown: list[str | None] = []
         for name in datasets:
             if name is None:
@@ -70,7 +70,7 @@ class WeightsBook:
         return unknown
 
     def known(self) -> list[str | None]:
-        """List all keys that are kept fresh, the global one first."""
+        """Return all datasets whose keys are kept fresh, the global one (None) first."""
         return [None, *self._datasets]
 
     def knows(self, dataset: str | None) -> bool:
@@ -98,18 +98,18 @@ class WeightsBook:
                 self._datasets.popitem(last=False)
         if held.weights is not before:
             self.turn += 1
-            self._tell()
+            self._notify()
 
     def put_defaults(self, defaults: Weights) -> None:
-        """Replace what holds where nobody set any; weights that are the same stay."""
+        """Replace the default weights; equal ones stay."""
         if defaults.text != self.defaults.text:
             self.defaults = defaults
             self._shared_in_force = in_force(None, None, self.shared, defaults)
             self.turn += 1
-            self._tell()
+            self._notify()
 
     def versions(self, most: int) -> dict[str, str]:
-        """Return the versions of the datasets that were asked for last; empty where one has no weights of its own."""
+        """Return the versions of the datasets used last; empty if a dataset has no weights of its own."""
         last = islice(reversed(self._datasets.items()), most)
         return {name: one.held.weights.version if one.held.weights else "" for name, one in last}
 
@@ -119,15 +119,15 @@ class WeightsBook:
         return {short_name(name): one.held.weights.version if one.held.weights else "" for name, one in others}
 
     def own(self) -> Iterator[tuple[str, Weights | None]]:
-        """Yield each dataset that is known, with the weights of its own key; None where it has none."""
+        """Yield the known datasets with the weights of their own keys, or None."""
         return ((name, one.held.weights) for name, one in self._datasets.items())
 
     def kept(self, most: int, *, widest: int) -> Mapping[str, Mapping[str, float]]:
         """Return the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
 
         Args:
-            most: Of how many datasets.
-            widest: Of how many categories together.
+            most: Most datasets to return.
+            widest: Most categories of all of them together.
         """
         if self._kept_at == self.turn:
             return self._kept
@@ -143,9 +143,9 @@ class WeightsBook:
         return found
 
     def forget_idle(self) -> None:
-        """Forget datasets that nobody has asked for in a minute, unless only memory holds their weights.
+        """Forget datasets that no request has named for a minute, unless only memory holds their weights.
 
-        Where all of them together are of too many categories, those are forgotten sooner that were asked for first.
+        If all of them together have too many categories, the datasets used least recently are forgotten sooner.
         """
         now = time.monotonic()
         width = sum(_width(one.held) for one in self._datasets.values())
@@ -157,7 +157,7 @@ class WeightsBook:
                 width -= _width(remembered.held)
 
     def _touch(self, dataset: str) -> _Remembered:
-        """Note that somebody asks for a dataset now."""
+        """Record that a request names a dataset now."""
         remembered = self._datasets[dataset]
         remembered.asked_at = time.monotonic()
         self._datasets.move_to_end(dataset)
@@ -165,28 +165,23 @@ class WeightsBook:
 
 
 def _width(held: Held) -> int:
-    """Return the number of categories of what is known of a weights key."""
+    """Return the number of categories of a weights key."""
     return 0 if held.weights is None else len(held.weights.shares)
 
 
 class SessionsBook:
-    """What is known of the sessions that requests name, the latest ones.
-
-    It runs ahead of Redis: what a batch does to a session is known once it is drawn, and where it is not settled, the
-    next batch of the session cannot be settled either and learns what its hash holds.
-    """
+    """What is known of the sessions that requests named last; it runs ahead of Redis, see `worker.service.in_hand`."""
 
     def __init__(self) -> None:
-        """Start knowing none."""
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._width = 0
 
     def get(self, name: str) -> Session | None:
-        """Return what is known of a session, if anything is."""
+        """Return what is known of a session, or None."""
         return self._sessions.get(name)
 
     def put(self, name: str, session: Session) -> None:
-        """Replace what is known of a session; those that were replaced the longest ago may be forgotten for it."""
+        """Replace what is known of a session; the sessions replaced least recently may be forgotten."""
         before = self._sessions.pop(name, None)
         self._sessions[name] = session
         self._width += session.width - (0 if before is None else before.width)
@@ -198,7 +193,7 @@ class SessionsBook:
 
 
 class CurrentSnapshots:
-    """The snapshots in force; each is swapped by one assignment.
+    """The snapshots in force; each is replaced by one assignment.
 
     Attributes:
         catalog_at_ms: Unix time in ms at which the catalog came into force.
@@ -207,7 +202,7 @@ class CurrentSnapshots:
     """
 
     def __init__(self, catalog: Catalog | None = None) -> None:
-        """Start with a catalog, or with none."""
+        """Begin with a catalog, or without one."""
         self.weights = WeightsBook()
         self.sessions = SessionsBook()
         self.catalog_at_ms = 0
@@ -215,12 +210,12 @@ class CurrentSnapshots:
 
     @property
     def catalog(self) -> Catalog | None:
-        """Return the READY chunks; None until they have been read once."""
+        """Return the READY chunks; None before the first load."""
         return None if self._derived is None else self._derived.catalog
 
     @catalog.setter
     def catalog(self, catalog: Catalog | None) -> None:
-        """Put another catalog in force, and with it the defaults for its categories."""
+        """Put another catalog in force, and the default weights for its categories."""
         self._derived = None if catalog is None else Derived(catalog)
         self._apart: dict[object, Derived] = {}
         self.weights.put_defaults(defaults_for(() if catalog is None else frozenset(catalog.categories)))

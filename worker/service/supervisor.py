@@ -1,16 +1,21 @@
-"""Keep loops running: one that ends by itself is logged and restarted; one that goes on failing ends the process.
+"""Keep loops running: a loop that fails is logged and started again; a loop that keeps failing ends the process.
 
-Rules
+States of a loop: running, waiting to start again, ended in order, given up on.
 
-1. A loop ends in order in two ways: its scope is cancelled, or it was told to stop and returns.
-2. Three things are failures: an exception, a return that nobody asked for, and a cancellation that nobody asked for,
-   such as that of a future which the loop awaits. A task group takes the latter two for an end in order and says
-   nothing. `unending` turns them into errors. Every loop within a task group runs through it.
-3. Each failure is logged as `loop.failed` with its traceback. `keep` restarts the loop after 50 ms, then after 100 ms,
-   and so on up to 1 s.
-4. The tenth failure within 60 s is raised, and ends the process with status 1: a new process can do no worse.
-5. A loop that is restarted makes its connections, subscriptions and lanes again. What it may leave behind is
-   described where it is kept, as in `worker.service.consumer`.
+Rules:
+
+1. A loop ends in order in two ways only: its scope is cancelled, or it was told to stop and returns.
+2. So three things are failures: an exception; a return although nobody told it to stop; and a cancellation that nobody
+   asked for, such as that of a future that it awaits. A task group takes the last two for an end in order and says
+   nothing. `unending` turns them into errors, so every loop in a task group is run through `unending`.
+3. `keep` runs a loop for as long as the process lives. Each failure is logged as `loop.failed` with its traceback, and
+   the loop starts again after 50 ms at first, then 100 ms, and so on up to 1 s.
+4. The tenth failure within 60 s is raised, and ends the process with status 1. A new process may do better.
+5. A loop that starts again makes its own things again: connections, subscriptions, lanes. What a failed loop may leave
+   behind is described in its own module, as in `worker.service.consumer`.
+
+Why this is right: a worker whose loop ended silently looks alive and serves nothing. Every end is either asked for or
+an error, so that cannot happen.
 """
 
 import asyncio
@@ -39,15 +44,15 @@ def never() -> bool:
 
 
 async def keep(name: str, run: Loop, *, may_end: Callable[[], bool] = never) -> None:
-    """Run a loop, and restart it whenever it fails.
+    """Run a loop, and start it again whenever it fails.
 
     Args:
         name: Of the loop, for the log.
-        run: Runs it, as often as it is called.
-        may_end: Returns whether it was told to stop: then it may return, and is not restarted.
+        run: Runs the loop once for each call.
+        may_end: Returns whether the loop was told to stop: then it may return, and is not started again.
 
     Raises:
-        Exception: That of the failure that was one too many, or of one after it was told to stop.
+        Exception: The tenth failure within 60 s, or a failure after the loop was told to stop.
     """
     failed_at: deque[float] = deque(maxlen=MOST_FAILURES)
     failed = RateLimited(interval_s=10.0, burst=5)
@@ -69,14 +74,14 @@ async def keep(name: str, run: Loop, *, may_end: Callable[[], bool] = never) -> 
 
 
 async def unending(run: Loop, *, may_end: Callable[[], bool] = never) -> None:
-    """Run a loop, and make an error of an end that nobody asked for.
+    """Run a loop, and raise an error if it ends although nobody asked for it.
 
     Args:
-        run: Runs it.
-        may_end: Tells whether it was told to stop.
+        run: Runs the loop.
+        may_end: Returns whether the loop was told to stop.
 
     Raises:
-        LoopEndedError: It returned untold, or was cancelled by nobody.
+        LoopEndedError: The loop returned or was cancelled, and nobody had asked for it.
     """
     try:
         await run()
@@ -90,10 +95,10 @@ async def unending(run: Loop, *, may_end: Callable[[], bool] = never) -> None:
 
 
 def name_causes(error: BaseException) -> tuple[str, str]:
-    """Name what a failure comes of: class and text, of each where an exception group holds several.
+    """Return the class names and messages of an error, of each one in an exception group.
 
     Args:
-        error: Any exception; groups are looked into, however deep.
+        error: Any exception; nested groups are flattened.
     """
     causes = list(_flatten(error))
     names = ", ".join(dict.fromkeys(type(cause).__name__ for cause in causes))

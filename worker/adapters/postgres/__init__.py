@@ -1,1 +1,1 @@
-"""Everything that speaks to PostgreSQL."""
+"""The adapters of PostgreSQL."""

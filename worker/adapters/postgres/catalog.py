@@ -1,4 +1,4 @@
-"""The catalog in PostgreSQL: every READY chunk in one pass of fixed-width rows."""
+"""The catalog in PostgreSQL: it reads every READY chunk in one pass of fixed-width rows."""
 
 import math
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +26,7 @@ from worker.errors import PostgresError
 from worker.ports import CatalogListener, LoadedCatalog
 
 _PATIENCE_S = 60.0
-_NO_LIMIT_S = 86_400.0  # what bounds a COPY is silence
+_NO_LIMIT_S = 86_400.0  # a COPY is limited by silence instead
 _KINDS = {"smallint": BIGINT, "integer": BIGINT, "bigint": BIGINT, "uuid": UUID}
 _ZERO = {BIGINT: "0", UUID: "'00000000-0000-0000-0000-000000000000'"}
 _HASH = 'hashtextextended(category::text collate "C", 0)'
@@ -55,7 +55,7 @@ _TABLE_WITH_DURATIONS_ACCEPTED = (
 
 
 class PostgresCatalog:
-    """Read the catalog from `audio_chunks`, or by a query of the operator's."""
+    """The source that reads the catalog from `audio_chunks`, or with the operator's query."""
 
     def __init__(
         self,
@@ -65,18 +65,18 @@ class PostgresCatalog:
         with_durations: bool = False,
         patience_s: float = _PATIENCE_S,
     ) -> None:
-        """Configure what to read, and where; nothing is opened yet.
+        """Choose what to read; nothing is opened yet.
 
         Args:
             database_url: A `postgresql://` URL.
             chunks_query: A SELECT of `id, category` of READY chunks; None: those of `audio_chunks`.
-            with_durations: Whether to read `duration_s` too, and to leave out chunks that have none.
-            patience_s: Longest silence of a server at work, in seconds: an operator's query may have to think.
+            with_durations: Whether to read `duration_s` too, and leave out chunks without one.
+            patience_s: Longest silence of the server, in seconds; an operator's query may take long to begin.
         """
         self._patience_s = patience_s
         self._database_url = database_url
         self._known_names: dict[int, str] = {}
-        self._beside = Checksum(0, 0)  # of rows that the server counts, and that are no part of a catalog
+        self._beside = Checksum(0, 0)  # of rows that the server counts, but that are not part of a catalog
         self._is_own_table = chunks_query is None
         self._with_durations = with_durations
         query = chunks_query or (READY_CHUNKS_WITH_DURATIONS if with_durations else READY_CHUNKS)
@@ -105,7 +105,7 @@ class PostgresCatalog:
             yield listener
 
     async def load(self) -> LoadedCatalog:
-        """Read the whole catalog, as one moment saw it, over a connection of its own.
+        """Read the whole catalog in one snapshot, over a connection of its own.
 
         Raises:
             PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.
@@ -118,7 +118,7 @@ class PostgresCatalog:
         return loaded
 
     async def holds(self, catalog: Catalog) -> bool:
-        """Return whether a catalog is what PostgreSQL has, by no more than a checksum of it.
+        """Return whether a catalog equals that of PostgreSQL, by a checksum.
 
         Raises:
             PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.
@@ -132,14 +132,14 @@ class PostgresCatalog:
             with anyio.move_on_after(self._patience_s) as patience:
                 row = await connection.fetchrow(f"select count(hash), sum(hash) from {hashes}", timeout=_NO_LIMIT_S)  # noqa: S608
                 seeds = dict(map(tuple, await connection.fetch(names, list(catalog.categories))))
-            if patience.cancelled_caught:  # a COPY says something all the while
+            if patience.cancelled_caught:  # a COPY is never silent for long, so a load may succeed
                 return False
         count, total = row or (0, 0)
         there = Checksum(0, 0).plus(Checksum(count, int(total or 0)))
         return there == (await run_sync(checksum_of, catalog, seeds)).plus(self._beside)
 
     async def hiding(self) -> tuple[str, ...]:
-        """Name tables, three at most, whose rows row level security may hide from this role.
+        """Return names of tables, three at most, whose rows row level security may hide from this role.
 
         Raises:
             PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.
@@ -150,7 +150,7 @@ class PostgresCatalog:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
-        """Open a connection that sees one moment."""
+        """Open a connection with a snapshot of one moment."""
         with translated(self._database_url, **self._hint):
             async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
                 await connection.execute("begin isolation level repeatable read, read only")
@@ -159,7 +159,7 @@ class PostgresCatalog:
                 await connection.execute("commit")
 
     def _row_hash(self, kind: np.dtype[np.generic]) -> str:
-        """Write the hash of a row as `worker.core.catalog.checksum` computes it; null where the row does not count."""
+        """Return the SQL of a row's hash, as `worker.core.catalog.checksum` computes it; null for ignored rows."""
         if kind == UUID:
             chunk = f"uuid_hash_extended(id, {_HASH})"
         else:
@@ -167,7 +167,7 @@ class PostgresCatalog:
         return f"hashint8extended({_MILLISECONDS}, {chunk})" if self._with_durations else chunk
 
     async def _kind(self, connection: Connection) -> np.dtype[np.generic]:
-        """Find out what ids are, without reading one."""
+        """Return the data type of ids, without reading a row."""
         if self._is_own_table and (schemas := await connection.fetchval(_ELSEWHERE)):
             raise PostgresError(
                 f"audio_chunks is in schema {schemas}, which is not on the search_path of this role, or closed to it; "
@@ -183,7 +183,7 @@ class PostgresCatalog:
         return _KINDS[name]
 
     async def _copy(self, connection: Connection, kind: np.dtype[np.generic]) -> Rows:
-        """Receive the binary COPY of (id, hash of the category[, duration]): each row takes as many bytes."""
+        """Read the binary COPY of (id, hash of the category[, duration]), in rows of equal length."""
         parser = Parser(kind, with_durations=self._with_durations)
         duration = f", {DURATION}" if self._with_durations else ""
         statement = (
@@ -202,7 +202,7 @@ class PostgresCatalog:
         return await parser.finish()
 
     async def _learn_names(self, connection: Connection, rows: Rows, kind: np.dtype[np.generic]) -> Mapping[int, str]:
-        """Look up what each hash stands for; what is known spares another run of an operator's query."""
+        """Return the category of each hash; known ones save another run of an operator's query."""
         names = self._known_names
         unknown = [place for place, code in enumerate(rows.hashes.tolist()) if code not in names and code != NAMELESS]
         if unknown:

@@ -1,8 +1,8 @@
 """The library in PostgreSQL: register chunks, and count them.
 
-An import is one transaction: rows are staged in a table of its own, what comes twice is found there, and one statement
-writes them in the order of their paths. Two imports therefore take their locks in one order, and neither waits for the
-other in a circle. Other writers may still cause a deadlock, after which only that statement is done again.
+An import is one transaction. It stages its rows in a temporary table and finds repeated paths there. Then one statement
+writes the rows in the order of their paths. So two imports take their locks in the same order, and cannot deadlock each
+other. Other writers may still cause a deadlock; after it, only that statement is repeated.
 """
 
 import re
@@ -22,7 +22,7 @@ _MOST_ATTEMPTS = 5
 _WORK_MEMORY = "64MB"
 _COLUMNS = ("line", "path", "category", "status", "duration_s")
 _MOST_NAMED = 20
-_COPY_ROW = re.compile(r"COPY incoming, \D*(\d+)")  # the word between them is in the server's language
+_COPY_ROW = re.compile(r"COPY incoming, \D*(\d+)")  # the word between is in the server's language
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.PLPGSQLError)
 
@@ -42,7 +42,7 @@ where (again.category, again.status, again.duration_s) is distinct from
 order by again.line limit $1"""
 _ONCE = """
 delete from incoming using repeated where incoming.path = repeated.path and incoming.line > repeated.line"""
-# What is there already is left alone, and not even locked. Ordered by bytes: quicker than by a language.
+# Rows that are there already are not even locked. Ordering by bytes is faster than by a language.
 _MERGE = """
 with written as (
   insert into audio_chunks as chunk (path, category, status, duration_s)
@@ -76,14 +76,14 @@ from audio_chunks group by category, status order by category, status"""
 
 @dataclass(frozen=True, slots=True)
 class CategoryImport:
-    """Count what became of the rows of one category.
+    """The counts of an import for one category.
 
     Attributes:
         category: Its name.
         rows: Rows with different paths.
         inserted: New chunks.
-        updated: Chunks that were there and differed.
-        without_duration: Rows that say no duration, or one by which no worker can weigh.
+        updated: Known chunks that differed.
+        without_duration: Rows without a duration, or with one that no worker can weigh by.
     """
 
     category: str
@@ -95,11 +95,11 @@ class CategoryImport:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Count the chunks of an import.
+    """The counts of an import.
 
     Attributes:
         categories: The counts of each category, by name.
-        repeated: Rows that said again what another row had said.
+        repeated: Rows that repeated another row.
     """
 
     categories: tuple[CategoryImport, ...]
@@ -107,28 +107,28 @@ class Imported:
 
     @property
     def inserted(self) -> int:
-        """Count new chunks."""
+        """Return the number of new chunks."""
         return sum(one.inserted for one in self.categories)
 
     @property
     def updated(self) -> int:
-        """Count chunks that were there and differed."""
+        """Return the number of known chunks that differed."""
         return sum(one.updated for one in self.categories)
 
     @property
     def unchanged(self) -> int:
-        """Count chunks that were there as they are said to be."""
+        """Return the number of known chunks that were the same."""
         return sum(one.rows for one in self.categories) - self.inserted - self.updated
 
     @property
     def without_duration(self) -> int:
-        """Count rows without a duration that a worker can weigh by."""
+        """Return the number of rows without a duration that a worker can weigh by."""
         return sum(one.without_duration for one in self.categories)
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkCount:
-    """Count the chunks of one category and status, and the seconds they last as far as known; None: nothing is."""
+    """The number of chunks of one category and status, and their known seconds; None if none are known."""
 
     category: str
     status: str
@@ -137,12 +137,12 @@ class ChunkCount:
 
 
 async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: Problems | None = None) -> Imported:
-    """Register chunks by their path, all or none: new ones are inserted, known ones brought to what is said here.
+    """Register chunks by their path, all or none: insert new ones, and update known ones.
 
     Args:
         database_url: A `postgresql://` URL.
-        rows: May be a generator, and raise. A path may come again if its row says the same.
-        problems: What `rows` finds wrong on the way; nothing is imported if there is anything.
+        rows: May be a generator, and may raise. A path may be repeated by an equal row.
+        problems: The problems that `rows` finds on the way; if there are any, nothing is imported.
 
     Raises:
         ManifestError: Rows are not accepted, contradict each other, or are refused by PostgreSQL.
@@ -151,7 +151,7 @@ async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: P
     found = problems or Problems("the rows")
     with translated(database_url):
         async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
-            # Whatever the role has by default: at a higher level the work could not be done again.
+            # Not the role's default: at a higher level, the statement could not be repeated.
             await connection.execute("begin isolation level read committed")
             await connection.execute(f"set local work_mem = '{_WORK_MEMORY}'")
             await connection.execute(_STAGE)
@@ -164,10 +164,10 @@ async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: P
 
 
 async def _stage(connection: Connection, rows: Iterable[ChunkRow], problems: Problems) -> int:
-    """Bring the rows to the server, and return the last line.
+    """Copy the rows to the server, and return the number of the last line.
 
     Raises:
-        ManifestError: A value does not fit its column; the sentence names its line.
+        ManifestError: A value does not fit its column; the message names its line.
     """
     lines = array("q")
 
@@ -186,8 +186,8 @@ async def _stage(connection: Connection, rows: Iterable[ChunkRow], problems: Pro
 
 
 async def _join_repeated(connection: Connection, problems: Problems) -> int:
-    """Keep one of the rows that say the same, note those that contradict each other, and count what was removed."""
-    await connection.execute("analyze incoming")  # otherwise it passes for small, and is joined row by row
+    """Remove repeated rows and return their number; record rows that contradict each other."""
+    await connection.execute("analyze incoming")  # else the planner takes it for small, and joins row by row
     await connection.execute(_REPEATED)
     contradictions = await connection.fetch(_CONTRADICTIONS, _MOST_NAMED)
     for line, first_line, path, _ in contradictions:
@@ -199,10 +199,10 @@ async def _join_repeated(connection: Connection, problems: Problems) -> int:
 
 
 async def _merge_again(connection: Connection, last: int, problems: Problems) -> list[CategoryImport]:
-    """Write what is staged, and again if other writers and we waited for each other.
+    """Write the staged rows; repeat this after a deadlock with other writers.
 
     Raises:
-        ManifestError: PostgreSQL refuses a row; the sentence names its line.
+        ManifestError: PostgreSQL refuses a row; the message names its line.
     """
     attempts = 0
     while True:
@@ -220,7 +220,7 @@ async def _merge_again(connection: Connection, last: int, problems: Problems) ->
 
 
 async def _merge(connection: Connection, first: int, last: int) -> list[CategoryImport]:
-    """Write the rows of some lines; where that fails, nothing of it is left."""
+    """Write the rows of some lines, or none of them if that fails."""
     await connection.execute("savepoint staged")
     try:
         return [CategoryImport(*row) for row in await connection.fetch(_MERGE, first, last)]
@@ -230,7 +230,7 @@ async def _merge(connection: Connection, first: int, last: int) -> list[Category
 
 
 async def _refused_line(connection: Connection, last: int) -> int | None:
-    """Find the first line that PostgreSQL refuses, by halves; None where it refuses no line alone."""
+    """Return the first line that PostgreSQL refuses, found by bisection; None if it refuses no line alone."""
     first = 1
     while first < last:
         middle = (first + last) // 2
@@ -256,10 +256,10 @@ def _refusal(problems: Problems, line: int, error: asyncpg.PostgresError) -> Man
 
 
 async def count_chunks(database_url: str) -> list[ChunkCount]:
-    """Count the chunks of each category and status, in this order.
+    """Return the counts of each category and status, in this order.
 
     Raises:
-        PostgresError: PostgreSQL could not be reached, or refused.
+        PostgresError: PostgreSQL could not be reached, or refused a statement.
     """
     with translated(database_url):
         async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:

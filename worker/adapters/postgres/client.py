@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL under our rules: a deadline on everything, and errors that name who must act."""
+"""One connection to PostgreSQL: it has a deadline for everything, and its errors say who must act."""
 
 import getpass
 import socket
@@ -23,7 +23,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 2.0
 _LOGIN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
-# The server is gone, going, coming, or full: who asks again later may be served.
+# The server is away, stopping, starting or full; a later attempt may succeed.
 _AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CannotConnectNowError,
@@ -34,7 +34,7 @@ _AWAY = (
     OSError,
 )
 _DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-# By the system's names: what libpq calls it, and what it is where the URL does not say.
+# By the system's names: the name in libpq, and the value if the URL gives none.
 _KEEPALIVE = {
     "TCP_KEEPIDLE": ("keepalives_idle", 10),
     "TCP_KEEPINTVL": ("keepalives_interval", 5),
@@ -42,7 +42,7 @@ _KEEPALIVE = {
     "TCP_USER_TIMEOUT": ("tcp_user_timeout", 20_000),
 }
 _MIGRATED = "`sampling-worker migrate` creates audio_chunks"
-_OLDEST = 15  # the oldest that the tests were run on
+_OLDEST = 15  # the oldest version that the tests run on
 _LIFT = """
 select set_config(name, '0', true) from pg_settings
 where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'lock_timeout')"""
@@ -50,14 +50,14 @@ where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_
 
 @asynccontextmanager
 async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIterator[Connection]:
-    """Open a connection for the time of a block, and drop it at once when the block fails.
+    """Open a connection for a block, and drop it at once if the block fails.
 
     Args:
         database_url: A `postgresql://` URL.
-        statement_timeout_s: Longest wait for an answer, where a call names none; seconds.
+        statement_timeout_s: Longest wait for an answer, in seconds, for calls that name no other.
 
     Raises:
-        PostgresError: PostgreSQL could not be reached, refused us, or is too old.
+        PostgresError: PostgreSQL could not be reached, refused the connection, or is too old.
     """
     connection, link = await _connect(database_url, statement_timeout_s)
     try:
@@ -67,12 +67,12 @@ async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIt
         yield connection
         await _close(connection)
     finally:
-        # asyncpg leaves a connection open after a timeout; and what a failed block had begun must not go on.
+        # asyncpg leaves a connection open after a timeout, but the statement of a failed block must not go on.
         connection.terminate()
 
 
 async def _connect(database_url: str, statement_timeout_s: float) -> tuple[Connection, Mapping[str, Value]]:
-    """Connect; whatever is raised meanwhile is of the surroundings: a name, a file, a user, a server."""
+    """Connect; every error meanwhile comes from outside: a name, a file, a user or a server."""
     taken: list[str] = []
     try:
         url, taken[:] = complete(read_postgres_url(database_url), postgres_defaults())
@@ -81,13 +81,13 @@ async def _connect(database_url: str, statement_timeout_s: float) -> tuple[Conne
     except Exception as error:
         note = f" ({', '.join(taken)} of the environment took part)" if taken else ""
         is_wish = isinstance(error, ValueError) and not isinstance(error, OSError)
-        if is_wish or isinstance(error, PostgresLoginError):  # what is asked for cannot be
+        if is_wish or isinstance(error, PostgresLoginError):  # a later attempt would fail as well
             raise PostgresLoginError(f"PostgreSQL at {redact(database_url)}: {redact(str(error))}{note}") from error
         raise _translate(error, database_url, _MIGRATED, note) from error
 
 
 def _options(url: PostgresUrl, statement_timeout_s: float) -> dict[str, Any]:
-    """Set every option that the driver would otherwise look for in the environment and the home folder."""
+    """Return the driver's options, so that it does not look for any in the environment or the home folder."""
     user = url.user or _own_name()
     return {
         "host": url.hosts,
@@ -99,7 +99,7 @@ def _options(url: PostgresUrl, statement_timeout_s: float) -> dict[str, Any]:
         "timeout": float(url.connection.get("connect_timeout", 0)) or _CONNECT_TIMEOUT_S,
         "command_timeout": statement_timeout_s,
         "server_settings": {"application_name": "sampling-worker", **url.settings},
-        "statement_cache_size": 0,  # a pooler between us and the server does not keep prepared statements
+        "statement_cache_size": 0,  # a pooler in between does not keep prepared statements
         "direct_tls": url.tls.get("sslnegotiation") == "direct",
         "target_session_attrs": url.connection.get("target_session_attrs", "any"),
         "krbsrvname": url.connection.get("krbsrvname"),
@@ -108,7 +108,7 @@ def _options(url: PostgresUrl, statement_timeout_s: float) -> dict[str, Any]:
 
 
 async def _connect_encrypted(options: Mapping[str, Any], ways: Sequence[ssl.SSLContext | bool]) -> Connection:
-    """Connect in the first way that the server takes."""
+    """Connect in the first way that the server accepts."""
     first, *others = ways
     try:
         connection: Connection = await asyncpg.connect(**options, ssl=first)
@@ -120,7 +120,7 @@ async def _connect_encrypted(options: Mapping[str, Any], ways: Sequence[ssl.SSLC
 
 
 def _own_name() -> str:
-    """Return the name of the user who runs this, which is the role where the URL names none."""
+    """Return the name of the current user, which is the role if the URL names none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -130,30 +130,30 @@ def _own_name() -> str:
 
 
 def version_problem(version: tuple[int | str, ...]) -> str | None:
-    """Return what is wrong with a server's version; None: nothing.
+    """Return what is wrong with a server's version, or None.
 
     Args:
-        version: As the server tells it, the major number first.
+        version: The server's version, the major number first.
     """
     major = int(version[0])
     return None if major >= _OLDEST else f"its version is {major}; accepted: {_OLDEST} or later"
 
 
 async def lift_limits(connection: Connection) -> None:
-    """Keep the limits that were set for this role from ending the transaction that is open: the deadlines are ours."""
+    """Lift the role's own time limits for the open transaction, as the deadlines are set here."""
     await connection.execute(_LIFT)
 
 
 @contextmanager
 def translated(database_url: str, *, accepted: str = _MIGRATED) -> Iterator[None]:
-    """Turn what asyncpg and the operating system raise into our own error.
+    """Translate errors of asyncpg and the operating system.
 
     Args:
-        database_url: For the sentence.
-        accepted: What to say where the server cannot make sense of a statement.
+        database_url: For the message.
+        accepted: What the message says is accepted, if the server does not understand a statement.
 
     Raises:
-        PostgresUnreachableError: PostgreSQL could not be reached, did not answer in time, or serves nobody for now.
+        PostgresUnreachableError: PostgreSQL could not be reached, did not answer in time, or serves nobody now.
         PostgresLoginError: PostgreSQL refused the login, or has no such database.
         PostgresError: PostgreSQL refused a statement.
     """
@@ -164,9 +164,9 @@ def translated(database_url: str, *, accepted: str = _MIGRATED) -> Iterator[None
 
 
 def _translate(error: Exception, database_url: str, accepted: str, note: str = "") -> PostgresError:
-    """Make our own error of what was raised: away, the login refused, or something refused."""
+    """Return our error for a driver's: unreachable, login refused, or statement refused."""
     place = f"PostgreSQL at {redact(database_url)}"
-    if isinstance(error, OSError) and error.filename:  # a certificate, say
+    if isinstance(error, OSError) and error.filename:  # for example a certificate
         return PostgresError(f"{place}: {error.filename} cannot be used ({error.strerror}){note}")
     if isinstance(error, _AWAY):
         said = str(error).partition("\n")[0] if isinstance(error, asyncpg.PostgresError) else ""
@@ -192,7 +192,7 @@ def _sentence(error: Exception, accepted: str) -> str:
 
 
 def _keep_alive(connection: Connection, given: Mapping[str, Value]) -> None:
-    """Ask the kernel to notice a peer that is gone: asyncpg does not."""
+    """Turn on TCP keepalive, which asyncpg does not, so that the kernel notices a peer that is gone."""
     transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
     link: socket.socket | None = transport.get_extra_info("socket")
     if link is None or link.family not in {socket.AF_INET, socket.AF_INET6} or not given.get("keepalives", True):
@@ -200,11 +200,11 @@ def _keep_alive(connection: Connection, given: Mapping[str, Value]) -> None:
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, (parameter, usual) in _KEEPALIVE.items():
         value = int(given.get(parameter, 0)) or usual
-        if hasattr(socket, name):  # not every system has every one
+        if hasattr(socket, name):  # systems differ in which of these they have
             link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _close(connection: Connection) -> None:
-    """Close the connection in order, within a deadline, so that the server logs no lost client."""
+    """Close the connection in order, so that the server logs no lost client, but wait only a limited time."""
     with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
         await connection.close()

@@ -1,4 +1,4 @@
-"""A binary COPY of chunks taken apart while it comes, without a Python object a row."""
+"""A parser for a binary COPY of chunks, which makes no Python object for a row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from worker.core.keys import CATEGORY_PATTERN
 from worker.ports import LoadedCatalog
 
 NAMELESS = 0
-"""Stands for the hash of a category where a row has none, or lacks an id or a duration."""
+"""The hash of a row without a category, an id or a duration."""
 
 _HEADER_BYTES = 19
 _TRAILER_BYTES = 2
@@ -24,10 +24,10 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What was read, before the names are known.
+    """Rows that were read, before the names of their categories are known.
 
     Attributes:
-        blocks: Ids, for each the place of its category's hash in `hashes`, and durations where they matter.
+        blocks: Ids, the index in `hashes` of each id's category, and durations if they matter.
         hashes: int64, shape (k,): hash of each category; `NAMELESS` for rows that are left out.
         examples: int64 or S16, shape (k,): a chunk of each category.
     """
@@ -38,7 +38,7 @@ class Rows:
 
 
 class Parser:
-    """A parser of a binary COPY: block by block in threads, while it comes, without a Python object a row.
+    """A parser that reads a binary COPY as it arrives, block by block in threads.
 
     What has come is never held as a whole: it takes more room than the catalog, and growing and freeing that much at
     once keeps the interpreter locked.
@@ -48,7 +48,12 @@ class Parser:
     """
 
     def __init__(self, kind: np.dtype[np.generic], *, with_durations: bool) -> None:
-        """Configure the types of the columns."""
+        """Choose the format.
+
+        Args:
+            kind: Data type of the ids.
+            with_durations: Whether rows have a duration as a third field.
+        """
         fields = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", kind.newbyteorder(">"))]
         duration = [("duration_bytes", ">i4"), ("duration_s", ">f8")] if with_durations else []
         self._row = np.dtype([*fields, ("hash_bytes", ">i4"), ("hash", ">i8"), *duration])
@@ -61,20 +66,20 @@ class Parser:
         self._examples = np.empty(0, kind)
 
     async def take(self, part: bytes) -> None:
-        """Add the bytes that came next."""
+        """Parse the next part."""
         self._held.append(part)
         self._held_bytes += len(part)
         if self._held_bytes >= _BLOCK_BYTES:
             await self._pass_on()
 
     async def finish(self) -> Rows:
-        """Return all rows; nothing more comes."""
+        """Return all rows, after the last part."""
         self._held_bytes -= _TRAILER_BYTES
         await self._pass_on()
         return Rows(self._blocks, self._hashes, self._examples)
 
     async def _pass_on(self) -> None:
-        """Parse the rows that are complete in a thread; the connection fills its buffers meanwhile."""
+        """Parse the complete rows in a thread; the connection fills its buffers meanwhile."""
         received = b"".join(self._held)
         count = self._held_bytes // self._row.itemsize
         start = 0 if self._blocks else _HEADER_BYTES
@@ -96,7 +101,7 @@ class Parser:
         self._blocks.append(Block(ids, codes.astype(np.min_scalar_type(len(self._hashes))), durations))
 
     def _look_up(self, hashes: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """Find the place of each hash among those that came before, and tell whether it is there."""
+        """Return the index of each hash among the earlier ones, and whether it is there."""
         if not len(self._hashes):
             return np.zeros(len(hashes), np.intp), np.zeros(len(hashes), np.bool_)
         order = np.argsort(self._hashes)
@@ -105,11 +110,11 @@ class Parser:
 
 
 def build(rows: Rows, names: Mapping[int, str]) -> tuple[LoadedCatalog, Checksum]:
-    """Build the catalog of the rows whose category has a name.
+    """Return the catalog of the rows whose category has a valid name.
 
     Args:
-        rows: What was read.
-        names: What hashes stand for, as far as it is known; what is no name may be among them.
+        rows: The rows that were read.
+        names: Hash -> category, as far as known; some may be no valid names.
 
     Returns:
         The catalog, and the checksum of rows that PostgreSQL counts beside it: ignored ones, and those that came twice.

@@ -1,4 +1,4 @@
-"""What changed in `audio_chunks`: notifications gathered into news, and the rows they name read again."""
+"""Changes of `audio_chunks`: notifications are collected into news, and the rows that they name are read again."""
 
 import math
 from collections.abc import AsyncGenerator, Sequence
@@ -24,8 +24,8 @@ DURATION = "coalesce(duration_s::double precision, 'NaN')"
 _GATHER_S = 0.015
 _INTERVAL_S = 0.15
 _LOOK_EVERY_S = 0.5
-_LOOK_SHARE = 50  # a look takes at most one part in so many of the time
-_PROBE_EVERY_S = 2.0  # at the latest: a dead link is silent too
+_LOOK_SHARE = 50  # looks take at most one part in so many of the time
+_PROBE_EVERY_S = 2.0  # at the latest, as a dead connection is silent too
 _PROBE_TIMEOUT_S = 2.0
 _HEAR_TIMEOUT_S = 2.0
 _READ_TIMEOUT_S = 10.0
@@ -35,7 +35,7 @@ _ALL = "*"
 
 
 class PostgresListener:
-    """Hear of changed rows, and read those rows again, over one connection.
+    """The listener that hears of changed rows and reads those rows again, over one connection.
 
     A notification is a hint and no more: every user of a database may send one, with any payload.
     """
@@ -43,13 +43,13 @@ class PostgresListener:
     def __init__(
         self, connection: Connection, database_url: str, kind: np.dtype[np.generic], *, with_durations: bool = False
     ) -> None:
-        """Own a connection from now on.
+        """Take over a connection.
 
         Args:
-            connection: Open, idle.
-            database_url: For the sentences of errors.
+            connection: Open and idle.
+            database_url: For error messages.
             kind: int64 or S16, what ids are.
-            with_durations: Whether durations matter: what has none is not READY then.
+            with_durations: Whether durations matter; chunks without one are then not READY.
         """
         self._connection = connection
         self._database_url = database_url
@@ -57,7 +57,7 @@ class PostgresListener:
         self._with_durations = with_durations
         self._sight = Sight(is_standby=False, is_queue_full=False, shape=0, activity=None, found={})
         self._look_at = math.inf
-        self._turn = anyio.Lock()  # a connection does one thing at a time
+        self._turn = anyio.Lock()  # a connection runs one statement at a time
         self._stirred = anyio.Event()
         self._payloads: list[str] = []
         self._named = 0
@@ -68,7 +68,7 @@ class PostgresListener:
 
     @property
     def unheard(self) -> tuple[Unheard, ...]:
-        """Return which changes are announced to nobody."""
+        """Return the changes that are not announced."""
         return self._sight.unheard(is_deaf=self._is_deaf)
 
     @property
@@ -77,7 +77,7 @@ class PostgresListener:
         return not self.unheard
 
     async def subscribe(self) -> None:
-        """Hear of every change that commits from now on; a standby server cannot notify, and is only watched.
+        """Listen for every change that commits from now on; a standby server cannot notify, and is only looked at.
 
         Raises:
             PostgresError: The server refused, or did not answer.
@@ -93,7 +93,7 @@ class PostgresListener:
         self._look_at = anyio.current_time() + _LOOK_EVERY_S
 
     async def news(self) -> AsyncGenerator[CatalogNews, None]:
-        """Yield changes as they commit: the first at once, what follows it at intervals, as one.
+        """Yield changes as they commit: the first at once, those that follow it together, at intervals.
 
         It ends when a look finds that the table itself is another one, or has other rights or triggers.
 
@@ -131,14 +131,14 @@ class PostgresListener:
                     places = (rows["place"] - 1)[milliseconds > 0]
                     durations[part][places] = milliseconds[milliseconds > 0]
                 if is_found[part][places].any():
-                    self._ask_for_all()  # an id in two categories, as partitions allow, cannot be told in this way
+                    self._ask_for_all()  # partitions allow an id in two categories, which this reading cannot express
                 categories[part][places] = category
                 is_found[part][places] = True
         found: list[str | None] = categories.tolist()
         return Known(found, durations)
 
     async def _read(self, literal: str) -> list[tuple[str, bytes]]:
-        """Read, for each category, which of these ids are READY in it: places from 1 on, and durations, packed."""
+        """Read, for each category, which of these ids are READY in it: indices from 1 and durations, packed."""
         packed, chunks = "int4send(named.place::int)", READY_CHUNKS
         if self._with_durations:
             packed, chunks = f"{packed} || float8send({DURATION})", READY_CHUNKS_WITH_DURATIONS
@@ -154,7 +154,7 @@ class PostgresListener:
         return [(category, packed) for category, packed in rows]
 
     def _hear(self, payload: str) -> None:
-        """Keep a notification for later: those of a bulk update come all at once."""
+        """Collect a notification; those of a bulk update come at once, and are read together later."""
         self._has_heard = True
         self._named += payload.count(",") + 1
         if payload == _ALL or self._named > _MOST_IDS:
@@ -176,7 +176,7 @@ class PostgresListener:
         return CatalogNews(await run_sync(_named_ids, payloads, self._kind), reload, is_doubtful)
 
     async def _wait_for_stir(self) -> bool:
-        """Wait for a notification, and look at the table now and then; False: it is not what it was."""
+        """Wait for a notification, and look at the table now and then; return False if the table was replaced."""
         while True:
             if anyio.current_time() >= self._look_at and not await self._look_again():
                 return False
@@ -188,7 +188,7 @@ class PostgresListener:
                 return True
 
     async def _look_again(self) -> bool:
-        """Look, and tell whether everything is still as when it was subscribed to."""
+        """Look, and return whether everything is as it was at the subscription."""
         began = anyio.current_time()
         before, self._sight = self._sight, await self._look()
         ended = anyio.current_time()
@@ -205,7 +205,7 @@ class PostgresListener:
                 return await look(self._connection, _PROBE_TIMEOUT_S)
 
     async def _hears_another(self) -> bool:
-        """Notify from another session, and return whether it is heard: some poolers pass no notifications on."""
+        """Notify from another session, and return whether that arrives: some poolers pass no notifications on."""
         async with connected(self._database_url, statement_timeout_s=_PROBE_TIMEOUT_S) as other:
             with translated(self._database_url):
                 await other.execute("select pg_notify($1, '')", CATALOG_CHANNEL)
@@ -216,23 +216,23 @@ class PostgresListener:
 
 
 class DeafListener:
-    """Stand in where nothing notifies: somebody else's tables."""
+    """The listener for tables of others, which notify nobody."""
 
     unheard: tuple[Unheard, ...] = ()
     hears_all = False
 
     async def news(self) -> AsyncGenerator[CatalogNews, None]:
-        """Yield nothing, for ever."""
+        """Wait for ever; nothing is announced."""
         await anyio.sleep_forever()
         yield  # type: ignore[misc]  # makes it a generator
 
     async def read(self, ids: NDArray[np.generic]) -> Known:
-        """Refuse, for nobody can have named rows."""
+        """Raise an error, as no notification can have named rows."""
         raise NotImplementedError(f"{len(ids)} rows cannot be read by id from a query")
 
 
 def array_literal(ids: NDArray[np.generic]) -> str:
-    """Write ids as PostgreSQL reads an array: JSON in other brackets.
+    """Return ids as an array literal of PostgreSQL, which is JSON with other brackets.
 
     Args:
         ids: int64 or S16, shape (n,).
@@ -242,24 +242,24 @@ def array_literal(ids: NDArray[np.generic]) -> str:
 
 
 def is_name(category: str) -> str:
-    """Write the condition that a category is a name; others may not even be text that PostgreSQL can send."""
+    """Return the condition that a category is a valid name; others may not even be text that PostgreSQL can send."""
     return f"{category}::text collate \"C\" ~ '^(?:{CATEGORY_PATTERN.pattern})$'"
 
 
 def type_name(kind: np.dtype[np.generic]) -> str:
-    """Name the type in which ids of this kind are compared."""
+    """Return the SQL type in which ids of this kind are compared."""
     return "uuid" if kind == UUID else "bigint"
 
 
 def _named_ids(payloads: Sequence[str], kind: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Read the ids that notifications name, each once; what is not an id of this kind is nobody's."""
+    """Return the ids that notifications name, each once; texts that are no ids of this kind are ignored."""
     ids: list[int | bytes] = []
     for text in ",".join(payloads).split(","):
         try:
             ids.append(_id_from(text, kind))
         except ValueError:  # any user of the database can send anything
             continue
-    return ascending(np.array(ids, dtype=kind))  # neighbours in the index are quicker to read
+    return ascending(np.array(ids, dtype=kind))  # in the order of the index, rows are read faster
 
 
 def _id_from(text: str, kind: np.dtype[np.generic]) -> int | bytes:

@@ -1,11 +1,11 @@
-"""The schema: numbered `.sql` files, each applied when its text is not the one that was applied last."""
+"""The schema: numbered `.sql` files, each applied if its text differs from the one applied last."""
 
 import hashlib
 from importlib.resources import files
 
 from worker.adapters.postgres.client import Connection, connected, lift_limits, translated
 
-_STATEMENT_TIMEOUT_S = 3600.0  # an index on a large table takes its time
+_STATEMENT_TIMEOUT_S = 3600.0  # an index on a large table takes long
 _LOCK = 0x73616D706C65  # any number that all migrations share
 _LEDGER = """
 create table sampling_worker_migrations (
@@ -30,7 +30,7 @@ select coalesce(bool_and(4 = (
 
 
 async def migrate(database_url: str) -> list[str]:
-    """Create what is missing of the schema; many may do so at once, and again.
+    """Create what is missing of the schema; several processes may do so at once, and again.
 
     Returns:
         Names of the migrations that were applied now, in order.
@@ -44,7 +44,7 @@ async def migrate(database_url: str) -> list[str]:
             await connection.execute("begin")
             await lift_limits(connection)
             await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
-            # Our locks queue up behind a long transaction, and every writer behind them.
+            # Our locks would wait for a long transaction, and every writer for our locks.
             await connection.execute("set local lock_timeout = '10s'")
             pending = await _pending(connection)
             for name, text in pending.items():
@@ -55,7 +55,7 @@ async def migrate(database_url: str) -> list[str]:
 
 
 async def _pending(connection: Connection) -> dict[str, str]:
-    """Find the migrations to apply: those that were not, or from another text, or all where triggers are gone."""
+    """Return the migrations to apply: new or changed ones, or all of them if triggers are missing."""
     applied: dict[str, str] = {}
     if await connection.fetchval("select to_regclass('sampling_worker_migrations') is null"):
         await connection.execute(_LEDGER)
@@ -66,7 +66,7 @@ async def _pending(connection: Connection) -> dict[str, str]:
 
 
 def _migrations() -> dict[str, str]:
-    """Read the migrations in this package, in order."""
+    """Return the migrations of this package, in order."""
     folder = files("worker.adapters.postgres") / "migrations"
     scripts = sorted((path for path in folder.iterdir() if path.name.endswith(".sql")), key=lambda path: path.name)
     return {path.name.removesuffix(".sql"): path.read_text(encoding="utf-8") for path in scripts}

@@ -1,7 +1,7 @@
-"""How a connection to PostgreSQL is encrypted, and whom it trusts: libpq's rules, without its insistence on a home.
+"""Encryption of a connection to PostgreSQL, and whom it trusts: libpq's rules, but without the need for a home folder.
 
-The driver's own reading of these fails for a user whose home folder may not be looked into, even where nothing there is
-wanted. Here a file of the home folder counts where it can be read; one that the URL names has been looked at before.
+The driver's own code fails for a user whose home folder cannot be read, even if nothing in it is needed. Here a file of
+the home folder counts only if it can be read. Files that the URL names have been checked before.
 """
 
 import ssl
@@ -17,13 +17,13 @@ _OLDEST = "TLSv1.2"
 
 
 def ways_to_encrypt(tls: Mapping[str, str]) -> tuple[ssl.SSLContext | bool, ...]:
-    """Return how to try to connect, one way after the other; False is without TLS.
+    """Return the ways to connect, in the order to try them; False is without TLS.
 
     Args:
-        tls: By libpq's names.
+        tls: Options by libpq's names.
 
     Raises:
-        PostgresLoginError: It cannot be done as it is asked for.
+        PostgresLoginError: The options cannot be fulfilled.
     """
     mode = tls.get("sslmode", "prefer")
     if mode == "disable":
@@ -39,7 +39,7 @@ def ways_to_encrypt(tls: Mapping[str, str]) -> tuple[ssl.SSLContext | bool, ...]
 
 
 def _context(mode: str, tls: Mapping[str, str]) -> ssl.SSLContext:
-    """Make what the driver encrypts by."""
+    """Return the driver's TLS context."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = _version(tls.get("ssl_min_protocol_version", _OLDEST))
     if "ssl_max_protocol_version" in tls:
@@ -67,14 +67,14 @@ def _context(mode: str, tls: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _found_at_home() -> dict[str, str]:
-    """Find the files that libpq looks for below the home folder, where there is one and they can be read."""
+    """Return the files that libpq looks for in the home folder, if there is one and they can be read."""
     found = {}
     for name, file in _FROM_HOME.items():
         try:
             path = Path.home() / _HOME / file
             with path.open("rb"):
                 found[name] = str(path)
-        except (OSError, RuntimeError):  # no home, or none that may be looked into
+        except (OSError, RuntimeError):  # no home folder, or no right to read it
             continue
     return found
 

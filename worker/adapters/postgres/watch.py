@@ -1,8 +1,8 @@
-"""What PostgreSQL's own tables tell of `audio_chunks`: whether it is still the same, and who announces its changes.
+"""What PostgreSQL's system catalogs say about `audio_chunks`: whether it is the same, and who announces its changes.
 
-Statements fire the triggers of the table that they name, so each partition and each table that inherits needs its own.
-No trigger fires where a partition is attached, detached or dropped, a table renamed, or a right taken away. All of that
-is written in PostgreSQL's catalogs, so that it can be looked at often: about 2 ms of the server's time.
+A statement fires the triggers of the table that it names. So each partition and each inheriting table needs its own
+triggers. No trigger fires when a partition is attached, detached or dropped, a table is renamed, or a right is taken
+away. The system catalogs show all of that, and a look at them takes about 2 ms of the server's time.
 """
 
 import json
@@ -110,14 +110,14 @@ _CAUSES = {
 
 
 class Sight(NamedTuple):
-    """What a look found.
+    """What a look at the system catalogs found.
 
     Attributes:
         is_standby: The server cannot notify.
-        is_queue_full: The server's queue of notifications is so full that our triggers are silent.
-        shape: A hash of all that makes the table, its parts and this role's rights what they are.
-        activity: Changes when rows did, a while later; of a standby, when anything did.
-        found: Causes of changes that nobody announces -> a table, and how many.
+        is_queue_full: The server's queue of notifications is so full that our triggers do not notify.
+        shape: A hash of the definitions of the table and its partitions, and of this role's rights.
+        activity: It changes some time after rows changed; on a standby, after anything changed.
+        found: Cause of unannounced changes -> a table with it, and the number of such tables.
     """
 
     is_standby: bool
@@ -127,7 +127,7 @@ class Sight(NamedTuple):
     found: Mapping[str, tuple[str, int]]
 
     def unheard(self, *, is_deaf: bool) -> tuple[Unheard, ...]:
-        """Return which changes nobody announces.
+        """Return the changes that nobody announces.
 
         Args:
             is_deaf: Whether notifications do not arrive here at all.
@@ -138,11 +138,11 @@ class Sight(NamedTuple):
 
 
 async def look(connection: Connection, timeout_s: float) -> Sight:
-    """Look once; no lock is waited for.
+    """Look once, without waiting for locks.
 
     Args:
-        connection: Open, idle.
-        timeout_s: Longest wait for the answer.
+        connection: Open and idle.
+        timeout_s: Longest wait for the answer, in seconds.
     """
     row = await connection.fetchrow(_LOOK, timeout=timeout_s)
     if row is None:

@@ -1,6 +1,6 @@
 """The closed catalogue of log events: one flat dataclass an event, units in the field names.
 
-Names, fields and units are part of the wire contract: fields may be added, none is renamed.
+Names, fields and units are part of the wire contract: fields may be added, but none is renamed.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
 )
 
 EVENTS: Mapping[str, type[Event]] = MappingProxyType({kind.event: kind for kind in _CATALOGUE})
-"""Every event that can stand in a log, by name."""
+"""Every event that a log may contain, by name."""
 
 __all__ = [
     "EVENTS",

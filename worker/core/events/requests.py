@@ -1,4 +1,4 @@
-"""What a worker says of requests, and of the counts they add up to."""
+"""Log events about requests, and about the counts of them."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,10 +11,10 @@ class WorkerStats(Event):
     """What the worker did in one interval, and where it stands at the end of it.
 
     Attributes:
-        interval_s: Length of the interval; the counts and latencies are of it alone.
-        lag: Entries of the stream that no consumer has read; None where Redis did not answer, or has no group yet.
-        pending: Entries read and not settled, over all consumers; None where the server cannot tell.
-        redrawn: Batches drawn again because the weights had just changed.
+        interval_s: Length of the interval, which the counts and latencies refer to.
+        lag: Entries of the stream that no consumer has read; None if Redis did not answer or has no group yet.
+        pending: Entries read and not settled, over all consumers; None if the server does not know.
+        redrawn: Batches drawn again because weights or a session had just changed.
         log_lines_dropped: Lines that could not be written, since the process began.
     """
 
@@ -42,11 +42,11 @@ class CategoryStats(Event):
     Attributes:
         dataset: Name of the dataset; None for the global weights.
         count: Chunks drawn.
-        audio_s: How long they last, where weights are shares of audio time; None where they are shares of chunks.
+        audio_s: Their total duration if weights are shares of audio time; None if they are shares of chunks.
         weight: Its normalised weight, 0 to 1, at the end of the interval; categories without READY chunks included.
-        share: `count` over the dataset's chunks of the interval, 0 to 1; the same of `audio_s`, where it is told.
-        expected: Chunks expected under the weights each batch was drawn with; seconds, where `audio_s` is told.
-        z: Standard deviations between that and what was drawn; None where no draw was left to chance.
+        share: `count` over the dataset's chunks of the interval, 0 to 1; of `audio_s` if that is not None.
+        expected: Chunks expected under the weights of each batch; seconds if `audio_s` is not None.
+        z: Standard deviations between `expected` and what was drawn; None if no draw was random.
         ready: READY chunks of the category.
     """
 
@@ -68,7 +68,7 @@ class StatsWriteFailed(Event):
     """Settled requests were not counted: the stats key or one of its fields holds something else.
 
     Attributes:
-        requests: How many, in the batch that brought the line.
+        requests: How many requests the batch of this line had.
     """
 
     event: ClassVar[str] = "stats.write_failed"
@@ -82,8 +82,8 @@ class RequestServed(Event):
 
     Attributes:
         status: `ok` or `error`.
-        latency_ms: From the entry being added, by its id, to its settling.
-        sampled_1_in: How many settled requests the line stands for, itself included.
+        latency_ms: Time from the arrival of the entry, by its id, to its settling.
+        sampled_1_in: Settled requests that the line stands for, its own included.
     """
 
     event: ClassVar[str] = "request.served"
@@ -104,7 +104,7 @@ class RequestRejected(Event):
 
     Attributes:
         error: One of `worker.core.wire.ERROR_CODES`.
-        suppressed: Rejections with the same code since the last such line that got no line.
+        suppressed: Rejections with the same code without a line since the last such line.
     """
 
     event: ClassVar[str] = "request.rejected"
@@ -121,8 +121,8 @@ class RequestClaimed(Event):
     """Entries of a consumer that fell silent were claimed.
 
     Attributes:
-        count: Entries taken over.
-        deliveries_max: Most deliveries that one of them has had.
+        count: Claimed entries.
+        deliveries_max: Most deliveries of one of them.
     """
 
     event: ClassVar[str] = "request.claimed"
@@ -140,7 +140,7 @@ class RequestFailed(Event):
         error: Name of the exception's class.
         message: Its text.
         traceback: Where it was raised; the middle of a long one is left out.
-        suppressed: Failures with the same exception since the last such line that got no line.
+        suppressed: Failures with the same exception without a line since the last such line.
     """
 
     event: ClassVar[str] = "request.failed"
@@ -158,7 +158,7 @@ class ResultWriteFailed(Event):
 
     Attributes:
         message: What could not be written, and why.
-        suppressed: Such failures since the last such line that got no line.
+        suppressed: Such failures without a line since the last such line.
     """
 
     event: ClassVar[str] = "result.write_failed"
@@ -174,8 +174,8 @@ class RequestDeadLettered(Event):
     """A request was given up on and stored with the dead letters.
 
     Attributes:
-        message: Why, as the dead letter says it.
-        suppressed: Requests given up on for the same reason since the last such line that got no line.
+        message: The reason, as in the dead letter.
+        suppressed: Requests given up on for the same reason without a line since the last such line.
     """
 
     event: ClassVar[str] = "request.dead_lettered"

@@ -1,4 +1,4 @@
-"""What a worker says of its own life."""
+"""Log events about the worker process itself."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -12,6 +12,8 @@ class WorkerStarted(Event):
 
     Attributes:
         weight_unit: What weights are shares of: `chunks` or `seconds`.
+        redis: URL of Redis without its password.
+        postgres: URL of PostgreSQL without its password.
     """
 
     event: ClassVar[str] = "worker.started"
@@ -30,7 +32,7 @@ class SettingsIgnored(Event):
     """Environment variables that look like settings are none; they were ignored.
 
     Attributes:
-        names: The variables, with commas between.
+        names: The variables, separated by commas.
     """
 
     event: ClassVar[str] = "settings.ignored"
@@ -56,7 +58,7 @@ class WorkerDraining(Event):
 
     Attributes:
         signal: Name of the signal, such as `SIGTERM`.
-        held: Requests that were in hand.
+        held: Requests that it holds.
     """
 
     event: ClassVar[str] = "worker.draining"
@@ -81,7 +83,7 @@ class WorkerFailed(Event):
     """A bug ended the worker.
 
     Attributes:
-        error: Name of the exception's class; of several, each.
+        error: Name of the exception's class, or of each class of an exception group.
         message: Its text.
         traceback: Where it was raised; the middle of a long one is left out.
     """
@@ -99,11 +101,11 @@ class LoopFailed(Event):
 
     Attributes:
         loop: Which loop.
-        error: Name of the exception's class; of several, each.
+        error: Name of the exception's class, or of each class of an exception group.
         message: Its text.
         traceback: Where it was raised; the middle of a long one is left out.
         failures: Failures of this loop within the last 60 s, this one included.
-        suppressed: Failures of this loop with the same exception since the last such line that got no line.
+        suppressed: Failures of this loop with the same exception without a line since the last such line.
     """
 
     event: ClassVar[str] = "loop.failed"
@@ -125,7 +127,7 @@ class ConsumerShared(Event):
         host: Of the other worker.
         pid: Of the other worker.
         message: What to do.
-        suppressed: How often it was seen since the last such line and got no line.
+        suppressed: How often it was seen without a line since the last such line.
     """
 
     event: ClassVar[str] = "consumer.shared"
@@ -142,7 +144,7 @@ class HealthWriteFailed(Event):
     """The health file could not be written; probes will call this worker dead.
 
     Attributes:
-        suppressed: Failures since the last such line that got none.
+        suppressed: Failures without a line since the last such line.
     """
 
     event: ClassVar[str] = "health.write_failed"
@@ -156,7 +158,7 @@ class WorkerListingRefused(Event):
     """Redis refused the worker's state or its count of waiting requests; the worker serves all the same.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
     event: ClassVar[str] = "worker.listing_refused"
@@ -172,8 +174,8 @@ class LibraryMessage(Event):
     Attributes:
         logger: Name of the stdlib logger.
         message: Its text.
-        traceback: That of the exception it is about, if there is one.
-        suppressed: Messages from the same line of its code since the last such event that got none.
+        traceback: Traceback of the logged exception, if there is one.
+        suppressed: Messages from the same line of code without an event since the last such event.
     """
 
     event: ClassVar[str] = "library.message"

@@ -1,4 +1,4 @@
-"""What a worker says of weights, catalog and servers."""
+"""Log events about weights, the catalog and the servers."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -12,8 +12,8 @@ class WeightsChanged(Event):
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.
-        source: Where they come from, as in a result's `weights_source`.
-        before: JSON object category -> normalised weight; None where there were none.
+        source: Their origin, as in a result's `weights_source`.
+        before: JSON object category -> normalised weight; None if there were none.
         after: The same, now.
     """
 
@@ -44,7 +44,7 @@ class WeightsVanished(Event):
         dataset: Name of the dataset; None for the global weights.
         version_before: Version of the weights that the key put in force.
         version: Version of those in force now.
-        source: Where these come from, as in a result's `weights_source`.
+        source: Their origin, as in a result's `weights_source`.
     """
 
     event: ClassVar[str] = "weights.vanished"
@@ -61,8 +61,8 @@ class MixLeftOut(Event):
 
     Attributes:
         dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
-        categories: Their names, with commas between.
-        share: What they weigh together, 0 to 1.
+        categories: Their names, separated by commas.
+        share: Sum of their weights, 0 to 1.
     """
 
     event: ClassVar[str] = "mix.left_out"
@@ -93,7 +93,7 @@ class WeightsRevertRefused(Event):
     """Temporary weights could not be reverted; it is attempted again.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
     event: ClassVar[str] = "weights.revert_refused"
@@ -107,7 +107,7 @@ class ResultsTrimRefused(Event):
     """Redis refused to drop old results that take too many bytes; it is attempted again.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
     event: ClassVar[str] = "results.trim_refused"
@@ -121,7 +121,7 @@ class StatsFoldingRefused(Event):
     """Redis refused to add up the counts of mixtures that are no longer drawn; it is attempted again.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
     event: ClassVar[str] = "stats.folding_refused"
@@ -135,7 +135,7 @@ class ConsumersCleanupRefused(Event):
     """Redis refused to remove dead consumers from the group; it is attempted again.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
     event: ClassVar[str] = "consumers.cleanup_refused"
@@ -149,9 +149,9 @@ class CatalogLoaded(Event):
     """The whole catalog was read for the first time.
 
     Attributes:
-        ignored: READY rows left out because their category is not a category name, or, where weights are shares of
-            audio time, their duration is none.
-        ignored_examples: Categories of some of these rows; empty where there are none.
+        ignored: READY rows that were left out: their category is not a category name, or the duration is missing
+            while weights are shares of audio time.
+        ignored_examples: Categories of some of these rows; empty without such rows.
     """
 
     event: ClassVar[str] = "catalog.loaded"
@@ -168,11 +168,12 @@ class CatalogChanged(Event):
     """The READY chunks, their categories or their durations changed.
 
     Attributes:
-        added: Chunks that became READY, or came to another category or duration.
-        removed: Chunks that are no longer READY, or left a category or duration.
+        added: Chunks that became READY, or got this category or duration.
+        removed: Chunks that are no longer READY, or lost a category or duration.
         chunks: READY chunks now.
-        cause: Rows named by a notification, everything read again after one, or a reading that none asked for.
-        apply_ms: From hearing of it to the new catalog being in force.
+        cause: `notify`: a notification named the rows; `reload`: a notification asked to read everything again;
+            `refresh`: a periodic comparison found the change.
+        apply_ms: Time from the notification to the new catalog being in force.
     """
 
     event: ClassVar[str] = "catalog.changed"
@@ -189,12 +190,12 @@ class CatalogUnwatched(Event):
     """PostgreSQL does not announce some changes of chunks; the worker finds them by reading.
 
     Attributes:
-        table: The table, or one of those that it is so with.
-        tables: How many tables it is so with.
+        table: The table, or one of several with the same problem.
+        tables: How many tables have this problem.
         reason: Why.
-        unseen: Which changes.
-        refresh_s: They are found after this time at the latest, `WORKER_CATALOG_REFRESH_S`.
-        mend: What would help.
+        unseen: Which changes are not announced.
+        refresh_s: Longest time until they are found, `WORKER_CATALOG_REFRESH_S`.
+        mend: What would solve it.
     """
 
     event: ClassVar[str] = "catalog.unwatched"
@@ -220,7 +221,7 @@ class CatalogHidden(Event):
     """This role sees no READY chunk, and row level security may be hiding some.
 
     Attributes:
-        tables: Tables whose rows it may hide.
+        tables: Tables with row level security that applies to this role.
         message: What is accepted.
     """
 
