@@ -14,7 +14,7 @@ from worker.core import wire
 from worker.core.draw import prepare, slicing
 from worker.core.events import EVENTS
 from worker.core.weights import values as weights
-from worker.core.weights.changes import Order, Standing, return_step, step_of
+from worker.core.weights.changes import Standing, WantedChange, return_step, step_of
 from worker.core.weights.values import ABSENT, DEFAULTS, mark_of
 from worker.core.wire import fields as wire_fields
 from worker.core.wire import requests, results
@@ -145,12 +145,12 @@ def test_commands_are_documented() -> None:
 
 def test_fields_of_the_history_are_documented() -> None:
     standing = Standing(None, 0, ABSENT, None, ABSENT, None)
-    order = Order('{"voice": 1}', "who", "why", lasts_ms=1, undone_from="1-0")
-    step = step_of(standing, order)
+    wanted = WantedChange('{"voice": 1}', "who", "why", lasts_ms=1, undone_from="1-0")
+    step = step_of(standing, wanted)
     pending = replace(standing, mark=mark_of(step.value), value=step.value, return_text=step.return_text.encode())
     returned = return_step(replace(pending, now_ms=1))
     assert returned is not None
-    fields_written = {*step.record, *step_of(pending, Order(None, "", "")).record, *returned.record}
+    fields_written = {*step.record, *step_of(pending, WantedChange(None, "", "")).record, *returned.record}
     assert first_cells(section(PROTOCOL, "Changes")) == fields_written
     assert all(f"`{name}`" in section(PROTOCOL, "Changes") for name in json.loads(step.return_text))
 

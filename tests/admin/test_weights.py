@@ -9,8 +9,8 @@ import pytest
 from tests.support.streams import Desk
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights import carry_out, roll_back, wait_until_applied, who_applied
-from worker.core.weights.changes import Order, Standing, version_by_key
+from worker.admin.weights import change_weights, roll_back, wait_until_applied, who_applied
+from worker.core.weights.changes import Standing, WantedChange, version_by_key
 from worker.core.weights.history import Change, read_change
 from worker.core.weights.values import UNREAD, default_weights, mark_of, observe
 from worker.core.workers.documents import version_shown
@@ -32,7 +32,7 @@ def _version(text: str) -> str:
 async def _set(
     writer: RedisWeightsWriter, value: str, name: str | None = None, *, if_version: str | None = None, who: str = "ann"
 ) -> Change:
-    return await carry_out(writer, name, lambda _: Order(value, who, "a test"), if_version=if_version)
+    return await change_weights(writer, name, lambda _: WantedChange(value, who, "a test"), if_version=if_version)
 
 
 # -- if-version ------------------------------------------------------------------------------------------------
@@ -79,11 +79,11 @@ async def test_an_order_is_made_by_what_stands_there_when_it_is_stored(writer: R
     await _set(writer, VOICE)
     seen: list[Standing] = []
 
-    def make(found: Standing) -> Order:
+    def make(found: Standing) -> WantedChange:
         seen.append(found)
-        return Order(MUSIC, "ann", "")
+        return WantedChange(MUSIC, "ann", "")
 
-    await carry_out(writer, None, make)
+    await change_weights(writer, None, make)
     assert [found.value for found in seen] == [VOICE.encode()]
 
 
@@ -91,7 +91,7 @@ async def test_an_order_is_made_by_what_stands_there_when_it_is_stored(writer: R
 
 
 async def _back(writer: RedisWeightsWriter, version: str | None = None, name: str | None = None) -> Change:
-    return await roll_back(writer, name, Order(None, "bob", "too loud"), version=version)
+    return await roll_back(writer, name, WantedChange(None, "bob", "too loud"), version=version)
 
 
 async def test_undoing_goes_further_back_each_time(desk: Desk, writer: RedisWeightsWriter) -> None:
@@ -204,6 +204,6 @@ async def test_waiting_ends_when_all_have_applied_it_or_are_gone(desk: Desk, wri
     waiting = asyncio.create_task(wait_until_applied(stats, worker_keys, change, timeout_s=60))
     await show("one", change.version_after)
     await show("two", change.version_after)
-    await workers["three"].hide()
+    await workers["three"].remove_presence()
     found = await waiting
     assert (sorted(found.applied), found.missing, found.unasked) == (["one", "two"], (), ())

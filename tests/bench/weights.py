@@ -13,7 +13,7 @@ A change is SET and PUBLISH in one MULTI, as the project's own writers do both i
 Idle, nothing else goes on; changes that a request follows are made apart from the others. Saturated, a producer keeps
 more requests waiting than the worker has in hand. The promise is held on the way: every request added after a change
 was acknowledged is to be answered under it; `broken` counts those of the `checked` that were not (idle is the sharper
-look: saturated, a request waits its turn, by when the bell has mostly been heard). The server has the first core, the
+look: saturated, a request waits its turn, by when the notification has mostly come). The server has the first core, the
 worker the second, the clients none of their own.
 
     python tests/bench/weights.py [--json] [--changes N]

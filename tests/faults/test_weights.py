@@ -45,7 +45,7 @@ def test_values_are_refused_and_the_last_valid_one_stays(trial: Trial) -> None:
 
 
 @pytest.mark.fault("messages lost, doubled, out of order, before the key is set; writers that never ring", "E01", "E03")
-def test_bells_ring_wrong(trial: Trial) -> None:
+def test_notifications_are_missing_or_false(trial: Trial) -> None:
     """The key is the truth, whatever is said on the channel."""
     trial.start_many("w-1", "w-2")
     chance = random.Random(3)
@@ -94,9 +94,9 @@ def test_weights_change_in_a_gap_of_the_subscription(trial: Trial) -> None:
     trial.count(losses=None, lines=150)
 
 
-@pytest.mark.fault("a storm of bells; more of them than the server keeps for a worker that sleeps", "E06")
+@pytest.mark.fault("a storm of notifications; more of them than the server keeps for a worker that sleeps", "E06")
 @pytest.mark.parametrize("options", [["--client-output-buffer-limit", "pubsub 1mb 512kb 1"]])
-def test_bells_ring_without_end(trial: Trial) -> None:
+def test_notifications_come_without_end(trial: Trial) -> None:
     worker = trial.start()
     trial.ask(20)
     trial.wait_answered()

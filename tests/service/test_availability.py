@@ -33,22 +33,22 @@ async def test_a_link_is_lost_once_and_restored_when_every_loop_that_failed_has_
     assert link.is_up
     link.succeeded("reader")
     await link.failed("reader", "no route")
-    await link.failed("bell", "reset")
+    await link.failed("notification", "reset")
     await link.failed("reader", "no route")
     assert not link.is_up
     await _hears(log, "redis.lost")
     link.succeeded("reader")
     link.succeeded("heartbeat")  # which never failed
     assert not link.is_up
-    link.succeeded("bell")
-    link.succeeded("bell")
+    link.succeeded("notification")
+    link.succeeded("notification")
     assert link.is_up
     await _hears(log, "redis.lost", "redis.restored")
     lost, restored = log.all()
     assert lost["message"] == "no route"
     assert restored["down_s"] > 0
-    await link.failed("bell", "again")
-    link.succeeded("bell")
+    await link.failed("notification", "again")
+    link.succeeded("notification")
     await _hears(log, *["redis.lost", "redis.restored"] * 2)
 
 

@@ -497,7 +497,7 @@ async def test_no_request_is_answered_under_weights_older_than_itself(desk: Desk
         for i, value in enumerate(values):
             writer = chance.randrange(3)
             if writer == 0:
-                await desk.client.set(desk.keys.weights(), value)  # and no bell
+                await desk.client.set(desk.keys.weights(), value)  # and no notification
             elif writer == 1:
                 await store.store_quietly(None, value)
             else:

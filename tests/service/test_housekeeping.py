@@ -13,7 +13,7 @@ from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, redis_link
 from worker.core.events import WeightsUnreturned
-from worker.core.weights.changes import Order, step_of
+from worker.core.weights.changes import WantedChange, step_of
 from worker.embedded import RedisServer
 from worker.service.availability import Link
 from worker.service.housekeeping import Chore
@@ -32,7 +32,7 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
 @asynccontextmanager
 async def _looking(desk: Desk, link: Link, workers: int = 1) -> AsyncIterator[None]:
     chores = [
-        Chore("weights returns", desk.writer().give_back, link, every_s=_OFTEN_S, refusal=WeightsUnreturned)
+        Chore("weights returns", desk.writer().expire_temporary, link, every_s=_OFTEN_S, refusal=WeightsUnreturned)
         for _ in range(workers)
     ]
     tasks = [asyncio.create_task(unending(chore.run)) for chore in chores]
@@ -44,8 +44,8 @@ async def _looking(desk: Desk, link: Link, workers: int = 1) -> AsyncIterator[No
 
 
 async def _set_for(desk: Desk, milliseconds: int, name: str | None = None) -> None:
-    order = Order(_MUSIC, "ann", "", milliseconds, f"{milliseconds} ms")
-    assert await desk.writer().change(name, lambda found: step_of(found, order))
+    wanted = WantedChange(_MUSIC, "ann", "", milliseconds, f"{milliseconds} ms")
+    assert await desk.writer().change(name, lambda found: step_of(found, wanted))
 
 
 async def _has_returned(desk: Desk, name: str | None = None) -> None:

@@ -84,7 +84,7 @@ async def test_a_batch_is_drawn_again_when_its_weights_changed(desk: Desk, redis
 
 
 async def test_weights_that_change_while_a_long_draw_runs_beside_are_seen(desk: Desk, redis_url: str) -> None:
-    """The bell is heard meanwhile: what is in force at the end is not what was drawn under."""
+    """A notification changes the weights meanwhile: what is in force at the end is not what was drawn under."""
     await desk.client.set(desk.keys.weights(), VOICE)
     books: list[WeightsBook] = []
 
@@ -92,7 +92,7 @@ async def test_weights_that_change_while_a_long_draw_runs_beside_are_seen(desk: 
         if draw == 1:
             client.set(desk.keys.weights(), MUSIC)
             client.publish(desk.keys.weights(), "")
-            wait_until_sync(lambda: "music" in books[0].shared.weights.shares, timeout_s=10, what="the bell is heard")  # type: ignore[union-attr]
+            wait_until_sync(lambda: "music" in books[0].shared.weights.shares, timeout_s=10, what="the weights change")  # type: ignore[union-attr]
 
     meddler = Meddler(redis_url, change)
     async with serving(redis_url, desk.keys.prefix, Wiring(draw=meddler.draw)) as parts:

@@ -84,7 +84,9 @@ async def test_without_a_key_the_defaults_are_in_force(desk: Desk, redis_url: st
     assert log.of("weights.changed") == []
 
 
-async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
+async def test_a_change_with_a_notification_is_noticed_at_once(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
     async with _feeding(redis_url, prefix) as parts:
         await _is_listening(desk)
         await desk.weights().store_quietly(None, _VOICE)
@@ -96,7 +98,9 @@ async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: st
     assert (line["before"], line["after"]) == (default_weights().text, '{"voice":1.0}')
 
 
-async def test_a_change_without_a_bell_is_noticed_by_reading_again(desk: Desk, redis_url: str, prefix: str) -> None:
+async def test_a_change_without_a_notification_is_noticed_by_reading_again(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
         for value, text in ((_VOICE, '{"voice":1.0}'), (_MUSIC, '{"music":1.0}')):
             await desk.client.set(desk.keys.weights(), value)
@@ -236,7 +240,7 @@ async def test_a_dataset_without_weights_of_its_own_follows_the_global_ones(
     assert (line["dataset"], line["keeping_version"]) == ("d", parts.state.weights.in_force("d").weights.version)
 
 
-async def test_datasets_are_kept_fresh_without_bells_until_they_are_forgotten(
+async def test_datasets_are_kept_fresh_without_notifications_until_they_are_forgotten(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
@@ -263,7 +267,7 @@ async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Pat
             await loops.start(endless, feed.run)
         assert book.in_force(None).weights.source == "default"
         await wait_until(
-            lambda: link._failures.get("weights refresh", 0) > 2 and link._failures.get("weights bell", 0) > 2,
+            lambda: link._failures.get("weights refresh", 0) > 2 and link._failures.get("weights notifications", 0) > 2,
             timeout_s=DONE_S,
             what="both loops failed again and again",
         )
@@ -332,7 +336,7 @@ async def test_a_slow_reading_does_not_replace_what_settling_found_meanwhile(des
 
 
 async def test_a_long_value_that_two_find_at_once_is_told_once(redis_url: str, prefix: str, log: LogLines) -> None:
-    """Settling and a bell find it in the same moment, and each takes a while to read it."""
+    """Settling and a notification find it in the same moment, and each takes a while to read it."""
     long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
     found: dict[str | None, Reading] = {None: Reading(mark_of(long), long)}
     async with wired(redis_url, prefix) as parts:

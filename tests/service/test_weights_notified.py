@@ -1,4 +1,4 @@
-"""What a bell brings is in force at once, and never in the place of something newer."""
+"""What a notification brings is in force at once, and never in the place of something newer."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ def _feed(desk: Desk) -> tuple[WeightsFeed, WeightsBook]:
     return WeightsFeed(desk.weights(), book, redis_link(), refresh_s=_NEVER_S), book
 
 
-async def test_what_a_bell_brings_is_in_force_at_once(desk: Desk, tmp_path: Path) -> None:
+async def test_what_a_notification_brings_is_in_force_at_once(desk: Desk, tmp_path: Path) -> None:
     with captured_log(tmp_path) as log:
         feed, book = _feed(desk)
         take_in = feed._follow(None)
@@ -44,7 +44,7 @@ async def test_what_a_bell_brings_is_in_force_at_once(desk: Desk, tmp_path: Path
     assert (len(log.of("weights.changed")), len(log.of("weights.rejected"))) == (1, 1)
 
 
-async def test_a_bell_of_a_dataset_that_nobody_asks_for_is_not_followed(desk: Desk) -> None:
+async def test_a_notification_of_a_dataset_that_nobody_asks_for_is_not_followed(desk: Desk) -> None:
     feed, book = _feed(desk)
     assert feed._follow("d") is None
     await feed.read(["d"])
@@ -62,11 +62,11 @@ async def test_what_may_be_older_than_what_settling_found_is_not_taken_in(desk: 
 
 
 class Overtaken(RedisWeights):
-    """Have a bell answered between the server's answer to the first reading and the end of that reading.
+    """Have a notification answered between the server's answer to the first reading and the end of that reading.
 
     Attributes:
-        feed: Which the bell is for.
-        took_in: Whether it took in what the bell brought.
+        feed: Which the notification is for.
+        took_in: Whether it took in what the notification brought.
     """
 
     feed: WeightsFeed
@@ -80,7 +80,7 @@ class Overtaken(RedisWeights):
         return readings
 
 
-async def test_a_reading_under_way_does_not_replace_what_a_bell_brought(desk: Desk) -> None:
+async def test_a_reading_under_way_does_not_replace_what_a_notification_brought(desk: Desk) -> None:
     store, book = Overtaken(desk.client, desk.keys), WeightsBook()
     store.feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights(), _VOICE)

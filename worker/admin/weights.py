@@ -9,7 +9,7 @@ import anyio
 
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.core.weights.changes import Order, Standing, Step, step_of
+from worker.core.weights.changes import Standing, Step, WantedChange, step_of
 from worker.core.weights.history import Change, Target, Undo, Versions
 from worker.core.weights.values import default_weights, parse_weights, source_of
 from worker.core.workers.documents import UNREADABLE, version_shown
@@ -36,8 +36,12 @@ class Applied(NamedTuple):
     took_s: float
 
 
-async def carry_out(
-    writer: RedisWeightsWriter, name: str | None, make: Callable[[Standing], Order], *, if_version: str | None = None
+async def change_weights(
+    writer: RedisWeightsWriter,
+    name: str | None,
+    make: Callable[[Standing], WantedChange],
+    *,
+    if_version: str | None = None,
 ) -> Change:
     """Store weights.
 
@@ -67,13 +71,15 @@ async def carry_out(
     return change
 
 
-async def roll_back(writer: RedisWeightsWriter, name: str | None, order: Order, *, version: str | None) -> Change:
+async def roll_back(
+    writer: RedisWeightsWriter, name: str | None, wanted: WantedChange, *, version: str | None
+) -> Change:
     """Undo the last change of some weights that is not undone yet, or go back to a version of the history.
 
     Args:
         writer: Where.
         name: Whose weights, see `worker.core.weights.changes.Standing`.
-        order: Who wants it, and why.
+        wanted: Who wants it, and why.
         version: The version; None: undo.
 
     Raises:
@@ -86,9 +92,9 @@ async def roll_back(writer: RedisWeightsWriter, name: str | None, order: Order, 
     _check(target, name)
     reason = f"rollback to {target.version or 'none'}"
     wanted = replace(
-        order,
+        wanted,
         value=target.value,
-        reason=f"{reason}: {order.reason}" if order.reason else reason,
+        reason=f"{reason}: {wanted.reason}" if wanted.reason else reason,
         undone_from=target.undone_from,
     )
     change = await writer.change(name, lambda now: step_of(now, wanted) if now.mark == found.mark else None)

@@ -62,7 +62,7 @@ class Keys:
 
     @property
     def weights_pattern(self) -> str:
-        """Name the pub/sub pattern that matches the bell of every weights key."""
+        """Name the pub/sub pattern that matches the channel of every weights key."""
         return f"{self.prefix}:category:weights*"
 
     def failure(self, entry_id: str) -> str:
@@ -78,7 +78,7 @@ class Keys:
         return f"{self.prefix}:sample:asked:{name}"
 
     def weights(self, dataset: str | None = None) -> str:
-        """Name the weights key, and the channel that is its bell, of a dataset, a preset or of all (`None`)."""
+        """Name the weights key, and the channel that notifies of it, of a dataset, a preset or of all (`None`)."""
         shared = f"{self.prefix}:category:weights"
         return shared if dataset is None else f"{shared}:{dataset}"
 

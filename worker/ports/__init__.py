@@ -12,13 +12,12 @@ from worker.ports.streams import (
     Settled,
     StreamLimits,
 )
-from worker.ports.weights import Bell, Follow, Reading, WeightsReader, WeightsStore
+from worker.ports.weights import Follow, Notification, Reading, WeightsReader, WeightsStore
 
 __all__ = [
     "ROWS_SHOWN",
     "Backlog",
     "Batch",
-    "Bell",
     "CatalogListener",
     "CatalogNews",
     "CatalogSource",
@@ -27,6 +26,7 @@ __all__ = [
     "GivenUp",
     "Known",
     "LoadedCatalog",
+    "Notification",
     "Pending",
     "Presence",
     "Reading",

@@ -19,7 +19,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
+class Notification:
     """Tell that weights may have changed.
 
     Attributes:
@@ -50,11 +50,11 @@ class WeightsStore(Protocol):
         """Close the connection that keys are read over."""
         ...
 
-    def bells(self, follow: Follow | None = None) -> AsyncIterator[Bell]:
-        """Subscribe and yield a bell for each message, and a resync for each (re)subscription.
+    def notifications(self, follow: Follow | None = None) -> AsyncIterator[Notification]:
+        """Subscribe and yield a notification for each message, and a resync for each (re)subscription.
 
         Args:
-            follow: Is asked at each bell who takes in what the key holds; only what nobody takes in is yielded then.
+            follow: Is asked at each notification who takes in the key's value. The others are yielded.
 
         Raises:
             RedisError: The connection is gone, or silent for too long.

@@ -143,7 +143,7 @@ async def _hide(worker: Worker, patience_s: float) -> None:
     """Take this worker off the list of live ones, where Redis answers soon enough; else it expires."""
     with anyio.move_on_after(patience_s):
         try:
-            await worker.stream.hide()
+            await worker.stream.remove_presence()
         except RefusedError as error:
             emit(WorkerUnlisted(message=str(error), suppressed=0))
         except RedisError as error:

@@ -1,4 +1,4 @@
-"""Keep the weights in memory fresh: at once on a bell, on every (re)subscription, and every so often."""
+"""Keep the weights in memory fresh: at once on a notification, on every (re)subscription, and every so often."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -125,15 +125,15 @@ class WeightsFeed:
     async def _listen_for_ever(self) -> None:
         while True:
             try:
-                async with aclosing(self._store.bells(self._follow)) as bells:  # type: ignore[type-var]
-                    async for bell in bells:
-                        if bell.resync:
+                async with aclosing(self._store.notifications(self._follow)) as notifications:  # type: ignore[type-var]
+                    async for notification in notifications:
+                        if notification.resync:
                             await self.read(self._book.known())
-                        elif self._book.knows(bell.dataset):
-                            await self.read([bell.dataset])
-                        self._link.succeeded("weights bell")
+                        elif self._book.knows(notification.dataset):
+                            await self.read([notification.dataset])
+                        self._link.succeeded("weights notifications")
             except RedisError as error:
-                await self._link.failed("weights bell", str(error))
+                await self._link.failed("weights notifications", str(error))
 
     async def _read(self, datasets: Sequence[str | None]) -> tuple[int, list[tuple[Held, str | None]]]:
         """Read keys and make of their values what they mean; tell also how much had been taken in before."""
@@ -141,7 +141,7 @@ class WeightsFeed:
         return taken_before, [await self._observe(*found) for found in zip(datasets, readings, strict=True)]
 
     def _follow(self, dataset: str | None) -> Callable[[Reading], bool] | None:
-        """Tell who takes in what is read because of a bell; nobody where nobody asks for that dataset."""
+        """Tell who takes in what is read because of a notification; nobody where nobody asks for that dataset."""
         return partial(self._take_at_once, dataset, self._taken) if self._book.knows(dataset) else None
 
     def _take_at_once(self, dataset: str | None, taken_before: int, reading: Reading) -> bool:
@@ -172,7 +172,7 @@ class WeightsFeed:
         """Put what was read into the book, and tell what it changes."""
         before = self._book.held(dataset)
         if held.mark == before.mark:
-            return  # a bell and settling found the same at once, and one of them has told it
+            return  # a notification and settling found the same at once, and one of them has told it
         self._taken += 1
         self._latest[dataset] = self._taken
         text_before = self._text(dataset, before)

@@ -132,13 +132,13 @@ def _chores(
     async def forget_consumers() -> None:
         await stream.forget_consumers(round(gone_s * 1000))
 
-    async def give_back() -> None:
-        if problem := await writer.give_back():
+    async def expire_temporary() -> None:
+        if problem := await writer.expire_temporary():
             raise UnreadableError(problem)
 
     refresh_s = settings.weights_refresh_s
     return [
         Chore("counts of mixtures", folding.fold, link, every_s=_FOLD_EVERY_S, refusal=StatsUnfolded),
-        Chore("weights returns", give_back, link, every_s=refresh_s, refusal=WeightsUnreturned),
+        Chore("weights returns", expire_temporary, link, every_s=refresh_s, refusal=WeightsUnreturned),
         Chore("consumers", forget_consumers, link, every_s=gone_s / 10, refusal=ConsumersKept),
     ]

@@ -30,10 +30,10 @@ from worker.adapters.redis.client import connect, redis_errors, redis_refusals, 
 from worker.adapters.redis.requests import RedisRequests
 from worker.adapters.redis.stats import RedisStats
 from worker.client import AsyncSampleClient
-from worker.core.weights.changes import Order, step_of
+from worker.core.weights.changes import WantedChange, step_of
 from worker.core.weights.values import mark_of, preset_name
 from worker.errors import GroupMissingError, RedisError, RedisUnreachableError, SettingsError, UnreadableError
-from worker.ports import Backlog, Bell
+from worker.ports import Backlog, Notification
 
 _SOON_S = 10.0
 _NOBODY = "127.0.0.1:1"
@@ -292,7 +292,7 @@ async def _serve_some(desk: Desk) -> None:
     assert await stats.workers() == [{"consumer": "one"}]
     assert (await stats.read(clear=True)).requests == {"": 2}
     assert (await stats.read()).requests == {}
-    await stream.hide()
+    await stream.remove_presence()
     await requests.close()
     await desk.client.xgroup_destroy(desk.keys.requests, "samplers")
     with pytest.raises(GroupMissingError):
@@ -320,12 +320,12 @@ async def test_every_topology_serves_the_clients_of_training_jobs(topology_url: 
 async def test_every_topology_changes_weights(topology_url: str) -> None:
     async with desk_at(topology_url, _PREFIX) as desk:
         store = desk.weights()
-        heard: list[Bell] = []
+        heard: list[Notification] = []
 
         async def listen() -> None:
-            async with aclosing(store.bells()) as bells:  # type: ignore[type-var]
-                async for bell in bells:
-                    heard.append(bell)  # noqa: PERF401 - each is looked at as it comes
+            async with aclosing(store.notifications()) as notifications:  # type: ignore[type-var]
+                async for notification in notifications:
+                    heard.append(notification)  # noqa: PERF401 - each is looked at as it comes
 
         listening = asyncio.create_task(listen())
         await wait_until(lambda: heard, timeout_s=_SOON_S, what="the subscription is confirmed")
@@ -333,8 +333,8 @@ async def test_every_topology_changes_weights(topology_url: str) -> None:
         await store.store_quietly("d", "two")
         assert [reading.mark for reading in await store.read([None, "d"])] == [mark_of(b"one"), mark_of(b"two")]
         await store.remove("d")
-        await wait_until(lambda: len(heard) > 3, timeout_s=_SOON_S, what="all bells were heard")
-        assert heard == [Bell(None, resync=True), Bell(None), Bell("d"), Bell("d")]
+        await wait_until(lambda: len(heard) > 3, timeout_s=_SOON_S, what="all notifications were heard")
+        assert heard == [Notification(None, resync=True), Notification(None), Notification("d"), Notification("d")]
         await _change_and_return(desk)
         await end(listening)
         await desk.client.delete(desk.keys.weights(), desk.keys.history)
@@ -343,14 +343,14 @@ async def test_every_topology_changes_weights(topology_url: str) -> None:
 async def _change_and_return(desk: Desk) -> None:
     """Call everything that a writer calls."""
     writer, name = desk.writer(), preset_name("night")
-    order = Order('{"voice": 1}', "ann", "", 1, "1ms")
-    change = await writer.change(name, lambda found: step_of(found, order))
+    wanted = WantedChange('{"voice": 1}', "ann", "", 1, "1ms")
+    change = await writer.change(name, lambda found: step_of(found, wanted))
     assert change is not None
     assert await writer.presets() == ["night"]
     assert (await writer.look(name)).value == b'{"voice": 1}'
 
     async def has_returned() -> bool:
-        await writer.give_back()
+        await writer.expire_temporary()
         return await writer.pending(name) is None
 
     await wait_until(has_returned, timeout_s=_SOON_S, what="the temporary weights have given way")

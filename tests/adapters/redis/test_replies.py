@@ -16,7 +16,7 @@ from tests.support.streams import Desk, batch_of, desk_at, result_of
 from tests.support.topologies import as_cluster, on_socket, under_sentinel
 from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect
-from worker.adapters.redis.client_streams import RedisExchange
+from worker.adapters.redis.client_streams import RedisClientStreams
 from worker.adapters.redis.replies import closing_if_misread, read_entries
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.wire import Entry
@@ -31,7 +31,7 @@ Work = Callable[[Desk, RedisStreams], Awaitable[object]]
 
 
 async def _read_results(desk: Desk) -> object:
-    exchange = RedisExchange(desk.client, desk.keys, "job")
+    exchange = RedisClientStreams(desk.client, desk.keys, "job")
     try:
         return await exchange.read("0-0", 0)
     finally:
@@ -49,7 +49,7 @@ _WORK: dict[str, tuple[str, Work]] = {
     "settle": ("EVALSHA", lambda _, stream: stream.settle(batch_of([result_of("1-0")]))),
     "backlog": ("XLEN", lambda _, stream: stream.backlog()),
     "weights": ("GET", lambda desk, _: desk.weights().read([None, "d"])),
-    "returns": ("EVAL", lambda desk, _: desk.writer().give_back()),
+    "returns": ("EVAL", lambda desk, _: desk.writer().expire_temporary()),
     "change": ("EVAL", lambda desk, _: desk.writer().look(None)),
     "results": ("XREAD", lambda desk, _: _read_results(desk)),
 }
@@ -98,11 +98,11 @@ async def test_nonsense_is_a_broken_connection(far_desk: Desk, proxy: Proxy, nam
 
 async def test_messages_of_another_shape_end_the_subscription(far_desk: Desk, proxy: Proxy) -> None:
     for words in (b"*1\r\n$8\r\npmessage\r\n", b"*4\r\n$8\r\npmessage\r\n:1\r\n:2\r\n:3\r\n", b":5\r\n", b"*0\r\n"):
-        bells = far_desk.weights().bells()
-        assert (await anext(bells)).resync
+        notifications = far_desk.weights().notifications()
+        assert (await anext(notifications)).resync
         proxy.say(words, using="PSUBSCRIBE")
         with pytest.raises(RedisError, match="a subscription"):
-            await anext(bells)
+            await anext(notifications)
 
 
 @pytest.mark.parametrize("topology", [under_sentinel, as_cluster, on_socket])

@@ -580,7 +580,7 @@ async def test_consumers_that_hold_nothing_ask_for_nothing_and_show_no_state_are
     assert await stream.forget_consumers(_HOUR_MS) == 0
     await stream.show("{}", ttl_s=60)
     assert await stream.forget_consumers(0) == 0
-    await stream.hide()
+    await stream.remove_presence()
     assert await stream.forget_consumers(0) == 1  # this one itself: its next read makes it again
     assert [about["name"] for about in await desk.client.xinfo_consumers(desk.keys.requests, GROUP)] == [b"two"]
     assert [pending.id for pending in await other.pending()] == [entry_id]
@@ -690,7 +690,7 @@ async def test_a_worker_shows_itself_for_some_seconds_and_hides_in_the_end(desk:
     await stream.show('{"state":"serving"}', ttl_s=10)
     assert await desk.client.get(desk.keys.worker("one")) == b'{"state":"serving"}'
     assert 0 < await desk.client.ttl(desk.keys.worker("one")) <= 10
-    await stream.hide()
+    await stream.remove_presence()
     assert await desk.client.exists(desk.keys.worker("one")) == 0
 
 

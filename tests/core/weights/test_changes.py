@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from worker.core.weights.changes import Order, Return, Standing, read_return, return_step, step_of, version_by_key
+from worker.core.weights.changes import (
+    Return,
+    Standing,
+    WantedChange,
+    read_return,
+    return_step,
+    step_of,
+    version_by_key,
+)
 from worker.core.weights.values import ABSENT, WRONG_TYPE, default_weights, mark_of, parse_weights
 from worker.errors import WeightsError
 
@@ -52,7 +60,7 @@ def test_a_version_is_that_of_what_the_key_puts_in_force(name: str | None, value
 
 def test_a_change_says_what_it_replaces() -> None:
     found = standing(VOICE, "d")
-    step = step_of(found, Order(MUSIC, "ann", "a test"))
+    step = step_of(found, WantedChange(MUSIC, "ann", "a test"))
     assert (step.found, step.verb, step.value, step.return_text) == (found, "SET", MUSIC.encode(), "")
     assert step.record == {
         "before": VOICE.encode(),
@@ -66,7 +74,7 @@ def test_a_change_says_what_it_replaces() -> None:
 
 
 def test_a_removal_leaves_nothing() -> None:
-    step = step_of(standing(VOICE), Order(None, "ann", "", undone_from="5-0"))
+    step = step_of(standing(VOICE), WantedChange(None, "ann", "", undone_from="5-0"))
     assert (step.verb, step.value) == ("DEL", b"")
     assert (step.record["after"], step.record["version_after"]) == (b"", default_weights().version)
     assert step.record["undone_from"] == "5-0"
@@ -87,14 +95,14 @@ def test_a_value_that_is_refused_is_a_problem() -> None:
 
 @pytest.mark.parametrize("before", [VOICE, None])
 def test_temporary_weights_give_way_to_what_stood_before(before: str | None) -> None:
-    step = step_of(standing(before), Order(MUSIC, "ann", "", HOUR_MS, "1h"))
+    step = step_of(standing(before), WantedChange(MUSIC, "ann", "", HOUR_MS, "1h"))
     due = read_return(step.return_text.encode())
     assert due == Return(NOW_MS + HOUR_MS, mark_of(MUSIC.encode()).decode(), before, "ann", "1h")
     assert step.record["until"] == str(NOW_MS + HOUR_MS)
 
 
 def test_temporary_weights_upon_temporary_ones_give_way_to_what_stood_before_the_first() -> None:
-    step = step_of(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), Order(ZERO, "bob", "", HOUR_MS, "1h"))
+    step = step_of(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), WantedChange(ZERO, "bob", "", HOUR_MS, "1h"))
     due = read_return(step.return_text.encode())
     assert due is not None
     assert (due.back, due.due_ms, due.who) == (VOICE, NOW_MS + HOUR_MS, "bob")
@@ -102,26 +110,26 @@ def test_temporary_weights_upon_temporary_ones_give_way_to_what_stood_before_the
 
 
 def test_temporary_weights_upon_somebody_elses_give_way_to_those() -> None:
-    step = step_of(lasting(VOICE, MUSIC, NOW_MS + 5, None), Order(ZERO, "bob", "", HOUR_MS, "1h"))
+    step = step_of(lasting(VOICE, MUSIC, NOW_MS + 5, None), WantedChange(ZERO, "bob", "", HOUR_MS, "1h"))
     due = read_return(step.return_text.encode())
     assert due is not None
     assert due.back == VOICE
 
 
 def test_weights_for_good_end_the_return_and_say_so() -> None:
-    step = step_of(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), Order(MUSIC, "bob", ""))
+    step = step_of(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), WantedChange(MUSIC, "bob", ""))
     assert (step.return_text, step.record["lapsed"]) == ("", str(NOW_MS + 5))
 
 
 @pytest.mark.parametrize("value", ["[]", "no JSON", '{"voice": -1}'])
 def test_nothing_is_to_return_to_a_value_that_is_refused(value: str) -> None:
     with pytest.raises(WeightsError, match=r"refused, so that nothing could return to it: .*accepted"):
-        step_of(standing(value), Order(MUSIC, "ann", "", HOUR_MS, "1h"))
+        step_of(standing(value), WantedChange(MUSIC, "ann", "", HOUR_MS, "1h"))
 
 
 def test_nothing_is_to_return_to_a_key_of_another_type() -> None:
     with pytest.raises(WeightsError, match="does not hold a string"):
-        step_of(standing(None, mark=WRONG_TYPE), Order(MUSIC, "ann", "", HOUR_MS, "1h"))
+        step_of(standing(None, mark=WRONG_TYPE), WantedChange(MUSIC, "ann", "", HOUR_MS, "1h"))
 
 
 def test_a_return_that_is_due_is_a_change_like_any_other() -> None:
@@ -179,7 +187,8 @@ def test_what_a_return_is_made_strange_from_is_one() -> None:
 def test_a_name_that_is_no_utf8_is_escaped(name: str) -> None:
     """The operating system hands on such bytes as halves of surrogate pairs."""
     step = step_of(
-        standing(VOICE), Order(MUSIC, lasts_ms=HOUR_MS, lasts="1h", **{"who": "a", "reason": "b", name: "\udcff"})
+        standing(VOICE),
+        WantedChange(MUSIC, lasts_ms=HOUR_MS, lasts="1h", **{"who": "a", "reason": "b", name: "\udcff"}),
     )
     assert step.record[name] == r"\udcff"
     assert read_return(step.return_text.encode()) is not None

@@ -22,7 +22,7 @@ _ADD: Final = files("worker.adapters.redis").joinpath("scripts", "submit.lua").r
 _END: Final = files("worker.adapters.redis").joinpath("scripts", "withdraw.lua").read_bytes()
 
 
-class RedisExchange:
+class RedisClientStreams:
     """Send a client's requests and read its reply stream.
 
     Attributes:

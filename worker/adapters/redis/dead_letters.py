@@ -27,7 +27,7 @@ class DeadLetter:
     fields: Sequence[tuple[str, str]]
 
 
-class RedisDead:
+class RedisDeadLetters:
     """Read dead letters, newest first, and send their requests again."""
 
     def __init__(self, client: Client, keys: Keys) -> None:

@@ -20,7 +20,7 @@ _MISREAD = (AttributeError, LookupError, TypeError, ValueError)
 
 
 @contextmanager
-def telling_misread() -> Iterator[None]:
+def misread_as_invalid_response() -> Iterator[None]:
     """Tell of a reply that cannot be read as redis-py tells of what is not RESP.
 
     Raises:
@@ -40,7 +40,7 @@ async def closing_if_misread(client: Client) -> AsyncIterator[None]:
         redis.exceptions.InvalidResponse: It cannot be read.
     """
     try:
-        with telling_misread():
+        with misread_as_invalid_response():
             yield
     except redis.exceptions.InvalidResponse:
         await client.aclose()

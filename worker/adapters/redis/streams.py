@@ -277,8 +277,8 @@ class RedisStreams(RedisPresence):
         """
         if not connection.is_open:
             await connection.open()
-        if self._server in (None, connection.place):
-            self._server = connection.place
+        if self._server in (None, connection.address):
+            self._server = connection.address
             return
         self._server = None
         moved = "another server is the one to speak to than the one that delivered what is in hand"

@@ -1,4 +1,4 @@
-"""Weights in Redis: the key is the truth, the message on the channel of the same name is the bell."""
+"""Weights in Redis: the key is the truth, the message on the channel of the same name is the notification."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.weights_listener import RedisBells, reading_of
+from worker.adapters.redis.weights_listener import WeightsListener, reading_of
 from worker.core.keys import Keys
 from worker.core.weights.values import ABSENT, WRONG_TYPE
-from worker.ports import Bell, Follow, Reading
+from worker.ports import Follow, Notification, Reading
 
 _SET: Final = files("worker.adapters.redis").joinpath("scripts", "weights_set.lua").read_text()
 
@@ -42,7 +42,7 @@ class RedisWeights:
         self._reading.close()
 
     async def store_quietly(self, dataset: str | None, value: str) -> None:
-        """Store weights and ring the bell in one step, without a note in the history.
+        """Store weights and notify in one step, without a note in the history.
 
         Args:
             dataset: Whose weights; None for the global ones.
@@ -55,7 +55,7 @@ class RedisWeights:
             await self._client.execute_command("EVAL", _SET, 1, self._keys.weights(dataset), value)
 
     async def remove(self, dataset: str) -> None:
-        """Remove a dataset's weights and ring the bell.
+        """Remove a dataset's weights and notify.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -65,16 +65,16 @@ class RedisWeights:
             await self._client.delete(key)
             await self._client.publish(key, "")
 
-    def bells(self, follow: Follow | None = None) -> AsyncIterator[Bell]:
-        """Subscribe and yield a bell for each message, and a resync for each (re)subscription.
+    def notifications(self, follow: Follow | None = None) -> AsyncIterator[Notification]:
+        """Subscribe and yield a notification for each message, and a resync for each (re)subscription.
 
         Args:
-            follow: Is asked at each bell who takes in what the key holds; only what nobody takes in is yielded then.
+            follow: Is asked at each notification who takes in the key's value. The others are yielded.
 
         Raises:
             RedisError: The connection is gone, or silent for too long.
         """
-        return RedisBells(self._client, self._keys, self._reading, follow).listen()
+        return WeightsListener(self._client, self._keys, self._reading, follow).listen()
 
 
 def reading(mark: bytes, value: bytes) -> Reading:

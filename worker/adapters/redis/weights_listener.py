@@ -1,4 +1,4 @@
-"""The bell: messages on the channels named as the weights keys, heard the moment they come.
+"""The notification: messages on the channels named as the weights keys, heard the moment they come.
 
 A message says that a key may have changed and no more; what it holds is read over another connection, and is handed
 on by the callback that receives it: while much else is to be done, each turn of the event loop takes milliseconds.
@@ -13,29 +13,29 @@ import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.replies import telling_misread
+from worker.adapters.redis.replies import misread_as_invalid_response
 from worker.core.keys import Keys
 from worker.core.weights.values import WRONG_TYPE, is_weights_name, mark_of
-from worker.ports import Bell, Follow, Reading
+from worker.ports import Follow, Notification, Reading
 
 _PING_EVERY_S = 2.0
 _PONG_WITHIN_S = 3.0
 _MOST_WAITING = 1000
 
 
-class RedisBells:
+class WeightsListener:
     """Hear of changes over a connection of its own."""
 
     def __init__(self, client: Client, keys: Keys, reading: DirectConnection, follow: Follow | None) -> None:
         """Take what connects, the names in Redis, the connection that keys are read over, and who takes in values."""
         self._keys = keys
-        self._subscription = DirectConnection(client, keys.weights(), hear=self._hear)
+        self._subscription = DirectConnection(client, keys.weights(), on_message=self._on_message)
         self._reading = reading
         self._follow = follow
-        self._heard: asyncio.Queue[Bell | Exception] = asyncio.Queue()
+        self._heard: asyncio.Queue[Notification | Exception] = asyncio.Queue()
 
-    async def listen(self) -> AsyncIterator[Bell]:
-        """Subscribe; yield a resync, and then the bells that nobody took in at once.
+    async def listen(self) -> AsyncIterator[Notification]:
+        """Subscribe; yield a resync, and then the notifications that nobody took in at once.
 
         Raises:
             RedisError: The connection is gone, or silent for too long.
@@ -44,15 +44,15 @@ class RedisBells:
             with redis_errors("subscribing to weights"):
                 reply = await self._subscription.call("PSUBSCRIBE", self._keys.weights_pattern)
                 self._check(reply, [b"psubscribe", self._keys.weights_pattern.encode(), 1])
-            yield Bell(None, resync=True)
+            yield Notification(None, resync=True)
             while True:
-                if (bell := await self._next()) is not None:
-                    yield bell
+                if (notification := await self._next()) is not None:
+                    yield notification
         finally:
             self._subscription.close()
 
-    async def _next(self) -> Bell | None:
-        """Wait for a bell, but not for ever: a half-open link never says anything, unless a PONG is demanded."""
+    async def _next(self) -> Notification | None:
+        """Wait for a notification; send a PING now and then, because nothing else reveals a half-open link."""
         try:
             async with asyncio.timeout(_PING_EVERY_S):
                 heard = await self._heard.get()
@@ -73,44 +73,46 @@ class RedisBells:
             if reply != wanted:
                 raise ValueError("another one was expected")
 
-    def _hear(self, message: Any) -> None:
-        """Note the loss of the connection; at a bell, have its key read now."""
+    def _on_message(self, message: Any) -> None:
+        """Note the loss of the connection; at a notification, have its key read now."""
         if isinstance(message, Exception):
             self._heard.put_nowait(message)
-        elif (bell := self._bell(message)) is None:
+        elif (notification := self._notification_of(message)) is None:
             return
         elif self._follow is None:
-            self._note(bell)
-        elif (take_in := self._follow(bell.dataset)) is not None:
+            self._note(notification)
+        elif (take_in := self._follow(notification.dataset)) is not None:
             try:
-                self._reading.ask(partial(self._take, bell, take_in), "GET", self._keys.weights(bell.dataset))
+                self._reading.send_with_callback(
+                    partial(self._take, notification, take_in), "GET", self._keys.weights(notification.dataset)
+                )
             except redis.exceptions.ConnectionError:
-                self._note(bell)
+                self._note(notification)
 
-    def _take(self, bell: Bell, take_in: Callable[[Reading], bool], reply: Any) -> None:
-        """Hand on what the key holds, or note the bell."""
-        with telling_misread():
+    def _take(self, notification: Notification, take_in: Callable[[Reading], bool], reply: Any) -> None:
+        """Hand on what the key holds, or note the notification."""
+        with misread_as_invalid_response():
             reading = reading_of(reply)
         if reading is None or not take_in(reading):
-            self._note(bell)
+            self._note(notification)
 
-    def _note(self, bell: Bell) -> None:
-        """Let a bell wait until it is asked for; where too many do, one stands for all."""
+    def _note(self, notification: Notification) -> None:
+        """Let a notification wait until it is asked for; where too many do, one stands for all."""
         if self._heard.qsize() >= _MOST_WAITING:
             while not self._heard.empty():
                 self._heard.get_nowait()
-            bell = Bell(None, resync=True)
-        self._heard.put_nowait(bell)
+            notification = Notification(None, resync=True)
+        self._heard.put_nowait(notification)
 
-    def _bell(self, message: Sequence[Any]) -> Bell | None:
-        with telling_misread():
+    def _notification_of(self, message: Sequence[Any]) -> Notification | None:
+        with misread_as_invalid_response():
             _, _, channel, _ = message
             name = channel.decode(errors="replace")
         shared = self._keys.weights()
         if name == shared:
-            return Bell(None)
+            return Notification(None)
         own = name.removeprefix(f"{shared}:")
-        return Bell(own) if name != own and is_weights_name(own) else None
+        return Notification(own) if name != own and is_weights_name(own) else None
 
 
 def reading_of(reply: Any) -> Reading | None:

@@ -35,7 +35,7 @@ class RedisWeightsWriter:
         self._defaults = defaults
 
     async def change(self, name: str | None, decide: Decide) -> Change | None:
-        """Change the weights of one key, note it in the history and ring the bell, in one step.
+        """Change the weights of one key, note it in the history and notify, in one step.
 
         Args:
             name: A dataset, a preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
@@ -90,7 +90,7 @@ class RedisWeightsWriter:
                 return
             newest = f"({_text(page[-1][0])}"
 
-    async def give_back(self) -> str:
+    async def expire_temporary(self) -> str:
         """Make every return that is due; where several workers try at once, one of them does.
 
         Returns:

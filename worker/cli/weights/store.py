@@ -11,7 +11,7 @@ import typer
 
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights import Applied, carry_out, time_text, wait_until_applied
+from worker.admin.weights import Applied, change_weights, time_text, wait_until_applied
 from worker.admin.weights_in_use import try_to_find_ready
 from worker.cli.context import (
     AsJson,
@@ -27,7 +27,7 @@ from worker.cli.mix import Mix, look_at_mix, until_text
 from worker.cli.numbers import LONGEST_S, decimal
 from worker.cli.output import complain
 from worker.cli.typed_weights import span_ms, temper, values_from_words, weights_json
-from worker.core.weights.changes import Order, Return, Standing
+from worker.core.weights.changes import Return, Standing, WantedChange
 from worker.core.weights.history import Change
 from worker.core.weights.values import parse_weights, preset_of, source_of
 from worker.errors import SettingsError, WeightsError
@@ -109,7 +109,7 @@ def set_(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Store weights and ring the bell in one step: they are in force for the next request.
+    """Store weights and notify in one step: they are in force for the next request.
 
     With --temperature and without weights, it is applied to those in force. Warns of categories without READY chunks.
     """
@@ -170,11 +170,11 @@ def store(make: Callable[[Standing], str | None], storing: Storing) -> None:
     lasts_ms = None if storing.lasts is None else span_ms(storing.lasts)
     who = user()
 
-    def order(found: Standing) -> Order:
-        return Order(make(found), who, storing.reason, lasts_ms, storing.lasts or "")
+    def wanted(found: Standing) -> WantedChange:
+        return WantedChange(make(found), who, storing.reason, lasts_ms, storing.lasts or "")
 
     async def work(writer: RedisWeightsWriter) -> Change:
-        return await carry_out(writer, storing.name, order, if_version=storing.if_version)
+        return await change_weights(writer, storing.name, wanted, if_version=storing.if_version)
 
     make_change(work, storing)
 

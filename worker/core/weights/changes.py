@@ -89,7 +89,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class WantedChange:
     """Say what a writer wants stored.
 
     Attributes:
@@ -144,29 +144,29 @@ def version_by_key(name: str | None, value: bytes | None, defaults: Weights | No
     return (defaults or default_weights()).version if name is None else ""
 
 
-def step_of(found: Standing, order: Order) -> Step:
+def step_of(found: Standing, wanted: WantedChange) -> Step:
     """Plan a change.
 
     Args:
         found: What stands there.
-        order: What is wanted.
+        wanted: What is wanted.
 
     Raises:
         WeightsError: It is for a time, and what stands there now is nothing that it could give way to.
     """
-    order = replace(order, who=_encodable(order.who), reason=_encodable(order.reason))
-    value = None if order.value is None else order.value.encode()
+    wanted = replace(wanted, who=_encodable(wanted.who), reason=_encodable(wanted.reason))
+    value = None if wanted.value is None else wanted.value.encode()
     more: dict[str, str] = {}
     return_text = ""
-    if order.lasts_ms is not None:
-        due_ms = found.now_ms + order.lasts_ms
-        return_text = Return(due_ms, mark_of(value).decode(), _back(found), order.who, order.lasts).text
+    if wanted.lasts_ms is not None:
+        due_ms = found.now_ms + wanted.lasts_ms
+        return_text = Return(due_ms, mark_of(value).decode(), _back(found), wanted.who, wanted.lasts).text
         more["until"] = str(due_ms)
     elif found.pending is not None:
         more["lapsed"] = str(found.pending.due_ms)
-    if order.undone_from:
-        more["undone_from"] = order.undone_from
-    record = {**_record(found, value, order.who, order.reason), **more}
+    if wanted.undone_from:
+        more["undone_from"] = wanted.undone_from
+    record = {**_record(found, value, wanted.who, wanted.reason), **more}
     return Step(found, "DEL" if value is None else "SET", value or b"", return_text, record)
 
 

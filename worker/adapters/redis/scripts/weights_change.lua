@@ -1,6 +1,6 @@
 #!lua
 -- Changes a weights key, if everything still stands as the change was decided on: one step with its note in the history,
--- its return where it is for a time, and the bell. Otherwise it tells what stands there now.
+-- its return where it is for a time, and the notification. Otherwise it tells what stands there now.
 --
 -- KEYS  1 weights key, 2 global weights key, 3 history stream, 4 hash of returns, 5 set of presets
 -- ARGV  1 field of the returns, 2 preset or '', 3 mark that the key has to have, 4 return that has to stand or '',
