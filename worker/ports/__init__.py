@@ -12,7 +12,7 @@ from worker.ports.streams import (
     Settled,
     StreamLimits,
 )
-from worker.ports.weights import Follow, Notification, Reading, WeightsReader, WeightsStore
+from worker.ports.weights import Follower, Notification, Reading, WeightsReader, WeightsStore
 
 __all__ = [
     "ROWS_SHOWN",
@@ -22,7 +22,7 @@ __all__ = [
     "CatalogNews",
     "CatalogSource",
     "Failure",
-    "Follow",
+    "Follower",
     "GivenUp",
     "Known",
     "LoadedCatalog",

@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 from worker.core.draw.sessions import Fields, SessionChange
 from worker.core.mixture import Mixture
 from worker.core.wire import Entry, Result
-from worker.ports.weights import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class Settled(NamedTuple):
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
         counted: Whether the counts could be added; they cannot where another type holds the stats key.
-        stale: Dataset -> what its weights key holds now, where that is not what the batch was drawn under.
+        stale: Dataset -> mark of what its weights key holds now, where that is not what the batch was drawn under.
         moved: Session -> what its hash holds now, where that is not what the batch was drawn under.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.
@@ -121,7 +120,7 @@ class Settled(NamedTuple):
 
     at_ms: int
     counted: bool = True
-    stale: Mapping[str | None, Reading] = MappingProxyType({})
+    stale: Mapping[str | None, bytes] = MappingProxyType({})
     moved: Mapping[str, Fields] = MappingProxyType({})
     lost: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()

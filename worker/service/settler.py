@@ -115,7 +115,6 @@ class Settler:
             sessions = self._leave_sessions(answered.visits)
             letters = {entry_id: one.letter for entry_id, one in self._dead.items()}
             batch = Batch(answered.results, span, marks, tally.fields, letters, tally.mixtures, sessions)
-            taken = self._weights.taken
             settled = await self._stream.settle(batch)
             self._correct_sessions(answered.visits, settled)
             if not settled.stale and not settled.moved:
@@ -123,7 +122,7 @@ class Settler:
                 return
             redraws += bool(settled.stale)
             self._journal.count_redraw()
-            await self._weights.take_in(settled.stale, since=taken)
+            await self._weights.catch_up(settled.stale, drawn=dict(marks))
 
     async def _snapshots(self, asked: Sequence[Terms]) -> Snapshots:
         """Take the snapshots in force for what is asked for."""

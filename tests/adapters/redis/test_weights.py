@@ -60,10 +60,10 @@ async def test_a_reading_tells_what_a_key_holds(desk: Desk, store: RedisWeights)
     await desk.client.set(desk.keys.weights("empty"), b"")
     await desk.client.rpush(desk.keys.weights("list"), "x")
     assert await store.read([None, "absent", "empty", "list"]) == [
-        Reading(mark_of(b'{"voice": 1}\xff'), b'{"voice": 1}\xff'),
-        Reading(ABSENT, None),
-        Reading(mark_of(b""), b""),
-        Reading(WRONG_TYPE, None),
+        Reading(mark_of(b'{"voice": 1}\xff'), b'{"voice": 1}\xff', order=1),
+        Reading(ABSENT, None, order=1),
+        Reading(mark_of(b""), b"", order=1),
+        Reading(WRONG_TYPE, None, order=1),
     ]
     assert await store.read([]) == []
 
@@ -99,7 +99,10 @@ async def test_removing_takes_the_key_away_and_notifies(desk: Desk, store: Redis
         await store.remove("d")
         await _hears(heard, 3)
         assert heard == [_RESYNC, Notification("d"), Notification("d")]
-    assert await store.read([None, "d"]) == [Reading(mark_of(b"kept"), b"kept"), Reading(ABSENT, None)]
+    assert [(one.mark, one.value) for one in await store.read([None, "d"])] == [
+        (mark_of(b"kept"), b"kept"),
+        (ABSENT, None),
+    ]
 
 
 # -- notifications -----------------------------------------------------------------------------------------------------

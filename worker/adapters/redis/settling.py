@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 import redis.exceptions
 
-from worker.adapters.redis.weights import reading
 from worker.core.draw.sessions import Fields
 from worker.core.keys import GROUP, Keys
 from worker.core.wire import ERROR_CODES, Form
@@ -80,15 +79,21 @@ def read_settled(batch: Batch, reply: Sequence[Any], token: int) -> Settled:
     if reply[0] == b"settled":
         return Settled(at_ms=at_ms, counted=bool(reply[2]))
     if reply[0] == b"stale":
-        now = zip((batch.marks[i][0] for i in reply[2]), map(reading, reply[3], reply[4]), strict=True)
+        now = zip((batch.marks[i][0] for i in reply[2]), map(_check_mark, reply[3]), strict=True)
         names = list(batch.sessions)
-        moved = zip((names[i] for i in reply[5]), map(read_fields, reply[6]), strict=True)
+        moved = zip((names[i] for i in reply[4]), map(read_fields, reply[5]), strict=True)
         return Settled(at_ms=at_ms, stale=dict(now), moved=dict(moved))
     if reply[0] != b"refused":
         raise ValueError("the script knows no such answer")
     ids = [result.entry_id for result in batch.results]
     lost, unwritable = (tuple(ids[i] for i in indexes) for indexes in reply[2:4])
     return Settled(at_ms=at_ms, lost=lost, unwritable=unwritable)
+
+
+def _check_mark(mark: Any) -> bytes:
+    if type(mark) is not bytes:
+        raise TypeError("a mark is text")
+    return mark
 
 
 def read_fields(words: Sequence[bytes] | None) -> Fields:

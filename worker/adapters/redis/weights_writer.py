@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.replies import closing_if_misread
-from worker.adapters.redis.weights import reading
 from worker.core.keys import Keys
 from worker.core.weights.changes import Return, Standing, Step, read_return, return_step
 from worker.core.weights.history import Change, read_change
-from worker.core.weights.values import Weights, default_weights, is_weights_name, preset_of
+from worker.core.weights.values import ABSENT, WRONG_TYPE, Weights, default_weights, is_weights_name, preset_of
 from worker.core.wire import shown
 from worker.errors import RefusedError
 
@@ -157,11 +156,14 @@ class RedisWeightsWriter:
                 "EVAL", _CHANGE, len(names), *names, name or "", preset_of(name), *words
             )
             async with closing_if_misread(self._client):
-                own, shared = reading(reply[1], reply[2]), reading(reply[3], reply[4])
-                found = Standing(
-                    name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5], self._defaults()
-                )
+                own, shared = (reply[1], _value(*reply[1:3])), (reply[3], _value(*reply[3:5]))
+                found = Standing(name, int(reply[0]), *own, *shared, reply[5], self._defaults())
                 return found, _text(reply[6]) if len(reply) > _FOUND else None
+
+
+def _value(mark: bytes, value: bytes) -> bytes | None:
+    """Read a key's value as the script writes it: empty if the key is absent or of a wrong type."""
+    return None if mark in (ABSENT, WRONG_TYPE) else value
 
 
 def _is_name(field: bytes) -> bool:
