@@ -214,13 +214,13 @@ class Producer(threading.Thread):
         self._link.close()
 
     def _read_waiting(self) -> int:
-        """Read the replies to a burst, and from the last of them how many requests wait."""
+        """Read the replies to a burst, and from the last of them how many requests wait; Redis may not know it: 0."""
         reply = b""
-        while (lag := re.search(rb"\$3\r\nlag\r\n:(\d+)\r\n", reply)) is None:
+        while (lag := re.search(rb"\$3\r\nlag\r\n(?::(\d+)|\$-1|_)\r\n", reply)) is None:
             received = self._link.recv(1 << 16)
             assert received, "the server closed the producer's connection"
             reply = reply[-64:] + received
-        return int(lag[1])
+        return int(lag[1] or 0)
 
 
 def _packed(*words: str) -> bytes:
