@@ -30,6 +30,7 @@ _SAID: tuple[tuple[str, str], ...] = (
     ("Connection closed by server", CLOSED),
     ("connection_lost", CLOSED),
     ("Connection lost", CLOSED),
+    ("connection was lost", CLOSED),
     ("connection was closed in the middle", CLOSED),
 )
 

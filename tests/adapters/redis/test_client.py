@@ -26,7 +26,7 @@ from tests.support.topologies import (
     under_sentinel_behind_tls,
 )
 from tests.support.waiting import wait_until
-from worker.adapters.redis.client import connect, redis_errors, redis_refusals, unreachable
+from worker.adapters.redis.client import connect, redis_errors, redis_refusals
 from worker.adapters.redis.requests import RedisRequests
 from worker.adapters.redis.stats import RedisStats
 from worker.client import AsyncSampleClient
@@ -106,7 +106,7 @@ def test_a_refusal_shows_no_password() -> None:
 )
 async def test_a_server_that_is_not_there_is_an_error_of_the_surroundings(url: str) -> None:
     client = connect(url, timeout_s=1.0)
-    with pytest.raises(RedisError, match="did not answer PING") as caught, redis_errors("PING"):
+    with pytest.raises(RedisError, match=r"Redis at \S+ is not reachable: ") as caught, redis_errors("PING"):
         await client.execute_command("PING")
     assert "h1dden" not in str(caught.value)
     await client.aclose()
@@ -130,14 +130,16 @@ def test_a_refusal_by_the_server_is_translated(text: str, kind: type[RedisError]
     ("error", "sentence"),
     [
         (redis.exceptions.ConnectionError("gone away"), "gone away"),
-        (redis.exceptions.TimeoutError(), "TimeoutError"),
-        (TimeoutError(), "TimeoutError"),
-        (OSError(104, "reset by redis://u:h1dden@h"), "reset by"),
+        (redis.exceptions.TimeoutError(), "no answer in time"),
+        (TimeoutError(), "no answer in time"),
+        (OSError(104, "reset by redis://u:h1dden@h"), "the server closed the connection"),
+        (redis.exceptions.ConnectionError("of redis://u:h1dden@h"), "of redis://u:"),
+        (redis.exceptions.ConnectionError("the connection was lost: closed by the server"), "the server closed"),
         (redis.exceptions.RedisClusterException("no node"), "no node"),
     ],
 )
 def test_silence_of_the_server_is_translated(error: Exception, sentence: str) -> None:
-    with pytest.raises(RedisError, match=f"Redis did not answer PING: .*{sentence}") as caught, redis_errors("PING"):
+    with pytest.raises(RedisError, match=f"Redis is not reachable: {sentence}") as caught, redis_errors("PING"):
         raise error
     assert type(caught.value) is RedisUnreachableError
     assert caught.value.__cause__ is error
@@ -172,26 +174,6 @@ def test_only_a_server_that_cannot_be_reached_ends_a_command_with_3(
     assert caught.value.exit_status == status
 
 
-@pytest.mark.parametrize(
-    ("url", "said", "sentence"),
-    [
-        ("redis://u:h1dden@h:1/0", "Error 111 connecting to h:1.", "connection refused; is it running?"),
-        (
-            "redis://h",
-            "Connection closed by server.",
-            "the server closed the connection; where the server asks for TLS",
-        ),
-        ("rediss://h", "Connection closed by server.", "the server closed the connection; where the server has no"),
-        ("redis://h", "Error -2 connecting to h:6379. Name unknown.", "Error -2 connecting to h:6379. Name unknown."),
-    ],
-)
-def test_what_is_not_reachable_is_named_with_the_reason_in_words(url: str, said: str, sentence: str) -> None:
-    with pytest.raises(RedisUnreachableError) as caught, redis_errors("PING"):
-        raise redis.exceptions.ConnectionError(said)
-    told = str(unreachable(url, caught.value))
-    assert told.startswith(f"Redis at {url.replace('h1dden', '***')} is not reachable: {sentence}")
-
-
 def test_a_bug_is_not_translated() -> None:
     with pytest.raises(KeyError), redis_errors("PING"):
         raise KeyError
@@ -220,7 +202,7 @@ async def test_whatever_a_server_says_to_a_login_is_of_the_surroundings() -> Non
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b", ".", "xn--" + "a" * 70])
 async def test_a_host_that_is_no_name_is_of_the_surroundings(host: str) -> None:
     client = connect(f"redis://{host}:1", timeout_s=1.0)
-    with pytest.raises(RedisError, match="did not answer PING"), redis_errors("PING"):
+    with pytest.raises(RedisError, match="is not reachable: "), redis_errors("PING"):
         await client.execute_command("PING")
     await client.aclose()
 

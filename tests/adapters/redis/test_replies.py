@@ -101,7 +101,7 @@ async def test_messages_of_another_shape_end_the_subscription(far_desk: Desk, pr
         notifications = far_desk.weights().notifications()
         assert (await anext(notifications)).resync
         proxy.say(words, using="PSUBSCRIBE")
-        with pytest.raises(RedisError, match="a subscription"):
+        with pytest.raises(RedisError, match=r"Redis at \S+ is not reachable: the (reply|server)"):
             await anext(notifications)
 
 

@@ -17,8 +17,8 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-from worker.adapters.certificates import certificate_problem
-from worker.adapters.redis.connection_class import connection_class
+from worker.adapters.redis.connection_class import connection_class, naming_server, server_of
+from worker.adapters.redis.refusals import find_meaning, meaning_of
 from worker.adapters.unreachable import reason_of, tls_advice
 from worker.core.redaction import redact
 from worker.errors import (
@@ -62,6 +62,17 @@ class _SentinelClient(Redis):
         await pool.sentinel_manager.aclose()
 
 
+class _ClusterClient(RedisCluster):
+    """Lets errors that are of no single node know the cluster's URL."""
+
+    server = ""
+
+    async def initialize(self, *args: Any, **options: Any) -> RedisCluster:
+        """Ask the nodes which keys each of them holds."""
+        with naming_server(self.server):
+            return await super().initialize(*args, **options)
+
+
 def connect(url: str, *, timeout_s: float) -> Client:
     """Make a client; it connects when it is first used.
 
@@ -88,10 +99,10 @@ def connect(url: str, *, timeout_s: float) -> Client:
 
 @contextmanager
 def redis_errors(doing: str) -> Iterator[None]:
-    """Translate what redis-py raises.
+    """Translate what redis-py raises; the sentences name the server, what is wrong, and what to do.
 
     Args:
-        doing: What was being done, for the sentence.
+        doing: What was being done, for the sentence of a refusal.
 
     Raises:
         GroupMissingError: The consumer group or its stream is gone.
@@ -103,37 +114,33 @@ def redis_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except _LOGIN as error:
-        raise RedisLoginError(f"Redis refused the login: {redact(str(error))}") from error
+        raise RedisLoginError(f"{_place(error)} refused the login: {meaning_of(error)}") from error
     except _AWAY as error:
-        raise RedisUnreachableError(
-            f"Redis did not answer {doing}: {redact(str(error))}", redact(str(error))
-        ) from error
+        raise _unreachable(error, meaning_of(error)) from error
     except redis.exceptions.ResponseError as error:
-        sentence = f"Redis refused {doing}: {redact(str(error))}"
+        sentence = f"{_place(error)} refused {doing}: {meaning_of(error)}"
         if _WRONG_TYPE in str(error):
             raise UnreadableError(f"{sentence}; accepted: once that key is deleted (DEL)") from error
         kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
         raise kind(sentence) from error
     except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
-        sentence = certificate_problem(error) or redact(str(error)) or type(error).__name__
-        raise RedisUnreachableError(f"Redis did not answer {doing}: {sentence}", reason_of(error)) from error
+        raise _unreachable(error, find_meaning(error) or reason_of(error)) from error
 
 
-def unreachable(url: str, error: RedisUnreachableError) -> RedisUnreachableError:
-    """Tell people that Redis could not be reached, and where.
+def _place(error: Exception) -> str:
+    server = server_of(error)
+    return f"Redis at {server}" if server else "Redis"
 
-    Args:
-        url: What was tried.
-        error: What came of it.
-    """
-    parts = urlsplit(url)
-    advice = tls_advice(error.reason, is_encrypted=parts.scheme == "rediss" or "ssl_" in parts.query)
-    return RedisUnreachableError(f"Redis at {redact(url)} is not reachable: {error.reason}{advice}", error.reason)
+
+def _unreachable(error: Exception, reason: str) -> RedisUnreachableError:
+    server = server_of(error)
+    advice = tls_advice(reason, is_encrypted="rediss://" in server or "ssl_" in server) if server else ""
+    return RedisUnreachableError(f"{_place(error)} is not reachable: {reason}{advice}", reason)
 
 
 @contextmanager
 def redis_refusals(doing: str) -> Iterator[None]:
-    """Translate what redis-py raises, and tell what lasts from what passes.
+    """Translate what redis-py raises; a refusal that will be repeated is a `RefusedError`.
 
     Args:
         doing: What was being done, for the sentence.
@@ -148,7 +155,7 @@ def redis_refusals(doing: str) -> Iterator[None]:
     except RefusedError:
         raise
     except RedisError as error:
-        if isinstance(error.__cause__, _LASTING) or any(word in str(error) for word in _LASTING_WORDS):
+        if isinstance(error.__cause__, _LASTING) or any(word in str(error.__cause__) for word in _LASTING_WORDS):
             raise RefusedError(str(error)) from error
         raise
 
@@ -157,17 +164,18 @@ def _make_client(url: str, options: dict[str, Any]) -> Client:
     """Make the client that a URL's scheme asks for."""
     said = read_redis_url(url)
     options |= said.options | _read_tls(said) | {"retry": Retry(NoBackoff(), 0)}
-    name = str(options.pop("client_name"))
+    name, server = str(options.pop("client_name")), redact(url)
     if said.scheme == "redis+cluster":
         cluster = _connect_cluster(said, options)
-        kind: Any = connection_class(cluster.connection_kwargs["connection_class"], name, packs=False)
+        cluster.server = server
+        kind: Any = connection_class(cluster.connection_kwargs["connection_class"], name, server)
         cluster.connection_kwargs["connection_class"] = kind  # of the nodes that are found later
         for node in cluster.startup_nodes:
             node.connection_class = kind
         return cluster
     client = _connect_sentinel(said, options) if said.scheme == "redis+sentinel" else _connect_server(said, options)
     pool: Any = client.connection_pool
-    pool.connection_class = connection_class(pool.connection_class, name, packs=True)
+    pool.connection_class = connection_class(pool.connection_class, name, server)
     pool.make_connection()  # refuses options of the URL that no connection has; connects nowhere
     return client
 
@@ -203,11 +211,11 @@ def _connect_server(said: RedisUrl, options: dict[str, Any]) -> Redis:
     return client
 
 
-def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> RedisCluster:
+def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> "_ClusterClient":
     """Connect to the cluster that any of the nodes of a URL belongs to."""
     parts = urlsplit(said.place)
     nodes = [ClusterNode(*_host_and_port(host, _DEFAULT_PORT)) for host in _hosts(parts)]
-    return RedisCluster(startup_nodes=nodes, **{**options, **_login(parts)})
+    return _ClusterClient(startup_nodes=nodes, **{**options, **_login(parts)})
 
 
 def _connect_sentinel(said: RedisUrl, options: dict[str, Any]) -> Redis:

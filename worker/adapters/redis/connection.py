@@ -32,6 +32,7 @@ from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from worker.adapters.redis.client import Client
+from worker.adapters.redis.connection_class import name_server
 from worker.adapters.redis.replies import misread_as_invalid_response
 
 Word = str | bytes | int
@@ -183,6 +184,7 @@ class _RespProtocol(asyncio.Protocol):
 
     def __init__(self, connection: AbstractConnection, on_message: Callback | None) -> None:
         self._on_message = on_message
+        self._server: str = getattr(connection, "server", "")
         self.address = (str(getattr(connection, "host", "")), int(getattr(connection, "port", 0)))
         parser: Any = connection._parser  # noqa: SLF001 - knows the exceptions of redis-py by their codes
         self._replies = hiredis.Reader(
@@ -216,6 +218,7 @@ class _RespProtocol(asyncio.Protocol):
 
     def close(self, error: Exception) -> None:
         """Close the connection; give this error to every command that waits."""
+        name_server(error, self._server)
         was_open, self.is_open = self.is_open, False
         self._transport.abort()
         if self._timer is not None:
@@ -239,6 +242,8 @@ class _RespProtocol(asyncio.Protocol):
                     self.close(redis.exceptions.ConnectionError("the server sent a reply that nobody asked for"))
                     return
                 else:
+                    if isinstance(answer, Exception):
+                        name_server(answer, self._server)
                     callback, _ = self._waiting.popleft()
                     callback(answer)
                     if isinstance(answer, Exception) and _is_elsewhere(answer):
