@@ -17,7 +17,7 @@ from tests.support.topologies import as_cluster, on_socket, under_sentinel
 from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect
 from worker.adapters.redis.client_streams import RedisClientStreams
-from worker.adapters.redis.replies import closing_if_misread, read_entries
+from worker.adapters.redis.replies import check_ids, closing_if_misread, read_entries
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.wire import Entry
 from worker.errors import RedisError
@@ -124,3 +124,18 @@ def test_entries_are_fields_and_values(fields: object) -> None:
 
 def test_entries_that_were_deleted_have_no_fields() -> None:
     assert read_entries([(b"1-0", None), (b"2-0", [b"", b""])]) == [Entry("1-0", ()), Entry("2-0", [b"", b""])]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[b"-5"], [b"5-"], [b"1-0", b"-"], [b"5"], [b""], [b"1-0 2-0"], [b"1-0", b"1-0"], [b"a-1"], [b"-1", b"2-0"]],
+    ids=repr,
+)
+def test_ids_that_are_none_or_come_twice_are_refused(ids: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="an id is two numbers|an entry comes once"):
+        check_ids(ids)
+
+
+@pytest.mark.parametrize("ids", [[], [b"1-0"], [b"1-0", b"2-33", b"1795934042961-7"]], ids=repr)
+def test_ids_of_entries_are_accepted(ids: list[bytes]) -> None:
+    check_ids(ids)

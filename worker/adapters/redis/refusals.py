@@ -21,7 +21,10 @@ _CAUSES: Final = tuple(
         (r"READONLY|read only replica", "it is a replica and accepts no changes; accepted: the URL of the master"),
         (r"NOREPLICAS|Not enough good replicas", "too few of its replicas are connected"),
         (r"MISCONF|unable to persist", "it cannot save its data and accepts no changes (MISCONF); see its log"),
-        (r"\bOOM\b|used memory > 'maxmemory'", "its memory is full; accepted: a larger `maxmemory`, or less that is kept"),
+        (
+            r"\bOOM\b|used memory > 'maxmemory'",
+            "its memory is full; accepted: a larger `maxmemory`, or less that is kept",
+        ),
         (r"\bBUSY\b|busy running a script", "another script has kept it busy for too long"),
         (
             r"(?P<user>this user|[Uu]ser \S+) has no permissions to run the '(?P<command>[^']+)'",

@@ -54,8 +54,8 @@ def check_ids(ids: Sequence[bytes]) -> None:
         TypeError, ValueError: They are not.
     """
     # All together: this is done for every request.
-    text = b" ".join(ids)
-    if text.translate(None, _DIGITS) != b" ".join([b"-"] * len(ids)) or b" -" in text or b"- " in text:
+    text = b" ".join((b"", *ids, b"")) if ids else b" "
+    if text.translate(None, _DIGITS) != b" -" * len(ids) + b" " or b" -" in text or b"- " in text:
         raise ValueError("an id is two numbers")
     if len(set(ids)) != len(ids):
         raise ValueError("an entry comes once")
