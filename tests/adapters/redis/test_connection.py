@@ -58,6 +58,20 @@ async def test_replies_find_their_commands_however_many_are_under_way(direct: Di
     assert [reply[:4] for reply in await asyncio.gather(*replies)] == [f"{n}-xxxx".encode()[:4] for n in range(500)]
 
 
+async def test_it_shows_where_it_leads_to_and_what_waits(direct: DirectConnection, prefix: str) -> None:
+    assert repr(direct).endswith("not opened yet>")
+    await direct.open()
+    assert direct.address is not None
+    host, port = direct.address
+    waiting = [direct.send("BLPOP", f"{prefix}:empty", _BLOCK_S), direct.send("PING")]
+    assert repr(direct).endswith(f"open to {host}:{port}, 2 waiting>")
+    direct.close()
+    assert repr(direct).endswith(f"closed to {host}:{port}, 0 waiting>")
+    assert [type(one) for one in await asyncio.gather(*waiting, return_exceptions=True)] == [
+        redis.exceptions.ConnectionError
+    ] * 2
+
+
 async def test_it_connects_when_it_is_needed_and_once(direct: DirectConnection) -> None:
     assert not direct.is_open
     with pytest.raises(redis.exceptions.ConnectionError, match="closed"):

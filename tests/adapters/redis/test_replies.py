@@ -132,7 +132,7 @@ def test_entries_that_were_deleted_have_no_fields() -> None:
     ids=repr,
 )
 def test_ids_that_are_none_or_come_twice_are_refused(ids: list[bytes]) -> None:
-    with pytest.raises(ValueError, match="an id is two numbers|an entry comes once"):
+    with pytest.raises(ValueError, match=r"an id is two numbers|an entry comes once"):
         check_ids(ids)
 
 

@@ -1,7 +1,7 @@
 """Connect to Redis and Valkey by our rules, and translate their errors.
 
-redis-py repeats a command whose reply was lost, ten times by default: an XADD would stand twice. Repeating is our
-own loops' business, where it is known what may be repeated; so retries are off, and every wait has an end.
+By default redis-py sends a command again, up to ten times, when its reply was lost: an XADD would add two entries. So
+its retries are off. Our own loops repeat what can be repeated, and every wait has an end.
 """
 
 from collections.abc import Iterator
@@ -37,9 +37,9 @@ CONNECT_TIMEOUT_S = 3.0
 _DEFAULT_PORT = 6379
 _DEFAULT_SENTINEL_PORT = 26379
 _RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD", "XINFO GROUPS")
-# A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones; XINFO, no such key.
+# When a stream vanishes, a blocked read gets UNBLOCKED from Redis 7.0 and NOGROUP from later ones; XINFO, no such key.
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED", "no such key")
-# What no second attempt changes: a password, a right, the type of a key.
+# A second attempt does not change these: a password, a right, the type of a key.
 _LASTING = (redis.exceptions.NoPermissionError,)
 _LASTING_WORDS = ("ACL failure", "The user executing the script can't")  # within scripts; the latter is Redis 7.0's
 _WRONG_TYPE = "WRONGTYPE"
@@ -48,12 +48,12 @@ _LOGIN = (
     redis.exceptions.AuthenticationWrongNumberOfArgsError,
     redis.exceptions.AuthorizationError,
 )
-# What a server says that takes nobody for now; who asks again later may be served.
+# The server serves nobody for now; a later attempt may succeed.
 _AWAY = (redis.exceptions.ClusterDownError, redis.exceptions.BusyLoadingError)
 
 
 class _SentinelClient(Redis):
-    """Close the connections to the sentinels as well, which redis-py leaves open."""
+    """A client that also closes its connections to the sentinels, which redis-py leaves open."""
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - redis-py's signature
         """Close everything."""
@@ -78,7 +78,7 @@ def connect(url: str, *, timeout_s: float) -> Client:
 
     Args:
         url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,.../service[/db]`, `redis+cluster://`; the
-            latter two speak TLS, as `rediss://` does, where they have an option that begins with `ssl_`.
+            latter two speak TLS, as `rediss://` does, if they have an option that begins with `ssl_`.
         timeout_s: Longest wait for a reply, > 0; a blocking read has to end before.
 
     Raises:
@@ -181,7 +181,7 @@ def _make_client(url: str, options: dict[str, Any]) -> Client:
 
 
 def _read_tls(said: RedisUrl) -> dict[str, Any]:
-    """Read the options of a URL that say how to encrypt, and see that they can be used: a file may not be PEM."""
+    """Read the URL's options for TLS; refuse those that cannot be used, such as a file that is not PEM."""
     tls: dict[str, Any] = {name: value for name, value in said.options.items() if name.startswith("ssl_")}
     if not tls:
         return {}
@@ -194,7 +194,7 @@ def _read_tls(said: RedisUrl) -> dict[str, Any]:
 
 
 def _raw(client: Client) -> Client:
-    """Leave stream replies as the server sends them: repeated fields count, and dictionaries cost."""
+    """Keep redis-py from turning stream replies into dictionaries, which lose repeated fields and cost time."""
     for command in _RAW_REPLIES:
         client.set_response_callback(command, _as_sent)
     return client
@@ -212,7 +212,7 @@ def _connect_server(said: RedisUrl, options: dict[str, Any]) -> Redis:
 
 
 def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> "_ClusterClient":
-    """Connect to the cluster that any of the nodes of a URL belongs to."""
+    """Connect to the cluster that the nodes of a URL belong to."""
     parts = urlsplit(said.place)
     nodes = [ClusterNode(*_host_and_port(host, _DEFAULT_PORT)) for host in _hosts(parts)]
     return _ClusterClient(startup_nodes=nodes, **{**options, **_login(parts)})
