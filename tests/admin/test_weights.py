@@ -10,12 +10,13 @@ from tests.support.streams import Desk
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.admin.weights import change_weights, roll_back, wait_until_applied, who_applied
-from worker.core.weights.changes import Standing, WantedChange, version_by_key
+from worker.core.weights.changes import StoredWeights, WantedChange, version_by_key
 from worker.core.weights.history import Change, read_change
-from worker.core.weights.values import UNREAD, default_weights, mark_of, observe
-from worker.core.workers.documents import version_shown
+from worker.core.weights.in_force import UNREAD, mark_of, observe
+from worker.core.weights.values import default_weights
+from worker.core.workers.state_document import version_shown
 from worker.errors import StaleError, WeightsError
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 VOICE, MUSIC, BOTH = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 1}'
 
@@ -77,9 +78,9 @@ async def test_a_dataset_without_weights_of_its_own_has_the_version_of_the_globa
 
 async def test_an_order_is_made_by_what_stands_there_when_it_is_stored(writer: RedisWeightsWriter) -> None:
     await _set(writer, VOICE)
-    seen: list[Standing] = []
+    seen: list[StoredWeights] = []
 
-    def make(found: Standing) -> WantedChange:
+    def make(found: StoredWeights) -> WantedChange:
         seen.append(found)
         return WantedChange(MUSIC, "ann", "")
 
@@ -175,7 +176,7 @@ def test_workers_are_sorted_by_what_they_show() -> None:
 
 def test_a_holder_of_many_datasets_is_told_from_one_that_was_not_asked() -> None:
     """What a state has no room for by name is there by the short form of its name."""
-    version, book = _version(VOICE), State().weights
+    version, book = _version(VOICE), CurrentSnapshots().weights
     for number in range(2000):
         book.put(f"d{number}", UNREAD)
     book.put("d3", observe(UNREAD, mark_of(VOICE.encode()), VOICE.encode(), "dataset")[0])

@@ -13,7 +13,7 @@ from tests.support.proxy import losing_replies
 from tests.support.servers import connect
 from tests.support.streams import Desk, batch_of, result_of
 from tests.support.waiting import wait_until_sync
-from tests.support.workers import Parts, Wiring, answers, serving, settled, wired
+from tests.support.workers import Wiring, answers, serving, settled, wired
 from worker.core.draw.answer import Answers, answer
 from worker.core.draw.prepare import Snapshots
 from worker.core.weights.values import parse_weights
@@ -21,17 +21,18 @@ from worker.core.wire import Decoder, Request, Result
 from worker.errors import RedisError
 from worker.service.settler import Draw
 from worker.service.snapshots import WeightsBook
+from worker.service.wiring import Serving
 
 _NOW_MS = 10
 _FENCED = 9
 VOICE, MUSIC, DOCUMENTARY = (json.dumps({name: 1}) for name in ("voice", "music", "documentary"))
 
 
-async def _hold_all(parts: Parts) -> list[str]:
+async def _hold_all(parts: Serving) -> list[str]:
     """Take in hand what waits in the stream."""
     await parts.stream.open()
     entries = await parts.stream.read(1000, _NOW_MS)
-    parts.settler.hold([Decoder().decode(entry) for entry in entries])
+    parts.settlers[0].in_hand.add([Decoder().decode(entry) for entry in entries])
     return [entry.id for entry in entries]
 
 
@@ -96,7 +97,7 @@ async def test_weights_that_change_while_a_long_draw_runs_beside_are_seen(desk: 
 
     meddler = Meddler(redis_url, change)
     async with serving(redis_url, desk.keys.prefix, Wiring(draw=meddler.draw)) as parts:
-        books.append(parts.state.weights)
+        books.append(parts.current.weights)
         ids = await desk.add({"size": 40_000, "method": "stratified"})
         found = await answers(desk, ids)
     assert found[ids[0]]["counts"] == '{"music":40000}'
@@ -160,11 +161,11 @@ async def test_after_some_redraws_the_weights_read_last_are_good_enough(desk: De
 async def test_a_batch_cannot_push_out_its_own_datasets(desk: Desk, redis_url: str, prefix: str) -> None:
     """A book that is full forgets the one asked for least recently: which may be one of this very batch."""
     async with wired(redis_url, prefix) as parts:
-        await parts.feed.read([f"d{i}" for i in range(2048)])
+        await parts.weights.read([f"d{i}" for i in range(2048)])
         ids = await desk.add({"dataset": "d0"}, {"dataset": "new"}, {"dataset": "d1"})
         assert await _hold_all(parts) == ids
-        await parts.settler.settle_held()
-        assert len(parts.state.weights.known()) == 2049
+        await parts.settlers[0].settle_held()
+        assert len(parts.current.weights.known()) == 2049
     assert [result["entry_id"] for result in await desk.results()] == ids
 
 
@@ -187,10 +188,10 @@ async def test_datasets_forgotten_while_others_were_read_are_read_again(
 ) -> None:
     ids = await desk.add({"dataset": "a"}, {"dataset": "b"})
     async with wired(redis_url, prefix) as parts:
-        parts.state.weights = book = Forgetful(3)
-        parts.feed._book = book
+        parts.current.weights = book = Forgetful(3)
+        parts.weights._book = book
         await _hold_all(parts)
-        await parts.settler.settle_held()
+        await parts.settlers[0].settle_held()
     assert book.times == 0
     assert [result["entry_id"] for result in await desk.results()] == ids
 
@@ -207,12 +208,12 @@ async def test_what_the_server_refused_stays_in_hand_and_is_settled_later(
         await desk.client.config_set("maxmemory", "1")
         try:
             with pytest.raises(RedisError):
-                await parts.settler.settle_held()
+                await parts.settlers[0].settle_held()
         finally:
             await desk.client.config_set("maxmemory", "0")
-        assert (len(parts.settler.held), await desk.results()) == (5, [])
-        await parts.settler.settle_held()
-        assert len(parts.settler.held) == 0
+        assert (len(parts.settlers[0].in_hand), await desk.results()) == (5, [])
+        await parts.settlers[0].settle_held()
+        assert len(parts.settlers[0].in_hand) == 0
     assert [result["entry_id"] for result in await desk.results()] == ids
 
 
@@ -222,13 +223,13 @@ async def test_what_was_settled_although_the_reply_was_lost_is_let_go_and_not_se
     ids = await desk.add_many(5)
     await desk.client.script_flush()  # so that it is EVAL that settles
     async with losing_replies(redis_url, "EVAL") as url, wired(url, prefix) as parts:
-        await parts.feed.read([None])
+        await parts.weights.read([None])
         await _hold_all(parts)
         with pytest.raises(RedisError):
-            await parts.settler.settle_held()
-        assert (len(parts.settler.held), await desk.pending()) == (5, 0)
-        await parts.settler.settle_held()
-        assert (len(parts.settler.held), parts.meter.requests) == (0, 0)
+            await parts.settlers[0].settle_held()
+        assert (len(parts.settlers[0].in_hand), await desk.pending()) == (5, 0)
+        await parts.settlers[0].settle_held()
+        assert (len(parts.settlers[0].in_hand), parts.meter.requests) == (0, 0)
     assert [result["entry_id"] for result in await desk.results()] == ids
 
 
@@ -239,8 +240,8 @@ async def test_what_another_settled_meanwhile_is_let_go_and_the_rest_is_settled(
     async with wired(redis_url, prefix) as parts:
         await _hold_all(parts)
         await parts.stream.settle(batch_of([result_of(entry_id) for entry_id in ids[:3]]))
-        await parts.settler.settle_held()
-        assert (len(parts.settler.held), parts.meter.requests) == (0, 2)
+        await parts.settlers[0].settle_held()
+        assert (len(parts.settlers[0].in_hand), parts.meter.requests) == (0, 2)
     assert [result["entry_id"] for result in await desk.results()] == ids
     assert await desk.pending() == 0
 
@@ -258,9 +259,9 @@ async def test_a_bug_drops_the_requests_drawn_together_and_no_others(
     with captured_log(tmp_path) as log:
         async with wired(redis_url, prefix, Wiring(draw=draw)) as parts:
             await _hold_all(parts)
-            await parts.settler.settle_held()
-            assert len(parts.settler.held) == 0
-            failed = set(parts.recovery._failures)
+            await parts.settlers[0].settle_held()
+            assert len(parts.settlers[0].in_hand) == 0
+            failed = set(parts.reclaim.resting)
             assert {pending.id for pending in await parts.stream.pending()} == failed
     answered = {result["entry_id"] for result in await desk.results()}
     assert failed >= set(ids[2:5])
@@ -277,23 +278,23 @@ async def test_a_refusal_of_the_server_is_not_taken_for_a_bug(desk: Desk, redis_
         await desk.client.delete(desk.keys.requests)
         await desk.client.set(desk.keys.requests, "not a stream")
         with pytest.raises(RedisError):
-            await parts.settler.settle_held()
-        assert (len(parts.settler.held), parts.recovery._failures) == (1, {})
-        parts.settler.let_go()
-        assert len(parts.settler.held) == 0
-        await parts.settler.settle_held()
+            await parts.settlers[0].settle_held()
+        assert (len(parts.settlers[0].in_hand), list(parts.reclaim.resting)) == (1, [])
+        parts.settlers[0].in_hand.clear()
+        assert len(parts.settlers[0].in_hand) == 0
+        await parts.settlers[0].settle_held()
 
 
 async def test_the_time_of_redis_decides_what_has_expired(desk: Desk, redis_url: str, prefix: str) -> None:
     seconds, _ = await desk.client.time()
     ids = await desk.add(*({"expires_at": (seconds + shift) * 1000} for shift in (-1800, 1800)))
     async with wired(redis_url, prefix) as parts:
-        await parts.feed.read([None])
+        await parts.weights.read([None])
         await _hold_all(parts)
         parts.stream._learn_clock((seconds - 3600) * 1000)  # as if this host were an hour ahead
-        await parts.settler.settle_held()
+        await parts.settlers[0].settle_held()
         late = await desk.add({"expires_at": (seconds - 1800) * 1000})
         await _hold_all(parts)
-        await parts.settler.settle_held()
+        await parts.settlers[0].settle_held()
     outcomes = {result["entry_id"]: result.get("error") for result in await desk.results()}
     assert [outcomes[entry_id] for entry_id in (*ids, *late)] == [None, None, "expired"]

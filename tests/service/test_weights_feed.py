@@ -16,15 +16,17 @@ from tests.support.proxy import Proxy
 from tests.support.streams import Desk, desk_at
 from tests.support.tasks import end, endless
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, Parts, Wiring, redis_link, wired
+from tests.support.workers import DONE_S, Wiring, wired
 from worker.adapters.redis.client import Client, connect
 from worker.adapters.redis.weights import RedisWeights
 from worker.core.keys import Keys
-from worker.core.weights.values import ABSENT, default_weights, mark_of
+from worker.core.weights.in_force import ABSENT, mark_of
+from worker.core.weights.values import default_weights
 from worker.embedded import RedisServer
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook
 from worker.service.weights_feed import WeightsFeed
+from worker.service.wiring import Serving, redis_availability
 
 _OFTEN = Wiring(refresh_s=0.02)
 _NEVER_S = 3600.0
@@ -38,28 +40,28 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
 
 
 @asynccontextmanager
-async def _feeding(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
+async def _feeding(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Serving]:
     """Run the feed alone, as the life cycle does: on from here the weights have been read once."""
     async with wired(url, prefix, wiring) as parts, anyio.create_task_group() as loops:
         with anyio.fail_after(DONE_S):
-            await loops.start(endless, parts.feed.run)
+            await loops.start(endless, parts.weights.run)
         try:
             yield parts
         finally:
             loops.cancel_scope.cancel()
 
 
-def _shares(parts: Parts, dataset: str | None = None) -> dict[str, float]:
-    return dict(parts.state.weights.in_force(dataset).weights.shares)
+def _shares(parts: Serving, dataset: str | None = None) -> dict[str, float]:
+    return dict(parts.current.weights.in_force(dataset).weights.shares)
 
 
-def _source(parts: Parts, dataset: str | None = None) -> str:
-    return parts.state.weights.in_force(dataset).weights.source
+def _source(parts: Serving, dataset: str | None = None) -> str:
+    return parts.current.weights.in_force(dataset).weights.source
 
 
-async def _comes_into_force(parts: Parts, text: str, dataset: str | None = None) -> None:
+async def _comes_into_force(parts: Serving, text: str, dataset: str | None = None) -> None:
     def is_there() -> bool:
-        return parts.state.weights.in_force(dataset).weights.text == text
+        return parts.current.weights.in_force(dataset).weights.text == text
 
     await wait_until(is_there, timeout_s=DONE_S, what=f"{text} is in force for {dataset}")
 
@@ -94,8 +96,8 @@ async def test_a_change_with_a_notification_is_noticed_at_once(
         await _is_listening(desk)
         await desk.weights().store_quietly(None, _VOICE)
         await _comes_into_force(parts, '{"voice":1.0}')
-        version = parts.state.weights.in_force(None).weights.version
-        assert parts.state.weights.changed_at_ms > 0
+        version = parts.current.weights.in_force(None).weights.version
+        assert parts.current.weights.changed_at_ms > 0
     [line] = log.of("weights.changed")
     assert (line["dataset"], line["source"], line["version"]) == (None, "redis", version)
     assert (line["before"], line["after"]) == (default_weights().text, '{"voice":1.0}')
@@ -121,19 +123,19 @@ async def test_a_key_that_vanishes_is_a_warning_that_says_what_is_in_force_now(
         await desk.client.set(desk.keys.weights(), _MUSIC)
     await desk.client.set(desk.keys.weights(name), _VOICE)
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
-        await parts.feed.read([name])
-        before = parts.state.weights.in_force(name).weights.version
+        await parts.weights.read([name])
+        before = parts.current.weights.in_force(name).weights.version
         await desk.client.set(desk.keys.weights(name), "refused")
         await wait_until(lambda: bool(log.of("weights.rejected")), timeout_s=DONE_S, what="the value is refused")
         assert log.of("weights.vanished") == []
         await desk.client.delete(desk.keys.weights(name))
         await wait_until(lambda: bool(log.of("weights.vanished")), timeout_s=DONE_S, what="it is told")
-        now = parts.state.weights.in_force(name).weights
+        now = parts.current.weights.in_force(name).weights
         await desk.client.set(desk.keys.weights(name), "{}")  # all zero: somebody wants the defaults
         await desk.client.set(desk.keys.weights(name), _VOICE)
-        await wait_until(lambda: parts.state.weights.held(name).weights is not None, timeout_s=DONE_S, what="weights")
+        await wait_until(lambda: parts.current.weights.held(name).weights is not None, timeout_s=DONE_S, what="weights")
         await desk.client.set(desk.keys.weights(name), "{}")
-        await wait_until(lambda: parts.state.weights.held(name).weights is None, timeout_s=DONE_S, what="no weights")
+        await wait_until(lambda: parts.current.weights.held(name).weights is None, timeout_s=DONE_S, what="no weights")
     [line] = log.of("weights.vanished")
     assert (line["level"], line["dataset"], line["version_before"]) == ("warning", name, before)
     assert (line["version"], line["source"]) == (now.version, source)
@@ -144,7 +146,7 @@ async def test_a_change_while_the_subscription_was_broken_is_noticed_by_the_resy
     desk: Desk, redis_url: str, prefix: str, log: LogLines, dataset: str | None
 ) -> None:
     async with _feeding(redis_url, prefix) as parts:
-        await parts.feed.read([dataset])
+        await parts.weights.read([dataset])
         for value, text in ((_VOICE, '{"voice":1.0}'), (_MUSIC, '{"music":1.0}')):
             await _is_listening(desk)
             pipeline = desk.client.pipeline(transaction=True)
@@ -152,7 +154,7 @@ async def test_a_change_while_the_subscription_was_broken_is_noticed_by_the_resy
             pipeline.set(desk.keys.weights(dataset), value)
             await pipeline.execute()
             await _comes_into_force(parts, text, dataset)
-        await wait_until(lambda: parts.link.is_up, timeout_s=DONE_S, what="the link is restored")
+        await wait_until(lambda: parts.availability.is_up, timeout_s=DONE_S, what="the link is restored")
     assert len(log.of("redis.lost")) == len(log.of("redis.restored"))
 
 
@@ -162,7 +164,7 @@ async def test_the_same_weights_in_other_words_are_no_change(
     await desk.client.set(desk.keys.weights(), '{"voice": 1, "music": 1}')
     async with _feeding(redis_url, prefix) as parts:
         await desk.client.set(desk.keys.weights(), '{"music": 0.2, "voice": 0.2, "custom": 0}')
-        await parts.feed.read([None])
+        await parts.weights.read([None])
     assert len(log.of("weights.changed")) == 1
 
 
@@ -176,15 +178,15 @@ async def test_a_value_that_is_not_valid_is_refused_and_the_last_valid_weights_s
     key = desk.keys.weights()
     await desk.client.set(key, _VOICE)
     async with _feeding(redis_url, prefix) as parts:
-        version = parts.state.weights.in_force(None).weights.version
+        version = parts.current.weights.in_force(None).weights.version
         # In one step: the feed may read at any moment, and a key that is gone for one means the defaults.
         replacing = desk.client.pipeline(transaction=True).delete(key)
         await (replacing.set(key, value) if value is not None else replacing.rpush(key, "x")).execute()
         for _ in range(3):
-            await parts.feed.read([None])
+            await parts.weights.read([None])
             assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "last_known")
         await desk.client.set(key, _VOICE)
-        await parts.feed.read([None])
+        await parts.weights.read([None])
         assert _source(parts) == "redis"
     [line] = log.of("weights.rejected")
     assert (line["dataset"], line["keeping_version"]) == (None, version)
@@ -213,13 +215,13 @@ async def test_a_dataset_is_followed_once_it_was_asked_for(
         await _is_listening(desk)
         await store.store_quietly("d", _VOICE)
         await store.store_quietly("never-asked-for", _VOICE)
-        await parts.feed.read(["d"])
+        await parts.weights.read(["d"])
         assert (_shares(parts, "d"), _source(parts, "d")) == ({"voice": 1.0}, "dataset")
         await store.store_quietly("d", _MUSIC)
         await _comes_into_force(parts, '{"music":1.0}', "d")
         await store.remove("d")
         await _comes_into_force(parts, default_weights().text, "d")
-        assert (_source(parts, "d"), parts.state.weights.known()) == ("default", [None, "d"])
+        assert (_source(parts, "d"), parts.current.weights.known()) == ("default", [None, "d"])
     lines = [(line["dataset"], line["source"], line["before"], line["after"]) for line in log.of("weights.changed")]
     assert lines == [
         ("d", "dataset", None, '{"voice":1.0}'),
@@ -232,27 +234,27 @@ async def test_a_dataset_without_weights_of_its_own_follows_the_global_ones(
     desk: Desk, redis_url: str, prefix: str, log: LogLines
 ) -> None:
     async with _feeding(redis_url, prefix) as parts:
-        await parts.feed.read(["d"])
+        await parts.weights.read(["d"])
         await desk.client.set(desk.keys.weights(), _MUSIC)
-        await parts.feed.read([None])
+        await parts.weights.read([None])
         assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
         await desk.client.set(desk.keys.weights("d"), "no JSON")
-        await parts.feed.read(["d"])
+        await parts.weights.read(["d"])
         assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
     [line] = log.of("weights.rejected")
-    assert (line["dataset"], line["keeping_version"]) == ("d", parts.state.weights.in_force("d").weights.version)
+    assert (line["dataset"], line["keeping_version"]) == ("d", parts.current.weights.in_force("d").weights.version)
 
 
 async def test_datasets_are_kept_fresh_without_notifications_until_they_are_forgotten(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
-        await parts.feed.read(["busy", "idle"])
+        await parts.weights.read(["busy", "idle"])
         await desk.client.set(desk.keys.weights("busy"), _VOICE)
         await _comes_into_force(parts, '{"voice":1.0}', "busy")
-        parts.state.weights._datasets["idle"].asked_at -= 61
+        parts.current.weights._datasets["idle"].asked_at -= 61
         await wait_until(
-            lambda: parts.state.weights.known() == [None, "busy"], timeout_s=DONE_S, what="the idle one is forgotten"
+            lambda: parts.current.weights.known() == [None, "busy"], timeout_s=DONE_S, what="the idle one is forgotten"
         )
 
 
@@ -263,26 +265,29 @@ async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Pat
     server = RedisServer(tmp_path)
     server.start()
     server.stop()
-    client, book, link = connect(server.url, timeout_s=2.0), WeightsBook(), redis_link()
-    feed = WeightsFeed(RedisWeights(client, Keys("p")), book, link, refresh_s=0.02)
+    client, book, availability = connect(server.url, timeout_s=2.0), WeightsBook(), redis_availability()
+    feed = WeightsFeed(RedisWeights(client, Keys("p")), book, availability, refresh_s=0.02)
     async with anyio.create_task_group() as loops:
         with anyio.fail_after(DONE_S):
             await loops.start(endless, feed.run)
         assert book.in_force(None).weights.source == "default"
         await wait_until(
-            lambda: link._failures.get("weights refresh", 0) > 2 and link._failures.get("weights notifications", 0) > 2,
+            lambda: (
+                availability._failures.get("weights refresh", 0) > 2
+                and availability._failures.get("weights notifications", 0) > 2
+            ),
             timeout_s=DONE_S,
             what="both loops failed again and again",
         )
         with server:
-            await wait_until(lambda: link.is_up, timeout_s=DONE_S, what="the server is found")
+            await wait_until(lambda: availability.is_up, timeout_s=DONE_S, what="the server is found")
             async with desk_at(server.url, "p") as desk:
                 await desk.client.set(desk.keys.weights(), _VOICE)
                 await wait_until(
                     lambda: book.in_force(None).weights.source == "redis", timeout_s=DONE_S, what="the key is read"
                 )
             server.kill()
-            await wait_until(lambda: not link.is_up, timeout_s=DONE_S, what="the server is missed")
+            await wait_until(lambda: not availability.is_up, timeout_s=DONE_S, what="the server is missed")
         assert book.in_force(None).weights.text == '{"voice":1.0}'
         loops.cancel_scope.cancel()
     feed.close()
@@ -317,7 +322,7 @@ class SlowOnce(RedisWeights):
 async def _begin_slow_reading(desk: Desk) -> tuple[SlowOnce, WeightsBook, WeightsFeed, asyncio.Task[None]]:
     """Have one value read, and another one stored before that reading comes to its end."""
     store, book = SlowOnce(desk.client, desk.keys), WeightsBook()
-    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights(), _VOICE)
     slow = asyncio.create_task(feed.read([None]))
     await store.has_read.wait()
@@ -357,7 +362,7 @@ async def test_a_slow_reading_does_not_replace_what_a_notification_brought(desk:
 async def test_what_was_sent_for_later_counts_whatever_comes_first(desk: Desk, log: LogLines) -> None:
     """An earlier reading that comes late changes nothing, however often and in whatever order."""
     book = WeightsBook()
-    feed = WeightsFeed(desk.weights(), book, redis_link(), refresh_s=_NEVER_S)
+    feed = WeightsFeed(desk.weights(), book, redis_availability(), refresh_s=_NEVER_S)
     values = {order: f'{{"voice": {order}, "music": 1}}'.encode() for order in range(1, 6)}
     for order, newest in ((3, 3), (1, 3), (2, 3), (5, 5), (4, 5), (3, 5)):
         assert feed.accept(None, _reading(values[order], order))
@@ -368,7 +373,7 @@ async def test_what_was_sent_for_later_counts_whatever_comes_first(desk: Desk, l
 async def test_a_long_value_is_overtaken_by_a_later_short_one(desk: Desk, log: LogLines) -> None:
     """It is read in a thread, and is refused there; nobody hears of it, as it is not the newest any more."""
     store, book = desk.weights(), WeightsBook()
-    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights(), _LONG)
     slow = asyncio.create_task(feed.read([None]))
     later = 1000
@@ -385,9 +390,9 @@ async def test_a_long_value_that_is_refused_keeps_the_weights_that_an_earlier_re
     redis_url: str, prefix: str, log: LogLines
 ) -> None:
     async with wired(redis_url, prefix) as parts:
-        reading = asyncio.create_task(parts.feed._accept_long(None, _reading(_LONG, 2)))
+        reading = asyncio.create_task(parts.weights._accept_long(None, _reading(_LONG, 2)))
         await asyncio.sleep(0)
-        assert parts.feed.accept(None, _reading(_VOICE.encode(), 1))
+        assert parts.weights.accept(None, _reading(_VOICE.encode(), 1))
         await reading
         assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "last_known")
     assert len(log.of("weights.rejected")) == 1
@@ -398,13 +403,13 @@ async def test_a_long_value_that_two_find_at_once_is_told_once(
 ) -> None:
     await desk.client.set(desk.keys.weights(), _LONG)
     async with wired(redis_url, prefix) as parts:
-        await asyncio.gather(*(parts.feed.read([None]) for _ in range(2)))
+        await asyncio.gather(*(parts.weights.read([None]) for _ in range(2)))
     assert len(log.of("weights.rejected")) == 1
 
 
 async def test_a_reading_that_goes_on_and_on_ends_under_a_writer_that_never_rests(desk: Desk) -> None:
     store, book = desk.weights(), WeightsBook()
-    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     writing = asyncio.create_task(_write_on_and_on(desk))
     with anyio.fail_after(DONE_S):
         for _ in range(50):
@@ -429,11 +434,11 @@ async def test_what_settling_found_to_have_changed_is_read_again(
     async with wired(redis_url, prefix) as parts:
         await desk.client.set(desk.keys.weights(), _VOICE)
         await desk.client.set(desk.keys.weights("d"), long)
-        await parts.feed.catch_up(
+        await parts.weights.catch_up(
             {None: mark_of(_VOICE.encode()), "d": mark_of(long), "e": ABSENT},
             drawn=dict.fromkeys((None, "d", "e"), b""),
         )
-        book = parts.state.weights
+        book = parts.current.weights
         assert book.in_force(None).weights.text == '{"voice":1.0}'
         assert book.in_force(None).marks == ((None, mark_of(_VOICE.encode())),)
         assert len(book.in_force("d").weights.shares) == 1000
@@ -443,7 +448,7 @@ async def test_what_settling_found_to_have_changed_is_read_again(
 
 async def test_what_a_notification_brought_before_settling_told_of_it_is_not_read_again(desk: Desk) -> None:
     store, book = Counting(desk.client, desk.keys), WeightsBook()
-    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     assert feed.accept(None, _reading(_VOICE.encode(), 1))
     await feed.catch_up({None: mark_of(_VOICE.encode())}, drawn={None: b""})
     assert store.readings == 0
@@ -477,7 +482,7 @@ async def test_a_reading_that_does_not_find_what_settling_found_connects_anew(
     with RedisServer(tmp_path) as old, Proxy(old.port) as way:
         async with connect(way.url, timeout_s=DONE_S) as client, connect(old.url, timeout_s=DONE_S) as writer:
             store, book = RedisWeights(client, desk.keys), WeightsBook()
-            feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+            feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
             await writer.set(desk.keys.weights(), _VOICE)
             await feed.read([None])
             way.lead_to(urlsplit(redis_url).port or 0)

@@ -9,11 +9,12 @@ from tests.support.log_lines import captured_log
 from tests.support.streams import Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, redis_link
-from worker.core.weights.values import UNREAD, mark_of
+from tests.support.workers import DONE_S
+from worker.core.weights.in_force import UNREAD, mark_of
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook
 from worker.service.weights_feed import WeightsFeed
+from worker.service.wiring import redis_availability
 
 _NEVER_S = 3600.0
 _VOICE = b'{"voice": 1}'
@@ -21,7 +22,7 @@ _VOICE = b'{"voice": 1}'
 
 def _feed(desk: Desk) -> tuple[WeightsFeed, WeightsBook]:
     book = WeightsBook()
-    return WeightsFeed(desk.weights(), book, redis_link(), refresh_s=_NEVER_S), book
+    return WeightsFeed(desk.weights(), book, redis_availability(), refresh_s=_NEVER_S), book
 
 
 async def test_what_a_notification_brings_is_in_force_at_once(desk: Desk, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The serving side of a worker without PostgreSQL: wired as the composition root does it, and run in a test."""
+"""The serving side of a worker without PostgreSQL: wired by the composition root, and run in a test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -12,22 +12,16 @@ import redis.exceptions
 from tests.support.streams import ROOMY, TIMEOUT_S, Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
-from worker.adapters.redis.client import Client, connect
+from worker.adapters.redis.client import connect
 from worker.adapters.redis.streams import RedisStreams
-from worker.adapters.redis.weights import RedisWeights
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw.answer import answer
-from worker.core.events import RedisLost, RedisRestored
 from worker.core.keys import Keys
 from worker.ports import StreamLimits
-from worker.service.availability import Link
-from worker.service.consumer import LANES, Consumer, RequestLimits
-from worker.service.journal import Journal
-from worker.service.meter import Meter
-from worker.service.reclaim import Recovery
-from worker.service.settler import Draw, Settler
-from worker.service.snapshots import State
-from worker.service.weights_feed import WeightsFeed
+from worker.service.consumer import RequestLimits
+from worker.service.settler import Draw
+from worker.service.snapshots import CurrentSnapshots
+from worker.service.wiring import Serving, ServingOptions, wire_serving
 
 DONE_S = 20.0
 _NEVER_S = 3600.0
@@ -42,7 +36,7 @@ def small_catalog(chunks: int = 50) -> Catalog:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Say how a worker under test differs from an ordinary one; by default nothing happens by the clock."""
+    """How a worker under test differs from an ordinary one; by default nothing happens by the clock."""
 
     consumer: str = "one"
     idle_ms: int = 3_600_000
@@ -55,65 +49,40 @@ class Wiring:
     limits: StreamLimits = ROOMY
     streams: type[RedisStreams] = RedisStreams
 
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Hold the parts of a worker, wired."""
-
-    state: State
-    stream: RedisStreams
-    feed: WeightsFeed
-    recovery: Recovery
-    settler: Settler
-    consumer: Consumer
-    meter: Meter
-    link: Link
-
-
-def redis_link() -> Link:
-    """Make the link that tells when Redis is lost and restored."""
-    return Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
+    @property
+    def options(self) -> ServingOptions:
+        """Return what the composition root needs."""
+        return ServingOptions(
+            self.consumer,
+            self.limits,
+            RequestLimits(self.batch, self.max_size),
+            idle_ms=self.idle_ms,
+            max_deliveries=self.max_deliveries,
+            refresh_s=self.refresh_s,
+            draw=self.draw,
+            streams=self.streams,
+        )
 
 
 @asynccontextmanager
-async def wired(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
+async def wired(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Serving]:
     """Wire a worker and close its connections at the end; nothing runs yet."""
+    wiring = wiring or Wiring()
     clients = [connect(url, timeout_s=TIMEOUT_S) for _ in range(2)]
-    parts = _wire(clients, Keys(prefix), wiring or Wiring())
+    parts = wire_serving(clients, Keys(prefix), wiring.options, CurrentSnapshots(wiring.catalog))
     try:
         yield parts
     finally:
         parts.stream.close()
-        parts.feed.close()
+        parts.weights.close()
         for client in clients:
             await client.aclose()
 
 
-def _wire(clients: list[Client], keys: Keys, wiring: Wiring) -> Parts:
-    client, subscriber = clients
-    state, meter, link = State(wiring.catalog), Meter(), redis_link()
-    stream = wiring.streams(client, keys=keys, consumer=wiring.consumer, limits=wiring.limits)
-    feed = WeightsFeed(RedisWeights(subscriber, keys), state.weights, link, refresh_s=wiring.refresh_s)
-    recovery = Recovery(stream, idle_ms=wiring.idle_ms, max_deliveries=wiring.max_deliveries)
-    journal = Journal(meter)
-    settlers = [
-        Settler(stream, state, weights=feed, recovery=recovery, journal=journal, draw=wiring.draw) for _ in range(LANES)
-    ]
-    consumer = Consumer(
-        stream,
-        settlers,
-        recovery=recovery,
-        link=link,
-        meter=meter,
-        limits=RequestLimits(wiring.batch, wiring.max_size),
-    )
-    return Parts(state, stream, feed, recovery, settlers[0], consumer, meter, link)
-
-
 @asynccontextmanager
-async def running(parts: Parts) -> AsyncIterator[Parts]:
+async def running(parts: Serving) -> AsyncIterator[Serving]:
     """Run a wired worker; stop it in order at the end, and fail where it had ended by itself."""
-    feed = asyncio.create_task(parts.feed.run())
+    feed = asyncio.create_task(parts.weights.run())
     serving = asyncio.create_task(parts.consumer.run())
     try:
         yield parts
@@ -128,7 +97,7 @@ async def running(parts: Parts) -> AsyncIterator[Parts]:
         assert not ended, f"{' and '.join(ended)} had ended by itself"
 
 
-async def _has_ended(serving: asyncio.Task[None], parts: Parts) -> bool:
+async def _has_ended(serving: asyncio.Task[None], parts: Serving) -> bool:
     """Wait for the end of a consumer, waking up a read that waits for requests."""
     deadline = asyncio.get_running_loop().time() + DONE_S
     client: Any = parts.stream._client
@@ -142,7 +111,7 @@ async def _has_ended(serving: asyncio.Task[None], parts: Parts) -> bool:
 
 
 @asynccontextmanager
-async def serving(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Parts]:
+async def serving(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIterator[Serving]:
     """Wire a worker and run it."""
     async with wired(url, prefix, wiring) as parts, running(parts):
         yield parts

@@ -10,7 +10,7 @@ class Reading:
     """What a weights key held when it was read.
 
     Attributes:
-        mark: See `worker.core.weights.values.Held`.
+        mark: See `worker.core.weights.in_force.Held`.
         value: Its value; None when the key was absent or of a wrong type.
         order: Of two readings of one store, the one with the higher number is the later one.
     """

@@ -10,7 +10,7 @@ from typing import Any
 from worker.core.events import (
     CatalogChanged,
     CategoryStats,
-    HealthUnwritten,
+    HealthWriteFailed,
     MixComplete,
     MixLeftOut,
     PostgresLost,
@@ -21,7 +21,7 @@ from worker.core.events import (
     RequestDeadLettered,
     RequestFailed,
     RequestRejected,
-    StatsUncounted,
+    StatsWriteFailed,
     WeightsChanged,
     WeightsRejected,
     WeightsVanished,
@@ -173,7 +173,7 @@ _MARKS: Mapping[str, Callable[[Fields], Any]] = {
     WorkerReady.event: _one,
     WorkerStopped.event: _one,
     WorkerFailed.event: _one,
-    HealthUnwritten.event: _with_suppressed,
+    HealthWriteFailed.event: _with_suppressed,
     RedisLost.event: _one,
     RedisRestored.event: _one,
     PostgresLost.event: _one,
@@ -185,7 +185,7 @@ _MARKS: Mapping[str, Callable[[Fields], Any]] = {
     RequestClaimed.event: lambda fields: fields["count"],
     RequestFailed.event: lambda fields: fields["requests"] + fields["suppressed"],
     RequestDeadLettered.event: _with_suppressed,
-    StatsUncounted.event: lambda fields: fields["requests"],
+    StatsWriteFailed.event: lambda fields: fields["requests"],
 }
 """Notable events, and how many of what they tell of a line stands for."""
 

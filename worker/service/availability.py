@@ -1,4 +1,4 @@
-"""Whether the servers answer: one event when a link is lost, one when it is restored, and back-off between."""
+"""Whether a server answers: one event when it is lost, one when it is back, and back-off in between."""
 
 import random
 import re
@@ -12,7 +12,7 @@ from worker.logs.emit import emit
 
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 1.0
-_AGAIN_S = 5.0  # at the earliest a loss is told again, where its cause has changed
+_AGAIN_S = 5.0  # shortest time until a loss is logged again with another cause
 _AWAY = re.compile(
     r"Err(no|or) (111|104|32)\b|clos(ed|ing)|connection (was )?lost|reset by peer|time(d )?out|no (reply|answer)"
     r"|is it running|terminating connection|starting up|shutting down",
@@ -21,65 +21,70 @@ _AWAY = re.compile(
 _NAMES_AND_NUMBERS = re.compile(r"""(Err(?:no|or) -?\d+)|'[^']*'|"[^"]*"|\d+""")
 
 
-class Link:
-    """Watch one server on behalf of every loop that talks to it.
+class Availability:
+    """The availability of one server, for every loop that talks to it.
 
-    The link is lost from the first loop's failure until every loop that failed has succeeded again. Meanwhile it is
-    told again when the cause changes: when a loop fails of something else than it did when the loss was told last.
-    What one loop says is never held against what another says, as each has sentences of its own for one cause.
+    The server is lost from the first failure of a loop until every loop that failed has succeeded again. Meanwhile the
+    loss is logged again when its cause changes: when a loop fails for another reason than when the loss was logged
+    last. Reasons of different loops are never compared, as each loop words the same cause in its own way.
     """
 
     def __init__(self, lost: Callable[[str], Event], restored: Callable[[float], Event]) -> None:
-        """Take what to emit.
+        """Choose the events.
 
         Args:
-            lost: Makes the event of a loss from the failure's sentence.
-            restored: Makes the event of a recovery from the seconds it took.
+            lost: Makes the event of a loss from the message of the failure.
+            restored: Makes the event of a recovery from the length of the loss, in seconds.
         """
         self._make_lost = lost
         self._make_restored = restored
         self._failures: dict[str, int] = {}
-        self._causes: dict[str, str] = {}  # loop -> what it failed of when the loss was told last, or first since
-        self._told = ""
-        self._lost_at = self._told_at = 0.0
+        self._causes: dict[str, str] = {}  # loop -> why it failed when the loss was logged last, or first since then
+        self._logged = ""
+        self._lost_at = self._logged_at = 0.0
+
+    def __repr__(self) -> str:
+        """Return the state in one line, for logs and tests."""
+        return "<Availability up>" if self.is_up else f"<Availability down, failures: {self._failures}>"
 
     @property
     def is_up(self) -> bool:
-        """Tell whether no loop is failing."""
+        """Return whether no loop is failing."""
         return not self._failures
 
     async def failed(self, loop: str, message: str) -> None:
-        """Note that a loop failed, and wait before it tries again: exponential back-off with full jitter."""
-        self._tell_loss(loop, message)
+        """Record a failure of a loop, and wait before it tries again: exponential back-off with full jitter."""
+        self._log_loss(loop, message)
         failures = self._failures[loop] = self._failures.get(loop, 0) + 1
         longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(failures, 10))
         await anyio.sleep(random.uniform(_FIRST_WAIT_S, longest))  # noqa: S311 - jitter is no secret
 
     def succeeded(self, loop: str) -> None:
-        """Note that a loop got an answer."""
+        """Record that a loop got an answer."""
         self._causes.pop(loop, None)
         if self._failures.pop(loop, None) is not None and self.is_up:
             emit(self._make_restored(time.monotonic() - self._lost_at))
 
-    def _tell_loss(self, loop: str, message: str) -> None:
-        """Tell of a loss that is new, or has another cause by now."""
+    def _log_loss(self, loop: str, message: str) -> None:
+        """Log a loss that is new, or that has another cause now."""
         now, cause = time.monotonic(), cause_of(message)
-        is_other = self._causes.setdefault(loop, cause) != cause and self._told != cause
+        is_other = self._causes.setdefault(loop, cause) != cause and self._logged != cause
         if self.is_up:
             self._lost_at = now
-        elif not is_other or now < self._told_at + _AGAIN_S:
+        elif not is_other or now < self._logged_at + _AGAIN_S:
             return
-        self._causes, self._told, self._told_at = {loop: cause}, cause, now
+        self._causes, self._logged, self._logged_at = {loop: cause}, cause, now
         emit(self._make_lost(message))
 
 
 def cause_of(message: str) -> str:
-    """Tell what a failure comes of, without what was being done, and without the names and numbers in it.
+    """Return the cause in a failure's message, without the operation and without names and numbers.
 
-    All that says that nobody answers is one cause: a server that is stopped is first silent, then closed, then refused.
+    All messages that mean "nobody answers" have one cause: a server that stops is first silent, then it closes the
+    connection, then it refuses new ones.
 
     Args:
-        message: The sentence of a `RedisError` or a `PostgresError`.
+        message: The message of a `RedisError` or a `PostgresError`.
     """
     said = message.partition(": ")[2] or message
     return "away" if _AWAY.search(said) else _NAMES_AND_NUMBERS.sub(lambda found: found[1] or "", said)

@@ -1,8 +1,17 @@
-"""Keep the catalog in memory fresh: changed rows as they commit, all of it compared every so often.
+"""Keep the catalog in memory fresh: apply changed rows as they commit, and compare the whole every so often.
 
-Every subscription begins with a comparison, and every so often there is another: PostgreSQL computes a checksum of what
-it has, and everything is read again only where the catalog's is another. Where every change is announced, readings
-take at most one part in fifty of the time, and are further apart than was asked for if need be.
+Notifications are for latency, comparisons for correctness. Rules:
+
+1. A subscription begins with a comparison, and repeats it every `WORKER_CATALOG_REFRESH_S`. PostgreSQL computes a
+   checksum of its rows. Everything is read again only if the catalog in memory has another checksum.
+2. Listening begins before the comparison or load. So a change commits either before the load reads, or is heard.
+3. Changes heard during a load are collected. Their rows are read again after the load, and applied to what was loaded.
+   So a load never brings back an older state, whichever of the two came first.
+4. A catalog is replaced by one assignment. One loop at a time may replace it: that of the news, or that of the loads.
+5. Any error ends the subscription, and the next one starts at rule 1. So nothing has to be known about what was missed.
+
+If PostgreSQL announces every change, comparisons and loads take at most a fiftieth of the time. They are then further
+apart than the setting says.
 """
 
 import time
@@ -18,7 +27,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog, Change, apply_changes, ascending, compare
+from worker.core.catalog import Catalog, Difference, apply_changes, ascending, compare
 from worker.core.events import (
     CatalogChanged,
     CatalogHidden,
@@ -31,24 +40,33 @@ from worker.core.weights.values import Weights
 from worker.errors import PostgresError
 from worker.logs.emit import emit
 from worker.ports import ROWS_SHOWN, CatalogListener, CatalogSource, LoadedCatalog, Unheard
-from worker.service.availability import Link
-from worker.service.snapshots import State, WeightsBook
+from worker.service.availability import Availability
+from worker.service.snapshots import CurrentSnapshots, WeightsBook
 from worker.service.supervisor import name_causes, unending
 
 Cause = Literal["notify", "reload", "refresh"]
 
-_READING_SHARE = 50  # readings take at most one part in so many of the time
-_DOUBT_SHARE = 10  # the same, where rows change that nobody announces
+_READING_SHARE = 50  # comparisons and loads take at most one part in so many of the time
+_DOUBT_SHARE = 10  # the same, if rows may have changed without an announcement
 
 
 class CatalogFeed:
-    """Replace the catalog in a state whenever other chunks are READY."""
+    """The loop that replaces the current catalog whenever the READY chunks change."""
 
-    def __init__(self, source: CatalogSource, state: State, link: Link, *, refresh_s: float) -> None:
-        """Take where to read, where to put it, and how often to read everything without being told, in seconds."""
+    def __init__(
+        self, source: CatalogSource, current: CurrentSnapshots, availability: Availability, *, refresh_s: float
+    ) -> None:
+        """Connect the parts.
+
+        Args:
+            source: Reads the catalog.
+            current: Holds the current catalog.
+            availability: Is told whether PostgreSQL answers.
+            refresh_s: Time between two comparisons, in seconds.
+        """
         self._source = source
-        self._state = state
-        self._link = link
+        self._current = current
+        self._availability = availability
         self._refresh_s = refresh_s
         self._attempted = anyio.Event()
         self._unheard: tuple[Unheard, ...] = ()
@@ -56,29 +74,29 @@ class CatalogFeed:
         self._hiding: tuple[str, ...] = ()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Keep the catalog fresh until cancelled; started when it was read once, or could not be."""
+        """Keep the catalog fresh until cancelled; report the start after the first load or its failure."""
         async with anyio.create_task_group() as loops:
             loops.start_soon(unending, self._keep_fresh)
             await self._attempted.wait()
             task_status.started()
 
     async def _keep_fresh(self) -> None:
-        """Subscribe, and again whenever a subscription ends: by an error, or because the table is another one."""
+        """Subscribe, and again whenever a subscription ends: by an error, or because the table was replaced."""
         while True:
             message = ""
             try:
                 async with self._source.listening() as listener:
-                    self._tell_unheard(listener.unheard)
-                    subscription = _Subscription(self._source, listener, self._state, self._end_reading)
+                    self._log_unheard(listener.unheard)
+                    subscription = _Subscription(self._source, listener, self._current, self._finish_reading)
                     await unending(partial(subscription.follow, self._refresh_s), may_end=subscription.is_over)
             except* PostgresError as errors:
                 _, message = name_causes(errors.exceptions[0])
             self._attempted.set()
             if message:
-                await self._link.failed("catalog", message)
+                await self._availability.failed("catalog", message)
 
-    def _tell_unheard(self, unheard: tuple[Unheard, ...]) -> None:
-        """Say which changes nobody announces, where that is news."""
+    def _log_unheard(self, unheard: tuple[Unheard, ...]) -> None:
+        """Log changes that nobody announces, if they are new."""
         for one in unheard:
             if one not in self._unheard:
                 emit(CatalogUnwatched(**asdict(one), refresh_s=self._refresh_s))
@@ -88,11 +106,11 @@ class CatalogFeed:
             self._unheard_at = time.monotonic()
         self._unheard = unheard
 
-    async def _end_reading(self) -> None:
-        """Say that a reading succeeded, and where nothing is READY, whether that may be for want of rights."""
-        is_empty = not len(self._state.catalog or ())
+    async def _finish_reading(self) -> None:
+        """Record that a reading succeeded; if nothing is READY, log whether row level security may be the reason."""
+        is_empty = not len(self._current.catalog or ())
         hiding = await self._source.hiding() if is_empty else ()
-        self._link.succeeded("catalog")
+        self._availability.succeeded("catalog")
         self._attempted.set()
         if hiding and hiding != self._hiding:
             emit(CatalogHidden(tables=", ".join(hiding), message=ROWS_SHOWN))
@@ -100,36 +118,44 @@ class CatalogFeed:
 
 
 class _Subscription:
-    """Keep the catalog fresh for as long as one subscription lasts.
-
-    Two loops replace the catalog, in turns: one applies what is heard, one puts in force what is loaded. What is
-    heard during a load is read again and applied to what was loaded, so that no load brings back an older state.
-    """
+    """One subscription: its two loops apply what is heard, and put in force what is loaded."""
 
     def __init__(
-        self, source: CatalogSource, listener: CatalogListener, state: State, end_reading: Callable[[], Awaitable[None]]
+        self,
+        source: CatalogSource,
+        listener: CatalogListener,
+        current: CurrentSnapshots,
+        finish_reading: Callable[[], Awaitable[None]],
     ) -> None:
-        """Take where to read and hear, where to put it, and what follows each reading that succeeded."""
+        """Connect the parts.
+
+        Args:
+            source: Reads the whole catalog.
+            listener: Hears of changes, and reads single rows.
+            current: Holds the current catalog.
+            finish_reading: Is called after each reading that succeeded.
+        """
         self._source = source
         self._listener = listener
-        self._state = state
-        self._end_reading = end_reading
+        self._current = current
+        self._finish_reading = finish_reading
         self._turn = anyio.Lock()
         self._reload = anyio.Event()
         self._doubt = anyio.Event()
-        self._known: Catalog | None = None  # what is in force, once this subscription loaded: ids may be others now
+        # In force, and compared or loaded by this subscription; an earlier catalog may have ids of another type.
+        self._known: Catalog | None = None
         self._heard_during_load: list[NDArray[np.generic]] | None = None
         self._is_over = False
 
     def is_over(self) -> bool:
-        """Tell whether nothing more can be heard, so that there has to be another subscription."""
+        """Return whether nothing more can be heard, so that a new subscription is needed."""
         return self._is_over
 
     async def follow(self, refresh_s: float) -> None:
-        """Compare now, and again every `refresh_s` or when asked for; apply what is heard until nothing more can be.
+        """Compare now, every `refresh_s` and on demand; apply what is heard until nothing more can be heard.
 
         Raises:
-            ExceptionGroup: Of PostgresError: a connection is gone, or a statement was refused.
+            ExceptionGroup: Contains a PostgresError: a connection is gone, or a statement was refused.
         """
         async with anyio.create_task_group() as loops:
             news = partial(self._apply_news, loops.cancel_scope)
@@ -139,11 +165,11 @@ class _Subscription:
                 began = anyio.current_time()
                 if cause == "reload" or not await self._is_in_force():
                     await self._load(cause)
-                await self._end_reading()
+                await self._finish_reading()
                 cause = await self._wait(refresh_s, anyio.current_time() - began)
 
     async def _wait(self, refresh_s: float, took_s: float) -> Cause:
-        """Wait until it is time to read again, or somebody asks for it."""
+        """Wait until it is time to read again, or until the news ask for it."""
         longest_s = max(refresh_s, _READING_SHARE * took_s) if self._listener.hears_all else refresh_s
         with anyio.move_on_after(longest_s):
             with anyio.move_on_after(min(_DOUBT_SHARE * took_s, longest_s)):
@@ -164,9 +190,9 @@ class _Subscription:
         subscription.cancel()
 
     async def _is_in_force(self) -> bool:
-        """Tell whether the catalog in force is what PostgreSQL has, without reading it."""
+        """Return whether the catalog in force equals that of PostgreSQL, without reading it."""
         self._doubt = anyio.Event()
-        catalog = self._state.catalog
+        catalog = self._current.catalog
         if catalog is None:
             return False
         async with self._turn:
@@ -187,45 +213,45 @@ class _Subscription:
         if self._known is not None:
             catalog, change = await self._read_again(self._known, ids)
             if self._swap(catalog):
-                _tell_change(catalog, change, "notify", _ms_since(began))
+                _log_change(catalog, change, "notify", _ms_since(began))
 
     async def _load(self, cause: Cause) -> None:
         began = time.perf_counter()
         self._reload, self._doubt = anyio.Event(), anyio.Event()
-        async with self._turn:  # in the middle of an application, rows that it reads later would be noted nowhere
+        async with self._turn:  # rows that an application in progress reads later would not be collected
             self._heard_during_load = []
         loaded = await self._source.load()
         async with self._turn:
-            before, catalog = self._state.catalog, loaded.catalog
+            before, catalog = self._current.catalog, loaded.catalog
             heard, self._heard_during_load = self._heard_during_load, None
             if heard:
                 catalog, _ = await self._read_again(catalog, await run_sync(ascending, np.concatenate(heard)))
             is_other, took_ms = self._swap(catalog), _ms_since(began)
         if before is None:
-            _tell_first(catalog, loaded, took_ms)
+            _log_first(catalog, loaded, took_ms)
         elif is_other:
-            _tell_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
+            _log_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
 
-    async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Change]:
+    async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Difference]:
         if not len(ids):
-            return catalog, Change(0, 0)
+            return catalog, Difference(0, 0)
         return await run_sync(apply_changes, catalog, ids, *await self._listener.read(ids))
 
     def _swap(self, catalog: Catalog) -> bool:
-        """Put another catalog in force; an equal one would only lose what was derived from this one."""
-        before = self._state.catalog
+        """Put another catalog in force; keep an equal one, with all that was derived from it."""
+        before = self._current.catalog
         is_other = before is None or (before.version, before.ids.dtype) != (catalog.version, catalog.ids.dtype)
         if is_other:
-            defaults = self._state.weights.defaults
-            self._state.catalog = catalog
-            _tell_defaults(self._state.weights, defaults)
-            self._state.catalog_at_ms = time.time_ns() // 1_000_000
-        self._known = self._state.catalog
+            defaults = self._current.weights.defaults
+            self._current.catalog = catalog
+            _log_defaults(self._current.weights, defaults)
+            self._current.catalog_at_ms = time.time_ns() // 1_000_000
+        self._known = self._current.catalog
         return is_other
 
 
-def _tell_defaults(book: WeightsBook, before: Weights) -> None:
-    """Tell that the defaults are others for other categories, where nobody has set weights."""
+def _log_defaults(book: WeightsBook, before: Weights) -> None:
+    """Log that the default weights changed with the categories, if nobody has set weights."""
     if book.defaults is not before and book.shared.weights is None:
         book.changed_at_ms = time.time_ns() // 1_000_000
         after = book.defaults
@@ -236,7 +262,7 @@ def _tell_defaults(book: WeightsBook, before: Weights) -> None:
         )
 
 
-def _tell_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None:
+def _log_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None:
     emit(
         CatalogLoaded(
             catalog_version=catalog.version,
@@ -249,7 +275,7 @@ def _tell_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None
     )
 
 
-def _tell_change(catalog: Catalog, change: Change, cause: Cause, apply_ms: float) -> None:
+def _log_change(catalog: Catalog, change: Difference, cause: Cause, apply_ms: float) -> None:
     emit(
         CatalogChanged(
             catalog_version=catalog.version,

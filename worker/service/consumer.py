@@ -1,8 +1,19 @@
-"""Read, answer, settle: the loop that serves requests, in lanes, so that one reads and draws while another settles.
+"""Read requests in lanes: while one lane settles, another one reads and draws.
 
-Where a bug ends a lane, all lanes end and are begun anew. Then they let go of what they held: its entries are pending
-still, or settled. The recovery delivers those that are pending once more and counts it, so that requests which bring
-lanes down are tried alone, and given up on at last. One that was settled meanwhile is refused when it is settled again.
+Rules:
+
+1. A lane goes round: settle what is in hand, take more when it is its turn, settle that. One lane takes at a time.
+2. Taking is reading new entries, or reclaiming pending ones when that is due. No read is in progress during a reclaim,
+   or the reclaim would take the entries of that read for lost ones.
+3. After an error of Redis, a reply may be lost, and with it entries that were delivered. So a reclaim is due at once,
+   and the lane goes on with what it has in hand.
+4. If the consumer group is gone, all lanes let go of everything. A new group, or another server, delivers again what
+   still exists.
+5. To stop is to read no more. The lanes end when nothing is in hand and no read is in progress.
+
+If a bug ends a lane, all lanes end, and the supervisor starts them again. They let go of what they held, whose entries
+are either pending or settled. A reclaim delivers the pending ones again and counts that, so that requests that bring
+lanes down are attempted alone, and given up on at last. A settled entry is refused when it is settled again.
 """
 
 import time
@@ -15,20 +26,20 @@ import anyio
 from worker.core.wire import Decoder, Entry
 from worker.errors import GroupMissingError, RedisError
 from worker.ports import RequestStream
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.meter import Meter
-from worker.service.reclaim import Recovery
+from worker.service.reclaim import Reclaim
 from worker.service.settler import Settler
 from worker.service.supervisor import unending
 
 LANES = 2
 _BLOCK_MS = 500
-_FULL = 0.25  # of a batch: from here on more is likely to wait
+_FULL = 0.25  # of a batch: above it, more requests are likely to wait
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Bound what is taken in hand.
+    """The limits of what is read.
 
     Attributes:
         batch: Most requests read at once.
@@ -40,32 +51,32 @@ class RequestLimits:
 
 
 class Consumer:
-    """Serve the requests of one stream until told to stop."""
+    """The loop that serves the requests of one stream, in lanes."""
 
     def __init__(
         self,
         stream: RequestStream,
         settlers: Sequence[Settler],
         *,
-        recovery: Recovery,
-        link: Link,
+        reclaim: Reclaim,
+        availability: Availability,
         meter: Meter,
         limits: RequestLimits,
     ) -> None:
-        """Take the parts.
+        """Connect the parts.
 
         Args:
-            stream: Where requests come from.
-            settlers: Answer and settle them, one a lane.
-            recovery: Finds entries that were delivered and never answered.
-            link: Tells when Redis is lost and restored.
-            meter: Notes that the loop makes progress.
+            stream: Delivers the requests.
+            settlers: Answer and settle them, one for each lane.
+            reclaim: Finds entries that were delivered and never answered.
+            availability: Is told whether Redis answers.
+            meter: Remembers when the loop last made progress.
             limits: How much is read at once, and how large a request may be.
         """
         self._stream = stream
         self._settlers = settlers
-        self._recovery = recovery
-        self._link = link
+        self._reclaim = reclaim
+        self._availability = availability
         self._meter = meter
         self._batch = limits.batch
         self._decoder = Decoder(limits.max_size)
@@ -73,35 +84,40 @@ class Consumer:
         self._is_stopping = False
         self._is_open = False
 
+    def __repr__(self) -> str:
+        """Return the state in one line, for logs and tests."""
+        state = "stopping" if self._is_stopping else "open" if self._is_open else "not open"
+        return f"<Consumer {state}, {self.held} requests in hand, {self._reclaim!r}>"
+
     @property
     def is_stopping(self) -> bool:
-        """Tell whether it was told to stop."""
+        """Return whether it was told to stop."""
         return self._is_stopping
 
     @property
     def held(self) -> int:
-        """Count the requests in hand."""
-        return sum(len(settler.held) for settler in self._settlers)
+        """Return the number of requests in hand."""
+        return sum(len(settler.in_hand) for settler in self._settlers)
 
     def stop(self) -> None:
         """Stop reading; what is in hand is finished, then `run` returns."""
         self._is_stopping = True
 
     async def open(self) -> None:
-        """Have the consumer group made, if Redis answers now; `run` sees to it again."""
+        """Create the consumer group if Redis answers now; `run` tries it again."""
         try:
             await self._open()
         except RedisError as error:
-            await self._link.failed("requests", str(error))
+            await self._availability.failed("requests", str(error))
 
     async def run(self) -> None:
-        """Serve until stopped, whatever happens to Redis; it may be begun anew where a bug has ended it.
+        """Serve until stopped, whatever happens to Redis; after a bug it may be run again.
 
         Raises:
-            ExceptionGroup: Of what ended a lane that nobody had told to stop.
+            ExceptionGroup: A lane ended although nobody had told it to stop.
         """
         self._let_go()
-        self._recovery.demand()
+        self._reclaim.demand()
         self._is_open = False
         async with anyio.create_task_group() as lanes:
             for number, settler in enumerate(self._settlers):
@@ -109,36 +125,36 @@ class Consumer:
                 lanes.start_soon(partial(unending, serve, may_end=lambda: self._is_stopping))
 
     async def _serve(self, settler: Settler, name: str) -> None:
-        """Serve in one lane: take requests when it is this lane's turn, settle them while others take theirs."""
-        while not self._is_stopping or settler.held or self._stream.is_reading_ahead:
+        """Serve in one lane: take requests in turn with the other lanes, and settle them while others take theirs."""
+        while not self._is_stopping or settler.in_hand or self._stream.is_reading_ahead:
             try:
                 await settler.settle_held()
                 async with self._turn:
                     await self._take(settler)
                 await settler.settle_held()
-                self._link.succeeded(name)
+                self._availability.succeeded(name)
             except RedisError as error:
-                # A reply may have been lost: what it delivered is found among the pending entries.
-                self._recovery.demand()
+                # A reply may be lost; the entries that it delivered are among the pending ones.
+                self._reclaim.demand()
                 self._is_open = False
                 if isinstance(error, GroupMissingError):
                     self._let_go()
-                await self._link.failed(name, str(error))
+                await self._availability.failed(name, str(error))
             self._meter.progress_at = time.monotonic()
 
     def _let_go(self) -> None:
-        """Let go of everything in every lane: a new group, or another server's, delivers again what still exists."""
+        """Let go of everything in every lane."""
         for settler in self._settlers:
-            settler.let_go()
+            settler.in_hand.clear()
 
     async def _take(self, settler: Settler) -> None:
-        """Take in hand what waits; where much does, have the next read under way already."""
+        """Take requests in hand: new ones, or pending ones when a reclaim is due."""
         if self._stream.is_reading_ahead:
             await self._read(settler)
         elif not self._is_stopping:
             await self._open()
-            if self._recovery.is_due():
-                await self._recover(settler)
+            if self._reclaim.is_due():
+                await self._reclaim_entries(settler)
             else:
                 await self._read(settler)
 
@@ -146,26 +162,26 @@ class Consumer:
         if not self._is_open:
             await self._stream.open()
             self._is_open = True
-            self._link.succeeded("requests")
+            self._availability.succeeded("requests")
 
     async def _read(self, settler: Settler) -> None:
         entries = await self._stream.read(self._batch, _BLOCK_MS)
-        # No read may be under way during a recovery: what it delivers would be taken for lost.
-        if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._recovery.is_due():
+        # No read may be in progress when a reclaim begins.
+        if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._reclaim.is_due():
             self._stream.read_ahead(self._batch, _BLOCK_MS)
         self._hold(settler, entries)
 
-    async def _recover(self, settler: Settler) -> None:
-        """Serve what was delivered and never answered."""
-        in_hand = {request.entry_id for other in self._settlers for request in other.held}
-        async for rescued in self._recovery.entries(in_hand):
-            self._hold(settler, rescued.entries)
-            for entry in rescued.given_up:
-                settler.hold_dead(await self._recovery.give_up(entry))
+    async def _reclaim_entries(self, settler: Settler) -> None:
+        """Serve entries that were delivered and never answered."""
+        in_hand = {entry_id for other in self._settlers for entry_id in other.in_hand.entry_ids}
+        async for reclaimed in self._reclaim.entries(in_hand):
+            self._hold(settler, reclaimed.entries)
+            for entry in reclaimed.given_up:
+                settler.in_hand.add_dead(await self._reclaim.give_up(entry))
             await settler.settle_held()
             if self._is_stopping:
                 return
 
     def _hold(self, settler: Settler, entries: Sequence[Entry]) -> None:
         decode = self._decoder.decode
-        settler.hold([decode(entry) for entry in entries])
+        settler.in_hand.add([decode(entry) for entry in entries])

@@ -1,10 +1,21 @@
-"""Find entries that were delivered and never answered: after a crash, a lost reply, or a failure of ours.
+"""Reclaim entries that were delivered and never answered: after a crash, a lost reply, or a failure of ours.
 
-Why an attempt failed is remembered here, so that the entry rests for a while, and noted in Redis: another worker may be
-the one that gives up on it.
+States of a pending entry, by its deliveries:
 
-Taking an entry over does not count as a delivery; attempting it does, just before the attempt. An entry that was
-attempted twice is a suspect and attempted alone, so that one that brings workers down takes no others with it.
+    fresh    delivered once           attempted with up to 255 others
+    suspect  delivered twice or more  attempted alone
+    dead     delivered too often      given up on: an error result and a dead letter
+
+Rules:
+
+1. Claiming an entry of another consumer is no delivery. An attempt is one, and it is counted just before the attempt.
+   So an entry that brings workers down reaches the limit even if no worker lives to say so.
+2. A suspect is attempted alone, so that it takes no other request down with it.
+3. An entry that failed here rests until the idle time is over. Without a rest, its deliveries would be used up within
+   a second, and a short trouble would kill good requests.
+4. Entries in hand are left alone: this worker is about to settle them.
+5. Why an attempt failed is remembered here, for the rest, and noted in Redis, as another worker may be the one that
+   gives up on the entry.
 """
 
 import time
@@ -19,7 +30,7 @@ from worker.ports import Failure, GivenUp, Pending, RequestStream
 _SUSPECT_DELIVERIES = 2
 _TOGETHER = 256
 _LONGEST_PAUSE_S = 1.0
-_NOTES_LAST_S = 3600  # at least: an entry is attempted again after the idle time, and given up on after some of these
+_NOTES_LAST_S = 3600  # at least; notes last longer than all attempts at an entry
 _LONGEST_NOTES_S = 10**9
 _NOT_NOTED = Failure(
     "too_many_deliveries", "no worker has noted why, as each that had it ended or lost Redis before it could"
@@ -27,18 +38,24 @@ _NOT_NOTED = Failure(
 
 
 @dataclass(frozen=True, slots=True)
-class Rescued:
-    """Hold entries to serve now, and entries to give up on."""
+class Reclaimed:
+    """Entries to serve now, and entries to give up on."""
 
     entries: Sequence[Entry]
     given_up: Sequence[Entry]
 
 
-class Recovery:
-    """Bring back what is pending for this consumer, or for another one for too long."""
+class Reclaim:
+    """The search for entries that are pending for this consumer, or for another one for too long."""
 
     def __init__(self, stream: RequestStream, *, idle_ms: int, max_deliveries: int) -> None:
-        """Take the stream, the idle time in ms after which entries are taken over, and the most deliveries."""
+        """Configure the search.
+
+        Args:
+            stream: The request stream.
+            idle_ms: Time, in ms, after which entries of other consumers are claimed, and failed ones attempted again.
+            max_deliveries: Deliveries after which an entry is given up on.
+        """
         self._stream = stream
         self._idle_ms = idle_ms
         self._max_deliveries = max_deliveries
@@ -47,16 +64,25 @@ class Recovery:
         self._notes_ttl_s = min(_LONGEST_NOTES_S, _NOTES_LAST_S + 2 * max_deliveries * idle_ms // 1000)
         self._failures: dict[str, Failure] = {}
 
+    def __repr__(self) -> str:
+        """Return the state in one line, for logs and tests."""
+        return f"<Reclaim {'due' if self.is_due() else 'not due'}, {len(self.resting)} entries rest>"
+
+    @property
+    def resting(self) -> Collection[str]:
+        """Return the entries that failed here and rest until the idle time is over."""
+        return self._failures.keys()
+
     def demand(self) -> None:
-        """Recover at the next occasion: a reply may have been lost."""
+        """Make a reclaim due now, as a reply may be lost."""
         self._due_at = 0.0
 
     def is_due(self) -> bool:
-        """Tell whether it is time to look for entries."""
+        """Return whether it is time to look for entries."""
         return time.monotonic() >= self._due_at
 
     async def note_failures(self, entry_ids: Sequence[str], failure: Failure) -> None:
-        """Remember why entries could not be answered, here and in Redis; they are attempted again after the idle time.
+        """Store why entries could not be answered, here and in Redis; they are attempted again after the idle time.
 
         Raises:
             RedisError: Redis did not answer.
@@ -65,20 +91,20 @@ class Recovery:
         await self._stream.note_failures(dict.fromkeys(entry_ids, failure), self._notes_ttl_s)
 
     def rest(self, entry_ids: Iterable[str], failure: Failure) -> None:
-        """Remember here alone why entries could not be answered; they are attempted again after the idle time."""
+        """Store only here why entries could not be answered; they are attempted again after the idle time."""
         self._failures |= dict.fromkeys(entry_ids, failure)
 
     def forget(self, entry_ids: Iterable[str]) -> None:
-        """Forget the failures of entries that are settled, or somebody else's."""
+        """Forget the failures of entries that are settled, or no longer pending for this consumer."""
         if self._failures:
             for entry_id in entry_ids:
                 self._failures.pop(entry_id, None)
 
-    async def entries(self, in_hand: Collection[str]) -> AsyncIterator[Rescued]:
-        """Yield what is to be done, in the order in which it was asked for.
+    async def entries(self, in_hand: Collection[str]) -> AsyncIterator[Reclaimed]:
+        """Yield the entries to serve or to give up on, oldest first among those of one state.
 
         Args:
-            in_hand: Entries that are pending because this worker is about to settle them.
+            in_hand: Entries that this worker is about to settle.
 
         Raises:
             RedisError: Redis did not answer.
@@ -94,12 +120,12 @@ class Recovery:
         for together in _grouped(pending):
             if together[0].deliveries >= self._max_deliveries:
                 looked = [await self._stream.look_at(entry) for entry in together]
-                yield Rescued((), [entry for entry in looked if entry is not None])
+                yield Reclaimed((), [entry for entry in looked if entry is not None])
             else:
-                yield Rescued(await self._stream.deliver_again(together), ())
+                yield Reclaimed(await self._stream.deliver_again(together), ())
 
     async def give_up(self, entry: Entry) -> GivenUp:
-        """Write the error result and the dead letter of an entry that was delivered too often.
+        """Return the error result and the dead letter of an entry that was delivered too often.
 
         Raises:
             RedisError: Redis did not answer.
@@ -112,12 +138,12 @@ class Recovery:
         return GivenUp(result, letter, entry.deliveries, failure)
 
     def _may_try(self, entry: Pending, taken: set[str]) -> bool:
-        """Leave alone for a while what failed here a moment ago."""
+        """Return whether an entry may be attempted now: not while it rests."""
         return entry.id not in self._failures or entry.id in taken or entry.idle_ms >= self._idle_ms
 
 
 def _grouped(pending: Sequence[Pending]) -> list[list[Pending]]:
-    """Put entries delivered once together, and suspects alone."""
+    """Group entries that were delivered once; each suspect is a group of its own."""
     fresh = [entry for entry in pending if entry.deliveries < _SUSPECT_DELIVERIES]
     suspects = [entry for entry in pending if entry.deliveries >= _SUSPECT_DELIVERIES]
     together = [fresh[start : start + _TOGETHER] for start in range(0, len(fresh), _TOGETHER)]

@@ -12,8 +12,7 @@ import time
 from typing import Any
 
 from worker.core.events import ConsumerShared
-from worker.logs.emit import emit
-from worker.logs.rate_limit import Pace
+from worker.logs.emit import RateLimited
 
 _SHOWN_S = 10.0
 _LONGEST_HOST = 100
@@ -31,7 +30,7 @@ class Namesake:
         self._has_looked = False
         self._other = ""
         self._seen_at = -_SHOWN_S
-        self._pace = Pace(interval_s=600.0, burst=1)
+        self._shared = RateLimited(interval_s=600.0, burst=1)
 
     def identity(self) -> dict[str, object]:
         """Say which process this is, and which other one was seen of late."""
@@ -52,9 +51,11 @@ class Namesake:
         host, pid = str(other.get("host", ""))[:_LONGEST_HOST], other.get("pid")
         pid = pid if isinstance(pid, int) else 0
         self._other, self._seen_at = f"{host}:{pid}", time.monotonic()
-        suppressed = self._pace.admit("", time.monotonic())
-        if suppressed is not None:
-            emit(ConsumerShared(consumer=self._consumer, host=host, pid=pid, message=_ADVICE, suppressed=suppressed))
+        self._shared.emit(
+            lambda suppressed: ConsumerShared(
+                consumer=self._consumer, host=host, pid=pid, message=_ADVICE, suppressed=suppressed
+            )
+        )
 
 
 def _read(found: bytes | None) -> dict[str, Any] | None:

@@ -35,11 +35,11 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from worker.core.events import WeightsChanged, WeightsRejected, WeightsVanished
-from worker.core.weights.values import ABSENT, Held, observe, source_of
+from worker.core.weights.in_force import ABSENT, Held, observe, source_of
 from worker.errors import RedisError
 from worker.logs.emit import emit
 from worker.ports import Reading, WeightsStore
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.snapshots import WeightsBook
 from worker.service.supervisor import unending
 
@@ -49,18 +49,18 @@ _LONG = 4096  # bytes: parsing a longer value would hold up others
 class WeightsFeed:
     """Replaces the weights in a book whenever their keys change."""
 
-    def __init__(self, store: WeightsStore, book: WeightsBook, link: Link, *, refresh_s: float) -> None:
+    def __init__(self, store: WeightsStore, book: WeightsBook, availability: Availability, *, refresh_s: float) -> None:
         """Start nothing yet.
 
         Args:
             store: Where keys are read.
             book: What is known of them.
-            link: Learns whether Redis is away.
+            availability: Learns whether Redis is away.
             refresh_s: Every so many seconds all keys are read without a notification.
         """
         self._store = store
         self._book = book
-        self._link = link
+        self._availability = availability
         self._refresh_s = refresh_s
         self._orders: dict[str | None, int] = {}  # dataset -> number of its latest reading
 
@@ -130,7 +130,7 @@ class WeightsFeed:
             if problem is None:
                 await anyio.sleep(self._refresh_s)
             else:
-                await self._link.failed("weights refresh", problem)
+                await self._availability.failed("weights refresh", problem)
 
     async def _refresh(self) -> str | None:
         """Read every key that is kept fresh; return why not, if Redis is away."""
@@ -140,7 +140,7 @@ class WeightsFeed:
             await self.read(self._book.known())
         except RedisError as error:
             return str(error)
-        self._link.succeeded("weights refresh")
+        self._availability.succeeded("weights refresh")
         return None
 
     async def _listen_for_ever(self) -> None:
@@ -152,9 +152,9 @@ class WeightsFeed:
                             await self.read(self._book.known())
                         elif self._book.knows(notification.dataset):
                             await self.read([notification.dataset])
-                        self._link.succeeded("weights notifications")
+                        self._availability.succeeded("weights notifications")
             except RedisError as error:
-                await self._link.failed("weights notifications", str(error))
+                await self._availability.failed("weights notifications", str(error))
 
     async def _accept_long(self, dataset: str | None, reading: Reading) -> None:
         """Parse a long value in a thread and put it in force."""

@@ -1,5 +1,6 @@
-"""Wire the parts of a worker: the only place where loops meet adapters."""
+"""Connect the parts of a worker: the only place where loops meet adapters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from worker.adapters.postgres.catalog import PostgresCatalog
@@ -8,100 +9,183 @@ from worker.adapters.redis.stats_folding import RedisFolding
 from worker.adapters.redis.streams import RedisStreams
 from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
+from worker.core.draw.answer import answer
 from worker.core.events import (
-    ConsumersKept,
+    ConsumersCleanupRefused,
     PostgresLost,
     PostgresRestored,
     RedisLost,
     RedisRestored,
-    StatsUnfolded,
-    WeightsUnreturned,
+    StatsFoldingRefused,
+    WeightsRevertRefused,
 )
 from worker.core.keys import Keys
 from worker.errors import UnreadableError
 from worker.ports import StreamLimits
 from worker.run_dir.health import url_digest
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
 from worker.service.consumer import LANES, Consumer, RequestLimits
-from worker.service.housekeeping import Chore
-from worker.service.journal import Journal
+from worker.service.housekeeping import HousekeepingTask
 from worker.service.meter import Meter
-from worker.service.reclaim import Recovery
+from worker.service.reclaim import Reclaim
 from worker.service.reporter import Identity, Reporter
-from worker.service.settler import Settler
-from worker.service.snapshots import State
+from worker.service.settler import Draw, Settler
+from worker.service.snapshots import CurrentSnapshots
 from worker.service.weights_feed import WeightsFeed
 from worker.settings.model import Settings
 
 _FOLD_EVERY_S = 30.0
-_GONE = 60  # times WORKER_CLAIM_IDLE_S, after which a consumer that holds nothing is no worker's any more
+_GONE = 60  # times WORKER_CLAIM_IDLE_S: then a consumer that holds nothing belongs to no worker any more
+
+
+@dataclass(frozen=True, slots=True)
+class ServingOptions:
+    """What the serving part of a worker depends on, beside its connections.
+
+    Attributes:
+        consumer: The worker's name in the group.
+        limits: What stays in Redis.
+        requests: How much is read at once, and how large a request may be.
+        idle_ms: Time, in ms, after which entries of other consumers are claimed.
+        max_deliveries: Deliveries after which a request is given up on.
+        refresh_s: Time between two readings of the weights, in seconds.
+        draw: Makes results of requests.
+        streams: The adapter of the streams.
+    """
+
+    consumer: str
+    limits: StreamLimits
+    requests: RequestLimits
+    idle_ms: int
+    max_deliveries: int
+    refresh_s: float
+    draw: Draw = answer
+    streams: type[RedisStreams] = RedisStreams
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The parts that serve requests out of Redis, connected; nothing runs yet."""
+
+    current: CurrentSnapshots
+    stream: RedisStreams
+    weights: WeightsFeed
+    reclaim: Reclaim
+    settlers: Sequence[Settler]
+    consumer: Consumer
+    meter: Meter
+    availability: Availability
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Hold the parts of a worker, wired."""
+    """The parts of a worker, connected; nothing runs yet."""
 
     settings: Settings
-    state: State
+    current: CurrentSnapshots
     stream: RedisStreams
     weights: WeightsFeed
     catalog: CatalogFeed
     consumer: Consumer
     reporter: Reporter
-    chores: list[Chore]
+    housekeeping: Sequence[HousekeepingTask]
     meter: Meter
 
 
-def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
-    """Put the parts together.
+def wire(settings: Settings, consumer: str, clients: Sequence[Client]) -> Worker:
+    """Connect the parts of a worker.
 
     Args:
         settings: With both servers' URLs.
         consumer: The worker's name in the group.
-        clients: Two: one subscribes to weights, and the other does the rest.
+        clients: Two: one does most of the work, and the other subscribes to weights.
+    """
+    keys = Keys(settings.prefix)
+    serving = wire_serving(clients, keys, _options(settings, consumer), CurrentSnapshots())
+    current, availability = serving.current, serving.availability
+    catalog = CatalogFeed(_source(settings), current, postgres_availability(), refresh_s=settings.catalog_refresh_s)
+    reporter = Reporter(
+        _identity(settings, consumer),
+        serving.stream,
+        current,
+        serving.meter,
+        availability=availability,
+        stats_interval_s=settings.stats_interval_s,
+    )
+    housekeeping = _housekeeping(
+        settings,
+        serving.stream,
+        writer=RedisWeightsWriter(clients[0], keys, defaults=lambda: current.weights.defaults),
+        folding=RedisFolding(clients[0], keys),
+        availability=availability,
+    )
+    return Worker(
+        settings,
+        current,
+        serving.stream,
+        serving.weights,
+        catalog,
+        serving.consumer,
+        reporter,
+        housekeeping,
+        serving.meter,
+    )
+
+
+def wire_serving(clients: Sequence[Client], keys: Keys, options: ServingOptions, current: CurrentSnapshots) -> Serving:
+    """Connect the parts that serve requests.
+
+    Args:
+        clients: Two: one does most of the work, and the other subscribes to weights.
+        keys: The names in Redis.
+        options: What else the parts depend on.
+        current: The snapshots to serve under.
     """
     client, subscriber = clients
-    keys, state, meter = Keys(settings.prefix), State(), Meter()
-    redis_link, postgres_link = _links()
+    meter, availability = Meter(), redis_availability()
+    stream = options.streams(client, keys=keys, consumer=options.consumer, limits=options.limits)
+    weights = WeightsFeed(RedisWeights(subscriber, keys), current.weights, availability, refresh_s=options.refresh_s)
+    reclaim = Reclaim(stream, idle_ms=options.idle_ms, max_deliveries=options.max_deliveries)
+    settlers = [
+        Settler(stream, current, weights=weights, reclaim=reclaim, meter=meter, draw=options.draw) for _ in range(LANES)
+    ]
+    consumer = Consumer(
+        stream, settlers, reclaim=reclaim, availability=availability, meter=meter, limits=options.requests
+    )
+    return Serving(current, stream, weights, reclaim, settlers, consumer, meter, availability)
+
+
+def redis_availability() -> Availability:
+    """Return a new availability of Redis, which logs its loss and its return."""
+    return Availability(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
+
+
+def postgres_availability() -> Availability:
+    """Return a new availability of PostgreSQL, which logs its loss and its return."""
+    return Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+
+
+def _options(settings: Settings, consumer: str) -> ServingOptions:
+    """Return what the settings say about serving."""
     limits = StreamLimits(
         settings.results_maxlen,
         reply_ttl_s=max(1, round(settings.reply_ttl_s)),
         session_ttl_s=max(1, round(settings.session_ttl_s)),
         results_max_bytes=settings.results_max_bytes,
     )
-    stream = RedisStreams(client, keys=keys, consumer=consumer, limits=limits)
-    weights = WeightsFeed(
-        RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s
+    return ServingOptions(
+        consumer,
+        limits,
+        RequestLimits(settings.batch, settings.max_size),
+        idle_ms=max(1, round(settings.claim_idle_s * 1000)),
+        max_deliveries=settings.max_deliveries,
+        refresh_s=settings.weights_refresh_s,
     )
-    catalog = CatalogFeed(_source(settings), state, postgres_link, refresh_s=settings.catalog_refresh_s)
-    recovery = Recovery(
-        stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
-    )
-    journal = Journal(meter)
-    settlers = [Settler(stream, state, weights=weights, recovery=recovery, journal=journal) for _ in range(LANES)]
-    consumer_loop = Consumer(
-        stream,
-        settlers,
-        recovery=recovery,
-        link=redis_link,
-        meter=meter,
-        limits=RequestLimits(settings.batch, settings.max_size),
-    )
-    identity = _identity(settings, consumer)
-    reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
-    chores = _chores(
-        settings,
-        stream,
-        writer=RedisWeightsWriter(client, keys, defaults=lambda: state.weights.defaults),
-        folding=RedisFolding(client, keys),
-        link=redis_link,
-    )
-    return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, chores, meter)
 
 
 def _source(settings: Settings) -> PostgresCatalog:
-    """Say where the chunks are."""
+    """Return the catalog's source."""
     return PostgresCatalog(
         settings.database_url.get_secret_value(),
         settings.chunks_query,
@@ -109,24 +193,21 @@ def _source(settings: Settings) -> PostgresCatalog:
     )
 
 
-def _links() -> tuple[Link, Link]:
-    """Watch Redis and PostgreSQL."""
-    return (
-        Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s)),
-        Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s)),
-    )
-
-
 def _identity(settings: Settings, consumer: str) -> Identity:
-    """Say who reports, and of which installation."""
+    """Return who reports, and for which installation."""
     digests = (url_digest(url.get_secret_value()) for url in (settings.redis_url, settings.database_url))
     return Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit, *digests)
 
 
-def _chores(
-    settings: Settings, stream: RedisStreams, *, writer: RedisWeightsWriter, folding: RedisFolding, link: Link
-) -> list[Chore]:
-    """Say what is to be seen to beside serving."""
+def _housekeeping(
+    settings: Settings,
+    stream: RedisStreams,
+    *,
+    writer: RedisWeightsWriter,
+    folding: RedisFolding,
+    availability: Availability,
+) -> list[HousekeepingTask]:
+    """Return the housekeeping tasks."""
     gone_s = _GONE * settings.claim_idle_s
 
     async def forget_consumers() -> None:
@@ -138,7 +219,13 @@ def _chores(
 
     refresh_s = settings.weights_refresh_s
     return [
-        Chore("counts of mixtures", folding.fold, link, every_s=_FOLD_EVERY_S, refusal=StatsUnfolded),
-        Chore("weights returns", expire_temporary, link, every_s=refresh_s, refusal=WeightsUnreturned),
-        Chore("consumers", forget_consumers, link, every_s=gone_s / 10, refusal=ConsumersKept),
+        HousekeepingTask(
+            "counts of mixtures", folding.fold, availability, every_s=_FOLD_EVERY_S, refusal=StatsFoldingRefused
+        ),
+        HousekeepingTask(
+            "weights returns", expire_temporary, availability, every_s=refresh_s, refusal=WeightsRevertRefused
+        ),
+        HousekeepingTask(
+            "consumers", forget_consumers, availability, every_s=gone_s / 10, refusal=ConsumersCleanupRefused
+        ),
     ]

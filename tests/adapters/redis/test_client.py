@@ -30,8 +30,8 @@ from worker.adapters.redis.client import connect, redis_errors, redis_refusals
 from worker.adapters.redis.requests import RedisRequests
 from worker.adapters.redis.stats import RedisStats
 from worker.client import AsyncSampleClient
-from worker.core.weights.changes import WantedChange, step_of
-from worker.core.weights.values import mark_of, preset_name
+from worker.core.weights.changes import WantedChange, plan_change
+from worker.core.weights.in_force import mark_of, preset_name
 from worker.errors import GroupMissingError, RedisError, RedisUnreachableError, SettingsError, UnreadableError
 from worker.ports import Backlog, Notification
 
@@ -113,15 +113,19 @@ async def test_a_server_that_is_not_there_is_an_error_of_the_surroundings(url: s
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("text", "meaning", "kind"),
     [
-        ("NOGROUP No such key", GroupMissingError),
-        ("UNBLOCKED the stream key no longer exists", GroupMissingError),
-        ("WRONGTYPE Operation against a key", UnreadableError),
+        ("NOGROUP No such key", "NOGROUP No such key", GroupMissingError),
+        ("UNBLOCKED the stream key no longer exists", "UNBLOCKED the stream key", GroupMissingError),
+        (
+            "WRONGTYPE Operation against a key",
+            r"a key is of another type \(WRONGTYPE\); accepted",
+            UnreadableError,
+        ),
     ],
 )
-def test_a_refusal_by_the_server_is_translated(text: str, kind: type[RedisError]) -> None:
-    with pytest.raises(RedisError, match=f"Redis refused XREADGROUP: {text}") as caught, redis_errors("XREADGROUP"):
+def test_a_refusal_by_the_server_is_translated(text: str, meaning: str, kind: type[RedisError]) -> None:
+    with pytest.raises(RedisError, match=f"Redis refused XREADGROUP: {meaning}") as caught, redis_errors("XREADGROUP"):
         raise redis.exceptions.ResponseError(text)
     assert type(caught.value) is kind
 
@@ -326,7 +330,7 @@ async def _change_and_return(desk: Desk) -> None:
     """Call everything that a writer calls."""
     writer, name = desk.writer(), preset_name("night")
     wanted = WantedChange('{"voice": 1}', "ann", "", 1, "1ms")
-    change = await writer.change(name, lambda found: step_of(found, wanted))
+    change = await writer.change(name, lambda found: plan_change(found, wanted))
     assert change is not None
     assert await writer.presets() == ["night"]
     assert (await writer.look(name)).value == b'{"voice": 1}'

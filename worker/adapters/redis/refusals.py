@@ -25,6 +25,7 @@ _CAUSES: Final = tuple(
             r"\bOOM\b|used memory > 'maxmemory'",
             "its memory is full; accepted: a larger `maxmemory`, or less that is kept",
         ),
+        (r"WRONGTYPE", "a key is of another type (WRONGTYPE)"),
         (r"\bBUSY\b|busy running a script", "another script has kept it busy for too long"),
         (
             r"(?P<user>this user|[Uu]ser \S+) has no permissions to run the '(?P<command>[^']+)'",

@@ -13,7 +13,7 @@ from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.replies import misread_as_invalid_response
 from worker.adapters.redis.weights_listener import WeightsListener
 from worker.core.keys import Keys
-from worker.core.weights.values import WRONG_TYPE, mark_of
+from worker.core.weights.in_force import WRONG_TYPE, mark_of
 from worker.ports import Follower, Notification, Reading
 
 _SET: Final = files("worker.adapters.redis").joinpath("scripts", "weights_set.lua").read_text()

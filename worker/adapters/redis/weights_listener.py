@@ -15,7 +15,7 @@ from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.replies import misread_as_invalid_response
 from worker.core.keys import Keys
-from worker.core.weights.values import is_weights_name
+from worker.core.weights.in_force import is_weights_name
 from worker.ports import Follower, Notification, Reading
 
 _PING_EVERY_S = 2.0

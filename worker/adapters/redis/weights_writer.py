@@ -7,9 +7,11 @@ from typing import Any, Final
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.replies import closing_if_misread
 from worker.core.keys import Keys
-from worker.core.weights.changes import Return, Standing, Step, read_return, return_step
+from worker.core.weights.changes import PlannedChange, StoredWeights, plan_return
 from worker.core.weights.history import Change, read_change
-from worker.core.weights.values import ABSENT, WRONG_TYPE, Weights, default_weights, is_weights_name, preset_of
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE, is_weights_name, preset_of
+from worker.core.weights.temporary import Return, read_return
+from worker.core.weights.values import Weights, default_weights
 from worker.core.wire import shown
 from worker.errors import RefusedError
 
@@ -21,7 +23,7 @@ _CHANGE: Final = files("worker.adapters.redis").joinpath("scripts", "weights_cha
 _RETURNS: Final = files("worker.adapters.redis").joinpath("scripts", "returns_read.lua").read_text()
 _NEVER_FOUND: Final = b"-"  # no key has this mark: the script only reads
 
-Decide = Callable[[Standing], Step | None]
+Decide = Callable[[StoredWeights], PlannedChange | None]
 
 
 class RedisWeightsWriter:
@@ -36,7 +38,7 @@ class RedisWeightsWriter:
         """Change the weights of one key, add it to the history and notify workers, in one step.
 
         Args:
-            name: A dataset, a preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
+            name: A dataset, a preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
             decide: Plans the change by what is stored. It is called again if that has changed meanwhile.
 
         Returns:
@@ -60,7 +62,7 @@ class RedisWeightsWriter:
                 return read_change(entry_id, {field: _text(value) for field, value in record.items()})
         return None
 
-    async def look(self, name: str | None) -> Standing:
+    async def look(self, name: str | None) -> StoredWeights:
         """Read all that is stored about one weights key.
 
         Raises:
@@ -109,7 +111,7 @@ class RedisWeightsWriter:
         for name, found in returns.items():
             if found is not None and found.due_ms <= now_ms and _is_name(name):
                 try:
-                    await self.change(_text(name) or None, return_step)
+                    await self.change(_text(name) or None, plan_return)
                 except RefusedError as error:
                     problems.append(error)  # one key that is wrong does not keep the others waiting
         if problems:
@@ -146,17 +148,17 @@ class RedisWeightsWriter:
             names: Any = await self._client.smembers(self._keys.presets)
         return sorted(_text(name) for name in names)
 
-    async def _call(self, name: str | None, *words: str | bytes | int) -> tuple[Standing, str | None]:
+    async def _call(self, name: str | None, *words: str | bytes | int) -> tuple[StoredWeights, str | None]:
         """Run the script; return what is stored, and the id of the history's entry if the change was made."""
         keys = self._keys
         names = (keys.weights(name), keys.weights(), keys.history, keys.returns, keys.presets)
-        with redis_refusals(f"a change of {names[0]} (its history, returns and presets are of it)"):
+        with redis_refusals(f"a change of {names[0]}, with its history, returns and presets"):
             reply: Any = await self._client.execute_command(
                 "EVAL", _CHANGE, len(names), *names, name or "", preset_of(name), *words
             )
             async with closing_if_misread(self._client):
                 own, shared = (reply[1], _value(*reply[1:3])), (reply[3], _value(*reply[3:5]))
-                found = Standing(name, int(reply[0]), *own, *shared, reply[5], self._defaults())
+                found = StoredWeights(name, int(reply[0]), *own, *shared, reply[5], self._defaults())
                 return found, _text(reply[6]) if len(reply) > _FOUND else None
 
 

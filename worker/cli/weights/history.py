@@ -20,7 +20,7 @@ from worker.cli.weights.store import TIMEOUT_S, Reason, Storing, Timeout, Wait, 
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import WantedChange
 from worker.core.weights.history import Change, moves, moves_text
-from worker.core.weights.values import preset_name
+from worker.core.weights.in_force import preset_name
 from worker.errors import SettingsError
 
 Preset = Annotated[str | None, typer.Option(metavar="NAME", help="A stored preset instead.")]

@@ -1,6 +1,6 @@
 """The closed catalogue of log events: one flat dataclass an event, units in the field names.
 
-Names, fields and units are part of the wire contract: fields may be added, none is renamed.
+Names, fields and units are part of the wire contract: fields may be added, but none is renamed.
 """
 
 from collections.abc import Mapping
@@ -14,22 +14,22 @@ from worker.core.events.requests import (
     RequestFailed,
     RequestRejected,
     RequestServed,
-    ResultUnwritable,
-    StatsUncounted,
+    ResultWriteFailed,
+    StatsWriteFailed,
     WorkerStats,
 )
 from worker.core.events.service import (
     ConsumerShared,
-    HealthUnwritten,
+    HealthWriteFailed,
     LibraryMessage,
     LoopFailed,
     SettingsIgnored,
     WorkerDraining,
     WorkerFailed,
+    WorkerListingRefused,
     WorkerReady,
     WorkerStarted,
     WorkerStopped,
-    WorkerUnlisted,
 )
 from worker.core.events.surroundings import (
     CatalogChanged,
@@ -37,18 +37,18 @@ from worker.core.events.surroundings import (
     CatalogLoaded,
     CatalogUnwatched,
     CatalogWatched,
-    ConsumersKept,
+    ConsumersCleanupRefused,
     MixComplete,
     MixLeftOut,
     PostgresLost,
     PostgresRestored,
     RedisLost,
     RedisRestored,
-    ResultsUnbounded,
-    StatsUnfolded,
+    ResultsTrimRefused,
+    StatsFoldingRefused,
     WeightsChanged,
     WeightsRejected,
-    WeightsUnreturned,
+    WeightsRevertRefused,
     WeightsVanished,
 )
 
@@ -60,15 +60,15 @@ _CATALOGUE: tuple[type[Event], ...] = (
     WorkerStopped,
     WorkerFailed,
     LoopFailed,
-    HealthUnwritten,
-    WorkerUnlisted,
+    HealthWriteFailed,
+    WorkerListingRefused,
     ConsumerShared,
     WorkerStats,
     CategoryStats,
     WeightsChanged,
     WeightsRejected,
     WeightsVanished,
-    WeightsUnreturned,
+    WeightsRevertRefused,
     MixLeftOut,
     MixComplete,
     CatalogLoaded,
@@ -80,12 +80,12 @@ _CATALOGUE: tuple[type[Event], ...] = (
     RequestRejected,
     RequestClaimed,
     RequestFailed,
-    ResultUnwritable,
+    ResultWriteFailed,
     RequestDeadLettered,
-    StatsUncounted,
-    StatsUnfolded,
-    ResultsUnbounded,
-    ConsumersKept,
+    StatsWriteFailed,
+    StatsFoldingRefused,
+    ResultsTrimRefused,
+    ConsumersCleanupRefused,
     RedisLost,
     RedisRestored,
     PostgresLost,
@@ -94,7 +94,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
 )
 
 EVENTS: Mapping[str, type[Event]] = MappingProxyType({kind.event: kind for kind in _CATALOGUE})
-"""Every event that can stand in a log, by name."""
+"""Every event that a log may contain, by name."""
 
 __all__ = [
     "EVENTS",
@@ -106,9 +106,9 @@ __all__ = [
     "CatalogWatched",
     "CategoryStats",
     "ConsumerShared",
-    "ConsumersKept",
+    "ConsumersCleanupRefused",
     "Event",
-    "HealthUnwritten",
+    "HealthWriteFailed",
     "Level",
     "LibraryMessage",
     "LoopFailed",
@@ -123,21 +123,21 @@ __all__ = [
     "RequestFailed",
     "RequestRejected",
     "RequestServed",
-    "ResultUnwritable",
-    "ResultsUnbounded",
+    "ResultWriteFailed",
+    "ResultsTrimRefused",
     "SettingsIgnored",
-    "StatsUncounted",
-    "StatsUnfolded",
+    "StatsFoldingRefused",
+    "StatsWriteFailed",
     "Value",
     "WeightsChanged",
     "WeightsRejected",
-    "WeightsUnreturned",
+    "WeightsRevertRefused",
     "WeightsVanished",
     "WorkerDraining",
     "WorkerFailed",
+    "WorkerListingRefused",
     "WorkerReady",
     "WorkerStarted",
     "WorkerStats",
     "WorkerStopped",
-    "WorkerUnlisted",
 ]

@@ -1,4 +1,4 @@
-"""What every log event has: a name, a level, and flat fields."""
+"""The base of every log event: a name, a level, and flat fields."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -7,12 +7,12 @@ Level = Literal["debug", "info", "warning", "error"]
 Value = str | int | float | bool | None
 
 MAX_CHARS = "max_chars"
-"""Key in a field's metadata: longest text it takes in a line, where that is not 256 characters."""
+"""Key in a field's metadata: the longest text of the field in a line; 256 characters without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Be the root of all events; every field of every event is a `Value`.
+    """The base class of all events; every field of every event is a `Value`.
 
     Attributes:
         event: Name of the event, as it stands in the log line.

@@ -1,4 +1,4 @@
-"""What a worker says of requests, and of the counts they add up to."""
+"""Log events about requests, and about the counts of them."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -8,13 +8,13 @@ from worker.core.events.event import MAX_CHARS, Event, Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStats(Event):
-    """Count what the worker did in one interval, and say where it stands at its end.
+    """What the worker did in one interval, and where it stands at the end of it.
 
     Attributes:
-        interval_s: Length of the interval; the counts and latencies are of it alone.
-        lag: Entries of the stream that no consumer has read; None where Redis did not answer, or has no group yet.
-        pending: Entries read and not settled, over all consumers; None where the server cannot tell.
-        redrawn: Batches drawn again because the weights had just changed.
+        interval_s: Length of the interval, which the counts and latencies refer to.
+        lag: Entries of the stream that no consumer has read; None if Redis did not answer or has no group yet.
+        pending: Entries read and not settled, over all consumers; None if the server does not know.
+        redrawn: Batches drawn again because weights or a session had just changed.
         log_lines_dropped: Lines that could not be written, since the process began.
     """
 
@@ -37,16 +37,16 @@ class WorkerStats(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryStats(Event):
-    """Hold what one category of one dataset got in an interval against its weight.
+    """What one category of one dataset got in one interval, compared with its weight.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.
         count: Chunks drawn.
-        audio_s: How long they last, where weights are shares of audio time; None where they are shares of chunks.
+        audio_s: Their total duration if weights are shares of audio time; None if they are shares of chunks.
         weight: Its normalised weight, 0 to 1, at the end of the interval; categories without READY chunks included.
-        share: `count` over the dataset's chunks of the interval, 0 to 1; the same of `audio_s`, where it is told.
-        expected: Chunks expected under the weights each batch was drawn with; seconds, where `audio_s` is told.
-        z: Standard deviations between that and what was drawn; None where no draw was left to chance.
+        share: `count` over the dataset's chunks of the interval, 0 to 1; of `audio_s` if that is not None.
+        expected: Chunks expected under the weights of each batch; seconds if `audio_s` is not None.
+        z: Standard deviations between `expected` and what was drawn; None if no draw was random.
         ready: READY chunks of the category.
     """
 
@@ -64,26 +64,26 @@ class CategoryStats(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatsUncounted(Event):
-    """Say that settled requests could not be counted: the key of the counts, or a field, holds something else.
+class StatsWriteFailed(Event):
+    """Settled requests were not counted: the stats key or one of its fields holds something else.
 
     Attributes:
-        requests: How many, in the batch that brought the line.
+        requests: How many requests the batch of this line had.
     """
 
-    event: ClassVar[str] = "stats.uncounted"
+    event: ClassVar[str] = "stats.write_failed"
     level: ClassVar[Level] = "error"
     requests: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestServed(Event):
-    """Show one settled request out of many, at most a few a second.
+    """A request was settled; a few a second at most get this line.
 
     Attributes:
         status: `ok` or `error`.
-        latency_ms: From the entry being added, by its id, to its settling.
-        sampled_1_in: How many settled requests the line stands for, itself included.
+        latency_ms: Time from the arrival of the entry, by its id, to its settling.
+        sampled_1_in: Settled requests that the line stands for, its own included.
     """
 
     event: ClassVar[str] = "request.served"
@@ -100,11 +100,11 @@ class RequestServed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRejected(Event):
-    """Say that a request got an error result.
+    """A request got an error result.
 
     Attributes:
         error: One of `worker.core.wire.ERROR_CODES`.
-        suppressed: Rejections with the same code since the last such line that got no line.
+        suppressed: Rejections with the same code without a line since the last such line.
     """
 
     event: ClassVar[str] = "request.rejected"
@@ -118,11 +118,11 @@ class RequestRejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestClaimed(Event):
-    """Say that entries of a consumer that fell silent were taken over.
+    """Entries of a consumer that fell silent were claimed.
 
     Attributes:
-        count: Entries taken over.
-        deliveries_max: Most deliveries that one of them has had.
+        count: Claimed entries.
+        deliveries_max: Most deliveries of one of them.
     """
 
     event: ClassVar[str] = "request.claimed"
@@ -133,14 +133,14 @@ class RequestClaimed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFailed(Event):
-    """Say that a bug kept requests from being answered; they stay pending and are attempted again.
+    """A bug kept requests from being answered; they stay pending and are attempted again.
 
     Attributes:
         requests: How many were drawn together.
         error: Name of the exception's class.
         message: Its text.
         traceback: Where it was raised; the middle of a long one is left out.
-        suppressed: Failures with the same exception since the last such line that got no line.
+        suppressed: Failures with the same exception without a line since the last such line.
     """
 
     event: ClassVar[str] = "request.failed"
@@ -153,15 +153,15 @@ class RequestFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultUnwritable(Event):
-    """Say that a result or a dead letter could not be written; its request stays pending and is attempted again.
+class ResultWriteFailed(Event):
+    """A result or a dead letter could not be written; its request stays pending and is attempted again.
 
     Attributes:
         message: What could not be written, and why.
-        suppressed: Such failures since the last such line that got no line.
+        suppressed: Such failures without a line since the last such line.
     """
 
-    event: ClassVar[str] = "result.unwritable"
+    event: ClassVar[str] = "result.write_failed"
     level: ClassVar[Level] = "error"
     request_id: str
     entry_id: str
@@ -171,11 +171,11 @@ class ResultUnwritable(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDeadLettered(Event):
-    """Say that a request was given up on and kept with the dead letters.
+    """A request was given up on and stored with the dead letters.
 
     Attributes:
-        message: Why, as the dead letter says it.
-        suppressed: Requests given up on for the same reason since the last such line that got no line.
+        message: The reason, as in the dead letter.
+        suppressed: Requests given up on for the same reason without a line since the last such line.
     """
 
     event: ClassVar[str] = "request.dead_lettered"

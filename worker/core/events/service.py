@@ -1,4 +1,4 @@
-"""What a worker says of its own life."""
+"""Log events about the worker process itself."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -8,10 +8,12 @@ from worker.core.events.event import MAX_CHARS, Event, Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStarted(Event):
-    """Say that a worker process began, before it opens any connection; the URLs are redacted.
+    """A worker process began; it has opened no connection yet.
 
     Attributes:
         weight_unit: What weights are shares of: `chunks` or `seconds`.
+        redis: URL of Redis without its password.
+        postgres: URL of PostgreSQL without its password.
     """
 
     event: ClassVar[str] = "worker.started"
@@ -27,10 +29,10 @@ class WorkerStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsIgnored(Event):
-    """Say that variables of the environment begin as settings do, are none, and were left alone.
+    """Environment variables that look like settings are none; they were ignored.
 
     Attributes:
-        names: The variables, with commas between.
+        names: The variables, separated by commas.
     """
 
     event: ClassVar[str] = "settings.ignored"
@@ -39,7 +41,7 @@ class SettingsIgnored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady(Event):
-    """Say that requests are read from now on; 0 chunks and no version where the catalog could not be read yet."""
+    """The worker reads requests from now on; without a catalog yet, it has 0 chunks and no version."""
 
     event: ClassVar[str] = "worker.ready"
     consumer: str
@@ -52,11 +54,11 @@ class WorkerReady(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerDraining(Event):
-    """Say that a signal came: nothing more is read, what is held is finished.
+    """A signal came; the worker reads no more requests and finishes those that it holds.
 
     Attributes:
         signal: Name of the signal, such as `SIGTERM`.
-        held: Requests that were in hand.
+        held: Requests that it holds.
     """
 
     event: ClassVar[str] = "worker.draining"
@@ -66,7 +68,7 @@ class WorkerDraining(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStopped(Event):
-    """Say that the worker ended, with its totals: the last line of a process."""
+    """The worker ended; this is the last line of its process, with its totals."""
 
     event: ClassVar[str] = "worker.stopped"
     reason: str
@@ -78,10 +80,10 @@ class WorkerStopped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFailed(Event):
-    """Say that a bug ended the worker.
+    """A bug ended the worker.
 
     Attributes:
-        error: Name of the exception's class; of several, each.
+        error: Name of the exception's class, or of each class of an exception group.
         message: Its text.
         traceback: Where it was raised; the middle of a long one is left out.
     """
@@ -95,15 +97,15 @@ class WorkerFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopFailed(Event):
-    """Say that a bug ended one of the worker's loops, which is begun anew; the tenth within 60 s ends the worker.
+    """A bug ended one of the worker's loops, which starts again; the tenth within 60 s ends the worker.
 
     Attributes:
         loop: Which loop.
-        error: Name of the exception's class; of several, each.
+        error: Name of the exception's class, or of each class of an exception group.
         message: Its text.
         traceback: Where it was raised; the middle of a long one is left out.
         failures: Failures of this loop within the last 60 s, this one included.
-        suppressed: Failures of this loop with the same exception since the last such line that got no line.
+        suppressed: Failures of this loop with the same exception without a line since the last such line.
     """
 
     event: ClassVar[str] = "loop.failed"
@@ -118,14 +120,14 @@ class LoopFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerShared(Event):
-    """Say that another live worker has this consumer name: results stay right, but only one of the two is shown.
+    """Another live worker has this consumer name; results stay right, but only one of the two is listed.
 
     Attributes:
         consumer: The name.
         host: Of the other worker.
         pid: Of the other worker.
         message: What to do.
-        suppressed: How often it was seen since the last such line and got no line.
+        suppressed: How often it was seen without a line since the last such line.
     """
 
     event: ClassVar[str] = "consumer.shared"
@@ -138,28 +140,28 @@ class ConsumerShared(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthUnwritten(Event):
-    """Say that the health file could not be written, so that probes will call this worker dead.
+class HealthWriteFailed(Event):
+    """The health file could not be written; probes will call this worker dead.
 
     Attributes:
-        suppressed: Failures since the last such line that got none.
+        suppressed: Failures without a line since the last such line.
     """
 
-    event: ClassVar[str] = "health.unwritten"
+    event: ClassVar[str] = "health.write_failed"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerUnlisted(Event):
-    """Say that Redis refused this worker's state, or its count of what waits; it serves all the same.
+class WorkerListingRefused(Event):
+    """Redis refused the worker's state or its count of waiting requests; the worker serves all the same.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
-    event: ClassVar[str] = "worker.unlisted"
+    event: ClassVar[str] = "worker.listing_refused"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
@@ -167,13 +169,13 @@ class WorkerUnlisted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryMessage(Event):
-    """Pass on what redis, asyncpg or asyncio said through stdlib logging.
+    """A library (redis, asyncpg or asyncio) logged a message.
 
     Attributes:
         logger: Name of the stdlib logger.
         message: Its text.
-        traceback: That of the exception it is about, if there is one.
-        suppressed: Messages from the same line of its code since the last such event that got none.
+        traceback: Traceback of the logged exception, if there is one.
+        suppressed: Messages from the same line of code without an event since the last such event.
     """
 
     event: ClassVar[str] = "library.message"

@@ -1,4 +1,4 @@
-"""What a worker says of weights, catalog and servers."""
+"""Log events about weights, the catalog and the servers."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -8,12 +8,12 @@ from worker.core.events.event import MAX_CHARS, Event, Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsChanged(Event):
-    """Say that other weights are in force.
+    """Other weights came into force.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.
-        source: Where they come from, as in a result's `weights_source`.
-        before: JSON object category -> normalised weight; None where there were none.
+        source: Their origin, as in a result's `weights_source`.
+        before: JSON object category -> normalised weight; None if there were none.
         after: The same, now.
     """
 
@@ -27,7 +27,7 @@ class WeightsChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsRejected(Event):
-    """Say that a weights value is not valid and that the last valid weights stay."""
+    """A weights value is not valid; the last valid weights stay in force."""
 
     event: ClassVar[str] = "weights.rejected"
     level: ClassVar[Level] = "warning"
@@ -38,13 +38,13 @@ class WeightsRejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsVanished(Event):
-    """Say that a weights key that held weights is gone, and what is in force without it.
+    """A weights key that held weights is gone; other weights came into force.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.
         version_before: Version of the weights that the key put in force.
         version: Version of those in force now.
-        source: Where these come from, as in a result's `weights_source`.
+        source: Their origin, as in a result's `weights_source`.
     """
 
     event: ClassVar[str] = "weights.vanished"
@@ -57,12 +57,12 @@ class WeightsVanished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixLeftOut(Event):
-    """Say that weighted categories have no READY chunk, so that their share goes to the others.
+    """Weighted categories have no READY chunk; their share goes to the other categories.
 
     Attributes:
         dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
-        categories: Their names, with commas between.
-        share: What they weigh together, 0 to 1.
+        categories: Their names, separated by commas.
+        share: Sum of their weights, 0 to 1.
     """
 
     event: ClassVar[str] = "mix.left_out"
@@ -76,7 +76,7 @@ class MixLeftOut(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixComplete(Event):
-    """Say that every weighted category has READY chunks again.
+    """Every weighted category has READY chunks again.
 
     Attributes:
         dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
@@ -89,56 +89,56 @@ class MixComplete(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsUnreturned(Event):
-    """Say that temporary weights could not give way, and why; it is attempted again.
+class WeightsRevertRefused(Event):
+    """Temporary weights could not be reverted; it is attempted again.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
-    event: ClassVar[str] = "weights.unreturned"
+    event: ClassVar[str] = "weights.revert_refused"
     level: ClassVar[Level] = "error"
     message: str
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsUnbounded(Event):
-    """Say that Redis refused to have old results dropped that take too many bytes; it is attempted again.
+class ResultsTrimRefused(Event):
+    """Redis refused to drop old results that take too many bytes; it is attempted again.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
-    event: ClassVar[str] = "results.unbounded"
+    event: ClassVar[str] = "results.trim_refused"
     level: ClassVar[Level] = "error"
     message: str
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatsUnfolded(Event):
-    """Say that Redis refused to have counts of mixtures that are drawn no more added up; it is attempted again.
+class StatsFoldingRefused(Event):
+    """Redis refused to add up the counts of mixtures that are no longer drawn; it is attempted again.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
-    event: ClassVar[str] = "stats.unfolded"
+    event: ClassVar[str] = "stats.folding_refused"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumersKept(Event):
-    """Say that Redis refused to have consumers that are gone removed from the group; it is attempted again.
+class ConsumersCleanupRefused(Event):
+    """Redis refused to remove dead consumers from the group; it is attempted again.
 
     Attributes:
-        suppressed: Refusals since the last such line that got no line.
+        suppressed: Refusals without a line since the last such line.
     """
 
-    event: ClassVar[str] = "consumers.kept"
+    event: ClassVar[str] = "consumers.cleanup_refused"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
@@ -146,12 +146,12 @@ class ConsumersKept(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogLoaded(Event):
-    """Say that the whole catalog was read for the first time.
+    """The whole catalog was read for the first time.
 
     Attributes:
-        ignored: READY rows left out because their category is not a category name, or, where weights are shares of
-            audio time, their duration is none.
-        ignored_examples: Categories of some of these rows; empty where there are none.
+        ignored: READY rows that were left out: their category is not a category name, or the duration is missing
+            while weights are shares of audio time.
+        ignored_examples: Categories of some of these rows; empty without such rows.
     """
 
     event: ClassVar[str] = "catalog.loaded"
@@ -165,14 +165,15 @@ class CatalogLoaded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogChanged(Event):
-    """Say that other chunks are READY.
+    """The READY chunks, their categories or their durations changed.
 
     Attributes:
-        added: Chunks that became READY, or came to another category or duration.
-        removed: Chunks that are no longer READY, or left a category or duration.
+        added: Chunks that became READY, or got this category or duration.
+        removed: Chunks that are no longer READY, or lost a category or duration.
         chunks: READY chunks now.
-        cause: Rows named by a notification, everything read again after one, or a reading that none asked for.
-        apply_ms: From hearing of it to the new catalog being in force.
+        cause: `notify`: a notification named the rows; `reload`: a notification asked to read everything again;
+            `refresh`: a periodic comparison found the change.
+        apply_ms: Time from the notification to the new catalog being in force.
     """
 
     event: ClassVar[str] = "catalog.changed"
@@ -186,15 +187,15 @@ class CatalogChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogUnwatched(Event):
-    """Say that some changes of chunks are announced by nobody, so that they are found by reading alone.
+    """PostgreSQL does not announce some changes of chunks; the worker finds them by reading.
 
     Attributes:
-        table: The table, or one of those that it is so with.
-        tables: How many tables it is so with.
+        table: The table, or one of several with the same problem.
+        tables: How many tables have this problem.
         reason: Why.
-        unseen: Which changes.
-        refresh_s: They are found after this time at the latest, `WORKER_CATALOG_REFRESH_S`.
-        mend: What would help.
+        unseen: Which changes are not announced.
+        refresh_s: Longest time until they are found, `WORKER_CATALOG_REFRESH_S`.
+        mend: What would solve it.
     """
 
     event: ClassVar[str] = "catalog.unwatched"
@@ -209,7 +210,7 @@ class CatalogUnwatched(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogWatched(Event):
-    """Say that every change of chunks is announced again."""
+    """PostgreSQL announces every change of chunks again."""
 
     event: ClassVar[str] = "catalog.watched"
     unwatched_s: float
@@ -217,10 +218,10 @@ class CatalogWatched(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogHidden(Event):
-    """Say that row level security may hide chunks: this role sees none that is READY.
+    """This role sees no READY chunk, and row level security may be hiding some.
 
     Attributes:
-        tables: Tables whose rows it may hide.
+        tables: Tables with row level security that applies to this role.
         message: What is accepted.
     """
 
@@ -232,7 +233,7 @@ class CatalogHidden(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisLost(Event):
-    """Say that Redis stopped answering; said again when the cause changes, until it is restored."""
+    """Redis stopped answering; the line is repeated when the cause changes."""
 
     event: ClassVar[str] = "redis.lost"
     level: ClassVar[Level] = "warning"
@@ -241,7 +242,7 @@ class RedisLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisRestored(Event):
-    """Say that Redis answers again."""
+    """Redis answers again."""
 
     event: ClassVar[str] = "redis.restored"
     down_s: float
@@ -249,7 +250,7 @@ class RedisRestored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresLost(Event):
-    """Say that PostgreSQL stopped answering; said again when the cause changes, until it is restored."""
+    """PostgreSQL stopped answering; the line is repeated when the cause changes."""
 
     event: ClassVar[str] = "postgres.lost"
     level: ClassVar[Level] = "warning"
@@ -258,7 +259,7 @@ class PostgresLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresRestored(Event):
-    """Say that PostgreSQL answers again."""
+    """PostgreSQL answers again."""
 
     event: ClassVar[str] = "postgres.restored"
     down_s: float
