@@ -153,8 +153,8 @@ def test_commands_are_documented() -> None:
 
 def test_fields_of_the_history_are_documented() -> None:
     standing = StoredWeights(None, 0, ABSENT, None, ABSENT, None)
-    order = WantedChange('{"voice": 1}', "who", "why", lasts_ms=1, undone_from="1-0")
-    step = plan_change(standing, order)
+    wanted = WantedChange('{"voice": 1}', "who", "why", lasts_ms=1, undone_from="1-0")
+    step = plan_change(standing, wanted)
     pending = replace(standing, mark=mark_of(step.value), value=step.value, return_text=step.return_text.encode())
     returned = plan_return(replace(pending, now_ms=1))
     assert returned is not None

@@ -9,7 +9,7 @@ import pytest
 from tests.support.streams import Desk
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights import carry_out, roll_back, wait_until_applied, who_applied
+from worker.admin.weights import change_weights, roll_back, wait_until_applied, who_applied
 from worker.core.weights.changes import StoredWeights, WantedChange, version_by_key
 from worker.core.weights.history import Change, read_change
 from worker.core.weights.in_force import UNREAD, mark_of, observe
@@ -33,7 +33,7 @@ def _version(text: str) -> str:
 async def _set(
     writer: RedisWeightsWriter, value: str, name: str | None = None, *, if_version: str | None = None, who: str = "ann"
 ) -> Change:
-    return await carry_out(writer, name, lambda _: WantedChange(value, who, "a test"), if_version=if_version)
+    return await change_weights(writer, name, lambda _: WantedChange(value, who, "a test"), if_version=if_version)
 
 
 # -- if-version ------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ async def test_an_order_is_made_by_what_stands_there_when_it_is_stored(writer: R
         seen.append(found)
         return WantedChange(MUSIC, "ann", "")
 
-    await carry_out(writer, None, make)
+    await change_weights(writer, None, make)
     assert [found.value for found in seen] == [VOICE.encode()]
 
 

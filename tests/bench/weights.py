@@ -13,7 +13,7 @@ A change is SET and PUBLISH in one MULTI, as the project's own writers do both i
 Idle, nothing else goes on; changes that a request follows are made apart from the others. Saturated, a producer keeps
 more requests waiting than the worker has in hand. The promise is held on the way: every request added after a change
 was acknowledged is to be answered under it; `broken` counts those of the `checked` that were not (idle is the sharper
-look: saturated, a request waits its turn, by when the bell has mostly been heard). The server has the first core, the
+look: saturated, a request waits its turn, by when the notification has mostly come). The server has the first core, the
 worker the second, the clients none of their own.
 
     python tests/bench/weights.py [--json] [--changes N]
@@ -214,13 +214,13 @@ class Producer(threading.Thread):
         self._link.close()
 
     def _read_waiting(self) -> int:
-        """Read the replies to a burst, and from the last of them how many requests wait."""
+        """Read the replies to a burst, and from the last of them how many requests wait; Redis may not know it: 0."""
         reply = b""
-        while (lag := re.search(rb"\$3\r\nlag\r\n:(\d+)\r\n", reply)) is None:
+        while (lag := re.search(rb"\$3\r\nlag\r\n(?::(\d+)|\$-1|_)\r\n", reply)) is None:
             received = self._link.recv(1 << 16)
             assert received, "the server closed the producer's connection"
             reply = reply[-64:] + received
-        return int(lag[1])
+        return int(lag[1] or 0)
 
 
 def _packed(*words: str) -> bytes:

@@ -37,7 +37,7 @@ def test_names_are_those_of_the_contract(prefix: str) -> None:
     }
 
 
-def test_one_pattern_hears_the_bells_of_all_weights_keys() -> None:
+def test_one_pattern_matches_the_channels_of_all_weights_keys() -> None:
     keys = Keys("audio")
     start = keys.weights_pattern.removesuffix("*")
     assert keys.weights_pattern == f"{start}*"

@@ -108,7 +108,8 @@ def test_postgresql_that_is_away_is_named_and_is_status_3(call: Call, words: lis
 def test_a_login_that_redis_refuses_is_status_2(call: Call, redis_url: str, words: list[str]) -> None:
     ended = call(words, {"REDIS_URL": redis_url.replace("redis://", "redis://me:h1dden@")})
     assert ended.status == 2
-    assert sentence(ended).startswith("sampling-worker: Redis refused the login: ")
+    assert sentence(ended).startswith("sampling-worker: Redis at redis://me:***@")
+    assert "refused the login: wrong user name or password" in ended.complaint
     assert "h1dden" not in ended.complaint
 
 
@@ -138,7 +139,7 @@ def powerless_url(redis_url: str, prefix: str) -> Iterator[str]:
 def test_what_redis_does_not_allow_is_status_1(call: Call, powerless_url: str, words: list[str]) -> None:
     ended = call(words, {"REDIS_URL": powerless_url})
     assert ended.status == 1
-    assert "no permissions" in sentence(ended).lower()
+    assert " may not run " in sentence(ended)
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def _pause_clients(place: Place, rng: random.Random) -> Iterator[float]:
 
 
 def _kill_clients(place: Place, rng: random.Random) -> Iterator[float]:
-    """Kill connections of workers one by one: reader, settler, bells, and the others."""
+    """Kill connections of workers one by one: reader, settler, notifications, and the others."""
     with suppress(redis.RedisError, OSError):
         for client in place.client.client_list():
             if client["name"] == "sampling-worker" and rng.random() < 0.4:

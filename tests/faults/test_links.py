@@ -24,7 +24,7 @@ def test_each_connection_is_killed(trial: Trial) -> None:
     with trial.load():
         trial.wait_answered()
         numbers = [one["id"] for one in trial.client.client_list() if one["name"] == "sampling-worker"]
-        assert len(numbers) >= 3  # for reading and settling, for weights, for bells
+        assert len(numbers) >= 3  # for reading and settling, for weights, for notifications
         for number in numbers:
             trial.client.execute_command("CLIENT", "KILL", "ID", number)
             trial.wait_some_answered()

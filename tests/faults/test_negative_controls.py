@@ -52,7 +52,7 @@ class Course:
             self.asked.append(Asked(entry_id, {"size": "8", **fields}, sent_ns, accepted))
 
     async def weigh(self, values: Mapping[str, float] | None, text: str) -> None:
-        """Set weights and ring no bell; None stands for what is refused."""
+        """Set weights and notify nobody; None stands for what is refused."""
         begun_ns = time.time_ns()
         await self.desk.client.set(self.desk.keys.weights(), text)
         self.changes.append(WeightsChange(None, values, begun_ns, time.time_ns(), refused=values is None))

@@ -215,12 +215,12 @@ class Trial:
     # -- weights -----------------------------------------------------------------------------------------------
 
     def weigh(self, **values: float) -> None:
-        """Set weights, and ring the bell."""
+        """Set weights, and notify."""
         self.weigh_quietly(**values)
         self.ring()
 
     def weigh_quietly(self, **values: float) -> None:
-        """Set weights, and ring no bell."""
+        """Set weights, and notify nobody."""
         begun_ns = time.time_ns()
         self.client.set(self.keys.weights(), json.dumps(values))
         self._changes.append(WeightsChange(None, values, begun_ns, time.time_ns()))
@@ -243,11 +243,11 @@ class Trial:
         self._changes.append(WeightsChange(None, None, begun_ns, time.time_ns()))
 
     def ring(self) -> None:
-        """Ring the bell."""
+        """Notify."""
         self.client.publish(self.keys.weights(), "x")
 
     def ring_often(self, times: int, words: bytes = b"x") -> None:
-        """Ring the bell many times over."""
+        """Notify many times over."""
         pipeline = self.client.pipeline(transaction=False)
         for _ in range(times):
             pipeline.publish(self.keys.weights(), words)

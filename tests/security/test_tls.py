@@ -105,8 +105,9 @@ def refusal_by_postgres(url: str) -> str:
 
 def test_rediss_verifies_unless_told_otherwise(fronts: Fronts) -> None:
     """No option: the authorities of the machine are trusted, and this one is none of them."""
-    refusal = refusal_by_redis(fronts.redis())
-    assert refusal.startswith(f"Redis did not answer PING: the server's certificate is refused: {NOT_TRUSTED}")
+    url = fronts.redis()
+    refusal = refusal_by_redis(url)
+    assert refusal.startswith(f"Redis at {url} is not reachable: the server's certificate is refused: {NOT_TRUSTED}")
     assert "; accepted: one that is valid now, for the host in the URL" in refusal
 
 
@@ -149,7 +150,7 @@ def test_an_unknown_authority_is_refused(fronts: Fronts, tmp_path: Path) -> None
 )
 def test_a_client_without_a_certificate_is_refused_where_one_is_asked_for(fronts: Fronts) -> None:
     trusted = fronts.authority.file
-    assert "Redis did not answer PING" in refusal_by_redis(f"{fronts.redis(asks_clients=True)}?ssl_ca_certs={trusted}")
+    assert "is not reachable: " in refusal_by_redis(f"{fronts.redis(asks_clients=True)}?ssl_ca_certs={trusted}")
     url = f"{fronts.postgres(asks_clients=True)}?sslmode=verify-full&sslrootcert={trusted}"
     assert "PostgreSQL at " in refusal_by_postgres(url)
 
@@ -160,7 +161,9 @@ def test_a_client_without_a_certificate_is_refused_where_one_is_asked_for(fronts
 def test_nobody_is_talked_to_in_clear_text_where_tls_is_asked_for(
     redis_server: RedisServer, postgres_server: PostgresServer
 ) -> None:
-    assert "Redis did not answer" in refusal_by_redis(f"rediss://{HOST}:{redis_server.port}?socket_connect_timeout=0.5")
+    assert "where the server has no TLS" in refusal_by_redis(
+        f"rediss://{HOST}:{redis_server.port}?socket_connect_timeout=0.5"
+    )
     url = f"postgresql://postgres@{HOST}:{postgres_server.port}/postgres?sslmode=require"
     assert "rejected SSL upgrade" in refusal_by_postgres(url)
 

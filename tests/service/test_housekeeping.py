@@ -34,7 +34,11 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
 async def _looking(desk: Desk, availability: Availability, workers: int = 1) -> AsyncIterator[None]:
     tasks = [
         HousekeepingTask(
-            "weights returns", desk.writer().give_back, availability, every_s=_OFTEN_S, refusal=WeightsRevertRefused
+            "weights returns",
+            desk.writer().expire_temporary,
+            availability,
+            every_s=_OFTEN_S,
+            refusal=WeightsRevertRefused,
         )
         for _ in range(workers)
     ]
@@ -47,8 +51,8 @@ async def _looking(desk: Desk, availability: Availability, workers: int = 1) -> 
 
 
 async def _set_for(desk: Desk, milliseconds: int, name: str | None = None) -> None:
-    order = WantedChange(_MUSIC, "ann", "", milliseconds, f"{milliseconds} ms")
-    assert await desk.writer().change(name, lambda found: plan_change(found, order))
+    wanted = WantedChange(_MUSIC, "ann", "", milliseconds, f"{milliseconds} ms")
+    assert await desk.writer().change(name, lambda found: plan_change(found, wanted))
 
 
 async def _has_returned(desk: Desk, name: str | None = None) -> None:

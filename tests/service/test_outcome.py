@@ -7,10 +7,10 @@ import pytest
 from tests.support.streams import result_of
 from worker.core.weights.in_force import ABSENT
 from worker.core.wire import Result, encode_error
-from worker.ports import Failure, GivenUp, Reading, Settled
+from worker.ports import Failure, GivenUp, Settled
 from worker.service.outcome import FENCED_REDRAWS, Done, DrawAgain, Drop, decide, is_fenced
 
-_STALE: Mapping[str | None, Reading] = {None: Reading(ABSENT, None)}
+_STALE: Mapping[str | None, bytes] = {None: ABSENT}
 RESULTS = [result_of(f"{number}-0") for number in range(1, 5)]
 
 

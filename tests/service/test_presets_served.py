@@ -33,9 +33,7 @@ async def test_a_request_is_drawn_under_its_preset(desk: Desk, redis_url: str) -
     assert {row.dataset: row.count for row in counted.categories if row.category == "documentary"}["preset:mine"] == 600
 
 
-async def test_a_stored_preset_is_in_force_for_the_next_request_with_or_without_a_bell(
-    desk: Desk, redis_url: str
-) -> None:
+async def test_a_stored_preset_is_in_force_for_the_next_request_notified_or_not(desk: Desk, redis_url: str) -> None:
     """Stored, changed and removed: no request is ever answered under an older one."""
     key = desk.keys.weights(preset_name("mine"))
     async with serving(redis_url, desk.keys.prefix):

@@ -1,17 +1,20 @@
 """No change of a weights key goes unnoticed, and no value that is not valid comes into force."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
 
 from tests.support.log_lines import LogLines, captured_log
+from tests.support.proxy import Proxy
 from tests.support.streams import Desk, desk_at
-from tests.support.tasks import endless
+from tests.support.tasks import end, endless
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, wired
 from worker.adapters.redis.client import Client, connect
@@ -86,7 +89,9 @@ async def test_without_a_key_the_defaults_are_in_force(desk: Desk, redis_url: st
     assert log.of("weights.changed") == []
 
 
-async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: str, prefix: str, log: LogLines) -> None:
+async def test_a_change_with_a_notification_is_noticed_at_once(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
     async with _feeding(redis_url, prefix) as parts:
         await _is_listening(desk)
         await desk.weights().store_quietly(None, _VOICE)
@@ -98,7 +103,9 @@ async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: st
     assert (line["before"], line["after"]) == (default_weights().text, '{"voice":1.0}')
 
 
-async def test_a_change_without_a_bell_is_noticed_by_reading_again(desk: Desk, redis_url: str, prefix: str) -> None:
+async def test_a_change_without_a_notification_is_noticed_by_reading_again(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
         for value, text in ((_VOICE, '{"voice":1.0}'), (_MUSIC, '{"music":1.0}')):
             await desk.client.set(desk.keys.weights(), value)
@@ -147,7 +154,7 @@ async def test_a_change_while_the_subscription_was_broken_is_noticed_by_the_resy
             pipeline.set(desk.keys.weights(dataset), value)
             await pipeline.execute()
             await _comes_into_force(parts, text, dataset)
-        await wait_until(lambda: parts.availability.is_up, timeout_s=DONE_S, what="Redis is found again")
+        await wait_until(lambda: parts.availability.is_up, timeout_s=DONE_S, what="the link is restored")
     assert len(log.of("redis.lost")) == len(log.of("redis.restored"))
 
 
@@ -238,7 +245,7 @@ async def test_a_dataset_without_weights_of_its_own_follows_the_global_ones(
     assert (line["dataset"], line["keeping_version"]) == ("d", parts.current.weights.in_force("d").weights.version)
 
 
-async def test_datasets_are_kept_fresh_without_bells_until_they_are_forgotten(
+async def test_datasets_are_kept_fresh_without_notifications_until_they_are_forgotten(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
@@ -267,7 +274,7 @@ async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Pat
         await wait_until(
             lambda: (
                 availability._failures.get("weights refresh", 0) > 2
-                and availability._failures.get("weights bell", 0) > 2
+                and availability._failures.get("weights notifications", 0) > 2
             ),
             timeout_s=DONE_S,
             what="both loops failed again and again",
@@ -286,6 +293,15 @@ async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Pat
     feed.close()
     await client.aclose()
     assert (len(log.of("redis.lost")), len(log.of("redis.restored"))) == (2, 1)
+
+
+# -- which of two values is the later one ----------------------------------------------------------------------
+
+_LONG = b'{"voice": 1' + b" " * 2_000_000 + b"}"  # refused, which takes a while
+
+
+def _reading(value: bytes, order: int) -> Reading:
+    return Reading(mark_of(value), value, order)
 
 
 class SlowOnce(RedisWeights):
@@ -315,90 +331,164 @@ async def _begin_slow_reading(desk: Desk) -> tuple[SlowOnce, WeightsBook, Weight
 
 
 async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk) -> None:
+    """The later one does not wait for it, either."""
     store, book, feed, slow = await _begin_slow_reading(desk)
-    quick = asyncio.create_task(feed.read([None]))
-    await wait_until(
-        lambda: quick.done() or feed._reading.statistics().tasks_waiting, timeout_s=DONE_S, what="the later one waits"
-    )
+    await feed.read([None])
+    assert book.in_force(None).weights.text == '{"music":1.0}'
     store.may_go_on.set()
-    await asyncio.gather(slow, quick)
+    await slow
     store.close()
     assert book.in_force(None).weights.text == '{"music":1.0}'
+    assert repr(feed) == "<WeightsFeed of 1 keys, latest reading 2>"
 
 
-async def test_a_slow_reading_does_not_replace_what_settling_found_meanwhile(desk: Desk) -> None:
+async def test_a_slow_reading_does_not_replace_what_a_notification_brought(desk: Desk) -> None:
     store, book, feed, slow = await _begin_slow_reading(desk)
-    await feed.apply({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=feed.taken)
-    assert book.in_force(None).weights.text == '{"music":1.0}'
+    came = asyncio.Event()
+
+    def accept(reading: Reading | None) -> None:
+        assert reading is not None
+        assert feed.accept(None, reading)
+        came.set()
+
+    store.read_at_once(None, accept)
+    await came.wait()
     store.may_go_on.set()
     await slow
     store.close()
     assert book.in_force(None).weights.text == '{"music":1.0}'
 
 
-async def test_a_long_value_that_two_find_at_once_is_told_once(redis_url: str, prefix: str, log: LogLines) -> None:
-    """Settling and a bell find it in the same moment, and each takes a while to read it."""
-    long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
-    found: dict[str | None, Reading] = {None: Reading(mark_of(long), long)}
+async def test_what_was_sent_for_later_counts_whatever_comes_first(desk: Desk, log: LogLines) -> None:
+    """An earlier reading that comes late changes nothing, however often and in whatever order."""
+    book = WeightsBook()
+    feed = WeightsFeed(desk.weights(), book, redis_availability(), refresh_s=_NEVER_S)
+    values = {order: f'{{"voice": {order}, "music": 1}}'.encode() for order in range(1, 6)}
+    for order, newest in ((3, 3), (1, 3), (2, 3), (5, 5), (4, 5), (3, 5)):
+        assert feed.accept(None, _reading(values[order], order))
+        assert book.held(None).mark == mark_of(values[newest])
+    assert len(log.of("weights.changed")) == 2
+
+
+async def test_a_long_value_is_overtaken_by_a_later_short_one(desk: Desk, log: LogLines) -> None:
+    """It is read in a thread, and is refused there; nobody hears of it, as it is not the newest any more."""
+    store, book = desk.weights(), WeightsBook()
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
+    await desk.client.set(desk.keys.weights(), _LONG)
+    slow = asyncio.create_task(feed.read([None]))
+    later = 1000
+    while not slow.done():
+        later += 1
+        feed.accept(None, _reading(b'{"voice": %d, "music": 1}' % later, later))
+        await asyncio.sleep(0)
+    assert book.in_force(None).weights.source == "redis"
+    assert log.of("weights.rejected") == []
+    assert later > 1001
+
+
+async def test_a_long_value_that_is_refused_keeps_the_weights_that_an_earlier_reading_brings_meanwhile(
+    redis_url: str, prefix: str, log: LogLines
+) -> None:
     async with wired(redis_url, prefix) as parts:
-        await asyncio.gather(*(parts.weights.apply(found, since=parts.weights.taken) for _ in range(2)))
+        reading = asyncio.create_task(parts.weights._accept_long(None, _reading(_LONG, 2)))
+        await asyncio.sleep(0)
+        assert parts.weights.accept(None, _reading(_VOICE.encode(), 1))
+        await reading
+        assert (_shares(parts), _source(parts)) == ({"voice": 1.0}, "last_known")
     assert len(log.of("weights.rejected")) == 1
 
 
-async def test_what_may_be_older_than_what_came_meanwhile_is_read_again(desk: Desk, log: LogLines) -> None:
-    """A long value takes its time, on its way and to be read; what came by another way may be newer, or older."""
-    long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
+async def test_a_long_value_that_two_find_at_once_is_told_once(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
+) -> None:
+    await desk.client.set(desk.keys.weights(), _LONG)
+    async with wired(redis_url, prefix) as parts:
+        await asyncio.gather(*(parts.weights.read([None]) for _ in range(2)))
+    assert len(log.of("weights.rejected")) == 1
+
+
+async def test_a_reading_that_goes_on_and_on_ends_under_a_writer_that_never_rests(desk: Desk) -> None:
     store, book = desk.weights(), WeightsBook()
     feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
-    await desk.client.set(desk.keys.weights(), _MUSIC)
-    since = feed.taken
-    await feed.apply({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=since)
-    await feed.apply({None: Reading(mark_of(long), long)}, since=since)
-    assert book.in_force(None).weights.text == '{"music":1.0}'
-    assert log.of("weights.rejected") == []
-    await desk.client.set(desk.keys.weights(), _VOICE)
-    await feed.apply({None: Reading(mark_of(long), long)}, since=since)
-    assert book.in_force(None).weights.text == '{"voice":1.0}'
-
-
-class NeverAlone(RedisWeights):
-    """Have settling find something else during each reading.
-
-    Attributes:
-        feed: Which is told of it.
-        readings: How many there were.
-    """
-
-    feed: WeightsFeed
-    readings = 0
-
-    async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
-        self.readings += 1
-        value = f'{{"music": {self.readings}}}'.encode()
-        await self.feed.apply({None: Reading(mark_of(value), value)}, since=self.feed.taken)
-        return await super().read(datasets)
-
-
-async def test_a_writer_that_never_rests_keeps_no_reading_from_its_end(desk: Desk) -> None:
-    store, book = NeverAlone(desk.client, desk.keys), WeightsBook()
-    store.feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
-    await desk.client.set(desk.keys.weights("d"), _VOICE)
+    writing = asyncio.create_task(_write_on_and_on(desk))
     with anyio.fail_after(DONE_S):
-        await store.feed.read(["d"])
-    store.close()
-    assert (store.readings, book.in_force("d").weights.text) == (3, '{"voice":1.0}')
+        for _ in range(50):
+            await feed.read([None, "d"])
+    await end(writing)
+    assert book.in_force("d").weights.source == "dataset"
 
 
-async def test_what_settling_found_is_in_force_without_another_reading(
-    redis_url: str, prefix: str, log: LogLines
+async def _write_on_and_on(desk: Desk) -> None:
+    for number in itertools.count(1):
+        for dataset in (None, "d"):
+            await desk.client.set(desk.keys.weights(dataset), f'{{"voice": {number}, "music": 1}}')
+
+
+# -- what settling found ---------------------------------------------------------------------------------------
+
+
+async def test_what_settling_found_to_have_changed_is_read_again(
+    desk: Desk, redis_url: str, prefix: str, log: LogLines
 ) -> None:
     long = json.dumps({f"c{i:04}": 1 for i in range(1000)}).encode()
     async with wired(redis_url, prefix) as parts:
-        await parts.weights.apply({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())}, since=0)
-        await parts.weights.apply({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)}, since=1)
+        await desk.client.set(desk.keys.weights(), _VOICE)
+        await desk.client.set(desk.keys.weights("d"), long)
+        await parts.weights.catch_up(
+            {None: mark_of(_VOICE.encode()), "d": mark_of(long), "e": ABSENT},
+            drawn=dict.fromkeys((None, "d", "e"), b""),
+        )
         book = parts.current.weights
         assert book.in_force(None).weights.text == '{"voice":1.0}'
         assert book.in_force(None).marks == ((None, mark_of(_VOICE.encode())),)
         assert len(book.in_force("d").weights.shares) == 1000
         assert book.in_force("e").dataset is None
     assert len(log.of("weights.changed")) == 2
+
+
+async def test_what_a_notification_brought_before_settling_told_of_it_is_not_read_again(desk: Desk) -> None:
+    store, book = Counting(desk.client, desk.keys), WeightsBook()
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
+    assert feed.accept(None, _reading(_VOICE.encode(), 1))
+    await feed.catch_up({None: mark_of(_VOICE.encode())}, drawn={None: b""})
+    assert store.readings == 0
+    await desk.client.set(desk.keys.weights(), _MUSIC)
+    await feed.catch_up({None: mark_of(_MUSIC.encode())}, drawn={None: mark_of(_VOICE.encode())})
+    assert store.readings == 1
+    await feed.catch_up({None: ABSENT}, drawn={None: mark_of(_VOICE.encode())})  # it told late of what was before
+    assert store.readings == 2
+    store.close()
+    assert book.in_force(None).weights.text == '{"music":1.0}'
+
+
+class Counting(RedisWeights):
+    """Count how often keys are read.
+
+    Attributes:
+        readings: So often.
+    """
+
+    readings = 0
+
+    async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
+        self.readings += 1
+        return await super().read(datasets)
+
+
+async def test_a_reading_that_does_not_find_what_settling_found_connects_anew(
+    desk: Desk, redis_url: str, tmp_path: Path
+) -> None:
+    """The master was replaced: the old one still answers whoever is connected to it."""
+    with RedisServer(tmp_path) as old, Proxy(old.port) as way:
+        async with connect(way.url, timeout_s=DONE_S) as client, connect(old.url, timeout_s=DONE_S) as writer:
+            store, book = RedisWeights(client, desk.keys), WeightsBook()
+            feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
+            await writer.set(desk.keys.weights(), _VOICE)
+            await feed.read([None])
+            way.lead_to(urlsplit(redis_url).port or 0)
+            await desk.client.set(desk.keys.weights(), _MUSIC)
+            await feed.read([None])
+            assert book.in_force(None).weights.text == '{"voice":1.0}'
+            await feed.catch_up({None: mark_of(_MUSIC.encode())}, drawn={None: mark_of(_VOICE.encode())})
+            store.close()
+    assert book.in_force(None).weights.text == '{"music":1.0}'

@@ -1,8 +1,7 @@
-"""What a bell brings is in force at once, and never in the place of something newer."""
+"""What a notification brings is in force at once, and never in the place of something newer."""
 
 import asyncio
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,19 +10,14 @@ from tests.support.streams import Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S
-from worker.adapters.redis.weights import RedisWeights
-from worker.core.weights.in_force import mark_of
+from worker.core.weights.in_force import UNREAD, mark_of
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook
 from worker.service.weights_feed import WeightsFeed
 from worker.service.wiring import redis_availability
 
 _NEVER_S = 3600.0
-_VOICE, _MUSIC = b'{"voice": 1}', b'{"music": 1}'
-
-
-def _reading(value: bytes) -> Reading:
-    return Reading(mark_of(value), value)
+_VOICE = b'{"voice": 1}'
 
 
 def _feed(desk: Desk) -> tuple[WeightsFeed, WeightsBook]:
@@ -31,63 +25,32 @@ def _feed(desk: Desk) -> tuple[WeightsFeed, WeightsBook]:
     return WeightsFeed(desk.weights(), book, redis_availability(), refresh_s=_NEVER_S), book
 
 
-async def test_what_a_bell_brings_is_in_force_at_once(desk: Desk, tmp_path: Path) -> None:
+async def test_what_a_notification_brings_is_in_force_at_once(desk: Desk, tmp_path: Path) -> None:
     with captured_log(tmp_path) as log:
         feed, book = _feed(desk)
-        take_in = feed._follow(None)
-        assert take_in is not None
-        assert take_in(_reading(_VOICE))
+        assert feed.accept(None, Reading(mark_of(_VOICE), _VOICE, order=1))
         assert book.in_force(None).weights.text == '{"voice":1.0}'
-        take_in = feed._follow(None)
-        assert take_in is not None
-        assert take_in(_reading(b"no JSON"))
+        assert feed.accept(None, Reading(mark_of(b"no JSON"), b"no JSON", order=2))
         assert book.in_force(None).weights.source == "last_known"
     assert (len(log.of("weights.changed")), len(log.of("weights.rejected"))) == (1, 1)
 
 
-async def test_a_bell_of_a_dataset_that_nobody_asks_for_is_not_followed(desk: Desk) -> None:
+async def test_a_notification_of_a_dataset_that_nobody_asks_for_is_not_followed(desk: Desk) -> None:
     feed, book = _feed(desk)
-    assert feed._follow("d") is None
+    assert not feed.follows("d")
     await feed.read(["d"])
-    assert feed._follow("d") is not None
+    assert feed.follows("d")
     assert book.known() == [None, "d"]
 
 
-async def test_what_may_be_older_than_what_settling_found_is_not_taken_in(desk: Desk) -> None:
+async def test_a_long_value_is_left_to_the_loop_unless_it_is_known(desk: Desk) -> None:
     feed, book = _feed(desk)
-    take_in = feed._follow(None)
-    await feed.apply({None: _reading(_MUSIC)}, since=feed.taken)
-    assert take_in is not None
-    assert not take_in(_reading(_VOICE))
-    assert book.in_force(None).weights.text == '{"music":1.0}'
-
-
-class Overtaken(RedisWeights):
-    """Have a bell answered between the server's answer to the first reading and the end of that reading.
-
-    Attributes:
-        feed: Which the bell is for.
-        took_in: Whether it took in what the bell brought.
-    """
-
-    feed: WeightsFeed
-    took_in: bool | None = None
-
-    async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
-        readings = await super().read(datasets)
-        if self.took_in is None and (take_in := self.feed._follow(None)):
-            await self._client.set(self._keys.weights(), _MUSIC)
-            self.took_in = take_in(_reading(_MUSIC))
-        return readings
-
-
-async def test_a_reading_under_way_does_not_replace_what_a_bell_brought(desk: Desk) -> None:
-    store, book = Overtaken(desk.client, desk.keys), WeightsBook()
-    store.feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
-    await desk.client.set(desk.keys.weights(), _VOICE)
-    await store.feed.read([None])
-    store.close()
-    assert (store.took_in, book.in_force(None).weights.text) == (True, '{"music":1.0}')
+    long = json.dumps({f"c{i:04}": 1 for i in range(1000)}).encode()
+    assert not feed.accept(None, Reading(mark_of(long), long, order=1))
+    assert book.held(None) is UNREAD
+    await desk.client.set(desk.keys.weights(), long)
+    await feed.read([None])
+    assert feed.accept(None, Reading(mark_of(long), long, order=2))
 
 
 async def test_a_long_value_is_read_aside_and_comes_into_force_all_the_same(desk: Desk) -> None:

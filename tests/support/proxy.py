@@ -135,6 +135,10 @@ class Proxy:
         """Return the URL of the server at the other end, which has to be one of Redis's kin."""
         return f"redis://{HOST}:{self.port}/0"
 
+    def lead_to(self, port: int) -> None:
+        """Forward connections that are made from now on to another port; the others stay where they are."""
+        self._server_port = port
+
     def on_command(self, name: str, act: Act, *, times: int = 1, holding: bytes = b"") -> None:
         """Do something each time that a command is on its way and the server has not seen it; `times` times.
 

@@ -4,10 +4,10 @@ import ssl
 
 
 def certificate_problem(error: BaseException) -> str | None:
-    """Tell what is wrong with a server's certificate, where that is why a connection failed.
+    """Say what is wrong with a server's certificate; None if the connection failed for another reason.
 
     Args:
-        error: What a driver raised; the reason may stand among its causes.
+        error: What a driver raised; its causes are searched too.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):

@@ -16,11 +16,11 @@ from worker.errors import ManifestError
 STDIN: Final = "-"
 
 _PORTION_BYTES = 262_144
-_PACKED_BYTES = 4096  # little, because it may become several thousand times as much
+_PACKED_BYTES = 4096  # small, because it may unpack to several thousand times as much
 
 
 class _Unpacker(Protocol):
-    """Unpack one stream of a compressed file, of which there may be several."""
+    """Unpacks one stream of a compressed file, which may have several."""
 
     @property
     def eof(self) -> bool: ...
@@ -37,12 +37,12 @@ _UNPACKERS: dict[bytes, Callable[[], _Unpacker]] = {
 
 
 def manifest_name(path: Path) -> str:
-    """Tell what to call a manifest."""
+    """Return what to call a manifest in a sentence."""
     return "standard input" if str(path) == STDIN else path.name
 
 
 def manifest_portions(path: Path) -> Iterator[bytes]:
-    """Read a manifest; gzip, bzip2 and xz are told by their first bytes.
+    """Read a manifest; gzip, bzip2 and xz are recognised by their first bytes.
 
     Args:
         path: A file, or `-` for standard input.
@@ -63,16 +63,16 @@ def manifest_portions(path: Path) -> Iterator[bytes]:
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise ManifestError(f"{name} is damaged: {error}") from error
     except OSError as error:
-        # What bzip2 says of damage has no number.
+        # bzip2 reports damage by an OSError without a number.
         what = f"cannot be read: {error.strerror}" if error.errno else f"is damaged: {error}"
         raise ManifestError(f"{name} {what}") from error
 
 
 def _standard_input() -> IO[bytes]:
-    """Take standard input.
+    """Return standard input.
 
     Raises:
-        ManifestError: There is none.
+        ManifestError: It is closed.
     """
     if sys.stdin is None:
         raise ManifestError("standard input is closed; a manifest has to come from there, or from a file")
@@ -80,7 +80,7 @@ def _standard_input() -> IO[bytes]:
 
 
 def _unpack(blocks: Iterable[bytes], begin: Callable[[], _Unpacker]) -> Iterator[bytes]:
-    """Unpack all streams, one after the other. Files of the standard library leave out what is none, and say nothing.
+    """Unpack all streams, one after the other. The standard library's files skip what is no stream, and say nothing.
 
     Raises:
         EOFError: The last stream has no end.

@@ -1,4 +1,4 @@
-"""Why a server could not be reached, in words for people: neither numbers of the system nor names of ours."""
+"""Why a server could not be reached, in words for people: without error numbers and names of classes."""
 
 import errno
 import os
@@ -30,6 +30,7 @@ _SAID: tuple[tuple[str, str], ...] = (
     ("Connection closed by server", CLOSED),
     ("connection_lost", CLOSED),
     ("Connection lost", CLOSED),
+    ("connection was lost", CLOSED),
     ("connection was closed in the middle", CLOSED),
 )
 
@@ -38,7 +39,7 @@ def reason_of(error: BaseException) -> str:
     """Say in a few words why a server could not be reached.
 
     Args:
-        error: What a driver raised; the reason may stand among its causes.
+        error: What a driver raised; its causes are searched too.
     """
     if problem := certificate_problem(error):
         return problem
@@ -53,7 +54,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def tls_advice(reason: str, *, is_encrypted: bool) -> str:
-    """Advise the other kind of URL, where a server seems to have expected TLS, or no TLS.
+    """Advise the other kind of URL if a server seems to have expected TLS, or no TLS.
 
     Args:
         reason: Why it could not be reached.
@@ -67,7 +68,7 @@ def tls_advice(reason: str, *, is_encrypted: bool) -> str:
 
 
 def _by_text(text: str, error: BaseException) -> str:
-    """Find the reason in what a driver says, which may hide the error of the system in its text."""
+    """Find the reason in a driver's text, which may contain the number of a system error."""
     for said, reason in _SAID:
         if said in text:
             return reason

@@ -1,4 +1,4 @@
-"""The acceptance test of an installation: weights set, drawn, changed, drawn again, and held against the counts."""
+"""The acceptance test of an installation: set weights, draw, change them, draw again, and compare the counts."""
 
 import secrets
 import time
@@ -30,13 +30,13 @@ _CLEANUP_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Hold the outcome.
+    """The outcome of a check.
 
     Attributes:
         rounds: What was drawn, as far as it came.
-        problem: What kept it from being an outcome, or is wrong whatever the counts say.
-        tested: Whether it says anything about the distribution.
-        left: What could not be removed, in a sentence; None: nothing is left behind.
+        problem: What kept the check from its end, or is wrong whatever the counts say.
+        tested: Whether the distribution was tested.
+        left: A sentence about what could not be removed; None: nothing is left behind.
     """
 
     rounds: tuple[Round, ...]
@@ -45,7 +45,7 @@ class Report:
     left: str | None = None
 
     def fits(self, significance: float) -> bool | None:
-        """Tell whether the distribution fits the weights; None: that was not tested.
+        """Whether the distribution fits the weights; None if that was not tested.
 
         Args:
             significance: False alarms accepted.
@@ -55,7 +55,7 @@ class Report:
         return self.problem is None and all(entry.p_value >= significance for entry in self.rounds)
 
     def as_dict(self) -> dict[str, Any]:
-        """Write it as plain data."""
+        """Return it as plain data."""
         return {
             "tested": self.tested,
             "rounds": [asdict(entry) for entry in self.rounds],
@@ -66,7 +66,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """Where a check draws, on a dataset of its own, and how much."""
+    """What a check draws with: a dataset of its own, and how much."""
 
     dataset: str
     requests: RedisRequests
@@ -86,7 +86,7 @@ async def run_check(
         keys: Names in Redis.
         samples: Chunks to draw in each round.
         timeout_s: Longest wait of a round.
-        tell: Is told in a sentence what could not be removed again, whatever else happens.
+        tell: Receives a sentence about what could not be removed again, whatever else happens.
 
     Raises:
         RedisError: Redis did not answer, or refused.
@@ -103,7 +103,7 @@ async def run_check(
 
 
 async def _carry_out(trial: _Trial, in_force: str, tell: Callable[[str], None]) -> Report:
-    """Draw and judge, and remove everything again, however that ends; tell what could not be removed."""
+    """Draw and judge, then remove everything again, however that ends."""
     try:
         report = await _draw_and_judge(trial, in_force)
     finally:
@@ -126,7 +126,7 @@ async def _draw_and_judge(trial: _Trial, in_force: str) -> Report:
 
 
 async def _clean_up(trial: _Trial) -> str | None:
-    """Remove all that a check made, each thing although another cannot be; tell in a sentence what is left."""
+    """Remove all that a check has made, step by step; return a sentence about what is left."""
     steps: dict[str, Callable[[], Awaitable[None]]] = {
         "requests": trial.requests.withdraw,
         "weights": lambda: trial.weights.remove(trial.dataset),
@@ -162,7 +162,7 @@ async def _weights_in_force(weights: RedisWeights, defaults: Weights) -> str:
 
 
 async def _ready_categories(trial: _Trial) -> list[str]:
-    """Ask the workers which categories can be drawn, in the dataset's name so that no live count grows."""
+    """Ask the workers which categories can be drawn, under the trial's dataset: no other count grows."""
     request = encode_request(dataset=trial.dataset, probabilities=1)
     results = await _draw(trial.requests, [request], trial.timeout_s)
     ready = results[0].ready
@@ -170,7 +170,7 @@ async def _ready_categories(trial: _Trial) -> list[str]:
 
 
 async def _draw_round(trial: _Trial, weights: Weights) -> Round:
-    """Draw under weights that have just been set on the trial's dataset, and judge what came."""
+    """Draw under weights that were just set for the trial's dataset, and judge the results."""
     first, other = (encode_request(dataset=trial.dataset, size=_SIZE, probabilities=told) for told in (1, 0))
     before = await _counted(trial)
     wanted = [first, *[other] * (-(-trial.samples // _SIZE) - 1)]

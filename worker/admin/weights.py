@@ -22,13 +22,13 @@ _VERSIONS_NAMED = 10
 
 
 class Applied(NamedTuple):
-    """Tell who has applied some weights.
+    """Which workers have applied some weights.
 
     Attributes:
         applied: Workers that have, by consumer.
-        missing: Workers that hold older ones.
-        unasked: Workers that do not hold this dataset's weights: they read them when they are first asked for it.
-        took_s: How long it took, from the change on.
+        missing: Workers that still hold older ones.
+        unasked: Workers that were not asked for this dataset yet; they read its weights when they are.
+        took_s: Seconds since the change.
     """
 
     applied: tuple[str, ...]
@@ -37,23 +37,23 @@ class Applied(NamedTuple):
     took_s: float
 
 
-async def carry_out(
+async def change_weights(
     writer: RedisWeightsWriter,
     name: str | None,
     make: Callable[[StoredWeights], WantedChange],
     *,
     if_version: str | None = None,
 ) -> Change:
-    """Store weights.
+    """Change the weights of one key.
 
     Args:
         writer: Where.
         name: Whose weights, see `worker.core.weights.changes.StoredWeights`.
-        make: Makes the order by what stands there.
+        make: Makes the wanted change from what is stored.
         if_version: The version that has to be in force; None: any.
 
     Raises:
-        StaleError: Another version is in force; the sentence says which, and who set it.
+        StaleError: Another version than `if_version` is in force; the sentence says which, and who set it.
         WeightsError: It cannot be done.
         RedisError: Redis did not answer, or refused.
     """
@@ -68,24 +68,24 @@ async def carry_out(
 
     change = await writer.change(name, decide)
     if change is None:
-        raise StaleError(await _tell_who_was_first(writer, name, stale[-1]))
+        raise StaleError(await _explain_stale(writer, name, stale[-1]))
     return change
 
 
 async def roll_back(
-    writer: RedisWeightsWriter, name: str | None, order: WantedChange, *, version: str | None
+    writer: RedisWeightsWriter, name: str | None, wanted: WantedChange, *, version: str | None
 ) -> Change:
-    """Undo the last change of some weights that is not undone yet, or go back to a version of the history.
+    """Undo the latest change that is not undone yet, or go back to a version of the history.
 
     Args:
         writer: Where.
         name: Whose weights, see `worker.core.weights.changes.StoredWeights`.
-        order: Who wants it, and why.
+        wanted: Who wants it, and why.
         version: The version; None: undo.
 
     Raises:
         StaleError: The weights were changed meanwhile.
-        WeightsError: The history knows nothing to go back to.
+        WeightsError: The history has nothing to go back to.
         RedisError: Redis did not answer, or refused.
     """
     found = await writer.look(name)
@@ -93,9 +93,9 @@ async def roll_back(
     _check(target, name)
     reason = f"rollback to {target.version or 'none'}"
     wanted = replace(
-        order,
+        wanted,
         value=target.value,
-        reason=f"{reason}: {order.reason}" if order.reason else reason,
+        reason=f"{reason}: {wanted.reason}" if wanted.reason else reason,
         undone_from=target.undone_from,
     )
     change = await writer.change(name, lambda now: plan_change(now, wanted) if now.mark == found.mark else None)
@@ -111,8 +111,8 @@ async def wait_until_applied(
 
     Args:
         stats: Reads what workers show.
-        worker_keys: In which keys, listed before the change: one that starts later reads the new weights anyway.
-        change: What put them in force.
+        worker_keys: Keys of their states, listed before the change: a worker that starts later reads the new weights.
+        change: The change that put them in force.
         timeout_s: Longest wait.
 
     Raises:
@@ -131,16 +131,16 @@ async def wait_until_applied(
 
 
 def who_applied(states: Sequence[Mapping[str, Any]], change: Change, took_s: float) -> Applied:
-    """Sort workers by what they show of some weights.
+    """Sort workers by the weights that they show.
 
     Args:
         states: What they show.
-        change: What put the weights in force.
-        took_s: How long it took until here.
+        change: The change that put the weights in force.
+        took_s: Seconds since the change.
     """
     shown = {_name_of(state): version_shown(state, change.name) for state in states}
     unread = {_name_of(state) for state in states if UNREADABLE in state}
-    # Which defaults a worker draws under depends on its catalog.
+    # A worker's defaults depend on its catalog.
     by_default = {_name_of(state) for state in states if state.get("source") == default_weights().source}
     right = by_default if change.name is None and not change.after else set()
     right |= {name for name, version in shown.items() if version == change.version_after}
@@ -151,13 +151,13 @@ def who_applied(states: Sequence[Mapping[str, Any]], change: Change, took_s: flo
 
 
 def _name_of(state: Mapping[str, Any]) -> str:
-    """Name a worker; where its state cannot be read, with why."""
+    """Name a worker, and say why its state cannot be read, if it cannot."""
     why = f" (unreadable: {state[UNREADABLE]})" if UNREADABLE in state else ""
     return f"{state.get('consumer')}{why}"
 
 
 def time_text(at_ms: int) -> str:
-    """Write a moment for people, as their own clock shows it, with its zone; one that no calendar has as its number.
+    """Write a time for people, in their own time zone; in ms if no calendar has it.
 
     Args:
         at_ms: Unix time in ms.
@@ -184,7 +184,7 @@ async def _find_target(writer: RedisWeightsWriter, found: StoredWeights, version
 
 
 def _check(target: Target, name: str | None) -> None:
-    """Refuse to store what workers would refuse, although it once stood there."""
+    """Refuse to go back to a value that workers would refuse."""
     try:
         if target.value is not None:
             parse_weights(target.value.encode(), source_of(name))
@@ -193,8 +193,8 @@ def _check(target: Target, name: str | None) -> None:
         raise WeightsError(f"{why}; go back to a version of the history instead") from None
 
 
-async def _tell_who_was_first(writer: RedisWeightsWriter, name: str | None, version: str) -> str:
-    """Write the sentence for somebody who wanted to change weights that have been changed meanwhile."""
+async def _explain_stale(writer: RedisWeightsWriter, name: str | None, version: str) -> str:
+    """Write the sentence for a user whose weights were changed by somebody else meanwhile."""
     who = "somebody whose change is not in the history"
     async for change in writer.history():
         if change.name == name:

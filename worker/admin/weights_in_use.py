@@ -25,7 +25,7 @@ from worker.settings.model import Settings, load_settings
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Hold what is in force by one weights key.
+    """What is in force by one weights key.
 
     Attributes:
         name: Dataset, preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
@@ -51,7 +51,7 @@ class Survey:
 
     @property
     def use(self) -> InUse:
-        """Tell what most workers draw under; without any, what one would that starts now."""
+        """What most workers draw under; without any worker, what a new one would draw under."""
         return self.uses[0]
 
 
@@ -75,7 +75,7 @@ async def make_survey(client: Client, keys: Keys, settings: Settings, name: str 
 
 
 async def live_workers(client: Client, keys: Keys) -> list[WorkerState]:
-    """List what live workers show.
+    """Read the states of live workers.
 
     Raises:
         RedisError: Redis did not answer, or refused.
@@ -84,7 +84,7 @@ async def live_workers(client: Client, keys: Keys) -> list[WorkerState]:
 
 
 async def find_ready(workers: Sequence[WorkerState], settings: Settings) -> Ready:
-    """Find out which categories have READY chunks: from the workers, else from PostgreSQL where its URL is given.
+    """Find out which categories have READY chunks: from the workers, else from PostgreSQL if its URL is given.
 
     Args:
         workers: What live workers show.
@@ -106,7 +106,7 @@ async def find_ready(workers: Sequence[WorkerState], settings: Settings) -> Read
 
 
 async def try_to_find_ready(client: Client, keys: Keys, settings: Settings) -> Ready:
-    """Find out which categories have READY chunks, for a change that is made whether that is known or not."""
+    """Find out which categories have READY chunks, if Redis answers; the change is made in any case."""
     try:
         return await find_ready(await live_workers(client, keys), settings)
     except RedisError as error:
@@ -114,12 +114,12 @@ async def try_to_find_ready(client: Client, keys: Keys, settings: Settings) -> R
 
 
 def unit_of(workers: Sequence[WorkerState]) -> str | None:
-    """Tell the unit of weights that live workers go by; None where none runs."""
+    """Return the unit of weights of live workers; None if none runs."""
     return workers[0].weight_unit if workers else None
 
 
 async def read_stored(client: Client, keys: Keys, name: str | None, defaults: Weights) -> tuple[InForce, str | None]:
-    """Read the weights as a worker would that starts now, and why what decides is refused, where it is.
+    """Read the weights as a new worker would; return also why the value that decides is refused, if it is.
 
     Raises:
         RedisError: Redis did not answer, or refused.
@@ -130,7 +130,7 @@ async def read_stored(client: Client, keys: Keys, name: str | None, defaults: We
 async def read_all_stored(
     client: Client, keys: Keys, names: Sequence[str | None], defaults: Weights
 ) -> list[tuple[InForce, str | None]]:
-    """Read weights by several names as `read_stored` does.
+    """Read the weights of several names as `read_stored` does.
 
     Raises:
         RedisError: Redis did not answer, or refused.
@@ -152,7 +152,7 @@ async def read_all_stored(
 async def mixes_left_out(
     client: Client, keys: Keys, names: Sequence[str | None], workers: Sequence[WorkerState]
 ) -> dict[str | None, InUse]:
-    """Find the weights in force by those names whose weights leave out a category without READY chunks.
+    """Find the names whose weights in force leave out a category, because it has no READY chunks.
 
     Args:
         client: A connection.
@@ -180,7 +180,7 @@ async def mixes_left_out(
 
 
 async def newest_change(client: Client, keys: Keys, use: InUse) -> Change | None:
-    """Find the newest change that put some weights in force; None where the history has none.
+    """Find the newest change that put some weights in force; None if the history has none.
 
     Raises:
         RedisError: Redis did not answer, or refused.
@@ -192,7 +192,7 @@ async def newest_change(client: Client, keys: Keys, use: InUse) -> Change | None
 
 
 async def _with_shares(writer: RedisWeightsWriter, use: InUse) -> InUse:
-    """Find weights that neither the key nor a worker tells by their version in the history."""
+    """Look up weights by their version in the history, if neither the key nor a worker shows them."""
     if use.shares is not None:
         return use
     async for change in writer.history():

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.adapters.redis.client import Client, connect, unreachable
+from worker.adapters.redis.client import Client, connect
 from worker.cli.words import Share, share_text
 from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.redaction import escape
-from worker.errors import RedisUnreachableError, SettingsError
+from worker.errors import SettingsError
 from worker.settings.model import Need, Settings, load_settings
 
 _TIMEOUT_S = 5.0
@@ -52,8 +52,6 @@ async def open_desk(need: Collection[Need] = _REDIS) -> AsyncIterator[Desk]:
     client = connect(settings.redis_url.get_secret_value(), timeout_s=_TIMEOUT_S)
     try:
         yield Desk(settings, client, Keys(settings.prefix))
-    except RedisUnreachableError as error:
-        raise unreachable(settings.redis_url.get_secret_value(), error) from error
     finally:
         await client.aclose()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from worker.adapters.redis.clock import redis_now_ms
-from worker.adapters.redis.dead_letters import DeadLetter, RedisDead
+from worker.adapters.redis.dead_letters import DeadLetter, RedisDeadLetters
 from worker.cli.context import AsJson, open_desk, print_json, print_text, run_async
 from worker.cli.numbers import whole
 from worker.cli.output import complain
@@ -35,7 +35,7 @@ def show(
 
     async def work() -> tuple[int, int, list[DeadLetter]]:
         async with open_desk() as desk:
-            dead = RedisDead(desk.client, desk.keys)
+            dead = RedisDeadLetters(desk.client, desk.keys)
             now_ms = await redis_now_ms(desk.client, desk.keys.dead)
             return now_ms, await dead.count(), await dead.newest(count)
 
@@ -68,7 +68,7 @@ def requeue(
 
     async def work() -> dict[str, str]:
         async with open_desk() as desk:
-            dead = RedisDead(desk.client, desk.keys)
+            dead = RedisDeadLetters(desk.client, desk.keys)
             if ids:
                 return await dead.requeue(ids)
             return {letter: entry async for part in dead.requeue_all() for letter, entry in part.items()}

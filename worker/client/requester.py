@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import partial
 
 from worker.adapters.redis.client import connect
-from worker.adapters.redis.client_streams import KEPT_TTL_S, NOTES_TTL_S, RedisExchange
+from worker.adapters.redis.client_streams import KEPT_TTL_S, NOTES_TTL_S, RedisClientStreams
 from worker.client.address import Address
 from worker.client.arguments import Checked
 from worker.client.samples import Sample, sample_of
@@ -77,7 +77,9 @@ class Requester:
         self._client = connect(address.url, timeout_s=_REPLY_TIMEOUT_S)
         ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
         most_kept = keeping.most if keeping else 0
-        self._redis = RedisExchange(self._client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept)
+        self._redis = RedisClientStreams(
+            self._client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept
+        )
         self._state = ClientState(keeping)
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()

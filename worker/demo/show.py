@@ -184,8 +184,8 @@ async def _move(weights: RedisWeightsWriter, mix: dict[str, float], ledger: Ledg
     if ledger.moves:
         screen.print_move(ledger.moves[-1])
     ledger.begin_move(chosen)
-    order = WantedChange(chosen.text, who=f"demo {os.getpid()}", reason="demo")
-    await weights.change(None, lambda found: plan_change(found, order))
+    wanted = WantedChange(chosen.text, who=f"demo {os.getpid()}", reason="demo")
+    await weights.change(None, lambda found: plan_change(found, wanted))
     ledger.end_move()
     move = ledger.moves[-1]
     if len(ledger.moves) == 1:

@@ -12,21 +12,21 @@ from worker.ports.streams import (
     Settled,
     StreamLimits,
 )
-from worker.ports.weights import Bell, Follow, Reading, WeightsReader, WeightsStore
+from worker.ports.weights import Follower, Notification, Reading, WeightsReader, WeightsStore
 
 __all__ = [
     "ROWS_SHOWN",
     "Backlog",
     "Batch",
-    "Bell",
     "CatalogListener",
     "CatalogNews",
     "CatalogSource",
     "Failure",
-    "Follow",
+    "Follower",
     "GivenUp",
     "Known",
     "LoadedCatalog",
+    "Notification",
     "Pending",
     "Presence",
     "Reading",

@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol
 from worker.core.draw.sessions import Fields, SessionChange
 from worker.core.mixture import Mixture
 from worker.core.wire import Entry, Result
-from worker.ports.weights import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class Settled(NamedTuple):
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
         counted: Whether the counts were added; they are not if the stats key has another type.
-        stale: Dataset -> what its weights key holds now, if the batch was drawn under something else.
+        stale: Dataset -> mark of what its weights key holds now, if the batch was drawn under something else.
         moved: Session -> what its hash holds now, if the batch was drawn under something else.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.
@@ -124,7 +123,7 @@ class Settled(NamedTuple):
 
     at_ms: int
     counted: bool = True
-    stale: Mapping[str | None, Reading] = MappingProxyType({})
+    stale: Mapping[str | None, bytes] = MappingProxyType({})
     moved: Mapping[str, Fields] = MappingProxyType({})
     lost: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()

@@ -1,69 +1,68 @@
-"""What keeping weights fresh needs of Redis, and what settling needs of those who do."""
+"""What keeping weights fresh needs of Redis, and what settling needs of the weights."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Hold what a weights key held when it was read.
+    """What a weights key held when it was read.
 
     Attributes:
         mark: See `worker.core.weights.in_force.Held`.
-        value: Its value; None when absent or of a wrong type.
+        value: Its value; None when the key was absent or of a wrong type.
+        order: Of two readings of one store, the one with the higher number is the later one.
     """
 
     mark: bytes
     value: bytes | None
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Bell:
-    """Tell that weights may have changed.
+class Notification:
+    """Word that weights may have changed.
 
     Attributes:
         dataset: Whose; None for the global ones.
-        resync: Anything may have been missed: read every key again.
+        resync: Notifications may have been missed: read every key again.
     """
 
     dataset: str | None
     resync: bool = False
 
 
-Follow = Callable[[str | None], Callable[[Reading], bool] | None]
-"""Tells who takes in what the key of a dataset holds, and whether he did; None where nobody asks for that dataset."""
+class Follower(Protocol):
+    """Whoever wants readings at once, in the very callback that receives them."""
+
+    def follows(self, dataset: str | None) -> bool:
+        """Whether notifications of a dataset are of interest; None is the global one."""
+        ...
+
+    def accept(self, dataset: str | None, reading: Reading) -> bool:
+        """Put a reading in force; return False if that would take too long here."""
+        ...
 
 
 class WeightsStore(Protocol):
-    """Read weights and hear of their changes."""
+    """Reads weights and listens for their changes; see `worker.adapters.redis.weights`."""
 
     async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
-        """Read the keys of some datasets; None is the global one.
-
-        Raises:
-            RedisError: Redis did not answer, or refused.
-        """
+        """Read the keys of some datasets; None is the global one."""
         ...
 
     def close(self) -> None:
         """Close the connection that keys are read over."""
         ...
 
-    def bells(self, follow: Follow | None = None) -> AsyncIterator[Bell]:
-        """Subscribe and yield a bell for each message, and a resync for each (re)subscription.
-
-        Args:
-            follow: Is asked at each bell who takes in what the key holds; only what nobody takes in is yielded then.
-
-        Raises:
-            RedisError: The connection is gone, or silent for too long.
-        """
+    def notifications(self, follower: Follower | None = None) -> AsyncIterator[Notification]:
+        """Subscribe; yield a resync for each subscription, and each notification that the follower did not accept."""
         ...
 
 
 class WeightsReader(Protocol):
-    """Keep weights fresh on demand."""
+    """Keeps weights fresh on demand; see `worker.service.weights_feed`."""
 
     async def read(self, datasets: Sequence[str | None]) -> None:
         """Read some datasets' keys now; None is the global one.
@@ -73,13 +72,8 @@ class WeightsReader(Protocol):
         """
         ...
 
-    @property
-    def taken(self) -> int:
-        """Count what was taken in so far, to tell later what is new."""
-        ...
-
-    async def apply(self, readings: Mapping[str | None, Reading], *, since: int) -> None:
-        """Put in force what some keys were just found to hold, by whoever asked when so much had been taken in.
+    async def catch_up(self, found: Mapping[str | None, bytes], *, drawn: Mapping[str | None, bytes]) -> None:
+        """Read the keys again that settling found to hold something else than a batch was drawn under.
 
         Raises:
             RedisError: Redis did not answer, or refused.

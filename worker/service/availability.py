@@ -15,7 +15,7 @@ _LONGEST_WAIT_S = 1.0
 _AGAIN_S = 5.0  # shortest time until a loss is logged again with another cause
 _AWAY = re.compile(
     r"Err(no|or) (111|104|32)\b|clos(ed|ing)|connection (was )?lost|reset by peer|time(d )?out|no (reply|answer)"
-    r"|terminating connection|starting up|shutting down",
+    r"|is it running|terminating connection|starting up|shutting down",
     re.IGNORECASE,
 )
 _NAMES_AND_NUMBERS = re.compile(r"""(Err(?:no|or) -?\d+)|'[^']*'|"[^"]*"|\d+""")

@@ -15,7 +15,7 @@ that it is pending for this consumer. A settled entry is not pending any more, s
 also covers a reply that got lost: the part is still in hand, it is settled again, and Redis says that it is lost.
 
 Why a change of weights is in force for the next request: the change replaces the value of a key. A part that was drawn
-under the previous value is refused, and the refusal brings the new value.
+under the previous value is refused, and the key is read again before the next draw.
 """
 
 from collections.abc import Callable, Sequence
@@ -101,8 +101,8 @@ class Settler:
             except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
                 await self._isolate(part, error)
                 return
-            taken = self._weights.taken
-            settled = await self._stream.settle(self._batch(part, answered, snapshots, redraws))
+            batch = self._batch(part, answered, snapshots, redraws)
+            settled = await self._stream.settle(batch)
             self._sessions.correct(answered.visits, settled)
             outcome = decide(answered.results, self.in_hand.dead, settled, redraws=redraws)
             if not isinstance(outcome, DrawAgain):
@@ -110,7 +110,7 @@ class Settler:
                 return
             redraws = outcome.redraws
             self._meter.count_redraw()
-            await self._weights.apply(settled.stale, since=taken)
+            await self._weights.catch_up(settled.stale, drawn=dict(batch.marks))
 
     async def _snapshots(self, asked: Sequence[Terms]) -> Snapshots:
         """Return the snapshots in force for what is asked for."""

@@ -1,7 +1,32 @@
-"""Keep the weights in memory fresh: at once on a bell, on every (re)subscription, and every so often."""
+"""Keep the weights in memory fresh: at once when notified, at each (re)subscription, and now and then.
+
+Theory. A key's value reaches the book on four paths, because no one of them does everything:
+
+1. A notification has its key read, and the callback that receives the value puts it in force. This is the fast path:
+   it waits for no task, which matters under load. It may miss changes: a message may get lost, or never be sent.
+2. The feed reads keys itself: all of them at each subscription and every `refresh_s`, and one where path 1 could not
+   put its value in force. This finds whatever path 1 has missed.
+3. A request names a dataset that the book does not know. Its key is read before the request is drawn.
+4. Settling finds that a key has changed under a batch. It brings no value, only word that path 2 has to read the key.
+   This keeps the promise: a batch that was drawn under older weights is never settled, whatever else went wrong.
+
+What orders them. All values come as replies over one connection, which Redis answers in the order of the commands. The
+store numbers readings as it sends them. So of two readings of a key the one with the higher number is the later one,
+and the book accepts a reading unless it has a later one of that key. No clock is compared, so none can be wrong. It
+does not matter how long a value takes to be parsed, or which task runs first.
+
+Why it is right.
+- An older value never replaces a newer one that the server had when both were read: its number is lower.
+- No value stays for ever: the next reading has a higher number than all before, also after a reconnect or a failover.
+- After settling said "changed", the key is read again. That command is sent after the settling's reply, so it finds
+  what settling found, or something newer. If it finds what the batch was drawn under, then the connection leads to
+  another server than settling does (a master that was replaced), or its replies went astray. It is opened anew.
+
+Long values are parsed in a thread, because parsing them would hold up every request. Path 1 leaves them to path 2.
+"""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -18,37 +43,35 @@ from worker.service.availability import Availability
 from worker.service.snapshots import WeightsBook
 from worker.service.supervisor import unending
 
-_MORE_READINGS = 2
-_LONG = 4096  # bytes: from here on reading a value would hold up others
-
-
-def _is_long(reading: Reading) -> bool:
-    return reading.value is not None and len(reading.value) > _LONG
-
-
-def _observe_wholly(before: Held, reading: Reading, source: str) -> tuple[Held, str | None]:
-    """Take in a value with all that is derived from it."""
-    held, problem = observe(before, reading.mark, reading.value, source)
-    if held.weights is not None:
-        _ = held.weights.version
-    return held, problem
+_LONG = 4096  # bytes: parsing a longer value would hold up others
 
 
 class WeightsFeed:
-    """Replace the weights in a book whenever their keys change."""
+    """Replaces the weights in a book whenever their keys change."""
 
-    def __init__(self, store: WeightsStore, book: WeightsBook, link: Availability, *, refresh_s: float) -> None:
-        """Take where to read, where to put it, and how often to read without being told, in seconds."""
+    def __init__(self, store: WeightsStore, book: WeightsBook, availability: Availability, *, refresh_s: float) -> None:
+        """Start nothing yet.
+
+        Args:
+            store: Where keys are read.
+            book: What is known of them.
+            availability: Learns whether Redis is away.
+            refresh_s: Every so many seconds all keys are read without a notification.
+        """
         self._store = store
         self._book = book
-        self._link = link
+        self._availability = availability
         self._refresh_s = refresh_s
-        self._reading = anyio.Lock(fast_acquire=True)
-        self._taken = 0
-        self._latest: dict[str | None, int] = {}  # dataset -> how much had been taken in with what stands there
+        self._orders: dict[str | None, int] = {}  # dataset -> number of its latest reading
+
+    def __repr__(self) -> str:
+        """Show how many keys are kept fresh, and the number of the latest reading."""
+        return (
+            f"<WeightsFeed of {len(self._book.known())} keys, latest reading {max(self._orders.values(), default=0)}>"
+        )
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Keep the weights fresh until cancelled; started when they were read once, or could not be."""
+        """Keep the weights fresh until cancelled; started after the first attempt to read them."""
         attempted = anyio.Event()
         async with anyio.create_task_group() as loops:
             loops.start_soon(unending, partial(self._refresh_for_ever, attempted))
@@ -62,41 +85,39 @@ class WeightsFeed:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        # One reading at a time, so that an older reading never replaces a newer one.
-        async with self._reading:
-            # A writer that never rests must not keep this from ending: settling corrects what is older at the last.
-            taken_before, observed = await self._read(datasets)
-            for _ in range(_MORE_READINGS):
-                if self._taken == taken_before:
-                    break
-                taken_before, observed = await self._read(datasets)
-            for dataset, (held, problem) in zip(datasets, observed, strict=True):
-                if taken_before >= self._latest.get(dataset, 0):
-                    self._put(dataset, held, problem)
+        for dataset, reading in zip(datasets, await self._store.read(datasets), strict=True):
+            if not self.accept(dataset, reading):
+                await self._accept_long(dataset, reading)
 
-    @property
-    def taken(self) -> int:
-        """Count what was taken in so far, to tell later what is new."""
-        return self._taken
-
-    async def apply(self, readings: Mapping[str | None, Reading], *, since: int) -> None:
-        """Put in force what some datasets' keys were just found to hold; None is the global one.
-
-        This waits for no reading under way; that one, which may be older, is read again. So is what was found here,
-        where something else came by another way meanwhile: nobody can tell which of the two is older.
+    async def catch_up(self, found: Mapping[str | None, bytes], *, drawn: Mapping[str | None, bytes]) -> None:
+        """Read the keys again that settling found to hold something else; None is the global one.
 
         Args:
-            readings: What the keys were found to hold.
-            since: How much had been taken in when they were asked for.
+            found: Dataset -> mark of what settling found there.
+            drawn: Dataset -> mark of what the batch was drawn under.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        doubtful = [
-            dataset for dataset, reading in readings.items() if not await self._take_in(dataset, reading, since)
-        ]
-        if doubtful:
-            await self.read(doubtful)
+        unknown = [name for name, mark in found.items() if self._book.held(name).mark != mark]
+        if not unknown:
+            return  # a notification was faster
+        await self.read(unknown)
+        if any(self._book.held(name).mark == drawn[name] for name in unknown):
+            self._store.close()  # it does not lead to where settling does
+            await self.read(unknown)
+
+    def follows(self, dataset: str | None) -> bool:
+        """Whether a key is kept fresh."""
+        return self._book.knows(dataset)
+
+    def accept(self, dataset: str | None, reading: Reading) -> bool:
+        """Put a reading in force at once; return False if its value is so long that this would hold up others."""
+        before = self._book.held(dataset)
+        if _is_long(reading) and reading.mark != before.mark:
+            return False
+        self._put(dataset, reading, *_observe(before, dataset, reading))
+        return True
 
     def close(self) -> None:
         """Close what reading opened."""
@@ -109,75 +130,56 @@ class WeightsFeed:
             if problem is None:
                 await anyio.sleep(self._refresh_s)
             else:
-                await self._link.failed("weights refresh", problem)
+                await self._availability.failed("weights refresh", problem)
 
     async def _refresh(self) -> str | None:
-        """Read every key that is kept fresh; tell why not, where Redis is away."""
+        """Read every key that is kept fresh; return why not, if Redis is away."""
         try:
             self._book.forget_idle()
-            self._latest = {dataset: turn for dataset, turn in self._latest.items() if self._book.knows(dataset)}
+            self._orders = {dataset: order for dataset, order in self._orders.items() if self._book.knows(dataset)}
             await self.read(self._book.known())
         except RedisError as error:
             return str(error)
-        self._link.succeeded("weights refresh")
+        self._availability.succeeded("weights refresh")
         return None
 
     async def _listen_for_ever(self) -> None:
         while True:
             try:
-                async with aclosing(self._store.bells(self._follow)) as bells:  # type: ignore[type-var]
-                    async for bell in bells:
-                        if bell.resync:
+                async with aclosing(self._store.notifications(self)) as notifications:  # type: ignore[type-var]
+                    async for notification in notifications:
+                        if notification.resync:
                             await self.read(self._book.known())
-                        elif self._book.knows(bell.dataset):
-                            await self.read([bell.dataset])
-                        self._link.succeeded("weights bell")
+                        elif self._book.knows(notification.dataset):
+                            await self.read([notification.dataset])
+                        self._availability.succeeded("weights notifications")
             except RedisError as error:
-                await self._link.failed("weights bell", str(error))
+                await self._availability.failed("weights notifications", str(error))
 
-    async def _read(self, datasets: Sequence[str | None]) -> tuple[int, list[tuple[Held, str | None]]]:
-        """Read keys and make of their values what they mean; tell also how much had been taken in before."""
-        taken_before, readings = self._taken, await self._store.read(datasets)
-        return taken_before, [await self._observe(*found) for found in zip(datasets, readings, strict=True)]
+    async def _accept_long(self, dataset: str | None, reading: Reading) -> None:
+        """Parse a long value in a thread and put it in force."""
+        while True:
+            before = self._book.held(dataset)
+            held, problem = await run_sync(_observe_wholly, before, dataset, reading)
+            if self._book.held(dataset) is before or self._is_old(dataset, reading):
+                break  # else an earlier reading has come into force meanwhile: a refused value keeps its weights
+        self._put(dataset, reading, held, problem)
 
-    def _follow(self, dataset: str | None) -> Callable[[Reading], bool] | None:
-        """Tell who takes in what is read because of a bell; nobody where nobody asks for that dataset."""
-        return partial(self._take_at_once, dataset, self._taken) if self._book.knows(dataset) else None
+    def _is_old(self, dataset: str | None, reading: Reading) -> bool:
+        """Whether a later reading of the same key is known."""
+        return reading.order < self._orders.get(dataset, 0)
 
-    def _take_at_once(self, dataset: str | None, taken_before: int, reading: Reading) -> bool:
-        """Put in force what a key was found to hold, unless something newer may be known or it takes long."""
-        if self._taken != taken_before or _is_long(reading):
-            return False
-        self._put(dataset, *observe(self._book.held(dataset), reading.mark, reading.value, source_of(dataset)))
-        return True
-
-    async def _take_in(self, dataset: str | None, reading: Reading, since: int) -> bool:
-        """Put in force what a key was found to hold; tell whether that is certain to be the newest that is known."""
-        if reading.mark == self._book.held(dataset).mark:
-            return True
-        held, problem = await self._observe(dataset, reading)
-        if self._latest.get(dataset, 0) > since:
-            return False
-        self._put(dataset, held, problem)
-        return True
-
-    async def _observe(self, dataset: str | None, reading: Reading) -> tuple[Held, str | None]:
-        """Make of a key's value what it means for what is known of that key; tell why it is refused, where it is."""
-        before, source = self._book.held(dataset), source_of(dataset)
-        if _is_long(reading):
-            return await run_sync(_observe_wholly, before, reading, source)
-        return observe(before, reading.mark, reading.value, source)
-
-    def _put(self, dataset: str | None, held: Held, problem: str | None) -> None:
-        """Put what was read into the book, and tell what it changes."""
+    def _put(self, dataset: str | None, reading: Reading, held: Held, problem: str | None) -> None:
+        """Put what a reading means into the book, unless a later one is known; log what it changes."""
+        if self._is_old(dataset, reading):
+            return
+        self._orders[dataset] = reading.order
         before = self._book.held(dataset)
         if held.mark == before.mark:
-            return  # a bell and settling found the same at once, and one of them has told it
-        self._taken += 1
-        self._latest[dataset] = self._taken
+            return
         text_before = self._text(dataset, before)
         self._book.put(dataset, held)
-        self._tell_vanished(dataset, before, held)
+        self._warn_if_vanished(dataset, before, held)
         if problem is not None:
             keeping = self._book.in_force(dataset).weights.version
             emit(WeightsRejected(dataset=dataset, reason=problem, keeping_version=keeping))
@@ -195,8 +197,8 @@ class WeightsFeed:
                 )
             )
 
-    def _tell_vanished(self, dataset: str | None, before: Held, held: Held) -> None:
-        """Tell that a key is gone which put weights in force: nobody may have meant that."""
+    def _warn_if_vanished(self, dataset: str | None, before: Held, held: Held) -> None:
+        """Warn if a key is gone that put weights in force: maybe nobody meant that."""
         if before.weights is not None and held.mark == ABSENT:
             now = self._book.in_force(dataset).weights
             emit(
@@ -206,7 +208,24 @@ class WeightsFeed:
             )
 
     def _text(self, dataset: str | None, held: Held) -> str | None:
-        """Write the weights of one key; where it has none, a dataset has none of its own."""
+        """Return the weights of one key as text; None for a dataset without weights of its own."""
         if held.weights is not None:
             return held.weights.text
         return None if dataset is not None else self._book.defaults.text
+
+
+def _is_long(reading: Reading) -> bool:
+    return reading.value is not None and len(reading.value) > _LONG
+
+
+def _observe(before: Held, dataset: str | None, reading: Reading) -> tuple[Held, str | None]:
+    """Interpret a key's value by what is known of the key; return also why it is refused, if it is."""
+    return observe(before, reading.mark, reading.value, source_of(dataset))
+
+
+def _observe_wholly(before: Held, dataset: str | None, reading: Reading) -> tuple[Held, str | None]:
+    """Interpret a value with all that is derived from it."""
+    held, problem = _observe(before, dataset, reading)
+    if held.weights is not None:
+        _ = held.weights.version
+    return held, problem

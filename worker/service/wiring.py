@@ -213,8 +213,8 @@ def _housekeeping(
     async def forget_consumers() -> None:
         await stream.forget_consumers(round(gone_s * 1000))
 
-    async def give_back() -> None:
-        if problem := await writer.give_back():
+    async def expire_temporary() -> None:
+        if problem := await writer.expire_temporary():
             raise UnreadableError(problem)
 
     refresh_s = settings.weights_refresh_s
@@ -222,7 +222,9 @@ def _housekeeping(
         HousekeepingTask(
             "counts of mixtures", folding.fold, availability, every_s=_FOLD_EVERY_S, refusal=StatsFoldingRefused
         ),
-        HousekeepingTask("weights returns", give_back, availability, every_s=refresh_s, refusal=WeightsRevertRefused),
+        HousekeepingTask(
+            "weights returns", expire_temporary, availability, every_s=refresh_s, refusal=WeightsRevertRefused
+        ),
         HousekeepingTask(
             "consumers", forget_consumers, availability, every_s=gone_s / 10, refusal=ConsumersCleanupRefused
         ),

@@ -58,6 +58,20 @@ async def test_replies_find_their_commands_however_many_are_under_way(direct: Di
     assert [reply[:4] for reply in await asyncio.gather(*replies)] == [f"{n}-xxxx".encode()[:4] for n in range(500)]
 
 
+async def test_it_shows_where_it_leads_to_and_what_waits(direct: DirectConnection, prefix: str) -> None:
+    assert repr(direct).endswith("not opened yet>")
+    await direct.open()
+    assert direct.address is not None
+    host, port = direct.address
+    waiting = [direct.send("BLPOP", f"{prefix}:empty", _BLOCK_S), direct.send("PING")]
+    assert repr(direct).endswith(f"open to {host}:{port}, 2 waiting>")
+    direct.close()
+    assert repr(direct).endswith(f"closed to {host}:{port}, 0 waiting>")
+    assert [type(one) for one in await asyncio.gather(*waiting, return_exceptions=True)] == [
+        redis.exceptions.ConnectionError
+    ] * 2
+
+
 async def test_it_connects_when_it_is_needed_and_once(direct: DirectConnection) -> None:
     assert not direct.is_open
     with pytest.raises(redis.exceptions.ConnectionError, match="closed"):
@@ -188,10 +202,10 @@ async def test_who_is_told_at_once_gets_replies_refusals_and_the_loss(
 ) -> None:
     told: list[Any] = []
     with pytest.raises(redis.exceptions.ConnectionError, match="closed"):
-        direct.ask(told.append, "PING")
+        direct.send_with_callback(told.append, "PING")
     number = await direct.call("CLIENT", "ID")
     for words in (("ECHO", "one"), ("NO-SUCH-COMMAND",), ("BLPOP", f"{prefix}:empty", _BLOCK_S)):
-        direct.ask(told.append, *words)
+        direct.send_with_callback(told.append, *words)
     await wait_until(lambda: len(told) == 2, timeout_s=_SOON_S, what="two replies were told")
     await redis_client.client_kill_filter(_id=str(number))
     await wait_until(lambda: len(told) == 3, timeout_s=_SOON_S, what="the loss was told")
@@ -205,7 +219,7 @@ async def test_messages_come_between_replies_and_a_loss_is_heard_once(
     pattern, channel = f"{prefix}:loud*".encode(), f"{prefix}:loud-and-clear".encode()
     heard: list[Any] = []
     async with connect(redis_url, timeout_s=_SOON_S) as client:
-        direct = DirectConnection(client, "any", hear=heard.append)
+        direct = DirectConnection(client, "any", on_message=heard.append)
         number = await direct.call("CLIENT", "ID")
         assert await direct.call("PSUBSCRIBE", pattern) == [b"psubscribe", pattern, 1]
         for message in ("one", "two"):

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from tests.support.streams import Desk
-from worker.adapters.redis.dead_letters import RedisDead
+from worker.adapters.redis.dead_letters import RedisDeadLetters
 from worker.core.wire import Entry, encode_dead_letter
 from worker.errors import UnreadableError
 
 
 @pytest.fixture
-def dead(desk: Desk) -> RedisDead:
-    return RedisDead(desk.client, desk.keys)
+def dead(desk: Desk) -> RedisDeadLetters:
+    return RedisDeadLetters(desk.client, desk.keys)
 
 
 async def add(desk: Desk, *words: str | bytes) -> str:
@@ -20,7 +20,7 @@ async def add(desk: Desk, *words: str | bytes) -> str:
     return str((await desk.client.execute_command("XADD", desk.keys.dead, "*", *words)).decode())
 
 
-async def test_a_letter_is_sent_again_as_its_request_was(desk: Desk, dead: RedisDead) -> None:
+async def test_a_letter_is_sent_again_as_its_request_was(desk: Desk, dead: RedisDeadLetters) -> None:
     requests: list[list[bytes]] = [[], [b"size", b"8"], [b"\xff", b"\0", b"error", b"own"], [b"a", b"b"] * 5000]
     ids = [await add(desk, *encode_dead_letter(Entry("1-1", one), "internal", "why")) for one in requests]
     sent = await dead.requeue(ids)
@@ -41,7 +41,7 @@ STRANGE: list[tuple[Any, ...]] = [
 ]
 
 
-async def test_letters_of_strangers_stay_and_keep_no_other(desk: Desk, dead: RedisDead) -> None:
+async def test_letters_of_strangers_stay_and_keep_no_other(desk: Desk, dead: RedisDeadLetters) -> None:
     strange = [await add(desk, *words) for words in STRANGE]
     own = await add(desk, *encode_dead_letter(Entry("1-1", [b"size", b"8"]), "internal", "why"))
     sent = await dead.requeue([*strange, own])
@@ -53,7 +53,7 @@ async def test_letters_of_strangers_stay_and_keep_no_other(desk: Desk, dead: Red
     assert len(await dead.newest(100)) == len(strange)
 
 
-async def test_another_type_is_told(desk: Desk, dead: RedisDead) -> None:
+async def test_another_type_is_told(desk: Desk, dead: RedisDeadLetters) -> None:
     await desk.client.set(desk.keys.dead, "no stream")
     for call in (dead.count(), dead.newest(5), anext(dead.requeue_all()), dead.requeue(["1-1"])):
         with pytest.raises(UnreadableError, match=f"{desk.keys.dead}.*WRONGTYPE"):

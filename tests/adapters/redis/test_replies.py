@@ -16,8 +16,8 @@ from tests.support.streams import Desk, batch_of, desk_at, result_of
 from tests.support.topologies import as_cluster, on_socket, under_sentinel
 from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect
-from worker.adapters.redis.client_streams import RedisExchange
-from worker.adapters.redis.replies import closing_if_misread, read_entries
+from worker.adapters.redis.client_streams import RedisClientStreams
+from worker.adapters.redis.replies import check_ids, closing_if_misread, read_entries
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.wire import Entry
 from worker.errors import RedisError
@@ -31,7 +31,7 @@ Work = Callable[[Desk, RedisStreams], Awaitable[object]]
 
 
 async def _read_results(desk: Desk) -> object:
-    exchange = RedisExchange(desk.client, desk.keys, "job")
+    exchange = RedisClientStreams(desk.client, desk.keys, "job")
     try:
         return await exchange.read("0-0", 0)
     finally:
@@ -49,7 +49,7 @@ _WORK: dict[str, tuple[str, Work]] = {
     "settle": ("EVALSHA", lambda _, stream: stream.settle(batch_of([result_of("1-0")]))),
     "backlog": ("XLEN", lambda _, stream: stream.backlog()),
     "weights": ("GET", lambda desk, _: desk.weights().read([None, "d"])),
-    "returns": ("EVAL", lambda desk, _: desk.writer().give_back()),
+    "returns": ("EVAL", lambda desk, _: desk.writer().expire_temporary()),
     "change": ("EVAL", lambda desk, _: desk.writer().look(None)),
     "results": ("XREAD", lambda desk, _: _read_results(desk)),
 }
@@ -98,11 +98,11 @@ async def test_nonsense_is_a_broken_connection(far_desk: Desk, proxy: Proxy, nam
 
 async def test_messages_of_another_shape_end_the_subscription(far_desk: Desk, proxy: Proxy) -> None:
     for words in (b"*1\r\n$8\r\npmessage\r\n", b"*4\r\n$8\r\npmessage\r\n:1\r\n:2\r\n:3\r\n", b":5\r\n", b"*0\r\n"):
-        bells = far_desk.weights().bells()
-        assert (await anext(bells)).resync
+        notifications = far_desk.weights().notifications()
+        assert (await anext(notifications)).resync
         proxy.say(words, using="PSUBSCRIBE")
-        with pytest.raises(RedisError, match="a subscription"):
-            await anext(bells)
+        with pytest.raises(RedisError, match=r"Redis at \S+ is not reachable: the (reply|server)"):
+            await anext(notifications)
 
 
 @pytest.mark.parametrize("topology", [under_sentinel, as_cluster, on_socket])
@@ -124,3 +124,18 @@ def test_entries_are_fields_and_values(fields: object) -> None:
 
 def test_entries_that_were_deleted_have_no_fields() -> None:
     assert read_entries([(b"1-0", None), (b"2-0", [b"", b""])]) == [Entry("1-0", ()), Entry("2-0", [b"", b""])]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[b"-5"], [b"5-"], [b"1-0", b"-"], [b"5"], [b""], [b"1-0 2-0"], [b"1-0", b"1-0"], [b"a-1"], [b"-1", b"2-0"]],
+    ids=repr,
+)
+def test_ids_that_are_none_or_come_twice_are_refused(ids: list[bytes]) -> None:
+    with pytest.raises(ValueError, match=r"an id is two numbers|an entry comes once"):
+        check_ids(ids)
+
+
+@pytest.mark.parametrize("ids", [[], [b"1-0"], [b"1-0", b"2-33", b"1795934042961-7"]], ids=repr)
+def test_ids_of_entries_are_accepted(ids: list[bytes]) -> None:
+    check_ids(ids)

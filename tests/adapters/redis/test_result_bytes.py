@@ -47,7 +47,33 @@ async def test_short_results_are_never_looked_at_for_their_bytes(desk: Desk) -> 
     stream = desk.consumer("one", StreamLimits(10_000, 600, 900, results_max_bytes=16 * _MIB))
     await stream.open()
     await _settle_large(desk, stream, 400, size=400, reply_to=None)
-    assert stream._bytes._written == {}
+    assert repr(stream._bytes) == "<ResultBytes of no stream>"
+
+
+async def test_results_below_a_node_are_bounded_by_looks_at_a_sample(desk: Desk) -> None:
+    """A full look at many short results would stop the server for as long as thousands of requests take."""
+    stream = desk.consumer("one", StreamLimits(100_000, 600, 900, results_max_bytes=16 * _MIB))
+    await stream.open()
+    await desk.client.config_resetstat()
+    for _ in range(90):
+        entries = await _read(desk, stream, 256)
+        await stream.settle(batch_of(result_of(entry, None, "chunk_ids", "7" * 1000) for entry in entries))
+    assert 14 * _MIB < await _bytes(desk, desk.keys.results) < 17 * _MIB
+    stats = await desk.client.info("commandstats")
+    assert stats["cmdstat_memory|usage"]["calls"] > 64
+    assert stats["cmdstat_memory|usage"]["usec_per_call"] < stats["cmdstat_evalsha"]["usec_per_call"]
+
+
+async def test_a_long_result_amid_short_ones_is_not_overlooked(desk: Desk) -> None:
+    """A sample is of the oldest nodes, which are small."""
+    stream = desk.consumer("one", StreamLimits(100_000, 600, 900, results_max_bytes=16 * _MIB))
+    await stream.open()
+    for _ in range(2):
+        for _ in range(10):
+            entries = await _read(desk, stream, 256)
+            await stream.settle(batch_of(result_of(entry, None, "chunk_ids", "7" * 1000) for entry in entries))
+        await _settle_large(desk, stream, 40, size=512 << 10, reply_to=None)
+        assert await _bytes(desk, desk.keys.results) < 19 * _MIB
 
 
 async def test_a_refusal_to_look_at_the_bytes_is_told_and_loses_nothing(desk: Desk, redis_url: str) -> None:

@@ -6,7 +6,7 @@ from tests.support.streams import Desk, batch_of, result_of
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.draw.sessions import SessionChange
 from worker.core.weights.in_force import ABSENT
-from worker.ports import Reading, Settled
+from worker.ports import Settled
 
 _NOW_MS = 10
 
@@ -60,7 +60,7 @@ async def test_nothing_is_written_where_a_session_holds_something_else(desk: Des
 async def test_weights_and_sessions_that_changed_are_told_together(desk: Desk, stream: RedisStreams) -> None:
     changes = {"a": SessionChange({"x": b"1"}, {}, {})}
     settled = await _settle(desk, stream, changes, marks=((None, b"other"),))
-    assert settled.stale == {None: Reading(ABSENT, None)}
+    assert settled.stale == {None: ABSENT}
     assert settled.moved == {"a": {}}
 
 

@@ -19,7 +19,7 @@ from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
 from worker.core.wire import Entry, Result, Template
 from worker.embedded import RedisServer
 from worker.errors import GroupMissingError, RedisError, RefusedError
-from worker.ports import Backlog, Pending, Reading, StreamLimits
+from worker.ports import Backlog, Pending, StreamLimits
 
 _NOW_MS = 10
 _LONG_MS = 3000
@@ -184,9 +184,9 @@ async def test_nothing_is_written_when_weights_changed_since_the_draw(desk: Desk
     batch = batch_of([result_of(entry_id)], marks=marks, growth={"requests:": 1})
     settled = await stream.settle(batch)
     assert settled.stale == {
-        None: Reading(mark_of(b"new"), b"new"),
-        "vanished": Reading(ABSENT, None),
-        "list": Reading(WRONG_TYPE, None),
+        None: mark_of(b"new"),
+        "vanished": ABSENT,
+        "list": WRONG_TYPE,
     }
     assert (await desk.results(), await desk.counts(), await desk.pending()) == ([], {}, 1)
 

@@ -1,4 +1,4 @@
-"""Weights on real servers: one step to store them, and no change without a bell or a resync."""
+"""Weights on real servers: one step to store them, and no change without a notification or a resync."""
 
 import asyncio
 import os
@@ -19,10 +19,10 @@ from worker.core.keys import Keys
 from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
 from worker.embedded import RedisServer
 from worker.errors import RedisError
-from worker.ports import Bell, Reading
+from worker.ports import Notification, Reading
 
 _SOON_S = 5.0
-_RESYNC = Bell(None, resync=True)
+_RESYNC = Notification(None, resync=True)
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ async def store(desk: Desk) -> RedisWeights:
 
 
 @asynccontextmanager
-async def _listening(store: RedisWeights) -> AsyncIterator[tuple[list[Bell], asyncio.Task[None]]]:
-    """Collect bells from the first one on, which is that of the subscription."""
-    heard: list[Bell] = []
+async def _listening(store: RedisWeights) -> AsyncIterator[tuple[list[Notification], asyncio.Task[None]]]:
+    """Collect notifications from the first one on, which is that of the subscription."""
+    heard: list[Notification] = []
 
     async def listen() -> None:
-        async with aclosing(store.bells()) as bells:  # type: ignore[type-var]
-            async for bell in bells:
-                heard.append(bell)  # noqa: PERF401 - each is looked at as it comes
+        async with aclosing(store.notifications()) as notifications:  # type: ignore[type-var]
+            async for notification in notifications:
+                heard.append(notification)  # noqa: PERF401 - each is looked at as it comes
 
     task = asyncio.create_task(listen())
     try:
@@ -48,8 +48,8 @@ async def _listening(store: RedisWeights) -> AsyncIterator[tuple[list[Bell], asy
         await end(task)
 
 
-async def _hears(heard: list[Bell], count: int) -> None:
-    await wait_until(lambda: len(heard) >= count, timeout_s=_SOON_S, what=f"{count} bells were heard, not {heard}")
+async def _hears(heard: list[Notification], count: int) -> None:
+    await wait_until(lambda: len(heard) >= count, timeout_s=_SOON_S, what=f"{count} notifications, not {heard}")
 
 
 # -- keys ------------------------------------------------------------------------------------------------------
@@ -60,10 +60,10 @@ async def test_a_reading_tells_what_a_key_holds(desk: Desk, store: RedisWeights)
     await desk.client.set(desk.keys.weights("empty"), b"")
     await desk.client.rpush(desk.keys.weights("list"), "x")
     assert await store.read([None, "absent", "empty", "list"]) == [
-        Reading(mark_of(b'{"voice": 1}\xff'), b'{"voice": 1}\xff'),
-        Reading(ABSENT, None),
-        Reading(mark_of(b""), b""),
-        Reading(WRONG_TYPE, None),
+        Reading(mark_of(b'{"voice": 1}\xff'), b'{"voice": 1}\xff', order=1),
+        Reading(ABSENT, None, order=1),
+        Reading(mark_of(b""), b"", order=1),
+        Reading(WRONG_TYPE, None, order=1),
     ]
     assert await store.read([]) == []
 
@@ -80,32 +80,35 @@ async def test_another_refusal_is_an_error(desk: Desk, redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("dataset", [None, "d"])
-async def test_weights_stored_quietly_ring_the_bell_and_leave_no_note(
+async def test_weights_stored_quietly_notify_and_leave_no_note(
     desk: Desk, store: RedisWeights, dataset: str | None
 ) -> None:
     async with _listening(store) as (heard, _):
         await store.store_quietly(dataset, "value")
         await _hears(heard, 2)
-        assert heard == [_RESYNC, Bell(dataset)]
+        assert heard == [_RESYNC, Notification(dataset)]
     assert await desk.client.get(desk.keys.weights(dataset)) == b"value"
     assert await desk.client.exists(desk.keys.history) == 0
 
 
-async def test_removing_takes_the_key_away_and_rings_the_bell(desk: Desk, store: RedisWeights) -> None:
+async def test_removing_takes_the_key_away_and_notifies(desk: Desk, store: RedisWeights) -> None:
     await desk.client.set(desk.keys.weights("d"), "value")
     await desk.client.set(desk.keys.weights(), "kept")
     async with _listening(store) as (heard, _):
         await store.remove("d")
         await store.remove("d")
         await _hears(heard, 3)
-        assert heard == [_RESYNC, Bell("d"), Bell("d")]
-    assert await store.read([None, "d"]) == [Reading(mark_of(b"kept"), b"kept"), Reading(ABSENT, None)]
+        assert heard == [_RESYNC, Notification("d"), Notification("d")]
+    assert [(one.mark, one.value) for one in await store.read([None, "d"])] == [
+        (mark_of(b"kept"), b"kept"),
+        (ABSENT, None),
+    ]
 
 
-# -- bells -----------------------------------------------------------------------------------------------------
+# -- notifications -----------------------------------------------------------------------------------------------------
 
 
-async def test_any_message_on_the_channel_of_a_key_is_a_bell_and_other_channels_are_not(
+async def test_any_message_on_the_channel_of_a_key_is_a_notification_and_other_channels_are_not(
     desk: Desk, store: RedisWeights
 ) -> None:
     shared = desk.keys.weights()
@@ -123,7 +126,7 @@ async def test_any_message_on_the_channel_of_a_key_is_a_bell_and_other_channels_
         for channel in (*foreign, shared, f"{shared}:one", b"%s:\xff" % shared.encode(), f"{shared}:{'y' * 64}"):
             await desk.client.publish(channel, b"\xff anything")
         await _hears(heard, 4)
-        assert heard == [_RESYNC, Bell(None), Bell("one"), Bell("y" * 64)]
+        assert heard == [_RESYNC, Notification(None), Notification("one"), Notification("y" * 64)]
 
 
 async def test_a_lost_subscription_is_told_by_an_error_or_by_another_resync(desk: Desk, store: RedisWeights) -> None:
@@ -166,7 +169,7 @@ async def test_a_quiet_subscription_stays(desk: Desk, store: RedisWeights) -> No
         await wait_until(lambda: _pinged(desk, before), timeout_s=_SOON_S, what="the subscription said PING")
         await desk.client.publish(desk.keys.weights("after"), "")
         await _hears(heard, 2)
-        assert (heard, task.done()) == ([_RESYNC, Bell("after")], False)
+        assert (heard, task.done()) == ([_RESYNC, Notification("after")], False)
 
 
 async def _pings(desk: Desk) -> int:

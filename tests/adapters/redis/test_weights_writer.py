@@ -27,8 +27,8 @@ def _version(text: str) -> str:
 
 
 def _to(value: str | None, lasts_ms: int | None = None, who: str = "ann") -> Callable[[StoredWeights], PlannedChange]:
-    order = WantedChange(value, who, "a test", lasts_ms, "" if lasts_ms is None else "1h")
-    return lambda found: plan_change(found, order)
+    wanted = WantedChange(value, who, "a test", lasts_ms, "" if lasts_ms is None else "1h")
+    return lambda found: plan_change(found, wanted)
 
 
 async def _all(writer: RedisWeightsWriter) -> list[Change]:
@@ -46,8 +46,8 @@ async def test_a_change_is_stored_noted_and_rung_for(desk: Desk, writer: RedisWe
     async with desk.client.pubsub() as listener:
         await listener.subscribe(key)
         made = [await writer.change(name, _to(value)) for value in (VOICE, MUSIC, None)]
-        bells = [await listener.get_message(timeout=5) for _ in range(4)]
-    assert [bell["type"] for bell in bells] == ["subscribe", "message", "message", "message"]
+        notifications = [await listener.get_message(timeout=5) for _ in range(4)]
+    assert [notification["type"] for notification in notifications] == ["subscribe", "message", "message", "message"]
     assert await desk.client.exists(key) == 0
     none = default_weights().version if name is None else ""
     assert await desk.records(desk.keys.history) == [
@@ -146,7 +146,7 @@ async def test_a_strangers_key_of_returns_keeps_no_change_from_being_made(
 ) -> None:
     await desk.client.set(desk.keys.returns, "of another type")
     assert await writer.change(None, _to(VOICE)) is not None
-    assert f"{desk.keys.returns} holds no hash" in await writer.give_back()
+    assert f"{desk.keys.returns} holds no hash" in await writer.expire_temporary()
     assert await desk.client.get(desk.keys.returns) == b"of another type"
 
 
@@ -193,10 +193,10 @@ async def test_temporary_weights_give_way_when_they_are_due(
     assert change is not None
     assert pending is not None
     assert (pending.due_ms, pending.back, pending.who) == (change.until_ms, before, "ann")
-    await writer.give_back()
+    await writer.expire_temporary()
     assert await desk.client.get(desk.keys.weights(name)) == MUSIC.encode()
     await _due(desk, name)
-    await asyncio.gather(*(desk.writer().give_back() for _ in range(8)))
+    await asyncio.gather(*(desk.writer().expire_temporary() for _ in range(8)))
     assert await desk.client.get(desk.keys.weights(name)) == (before and before.encode())
     newest, *older = await _all(writer)
     assert len(older) == 1
@@ -206,13 +206,13 @@ async def test_temporary_weights_give_way_when_they_are_due(
     assert await desk.client.exists(desk.keys.returns) == 0
 
 
-async def test_the_bell_rings_for_a_return(desk: Desk, writer: RedisWeightsWriter) -> None:
+async def test_a_notification_comes_with_a_return(desk: Desk, writer: RedisWeightsWriter) -> None:
     await writer.change(None, _to(MUSIC, LONG_MS))
     await _due(desk)
     async with desk.client.pubsub() as listener:
         await listener.subscribe(desk.keys.weights())
         await listener.get_message(timeout=5)
-        await writer.give_back()
+        await writer.expire_temporary()
         assert (await listener.get_message(timeout=5))["type"] == "message"
 
 
@@ -220,7 +220,7 @@ async def test_what_somebody_else_has_set_stays(desk: Desk, writer: RedisWeights
     await writer.change(None, _to(MUSIC, LONG_MS))
     await desk.client.set(desk.keys.weights(), BOTH)
     await _due(desk)
-    await asyncio.gather(*(desk.writer().give_back() for _ in range(8)))
+    await asyncio.gather(*(desk.writer().expire_temporary() for _ in range(8)))
     assert await desk.client.get(desk.keys.weights()) == BOTH.encode()
     newest, *older = await _all(writer)
     assert (len(older), newest.before, newest.after) == (1, BOTH, BOTH)
@@ -244,7 +244,7 @@ async def test_temporary_weights_upon_temporary_ones_return_to_what_stood_before
     for value in (MUSIC, BOTH, BOTH):
         await writer.change(None, _to(value, LONG_MS))
     await _due(desk)
-    await writer.give_back()
+    await writer.expire_temporary()
     assert await desk.client.get(desk.keys.weights()) == VOICE.encode()
     assert len(await _all(writer)) == 5
 
@@ -271,7 +271,7 @@ async def test_strangers_among_the_returns_are_told_of_and_keep_no_other_waiting
     await desk.client.hset(desk.keys.returns, mapping={"d": "no return", "e": b"\xff", b"\xff": "{}", "../x": "{}"})
     await writer.change(None, _to(MUSIC, LONG_MS))
     await _due(desk)
-    problem = await writer.give_back()
+    problem = await writer.expire_temporary()
     assert re.search(rf"field .* and 1 more of {desk.keys.returns} holds no return .*; accepted: .*HDEL", problem)
     assert await writer.pending("d") is None
     assert [change.name for change in await _all(writer)] == [None, None]
@@ -286,7 +286,7 @@ async def test_one_return_that_is_refused_keeps_no_other_waiting(desk: Desk, wri
     await desk.client.delete(desk.keys.presets)
     await desk.client.set(desk.keys.presets, "of another type")
     with pytest.raises(RefusedError, match="WRONGTYPE"):
-        await writer.give_back()
+        await writer.expire_temporary()
     assert await desk.client.exists(desk.keys.weights("d")) == 0
 
 
@@ -295,10 +295,10 @@ async def test_a_return_that_cannot_be_noted_is_not_made(desk: Desk, writer: Red
     await _due(desk)
     await desk.client.set(desk.keys.history, "of another type")
     with pytest.raises(RedisError, match="WRONGTYPE"):
-        await writer.give_back()
+        await writer.expire_temporary()
     assert await desk.client.get(desk.keys.weights()) == MUSIC.encode()
     await desk.client.delete(desk.keys.history)
-    await writer.give_back()
+    await writer.expire_temporary()
     assert await desk.client.exists(desk.keys.weights()) == 0
 
 

@@ -1,7 +1,7 @@
 """Connect to Redis and Valkey by our rules, and translate their errors.
 
-redis-py repeats a command whose reply was lost, ten times by default: an XADD would stand twice. Repeating is our
-own loops' business, where it is known what may be repeated; so retries are off, and every wait has an end.
+By default redis-py sends a command again, up to ten times, when its reply was lost: an XADD would add two entries. So
+its retries are off. Our own loops repeat what can be repeated, and every wait has an end.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
-from worker.adapters.certificates import certificate_problem
-from worker.adapters.redis.connection_class import connection_class
+from worker.adapters.redis.connection_class import connection_class, naming_server, server_of
+from worker.adapters.redis.refusals import find_meaning, meaning_of
 from worker.adapters.unreachable import reason_of, tls_advice
 from worker.core.redaction import redact
 from worker.errors import (
@@ -37,9 +37,9 @@ CONNECT_TIMEOUT_S = 3.0
 _DEFAULT_PORT = 6379
 _DEFAULT_SENTINEL_PORT = 26379
 _RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD", "XINFO GROUPS")
-# A blocked read whose stream vanishes is told UNBLOCKED by Redis 7.0 and NOGROUP by later ones; XINFO, no such key.
+# When a stream vanishes, a blocked read gets UNBLOCKED from Redis 7.0 and NOGROUP from later ones; XINFO, no such key.
 _GROUP_GONE = ("NOGROUP", "UNBLOCKED", "no such key")
-# What no second attempt changes: a password, a right, the type of a key.
+# A second attempt does not change these: a password, a right, the type of a key.
 _LASTING = (redis.exceptions.NoPermissionError,)
 _LASTING_WORDS = ("ACL failure", "The user executing the script can't")  # within scripts; the latter is Redis 7.0's
 _WRONG_TYPE = "WRONGTYPE"
@@ -48,12 +48,12 @@ _LOGIN = (
     redis.exceptions.AuthenticationWrongNumberOfArgsError,
     redis.exceptions.AuthorizationError,
 )
-# What a server says that takes nobody for now; who asks again later may be served.
+# The server serves nobody for now; a later attempt may succeed.
 _AWAY = (redis.exceptions.ClusterDownError, redis.exceptions.BusyLoadingError)
 
 
 class _SentinelClient(Redis):
-    """Close the connections to the sentinels as well, which redis-py leaves open."""
+    """A client that also closes its connections to the sentinels, which redis-py leaves open."""
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - redis-py's signature
         """Close everything."""
@@ -62,12 +62,23 @@ class _SentinelClient(Redis):
         await pool.sentinel_manager.aclose()
 
 
+class _ClusterClient(RedisCluster):
+    """Lets errors that are of no single node know the cluster's URL."""
+
+    server = ""
+
+    async def initialize(self, *args: Any, **options: Any) -> RedisCluster:
+        """Ask the nodes which keys each of them holds."""
+        with naming_server(self.server):
+            return await super().initialize(*args, **options)
+
+
 def connect(url: str, *, timeout_s: float) -> Client:
     """Make a client; it connects when it is first used.
 
     Args:
         url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,.../service[/db]`, `redis+cluster://`; the
-            latter two speak TLS, as `rediss://` does, where they have an option that begins with `ssl_`.
+            latter two speak TLS, as `rediss://` does, if they have an option that begins with `ssl_`.
         timeout_s: Longest wait for a reply, > 0; a blocking read has to end before.
 
     Raises:
@@ -88,10 +99,10 @@ def connect(url: str, *, timeout_s: float) -> Client:
 
 @contextmanager
 def redis_errors(doing: str) -> Iterator[None]:
-    """Translate what redis-py raises.
+    """Translate what redis-py raises; the sentences name the server, what is wrong, and what to do.
 
     Args:
-        doing: What was being done, for the sentence.
+        doing: What was being done, for the sentence of a refusal.
 
     Raises:
         GroupMissingError: The consumer group or its stream is gone.
@@ -103,37 +114,33 @@ def redis_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except _LOGIN as error:
-        raise RedisLoginError(f"Redis refused the login: {redact(str(error))}") from error
+        raise RedisLoginError(f"{_place(error)} refused the login: {meaning_of(error)}") from error
     except _AWAY as error:
-        raise RedisUnreachableError(
-            f"Redis did not answer {doing}: {redact(str(error))}", redact(str(error))
-        ) from error
+        raise _unreachable(error, meaning_of(error)) from error
     except redis.exceptions.ResponseError as error:
-        sentence = f"Redis refused {doing}: {redact(str(error))}"
+        sentence = f"{_place(error)} refused {doing}: {meaning_of(error)}"
         if _WRONG_TYPE in str(error):
             raise UnreadableError(f"{sentence}; accepted: once that key is deleted (DEL)") from error
         kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
         raise kind(sentence) from error
     except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
-        sentence = certificate_problem(error) or redact(str(error)) or type(error).__name__
-        raise RedisUnreachableError(f"Redis did not answer {doing}: {sentence}", reason_of(error)) from error
+        raise _unreachable(error, find_meaning(error) or reason_of(error)) from error
 
 
-def unreachable(url: str, error: RedisUnreachableError) -> RedisUnreachableError:
-    """Tell people that Redis could not be reached, and where.
+def _place(error: Exception) -> str:
+    server = server_of(error)
+    return f"Redis at {server}" if server else "Redis"
 
-    Args:
-        url: What was tried.
-        error: What came of it.
-    """
-    parts = urlsplit(url)
-    advice = tls_advice(error.reason, is_encrypted=parts.scheme == "rediss" or "ssl_" in parts.query)
-    return RedisUnreachableError(f"Redis at {redact(url)} is not reachable: {error.reason}{advice}", error.reason)
+
+def _unreachable(error: Exception, reason: str) -> RedisUnreachableError:
+    server = server_of(error)
+    advice = tls_advice(reason, is_encrypted="rediss://" in server or "ssl_" in server) if server else ""
+    return RedisUnreachableError(f"{_place(error)} is not reachable: {reason}{advice}", reason)
 
 
 @contextmanager
 def redis_refusals(doing: str) -> Iterator[None]:
-    """Translate what redis-py raises, and tell what lasts from what passes.
+    """Translate what redis-py raises; a refusal that will be repeated is a `RefusedError`.
 
     Args:
         doing: What was being done, for the sentence.
@@ -148,7 +155,7 @@ def redis_refusals(doing: str) -> Iterator[None]:
     except RefusedError:
         raise
     except RedisError as error:
-        if isinstance(error.__cause__, _LASTING) or any(word in str(error) for word in _LASTING_WORDS):
+        if isinstance(error.__cause__, _LASTING) or any(word in str(error.__cause__) for word in _LASTING_WORDS):
             raise RefusedError(str(error)) from error
         raise
 
@@ -157,23 +164,24 @@ def _make_client(url: str, options: dict[str, Any]) -> Client:
     """Make the client that a URL's scheme asks for."""
     said = read_redis_url(url)
     options |= said.options | _read_tls(said) | {"retry": Retry(NoBackoff(), 0)}
-    name = str(options.pop("client_name"))
+    name, server = str(options.pop("client_name")), redact(url)
     if said.scheme == "redis+cluster":
         cluster = _connect_cluster(said, options)
-        kind: Any = connection_class(cluster.connection_kwargs["connection_class"], name, packs=False)
+        cluster.server = server
+        kind: Any = connection_class(cluster.connection_kwargs["connection_class"], name, server)
         cluster.connection_kwargs["connection_class"] = kind  # of the nodes that are found later
         for node in cluster.startup_nodes:
             node.connection_class = kind
         return cluster
     client = _connect_sentinel(said, options) if said.scheme == "redis+sentinel" else _connect_server(said, options)
     pool: Any = client.connection_pool
-    pool.connection_class = connection_class(pool.connection_class, name, packs=True)
+    pool.connection_class = connection_class(pool.connection_class, name, server)
     pool.make_connection()  # refuses options of the URL that no connection has; connects nowhere
     return client
 
 
 def _read_tls(said: RedisUrl) -> dict[str, Any]:
-    """Read the options of a URL that say how to encrypt, and see that they can be used: a file may not be PEM."""
+    """Read the URL's options for TLS; refuse those that cannot be used, such as a file that is not PEM."""
     tls: dict[str, Any] = {name: value for name, value in said.options.items() if name.startswith("ssl_")}
     if not tls:
         return {}
@@ -186,7 +194,7 @@ def _read_tls(said: RedisUrl) -> dict[str, Any]:
 
 
 def _raw(client: Client) -> Client:
-    """Leave stream replies as the server sends them: repeated fields count, and dictionaries cost."""
+    """Keep redis-py from turning stream replies into dictionaries, which lose repeated fields and cost time."""
     for command in _RAW_REPLIES:
         client.set_response_callback(command, _as_sent)
     return client
@@ -203,11 +211,11 @@ def _connect_server(said: RedisUrl, options: dict[str, Any]) -> Redis:
     return client
 
 
-def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> RedisCluster:
-    """Connect to the cluster that any of the nodes of a URL belongs to."""
+def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> "_ClusterClient":
+    """Connect to the cluster that the nodes of a URL belong to."""
     parts = urlsplit(said.base)
     nodes = [ClusterNode(*_host_and_port(host, _DEFAULT_PORT)) for host in _hosts(parts)]
-    return RedisCluster(startup_nodes=nodes, **{**options, **_login(parts)})
+    return _ClusterClient(startup_nodes=nodes, **{**options, **_login(parts)})
 
 
 def _connect_sentinel(said: RedisUrl, options: dict[str, Any]) -> Redis:

@@ -1,4 +1,8 @@
-"""A client's two connections: requests go over one, each added once however often it is sent; results come over one."""
+"""A client's requests and results in Redis.
+
+Requests go over one connection, and each is added once however often it is sent (`submit.lua`). Results come over
+another one, because a blocked read holds up whatever is behind it.
+"""
 
 import hashlib
 from contextlib import suppress
@@ -22,21 +26,21 @@ _ADD: Final = files("worker.adapters.redis").joinpath("scripts", "submit.lua").r
 _END: Final = files("worker.adapters.redis").joinpath("scripts", "withdraw.lua").read_bytes()
 
 
-class RedisExchange:
-    """Send a client's requests and read its reply stream.
+class RedisClientStreams:
+    """Sends a client's requests and reads its reply stream.
 
     Attributes:
-        most_kept: How many results stay in Redis, the oldest go; 0: as many as nobody has forgotten.
+        most_kept: How many results stay in Redis, the newest; 0: all that the client has not forgotten.
     """
 
     def __init__(self, client: Client, keys: Keys, name: str, *, ttl_s: int = NOTES_TTL_S, most_kept: int = 0) -> None:
-        """Take what connects, the names in Redis, and the client's own.
+        """Connect later.
 
         Args:
             client: Opens the connections.
             keys: Names in Redis.
             name: The client's name, `reply_to` of its requests.
-            ttl_s: How long what was asked for is known after the last request.
+            ttl_s: How long Redis remembers requests after the last one, in seconds.
             most_kept: See above.
         """
         self.most_kept = most_kept
@@ -46,14 +50,14 @@ class RedisExchange:
         self._keys = (keys.requests, keys.asked(name), keys.reply(name))
         self._results = keys.reply(name)
         self._sender = DirectConnection(client, keys.requests)
-        self._reader = DirectConnection(client, keys.requests)  # a blocked read holds up whatever is behind it
+        self._reader = DirectConnection(client, keys.requests)
 
     async def send(self, sending: Sending, now_s: float) -> None:
-        """Add requests that were not added before, and forget results, in one step.
+        """Add the requests that were not added before, and forget results, in one step.
 
         Args:
             sending: What to send.
-            now_s: The clock of its deadlines.
+            now_s: Now, by the clock of its deadlines, in seconds.
 
         Raises:
             RefusedError: Redis refuses, and will again.
@@ -76,8 +80,8 @@ class RedisExchange:
         """Read the reply stream.
 
         Args:
-            after: Id of the last entry that is known.
-            block_ms: Wait this long for the first, below the time-out of the client; 0: do not wait.
+            after: Id of the last known entry.
+            block_ms: Wait this long for the first, shorter than the client's time-out; 0: do not wait.
 
         Returns:
             Ids and results, oldest first; None for an entry that is no result.
@@ -100,13 +104,13 @@ class RedisExchange:
             return found
 
     async def _lengthen(self) -> None:
-        """Have results live as long as notes; where that is not allowed, they live as long as others."""
+        """Let results live as long as the notes of requests; without the right to, they live as long as others."""
         self._is_lengthened = True
         with suppress(redis.exceptions.NoPermissionError):
             await self._reader.call("EXPIRE", self._results, self._ttl_s)
 
     async def has(self, request_id: str, read_until: str) -> bool:
-        """Tell whether what was drawn for a request, or will be, is there.
+        """Whether a request waits for its result, or its result may not have been read yet.
 
         Args:
             request_id: The request's.
@@ -125,10 +129,10 @@ class RedisExchange:
             return bool(await self._sender.call("XRANGE", results, f"({read_until}", "+", "COUNT", 1))
 
     async def withdraw(self, name: str | None = None) -> None:
-        """Withdraw what is not answered, and remove the client's keys.
+        """Withdraw requests that are not answered, and remove the client's keys.
 
         Args:
-            name: Of another client, which has ended, whose keys are meant; None: this one's.
+            name: Of another client that has ended; None: this one.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -165,6 +169,6 @@ class RedisExchange:
 
 
 def _moment(record_id: str) -> tuple[int, int]:
-    """Write an entry's id as numbers, which are in the order of the stream."""
+    """Return an entry's id as numbers, which sort in the order of the stream."""
     at_ms, _, number = record_id.partition("-")
     return int(at_ms), int(number)

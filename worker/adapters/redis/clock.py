@@ -1,4 +1,4 @@
-"""The clock of Redis: it decides when a request expires, and how old an entry is. That of this machine may be wrong."""
+"""The clock of Redis: it decides when a request expires and how old an entry is. This machine's clock may be wrong."""
 
 from importlib.resources import files
 from typing import Final
@@ -9,7 +9,7 @@ _TIME: Final = files("worker.adapters.redis").joinpath("scripts", "clock_read.lu
 
 
 async def redis_now_ms(client: Client, key: str) -> int:
-    """Tell the time in ms by the clock of the server that holds a key.
+    """Return the Unix time in ms by the clock of the server that holds a key.
 
     Raises:
         RedisError: Redis did not answer, or refused.

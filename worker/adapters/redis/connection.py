@@ -1,8 +1,22 @@
-"""Speak RESP by hand over a connection that redis-py opens, for the few commands that every batch needs.
+"""One connection to Redis that carries many commands at once, for the few commands that every batch needs.
 
-redis-py connects: URL, TLS, login, database, Sentinel, Cluster. From then on replies are parsed by hiredis in the event
-loop's own callbacks, with as many commands under way as the caller likes: a fraction of the time that redis-py takes
-for each. Commands are joined here: hiredis copies every word twice, which long results feel.
+redis-py opens the connection: URL, TLS, login, database, Sentinel, Cluster. Then `_RespProtocol` takes over its
+transport and speaks RESP itself. This takes a fraction of the time that redis-py takes for a command.
+
+Theory:
+
+- Redis answers the commands of one connection in the order in which they were sent. So a reply belongs to the oldest
+  command that has none yet. No reply names its command.
+- Therefore one reply that goes astray makes every later reply the answer to another command. Whatever may have led
+  to that closes the connection: text that is not RESP, a reply to no command, a reply that its reader cannot read
+  (`closing_if_misread`). A connection is never mended, it is opened anew.
+- It also closes when nothing can come any more: the server closed it, or the oldest reply is overdue (a half-open
+  link never says so).
+- And it closes when the server says that another server is the master now (`_ELSEWHERE`). The next `open` asks
+  Sentinel or the cluster again.
+- Closing gives its error to every command that waits. It never cancels them: a task group would take a cancelled
+  task for one that has ended.
+- What a command did before its connection closed is not known. Only the callers know which commands can be repeated.
 """
 
 import asyncio
@@ -18,51 +32,58 @@ from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from worker.adapters.redis.client import Client
-from worker.adapters.redis.replies import telling_misread
+from worker.adapters.redis.connection_class import name_server
+from worker.adapters.redis.replies import misread_as_invalid_response
 
 Word = str | bytes | int
-Told = Callable[[Any], None]
-"""Is told a reply, or the error that stands for it."""
+Callback = Callable[[Any], None]
+"""Receives a reply, or the error in its place. It must not raise."""
 _NEVER_S = 1e9
-_LEAST_BYTES_A_S = 32_768  # of a link that is worth waiting for: a long command has longer to pass
-# It is not, or no longer, the server to speak to, be it that it says so or that its replicas have left it.
+_LEAST_BYTES_A_S = 32_768  # of a usable link: a long command gets more time
+# Errors that mean: this server is no longer the master, or has lost its replicas.
 _ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError, redis.exceptions.ClusterDownError)
 _LEFT = "NOREPLICAS"
 _SHORT = 1024
-_HEADS = [b"\r\n$%d\r\n" % length for length in range(_SHORT)]  # of an argument, after the one before
+_HEADS = [b"\r\n$%d\r\n" % length for length in range(_SHORT)]  # what stands before an argument of this length
 
 
 class DirectConnection:
-    """Hold one connection to the server that serves a key, opened when it is needed."""
+    """One connection to the server that holds a key; it opens when it is needed."""
 
-    def __init__(self, client: Client, key: str, *, hear: Told | None = None) -> None:
-        """Take what connects.
+    def __init__(self, client: Client, key: str, *, on_message: Callback | None = None) -> None:
+        """Connect later, at the first `open` or `call`.
 
         Args:
-            client: Knows how to reach the server, and how long to wait for a reply; a blocking read has to end before.
-            key: A key that will be used: in a cluster, it tells the node.
-            hear: Is told each message of a pattern subscribed to, and the error of a connection that was lost.
+            client: Knows how to reach the server, and how long to wait for a reply. A blocking read has to end sooner.
+            key: A key that will be used. In a cluster it decides the node.
+            on_message: Receives each message of a subscribed pattern, and the error when the connection closes.
         """
         self._client = client
         self._key = key
-        self._hear = hear
-        self._link: _Link | None = None
+        self._on_message = on_message
+        self._protocol: _RespProtocol | None = None
         self._opening = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        """Show where it leads to and how many commands wait."""
+        if self._protocol is None:
+            return f"<DirectConnection for {self._key}, not opened yet>"
+        return f"<DirectConnection for {self._key}, {self._protocol!r}>"
 
     @property
     def is_open(self) -> bool:
-        """Tell whether commands can be sent."""
-        return self._link is not None and self._link.is_open
+        """Whether commands can be sent."""
+        return self._protocol is not None and self._protocol.is_open
 
     @property
-    def place(self) -> tuple[str, int] | None:
-        """Tell where it leads to, as Sentinel or the cluster named it last; None before the first connection."""
-        return self._link.place if self._link is not None else None
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of the server, as Sentinel or the cluster named it last; None before the first connection."""
+        return self._protocol.address if self._protocol is not None else None
 
     @property
     def sent_bytes(self) -> int:
-        """Count the bytes of the commands that were sent since it was opened."""
-        return self._link.sent_bytes if self._link is not None else 0
+        """Bytes of the commands sent since it was opened."""
+        return self._protocol.sent_bytes if self._protocol is not None else 0
 
     async def open(self) -> None:
         """Connect, unless it is connected.
@@ -73,7 +94,7 @@ class DirectConnection:
         """
         async with self._opening:
             if not self.is_open:
-                self._link = _Link(await self._connect(), self._hear)
+                self._protocol = _RespProtocol(await self._connect(), self._on_message)
 
     def send(self, *words: Word) -> asyncio.Future[Any]:
         """Send a command now.
@@ -82,28 +103,30 @@ class DirectConnection:
             words: The command's name, a word each, and its arguments.
 
         Returns:
-            Its reply; awaiting it raises what the server refused, or the loss of the connection.
+            Its reply. Awaiting it raises the server's refusal, or the loss of the connection.
 
         Raises:
             redis.exceptions.ConnectionError: It is not connected.
         """
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.ask(partial(_resolve, reply), *words)
+        self.send_with_callback(partial(_resolve, reply), *words)
         return reply
 
-    def ask(self, told: Told, *words: Word) -> None:
-        """Send a command now, and have its reply told the moment it comes: a future's reader has to wait his turn.
+    def send_with_callback(self, callback: Callback, *words: Word) -> None:
+        """Send a command now; call back in the moment its reply comes.
+
+        Lower latency than a future, whose reader runs in the next turn of the event loop.
 
         Args:
-            told: Is told; it must not raise.
+            callback: Receives the reply, or the error in its place. It must not raise.
             words: The command's name, a word each, and its arguments.
 
         Raises:
             redis.exceptions.ConnectionError: It is not connected.
         """
-        if self._link is None or not self._link.is_open:
+        if self._protocol is None or not self._protocol.is_open:
             raise redis.exceptions.ConnectionError("the connection is closed")
-        self._link.ask(told, words)
+        self._protocol.send(callback, words)
 
     async def call(self, *words: Word) -> Any:
         """Connect where needed, send a command and wait for its reply.
@@ -118,13 +141,13 @@ class DirectConnection:
 
     @contextmanager
     def closing_if_misread(self) -> Iterator[None]:
-        """Close the connection where a reply cannot be read for what it should be.
+        """Close the connection if a reply cannot be read as what it should be.
 
         Raises:
             redis.exceptions.InvalidResponse: It cannot be read.
         """
         try:
-            with telling_misread():
+            with misread_as_invalid_response():
                 yield
         except redis.exceptions.InvalidResponse as error:
             self.close(
@@ -136,17 +159,17 @@ class DirectConnection:
         """Close the connection; it may be opened again.
 
         Args:
-            error: Is told as every reply still to come; None: that the connection was closed here.
+            error: Given to every command that waits for its reply; None: "the connection was closed here".
         """
-        if self._link is not None:
-            self._link.close(error or redis.exceptions.ConnectionError("the connection was closed here"))
+        if self._protocol is not None:
+            self._protocol.close(error or redis.exceptions.ConnectionError("the connection was closed here"))
 
     async def _connect(self) -> AbstractConnection:
-        """Have redis-py make a connection of its own kind, which none of its pools knows."""
+        """Have redis-py open a connection that belongs to none of its pools."""
         connection: AbstractConnection
         if isinstance(self._client, RedisCluster):
             await self._client.initialize()
-            if self._link is not None:  # what was known of the cluster may be why that one ended
+            if self._protocol is not None:  # the last one may have closed because the cluster has changed
                 await self._client.nodes_manager.initialize()
             node = cast("Any", self._client.get_node_from_key(self._key))
             connection = node.connection_class(**node.connection_kwargs)
@@ -156,22 +179,23 @@ class DirectConnection:
         return connection
 
 
-class _Link(asyncio.Protocol):
-    """Match replies to commands on one connection; none of them waits for ever."""
+class _RespProtocol(asyncio.Protocol):
+    """The protocol of one open connection: matches replies to commands, each within its time."""
 
-    def __init__(self, connection: AbstractConnection, hear: Told | None) -> None:
-        self._hear = hear
-        self.place = (str(getattr(connection, "host", "")), int(getattr(connection, "port", 0)))
+    def __init__(self, connection: AbstractConnection, on_message: Callback | None) -> None:
+        self._on_message = on_message
+        self._server: str = getattr(connection, "server", "")
+        self.address = (str(getattr(connection, "host", "")), int(getattr(connection, "port", 0)))
         parser: Any = connection._parser  # noqa: SLF001 - knows the exceptions of redis-py by their codes
         self._replies = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse, replyError=parser.parse_error, notEnoughData=...
         )
-        self._waiting: deque[tuple[Told, float]] = deque()
+        self._waiting: deque[tuple[Callback, float]] = deque()
         self.sent_bytes = 0
         self._timeout_s: float = connection.socket_timeout or _NEVER_S
-        self._heard_at = 0.0
+        self._received_at = 0.0
         self._loop = asyncio.get_running_loop()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         # There is no public way to the transport. The writer would close it if nobody held the writer.
         self._writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001
         connection._reader = connection._writer = None  # noqa: SLF001 - the transport is ours now
@@ -179,70 +203,74 @@ class _Link(asyncio.Protocol):
         self._transport.set_protocol(self)
         self.is_open = not self._transport.is_closing()
 
-    def ask(self, told: Told, words: tuple[Word, ...]) -> None:
-        """Send a command; have its reply told."""
+    def __repr__(self) -> str:
+        host, port = self.address
+        return f"{'open' if self.is_open else 'closed'} to {host}:{port}, {len(self._waiting)} waiting"
+
+    def send(self, callback: Callback, words: tuple[Word, ...]) -> None:
+        """Send a command and note who waits for its reply."""
         command = pack(words)
         self.sent_bytes += len(command)
-        self._waiting.append((told, self._loop.time() + self._timeout_s + len(command) / _LEAST_BYTES_A_S))
-        if self._alarm is None:
-            self._alarm = self._loop.call_later(self._timeout_s, self._look_at_the_clock)
+        self._waiting.append((callback, self._loop.time() + self._timeout_s + len(command) / _LEAST_BYTES_A_S))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout_s, self._close_if_overdue)
         self._transport.write(command)
 
     def close(self, error: Exception) -> None:
-        """Close the connection; every reply still to come is this error.
-
-        It is never a cancellation: a task that is told one is taken for ended, by its task group too.
-        """
+        """Close the connection; give this error to every command that waits."""
+        name_server(error, self._server)
         was_open, self.is_open = self.is_open, False
         self._transport.abort()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         while self._waiting:
-            told, _ = self._waiting.popleft()
-            told(error)
-        if was_open and self._hear is not None:
-            self._hear(error)
+            callback, _ = self._waiting.popleft()
+            callback(error)
+        if was_open and self._on_message is not None:
+            self._on_message(error)
 
     def data_received(self, data: bytes) -> None:
-        """Tell the replies that are complete to those who wait for them."""
-        self._heard_at = self._loop.time()
+        """Hand each complete reply to the oldest command that waits."""
+        self._received_at = self._loop.time()
         try:
             self._replies.feed(data)
             while (answer := self._replies.gets()) is not ...:
-                if self._hear is not None and isinstance(answer, list) and answer[:1] == [b"pmessage"]:
-                    self._hear(answer)
+                if self._on_message is not None and isinstance(answer, list) and answer[:1] == [b"pmessage"]:
+                    self._on_message(answer)
                 elif not self._waiting:
                     self.close(redis.exceptions.ConnectionError("the server sent a reply that nobody asked for"))
                     return
                 else:
-                    told, _ = self._waiting.popleft()
-                    told(answer)
+                    if isinstance(answer, Exception):
+                        name_server(answer, self._server)
+                    callback, _ = self._waiting.popleft()
+                    callback(answer)
                     if isinstance(answer, Exception) and _is_elsewhere(answer):
-                        self.close(answer)  # so that the next is looked for anew, whoever asked
+                        self.close(answer)  # whatever the command was: the next `open` looks for the master
                         return
         except redis.exceptions.InvalidResponse as error:
             self.close(redis.exceptions.ConnectionError(f"the server does not speak RESP: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everybody who waits that no reply will come."""
+        """Close, as no reply will come any more."""
         self.close(redis.exceptions.ConnectionError(f"the connection was lost: {exc or 'closed by the server'}"))
 
-    def _look_at_the_clock(self) -> None:
-        """Give up on the connection where the oldest reply is overdue: a half-open link never says anything."""
-        self._alarm = None
+    def _close_if_overdue(self) -> None:
+        """Close if the oldest reply is overdue: nothing else reveals a half-open link."""
+        self._timer = None
         if not self._waiting:
             return
-        # A long reply that is coming in is no silence.
-        overdue_at = max(self._waiting[0][1], self._heard_at + self._timeout_s)
+        # While parts of a long reply come in, it is not overdue.
+        overdue_at = max(self._waiting[0][1], self._received_at + self._timeout_s)
         if overdue_at <= self._loop.time():
             self.close(redis.exceptions.TimeoutError(f"no reply within {self._timeout_s} s"))
         else:
-            self._alarm = self._loop.call_at(overdue_at, self._look_at_the_clock)
+            self._timer = self._loop.call_at(overdue_at, self._close_if_overdue)
 
 
 def pack(words: Sequence[Word]) -> bytes:
-    """Write a command as Redis reads it.
+    """Encode a command in RESP.
 
     Args:
         words: The command's name, a word each, and its arguments.
@@ -261,11 +289,11 @@ def _is_elsewhere(refusal: Exception) -> bool:
 
 
 def _resolve(reply: asyncio.Future[Any], answer: Any) -> None:
-    """Hand a reply to whoever waits for it, if somebody still does."""
+    """Set the result of a future, unless it was cancelled meanwhile."""
     if reply.done():
         return
     if isinstance(answer, Exception):
         reply.set_exception(answer)
-        reply.exception()  # a reply that was asked for ahead may have nobody who waits for it yet, or any more
+        reply.exception()  # marks it as seen: a read ahead may have no reader (any more)
     else:
         reply.set_result(answer)

@@ -1,22 +1,30 @@
-"""Connections that redis-py makes, by our rules: quick to pack, named where the server takes it, and sure to tell."""
+"""Connections that redis-py makes, by our rules: each has a name in `CLIENT LIST`, and its errors name the server."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-import hiredis
 import redis.exceptions
 from redis.asyncio.connection import AbstractConnection
 
 _KNOWN = (redis.exceptions.RedisError, OSError)
+_ALL = (*_KNOWN, redis.exceptions.RedisClusterException)
+_SERVER = "server"
 
 
 class _Named:
-    """Log in as redis-py does, and then give the name, which no server has to take."""
+    """Logs in as redis-py does, and then gives its name, which no server has to accept."""
 
     client_word = ""
+    server = ""
+
+    async def connect(self, *args: Any, **options: Any) -> None:
+        """Connect; Sentinel is asked first where it names the server."""
+        with naming_server(self.server):
+            await cast("Any", super()).connect(*args, **options)
 
     async def connect_check_health(self, *args: Any, **options: Any) -> None:
-        """Connect; whatever is raised meanwhile is of the surroundings: a name, a file, a reply that is none."""
+        """Connect; whatever is raised meanwhile is of the surroundings: a host's name, a file, an impossible reply."""
         connection = cast("Any", self)
         try:
             await cast("Any", super()).connect_check_health(*args, **options)
@@ -31,25 +39,56 @@ class _Named:
         connection = cast("Any", self)
         await cast("Any", super()).on_connect_check_health(*args, **options)
         await connection.send_command("CLIENT", "SETNAME", self.client_word, check_health=False)
-        with suppress(redis.exceptions.ResponseError):  # a right or a command that is missing: it works without
+        with suppress(redis.exceptions.ResponseError):  # a right or a command is missing: it works without a name
             await connection.read_response()
 
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        """Send a command."""
+        with naming_server(self.server):
+            await cast("Any", super()).send_packed_command(*args, **options)
 
-class _Packed:
-    """Pack commands by hiredis: redis-py's asyncio connections do it in Python, a third of all the time of a worker."""
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        """Pack one command; a name of two words is two arguments."""
-        return [hiredis.pack_command((*args[0].split(), *args[1:]))]
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """Read a reply."""
+        with naming_server(self.server):
+            return await cast("Any", super()).read_response(*args, **options)
 
 
-def connection_class(of_redis_py: type[AbstractConnection], name: str, *, packs: bool) -> type[AbstractConnection]:
+def connection_class(of_redis_py: type[AbstractConnection], name: str, server: str) -> type[AbstractConnection]:
     """Make the class of a client's connections.
 
     Args:
         of_redis_py: For TCP, TLS or a socket.
         name: Shown by `CLIENT LIST`.
-        packs: Whether to pack by hiredis.
+        server: Its URL without secrets, for errors.
     """
-    bases = (*((_Packed,) if packs else ()), _Named, of_redis_py)
-    return type("OwnConnection", bases, {"client_word": name})
+    return type("OwnConnection", (_Named, of_redis_py), {"client_word": name, "server": server})
+
+
+@contextmanager
+def naming_server(server: str) -> Iterator[None]:
+    """Let the errors of a block know the server that they came from."""
+    try:
+        yield
+    except _ALL as error:
+        name_server(error, server)
+        raise
+
+
+def name_server(error: Exception, server: str) -> None:
+    """Let an error know the server that it came from, unless it knows already.
+
+    Args:
+        error: What redis-py or the operating system raised.
+        server: The server's URL without secrets.
+    """
+    vars(error).setdefault(_SERVER, server)
+
+
+def server_of(error: BaseException) -> str:
+    """Return the URL, without secrets, of the server that an error came from; empty if the error does not know."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if server := vars(cause).get(_SERVER):
+            return str(server)
+        cause = cause.__cause__ or cause.__context__
+    return ""

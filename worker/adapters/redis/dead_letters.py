@@ -1,4 +1,4 @@
-"""Dead letters: requests given up on, to be looked at and sent again."""
+"""Dead letters: requests that workers gave up on, for people to look at and to send again."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -16,27 +16,26 @@ _IDS: Final = files("worker.adapters.redis").joinpath("scripts", "dead_ids.lua")
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Hold a dead letter.
+    """A dead letter.
 
     Attributes:
         id: Its entry in the stream of dead letters.
-        fields: Fields and values: the request's own, then why it was given up on.
+        fields: Fields and values: those of the request, then why it was given up on.
     """
 
     id: str
     fields: Sequence[tuple[str, str]]
 
 
-class RedisDead:
-    """Read dead letters, newest first, and send their requests again."""
+class RedisDeadLetters:
+    """Reads dead letters, the newest first, and sends their requests again."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
-        """Take a connection and the names in Redis."""
         self._client = client
         self._keys = keys
 
     async def count(self) -> int:
-        """Count the letters there are.
+        """Count the dead letters.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -45,7 +44,7 @@ class RedisDead:
             return int(await self._client.xlen(self._keys.dead))
 
     async def newest(self, count: int) -> list[DeadLetter]:
-        """List the newest letters.
+        """List the newest dead letters.
 
         Args:
             count: At most this many.
@@ -58,10 +57,10 @@ class RedisDead:
         return [DeadLetter(_text(entry_id), _pairs(words)) for entry_id, words in found]
 
     async def requeue_all(self) -> AsyncIterator[dict[str, str]]:
-        """Send the requests of all letters again, the oldest first; those that come meanwhile are left alone.
+        """Send the requests of all dead letters again, the oldest first; letters that come meanwhile stay.
 
         Yields:
-            What `requeue` returns, of some letters at a time.
+            What `requeue` returns, for some letters at a time.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -80,14 +79,14 @@ class RedisDead:
             start = f"({ids[-1]}"
 
     async def requeue(self, ids: Sequence[str]) -> dict[str, str]:
-        """Send the requests of some letters again, and remove the letters.
+        """Send the requests of some dead letters again, and remove the letters.
 
         Args:
             ids: Letters, oldest first at best.
 
         Returns:
-            Letter -> entry of the new request; letters that are not there are left out. It is empty for a letter that
-            no worker wrote, which stays.
+            Letter -> entry of the new request. Letters that are not there are left out. The entry is empty for a
+            letter that no worker has written; that one stays.
 
         Raises:
             RedisError: Redis did not answer, or refused: an id that is none, say.

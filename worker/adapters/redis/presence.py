@@ -1,4 +1,4 @@
-"""What shows in Redis of the workers: their states, their names in the group, and what waits for them."""
+"""What Redis shows of the workers: their states, their names in the group, and the backlog."""
 
 from importlib.resources import files
 from typing import Final
@@ -13,16 +13,15 @@ _FORGET_CONSUMERS: Final = files("worker.adapters.redis").joinpath("scripts", "f
 
 
 class RedisPresence:
-    """Show one worker, count what waits, and remove names of workers that are gone."""
+    """Shows one worker, counts what waits, and removes the names of workers that are gone."""
 
     def __init__(self, client: Client, keys: Keys, consumer: str) -> None:
-        """Take what connects, the names in Redis, and the worker's name in the group."""
         self._client = client
         self._keys = keys
         self._consumer = consumer
 
     async def backlog(self) -> Backlog:
-        """Count what waits: entries not delivered yet, and pending ones.
+        """Count the entries that were not delivered yet, and those that are pending.
 
         Raises:
             RefusedError: Redis will refuse it again: a right is missing.
@@ -39,7 +38,7 @@ class RedisPresence:
                     about = dict(zip(group[0::2], group[1::2], strict=True))
                     if about[b"name"] == GROUP.encode():
                         pending, lag = int(about[b"pending"]), about.get(b"lag")
-                        # Unknown for a while after entries were deleted; as answered ones are, the rest is all.
+                        # After deletions Redis may not know the lag. Answered entries are deleted: the rest waits.
                         return Backlog(max(0, length - pending) if lag is None else int(lag), pending)
         raise GroupMissingError(f"the consumer group {GROUP} is gone")
 
@@ -47,7 +46,7 @@ class RedisPresence:
         """Store this worker's state for some seconds.
 
         Returns:
-            What stood there before; None where nothing did, or it cannot be read.
+            What stood there before; None if nothing did, or it cannot be read.
 
         Raises:
             RefusedError: Redis will refuse it again: a right is missing.
@@ -67,7 +66,7 @@ class RedisPresence:
         return before if isinstance(before, bytes) else None
 
     async def remove_presence(self) -> None:
-        """Remove this worker's state: it has ended in order.
+        """Remove this worker's state, because it has ended in order.
 
         Raises:
             RefusedError: Redis will refuse it again: a right is missing.
@@ -77,7 +76,7 @@ class RedisPresence:
             await self._client.delete(self._keys.worker(self._consumer))
 
     async def forget_consumers(self, idle_ms: int) -> int:
-        """Remove consumers that hold nothing, have asked for nothing for so long and show no state; tell how many.
+        """Remove consumers that hold nothing, were idle for so long and show no state; return how many.
 
         Raises:
             RefusedError: Redis will refuse it again: a right is missing, or another type stands there.

@@ -1,7 +1,7 @@
-"""Replies that are not what their command's replies are: the sign of a broken connection, and no bug of ours.
+"""Replies that have another shape than their command's replies: a broken connection, not a bug of ours.
 
-A proxy may have torn the stream of replies, or something else may listen there. From then on every reply may be told to
-another command than its own, so that whoever reads one that cannot be read closes the connection.
+A proxy may have torn the stream of replies, or another program may listen there. From then on each reply may answer
+another command than its own. So a reply that cannot be read closes its connection.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,13 +15,13 @@ from worker.adapters.redis.client import Client
 from worker.core.wire import Entry
 
 _DIGITS = b"0123456789"
-# What comes of reading a reply as if it had another shape.
+# Errors of reading a reply that has another shape.
 _MISREAD = (AttributeError, LookupError, TypeError, ValueError)
 
 
 @contextmanager
-def telling_misread() -> Iterator[None]:
-    """Tell of a reply that cannot be read as redis-py tells of what is not RESP.
+def misread_as_invalid_response() -> Iterator[None]:
+    """Turn the errors of reading a misshapen reply into the one that redis-py raises for text that is not RESP.
 
     Raises:
         redis.exceptions.InvalidResponse: It cannot be read.
@@ -34,13 +34,13 @@ def telling_misread() -> Iterator[None]:
 
 @asynccontextmanager
 async def closing_if_misread(client: Client) -> AsyncIterator[None]:
-    """Close all of a client's connections where a reply cannot be read; it opens others when it is used.
+    """Close all of a client's connections if a reply cannot be read; the client opens new ones when it is used.
 
     Raises:
         redis.exceptions.InvalidResponse: It cannot be read.
     """
     try:
-        with telling_misread():
+        with misread_as_invalid_response():
             yield
     except redis.exceptions.InvalidResponse:
         await client.aclose()
@@ -48,28 +48,28 @@ async def closing_if_misread(client: Client) -> AsyncIterator[None]:
 
 
 def check_ids(ids: Sequence[bytes]) -> None:
-    """See that these are ids of stream entries, and none twice: settling an entry twice at once would answer it twice.
+    """Refuse what is no id of a stream entry, and ids that come twice: their request would be answered twice.
 
     Raises:
-        TypeError, ValueError: They are not.
+        TypeError, ValueError: One is no id, or comes twice.
     """
-    # All together: this is done for every request.
-    text = b" ".join(ids)
-    if text.translate(None, _DIGITS) != b" ".join([b"-"] * len(ids)) or b" -" in text or b"- " in text:
+    # Checked all together, because this happens for every request.
+    text = b" ".join((b"", *ids, b"")) if ids else b" "
+    if text.translate(None, _DIGITS) != b" -" * len(ids) + b" " or b" -" in text or b"- " in text:
         raise ValueError("an id is two numbers")
     if len(set(ids)) != len(ids):
         raise ValueError("an entry comes once")
 
 
 def read_records(reply: Any, stream: bytes) -> Sequence[Any]:
-    """Read the records that XREAD or XREADGROUP found in one stream; none where it waited in vain.
+    """Read the records that XREAD or XREADGROUP found in one stream; none if it waited in vain.
 
     Args:
         reply: The reply.
         stream: Name of the stream that was asked for.
 
     Raises:
-        TypeError, ValueError: It is no such reply, or one of another stream.
+        TypeError, ValueError: It is no such reply, or it is of another stream.
     """
     if reply is None:
         return ()
@@ -80,15 +80,15 @@ def read_records(reply: Any, stream: bytes) -> Sequence[Any]:
 
 
 def read_entries(records: Sequence[Any]) -> list[Entry]:
-    """Read entries of the request stream; one that was deleted meanwhile has no fields.
+    """Read entries of the request stream; an entry that was deleted meanwhile has no fields.
 
     Raises:
-        TypeError: They are none.
+        TypeError, ValueError: They are not entries.
     """
     check_ids([entry_id for entry_id, _ in records])
     entries = [Entry(entry_id.decode(), fields or ()) for entry_id, fields in records]
     fields = [entry.fields for entry in entries]
-    # All words together: this is done for every request.
+    # Checked all together, because this happens for every request.
     if set(map(type, chain.from_iterable(fields))) - {bytes} or 1 in {len(words) % 2 for words in fields}:
         raise TypeError("an entry is fields and values")
     return entries

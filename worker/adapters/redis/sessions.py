@@ -1,4 +1,4 @@
-"""Training sessions in Redis, for those who look at them and end them; drawing for them is the settling script's."""
+"""Training sessions in Redis, for people who look at them and end them; the settling script changes them."""
 
 from typing import Any
 
@@ -10,15 +10,14 @@ from worker.core.keys import PINNED, Keys
 
 
 class RedisSessions:
-    """Read, release and end sessions."""
+    """Reads, releases and ends sessions."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
-        """Take a connection and the names in Redis."""
         self._client = client
         self._keys = keys
 
     async def names(self) -> list[str]:
-        """List the sessions there are, sorted; a look at every key of the database.
+        """List all sessions, sorted; this scans all keys of the database.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -29,7 +28,7 @@ class RedisSessions:
         return sorted(key.decode(errors="replace").removeprefix(start) for key in found)
 
     async def read(self, name: str) -> Fields:
-        """Read a session's hash; empty where there is none, None where its key holds another type.
+        """Read a session's hash; empty if there is none, None if its key is of another type.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -44,7 +43,7 @@ class RedisSessions:
         return {field.decode(errors="replace"): value for field, value in fields.items()}
 
     async def idle_left_s(self, name: str) -> int:
-        """Tell in how many seconds a session ends if nobody asks for it any more; 0 where there is none.
+        """Return in how many seconds a session ends if nobody uses it; 0 if there is none.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -53,7 +52,7 @@ class RedisSessions:
             return max(0, int(await self._client.ttl(self._keys.session(name))))
 
     async def release(self, name: str) -> bool:
-        """Release a session from the weights that it is pinned to; tell whether it was.
+        """Release a session from the weights that it is pinned to; return whether it was pinned.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -62,7 +61,7 @@ class RedisSessions:
             return bool(await self._client.hdel(self._keys.session(name), PINNED))
 
     async def end(self, name: str) -> bool:
-        """End a session: its weights, passes and counts; tell whether there was one.
+        """End a session: its weights, passes and counts; return whether there was one.
 
         Raises:
             RedisError: Redis did not answer, or refused.

@@ -1,4 +1,4 @@
-"""The settling script's words: KEYS and ARGV of a batch, and what it answers; see `settle.lua`."""
+"""What the settling script is given and what it answers; the rules and the layout stand at the top of `settle.lua`."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 import redis.exceptions
 
-from worker.adapters.redis.weights import reading
 from worker.core.draw.sessions import Fields
 from worker.core.keys import GROUP, Keys
 from worker.core.wire import ERROR_CODES, Template
@@ -29,7 +28,7 @@ def lay_out(
         keys: Names in Redis.
         consumer: Who settles.
         limits: What stays in Redis for how long.
-        token: Comes back in the reply.
+        token: A number that the reply has to repeat.
     """
     names = [keys.requests, keys.stats, keys.dead, keys.results]
     places: dict[str | None, bytes] = {None: b"%d" % len(names)}
@@ -69,10 +68,10 @@ def read_settled(batch: Batch, reply: Sequence[Any], token: int) -> Settled:
     Args:
         batch: What was to be settled.
         reply: The answer.
-        token: What was laid out with the batch: another one is in the answer to another command.
+        token: The number that was laid out with the batch; the reply to another command has another one.
 
     Raises:
-        AttributeError, LookupError, TypeError, ValueError: It is none of the script's.
+        AttributeError, LookupError, TypeError, ValueError: It is not the script's answer to this batch.
     """
     if reply[-1] != b"%d" % token:
         raise ValueError("it answers another settling")
@@ -80,9 +79,9 @@ def read_settled(batch: Batch, reply: Sequence[Any], token: int) -> Settled:
     if reply[0] == b"settled":
         return Settled(at_ms=at_ms, counted=bool(reply[2]))
     if reply[0] == b"stale":
-        now = zip((batch.marks[i][0] for i in reply[2]), map(reading, reply[3], reply[4]), strict=True)
+        now = zip((batch.marks[i][0] for i in reply[2]), map(_check_mark, reply[3]), strict=True)
         names = list(batch.sessions)
-        moved = zip((names[i] for i in reply[5]), map(read_fields, reply[6]), strict=True)
+        moved = zip((names[i] for i in reply[4]), map(read_fields, reply[5]), strict=True)
         return Settled(at_ms=at_ms, stale=dict(now), moved=dict(moved))
     if reply[0] != b"refused":
         raise ValueError("the script knows no such answer")
@@ -91,8 +90,14 @@ def read_settled(batch: Batch, reply: Sequence[Any], token: int) -> Settled:
     return Settled(at_ms=at_ms, lost=lost, unwritable=unwritable)
 
 
+def _check_mark(mark: Any) -> bytes:
+    if type(mark) is not bytes:
+        raise TypeError("a mark is text")
+    return mark
+
+
 def read_fields(words: Sequence[bytes] | None) -> Fields:
-    """Read fields and values in turn; None stands for a key of another type."""
+    """Read fields and values that alternate; None stands for a key of another type."""
     if words is None:
         return None
     if set(map(type, words)) - {bytes}:
@@ -101,7 +106,7 @@ def read_fields(words: Sequence[bytes] | None) -> Fields:
 
 
 def _shape(form: Template) -> str:
-    """Write a form as the script reads it; once, for as long as the form is used."""
+    """Return a form as the script reads it, written once for as long as the form is used."""
     shape = _SHAPES.get(form)
     if shape is None:
         shape = _SHAPES[form] = _write_shape(form)
@@ -115,13 +120,13 @@ def _write_shape(form: Template) -> str:
 
 
 def _session(place: int, batch: Batch, name: str) -> list[str | bytes | int]:
-    """Lay out what becomes of a session: the place of its hash, how many fields of each kind, the fields."""
+    """Lay out the change of a session: the place of its hash, how many fields of each kind, the fields."""
     change = batch.sessions[name]
     return [place, *map(len, change), *[word for fields in change for field in fields.items() for word in field]]
 
 
 def read_session_fields(reply: Any) -> Fields:
-    """Read the answer to HGETALL of a session; None where another type stands there.
+    """Read the reply to HGETALL of a session; None if its key is of another type.
 
     Raises:
         redis.exceptions.RedisError: Redis refused for another reason.
@@ -134,12 +139,12 @@ def read_session_fields(reply: Any) -> Fields:
 
 
 def write_failure(failure: Failure) -> str:
-    """Write why an attempt failed, for the worker that gives up on the request."""
+    """Write down why an attempt failed, for the worker that gives up on the request."""
     return json.dumps({"error": failure.code, "message": failure.why})
 
 
 def read_failure(note: Any) -> Failure | None:
-    """Read such a note; None where there is none, or one that no worker has written."""
+    """Read such a note; None if there is none, or no worker has written it."""
     try:
         fields = json.loads(note)
         code, why = fields["error"], fields["message"]

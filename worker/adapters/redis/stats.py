@@ -1,4 +1,4 @@
-"""Counts over all workers, and the workers that live."""
+"""Counts over all workers, and the states of live workers."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -16,18 +16,17 @@ _PAGE = 10_000
 
 
 class RedisStats:
-    """Read what the workers have counted and what they say of themselves."""
+    """Reads what the workers have counted, and the states that they show."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
-        """Take a connection and the names in Redis."""
         self._client = client
         self._keys = keys
 
     async def read(self, *, clear: bool = False) -> Counts:
-        """Read the stats hash; what somebody else has put there that is no count is left out, and told.
+        """Read the stats hash; fields that are no counts are left out and named.
 
         Args:
-            clear: Remove the counts in the same step, so that none is lost between.
+            clear: Remove the counts in the same step, so that none is lost in between.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -35,7 +34,7 @@ class RedisStats:
         return read_stats(await self._fields(clear=clear))
 
     async def _fields(self, *, clear: bool = False) -> dict[str, str]:
-        # A script, because redis-py's pipelines cannot do this in a cluster.
+        # A script, because redis-py's pipelines cannot read and remove in one step in a cluster.
         with redis_errors(f"reading the counts in {self._keys.stats}"):
             words = await self._client.execute_command("EVAL", _READ, 1, self._keys.stats, int(clear))
         pairs = zip(words[0::2], words[1::2], strict=True)
@@ -61,7 +60,7 @@ class RedisStats:
         return await self.states(await self.worker_keys())
 
     async def worker_keys(self) -> list[bytes]:
-        """List the keys in which live workers show their states; it takes a look at every key there is.
+        """List the keys of live workers' states; this scans all keys of the database.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -70,7 +69,7 @@ class RedisStats:
             return sorted([key async for key in self._client.scan_iter(match=self._keys.worker("*"), count=_PAGE)])
 
     async def states(self, worker_keys: Sequence[bytes]) -> list[dict[str, Any]]:
-        """Read the states of some workers in one round trip; those that have ended are left out.
+        """Read the states of some workers in one round trip; workers that have ended are left out.
 
         Raises:
             RedisError: Redis did not answer, or refused.

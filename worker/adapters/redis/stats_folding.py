@@ -1,4 +1,15 @@
-"""Mixtures stand beside the counts that name them; those that nothing is drawn from are added up, and leave."""
+"""Mixtures in the stats hash: written beside the counts that name them, and folded once nothing is drawn from them.
+
+Theory. A count of chunks is compared with what its mixture (weights x catalog) makes one expect. So counts are kept by
+mixture, and the mixture's shares stand in the same hash. Each change of weights or catalog makes another mixture, and
+without an end the hash would grow for ever. Folding ends it:
+
+- Every now and then a worker looks at all mixtures. One whose counts are what they were at its last look is idle.
+- An idle mixture's counts are replaced by sums that need no shares: observed, expected and variance (`stats.fold`).
+- One script does it, and only if the counts are still those that the sums were made of. So no count is lost or doubled,
+  however many workers fold at once, or draw from the mixture again meanwhile.
+- A worker writes a mixture before it counts under it, and again after: it may have been folded in between.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,21 +32,20 @@ _DESCRIBE_EVERY_S = 10.0
 _AT_ONCE = 64  # mixtures: they are of the same categories, mostly, so that together they grow no more fields than one
 
 Drawn = Mapping[str, str]
-"""Field of the stats hash -> what it holds."""
+"""The counts of one mixture: field of the stats hash -> value."""
 
 
 class MixtureTexts:
-    """See to it that mixtures stand beside the counts that name them, now and then: somebody may clear these."""
+    """Writes mixtures beside the counts that name them, now and then again: somebody may have cleared them."""
 
     def __init__(self, keys: Keys) -> None:
-        """Take the names in Redis."""
         self._keys = keys
         self._described: dict[str, float] = {}
 
     async def describe(
         self, connection: DirectConnection, mixtures: Mapping[str, Mixture]
     ) -> Sequence[tuple[str, Mixture]]:
-        """Write those that this worker has not written for a while, and return them.
+        """Write and return the mixtures that this worker has not written for a while.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -48,7 +58,7 @@ class MixtureTexts:
         return missing
 
     async def write(self, connection: DirectConnection, mixtures: Sequence[tuple[str, Mixture]]) -> None:
-        """Write some, where they are missing.
+        """Write the mixtures that are missing.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -58,30 +68,29 @@ class MixtureTexts:
                 try:
                     await connection.call("HSETNX", self._keys.stats, name, mixture.text)
                 except redis.exceptions.ResponseError as error:
-                    if "WRONGTYPE" not in str(error):  # settling will tell that nothing can be counted
+                    if "WRONGTYPE" not in str(error):  # settling will report that nothing can be counted
                         raise
 
 
 class RedisFolding:
-    """Look now and then which mixtures are drawn from; one whose counts stood still since the last look is added up."""
+    """Folds the mixtures whose counts stood still since its last look."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
-        """Take a connection and the names in Redis."""
         self._client = client
         self._keys = keys
         self._seen: Mapping[str, Drawn] = {}
 
     async def fold(self) -> int:
-        """Add up the counts of mixtures that stood still; where several workers try at once, one of them does.
+        """Fold the mixtures that stood still; if several workers try at once, one of them succeeds.
 
         Returns:
-            How many mixtures went.
+            How many mixtures were folded.
 
         Raises:
             RefusedError: Redis refuses, and will again: a right is missing, or another type stands there.
             RedisError: Redis did not answer.
         """
-        with redis_refusals(f"adding up counts in {self._keys.stats}"):
+        with redis_refusals(f"folding counts in {self._keys.stats}"):
             found = await self._look()
             still = [version for version, drawn in found.items() if self._seen.get(version) == drawn]
             self._seen = found
@@ -91,14 +100,14 @@ class RedisFolding:
             return gone
 
     async def _look(self) -> dict[str, Drawn]:
-        """Tell which mixtures there are, and the counts of each."""
+        """Read which mixtures there are, and the counts of each."""
         reply: Any = await self._client.execute_command("EVAL", _LOOK, 1, self._keys.stats, _START, *FOLDED_KINDS)
         async with closing_if_misread(self._client):
             texts = {_text(version): [_text(word) for word in words] for version, words in reply}
             return {version: dict(zip(words[0::2], words[1::2], strict=True)) for version, words in texts.items()}
 
     async def _fold(self, mixtures: Mapping[str, Drawn]) -> int:
-        """Add up some mixtures; those that cannot be read stay, and `stats` tells of them."""
+        """Fold some mixtures; those that cannot be read stay, and `stats` reports them."""
         growth: dict[str, int] = {}
         folded: dict[str, Drawn] = {}
         for version, drawn in mixtures.items():

@@ -1,4 +1,14 @@
-"""The request and result streams: read, take over, deliver again, settle."""
+"""The request and result streams: read, take over, deliver again, settle.
+
+Theory. Reading and settling have a connection each, because a blocked read holds up every command behind it. Three
+rules lead to exactly one result a request:
+
+- Settling is one script (`settle.lua`). It writes results only for entries that are pending for this consumer, and only
+  if the weights still hold, and acknowledges them. It can be repeated: an entry that is settled is refused.
+- Entries may be delivered though their reply was lost. After an error the caller of `read` reads its pending entries.
+- Ids of entries belong to one server. After a failover another server may have made the same ids for other requests, so
+  both connections have to lead to the same server, or everything in hand is let go (`_reach`).
+"""
 
 import asyncio
 import hashlib
@@ -35,13 +45,13 @@ _SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
 
 
 class RedisStreams(RedisPresence):
-    """Serve one consumer of the request stream."""
+    """The streams as one consumer sees them."""
 
     def __init__(self, client: Client, *, keys: Keys, consumer: str, limits: StreamLimits) -> None:
-        """Take what connects, and what to say.
+        """Connect later.
 
         Args:
-            client: Opens the connections for reading and for settling, and does everything else.
+            client: Opens the connections for reading and for settling. It carries all other commands.
             keys: Names in Redis.
             consumer: This worker's name in the group.
             limits: Bounds of the result streams.
@@ -59,37 +69,37 @@ class RedisStreams(RedisPresence):
         self._bytes = ResultBytes(keys, limits)
 
     def now_ms(self) -> int:
-        """Tell the Unix time in ms by the clock of Redis, as far as it is known."""
+        """Return the Unix time in ms by the clock of Redis, as far as it is known."""
         return time.time_ns() // 1_000_000 + self._clock_offset_ms
 
     async def open(self) -> None:
-        """Create the consumer group where it is missing, and learn the clock of Redis.
+        """Create the consumer group if it is missing, and learn the clock of Redis.
 
         Raises:
-            GroupMissingError: Another server is the one to speak to now.
+            GroupMissingError: Another server is the master now.
             RedisError: Redis could not be reached, or holds something else under the stream's key.
         """
         with redis_errors("XGROUP CREATE"):
             await self._reach(self._reader)
             try:
-                # From 0 and not $: what was asked for before the first start is to be answered too.
+                # From 0 and not from $: requests that came before the first start are answered too.
                 await self._client.execute_command("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
             except redis.exceptions.ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
             reply = await self._reader.call("TIME")
             with self._reader.closing_if_misread():
-                # Numbers would be of another command: what is late is decided by this clock.
+                # Plain numbers would be another command's reply, and this clock decides which requests are late.
                 seconds, microseconds = (int(word.decode()) for word in reply)
         self._learn_clock(seconds * 1000 + microseconds // 1000)
 
     @property
     def is_reading_ahead(self) -> bool:
-        """Tell whether entries may have been delivered that nobody has read yet."""
+        """Whether a read is under way, so that entries may have been delivered that nobody has seen yet."""
         return self._ahead is not None
 
     def read_ahead(self, count: int, block_ms: int) -> None:
-        """Ask for entries that were never delivered, for the next `read` to return; where that is not possible, do not.
+        """Ask for new entries that the next `read` returns; no-op while disconnected.
 
         Args:
             count: At most this many.
@@ -99,7 +109,7 @@ class RedisStreams(RedisPresence):
             self._ahead = self._reader.send(*self._read_command(count, block_ms))
 
     async def read(self, count: int, block_ms: int) -> list[Entry]:
-        """Read entries that were never delivered, or that were asked for ahead.
+        """Read entries that were never delivered; those that `read_ahead` asked for, if it did.
 
         Args:
             count: At most this many.
@@ -123,13 +133,13 @@ class RedisStreams(RedisPresence):
         return (*command, "STREAMS", self._keys.requests, ">")
 
     async def take_over(self, idle_ms: int) -> list[str]:
-        """Make entries of other consumers this one's that have been pending for too long.
+        """Take over entries that have been pending for other consumers for too long.
 
         Args:
             idle_ms: For at least this long.
 
         Returns:
-            Their ids; they count as delivered no more often than before.
+            Their ids. This does not count as a delivery.
         """
         taken: list[str] = []
         cursor = b"0-0"
@@ -160,8 +170,8 @@ class RedisStreams(RedisPresence):
     async def deliver_again(self, pending: Sequence[Pending]) -> list[Entry]:
         """Deliver entries to this consumer once more.
 
-        Those that another consumer has taken over meanwhile are left to it, and those that were deleted meanwhile are
-        gone from the group too.
+        Entries that another consumer has taken over meanwhile are left to it. Those that were deleted meanwhile are
+        removed from the group.
 
         Args:
             pending: At most 1,000 entries that were pending for this consumer.
@@ -179,7 +189,7 @@ class RedisStreams(RedisPresence):
                 ]
 
     async def look_at(self, pending: Pending) -> Entry | None:
-        """Read a pending entry without delivering it; None when it was deleted meanwhile."""
+        """Read a pending entry without delivering it; None if it was deleted meanwhile."""
         with redis_errors("XRANGE"):
             reply = await self._client.execute_command("XRANGE", self._keys.requests, pending.id, pending.id)
             async with closing_if_misread(self._client):
@@ -187,9 +197,9 @@ class RedisStreams(RedisPresence):
         return entries[0]._replace(deliveries=pending.deliveries) if entries else None
 
     async def note_failures(self, failures: Mapping[str, Failure], ttl_s: int) -> None:
-        """Note for every worker why the last attempt at some entries failed.
+        """Store for all workers why the last attempt at some entries failed.
 
-        Where Redis refuses that, their dead letters will say that nobody has noted why.
+        If Redis refuses to, their dead letters will say that no reason is known.
 
         Args:
             failures: Entry id -> why.
@@ -207,7 +217,7 @@ class RedisStreams(RedisPresence):
                     raise reply
 
     async def failure_of(self, entry_id: str) -> Failure | None:
-        """Tell why the last attempt at an entry failed; None where no worker has noted it, or it cannot be read.
+        """Return why the last attempt at an entry failed; None if no worker has stored it, or it cannot be read.
 
         Raises:
             RedisError: Redis did not answer.
@@ -238,9 +248,9 @@ class RedisStreams(RedisPresence):
             batch: At least one result.
 
         Raises:
-            GroupMissingError: The group or the stream is gone, or served by another server now.
-            RedisError: Redis did not answer (the batch may be settled all the same: settle it again, an entry
-                that is settled is refused), or refused the step.
+            GroupMissingError: The group or the stream is gone, or another server is the master now.
+            RedisError: Redis refused, or did not answer. Then the batch may be settled all the same: settle it
+                again, an entry that is settled is refused.
         """
         described = await self._mixtures.describe(self._settling, batch.mixtures) if batch.mixtures else ()
         self._settlings += 1
@@ -260,7 +270,7 @@ class RedisStreams(RedisPresence):
                 settled = read_settled(batch, reply, token)
         self._learn_clock(settled.at_ms)
         self._bytes.note(batch, sent_bytes)
-        if described:  # one that was idle may have been removed before its counts came
+        if described:  # a mixture that was idle may have been removed before these counts came
             await self._mixtures.write(self._settling, described)
         return settled._replace(unbounded=unbounded) if unbounded else settled
 
@@ -271,17 +281,14 @@ class RedisStreams(RedisPresence):
         self._settling.close()
 
     async def _reach(self, connection: DirectConnection) -> None:
-        """Connect, unless it is connected, and see that it leads to the server that delivered what is in hand.
-
-        After a failover two servers may have made the same ids, of the same clock, for different entries.
-        """
+        """Connect if needed; refuse another server than the one that delivered the entries in hand."""
         if not connection.is_open:
             await connection.open()
-        if self._server in (None, connection.place):
-            self._server = connection.place
+        if self._server in (None, connection.address):
+            self._server = connection.address
             return
         self._server = None
-        moved = "another server is the one to speak to than the one that delivered what is in hand"
+        moved = "another server is the master now than the one that delivered the requests in hand"
         for each in (self._reader, self._settling):
             each.close(redis.exceptions.ConnectionError(moved))
         raise GroupMissingError(f"Redis has moved: {moved}")

@@ -1,7 +1,7 @@
-"""The bell: messages on the channels named as the weights keys, heard the moment they come.
+"""Notifications: messages on the channels named as the weights keys, followed in the moment they come.
 
-A message says that a key may have changed and no more; what it holds is read over another connection, and is handed
-on by the callback that receives it: while much else is to be done, each turn of the event loop takes milliseconds.
+A message says no more than that a key may have changed. The key is read over another connection, and the callback that
+receives its value puts it in force. Under load each turn of the event loop takes milliseconds, which this saves.
 """
 
 import asyncio
@@ -13,29 +13,38 @@ import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.replies import telling_misread
+from worker.adapters.redis.replies import misread_as_invalid_response
 from worker.core.keys import Keys
-from worker.core.weights.in_force import WRONG_TYPE, is_weights_name, mark_of
-from worker.ports import Bell, Follow, Reading
+from worker.core.weights.in_force import is_weights_name
+from worker.ports import Follower, Notification, Reading
 
 _PING_EVERY_S = 2.0
 _PONG_WITHIN_S = 3.0
 _MOST_WAITING = 1000
+_RESYNC = Notification(None, resync=True)
+ReadAtOnce = Callable[[str | None, Callable[[Reading | None], None]], None]
 
 
-class RedisBells:
-    """Hear of changes over a connection of its own."""
+class WeightsListener:
+    """A subscription to all weights keys, over a connection of its own."""
 
-    def __init__(self, client: Client, keys: Keys, reading: DirectConnection, follow: Follow | None) -> None:
-        """Take what connects, the names in Redis, the connection that keys are read over, and who takes in values."""
+    def __init__(self, client: Client, keys: Keys, read_at_once: ReadAtOnce, follower: Follower | None) -> None:
+        """Subscribe later, when `listen` runs.
+
+        Args:
+            client: Opens the connection.
+            keys: Names in Redis.
+            read_at_once: See `worker.adapters.redis.weights.RedisWeights.read_at_once`.
+            follower: Who wants readings at once; None: every notification is yielded.
+        """
         self._keys = keys
-        self._subscription = DirectConnection(client, keys.weights(), hear=self._hear)
-        self._reading = reading
-        self._follow = follow
-        self._heard: asyncio.Queue[Bell | Exception] = asyncio.Queue()
+        self._subscription = DirectConnection(client, keys.weights(), on_message=self._receive)
+        self._read_at_once = read_at_once
+        self._follower = follower
+        self._waiting: asyncio.Queue[Notification | Exception] = asyncio.Queue()
 
-    async def listen(self) -> AsyncIterator[Bell]:
-        """Subscribe; yield a resync, and then the bells that nobody took in at once.
+    async def listen(self) -> AsyncIterator[Notification]:
+        """Subscribe; yield a resync, then each notification that the follower did not accept.
 
         Raises:
             RedisError: The connection is gone, or silent for too long.
@@ -44,78 +53,69 @@ class RedisBells:
             with redis_errors("subscribing to weights"):
                 reply = await self._subscription.call("PSUBSCRIBE", self._keys.weights_pattern)
                 self._check(reply, [b"psubscribe", self._keys.weights_pattern.encode(), 1])
-            yield Bell(None, resync=True)
+            yield _RESYNC
             while True:
-                if (bell := await self._next()) is not None:
-                    yield bell
+                if (notification := await self._next()) is not None:
+                    yield notification
         finally:
             self._subscription.close()
 
-    async def _next(self) -> Bell | None:
-        """Wait for a bell, but not for ever: a half-open link never says anything, unless a PONG is demanded."""
+    async def _next(self) -> Notification | None:
+        """Wait for a notification; send a PING now and then, because nothing else reveals a half-open link."""
         try:
             async with asyncio.timeout(_PING_EVERY_S):
-                heard = await self._heard.get()
+                received = await self._waiting.get()
         except TimeoutError:
             with redis_errors("PING on the subscription"):
                 async with asyncio.timeout(_PONG_WITHIN_S):
                     reply = await self._subscription.send("PING")
                 self._check(reply, [b"pong", b""])
             return None
-        if isinstance(heard, Exception):
+        if isinstance(received, Exception):
             with redis_errors("a subscription"):
-                raise heard
-        return heard
+                raise received
+        return received
 
     def _check(self, reply: Any, wanted: Sequence[bytes | int]) -> None:
-        """Close the subscription where a reply is another than the only one that there is to a command."""
+        """Close the subscription if a command's reply is not the only one that it can have."""
         with self._subscription.closing_if_misread():
             if reply != wanted:
                 raise ValueError("another one was expected")
 
-    def _hear(self, message: Any) -> None:
-        """Note the loss of the connection; at a bell, have its key read now."""
+    def _receive(self, message: Any) -> None:
+        """Have the key of a message read at once, or queue its notification; queue the loss of the connection."""
         if isinstance(message, Exception):
-            self._heard.put_nowait(message)
-        elif (bell := self._bell(message)) is None:
+            self._waiting.put_nowait(message)
+        elif (notification := self._notification(message)) is None:
             return
-        elif self._follow is None:
-            self._note(bell)
-        elif (take_in := self._follow(bell.dataset)) is not None:
+        elif self._follower is None:
+            self._queue(notification)
+        elif self._follower.follows(notification.dataset):
             try:
-                self._reading.ask(partial(self._take, bell, take_in), "GET", self._keys.weights(bell.dataset))
+                self._read_at_once(notification.dataset, partial(self._hand_on, self._follower, notification))
             except redis.exceptions.ConnectionError:
-                self._note(bell)
+                self._queue(notification)
 
-    def _take(self, bell: Bell, take_in: Callable[[Reading], bool], reply: Any) -> None:
-        """Hand on what the key holds, or note the bell."""
-        with telling_misread():
-            reading = reading_of(reply)
-        if reading is None or not take_in(reading):
-            self._note(bell)
+    def _hand_on(self, follower: Follower, notification: Notification, reading: Reading | None) -> None:
+        """Hand a reading to the follower; queue the notification if there is none, or it is not accepted."""
+        if reading is None or not follower.accept(notification.dataset, reading):
+            self._queue(notification)
 
-    def _note(self, bell: Bell) -> None:
-        """Let a bell wait until it is asked for; where too many do, one stands for all."""
-        if self._heard.qsize() >= _MOST_WAITING:
-            while not self._heard.empty():
-                self._heard.get_nowait()
-            bell = Bell(None, resync=True)
-        self._heard.put_nowait(bell)
+    def _queue(self, notification: Notification) -> None:
+        """Let a notification wait for `listen`; if too many wait, a resync replaces them all."""
+        if self._waiting.qsize() >= _MOST_WAITING:
+            while not self._waiting.empty():
+                self._waiting.get_nowait()
+            notification = _RESYNC
+        self._waiting.put_nowait(notification)
 
-    def _bell(self, message: Sequence[Any]) -> Bell | None:
-        with telling_misread():
+    def _notification(self, message: Sequence[Any]) -> Notification | None:
+        """Read a message; None if its channel is not named as a weights key."""
+        with misread_as_invalid_response():
             _, _, channel, _ = message
             name = channel.decode(errors="replace")
         shared = self._keys.weights()
         if name == shared:
-            return Bell(None)
+            return Notification(None)
         own = name.removeprefix(f"{shared}:")
-        return Bell(own) if name != own and is_weights_name(own) else None
-
-
-def reading_of(reply: Any) -> Reading | None:
-    """Read the reply to a GET; None where it is another error than that of a key of another type."""
-    if isinstance(reply, BaseException):
-        is_refused = isinstance(reply, redis.exceptions.ResponseError) and "WRONGTYPE" in str(reply)
-        return Reading(WRONG_TYPE, None) if is_refused else None
-    return Reading(mark_of(reply), reply)
+        return Notification(own) if name != own and is_weights_name(own) else None

@@ -1,4 +1,4 @@
-"""Changes of weights in Redis, each in one step with its note in the history, and that history."""
+"""Changes of weights in Redis, each in one step with its entry in the history; and that history."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.resources import files
@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.replies import closing_if_misread
-from worker.adapters.redis.weights import reading
 from worker.core.keys import Keys
 from worker.core.weights.changes import PlannedChange, StoredWeights, plan_return
 from worker.core.weights.history import Change, read_change
-from worker.core.weights.in_force import is_weights_name, preset_of
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE, is_weights_name, preset_of
 from worker.core.weights.temporary import Return, read_return
 from worker.core.weights.values import Weights, default_weights
 from worker.core.wire import shown
@@ -19,39 +18,38 @@ from worker.errors import RefusedError
 _HISTORY_MAXLEN = 10_000
 _PAGE = 100
 _FIELDS_NAMED = 3
-_FOUND = 6  # words of a reply that says what was found; the history's entry comes after
+_FOUND = 6  # words of a reply about what is stored; the id of the history's entry follows
 _CHANGE: Final = files("worker.adapters.redis").joinpath("scripts", "weights_change.lua").read_text()
 _RETURNS: Final = files("worker.adapters.redis").joinpath("scripts", "returns_read.lua").read_text()
-_NEVER_FOUND: Final = b"-"  # no mark is this: the script only tells what stands there
+_NEVER_FOUND: Final = b"-"  # no key has this mark: the script only reads
 
 Decide = Callable[[StoredWeights], PlannedChange | None]
 
 
 class RedisWeightsWriter:
-    """Change weights, and read what was changed."""
+    """Changes weights, and reads their history."""
 
     def __init__(self, client: Client, keys: Keys, *, defaults: Callable[[], Weights] = default_weights) -> None:
-        """Take a connection, the names in Redis, and what tells the weights that hold where nobody set any."""
         self._client = client
         self._keys = keys
         self._defaults = defaults
 
     async def change(self, name: str | None, decide: Decide) -> Change | None:
-        """Change the weights of one key, note it in the history and ring the bell, in one step.
+        """Change the weights of one key, add it to the history and notify workers, in one step.
 
         Args:
             name: A dataset, a preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
-            decide: Plans the change by what stands there; asked again where that changed meanwhile.
+            decide: Plans the change by what is stored. It is called again if that has changed meanwhile.
 
         Returns:
-            The change as the history has it; None: it was decided to do nothing.
+            The change as the history has it; None if `decide` planned nothing.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
         found = await self.look(name)
         while (step := decide(found)) is not None:
-            fences, record = (step.found.mark, step.found.return_text), step.record
+            expected, record = (step.found.mark, step.found.return_text), step.record
             words = (
                 step.verb,
                 step.value,
@@ -59,13 +57,13 @@ class RedisWeightsWriter:
                 _HISTORY_MAXLEN,
                 *(word for pair in record.items() for word in pair),
             )
-            found, entry_id = await self._call(name, *fences, *words)
+            found, entry_id = await self._call(name, *expected, *words)
             if entry_id is not None:
                 return read_change(entry_id, {field: _text(value) for field, value in record.items()})
         return None
 
     async def look(self, name: str | None) -> StoredWeights:
-        """Tell what stands there about one weights key.
+        """Read all that is stored about one weights key.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -74,7 +72,7 @@ class RedisWeightsWriter:
         return found
 
     async def history(self) -> AsyncIterator[Change]:
-        """Yield all changes that the history remembers, the newest first.
+        """Yield all changes in the history, the newest first.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -92,14 +90,14 @@ class RedisWeightsWriter:
                 return
             newest = f"({_text(page[-1][0])}"
 
-    async def give_back(self) -> str:
-        """Make every return that is due; where several workers try at once, one of them does.
+    async def expire_temporary(self) -> str:
+        """End temporary weights whose time is over; if several workers try at once, one of them succeeds.
 
         Returns:
-            What stands there and is no return, in a sentence; empty where all can be read.
+            A sentence that names fields of the returns that cannot be read; empty if all can be.
 
         Raises:
-            RefusedError: Redis refuses to make one; the others are made.
+            RefusedError: Redis refuses to end one of them; the others are ended.
             RedisError: Redis did not answer.
         """
         with redis_refusals(f"reading {self._keys.returns}"):
@@ -115,14 +113,14 @@ class RedisWeightsWriter:
                 try:
                     await self.change(_text(name) or None, plan_return)
                 except RefusedError as error:
-                    problems.append(error)  # what is wrong with one key keeps no other waiting
+                    problems.append(error)  # one key that is wrong does not keep the others waiting
         if problems:
             raise problems[0]
         unreadable = [name for name, found in returns.items() if found is None or not _is_name(name)]
         return self._refuse_returns(unreadable) if unreadable else ""
 
     def _refuse_returns(self, fields: Sequence[bytes]) -> str:
-        """Say which fields are no returns."""
+        """Write the sentence that names fields which hold no return."""
         named = ", ".join(map(shown, fields[:_FIELDS_NAMED]))
         more = f" and {len(fields) - _FIELDS_NAMED} more" if len(fields) > _FIELDS_NAMED else ""
         return (
@@ -131,7 +129,7 @@ class RedisWeightsWriter:
         )
 
     async def pending(self, name: str | None) -> Return | None:
-        """Tell the return of temporary weights that is to come; with the rights of a reader.
+        """Read what temporary weights will give way to; None if there are none. A reader's rights are enough.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -151,23 +149,26 @@ class RedisWeightsWriter:
         return sorted(_text(name) for name in names)
 
     async def _call(self, name: str | None, *words: str | bytes | int) -> tuple[StoredWeights, str | None]:
-        """Run the script; tell what stands there, and the history's entry where it did what it was told."""
+        """Run the script; return what is stored, and the id of the history's entry if the change was made."""
         keys = self._keys
         names = (keys.weights(name), keys.weights(), keys.history, keys.returns, keys.presets)
-        with redis_refusals(f"a change of {names[0]} (its history, returns and presets are of it)"):
+        with redis_refusals(f"a change of {names[0]}, with its history, returns and presets"):
             reply: Any = await self._client.execute_command(
                 "EVAL", _CHANGE, len(names), *names, name or "", preset_of(name), *words
             )
             async with closing_if_misread(self._client):
-                own, shared = reading(reply[1], reply[2]), reading(reply[3], reply[4])
-                found = StoredWeights(
-                    name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5], self._defaults()
-                )
+                own, shared = (reply[1], _value(*reply[1:3])), (reply[3], _value(*reply[3:5]))
+                found = StoredWeights(name, int(reply[0]), *own, *shared, reply[5], self._defaults())
                 return found, _text(reply[6]) if len(reply) > _FOUND else None
 
 
+def _value(mark: bytes, value: bytes) -> bytes | None:
+    """Read a key's value as the script writes it: empty if the key is absent or of a wrong type."""
+    return None if mark in (ABSENT, WRONG_TYPE) else value
+
+
 def _is_name(field: bytes) -> bool:
-    """Tell whether a field of the returns names a weights key."""
+    """Whether a field of the returns names a weights key."""
     return not field or is_weights_name(_text(field))
 
 

@@ -69,9 +69,9 @@ def rollback(
     """
     check_version(version)
     name = _name(dataset, preset)
-    order = WantedChange(None, user(), reason)
+    wanted = WantedChange(None, user(), reason)
     storing = Storing(name, wait_s=timeout if wait else None, as_json=as_json)
-    make_change(lambda writer: roll_back(writer, name, order, version=version), storing)
+    make_change(lambda writer: roll_back(writer, name, wanted, version=version), storing)
 
 
 def _name(dataset: str | None, preset: str | None) -> str | None:

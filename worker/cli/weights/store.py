@@ -11,7 +11,7 @@ import typer
 
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights import Applied, carry_out, time_text, wait_until_applied
+from worker.admin.weights import Applied, change_weights, time_text, wait_until_applied
 from worker.admin.weights_in_use import try_to_find_ready
 from worker.cli.context import (
     AsJson,
@@ -111,7 +111,7 @@ def set_(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Store weights and ring the bell in one step: they are in force for the next request.
+    """Store weights and notify in one step: they are in force for the next request.
 
     With --temperature and without weights, it is applied to those in force. Warns of categories without READY chunks.
     """
@@ -172,11 +172,11 @@ def store(make: Callable[[StoredWeights], str | None], storing: Storing) -> None
     lasts_ms = None if storing.lasts is None else span_ms(storing.lasts)
     who = user()
 
-    def order(found: StoredWeights) -> WantedChange:
+    def wanted(found: StoredWeights) -> WantedChange:
         return WantedChange(make(found), who, storing.reason, lasts_ms, storing.lasts or "")
 
     async def work(writer: RedisWeightsWriter) -> Change:
-        return await carry_out(writer, storing.name, order, if_version=storing.if_version)
+        return await change_weights(writer, storing.name, wanted, if_version=storing.if_version)
 
     make_change(work, storing)
 

@@ -75,8 +75,8 @@ async def _occasions(desk: Desk, session: str | None) -> AsyncIterator[None]:
         while True:
             yield
             await anyio.sleep(_LOOK_EVERY_S)
-    async with aclosing(RedisWeights(desk.client, desk.keys).bells()) as bells:  # type: ignore[type-var]
-        async for _ in bells:
+    async with aclosing(RedisWeights(desk.client, desk.keys).notifications()) as notifications:  # type: ignore[type-var]
+        async for _ in notifications:
             yield
 
 

@@ -1,5 +1,5 @@
 #!lua
--- Tells the time of the server. A script, so that a cluster knows by the key whom to ask.
+-- Reads the time of the server. It is a script so that a cluster client can find the server by a key.
 --
 -- KEYS  1 any name that the server holds
 -- Returns what TIME returns.

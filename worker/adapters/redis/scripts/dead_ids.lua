@@ -1,5 +1,5 @@
 #!lua
--- Lists the ids of some entries of a stream, without what they hold, which may be large.
+-- Lists the ids of some entries of a stream, without their fields, which may be large.
 --
 -- KEYS  1 stream
 -- ARGV  1 first id, 2 last id, 3 how many at most

@@ -1,17 +1,17 @@
 #!lua
--- Sends requests that were given up on again, and removes their letters: each in one step, so that none is sent twice.
+-- Sends requests that were given up on again, and removes their dead letters: in one step, so that none is sent twice.
 --
 -- KEYS  1 dead-letter stream, 2 request stream
--- ARGV  1 how many fields a letter has at its end beside the request's own, then these, then ids of letters
--- Returns pairs: id of the letter, id of the new request; ids that are not there are left out. The second is '' where no
--- worker wrote the letter: it stays.
+-- ARGV  1 how many fields a letter adds at the end of the request's own, then their names, then ids of letters
+-- ARGV  1 how many fields a letter adds at the end of the request's own, then their names, then the ids of letters
+-- letter that no worker has written; it stays.
 local most_words = 7900 -- a command of a script takes no more than some 7,990 arguments
 local own = tonumber(ARGV[1])
 
--- Tells where the request's own words end; nil where the letter does not end as a worker ends it.
+-- Returns where the request's own words end; nil if the letter does not end as workers end it.
 local function end_of_request(words)
   local last = #words
-  -- Of a freak whose last fields are left out, the letter says so in one more pair.
+  -- If fields of the request were left out, one more pair says so.
   if words[last - 1] == 'fields_left_out' then last = last - 2 end
   last = last - 2 * own
   for i = 1, own do

@@ -1,10 +1,10 @@
 #!lua
--- Delivers pending entries to their consumer once more. Those that another consumer has taken over are left to it, which
--- has to be seen in the same step: XCLAIM would take them back, and slow consumers would go on like that for ever.
+-- Delivers pending entries to their consumer once more, except those that another consumer has taken over. This is one
+-- step because XCLAIM would take those back, and slow consumers would go on like that for ever.
 --
 -- KEYS  1 request stream
 -- ARGV  1 group, 2 consumer, then ids of entries
--- Returns {record of each that was delivered; nothing of those that were deleted}, {how often it was by now}
+-- Returns {records of those that were delivered; none of deleted ones}, {how often each was delivered}
 local mine, deliveries = {}, {}
 for i = 3, #ARGV do
   local found = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])

@@ -1,7 +1,7 @@
 #!lua
--- Removes consumers from the group that hold nothing, have asked for nothing for long, and whose worker shows no state:
--- Redis 7.0 counts a read that finds nothing as none, so that a worker that nobody asks looks idle there. What a consumer
--- holds would be lost with it, which has to be seen in the same step.
+-- Removes consumers that hold nothing, were idle for long, and whose worker shows no state. The state counts because
+-- Redis 7.0 does not count reads that find nothing, so that a live worker may look idle. This is one step because the
+-- entries that a consumer holds would be lost with it.
 --
 -- KEYS  1 request stream
 -- ARGV  1 group, 2 for how long, in ms, 3 start of the keys of workers' states, which are in the slot of KEYS 1

@@ -16,7 +16,7 @@
 --       dead letters: index of the entry, number of words, its fields and values;
 --       at last a token, which every answer ends with, so that none is taken for the answer to another settling.
 -- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
--- Returns {'stale', server ms, {indexes of marks}, {marks of what the keys hold now}, {values; '' for none},
+-- Returns {'stale', server ms, {indexes of marks}, {marks of what the keys hold now},
 --         {indexes of sessions}, {fields and values of each; nil where the key holds another type}, token}
 --      or {'refused', server ms, {entries not pending here}, {entries that cannot be written}, token}
 --      or {'settled', server ms, 1 or 0: whether everything could be counted, token}; indexes count from 0, in ARGV too.
@@ -54,19 +54,19 @@ if sessions > 0 then
   demand('EXPIRE', KEYS[#KEYS], '1')
 end
 
-local function read(key)
+local function mark_of(key)
   local value = redis.pcall('GET', key)
-  if value == false then return 'absent', '' end
-  if type(value) == 'string' then return redis.sha1hex(value), value end
-  if string.find(value.err, 'WRONGTYPE', 1, true) then return 'wrong type', '' end
+  if value == false then return 'absent' end
+  if type(value) == 'string' then return redis.sha1hex(value) end
+  if string.find(value.err, 'WRONGTYPE', 1, true) then return 'wrong type' end
   error(value.err)
 end
 
-local at, stale, marks_now, values = 14, {}, {}, {}
+local at, stale, marks_now = 14, {}, {}
 for i = 0, marks - 1 do
-  local mark, value = read(ARGV[at])
+  local mark = mark_of(ARGV[at])
   if mark ~= ARGV[at + 1] then
-    stale[#stale + 1], marks_now[#marks_now + 1], values[#values + 1] = i, mark, value
+    stale[#stale + 1], marks_now[#marks_now + 1] = i, mark
   end
   at = at + 2
 end
@@ -88,7 +88,7 @@ for i = 0, sessions - 1 do
   end
   at = at + 4 + 2 * (expected + others)
 end
-if #stale + #moved > 0 then return {'stale', now, stale, marks_now, values, moved, contents, token} end
+if #stale + #moved > 0 then return {'stale', now, stale, marks_now, moved, contents, token} end
 
 -- The group has to be there before anything is written.
 redis.call('XACK', requests, group, '0-0')

@@ -1,11 +1,11 @@
 #!lua
--- Adds up what was counted under some mixtures, and removes these with their counts: one step, so that no count is lost
--- or doubled. Nothing is done where something was drawn from one of them meanwhile, or a field holds no number.
+-- Replaces the counts of some mixtures by sums, and removes the mixtures: one step, so that no count is lost or doubled.
+-- Nothing is done if one of the mixtures was drawn from meanwhile, or a field holds no number.
 --
 -- KEYS  1 stats hash
 -- ARGV  1 start of the field of a mixture, 2 number of kinds of counts that name one, 3 of mixtures, 4 of their counts, then
 --       kinds; versions of mixtures; counts: field, value that it has to hold; growth: field, how much it grows
--- Returns 1 where it was done, else 0.
+-- Returns 1 if it was done, else 0.
 local stats, start = KEYS[1], ARGV[1]
 local first_version = 5 + tonumber(ARGV[2])
 local first_count = first_version + tonumber(ARGV[3])
@@ -23,7 +23,7 @@ for _, field in ipairs(redis.call('HKEYS', stats)) do
   if kind and kinds[kind] and versions[version] and not counts[field] then return 0 end
 end
 for i = first_growth, #ARGV, 2 do
-  -- A script is not rolled back: what could not grow has to be seen before.
+  -- A script is not rolled back, so this is checked before anything is written.
   local held = redis.call('HGET', stats, ARGV[i]) or '0'
   if #held > 18 or not string.match(held, '^%-?%d+$') then return 0 end
 end

@@ -1,5 +1,5 @@
 #!lua
--- Names the mixtures in the stats hash, and the counts that were drawn from each.
+-- Lists the mixtures in the stats hash, and the counts of what was drawn from each.
 --
 -- KEYS  1 stats hash
 -- ARGV  1 start of the field of a mixture, then kinds of counts that name one

@@ -1,6 +1,6 @@
 #!lua
--- Reads the stats hash, and removes its counts in the same step where that is asked for, so that none is lost between.
--- A mixture that counts named stays: the next counts will name it too.
+-- Reads the stats hash. On request it removes the counts in the same step, so that none is lost in between. Mixtures that
+-- counts named stay, because the next counts will name them too.
 --
 -- KEYS  1 stats hash
 -- ARGV  1 1 or 0: whether to remove them

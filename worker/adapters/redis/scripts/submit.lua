@@ -1,10 +1,10 @@
 #!lua
--- Adds requests of one client, each at most once however often they are sent: a hash notes the entry of each.
+-- Adds requests of one client, each at most once however often it is sent: a hash notes the entry of each.
 --
 -- KEYS  1 request stream, 2 hash of what the client has asked for, 3 its reply stream
 -- ARGV  1 life of the hash (s), 2 name of the field for the time of expiry,
 --       3 id of the last result that the client has read, 4 id of the oldest result that it still needs; '' for all,
---       5 how many results stay for whoever goes on in its place, as long as the hash; 0: all up to the oldest needed,
+--       5 how many results stay, as long as the hash, for a client that goes on in its place; 0: all that are needed,
 --       6 number of results to be forgotten, 7 of requests, then
 --       results to be forgotten: request id, entry id;
 --       requests: request id, ms until it expires (0: never), number of words, its fields and values.
@@ -26,7 +26,7 @@ local function is_empty(stream, from, to)
   return #redis.call('XRANGE', stream, from, to, 'COUNT', 1) == 0
 end
 
--- An answered request leaves its stream in the step that writes the result: where neither is there, the result is lost.
+-- An answered request leaves its stream in the step that writes the result. If neither is there, the result is lost.
 local function is_lost(entry)
   return is_empty(requests, entry, entry) and is_empty(results, '(' .. read_until, '+')
 end
@@ -36,7 +36,7 @@ local function fits(digits)
   return #digits < #largest or #digits == #largest and digits <= largest
 end
 
--- Anybody may have written a note: what is no entry's id is none.
+-- Anybody may have written a note, so what is no entry's id is ignored.
 local function note_of(id)
   local note = redis.call('HGET', asked, id)
   local ms, seq = string.match(note or '', '^(%d+)%-(%d+)$')
@@ -61,7 +61,7 @@ end
 
 redis.call('EXPIRE', asked, ttl)
 if most_kept > 0 then
-  redis.pcall('EXPIRE', results, ttl) -- whoever lacks the right to it has them live as long as other results
+  redis.pcall('EXPIRE', results, ttl) -- without the right to, they live as long as other results
   local excess = redis.call('XLEN', results) - most_kept
   if excess > 0 then
     local oldest = redis.call('XRANGE', results, '-', '+', 'COUNT', math.min(excess, 1000))

@@ -1,11 +1,11 @@
 #!lua
--- Changes a weights key, if everything still stands as the change was decided on: one step with its note in the history,
--- its return where it is for a time, and the bell. Otherwise it tells what stands there now.
+-- Changes a weights key if all that is stored is still as the change was planned on. The value, its entry in the history,
+-- its return if it is temporary, and the notification are one step. Otherwise it only returns what is stored now.
 --
 -- KEYS  1 weights key, 2 global weights key, 3 history stream, 4 hash of returns, 5 set of presets
--- ARGV  1 field of the returns, 2 preset or '', 3 mark that the key has to have, 4 return that has to stand or '',
+-- ARGV  1 field of the returns, 2 preset or '', 3 mark that the key has to have, 4 return that has to be stored or '',
 --       5 SET, DEL or KEEP, 6 new value, 7 new return or '', 8 bound of the history, then its fields and values;
---       from 5 on nothing where the mark is none that a key can have
+--       to only read, 3 is a mark that no key can have, and nothing follows 4
 -- Returns {server ms, mark, value, mark and value of the global key, return or ''}, and once done the history's entry.
 local function read(key)
   local value = redis.pcall('GET', key)
@@ -26,8 +26,8 @@ end
 local found = {time[1] * 1000 + math.floor(time[2] / 1000), mark, value, shared_mark, shared_value, stands}
 if mark ~= ARGV[3] or stands ~= ARGV[4] then return found end
 
--- What can fail comes first, because a script is not rolled back: where a key is of another type or a right is missing,
--- nothing is to be stored.
+-- What can fail comes first, because a script is not rolled back: if a key is of another type or a right is missing,
+-- nothing is stored.
 local function demand(...)
   if not redis.acl_check_cmd(...) then
     error({err = 'NOPERM a change of weights lacks the right to ' .. table.concat({...}, ' ', 1, 2)})

@@ -1,5 +1,5 @@
 #!lua
--- Stores weights and rings the bell: one step, so that nobody hears the bell and reads what was before.
+-- Stores weights and notifies workers: one step, so that nobody is notified and reads the old value.
 --
 -- KEYS  1 weights key
 -- ARGV  1 new value
