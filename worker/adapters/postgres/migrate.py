@@ -67,7 +67,7 @@ async def _pending(connection: Connection) -> dict[str, str]:
 
 def _migrations() -> dict[str, str]:
     """Read the migrations in this package, in order."""
-    folder = files("worker.adapters") / "migrations"
+    folder = files("worker.adapters.postgres") / "migrations"
     scripts = sorted((path for path in folder.iterdir() if path.name.endswith(".sql")), key=lambda path: path.name)
     return {path.name.removesuffix(".sql"): path.read_text(encoding="utf-8") for path in scripts}
 
