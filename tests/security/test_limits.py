@@ -15,7 +15,7 @@ from worker.core.catalog import Catalog, build_catalog
 from worker.core.client_state import MOST_FORGOTTEN, MOST_KEPT_BYTES, MOST_SENT, Exchange
 from worker.core.draw import prepare
 from worker.core.draw.answer import answer
-from worker.core.draw.passes import Cursor
+from worker.core.draw.cursor import Cursor
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sessions import Session, read_session
 from worker.core.mixture import Mixture

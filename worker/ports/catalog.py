@@ -3,13 +3,14 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog
-from worker.core.catalog.durations import Milliseconds
+    from worker.core.catalog import Catalog
+    from worker.core.catalog.durations import Milliseconds
 
 ROWS_SHOWN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
 """What helps where row level security hides everything."""
@@ -25,7 +26,7 @@ class LoadedCatalog:
         ignored_examples: Categories of some of them, as far as they can be shown.
     """
 
-    catalog: Catalog
+    catalog: "Catalog"
     ignored: int
     ignored_examples: tuple[str, ...] = ()
 
@@ -59,7 +60,7 @@ class CatalogNews:
         is_doubtful: Rows may have changed that nobody named: find out.
     """
 
-    ids: NDArray[np.generic]
+    ids: "NDArray[np.generic]"
     reload: bool
     is_doubtful: bool = False
 
@@ -73,7 +74,7 @@ class Known(NamedTuple):
     """
 
     categories: Sequence[str | None]
-    durations: Milliseconds | None = None
+    durations: "Milliseconds | None" = None
 
 
 class CatalogListener(Protocol):
@@ -99,7 +100,7 @@ class CatalogListener(Protocol):
         """
         ...
 
-    async def read(self, ids: NDArray[np.generic]) -> Known:
+    async def read(self, ids: "NDArray[np.generic]") -> Known:
         """Tell what is known of these chunks now.
 
         Raises:
@@ -127,7 +128,7 @@ class CatalogSource(Protocol):
         """
         ...
 
-    async def holds(self, catalog: Catalog) -> bool:
+    async def holds(self, catalog: "Catalog") -> bool:
         """Tell whether a catalog is what PostgreSQL has, by no more than a checksum of it.
 
         Raises:

@@ -12,7 +12,8 @@ from scipy import stats
 from tests.support.drawing import FALSE_ALARM, catalog_of
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw import passes as epoch
-from worker.core.draw.passes import Cursor, Passes, take
+from worker.core.draw.cursor import Cursor
+from worker.core.draw.passes import Passes, take
 
 ready = st.integers(1, 40)
 requests = st.lists(st.integers(0, 60), min_size=1, max_size=12)

@@ -6,7 +6,8 @@ import numpy as np
 
 from worker.core.catalog import Catalog
 from worker.core.draw.allocation import Plan, allocate, order_by
-from worker.core.draw.passes import Cursor, Passes, Spans, take
+from worker.core.draw.cursor import Cursor
+from worker.core.draw.passes import Passes, Spans, take
 from worker.core.draw.random_numbers import Numbers
 from worker.core.draw.sampling import Drawn
 from worker.core.draw.sessions import Visit

@@ -7,16 +7,18 @@ all of it or, where the hash holds something else by then, nothing.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from worker.core.catalog import Catalog
-from worker.core.draw.passes import Cursor
+from worker.core.draw.cursor import Cursor
 from worker.core.keys import CATEGORY_PATTERN, PINNED
 from worker.core.stats import Counts, Tally, read_stats
 from worker.core.weights.presets import weights_of
 from worker.core.weights.values import InForce, Weights, parse_weights
 from worker.core.wire import Terms, shown
 from worker.errors import RequestError, WeightsError
+
+if TYPE_CHECKING:
+    from worker.core.catalog import Catalog
 
 _CURSOR: Final = "epoch:"
 _CATEGORY_BYTES = 128  # of a category's name and cursor, or name and weight, at the most without ranks owed
@@ -100,7 +102,7 @@ def pin_sessions(
     asked: Iterable[Terms],
     weights: Mapping[str | None, InForce],
     sessions: Mapping[str, Session],
-    catalog: Catalog | None,
+    catalog: "Catalog | None",
 ) -> Mapping[str, Session]:
     """Pin each session that is not yet to the weights in force for its first pinned request.
 

@@ -14,8 +14,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from worker.core.mixture import Mixture
 from worker.core.stats.fields import (
     CHUNKS,
     DRAWN,
@@ -35,6 +35,9 @@ from worker.core.stats.fields import (
     Pair,
 )
 
+if TYPE_CHECKING:
+    from worker.core.mixture import Mixture
+
 
 @dataclass(slots=True)
 class Tally:
@@ -52,7 +55,7 @@ class Tally:
     requests: int = 0
     errors: int = 0
     chunks: int = 0
-    mixtures: dict[str, Mixture] = field(default_factory=dict)
+    mixtures: dict[str, "Mixture"] = field(default_factory=dict)
 
     def add_requests(self, dataset: str | None, count: int) -> None:
         """Count results written, errors included."""
@@ -90,7 +93,7 @@ class Tally:
             fields[awaited] = before(awaited, 0) + round(mean * MICRO)
             fields[spread] = before(spread, 0) + round(variance * MICRO)
 
-    def add_drawn(self, dataset: str | None, mixture: Mixture, counts: Mapping[str, int]) -> None:
+    def add_drawn(self, dataset: str | None, mixture: "Mixture", counts: Mapping[str, int]) -> None:
         """Count chunks drawn independently from a mixture.
 
         Args:
@@ -123,7 +126,7 @@ class Tally:
         self._grow_finely(VARIANCE_S2, tail, variance_s2)
 
     def add_seconds_drawn(
-        self, dataset: str | None, mixture: Mixture, mean_s: float, drawn: Mapping[str, tuple[int, int, float]]
+        self, dataset: str | None, mixture: "Mixture", mean_s: float, drawn: Mapping[str, tuple[int, int, float]]
     ) -> None:
         """Count chunks drawn independently from a mixture, and how long they last.
 

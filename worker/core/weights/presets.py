@@ -1,11 +1,13 @@
 """Presets: weights by name, for one request; some are built in, the others are stored as weights keys are."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from worker.core.catalog import Catalog
 from worker.core.weights.values import BUILT_IN, DEFAULTS, MAX_CATEGORIES, InForce, Weights, normalise, preset_name
 from worker.core.wire import Terms
+
+if TYPE_CHECKING:
+    from worker.core.catalog import Catalog
 
 BY_READY: Final = frozenset({"balanced"})
 """Built-in presets whose weights depend on what is READY."""
@@ -35,7 +37,7 @@ def weights_name(terms: Terms) -> str | None:
     return None if terms.preset in BUILT_IN_PRESETS else preset_name(terms.preset)
 
 
-def weights_of(terms: Terms, weights: Mapping[str | None, InForce], catalog: Catalog | None) -> InForce:
+def weights_of(terms: Terms, weights: Mapping[str | None, InForce], catalog: "Catalog | None") -> InForce:
     """Find the weights that some terms are drawn under.
 
     Args:
