@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.cli.words import ago_text, clock_text, counted, listed, p_text, share_text, span_text
+from worker.cli.words import ago_text, clock_text, counted, listed, number_text, p_text, share_text, span_text
 
 
 def test_counts_have_commas_and_the_right_number() -> None:
@@ -82,3 +82,11 @@ def test_audio_is_told_by_hours_minutes_and_seconds(seconds: float, text: str) -
 )
 def test_a_probability_below_one_is_never_one(p_value: float, text: str) -> None:
     assert p_text(p_value) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.0, "0.0"), (0.012345, "0.0123"), (2.384, "2.38"), (33.33, "33.3"), (-12_345.67, "-12,345.7")],
+)
+def test_a_small_number_keeps_the_digits_that_tell(number: float, text: str) -> None:
+    assert number_text(number) == text

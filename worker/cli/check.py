@@ -1,8 +1,8 @@
 """What `check` does."""
 
+import asyncio
 import time
 
-import anyio
 import click
 
 from worker.admin.check import Report, run_check
@@ -27,7 +27,7 @@ def check_installation(samples: int, significance: float, timeout_s: float, *, a
             return await run_check(desk.client, desk.keys, samples=samples, timeout_s=timeout_s, tell=complain)
 
     started = time.monotonic()
-    report = anyio.run(work)
+    report = asyncio.run(work())
     fits = report.fits(significance)
     if as_json:
         print_json({**report.as_dict(), "significance": significance, "fits": fits})

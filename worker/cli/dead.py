@@ -1,9 +1,9 @@
 """What the verbs of `dead` do."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 
-import anyio
 import click
 
 from worker.adapters.redis.clock import redis_now_ms
@@ -38,7 +38,7 @@ def show_letters(count: int, *, as_json: bool) -> None:
             now_ms = await redis_now_ms(desk.client, desk.keys.dead)
             return now_ms, await dead.count(), await dead.newest(count)
 
-    now_ms, existing, letters = anyio.run(work)
+    now_ms, existing, letters = asyncio.run(work())
     if as_json:
         print_json([{"id": letter.id, "fields": dict(letter.fields)} for letter in letters])
         return
@@ -65,7 +65,7 @@ def requeue_letters(ids: Sequence[str], *, every: bool, as_json: bool) -> None:
             raise SettingsError(
                 f"{letter!a} is not accepted; accepted: ids as dead show lists them, such as 1795376986739-0"
             )
-    sent = anyio.run(lambda: _requeue(ids))
+    sent = asyncio.run(_requeue(ids))
     if as_json:
         print_json({letter: entry for letter, entry in sent.items() if entry})
     else:

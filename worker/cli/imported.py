@@ -1,9 +1,9 @@
 """What `catalog import` does: register the rows of a manifest, and print what became of them."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 
 from worker.adapters.manifest_file import STDIN, manifest_name, manifest_portions
@@ -35,7 +35,7 @@ def import_manifest(file: Path, *, as_json: bool) -> None:
     try:
         with counting("importing", "rows read") as advance:
             rows = counted_items(manifest.rows(), advance)
-            imported = anyio.run(lambda: import_chunks(settings.database_url, rows, manifest.problems))
+            imported = asyncio.run(import_chunks(settings.database_url, rows, manifest.problems))
     except ManifestError as error:
         for sentence in error.sentences:
             complain(sentence)

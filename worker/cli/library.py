@@ -1,9 +1,8 @@
 """What `catalog show` does: the library as the workers read it."""
 
+import asyncio
 from itertools import pairwise
 from typing import Any
-
-import anyio
 
 from worker.adapters.postgres.chunks import ChunkCount, count_chunks
 from worker.cli.output import complain
@@ -21,8 +20,8 @@ _MS_A_SECOND = 1000
 def show_library(*, as_json: bool) -> None:
     """Print how many chunks each category has, by status."""
     settings = read_server_settings(need=["database"])
-    counts, ignored = anyio.run(lambda: _read(settings))
-    if not counts and (tables := anyio.run(lambda: _tables_that_hide_rows(settings))):
+    counts, ignored = asyncio.run(_read(settings))
+    if not counts and (tables := asyncio.run(_tables_that_hide_rows(settings))):
         complain(f"row level security of {', '.join(tables)} may hide rows from this role; {ROWS_SHOWN}")
     source = QUERY if settings.chunks_query else TABLE
     if as_json:
@@ -45,7 +44,7 @@ def _print_counts(counts: list[ChunkCount], source: str) -> None:
     ready = sum(count.count for count in counts if count.status == _READY)
     rows = [(c.category, c.status, c.count, "" if c.duration_s is None else Clock(c.duration_s)) for c in counts]
     title = f"{counted(ready, 'READY chunk')}, by {source}"
-    print_table(title, ("category", "status", "count", "audio (h:min:s)"), rows)
+    print_table(title, ("category", "status", "count", "h:min:s"), rows)
 
 
 async def _read(settings: ServerSettings) -> tuple[list[ChunkCount], int]:

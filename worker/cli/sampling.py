@@ -1,9 +1,9 @@
 """What `sample` does: send requests, and print their results."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import anyio
 import click
 
 from worker.adapters.redis.requests import RedisRequests, Words
@@ -50,7 +50,7 @@ def draw_samples(fields: Mapping[str, str | int | None], further: Sequence[str],
     check_dataset(None if dataset is None else str(dataset))
     given = {name: int(value) if isinstance(value, bool) else value for name, value in fields.items()}
     requests = _requests(_request(encode_request(**given), further), asking.count)
-    results = anyio.run(lambda: _draw(requests, asking.timeout_s))
+    results = asyncio.run(_draw(requests, asking.timeout_s))
     for result in results.values():
         _print_result(result, as_json=asking.as_json)
     _complain_of(results, asking)

@@ -1,6 +1,6 @@
 """What `migrate` does."""
 
-import anyio
+import asyncio
 
 from worker.adapters.postgres.migrate import migrate
 from worker.cli.printing import print_json, print_text
@@ -12,7 +12,7 @@ def migrate_schema(*, as_json: bool) -> None:
     """Create or upgrade the schema, and print what was applied."""
     url = read_server_settings(need=["database"]).database_url
     with shown_while("applying the schema"):
-        applied = anyio.run(lambda: migrate(url))
+        applied = asyncio.run(migrate(url))
     if as_json:
         print_json({"applied": applied})
     else:

@@ -1,8 +1,8 @@
 """What the verbs of `session` do."""
 
+import asyncio
 from typing import Any, NamedTuple
 
-import anyio
 import click
 
 from worker.adapters.redis.sessions import RedisSessions
@@ -46,7 +46,7 @@ def list_sessions(*, as_json: bool) -> None:
                 return [_Listed(name, {}, 0) for name in names]
             return [_Listed(name, await sessions.read(name), await sessions.idle_left_s(name)) for name in names]
 
-    listed = anyio.run(work)
+    listed = asyncio.run(work())
     if as_json:
         print_json([one.name for one in listed])
     elif listed:
@@ -65,7 +65,7 @@ def show_session(name: str, *, as_json: bool) -> None:
             sessions = RedisSessions(desk.client, desk.keys)
             return await sessions.read(name), await sessions.idle_left_s(name)
 
-    fields, left_s = anyio.run(work)
+    fields, left_s = asyncio.run(work())
     if fields == {}:
         complain(f"there is no session {name!a}; sampling-worker session list names those that exist")
         raise click.exceptions.Exit(1)
@@ -84,7 +84,7 @@ def release_session(name: str) -> None:
         async with open_desk() as desk:
             return await RedisSessions(desk.client, desk.keys).release(name)
 
-    print_text("released" if anyio.run(work) else "it was not pinned")
+    print_text("released" if asyncio.run(work()) else "it was not pinned")
 
 
 def end_session(name: str) -> None:
@@ -95,7 +95,7 @@ def end_session(name: str) -> None:
         async with open_desk() as desk:
             return await RedisSessions(desk.client, desk.keys).end(name)
 
-    print_text("ended" if anyio.run(work) else f"there is no session {name!a}")
+    print_text("ended" if asyncio.run(work()) else f"there is no session {name!a}")
 
 
 def _row(one: _Listed) -> tuple[Any, ...]:

@@ -1,10 +1,9 @@
 """What `stats` does: print what was drawn, and how it fits the weights."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import anyio
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.stats import RedisStats
@@ -60,7 +59,7 @@ def show_stats(wanted: Wanted) -> None:
         raise SettingsError(
             "--clear and --session do not go together; accepted: sampling-worker session end, to begin anew"
         )
-    anyio.run(lambda: _show(wanted))
+    asyncio.run(_show(wanted))
 
 
 async def _show(wanted: Wanted) -> None:
@@ -76,7 +75,7 @@ async def _show(wanted: Wanted) -> None:
 async def _watch(read: _Read, last: _Found, wanted: Wanted) -> None:
     """Print counts again: people see those that differ from the last, programs each."""
     while True:
-        await anyio.sleep(_WATCH_EVERY_S)
+        await asyncio.sleep(_WATCH_EVERY_S)
         found = await read(False)  # noqa: FBT003 - whether to clear
         if found != last or wanted.as_json:
             last = found

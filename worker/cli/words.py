@@ -10,6 +10,7 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SECOND_MS: Final = 1000
 _NEVER_ZERO: Final = 0.0005  # half of the last digit shown
 _SURE: Final = 0.99995
+_SMALL: Final = 10
 
 
 class Share(float):
@@ -38,6 +39,11 @@ def counted(number: int, noun: str, several: str = "") -> str:
 def share_text(share: float) -> str:
     """Write a share, 0 to 1, in per cent with one digit: `83.3%`; one above zero never reads as zero."""
     return "<0.1%" if 0 < share < _NEVER_ZERO else f"{share:.1%}"
+
+
+def number_text(number: float) -> str:
+    """Write a number with one digit behind the point, and a small one with three that tell: `1,234.5`, `0.0123`."""
+    return f"{number:,.1f}" if abs(number) >= _SMALL or not number else f"{number:.3g}"
 
 
 def span_text(seconds: float) -> str:

@@ -1,9 +1,8 @@
 """What `weights history` and `weights rollback` do."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
-
-import anyio
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.admin.weights import roll_back, time_text
@@ -39,7 +38,7 @@ def show_history(dataset: str | None, preset: str | None, count: int, *, as_json
                         break
         return found
 
-    _print_history(anyio.run(work), as_json=as_json)
+    _print_history(asyncio.run(work()), as_json=as_json)
 
 
 def roll_back_weights(version: str | None, dataset: str | None, preset: str | None, storing: Storing) -> None:

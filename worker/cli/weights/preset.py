@@ -1,11 +1,10 @@
 """What the verbs of `weights preset` do: save, list, show, apply and remove weights by name."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
-
-import anyio
 
 from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
@@ -35,7 +34,7 @@ def save_preset(name: str, words: Sequence[str], temperature: float | None, stor
     """
     _check_own(name)
     dataset = check_dataset(storing.name)
-    value = words_json(words, temperature) if words else anyio.run(lambda: _in_force(dataset, temperature))
+    value = words_json(words, temperature) if words else asyncio.run(_in_force(dataset, temperature))
     if parse_weights(value.encode(), "preset") is None:
         raise WeightsError("all weights are zero; accepted: at least one above zero")
     store(lambda _: value, replace(storing, name=preset_name(name)))
@@ -51,12 +50,12 @@ def list_presets(*, as_json: bool) -> None:
             stored = [weights for weights, _ in await _read_stored(desk, names)]
             return [*built_in, *zip(names, stored, strict=True)]
 
-    _print_list(anyio.run(work), as_json=as_json)
+    _print_list(asyncio.run(work()), as_json=as_json)
 
 
 def show_preset(name: str, *, as_json: bool) -> None:
     """Print the weights of a preset."""
-    weights = anyio.run(lambda: _preset(name))
+    weights = asyncio.run(_preset(name))
     if as_json:
         print_json({"preset": name, "weights": dict(weights.shares), "version": weights.version})
     else:
@@ -71,7 +70,7 @@ def apply_preset(name: str, storing: Storing) -> None:
         storing: Whose weights, why and how.
     """
     check_dataset(storing.name)
-    text = weights_json(anyio.run(lambda: _preset(name)).shares)
+    text = weights_json(asyncio.run(_preset(name)).shares)
     why = f"preset {name}: {storing.reason}" if storing.reason else f"preset {name}"
     store(lambda _: text, replace(storing, reason=why))
 

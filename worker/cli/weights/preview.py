@@ -1,9 +1,8 @@
 """What `weights preview` does."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-
-import anyio
 
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.admin.weights_in_use import live_workers, make_survey, unit_of
@@ -45,7 +44,7 @@ def preview_weights(
         catalog = await read_catalog(settings, unit)
         return found, catalog, [*notes, *_other_catalog(catalog, workers)]
 
-    found, catalog, notes = anyio.run(work)
+    found, catalog, notes = asyncio.run(work())
     parts = preview(found, catalog, size)
     sentences = warnings(parts, catalog.categories)
     if as_json:
@@ -112,7 +111,7 @@ async def _in_force(settings: ServerSettings, dataset: str | None, temperature: 
 
 
 def _print_parts(title: str, parts: list[Part]) -> None:
-    columns = ["category", "weight", "READY", "share", "expected", "std. deviation", "times heard"]
+    columns = ["category", "weight", "READY", "share", "expected", "std. dev.", "times heard"]
     rows = [
         [
             p.category,
@@ -126,6 +125,6 @@ def _print_parts(title: str, parts: list[Part]) -> None:
         for p in parts
     ]
     if any(part.expected_s is not None for part in parts):
-        columns.append("audio (h:min:s)")
+        columns.append("h:min:s")
         rows = [[*row, Clock(part.expected_s or 0.0)] for row, part in zip(rows, parts, strict=True)]
     print_table(title, columns, rows)

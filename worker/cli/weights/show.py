@@ -1,9 +1,9 @@
 """What `weights show` does."""
 
+import asyncio
 import time
 from typing import Any
 
-import anyio
 import click
 
 from worker.admin.weights_in_use import Survey, make_survey
@@ -36,7 +36,7 @@ def show_weights(dataset: str | None, *, as_json: bool) -> None:
         async with open_desk() as desk:
             return await make_survey(desk.client, desk.keys, desk.settings, dataset)
 
-    survey = anyio.run(work)
+    survey = asyncio.run(work())
     mix = Mix(None, ()) if survey.use.shares is None else look_at_mix(survey.use.shares, survey.ready)
     if as_json:
         print_json(_document(survey, mix))

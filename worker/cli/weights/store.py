@@ -1,5 +1,6 @@
 """What `weights set` and `weights remove` do, and what every verb does that stores weights."""
 
+import asyncio
 import getpass
 import os
 import re
@@ -7,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import anyio
 import click
 
 from worker.adapters.redis.stats import RedisStats
@@ -142,7 +142,7 @@ def make_change(work: Callable[[RedisWeightsWriter], Awaitable[Change]], storing
             found = await writer.look(storing.name)
             return Made(change, applied, look_at_mix(found.in_force.weights.shares, ready), found.pending)
 
-    made = anyio.run(run)
+    made = asyncio.run(run())
     if storing.as_json:
         print_json(_document(made))
     else:

@@ -1,11 +1,10 @@
 """What `weights watch` does."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, NamedTuple
-
-import anyio
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.weights import RedisWeights
@@ -57,7 +56,7 @@ def watch_weights(dataset: str | None, session: str | None, *, as_json: bool) ->
                     change = await newest_change(desk.client, desk.keys, seen.use)
                     _print_seen(seen, change, as_json=as_json)
 
-    anyio.run(work)
+    asyncio.run(work())
 
 
 async def _occasions(desk: Desk, session: str | None) -> AsyncIterator[None]:
@@ -65,7 +64,7 @@ async def _occasions(desk: Desk, session: str | None) -> AsyncIterator[None]:
     if session is not None:
         while True:
             yield
-            await anyio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_LOOK_EVERY_S)
     async with aclosing(RedisWeights(desk.client, desk.keys).bells()) as bells:  # type: ignore[type-var]
         async for _ in bells:
             yield
