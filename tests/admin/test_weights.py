@@ -10,10 +10,11 @@ from tests.support.streams import Desk
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.admin.weights import carry_out, roll_back, wait_until_applied, who_applied
-from worker.core.weights.changes import Order, Standing, version_by_key
+from worker.core.weights.changes import StoredWeights, WantedChange, version_by_key
 from worker.core.weights.history import Change, read_change
-from worker.core.weights.values import UNREAD, default_weights, mark_of, observe
-from worker.core.workers.documents import version_shown
+from worker.core.weights.in_force import UNREAD, mark_of, observe
+from worker.core.weights.values import default_weights
+from worker.core.workers.state_document import version_shown
 from worker.errors import StaleError, WeightsError
 from worker.service.snapshots import State
 
@@ -32,7 +33,7 @@ def _version(text: str) -> str:
 async def _set(
     writer: RedisWeightsWriter, value: str, name: str | None = None, *, if_version: str | None = None, who: str = "ann"
 ) -> Change:
-    return await carry_out(writer, name, lambda _: Order(value, who, "a test"), if_version=if_version)
+    return await carry_out(writer, name, lambda _: WantedChange(value, who, "a test"), if_version=if_version)
 
 
 # -- if-version ------------------------------------------------------------------------------------------------
@@ -77,11 +78,11 @@ async def test_a_dataset_without_weights_of_its_own_has_the_version_of_the_globa
 
 async def test_an_order_is_made_by_what_stands_there_when_it_is_stored(writer: RedisWeightsWriter) -> None:
     await _set(writer, VOICE)
-    seen: list[Standing] = []
+    seen: list[StoredWeights] = []
 
-    def make(found: Standing) -> Order:
+    def make(found: StoredWeights) -> WantedChange:
         seen.append(found)
-        return Order(MUSIC, "ann", "")
+        return WantedChange(MUSIC, "ann", "")
 
     await carry_out(writer, None, make)
     assert [found.value for found in seen] == [VOICE.encode()]
@@ -91,7 +92,7 @@ async def test_an_order_is_made_by_what_stands_there_when_it_is_stored(writer: R
 
 
 async def _back(writer: RedisWeightsWriter, version: str | None = None, name: str | None = None) -> Change:
-    return await roll_back(writer, name, Order(None, "bob", "too loud"), version=version)
+    return await roll_back(writer, name, WantedChange(None, "bob", "too loud"), version=version)
 
 
 async def test_undoing_goes_further_back_each_time(desk: Desk, writer: RedisWeightsWriter) -> None:

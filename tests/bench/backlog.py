@@ -29,9 +29,10 @@ from worker.adapters.redis.settling import lay_out
 from worker.adapters.redis.streams import _SETTLE, _SETTLE_SHA, RedisStreams
 from worker.core.catalog import Catalog
 from worker.core.draw.answer import answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP, Keys
-from worker.core.weights.values import ABSENT, Held, in_force
+from worker.core.weights.in_force import ABSENT, Held, in_force
 from worker.core.wire import Decoder, Entry
 from worker.ports import Batch, StreamLimits
 
@@ -216,7 +217,7 @@ def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes
     limits = StreamLimits(1_000_000, 3600, 86_400)
     stream = RedisStreams(connect(at.redis_url, timeout_s=5.0), keys=KEYS, consumer=REPLAY, limits=limits)
     weights = in_force(None, None, Held(ABSENT, None))
-    snapshots = Snapshots(catalog, {None: weights}, now_ms=0)
+    snapshots = Snapshots(Derived(catalog), {None: weights}, now_ms=0)
     rng, decoder = np.random.Generator(np.random.SFC64()), Decoder()
     batch = max(1, min(BATCH, 131_072 // case.size))
     for start in range(1, case.requests + 1, batch):

@@ -78,7 +78,7 @@ async def measure_load(url: str, _rows: int) -> Figures:
     began = time.perf_counter()
     catalog = (await source.load()).catalog
     ended = time.perf_counter()
-    kept = catalog.ids.nbytes + catalog.cells.nbytes + catalog.offsets.nbytes
+    kept = catalog.ids.nbytes + catalog.cells.nbytes + catalog.bounds.nbytes
     figures = {"s": ended - began, "peak MB": peak_mb() - before, "bytes a chunk": kept / len(catalog)}
     return {"load began": began, "load ended": ended, **figures}
 

@@ -17,6 +17,7 @@ from worker.adapters.postgres.client import Connection
 from worker.adapters.postgres.migrate import migrate
 from worker.core.catalog import Catalog
 from worker.core.keys import CATALOG_CHANNEL
+from worker.core.weights import in_force
 from worker.core.weights import values as weights
 from worker.embedded import PostgresServer
 from worker.logs import emit as logs
@@ -379,7 +380,7 @@ async def test_defaults_for_other_categories_are_told_where_nobody_set_weights(d
         assert book.in_force(None).weights.shares == {"speech": 1.0}
         await execute(database_url, fill(4, "'songs'"))
         await wait_until(lambda: len(book.defaults.shares) == 2, timeout_s=30, what="the defaults are of both")
-        book.put(None, weights.Held(b"set", weights.normalise({"speech": 1.0}, "redis")))
+        book.put(None, in_force.Held(b"set", weights.normalise({"speech": 1.0}, "redis")))
         await execute(database_url, "update audio_chunks set category = 'voice'")
         await worker.converges()
     logs.shutdown(10)

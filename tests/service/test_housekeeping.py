@@ -13,7 +13,7 @@ from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, redis_link
 from worker.core.events import WeightsUnreturned
-from worker.core.weights.changes import Order, step_of
+from worker.core.weights.changes import WantedChange, plan_change
 from worker.embedded import RedisServer
 from worker.service.availability import Link
 from worker.service.housekeeping import Chore
@@ -44,8 +44,8 @@ async def _looking(desk: Desk, link: Link, workers: int = 1) -> AsyncIterator[No
 
 
 async def _set_for(desk: Desk, milliseconds: int, name: str | None = None) -> None:
-    order = Order(_MUSIC, "ann", "", milliseconds, f"{milliseconds} ms")
-    assert await desk.writer().change(name, lambda found: step_of(found, order))
+    order = WantedChange(_MUSIC, "ann", "", milliseconds, f"{milliseconds} ms")
+    assert await desk.writer().change(name, lambda found: plan_change(found, order))
 
 
 async def _has_returned(desk: Desk, name: str | None = None) -> None:

@@ -9,7 +9,7 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.waiting import wait_until
 from worker.core.draw.answer import Answers
 from worker.core.stats import Tally
-from worker.core.wire import Form, Request, Result, Terms, encode_error
+from worker.core.wire import Request, Result, Template, Terms, encode_error
 from worker.ports import Failure, GivenUp, Settled
 from worker.service.journal import Journal
 from worker.service.meter import Meter
@@ -42,14 +42,14 @@ def _answer(*requests: Request | Result) -> Answers:
     """Answer requests with ok, and results with themselves."""
     tally = Tally()
     tally.add_requests(None, len(requests))
-    form = Form(("request_id", None, "entry_id", None, "status", "ok", "weights_version", "0123456789ab"))
+    template = Template(("request_id", None, "entry_id", None, "status", "ok", "weights_version", "0123456789ab"))
     results: list[Result] = []
     for one in requests:
         if isinstance(one, Result):
             results.append(one)
             tally.add_error(None, one.error or "")
         else:
-            results.append(Result(one.entry_id, one.request_id, None, None, form))
+            results.append(Result(one.entry_id, one.request_id, None, None, template))
             tally.add_chunks(None, ("voice",), [one.terms.size], expected=[one.terms.size], variances=[0.0])
     return Answers(results, tally, {})
 

@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.drawing import catalog_of
 from tests.support.log_lines import LogLines, captured_log
-from worker.core.weights.presets import weights_of
-from worker.core.weights.values import ABSENT, Held, normalise, preset_name
+from worker.core.draw.derived import weights_of
+from worker.core.weights.in_force import ABSENT, Held, preset_name
+from worker.core.weights.values import normalise
 from worker.core.wire import Terms
 from worker.service.mix_watch import MixWatch
 from worker.service.snapshots import State
@@ -92,7 +93,7 @@ def test_datasets_and_presets_that_are_asked_for_are_told_of_by_name(log: LogLin
     watched.weigh("d", jazz=1, voice=1)
     watched.weigh("without weights")
     watched.weigh(preset_name("night"), rock=1)
-    weights_of(Terms(preset="voice-heavy"), {}, watched.state.catalog)
+    weights_of(Terms(preset="voice-heavy"), {}, watched.state.derived)
     watched.look()
     assert _left_out(log) == [
         ("d", "jazz", 0.5),
@@ -103,7 +104,7 @@ def test_datasets_and_presets_that_are_asked_for_are_told_of_by_name(log: LogLin
     watched.weigh("d", jazz=1, voice=1)
     assert len(_left_out(log)) == 4
     watched.have(voice=1, documentary=1, conference=1, music=1, jazz=1, rock=1)
-    weights_of(Terms(preset="voice-heavy"), {}, watched.state.catalog)
+    weights_of(Terms(preset="voice-heavy"), {}, watched.state.derived)
     watched.look()
     assert {line["dataset"] for line in log.of("mix.complete")} == {"d", "preset:night", "preset:voice-heavy"}
 
@@ -113,7 +114,7 @@ def test_a_preset_that_is_asked_for_again_after_other_chunks_are_ready_is_not_to
     watched.weigh(voice=1)
     for voice in (1, 2, 3):
         watched.have(voice=voice)
-        weights_of(Terms(preset="music-heavy"), {}, watched.state.catalog)
+        weights_of(Terms(preset="music-heavy"), {}, watched.state.derived)
         watched.look()
     assert len(_left_out(log)) == 1
 

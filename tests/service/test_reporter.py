@@ -19,9 +19,10 @@ from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Parts, Wiring, answers, running, wired
 from worker.core.weights.changes import version_by_key
-from worker.core.weights.values import Held, normalise
-from worker.core.workers.documents import read_state
-from worker.core.workers.in_use import read_workers
+from worker.core.weights.in_force import Held
+from worker.core.weights.values import normalise
+from worker.core.workers.state_document import read_state
+from worker.core.workers.states import read_workers
 from worker.embedded import RedisServer
 from worker.logs.emit import dropped_lines
 from worker.ports import Backlog, Presence

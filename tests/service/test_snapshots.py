@@ -1,7 +1,8 @@
 """What is remembered of datasets, and for how long."""
 
 from tests.support.drawing import catalog_of
-from worker.core.weights.values import ABSENT, UNREAD, Held, default_weights, defaults_for, mark_of, normalise
+from worker.core.weights.in_force import ABSENT, UNREAD, Held, mark_of
+from worker.core.weights.values import default_weights, defaults_for, normalise
 from worker.service.snapshots import State, WeightsBook
 
 _FULL = 2048
@@ -102,3 +103,25 @@ def test_versions_are_those_of_the_datasets_asked_for_last() -> None:
     assert book.versions(9) == {"c": weights.version, "b": "", "a": ""}
     book.in_force("a")
     assert list(book.versions(2)) == ["a", "c"]
+
+
+def test_another_user_derives_apart_from_the_same_catalog_until_another_one_is_in_force() -> None:
+    state, lane = State(catalog_of({"voice": 1})), object()
+    derived = state.derived
+    assert derived is not None
+    apart = state.derived_apart(lane, derived)
+    assert apart is not derived
+    assert apart.catalog is derived.catalog
+    assert state.derived_apart(lane, derived) is apart
+    assert state.derived_apart(object(), derived) is not apart
+    state.catalog = catalog_of({"voice": 2})
+    assert state.derived is not derived
+    late = state.derived_apart(lane, derived)  # the draw began before the catalog came into force
+    assert late.catalog is derived.catalog
+    assert state.derived_apart(lane, derived) is not late, "nothing keeps a catalog that is no longer in force"
+
+
+def test_without_a_catalog_nothing_is_derived() -> None:
+    state = State(catalog_of({"voice": 1}))
+    state.catalog = None
+    assert state.derived is None

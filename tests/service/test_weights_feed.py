@@ -17,7 +17,8 @@ from tests.support.workers import DONE_S, Parts, Wiring, redis_link, wired
 from worker.adapters.redis.client import Client, connect
 from worker.adapters.redis.weights import RedisWeights
 from worker.core.keys import Keys
-from worker.core.weights.values import ABSENT, default_weights, mark_of
+from worker.core.weights.in_force import ABSENT, mark_of
+from worker.core.weights.values import default_weights
 from worker.embedded import RedisServer
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook

@@ -12,7 +12,7 @@ from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, redis_link
 from worker.adapters.redis.weights import RedisWeights
-from worker.core.weights.values import mark_of
+from worker.core.weights.in_force import mark_of
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook
 from worker.service.weights_feed import WeightsFeed

@@ -73,7 +73,7 @@ def _counts(loaded: LoadedCatalog) -> list[ChunkCount]:
     catalog = loaded.catalog
     sums: list[float | None] = [None] * len(catalog.categories)
     if catalog.durations is not None:
-        lasting, spans = catalog.durations.milliseconds, pairwise(catalog.offsets.tolist())
+        lasting, spans = catalog.durations.milliseconds, pairwise(catalog.bounds.tolist())
         sums = [int(lasting[start:end].sum(dtype="int64")) / _MS_A_SECOND for start, end in spans]
     return [
         ChunkCount(name, _READY, count, seconds)

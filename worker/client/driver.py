@@ -1,4 +1,4 @@
-"""Drive one client's exchange over its two connections, on the event loop that runs."""
+"""Drive the state of one client over its two connections, on the event loop that runs."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from worker.adapters.redis.client_streams import KEPT_TTL_S, NOTES_TTL_S, RedisE
 from worker.client.arguments import Checked
 from worker.client.place import Place
 from worker.client.samples import Sample, sample_of
-from worker.core.client_state import NEVER, Ask, Exchange, Keeping
+from worker.core.client_state import NEVER, Ask, ClientState, Keeping
 from worker.core.keys import Keys
 from worker.core.wire import Reply, encode_request
 from worker.errors import (
@@ -50,7 +50,7 @@ class Driver:
 
         Args:
             place: Where to work.
-            keeping: See `Exchange`.
+            keeping: See `ClientState`.
             name: Of a driver that has ended, to go on in its place; None: that of the place, or one that nobody has.
 
         Raises:
@@ -65,7 +65,7 @@ class Driver:
         ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
         most_kept = keeping.most if keeping else 0
         self._redis = RedisExchange(self._client, Keys(place.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept)
-        self._exchange = Exchange(keeping)
+        self._state = ClientState(keeping)
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._has_work, self._is_waiting, self._is_current = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -115,7 +115,7 @@ class Driver:
             words = (*words, *encode_request(encoding="json" if self.prefers_json else "packed"))
         deadline_s = NEVER if timeout_s is None else self._loop.time() + timeout_s
         ask = Ask(request_id, (*words, *self._own_words), deadline_s)
-        self._exchange.ask(ask, lambda reply: tell(self._outcome(request_id, timeout_s, reply)))
+        self._state.ask(ask, lambda reply: tell(self._outcome(request_id, timeout_s, reply)))
         self._wake()
 
     async def release(self, session: str) -> None:
@@ -133,9 +133,9 @@ class Driver:
             RedisError: Redis did not answer, or refused.
         """
         await self._is_current.wait()
-        known = self._exchange.kept_ids
+        known = self._state.kept_ids
         for request_id in request_ids:
-            if request_id not in known and await self._redis.has(request_id, self._exchange.read_until):
+            if request_id not in known and await self._redis.has(request_id, self._state.read_until):
                 known.add(request_id)
         return known
 
@@ -168,12 +168,12 @@ class Driver:
         while True:
             await self._has_work.wait()
             self._has_work.clear()
-            while self._exchange.has_unsent:
+            while self._state.has_unsent:
                 now_s = self._loop.time()
-                sending = self._exchange.take_sending(now_s)
+                sending = self._state.next_sending(now_s)
                 self._set_alarm()
                 await self._redis.send(sending, now_s)
-                self._exchange.confirm(sending)
+                self._state.confirm(sending)
                 self._note_success()
 
     async def _read(self) -> None:
@@ -182,19 +182,19 @@ class Driver:
             if not await self._take(block_ms=0):
                 self._is_current.set()
         while True:
-            if not self._exchange.is_waiting:
+            if not self._state.is_waiting:
                 self._is_waiting.clear()
                 await self._is_waiting.wait()
             await self._take(block_ms=_BLOCK_MS)
 
     async def _take(self, *, block_ms: int) -> int:
         """Read some results, and return how many."""
-        records = await self._redis.read(self._exchange.read_until, block_ms)
+        records = await self._redis.read(self._state.read_until, block_ms)
         self._note_success()
         now_s = self._loop.time()
         for result_id, reply in records:
-            self._exchange.receive(result_id, reply, now_s)
-        if self._exchange.has_unsent:
+            self._state.receive(result_id, reply, now_s)
+        if self._state.has_unsent:
             self._has_work.set()
         return len(records)
 
@@ -205,14 +205,14 @@ class Driver:
                 await work()
             except RefusedError as error:
                 self._refusal = error
-                self._exchange.give_up()
+                self._state.give_up()
                 self._refusal = None
             except DependencyError as error:
                 self._trouble = str(error)
             self._failures += 1
             longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(self._failures, 10))
             await asyncio.sleep(random.uniform(_FIRST_WAIT_S, longest_s))  # noqa: S311 - jitter is no secret
-            self._exchange.lose()
+            self._state.lose_connection()
             self._has_work.set()
 
     def _note_success(self) -> None:
@@ -226,17 +226,17 @@ class Driver:
             self._redis.close()  # its event loop may be about to end, and nothing can be closed after it
         bug = None if task.cancelled() else task.exception()
         self._refusal = ClientClosedError(f"the client failed: {bug!r}" if bug else "the client was closed")
-        self._exchange.give_up()
+        self._state.give_up()
 
     def _wake(self) -> None:
-        if self._exchange.is_waiting:
+        if self._state.is_waiting:
             self._has_work.set()
             self._is_waiting.set()
             self._set_alarm()
 
     def _set_alarm(self) -> None:
         """See to it that the clock is looked at in time."""
-        at_s = self._exchange.alarm_at_s
+        at_s = self._state.timer_at_s
         if at_s == NEVER or (self._alarm is not None and self._alarm.when() <= at_s):
             return
         if self._alarm is not None:
@@ -245,7 +245,7 @@ class Driver:
 
     def _look_at_the_clock(self) -> None:
         self._alarm = None
-        self._exchange.pass_time(self._loop.time())
+        self._state.pass_time(self._loop.time())
         self._wake()
 
     def _outcome(self, request_id: str, timeout_s: float | None, reply: Reply | None) -> Outcome:

@@ -10,7 +10,7 @@ class Reading:
     """Hold what a weights key held when it was read.
 
     Attributes:
-        mark: See `worker.core.weights.values.Held`.
+        mark: See `worker.core.weights.in_force.Held`.
         value: Its value; None when absent or of a wrong type.
     """
 

@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog, Change, apply_changes, ascending, compare
+from worker.core.catalog import Catalog, Difference, apply_changes, ascending, compare
 from worker.core.events import (
     CatalogChanged,
     CatalogHidden,
@@ -206,9 +206,9 @@ class _Subscription:
         elif is_other:
             _tell_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
 
-    async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Change]:
+    async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Difference]:
         if not len(ids):
-            return catalog, Change(0, 0)
+            return catalog, Difference(0, 0)
         return await run_sync(apply_changes, catalog, ids, *await self._listener.read(ids))
 
     def _swap(self, catalog: Catalog) -> bool:
@@ -249,7 +249,7 @@ def _tell_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None
     )
 
 
-def _tell_change(catalog: Catalog, change: Change, cause: Cause, apply_ms: float) -> None:
+def _tell_change(catalog: Catalog, change: Difference, cause: Cause, apply_ms: float) -> None:
     emit(
         CatalogChanged(
             catalog_version=catalog.version,

@@ -1,13 +1,13 @@
 """Tell when the mix that is asked for cannot be drawn: weighted categories without READY chunks, once a change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from worker.core.catalog import Catalog
 from worker.core.events import MixComplete, MixLeftOut
+from worker.core.weights.in_force import UNREAD, InForce, preset_name
 from worker.core.weights.left_out import left_out
 from worker.core.weights.presets import BUILT_IN_PRESETS
-from worker.core.weights.values import UNREAD, InForce, Weights, preset_name
+from worker.core.weights.values import Weights
 from worker.logs.emit import emit
 from worker.service.snapshots import State
 
@@ -37,10 +37,10 @@ class MixWatch:
 
     def look(self) -> None:
         """Look at what is in force now; what is as it was the last time takes next to no time."""
-        catalog = self._state.catalog
-        if catalog is None or self._state.weights.shared is UNREAD:
+        derived = self._state.derived
+        if derived is None or self._state.weights.shared is UNREAD:
             return  # nobody knows yet
-        presets = [name for name in _BUILT_IN if name in catalog.memo]  # they are there once somebody asked for them
+        catalog, presets = derived.catalog, derived.presets
         seen = (self._state.weights.turn, catalog.version, len(presets))
         if seen == self._seen:
             return
@@ -49,7 +49,7 @@ class MixWatch:
             knows = self._state.weights.knows
             self._looks = {name: one for name, one in self._looks.items() if knows(name) or name in _BUILT_IN}
         catalog_version, ready = catalog.version, frozenset(catalog.categories)
-        for name, weights in self._asked(catalog):
+        for name, weights in self._asked(presets):
             if weights is None:
                 self._looks.pop(name, None)
                 continue
@@ -62,15 +62,14 @@ class MixWatch:
                 self._looks[name] = now
                 _tell(name, before, now, list(missing))
 
-    def _asked(self, catalog: Catalog) -> Iterator[tuple[str | None, Weights | None]]:
+    def _asked(self, presets: Mapping[str, InForce]) -> Iterator[tuple[str | None, Weights | None]]:
         """Walk over the names that are asked for, and the weights of their own; None where one has none."""
         book = self._state.weights
         yield None, book.in_force(None).weights
         yield from book.own()
         for name in _BUILT_IN:
-            found = catalog.memo.get(name)
-            if isinstance(found, InForce):
-                yield name, found.weights
+            if name in presets:
+                yield name, presets[name].weights
 
 
 def _tell(name: str | None, before: _Look, now: _Look, missing: list[str]) -> None:

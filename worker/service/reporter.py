@@ -12,11 +12,12 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from worker.core.catalog import largest_categories
+from worker.core.catalog import Catalog, largest_categories
 from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats, WorkerUnlisted
 from worker.core.stats import read_counts
+from worker.core.weights.in_force import preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset
-from worker.core.weights.values import Weights, preset_name
+from worker.core.weights.values import Weights
 from worker.errors import GroupMissingError, RedisError, RefusedError
 from worker.logs.emit import dropped_lines, emit
 from worker.logs.rate_limit import Pace
@@ -83,6 +84,7 @@ class Reporter:
         self._namesake = Namesake(identity.consumer)
         self._mix = MixWatch(state)
         self._phase = "starting"
+        self._shown: tuple[str, Mapping[str, int]] = ("", {})
         self._news = anyio.Event()
         state.weights.watch(self._tell_news)
 
@@ -217,6 +219,14 @@ class Reporter:
         who, pid = self._identity, os.getpid()
         return Health(pid, who.prefix, who.consumer, state, time.time(), who.redis, who.database, self._started)
 
+    def _ready_shown(self, catalog: Catalog) -> Mapping[str, int]:
+        """Count the READY chunks of the largest categories, once a catalog: there may be thousands."""
+        version, shown = self._shown
+        if version != catalog.version:
+            shown = largest_categories(catalog, _CATEGORIES_SHOWN)
+            self._shown = catalog.version, shown
+        return shown
+
     def _document(self) -> str:
         """Write this worker's state: what it has applied, and when."""
         catalog, weights = self._state.catalog, self._state.weights
@@ -237,7 +247,7 @@ class Reporter:
                 "catalog_at_ms": self._state.catalog_at_ms,
                 "chunks": len(catalog) if catalog is not None else 0,
                 "categories": len(catalog.categories) if catalog is not None else 0,
-                "ready": largest_categories(catalog, _CATEGORIES_SHOWN) if catalog is not None else None,
+                "ready": self._ready_shown(catalog) if catalog is not None else None,
                 "requests": self._meter.requests,
                 "at_ms": time.time_ns() // 1_000_000,
             }

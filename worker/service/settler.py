@@ -2,21 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 
 import numpy as np
 from anyio.to_thread import run_sync
 
-from worker.core.catalog import Catalog
 from worker.core.draw.answer import Answers, answer
-from worker.core.draw.prepare import Snapshots
+from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.sessions import (
     NEW_SESSION,
     Session,
     SessionChange,
     Visit,
     needs_reading,
-    pin_sessions,
     read_session,
 )
 from worker.core.draw.slicing import Slice, is_heavy, slice_by_work
@@ -132,8 +129,8 @@ class Settler:
         while unknown := self._state.weights.unknown(names):
             await self._weights.read(unknown)
         weights = {name: self._state.weights.in_force(name) for name in names}
-        catalog = self._state.catalog
-        return Snapshots(catalog, weights, self._stream.now_ms(), pin_sessions(asked, weights, sessions, catalog))
+        derived = self._state.derived
+        return Snapshots(derived, weights, self._stream.now_ms(), pin_sessions(asked, weights, sessions, derived))
 
     async def _sessions(self, asked: Sequence[Terms]) -> Mapping[str, Session]:
         """Take the sessions that are named, reading those that have to be known and are not."""
@@ -158,25 +155,17 @@ class Settler:
         """Draw for some requests; None when a bug prevents it."""
         try:
             if is_heavy(part, snapshots):
-                return await run_sync(self._draw, part.requests, self._apart(snapshots), self._rng)
+                return await run_sync(self._draw, part.requests, self._in_thread(snapshots), self._rng)
             return self._draw(part.requests, snapshots, self._rng)
         except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
             failure = error
         await self._isolate(part.requests, failure)
         return None
 
-    def _apart(self, snapshots: Snapshots) -> Snapshots:
-        """Give a draw in a thread a memory of its own for what it derives: other lanes derive meanwhile.
-
-        The catalog remembers that too, so that it goes when the catalog goes.
-        """
-        catalog = snapshots.catalog
-        if catalog is None:
-            return snapshots
-        apart = catalog.memo.get(self)
-        if not isinstance(apart, Catalog):
-            apart = catalog.memo[self] = replace(catalog, memo={})
-        return snapshots._replace(catalog=apart)
+    def _in_thread(self, snapshots: Snapshots) -> Snapshots:
+        """Return snapshots for a draw in a thread, with derived values that no other lane uses meanwhile."""
+        derived = snapshots.derived
+        return snapshots if derived is None else snapshots._replace(derived=self._state.derived_apart(self, derived))
 
     def _leave_sessions(self, visits: Mapping[str, Visit]) -> Mapping[str, SessionChange]:
         """Tell what a draw does to its sessions; the next one goes on from there and does not wait for the settling."""

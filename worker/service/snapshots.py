@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from worker.core.catalog import Catalog
+from worker.core.draw.derived import Derived
 from worker.core.draw.sessions import Session
-from worker.core.weights.values import UNREAD, Held, InForce, Weights, default_weights, defaults_for, in_force
-from worker.core.workers.documents import short_name
+from worker.core.weights.in_force import UNREAD, Held, InForce, in_force
+from worker.core.weights.values import Weights, default_weights, defaults_for
+from worker.core.workers.state_document import short_name
 
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0
@@ -214,10 +216,30 @@ class State:
     @property
     def catalog(self) -> Catalog | None:
         """Tell the READY chunks; None until they have been read once."""
-        return self._catalog
+        return None if self._derived is None else self._derived.catalog
 
     @catalog.setter
     def catalog(self, catalog: Catalog | None) -> None:
         """Put another catalog in force, and with it the defaults for its categories."""
-        self._catalog = catalog
+        self._derived = None if catalog is None else Derived(catalog)
+        self._apart: dict[object, Derived] = {}
         self.weights.put_defaults(defaults_for(() if catalog is None else frozenset(catalog.categories)))
+
+    @property
+    def derived(self) -> Derived | None:
+        """Return the catalog with the values that draws in the event loop have computed from it."""
+        return self._derived
+
+    def derived_apart(self, user: object, derived: Derived) -> Derived:
+        """Return the same catalog with derived values that one user alone has, such as a lane that draws in a thread.
+
+        Args:
+            user: Who draws.
+            derived: The catalog that it draws from.
+        """
+        apart = self._apart.get(user)
+        if apart is None or apart.catalog is not derived.catalog:
+            apart = Derived(derived.catalog)
+            if derived is self._derived:  # else another catalog is in force by now, and this one goes after the draw
+                self._apart[user] = apart
+        return apart

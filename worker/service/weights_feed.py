@@ -10,7 +10,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from worker.core.events import WeightsChanged, WeightsRejected, WeightsVanished
-from worker.core.weights.values import ABSENT, Held, observe, source_of
+from worker.core.weights.in_force import ABSENT, Held, observe, source_of
 from worker.errors import RedisError
 from worker.logs.emit import emit
 from worker.ports import Reading, WeightsStore

@@ -30,8 +30,8 @@ from worker.adapters.redis.client import connect, redis_errors, redis_refusals, 
 from worker.adapters.redis.requests import RedisRequests
 from worker.adapters.redis.stats import RedisStats
 from worker.client import AsyncSampleClient
-from worker.core.weights.changes import Order, step_of
-from worker.core.weights.values import mark_of, preset_name
+from worker.core.weights.changes import WantedChange, plan_change
+from worker.core.weights.in_force import mark_of, preset_name
 from worker.errors import GroupMissingError, RedisError, RedisUnreachableError, SettingsError, UnreadableError
 from worker.ports import Backlog, Bell
 
@@ -343,8 +343,8 @@ async def test_every_topology_changes_weights(topology_url: str) -> None:
 async def _change_and_return(desk: Desk) -> None:
     """Call everything that a writer calls."""
     writer, name = desk.writer(), preset_name("night")
-    order = Order('{"voice": 1}', "ann", "", 1, "1ms")
-    change = await writer.change(name, lambda found: step_of(found, order))
+    order = WantedChange('{"voice": 1}', "ann", "", 1, "1ms")
+    change = await writer.change(name, lambda found: plan_change(found, order))
     assert change is not None
     assert await writer.presets() == ["night"]
     assert (await writer.look(name)).value == b'{"voice": 1}'

@@ -15,8 +15,8 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.draw.sessions import SessionChange
 from worker.core.keys import GROUP
-from worker.core.weights.values import ABSENT, WRONG_TYPE, mark_of
-from worker.core.wire import Entry, Form, Result
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
+from worker.core.wire import Entry, Result, Template
 from worker.embedded import RedisServer
 from worker.errors import GroupMissingError, RedisError, RefusedError
 from worker.ports import Backlog, Pending, Reading, StreamLimits
@@ -144,9 +144,11 @@ async def test_a_result_is_written_field_by_field_and_acknowledged(desk: Desk, s
     await desk.add_many(2)
     entries = await stream.read(10, _NOW_MS)
     packed = bytes(range(256))
-    form = Form(("request_id", None, "entry_id", None, "status", "ok", "chunk_ids", None, "message", "é \U0001f600"))
+    template = Template(
+        ("request_id", None, "entry_id", None, "status", "ok", "chunk_ids", None, "message", "é \U0001f600")
+    )
     results = [
-        Result(entries[0].id, "r-1", None, None, form, (packed,)),
+        Result(entries[0].id, "r-1", None, None, template, (packed,)),
         result_of(entries[1], "job", "counts", "{}"),
     ]
     settled = await stream.settle(batch_of(results))

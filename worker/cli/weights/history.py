@@ -11,9 +11,9 @@ from worker.cli.printing import print_json, print_text
 from worker.cli.weights.store import Storing, check_version, make_change, user
 from worker.cli.words import ago_text
 from worker.core.keys import NAME_PATTERN
-from worker.core.weights.changes import Order
+from worker.core.weights.changes import WantedChange
 from worker.core.weights.history import Change, moves, moves_text
-from worker.core.weights.values import preset_name
+from worker.core.weights.in_force import preset_name
 from worker.errors import SettingsError
 
 
@@ -52,7 +52,7 @@ def roll_back_weights(version: str | None, dataset: str | None, preset: str | No
     """
     check_version(version)
     name = _name(dataset, preset)
-    order = Order(None, user(), storing.reason)
+    order = WantedChange(None, user(), storing.reason)
     make_change(lambda writer: roll_back(writer, name, order, version=version), replace(storing, name=name))
 
 

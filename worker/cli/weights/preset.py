@@ -15,10 +15,11 @@ from worker.cli.typed_weights import temper, weights_json, words_json
 from worker.cli.weights.store import Storing, store
 from worker.cli.words import Share
 from worker.core.keys import NAME_PATTERN
-from worker.core.weights.changes import Standing
+from worker.core.weights.changes import StoredWeights
+from worker.core.weights.in_force import UNREAD, observe, preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
-from worker.core.weights.values import UNREAD, Weights, observe, parse_weights, preset_name
-from worker.core.workers.in_use import ready_of
+from worker.core.weights.values import Weights, parse_weights
+from worker.core.workers.ready import ready_of
 from worker.errors import SettingsError, WeightsError
 from worker.settings.servers import read_server_settings
 
@@ -84,7 +85,7 @@ def remove_preset(name: str, storing: Storing) -> None:
     """
     _check_own(name)
 
-    def nothing(found: Standing) -> None:
+    def nothing(found: StoredWeights) -> None:
         if found.value is None:
             raise WeightsError(f"preset {name!r} is not stored; accepted: one that `weights preset list` prints")
 

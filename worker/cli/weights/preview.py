@@ -12,9 +12,9 @@ from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.typed_weights import temper, words_json
 from worker.cli.words import Clock, Share
 from worker.core.catalog import Catalog
-from worker.core.draw.preview import Part, preview, warnings
+from worker.core.draw.preview import PreviewRow, preview, warnings
 from worker.core.weights.values import Weights, normalise, parse_weights
-from worker.core.workers.in_use import WorkerState, disagreement
+from worker.core.workers.states import WorkerState, disagreement
 from worker.errors import RedisError, SettingsError, WeightsError
 from worker.settings.servers import ServerSettings, read_server_settings
 
@@ -110,7 +110,7 @@ async def _in_force(settings: ServerSettings, dataset: str | None, temperature: 
     return weights if temperature is None else normalise(temper(weights.shares, temperature), use.source) or weights
 
 
-def _print_parts(title: str, parts: list[Part]) -> None:
+def _print_parts(title: str, parts: list[PreviewRow]) -> None:
     columns = ["category", "weight", "READY", "share", "expected", "std. dev.", "times heard"]
     rows = [
         [

@@ -20,9 +20,11 @@ from worker.cli.output import complain
 from worker.cli.printing import print_json, print_text, shares_text
 from worker.cli.typed_weights import span_ms, temper, weights_json, words_json
 from worker.cli.words import counted, span_text
-from worker.core.weights.changes import Order, Return, Standing
+from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.history import Change
-from worker.core.weights.values import parse_weights, preset_of, source_of
+from worker.core.weights.in_force import preset_of, source_of
+from worker.core.weights.temporary import Return
+from worker.core.weights.values import parse_weights
 from worker.errors import SettingsError, WeightsError
 
 _VERSION = re.compile("[0-9a-f]{12}")
@@ -33,7 +35,7 @@ class Storing:
     """Whose weights are stored, and how, as options say it.
 
     Attributes:
-        name: A dataset, or a preset (see `worker.core.weights.values.preset_name`); None: the global weights.
+        name: A dataset, or a preset (see `worker.core.weights.in_force.preset_name`); None: the global weights.
         reason: Why.
         lasts: For how long; None: for good.
         if_version: The version that has to be in force; None: any.
@@ -89,7 +91,7 @@ def remove_weights(storing: Storing) -> None:
     store(lambda _: None, storing)
 
 
-def tempered(found: Standing, temperature: float | None) -> str:
+def tempered(found: StoredWeights, temperature: float | None) -> str:
     """Apply a temperature to the weights in force.
 
     Raises:
@@ -102,7 +104,7 @@ def tempered(found: Standing, temperature: float | None) -> str:
     return weights_json(temper(found.in_force.weights.shares, 1.0 if temperature is None else temperature))
 
 
-def store(make: Callable[[Standing], str | None], storing: Storing) -> None:
+def store(make: Callable[[StoredWeights], str | None], storing: Storing) -> None:
     """Store weights, and print what came of it.
 
     Args:
@@ -113,8 +115,8 @@ def store(make: Callable[[Standing], str | None], storing: Storing) -> None:
     lasts_ms = None if storing.lasts is None else span_ms(storing.lasts)
     who = user()
 
-    def order(found: Standing) -> Order:
-        return Order(make(found), who, storing.reason, lasts_ms, storing.lasts or "")
+    def order(found: StoredWeights) -> WantedChange:
+        return WantedChange(make(found), who, storing.reason, lasts_ms, storing.lasts or "")
 
     async def work(writer: RedisWeightsWriter) -> Change:
         return await carry_out(writer, storing.name, order, if_version=storing.if_version)

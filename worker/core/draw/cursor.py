@@ -1,22 +1,22 @@
-"""How far a session has come in a category, as Redis keeps it; free of NumPy, for commands that only look at it."""
+"""The cursor of a session in a category, and its text in Redis; see `passes`."""
 
 import re
 from typing import Final, NamedTuple
 
 _LAST_PASS = 2**53
-_MOST_OWED = 65_536  # ranks: what one request passes over is less than what it gets
+_MOST_OWED = 65_536  # ranks: a request skips fewer chunks than it gets
 _RANK = "[0-9a-f]{16}"
 _TEXT: Final = re.compile(f"([1-9][0-9]{{0,15}}):((?:{_RANK})?):((?:{_RANK}(?:,{_RANK})*)?)")
 
 
 class Cursor(NamedTuple):
-    """Say how far a session has come in a category.
+    """How far a session has come in a category.
 
     Attributes:
         number: The pass, from 1.
         last: Rank of the last chunk drawn in it; -1 before the first.
-        owed: Ranks up to `last` of chunks that were passed over: the request that began the pass had drawn them at the
-            end of the one before, and wanted none twice. They are next.
+        owed: Ranks up to `last` that were skipped in this pass. Their request had drawn those chunks at the end of the
+            previous pass. They are drawn first.
     """
 
     number: int = 1
@@ -25,16 +25,16 @@ class Cursor(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Write it as its field in Redis: pass, rank in hex, ranks owed."""
+        """Write the cursor as its field in Redis: pass, rank in hex, owed ranks."""
         last = "" if self.last < 0 else f"{self.last:016x}"
         return ":".join((str(self.number), last, ",".join(f"{rank:016x}" for rank in self.owed)))
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Read what `text` wrote.
+        """Read a cursor from its field in Redis.
 
         Raises:
-            ValueError: It did not.
+            ValueError: The text is not what `text` writes.
         """
         found = _TEXT.fullmatch(text)
         if found is None:
