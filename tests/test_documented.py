@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
-import typer
-from typer.core import TyperGroup
 
 from worker.cli.commands import app
 from worker.core import wire
@@ -65,11 +64,11 @@ def test_events_that_are_named_exist(name: str) -> None:
     assert named - files - EVENTS.keys() == set()
 
 
-def _commands(group: TyperGroup, path: str = "") -> dict[str, set[str]]:
+def _commands(group: click.Group, path: str = "") -> dict[str, set[str]]:
     """Tell the options of every command."""
     found: dict[str, set[str]] = {}
     for name, command in group.commands.items():
-        if isinstance(command, TyperGroup):
+        if isinstance(command, click.Group):
             found |= _commands(command, f"{path}{name} ")
         else:
             found[f"{path}{name}"] = {word for one in command.params for word in one.opts}
@@ -77,9 +76,7 @@ def _commands(group: TyperGroup, path: str = "") -> dict[str, set[str]]:
 
 
 def _all_commands() -> dict[str, set[str]]:
-    group = typer.main.get_command(app)
-    assert isinstance(group, TyperGroup)
-    return _commands(group)
+    return _commands(app)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -1,4 +1,4 @@
-"""The command `sampling-worker`: from words to an exit status."""
+"""The command `sampling-worker`: from the words of a command line to an exit status."""
 
 import io
 import os
@@ -15,8 +15,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
             stream.reconfigure(errors="backslashreplace")  # a terminal of ASCII alone shows names of any kind, escaped
     if arguments[:1] == ["run"]:
-        # Until the worker handles them, signals find nothing to finish: that is an end in order too. It is one at once:
-        # an exception would be lost where an import that was tried is given up, and the signal with it.
+        # Until the worker handles signals, there is nothing to finish, so the process ends at once, in order. An
+        # exception would not do: an import that is tried and given up would swallow it, and the signal with it.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: os._exit(0))
     try:
@@ -27,12 +27,12 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    """Run a verb by no more of the libraries than it needs."""
+    """Run a verb with no more libraries than it needs."""
     from worker.cli.output import guard_streams  # noqa: PLC0415
 
     guard_streams()
     if arguments[:1] == ["health"]:
-        # Probes come every few seconds: none of the libraries that other verbs need is imported for them.
+        # Probes come every few seconds: they load none of the libraries that other verbs need.
         from worker.cli.health import probe  # noqa: PLC0415
 
         return probe(arguments[1:])

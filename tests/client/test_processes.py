@@ -20,7 +20,7 @@ SOON_S = 30.0
 
 
 def test_importing_the_client_costs_no_heavy_package() -> None:
-    heavy = "{'numpy', 'asyncpg', 'structlog', 'pydantic', 'typer', 'rich', 'anyio', 'torch', 'dotenv'}"
+    heavy = "{'numpy', 'asyncpg', 'structlog', 'pydantic', 'click', 'rich', 'anyio', 'torch', 'dotenv'}"
     program = f"import sys, worker.client; print(sorted({heavy} & set(sys.modules)))"
     assert run_job("-c", program).strip() == "[]"
 

@@ -320,7 +320,7 @@ async def test_a_session_is_looked_at_released_and_ended(
     assert run("session", "release", "s").stdout == "it was not pinned\n"
     assert json.loads(run("session", "show", "s", "--json").stdout)["pinned"] is None
     assert run("session", "end", "s").stdout == "ended\n"
-    assert run("session", "end", "s").stdout == "there was none\n"
+    assert run("session", "end", "s").stdout == "there is no session 's'\n"
     assert run("session", "list").stdout == "no session\n"
     assert run("session", "show", "a\tb").returncode == 2
     await redis_client.set(f"{prefix}:session:text", "x")

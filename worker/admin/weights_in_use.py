@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.redis.client import Client
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights import RedisWeights
@@ -20,7 +19,7 @@ from worker.core.workers.ready import Ready, ready_of
 from worker.core.workers.states import WorkerState, read_workers
 from worker.core.workers.weights_in_use import InUse, in_use
 from worker.errors import PostgresError, RedisError, SettingsError, WeightsError
-from worker.settings.model import Settings, load_settings
+from worker.settings.servers import ServerSettings, read_server_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Survey:
         return self.uses[0]
 
 
-async def make_survey(client: Client, keys: Keys, settings: Settings, name: str | None) -> Survey:
+async def make_survey(client: Client, keys: Keys, settings: ServerSettings, name: str | None) -> Survey:
     """Find out what is in force by one weights key.
 
     Raises:
@@ -83,8 +82,8 @@ async def live_workers(client: Client, keys: Keys) -> list[WorkerState]:
     return read_workers(await RedisStats(client, keys).workers())
 
 
-async def find_ready(workers: Sequence[WorkerState], settings: Settings) -> Ready:
-    """Find out which categories have READY chunks: from the workers, else from PostgreSQL if its URL is given.
+async def find_ready(workers: Sequence[WorkerState], settings: ServerSettings) -> Ready:
+    """Find out which categories have READY chunks: from the workers, else from PostgreSQL where its URL is given.
 
     Args:
         workers: What live workers show.
@@ -94,9 +93,11 @@ async def find_ready(workers: Sequence[WorkerState], settings: Settings) -> Read
     if told.known is not None:
         return told
     try:
-        url = load_settings(need=["database"]).database_url.get_secret_value()
+        url = read_server_settings(need=["database"]).database_url
     except SettingsError:
         return replace(told, problem=f"{told.problem}, and no DATABASE_URL is given that is accepted")
+    from worker.adapters.postgres.catalog import PostgresCatalog  # noqa: PLC0415 - numpy and asyncpg, here alone
+
     try:
         unit = unit_of(workers) or settings.weight_unit
         source = PostgresCatalog(url, settings.chunks_query, with_durations=unit == "seconds")
@@ -105,8 +106,8 @@ async def find_ready(workers: Sequence[WorkerState], settings: Settings) -> Read
         return replace(told, problem=f"{told.problem}, and {error}")
 
 
-async def try_to_find_ready(client: Client, keys: Keys, settings: Settings) -> Ready:
-    """Find out which categories have READY chunks, if Redis answers; the change is made in any case."""
+async def try_to_find_ready(client: Client, keys: Keys, settings: ServerSettings) -> Ready:
+    """Find out which categories have READY chunks, for a change that is made whether that is known or not."""
     try:
         return await find_ready(await live_workers(client, keys), settings)
     except RedisError as error:

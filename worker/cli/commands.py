@@ -1,95 +1,66 @@
-"""All verbs, and how they end: 0 done; what ends them otherwise names its exit status, see `worker.errors`."""
+"""All verbs, and how they end: 0 done; every other end names its exit status, see `worker.errors`.
+
+Nothing that a verb needs is imported here: its options and its help stand in `worker.cli.verbs`, and what it does is
+imported when it runs. So help, a typo and a refused option are answered at once.
+"""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Final
 
-import typer
+import click
 
-from worker.cli import catalog, check, dead, health, report, sampling, serving, sessions, weights
-from worker.cli.help import LOOK, MEND, MOVE, SETTINGS, START, Group, in_words, show_version, usage_advice
+from worker.cli.help import Group, usage_advice
 from worker.cli.output import complain
+from worker.cli.printing import print_text
+from worker.cli.verbs import library, look, repair, sessions, start, weights
 from worker.errors import ReaderGoneError, SamplingError
 
-_INTERRUPTED = 130
-# Typer shows no name for it, and whose class it is differs between versions: Click's, or Typer's own copy of it.
-_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
-
-app = typer.Typer(
-    name="sampling-worker",
-    help="A mixing desk for training data: weighted sampling of audio chunks over Redis Streams.",
-    epilog="Example: sampling-worker demo",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    cls=Group,
-    context_settings=dict(SETTINGS),
+_INTERRUPTED: Final = 130
+_VERBS: Final = (
+    start.demo,
+    start.migrate,
+    start.run,
+    start.check,
+    library.catalog,
+    weights.weights,
+    look.stats,
+    look.sample,
+    look.report,
+    sessions.session,
+    look.health,
+    repair.dead,
 )
-app.add_typer(
-    weights.app,
-    cls=Group,
-    rich_help_panel=MOVE,
-    name="weights",
-    help="Look at the weights, and change them while training runs.",
-    epilog="Example: sampling-worker weights set voice=0.7 music=0.2",
-)
-app.add_typer(
-    catalog.app,
-    cls=Group,
-    rich_help_panel=MOVE,
-    name="catalog",
-    help="Register chunks, and look at what is READY.",
-    epilog="Example: sampling-worker catalog import library.csv",
-)
-app.add_typer(
-    sessions.app,
-    cls=Group,
-    rich_help_panel=LOOK,
-    name="session",
-    help="Look at training sessions, release and end them.",
-    epilog="Example: sampling-worker session show run-7",
-)
-app.add_typer(
-    dead.app,
-    cls=Group,
-    rich_help_panel=MEND,
-    name="dead",
-    help="Look at requests that were given up on, and send them again.",
-    epilog="Example: sampling-worker dead show",
-)
-_VERBS: tuple[tuple[Callable[..., None], str, str], ...] = (
-    (serving.demo, START, "sampling-worker demo --seconds 10"),
-    (serving.run, START, "REDIS_URL=... DATABASE_URL=... sampling-worker run"),
-    (catalog.migrate, START, "DATABASE_URL=... sampling-worker migrate"),
-    (sampling.sample, LOOK, "sampling-worker sample --size 8 --method stratified"),
-    (sampling.stats, LOOK, "sampling-worker stats --watch"),
-    (report.report, LOOK, "sampling-worker report worker-1.log worker-2.log --output mix.svg"),
-    (check.check, MEND, "sampling-worker check --samples 50000"),
-)
-for _verb, _panel, _example in _VERBS:
-    app.command(epilog=f"Example: {_example}", rich_help_panel=_panel)(_verb)
 
 
-@app.callback()
-def _main(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=show_version, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Take the options that are of no verb."""
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    """Print the version and end."""
+    if wanted:
+        from worker.version import own_version  # noqa: PLC0415 - the metadata of packages, here alone
+
+        print_text(f"sampling-worker {own_version()}")
+        ctx.exit()
 
 
-@app.command(
-    "health",
-    help=health.HELP,
-    rich_help_panel=MEND,
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True},
+@click.group(
+    cls=Group,
+    example="sampling-worker demo",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-def _health(arguments: list[str] = typer.Argument(None)) -> None:  # noqa: B008 - typer's way
-    raise typer.Exit(health.probe(arguments or []))
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def app() -> None:
+    """A mixing desk for training data: weighted sampling of audio chunks over Redis Streams."""
+
+
+for _verb in _VERBS:
+    app.add_command(_verb)
 
 
 def execute(arguments: Sequence[str]) -> int:
@@ -101,30 +72,33 @@ def execute(arguments: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
+    # Not app.main, which answers an interrupt by an empty line.
     try:
-        command = in_words(typer.main.get_command(app))
-        status = command.main(list(arguments), prog_name="sampling-worker", standalone_mode=False)
-    except _USAGE_ERROR as error:
-        status = _end_by_usage(error)
+        with app.make_context("sampling-worker", list(arguments)) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        return _end_by_usage(error)
     except SamplingError as error:
-        status = _end(error)
+        return _end(error)
     except ExceptionGroup as group:  # of tasks that ran side by side
         ours, bugs = group.split(SamplingError)
         if ours is None or bugs is not None:
             raise
-        status = _end(_first(ours))
-    except (KeyboardInterrupt, typer.Abort):
-        status = _INTERRUPTED
-    return status if isinstance(status, int) else 0
+        return _end(_first(ours))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 0
 
 
 def _first(group: BaseExceptionGroup[SamplingError]) -> SamplingError:
-    """Find the first of several errors: one sentence is told."""
+    """Return the first of several errors, so that one sentence is printed."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def _end_by_usage(error: Any) -> int:
+def _end_by_usage(error: click.UsageError) -> int:
     """End because of the words given; without any, the message is the whole help."""
     message = error.format_message()
     if message.startswith("Usage:"):
@@ -135,7 +109,7 @@ def _end_by_usage(error: Any) -> int:
 
 
 def _end(error: SamplingError) -> int:
-    """Say what was wrong, unless nobody reads it, and tell the exit status."""
+    """Print what was wrong, unless nobody reads it, and return the exit status."""
     if not isinstance(error, ReaderGoneError):
         complain(str(error))
     return error.exit_status

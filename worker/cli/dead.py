@@ -1,37 +1,36 @@
-"""`dead show` and `dead requeue`."""
+"""What the verbs of `dead` do."""
 
+import asyncio
 import re
 from collections.abc import Sequence
-from typing import Annotated
 
-import typer
+import click
 
 from worker.adapters.redis.clock import redis_now_ms
 from worker.adapters.redis.dead_letters import DeadLetter, RedisDeadLetters
-from worker.cli.context import AsJson, open_desk, print_json, print_text, run_async
-from worker.cli.numbers import whole
+from worker.cli.context import open_desk
 from worker.cli.output import complain
-from worker.cli.words import counted, span_text
+from worker.cli.printing import print_json, print_text
+from worker.cli.progress import counting
+from worker.cli.words import ago_text, counted
 from worker.core.wire import FIELDS_OF_LETTER
 from worker.errors import SettingsError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _NUMBER = re.compile("[0-9]{1,9}")
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _VALUE_LENGTH, _MESSAGE_LENGTH, _MOST_FIELDS = 100, 1000, 20
 _ENTRY, _ERROR, _MESSAGE, _DELIVERIES = FIELDS_OF_LETTER
 _LEFT_OUT = "fields_left_out"
 _MOST_NAMED = 3
-_MS_A_SECOND = 1000
 
 
-@app.command(epilog="Example: sampling-worker dead show --count 5")
-def show(
-    count: Annotated[int, typer.Option(parser=whole(1, 100_000), metavar="NUMBER", help="At most this many.")] = 20,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Show requests that were given up on and why, newest first."""
+def show_letters(count: int, *, as_json: bool) -> None:
+    """Print the newest dead letters.
+
+    Args:
+        count: At most this many.
+        as_json: Whether to print JSON.
+    """
 
     async def work() -> tuple[int, int, list[DeadLetter]]:
         async with open_desk() as desk:
@@ -39,50 +38,57 @@ def show(
             now_ms = await redis_now_ms(desk.client, desk.keys.dead)
             return now_ms, await dead.count(), await dead.newest(count)
 
-    now_ms, there, letters = run_async(work)
+    now_ms, existing, letters = asyncio.run(work())
     if as_json:
         print_json([{"id": letter.id, "fields": dict(letter.fields)} for letter in letters])
         return
     for letter in letters:
         _print_letter(letter, now_ms)
-    print_text(counted(there, "dead letter") if there else "no dead letter")
+    print_text(counted(existing, "dead letter") if existing else "no dead letter")
 
 
-@app.command(epilog="Example: sampling-worker dead requeue 1795376986739-0")
-def requeue(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...]", help="Dead letters, as dead show lists them.")
-    ] = None,
-    *,
-    all_: Annotated[bool, typer.Option("--all", help="Every dead letter there is.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Send requests that were given up on again, and remove their dead letters; status 1 when one is not there."""
-    if bool(ids) == all_:
+def requeue_letters(ids: Sequence[str], *, every: bool, as_json: bool) -> None:
+    """Send the requests of dead letters again, and print how many.
+
+    Args:
+        ids: The letters.
+        every: Whether every letter is meant; then without ids.
+        as_json: Whether to print JSON.
+
+    Raises:
+        SettingsError: The ids are none, or both or neither are given.
+    """
+    if bool(ids) == every:
         raise SettingsError("nothing or too much is named; accepted: ids of dead letters, or --all")
-    for letter in ids or []:
+    for letter in ids:
         if not _ID.fullmatch(letter):
             raise SettingsError(
                 f"{letter!a} is not accepted; accepted: ids as dead show lists them, such as 1795376986739-0"
             )
-
-    async def work() -> dict[str, str]:
-        async with open_desk() as desk:
-            dead = RedisDeadLetters(desk.client, desk.keys)
-            if ids:
-                return await dead.requeue(ids)
-            return {letter: entry async for part in dead.requeue_all() for letter, entry in part.items()}
-
-    sent = run_async(work)
+    sent = asyncio.run(_requeue(ids))
     if as_json:
         print_json({letter: entry for letter, entry in sent.items() if entry})
     else:
         print_text(f"{counted(sum(map(bool, sent.values())), 'request')} sent again")
-    _tell_what_stays(sent, ids or [])
+    _complain_of_rest(sent, ids)
 
 
-def _tell_what_stays(sent: dict[str, str], wanted: Sequence[str]) -> None:
-    """Say which letters were not sent: status 1."""
+async def _requeue(ids: Sequence[str]) -> dict[str, str]:
+    """Send the requests of some letters again, or of all; return their new entries."""
+    async with open_desk() as desk:
+        dead = RedisDeadLetters(desk.client, desk.keys)
+        if ids:
+            return await dead.requeue(ids)
+        sent: dict[str, str] = {}
+        with counting("sending again", "requests", total=await dead.count()) as advance:
+            async for part in dead.requeue_all():
+                sent |= part
+                advance(len(part))
+        return sent
+
+
+def _complain_of_rest(sent: dict[str, str], wanted: Sequence[str]) -> None:
+    """Name the letters that were not sent, and end with status 1."""
     problems = []
     if unreadable := [letter for letter, entry in sent.items() if not entry]:
         listed, number = ", ".join(unreadable[:_MOST_NAMED]), len(unreadable)
@@ -92,14 +98,14 @@ def _tell_what_stays(sent: dict[str, str], wanted: Sequence[str]) -> None:
         problems.append(f"there is no dead letter {', '.join(missing)}")
     if problems:
         complain("; ".join(problems))
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _print_letter(letter: DeadLetter, now_ms: int) -> None:
-    """Print a letter as a block: when and why it was given up on, then what was asked for."""
+    """Print a letter as a block: when and why its request was given up, then what was asked for."""
     asked, why = _split(letter.fields)
-    age = span_text(max(0, now_ms - int(letter.id.partition("-")[0])) / _MS_A_SECOND)
-    print_text(f"{letter.id}  {age} ago  {_shown(why.get(_ERROR, 'unreadable: of no worker'), _VALUE_LENGTH)}")
+    age = ago_text(int(letter.id.partition("-")[0]), now_ms)
+    print_text(f"{letter.id}  {age}  {_shown(why.get(_ERROR, 'unreadable: of no worker'), _VALUE_LENGTH)}", "wrong")
     if message := why.get(_MESSAGE):
         print_text(f"  why:      {_shown(message, _MESSAGE_LENGTH)}")
     shown = [f"{_shown(name, _VALUE_LENGTH)}={_shown(value, _VALUE_LENGTH)}" for name, value in asked[:_MOST_FIELDS]]
@@ -113,7 +119,7 @@ def _print_letter(letter: DeadLetter, now_ms: int) -> None:
 
 
 def _split(fields: Sequence[tuple[str, str]]) -> tuple[Sequence[tuple[str, str]], dict[str, str]]:
-    """Part what was asked for from what a worker has added at the end; a stranger's letter has no such end."""
+    """Part the request from what a worker has added at its end; a letter of other programs has no such end."""
     own, left_out = list(fields), {}
     if own and own[-1][0] == _LEFT_OUT and _NUMBER.fullmatch(own[-1][1]):
         left_out = dict([own.pop()])
@@ -124,6 +130,6 @@ def _split(fields: Sequence[tuple[str, str]]) -> tuple[Sequence[tuple[str, str]]
 
 
 def _shown(text: str, most: int) -> str:
-    """Show a stranger's text on one line, in ASCII."""
+    """Write text of other programs on one line, in ASCII."""
     shown = ascii(text)[1:-1]
     return shown if len(shown) <= most else f"{shown[:most]}..."

@@ -18,7 +18,7 @@ _LOOKED_AT = 64  # datasets
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """Hold what is doubtful about counts now.
+    """What is doubtful about counts now.
 
     Attributes:
         left_out: Dataset, category and weight of each weighted category without a READY chunk.
@@ -30,15 +30,15 @@ class Doubts:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Write it as plain data."""
+        """Return it as plain data."""
         return asdict(self)
 
 
 async def look_for_doubts(desk: Desk, counts: Counts | None) -> Doubts:
-    """Find what is doubtful about counts; they may be looked at by whoever may not look at workers and weights.
+    """Find what is doubtful about counts; without the right to look at workers and weights, that is said.
 
     Args:
-        desk: What it takes to talk to Redis.
+        desk: The connection to Redis.
         counts: The counts of datasets; None: of a session, whose weights are its own.
     """
     names = [] if counts is None else list({row.dataset or None: None for row in counts.categories})[:_LOOKED_AT]
@@ -57,7 +57,7 @@ async def look_for_doubts(desk: Desk, counts: Counts | None) -> Doubts:
 
 
 def dataset_title(dataset: str) -> str:
-    """Say whose weights were drawn under; those of a session have no name of their own."""
+    """Name the weights that were drawn under; those of a session have no name of their own."""
     preset = dataset.removeprefix(preset_name(""))
     if preset != dataset:
         return f"preset {preset}"

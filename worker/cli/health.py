@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from worker.cli import HEALTH_HELP
 from worker.cli.output import complain
 from worker.core.redaction import escape
 from worker.errors import OutputError, ReaderGoneError, SettingsError
@@ -16,11 +17,10 @@ from worker.settings.environment import default_run_dir, read_sources, resolve
 
 _URLS = ("REDIS_URL", "DATABASE_URL")
 _NAMES = ("WORKER_PREFIX", "WORKER_CONSUMER", "WORKER_RUN_DIR", *_URLS)
-HELP = "Exit with status 0 when the worker here is alive and serving; for container and service probes."
 
 
 def probe(arguments: Sequence[str]) -> int:
-    """Tell by the exit status whether the worker here is alive and serving.
+    """Answer by the exit status whether the worker here is alive and serving.
 
     Args:
         arguments: The words after `health`.
@@ -37,10 +37,10 @@ def probe(arguments: Sequence[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Say what is wrong with words as the other verbs do."""
+    """A parser that complains about words as the other verbs do."""
 
     def error(self, message: str) -> NoReturn:
-        """End because of the words given."""
+        """Complain, and end with status 2."""
         complain(message)
         sys.exit(2)
 
@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 def _answer(arguments: Sequence[str]) -> int:
     parser = _Parser(
         prog="sampling-worker health",
-        description=HELP,
+        description=HEALTH_HELP,
         epilog="Example: sampling-worker health && echo serving",
     )
     parser.add_argument("--all", action="store_true", help="every worker here has to serve, not any of them")
@@ -67,12 +67,12 @@ def _answer(arguments: Sequence[str]) -> int:
         about = {"healthy": problem is None, "problem": problem, "serving": serving, "not_serving": troubles}
         sys.stdout.write(json.dumps(about) + "\n")
     else:
-        _tell(problem, serving, list(troubles.values()))
+        _print_answer(problem, serving, list(troubles.values()))
     return 0 if problem is None else 1
 
 
-def _tell(problem: str | None, serving: Sequence[str], troubles: Sequence[str]) -> None:
-    """Name the workers that serve; those that do not are named on standard error, whatever the answer is."""
+def _print_answer(problem: str | None, serving: Sequence[str], troubles: Sequence[str]) -> None:
+    """Print the workers that serve; those that do not are named on standard error, whatever the answer is."""
     if serving:
         sys.stdout.write(f"serving: {escape(', '.join(serving))}\n")
     if problem is not None or troubles:

@@ -1,88 +1,76 @@
-"""How verbs are listed and described: whole sentences, in groups, types in words of people."""
+"""How verbs are listed and described: whole sentences, in groups, each with an example."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-import typer
-from typer.core import TyperGroup
+import click
 
-from worker.cli.context import print_text
-from worker.core.wire import REQUEST_FIELDS
-from worker.version import own_version
-
-SETTINGS: Mapping[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_TYPES = {int: "NUMBER", float: "NUMBER"}
-_NAMES = {
-    "category": "CATEGORY",
-    "dataset": "NAME",
-    "preset": "NAME",
-    "session": "SESSION",
-}
-_OTHER = "TEXT"
-START, MOVE, LOOK, MEND = "Start", "Library and weights", "Draw and look", "Test and repair"
+START, LIBRARY, WEIGHTS, LOOK, REPAIR = "Start here", "Library", "Weights", "Look", "Repair"
 _VERBS = "Verbs"
 
 
-class Group(TyperGroup):
-    """List verbs by what they are for; a summary is a sentence, and is never cut."""
+class Verb(click.Command):
+    """A verb: its help ends with an example."""
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - of no use here
+    def __init__(self, name: str | None = None, *, panel: str = _VERBS, example: str = "", **settings: Any) -> None:
+        """Add where the verb is listed, and its example.
+
+        Args:
+            name: Its name.
+            panel: The title that it is listed under.
+            example: A whole command line.
+            settings: As for every command.
+        """
+        super().__init__(name, epilog=f"Example: {example}", **settings)
+        self.panel = panel
+
+
+class Group(click.Group):
+    """A group of verbs; they are listed by what they are for, and a summary is a sentence that is never cut."""
+
+    def __init__(self, name: str | None = None, *, panel: str = _VERBS, example: str = "", **settings: Any) -> None:
+        """Add where the group is listed, and its example.
+
+        Args:
+            name: Its name.
+            panel: The title that it is listed under.
+            example: A whole command line.
+            settings: As for every group.
+        """
+        super().__init__(name, epilog=f"Example: {example}", **settings)
+        self.panel = panel
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """List the verbs as they were added."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
         """Write the list."""
-        for title, names in self._sections():
+        for title, commands in self._sections():
             with formatter.section(title):
-                formatter.write_dl([(name, _summary(self.commands[name])) for name in names])
+                formatter.write_dl([(str(command.name), _summary(command)) for command in commands])
 
-    def _sections(self) -> Iterator[tuple[str, list[str]]]:
-        panels: dict[str, list[str]] = {panel: [] for panel in (START, MOVE, LOOK, MEND, _VERBS)}
-        for name, command in self.commands.items():
-            panel = getattr(command, "rich_help_panel", None)
-            panels[panel if panel in panels else _VERBS].append(name)
-        return ((title, names) for title, names in panels.items() if names)
-
-
-def in_words(command: Any) -> Any:
-    """Name the types of all options below a command in words.
-
-    Args:
-        command: As typer made it; it is changed.
-    """
-    for param in command.params:
-        if param.param_type_name == "argument":
-            param.display_type_rich = _nothing  # typer writes it behind the name, whatever that says
-        elif not param.is_flag and param.metavar is None:
-            annotation = param.type_descriptor.annotation
-            param.metavar = _TYPES.get(annotation) or _NAMES.get(param.name, _OTHER)
-    for below in getattr(command, "commands", {}).values():
-        in_words(below)
-    return command
+    def _sections(self) -> Iterator[tuple[str, list[click.Command]]]:
+        for panel in (START, LIBRARY, WEIGHTS, LOOK, REPAIR, _VERBS):
+            found = [command for command in self.commands.values() if getattr(command, "panel", None) == panel]
+            if found:
+                yield panel, found
 
 
-def _nothing(ctx: Any) -> None:
-    """Name no type."""
+def usage_advice(error: click.UsageError) -> str:
+    """Write what is accepted, where words were not; empty where the message says it already."""
+    from worker.core.wire import REQUEST_FIELDS, encode_request  # noqa: PLC0415 - where something was wrong
 
-
-def usage_advice(error: Any) -> str:
-    """Say what is accepted, where words were not; empty where the message says it already.
-
-    Args:
-        error: A usage error, as the command line raises it.
-    """
     message, context = error.format_message(), error.ctx
+    others = {*REQUEST_FIELDS}.difference(encode_request(reply_to=""))  # that one is the command's own
     option = str(getattr(error, "option_name", "") or "").lstrip("-").replace("-", "_")
-    if context is not None and context.info_name == "sample" and option in REQUEST_FIELDS:
+    if context is not None and context.info_name == "sample" and option in others:
         return f"; accepted: --field {option}=VALUE"
-    if context is None or "accepted" in message or "Did you mean" in message or "Possible options" in message:
+    if context is None or "accepted" in message or "Did you mean" in message:
         return ""
     return f"; accepted: what `{context.command_path} --help` lists"
 
 
-def _summary(command: Any) -> str:
-    """Take the first paragraph of a command's help."""
+def _summary(command: click.Command) -> str:
+    """Return the first paragraph of a command's help."""
     return " ".join((command.help or "").partition("\n\n")[0].split())
-
-
-def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's way
-    """Print the version and end."""
-    if wanted:
-        print_text(f"sampling-worker {own_version()}")
-        raise typer.Exit

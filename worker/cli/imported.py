@@ -1,46 +1,55 @@
-"""What `catalog import` shows: how far it is, and what became of the rows."""
+"""What `catalog import` does: register the rows of a manifest, and print what became of them."""
 
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import asyncio
+from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
+import click
 
-from worker.adapters.postgres.chunks import Imported
-from worker.cli.context import print_table, print_text
+from worker.adapters.manifest_file import STDIN, manifest_name, manifest_portions
+from worker.adapters.postgres.chunks import Imported, import_chunks
+from worker.cli.library import warn_of_query
 from worker.cli.output import complain
-from worker.core.catalog.manifest import ChunkRow, Notes
+from worker.cli.printing import print_json, print_table, print_text
+from worker.cli.progress import counted_items, counting
+from worker.cli.words import counted
+from worker.core.catalog.manifest import Manifest, Notes
+from worker.errors import ManifestError
+from worker.settings.servers import read_server_settings
 
-_ROWS_A_STEP = 5_000
 _MOST_CATEGORIES = 30
 _WORDS = ("rows", "inserted", "updated", "without_duration")
 
 
-@contextmanager
-def rows_shown(rows: Iterable[ChunkRow]) -> Iterator[Iterable[ChunkRow]]:
-    """Show on a terminal how many rows were read, while they are."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield rows
-        return
-    columns = (TextColumn("{task.completed:,.0f} rows read"), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield _counted(rows, progress)
+def import_manifest(file: Path, *, as_json: bool) -> None:
+    """Register the chunks of a manifest.
+
+    Args:
+        file: The manifest; `-` is standard input.
+        as_json: Whether to print JSON.
+    """
+    settings = read_server_settings(need=["database"])
+    if str(file) != STDIN and not file.exists():
+        raise click.BadParameter(f"there is no file {str(file)!r}")
+    manifest = Manifest(manifest_name(file), manifest_portions(file))
+    try:
+        with counting("importing", "rows read") as advance:
+            rows = counted_items(manifest.rows(), advance)
+            imported = asyncio.run(import_chunks(settings.database_url, rows, manifest.problems))
+    except ManifestError as error:
+        for sentence in error.sentences:
+            complain(sentence)
+        raise click.exceptions.Exit(error.exit_status) from error
+    for sentence in manifest.notes.sentences():
+        complain(f"{manifest.problems.name}: {sentence}")
+    warn_of_query(settings)
+    if as_json:
+        print_json(_document(imported, manifest.notes))
+    else:
+        _print_imported(manifest.problems.name, imported, manifest.notes)
 
 
-def _counted(rows: Iterable[ChunkRow], progress: Progress) -> Iterator[ChunkRow]:
-    task = progress.add_task("", total=None)
-    number = 0
-    for number, row in enumerate(rows, start=1):
-        yield row
-        if not number % _ROWS_A_STEP:
-            progress.update(task, completed=number)
-    progress.update(task, completed=number, description="writing them into PostgreSQL")
-
-
-def imported_json(imported: Imported, notes: Notes) -> dict[str, Any]:
-    """Make the document of `--json`."""
+def _document(imported: Imported, notes: Notes) -> dict[str, Any]:
     return {
         "inserted": imported.inserted,
         "updated": imported.updated,
@@ -53,12 +62,12 @@ def imported_json(imported: Imported, notes: Notes) -> dict[str, Any]:
     }
 
 
-def print_imported(name: str, imported: Imported, notes: Notes) -> None:
-    """Say what became of the rows, in all and by category."""
+def _print_imported(name: str, imported: Imported, notes: Notes) -> None:
+    """Print what became of the rows, in all and by category."""
     repeated = f", {imported.repeated:,} repeated" if imported.repeated else ""
     print_text(
-        f"{_chunks(imported.inserted)} inserted, {imported.updated:,} updated, {imported.unchanged:,} unchanged"
-        f" (rows read: {notes.rows:,}{repeated})"
+        f"{counted(imported.inserted, 'chunk')} inserted, {imported.updated:,} updated, "
+        f"{imported.unchanged:,} unchanged (rows read: {notes.rows:,}{repeated})"
     )
     largest = sorted(imported.categories, key=lambda one: -one.rows)
     rows = [(one.category, one.rows, one.inserted, one.updated) for one in largest[:_MOST_CATEGORIES]]
@@ -66,15 +75,8 @@ def print_imported(name: str, imported: Imported, notes: Notes) -> None:
     title = "by category" if not others else f"the largest categories ({others:,} more)"
     print_table(title, ("category", "rows", "inserted", "updated"), rows)
     if imported.without_duration:
+        have = "row has" if imported.without_duration == 1 else "rows have"
         complain(
-            f"{name}: {_rows_have(imported.without_duration)} no duration_s, or 0: "
+            f"{name}: {imported.without_duration:,} {have} no duration_s, or 0: "
             "with WORKER_WEIGHT_UNIT=seconds such a chunk is not drawn"
         )
-
-
-def _chunks(count: int) -> str:
-    return f"{count:,} chunk" if count == 1 else f"{count:,} chunks"
-
-
-def _rows_have(count: int) -> str:
-    return "1 row has" if count == 1 else f"{count:,} rows have"

@@ -1,74 +1,80 @@
-"""`catalog show`: the library as the workers read it."""
+"""What `catalog show` does: the library as the workers read it."""
 
+import asyncio
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
-from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.postgres.chunks import ChunkCount, count_chunks
-from worker.cli.context import AsJson, print_json, print_table, print_text, run_async
 from worker.cli.output import complain
-from worker.cli.words import counted
+from worker.cli.printing import print_json, print_table, print_text
+from worker.cli.words import Clock, counted
 from worker.core.keys import CATEGORY_PATTERN
 from worker.ports import ROWS_SHOWN, LoadedCatalog
-from worker.settings.model import Settings, load_settings
+from worker.settings.servers import ServerSettings, read_server_settings
 
 TABLE, QUERY = "audio_chunks", "WORKER_CHUNKS_QUERY"
 _READY, _IGNORED = "READY", "IGNORED"
 _MS_A_SECOND = 1000
 
 
-def show(*, as_json: AsJson = False) -> None:
-    """Show how many chunks each category has, by status, where the workers read them.
-
-    That is the table audio_chunks, or what the setting WORKER_CHUNKS_QUERY selects. Chunks that workers leave out are
-    counted as IGNORED: their category is no category name, or WORKER_WEIGHT_UNIT=seconds and they have no duration.
-    """
-    settings = load_settings(need=["database"])
-    counts, ignored = run_async(lambda: _read(settings))
-    catalog = PostgresCatalog(settings.database_url.get_secret_value(), settings.chunks_query)
-    if not counts and (tables := run_async(catalog.hiding)):
+def show_library(*, as_json: bool) -> None:
+    """Print how many chunks each category has, by status."""
+    settings = read_server_settings(need=["database"])
+    counts, ignored = asyncio.run(_read(settings))
+    if not counts and (tables := asyncio.run(_tables_that_hide_rows(settings))):
         complain(f"row level security of {', '.join(tables)} may hide rows from this role; {ROWS_SHOWN}")
     source = QUERY if settings.chunks_query else TABLE
     if as_json:
         print_json(_document(counts, ignored, source))
-        return
-    ready = sum(count.count for count in counts if count.status == _READY)
-    title = f"{counted(ready, 'READY chunk')}, by {source}"
-    if counts:
-        rows = [(c.category, c.status, c.count, "" if c.duration_s is None else c.duration_s) for c in counts]
-        print_table(title, ("category", "status", "count", "seconds"), rows)
+    elif counts:
+        _print_counts(counts, source)
     else:
         print_text(f"0 chunks, by {source}")
-    if ignored:
+    if ignored and not as_json:
         print_text(f"{counted(ignored, 'READY chunk')} left out by the workers: no category name, or no duration")
 
 
-def warn_of_query(settings: Settings) -> None:
-    """Warn who fills the table that the workers read something else."""
+def warn_of_query(settings: ServerSettings) -> None:
+    """Warn whoever fills the table that the workers read something else."""
     if settings.chunks_query:
         complain(f"{QUERY} is set: workers read what it selects, and the table {TABLE} only where it names that")
 
 
-async def _read(settings: Settings) -> tuple[list[ChunkCount], int]:
+def _print_counts(counts: list[ChunkCount], source: str) -> None:
+    ready = sum(count.count for count in counts if count.status == _READY)
+    rows = [(c.category, c.status, c.count, "" if c.duration_s is None else Clock(c.duration_s)) for c in counts]
+    title = f"{counted(ready, 'READY chunk')}, by {source}"
+    print_table(title, ("category", "status", "count", "h:min:s"), rows)
+
+
+async def _read(settings: ServerSettings) -> tuple[list[ChunkCount], int]:
     """Read the counts, and how many READY chunks the workers leave out."""
-    url, by_seconds = settings.database_url.get_secret_value(), settings.weight_unit == "seconds"
+    url, by_seconds = settings.database_url, settings.weight_unit == "seconds"
     if not settings.chunks_query and not by_seconds:
         counts = await count_chunks(url)
         unnamed = [c for c in counts if c.status == _READY and not CATEGORY_PATTERN.fullmatch(c.category or "")]
         return counts, sum(count.count for count in unnamed)
+    from worker.adapters.postgres.catalog import PostgresCatalog  # noqa: PLC0415 - numpy, where chunks are read
+
     loaded = await PostgresCatalog(url, settings.chunks_query, with_durations=by_seconds).load()
     counts = _counts(loaded) if settings.chunks_query else await count_chunks(url)
     return counts, loaded.ignored
+
+
+async def _tables_that_hide_rows(settings: ServerSettings) -> list[str]:
+    """List the tables whose row level security may hide rows from this role."""
+    from worker.adapters.postgres.catalog import PostgresCatalog  # noqa: PLC0415 - numpy, where nothing was found
+
+    return list(await PostgresCatalog(settings.database_url, settings.chunks_query).hiding())
 
 
 def _counts(loaded: LoadedCatalog) -> list[ChunkCount]:
     """Count what a query selects: READY chunks."""
     catalog = loaded.catalog
     sums: list[float | None] = [None] * len(catalog.categories)
-    if catalog.durations is not None and sums:
-        totals = np.add.reduceat(catalog.durations.milliseconds, catalog.bounds[:-1], dtype=np.int64)
-        sums = [total / _MS_A_SECOND for total in totals.tolist()]
+    if catalog.durations is not None:
+        lasting, spans = catalog.durations.milliseconds, pairwise(catalog.bounds.tolist())
+        sums = [int(lasting[start:end].sum(dtype="int64")) / _MS_A_SECOND for start, end in spans]
     return [
         ChunkCount(name, _READY, count, seconds)
         for (name, count), seconds in zip(catalog.ready.items(), sums, strict=True)

@@ -1,11 +1,11 @@
-"""What verbs say of a mix: which weighted categories have no READY chunk, who set the weights, and until when."""
+"""What verbs say about weights: which categories have no READY chunk, who set them, and until when."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from worker.admin.weights import time_text
-from worker.cli.words import span_text
+from worker.cli.words import ago_text, span_text
 from worker.core.weights.changes import version_by_key
 from worker.core.weights.history import Change
 from worker.core.weights.left_out import left_out, sentences
@@ -15,7 +15,7 @@ from worker.core.workers.ready import Ready
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Hold what weights leave out of what is drawn.
+    """The categories of some weights that cannot be drawn.
 
     Attributes:
         left_out: Category -> weight, of those without a READY chunk; None where that is not known.
@@ -27,12 +27,12 @@ class Mix:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Write it as plain data."""
+        """Return it as plain data."""
         return asdict(self)
 
 
 def look_at_mix(shares: Mapping[str, float], ready: Ready) -> Mix:
-    """Hold weights against what is READY.
+    """Compare weights with what is READY.
 
     Args:
         shares: Category -> weight, each > 0, summing to 1.
@@ -47,15 +47,15 @@ def look_at_mix(shares: Mapping[str, float], ready: Ready) -> Mix:
 
 
 def set_text(change: Change | None) -> str:
-    """Say who set some weights, when and why, as far as the history has it."""
+    """Write who set some weights, when and why, as far as the history has it."""
     if change is None:
         return ""
     why = f" ({change.reason})" if change.reason else ""
-    return f"set by {change.who} at {time_text(change.at_ms)}{why}"
+    return f"set by {change.who} {ago_text(change.at_ms)}, at {time_text(change.at_ms)}{why}"
 
 
 def until_text(until_ms: int, left_ms: int, pending: Return | None, name: str | None) -> str:
-    """Say until when temporary weights last, and what comes then.
+    """Write until when temporary weights last, and what comes then.
 
     Args:
         until_ms: Unix time in ms.

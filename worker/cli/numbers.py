@@ -1,51 +1,79 @@
 """Numbers that people type: plain decimal digits; what Python's own readers take beside these is refused."""
 
 import re
-from collections.abc import Callable
 from typing import Final
 
-import typer
+import click
 
-from worker.cli.typed_weights import is_decimal
-
-_WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 LONGEST_S: Final = 31_536_000
 """Longest wait that can be asked for, in seconds: a year."""
 
+_WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
+_DECIMAL: Final = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _POWER: Final = re.compile(r"e-?[0-9]{1,3}")
 
 
-def whole(least: int, most: int) -> Callable[[object], int]:
-    """Make what reads an option that is a whole number.
+class Whole(click.ParamType[int]):
+    """A whole number within bounds."""
 
-    Args:
-        least: The smallest that is accepted.
-        most: The largest.
-    """
+    name = "N"
 
-    def read(typed: object) -> int:
-        text = str(typed)
-        if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
-            raise typer.BadParameter(f"{text!a} is not accepted; accepted: a whole number from {least} to {most}")
+    def __init__(self, least: int, most: int) -> None:
+        """Set the bounds.
+
+        Args:
+            least: The smallest number that is accepted.
+            most: The largest.
+        """
+        self._least = least
+        self._most = most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a number.
+
+        Raises:
+            BadParameter: It is not accepted; the sentence says what is.
+        """
+        text = str(value)
+        if not _WHOLE.fullmatch(text) or not self._least <= int(text) <= self._most:
+            self.fail(
+                f"{text!a} is not accepted; accepted: a whole number from {self._least} to {self._most}", param, ctx
+            )
         return int(text)
 
-    return read
 
+class Decimal(click.ParamType[float]):
+    """A decimal number within bounds."""
 
-def decimal(least: float, most: float, *, with_power: bool = False) -> Callable[[object], float]:
-    """Make what reads an option that is a decimal number.
+    name = "N"
 
-    Args:
-        least: The smallest that is accepted.
-        most: The largest.
-        with_power: Whether a power of ten may follow, as in 1e-6.
-    """
+    def __init__(self, least: float, most: float, *, with_power: bool = False) -> None:
+        """Set the bounds.
 
-    def read(typed: object) -> float:
-        text = str(typed)
-        plain = _POWER.sub("", text, count=1) if with_power else text
-        if not is_decimal(plain) or not least <= float(text) <= most:
-            raise typer.BadParameter(f"{text!a} is not accepted; accepted: a number from {least:g} to {most:g}")
+        Args:
+            least: The smallest number that is accepted.
+            most: The largest.
+            with_power: Whether a power of ten may follow, as in 1e-6.
+        """
+        self._least = least
+        self._most = most
+        self._with_power = with_power
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a number.
+
+        Raises:
+            BadParameter: It is not accepted; the sentence says what is.
+        """
+        text = str(value)
+        plain = _POWER.sub("", text, count=1) if self._with_power else text
+        if not is_decimal(plain) or not self._least <= float(text) <= self._most:
+            self.fail(
+                f"{text!a} is not accepted; accepted: a number from {self._least:g} to {self._most:g}", param, ctx
+            )
         return float(text)
 
-    return read
+
+def is_decimal(text: str) -> bool:
+    """Return whether a text is a number as people write it: ASCII digits and perhaps a point, such as 0.7."""
+    return _DECIMAL.fullmatch(text) is not None

@@ -1,7 +1,7 @@
-"""Standard output and standard error as they may be: closed, on a full disk, read by nobody.
+"""Standard output and standard error, which may be closed, on a full disk, or read by nobody.
 
-The standard library alone, for `health` needs it too. Text is written at once, without a buffer: what cannot be
-written is known where it was printed, and nothing is left over that Python would try to write at exit.
+Text is written at once, without a buffer. So a failure is known where the text was printed, and nothing is left that
+Python would try to write at exit. Only the standard library is used, because `health` needs this module, too.
 """
 
 import errno
@@ -18,38 +18,38 @@ _REASONS = {errno.EBADF: "it is closed", errno.ENOSPC: "no space is left on its 
 
 
 class Output(io.TextIOBase):
-    """Write text to a file descriptor, and raise our own error where that is not possible."""
+    """A text stream to a file descriptor; where it cannot be written, it raises our own error."""
 
     def __init__(self, fd: int, encoding: str) -> None:
-        """Take where to write.
+        """Set where to write.
 
         Args:
             fd: File descriptor.
-            encoding: Characters that it has not are escaped, so that none of them ends a command.
+            encoding: Characters that it lacks are escaped, so that none of them ends a command.
         """
         self._fd = fd
         self._encoding = encoding
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Name the encoding."""
+        """Return the encoding."""
         return self._encoding
 
     @property
     def errors(self) -> str:  # type: ignore[override]
-        """Name what becomes of characters that the encoding has not."""
+        """Return what becomes of characters that the encoding lacks."""
         return "backslashreplace"
 
     def writable(self) -> bool:
-        """Tell that it can be written to."""
+        """Return that it can be written to."""
         return True
 
     def fileno(self) -> int:
-        """Tell the file descriptor."""
+        """Return the file descriptor."""
         return self._fd
 
     def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
+        """Return whether it is a terminal."""
         return os.isatty(self._fd)
 
     def write(self, text: str) -> int:
@@ -73,10 +73,10 @@ class Output(io.TextIOBase):
 
 
 class _Complaints(Output):
-    """Write text where that is possible: where standard error cannot be written, nobody can be told so."""
+    """A stream to standard error: where it cannot be written, nobody can be told, and the text is lost."""
 
     def write(self, text: str) -> int:
-        """Write text, or lose it."""
+        """Write text, if it can be written."""
         try:
             return super().write(text)
         except OutputError:
@@ -84,9 +84,10 @@ class _Complaints(Output):
 
 
 def guard_streams() -> None:
-    """Put our own streams in the place of standard output and standard error.
+    """Replace standard output and standard error by our own streams.
 
-    A descriptor that is closed gets one that refuses to be written: a server's connection must not be given its number.
+    A closed descriptor is replaced by one that refuses to be written. Otherwise a connection to a server could get its
+    number.
     """
     for fd in range(_STDERR + 1):
         try:
@@ -98,5 +99,5 @@ def guard_streams() -> None:
 
 
 def complain(sentence: str) -> None:
-    """Say on standard error what is wrong."""
+    """Print on standard error what is wrong."""
     sys.stderr.write(f"sampling-worker: {escape(sentence)}\n")

@@ -1,52 +1,63 @@
-"""`session list`, `show`, `release` and `end`."""
+"""What the verbs of `session` do."""
 
-from typing import Annotated, Any
+import asyncio
+from typing import Any, NamedTuple
 
-import typer
+import click
 
 from worker.adapters.redis.sessions import RedisSessions
-from worker.cli.context import AsJson, open_desk, print_json, print_table, print_text, run_async, shares_text
+from worker.cli.context import open_desk
 from worker.cli.output import complain
+from worker.cli.printing import print_json, print_table, print_text, shares_text
 from worker.cli.words import counted, span_text
 from worker.core.draw.sessions import Fields, Session, read_session, session_counts
 from worker.errors import SettingsError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 _LONGEST = 128
 
-Name = Annotated[str, typer.Argument(metavar="SESSION", help="What requests give as `session`.")]
+
+class _Listed(NamedTuple):
+    """A session: its name, its hash, and in how many seconds it ends if nobody asks for it."""
+
+    name: str
+    fields: Fields
+    left_s: int
 
 
 def check_session(name: str) -> str:
-    """Refuse what is not a session's name.
+    """Return a session's name as it is, if it can be one.
 
     Raises:
-        SettingsError: The sentence says what is accepted.
+        SettingsError: It cannot; the sentence says what is accepted.
     """
     if not 1 <= len(name) <= _LONGEST or not name.isprintable():
         raise SettingsError(f"session {name[:_LONGEST]!a} is not accepted; accepted: 1 to 128 printable characters")
     return name
 
 
-@app.command("list", epilog="Example: sampling-worker session list")
-def list_(*, as_json: AsJson = False) -> None:
-    """List the sessions there are; this looks at every key of the database."""
+def list_sessions(*, as_json: bool) -> None:
+    """Print the sessions: their names alone for programs, what they counted for people."""
 
-    async def work() -> list[str]:
+    async def work() -> list[_Listed]:
         async with open_desk() as desk:
-            return await RedisSessions(desk.client, desk.keys).names()
+            sessions = RedisSessions(desk.client, desk.keys)
+            names = await sessions.names()
+            if as_json:
+                return [_Listed(name, {}, 0) for name in names]
+            return [_Listed(name, await sessions.read(name), await sessions.idle_left_s(name)) for name in names]
 
-    names = run_async(work)
+    listed = asyncio.run(work())
     if as_json:
-        print_json(names)
+        print_json([one.name for one in listed])
+    elif listed:
+        columns = ("session", "requests", "chunks", "pinned to", "ends in")
+        print_table(counted(len(listed), "session"), columns, [_row(one) for one in listed])
     else:
-        for name in names or ["no session"]:
-            print_text(name)
+        print_text("no session")
 
 
-@app.command(epilog="Example: sampling-worker session show run-7")
-def show(name: Name, *, as_json: AsJson = False) -> None:
-    """Show the weights that a session is pinned to, its passes, and what it heard."""
+def show_session(name: str, *, as_json: bool) -> None:
+    """Print the weights that a session is pinned to, its passes, and what it heard."""
     check_session(name)
 
     async def work() -> tuple[Fields, int]:
@@ -54,10 +65,10 @@ def show(name: Name, *, as_json: AsJson = False) -> None:
             sessions = RedisSessions(desk.client, desk.keys)
             return await sessions.read(name), await sessions.idle_left_s(name)
 
-    fields, left_s = run_async(work)
+    fields, left_s = asyncio.run(work())
     if fields == {}:
-        complain(f"there is no session {name!a}; sampling-worker session list names those")
-        raise typer.Exit(1)
+        complain(f"there is no session {name!a}; sampling-worker session list names those that exist")
+        raise click.exceptions.Exit(1)
     document = _document(name, fields, left_s)
     if as_json:
         print_json(document)
@@ -65,28 +76,33 @@ def show(name: Name, *, as_json: AsJson = False) -> None:
         _print_shown(document)
 
 
-@app.command(epilog="Example: sampling-worker session release run-7")
-def release(name: Name) -> None:
-    """Release a session from the weights that it is pinned to: its next pinned request pins it anew."""
+def release_session(name: str) -> None:
+    """Unpin a session from its weights, and print whether it was pinned."""
     check_session(name)
 
     async def work() -> bool:
         async with open_desk() as desk:
             return await RedisSessions(desk.client, desk.keys).release(name)
 
-    print_text("released" if run_async(work) else "it was not pinned")
+    print_text("released" if asyncio.run(work()) else "it was not pinned")
 
 
-@app.command(epilog="Example: sampling-worker session end run-7")
-def end(name: Name) -> None:
-    """End a session: its pinned weights, its passes and its counts are gone."""
+def end_session(name: str) -> None:
+    """Delete a session, and print whether there was one."""
     check_session(name)
 
     async def work() -> bool:
         async with open_desk() as desk:
             return await RedisSessions(desk.client, desk.keys).end(name)
 
-    print_text("ended" if run_async(work) else "there was none")
+    print_text("ended" if asyncio.run(work()) else f"there is no session {name!a}")
+
+
+def _row(one: _Listed) -> tuple[Any, ...]:
+    """Lay out a session as cells."""
+    session, counts = read_session(one.fields), session_counts(one.fields or {})
+    pinned = "unreadable" if session.problem else session.pinned.version if session.pinned else ""
+    return one.name, sum(counts.requests.values()), counts.chunks, pinned, span_text(one.left_s)
 
 
 def _document(name: str, fields: Fields, left_s: int) -> dict[str, Any]:
@@ -106,14 +122,11 @@ def _document(name: str, fields: Fields, left_s: int) -> dict[str, Any]:
 
 def _print_shown(document: dict[str, Any]) -> None:
     if document["problem"]:
-        print_text(f"it cannot be used, {document['problem']}")
+        print_text(f"it cannot be used, {document['problem']}", "wrong")
     pinned = document["pinned"]
     print_text(f"pinned to {pinned['version']}  {shares_text(pinned['weights'])}" if pinned else "not pinned")
-    rows = [(name, document["passes"].get(name, ""), document["chunks"].get(name, 0)) for name in _categories(document)]
+    names = sorted({*document["passes"], *document["chunks"]})
+    rows = [(name, document["passes"].get(name, ""), document["chunks"].get(name, 0)) for name in names]
     left = span_text(document["ends_in_s"])
     title = f"{counted(document['requests'], 'request')}; ends in {left} if nobody asks for it"
     print_table(title, ("category", "pass", "chunks"), rows)
-
-
-def _categories(document: dict[str, Any]) -> list[str]:
-    return sorted({*document["passes"], *document["chunks"]})

@@ -1,4 +1,4 @@
-"""Weights as people type them, and for how long they are meant to last."""
+"""Weights as people type them, and the durations that they last."""
 
 import json
 import math
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from worker.cli.numbers import is_decimal
 from worker.core.weights.values import parse_weights
 from worker.errors import WeightsError
 
@@ -13,12 +14,6 @@ _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])")
 _LONGEST_MS = 366 * 86_400_000
 _LEAST = 1e-300
-_DECIMAL = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
-
-
-def is_decimal(text: str) -> bool:
-    """Tell whether a text is a number as people write it: ASCII digits and perhaps a point, such as 0.7."""
-    return _DECIMAL.fullmatch(text) is not None
 
 
 def values_from_words(words: Sequence[str]) -> dict[str, float]:
@@ -50,8 +45,25 @@ def weights_json(values: Mapping[str, float]) -> str:
     return text
 
 
+def words_json(words: Sequence[str], temperature: float | None) -> str:
+    """Read weights as people type them, and write them as their key holds them.
+
+    Args:
+        words: Such as `voice=0.7`.
+        temperature: The power that they are raised to; None: as they are.
+
+    Raises:
+        WeightsError: They are not accepted.
+    """
+    text = weights_json(values := values_from_words(words))
+    if not any(values.values()):
+        wanted = "at least one above zero, or `weights remove` to end those that are set"
+        raise WeightsError(f"all weights are zero; accepted: {wanted}")
+    return text if temperature is None else weights_json(temper(values, temperature))
+
+
 def temper(values: Mapping[str, float], temperature: float) -> dict[str, float]:
-    """Raise weights to a power, so that 0 evens them out, 1 keeps them, and above 1 the heavy ones win.
+    """Raise weights to a power: 0 makes all alike, 1 changes nothing, and above 1 the heavy ones gain.
 
     Args:
         values: Category -> finite number >= 0.
@@ -74,10 +86,10 @@ def temper(values: Mapping[str, float], temperature: float) -> dict[str, float]:
 
 
 def span_ms(text: str) -> int:
-    """Read a time span such as `90s`, `30m`, `2h` or `1d`, as ms.
+    """Read a duration such as `90s`, `30m`, `2h` or `1d`, as ms.
 
     Raises:
-        WeightsError: It is none.
+        WeightsError: It is not a duration.
     """
     found = _SPAN.fullmatch(text)
     span = round(float(found[1]) * _UNITS_MS[found[2]]) if found else 0

@@ -1,9 +1,10 @@
-"""What the demo shows: a live table on a terminal, plain lines elsewhere; every figure is computed."""
+"""What the demo shows: a live table on a terminal, plain lines elsewhere; every figure is counted."""
 
 import time
 from collections import Counter, deque
 from typing import Self
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -12,15 +13,22 @@ from rich.text import Text
 from worker.core.stats.fit import z_score
 from worker.demo.ledger import Ledger, Move
 
-_BAR = 30
+_LONGEST_BAR, _SHORTEST_BAR = 30, 8
+_BESIDE_BAR = 48  # columns of a table that are not its bar
+_TELLING_Z, _WRONG_Z = 3.0, 5.0
 _NOTES = 12
 
 
 class Screen:
-    """Show how the mix follows the weights."""
+    """A view of how the mix follows the weights."""
 
     def __init__(self, ledger: Ledger, console: Console) -> None:
-        """Take what to show, and where."""
+        """Prepare the view.
+
+        Args:
+            ledger: What to show.
+            console: Where.
+        """
         self._ledger = ledger
         self._console = console
         self._notes: deque[str] = deque(maxlen=_NOTES)
@@ -30,19 +38,19 @@ class Screen:
         self._last = (self._began, 0)
 
     def __enter__(self) -> Self:
-        """Take the terminal."""
+        """Start the live table, on a terminal."""
         if self._live:
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the terminal back, with the last picture on it."""
+        """End the live table; its last state stays on the terminal."""
         if self._live:
             self.refresh()
             self._live.stop()
 
     def note(self, sentence: str) -> None:
-        """Tell what happened."""
+        """Show what happened."""
         line = f"{time.monotonic() - self._began:5.1f} s  {sentence}"
         self._notes.append(line)
         if self._live:
@@ -51,14 +59,14 @@ class Screen:
             self._console.print(line, highlight=False, soft_wrap=True)
 
     def refresh(self) -> None:
-        """Draw the picture anew; plain output has none."""
+        """Draw the live table again; plain output has none."""
         if self._live:
             self._live.update(self._picture(), refresh=True)
 
     def print_move(self, move: Move) -> None:
-        """Where there is no live table, print one when a set of weights has had its time."""
+        """Print the table of some weights that are over, where there is no live table."""
         if not self._live:
-            self._console.print(_title(move), _table(move), sep="\n", highlight=False)
+            self._console.print(_title(move), _table(move, self._console.width), sep="\n", highlight=False)
 
     def _picture(self) -> Group:
         now = time.monotonic()
@@ -70,36 +78,49 @@ class Screen:
         if not self._ledger.moves:
             return Group(Text(head), *notes)
         move = self._ledger.moves[-1]
-        return Group(Text(_title(move)), _table(move), Text(head), *notes)
+        return Group(Text(_title(move)), _table(move, self._console.width), Text(head), *notes)
 
 
 def _title(move: Move) -> str:
-    return f"weights {move.weights.version}: target against what was drawn"
+    return f"weights {move.weights.version}: target and what was drawn"
 
 
-def _table(move: Move) -> Table:
-    """Hold the mix drawn under one set of weights against it."""
-    table = Table()
-    for name, justify in (("category", "left"), ("target", "right"), ("actual", "right"), ("", "left"), ("z", "right")):
-        table.add_column(name, justify="left" if justify == "left" else "right")
+def _table(move: Move, width: int) -> Table:
+    """Compare the mix drawn under some weights with them.
+
+    Args:
+        move: The weights, and what was drawn under them.
+        width: Columns of the console.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name, is_number in (("category", False), ("target", True), ("actual", True), ("", False), ("z", True)):
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=True)
     total = move.drawn.total()
+    length = max(_SHORTEST_BAR, min(_LONGEST_BAR, width - _BESIDE_BAR))
     for name, expected in move.expected().items():
         target = move.weights.shares.get(name, 0.0)
         actual = move.drawn[name] / total if total else 0.0
         z = z_score(move.drawn[name], expected, expected * (1 - target))
-        table.add_row(name, f"{target:.1%}", f"{actual:.2%}", _bar(target, actual), f"{z:+.1f}")
+        table.add_row(
+            name, f"{target:.1%}", f"{actual:.1%}", _bar(target, actual, length), Text(f"{z:+.1f}", _style(z))
+        )
     return table
 
 
-def _bar(target: float, actual: float) -> str:
+def _style(z: float) -> str:
+    """Return the colour of a z score: one far from 0 is wrong."""
+    return "green" if abs(z) < _TELLING_Z else "yellow" if abs(z) < _WRONG_Z else "red"
+
+
+def _bar(target: float, actual: float, length: int) -> str:
     """Draw the actual share, with a mark where the target is."""
-    bar = ["█" if i < round(actual * _BAR) else " " for i in range(_BAR + 1)]
-    bar[min(_BAR, round(target * _BAR))] = "│"
+    bar = ["█" if i < round(actual * length) else " " for i in range(length + 1)]
+    bar[min(length, round(target * length))] = "│"
     return "".join(bar)
 
 
 def summary(ledger: Ledger, lost: int) -> str:
-    """Write the last line."""
+    """Sum up the demo in one line."""
     drawn: Counter[str] = sum((move.drawn for move in ledger.moves), Counter())
     return (
         f"{ledger.results:,} results, {drawn.total():,} chunks: {lost} lost, {ledger.doubled} doubled, "

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from worker.core.events import EVENTS, MAX_CHARS, Event, Level, LibraryMessage, Value
 from worker.core.redaction import escape, redact
@@ -39,6 +39,8 @@ _LIBRARY_INTERVAL_S = 10.0
 _LIBRARY_BURST = 5
 _MAX_REDACTED_CHARS = 16_384
 _MIN_CHARS = 16
+_CONSUMER = "consumer"
+_DIGITS, _LARGE = 4, 1000
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
@@ -100,8 +102,7 @@ def configure(
         _log.writer,
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([_escape, _console(fd)] if is_console else [_render_json]),
+            *(_for_eyes(fd) if is_console else _for_programs()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_log.rank),
         context_class=dict,
@@ -248,9 +249,32 @@ def _escape(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     return event
 
 
-def _console(fd: int) -> structlog.dev.ConsoleRenderer:
-    """Return the renderer for people, with colours on a terminal."""
-    return structlog.dev.ConsoleRenderer(colors=os.isatty(fd), sort_keys=False, pad_event_to=21)
+def _abridge(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Leave out fields without a value, and decimals that nobody reads; the consumer, of every line, comes last."""
+    shown = {name: _brief(value) for name, value in event.items() if value not in {None, ""}}
+    return {**{name: value for name, value in shown.items() if name != _CONSUMER}, **_only(shown, _CONSUMER)}
+
+
+def _only(event: Mapping[str, object], name: str) -> Mapping[str, object]:
+    return {name: event[name]} if name in event else {}
+
+
+def _brief(value: object) -> object:
+    """Round a number for people: four digits that tell, and none behind the point of a large one."""
+    if not isinstance(value, float):
+        return value
+    return round(value) if abs(value) >= _LARGE else float(f"{value:.{_DIGITS}g}")
+
+
+def _for_eyes(fd: int) -> list[Processor]:
+    """Make what writes lines for people: short, by their own clock, with colours on a terminal."""
+    renderer = structlog.dev.ConsoleRenderer(colors=os.isatty(fd), sort_keys=False, pad_event_to=21)
+    return [structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False), _escape, _abridge, renderer]
+
+
+def _for_programs() -> list[Processor]:
+    """Make what writes lines for programs: JSON, with the whole time."""
+    return [structlog.processors.TimeStamper(fmt="iso", utc=True), _render_json]
 
 
 def _stdout() -> int:

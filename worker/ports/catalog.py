@@ -6,13 +6,14 @@ Every call may raise `PostgresError`.
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog
-from worker.core.catalog.durations import Milliseconds
+    from worker.core.catalog import Catalog
+    from worker.core.catalog.durations import Milliseconds
 
 ROWS_SHOWN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
 """What to do if row level security hides every row."""
@@ -28,7 +29,7 @@ class LoadedCatalog:
         ignored_examples: Categories of some of these rows, in printable form.
     """
 
-    catalog: Catalog
+    catalog: "Catalog"
     ignored: int
     ignored_examples: tuple[str, ...] = ()
 
@@ -62,7 +63,7 @@ class CatalogNews:
         is_doubtful: Rows may have changed that nobody named: compare.
     """
 
-    ids: NDArray[np.generic]
+    ids: "NDArray[np.generic]"
     reload: bool
     is_doubtful: bool = False
 
@@ -76,7 +77,7 @@ class Known(NamedTuple):
     """
 
     categories: Sequence[str | None]
-    durations: Milliseconds | None = None
+    durations: "Milliseconds | None" = None
 
 
 class CatalogListener(Protocol):
@@ -93,7 +94,7 @@ class CatalogListener(Protocol):
     def news(self) -> AsyncGenerator[CatalogNews, None]:
         """Yield changes as they commit; end when the table was replaced, or its rights or triggers changed."""
 
-    async def read(self, ids: NDArray[np.generic]) -> Known:
+    async def read(self, ids: "NDArray[np.generic]") -> Known:
         """Return what is known of these chunks now."""
 
 
@@ -106,7 +107,7 @@ class CatalogSource(Protocol):
     async def load(self) -> LoadedCatalog:
         """Read the whole catalog, over a connection of its own."""
 
-    async def holds(self, catalog: Catalog) -> bool:
+    async def holds(self, catalog: "Catalog") -> bool:
         """Return whether a catalog equals that of PostgreSQL, by a checksum."""
 
     async def hiding(self) -> tuple[str, ...]:

@@ -6,11 +6,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from worker.core.draw.sessions import Fields, SessionChange
-from worker.core.mixture import Mixture
 from worker.core.wire import Entry, Result
+
+if TYPE_CHECKING:
+    from worker.core.mixture import Mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Batch(NamedTuple):
     marks: Sequence[tuple[str | None, bytes]]
     growth: Mapping[str, int]
     dead: Mapping[str, Sequence[str | bytes]]
-    mixtures: Mapping[str, Mixture] = MappingProxyType({})
+    mixtures: Mapping[str, "Mixture"] = MappingProxyType({})
     sessions: Mapping[str, SessionChange] = MappingProxyType({})
 
 

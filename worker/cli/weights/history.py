@@ -1,41 +1,30 @@
-"""`weights history` and `rollback`."""
+"""What `weights history` and `weights rollback` do."""
 
-from typing import Annotated, Any
-
-import typer
+import asyncio
+from dataclasses import replace
+from typing import Any
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.admin.weights import roll_back, time_text
-from worker.cli.context import (
-    AsJson,
-    Dataset,
-    check_dataset,
-    open_desk,
-    print_json,
-    print_text,
-    run_async,
-)
-from worker.cli.numbers import whole
-from worker.cli.weights.store import TIMEOUT_S, Reason, Storing, Timeout, Wait, check_version, make_change, user
+from worker.cli.context import check_dataset, open_desk
+from worker.cli.printing import print_json, print_text
+from worker.cli.weights.store import Storing, check_version, make_change, user
+from worker.cli.words import ago_text
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import WantedChange
 from worker.core.weights.history import Change, moves, moves_text
 from worker.core.weights.in_force import preset_name
 from worker.errors import SettingsError
 
-Preset = Annotated[str | None, typer.Option(metavar="NAME", help="A stored preset instead.")]
 
+def show_history(dataset: str | None, preset: str | None, count: int, *, as_json: bool) -> None:
+    """Print the newest changes of weights.
 
-def history(
-    dataset: Dataset = None,
-    preset: Preset = None,
-    count: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="NUMBER", help="Most changes to print.")] = 20,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Show who changed the weights, when and why, the newest first: of all, or of one dataset or preset.
-
-    What changed is in points: hundredths of the whole. What others store (a plain SET) leaves no trace here.
+    Args:
+        dataset: Of this dataset alone.
+        preset: Of this preset alone.
+        count: At most this many.
+        as_json: Whether to print JSON.
     """
     name = _name(dataset, preset)
 
@@ -49,33 +38,26 @@ def history(
                         break
         return found
 
-    _print_history(run_async(work), as_json=as_json)
+    _print_history(asyncio.run(work()), as_json=as_json)
 
 
-def rollback(
-    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="A version of the history.")] = None,
-    dataset: Dataset = None,
-    preset: Preset = None,
-    reason: Reason = "",
-    timeout: Timeout = TIMEOUT_S,
-    *,
-    wait: Wait = False,
-    as_json: AsJson = False,
-) -> None:
-    """Undo the last change of the global weights, of a dataset's or of a preset's, or go back to a VERSION.
+def roll_back_weights(version: str | None, dataset: str | None, preset: str | None, storing: Storing) -> None:
+    """Undo the last change of some weights, or go back to a version.
 
-    Undo again, and it goes on further back; it never toggles. What was undone comes back by its VERSION. Every rollback
-    is itself a change in the history, and one to a VERSION can be undone.
+    Args:
+        version: The version; None: undo.
+        dataset: Whose weights: this dataset's.
+        preset: Or this preset's; without either, the global ones.
+        storing: Why and how; its name is not used.
     """
     check_version(version)
     name = _name(dataset, preset)
-    wanted = WantedChange(None, user(), reason)
-    storing = Storing(name, wait_s=timeout if wait else None, as_json=as_json)
-    make_change(lambda writer: roll_back(writer, name, wanted, version=version), storing)
+    order = WantedChange(None, user(), storing.reason)
+    make_change(lambda writer: roll_back(writer, name, order, version=version), replace(storing, name=name))
 
 
 def _name(dataset: str | None, preset: str | None) -> str | None:
-    """Name the weights key that options mean."""
+    """Return the name of the weights that options mean."""
     if preset is None:
         return check_dataset(dataset)
     if dataset is not None:
@@ -96,15 +78,16 @@ def _print_history(changes: list[Change], *, as_json: bool) -> None:
 
 
 def _print_change(change: Change) -> None:
-    """Print a change on two lines: none of its words is cut, however narrow the terminal is."""
+    """Print a change as a block of short lines: nothing is cut, however narrow the terminal is."""
     versions = f"{change.version_before or 'none'} -> {change.version_after or 'none'}"
     notes = [change.reason] if change.reason else []
     if change.until_ms is not None:
         notes.append(f"until {time_text(change.until_ms)}")
     if change.lapsed_ms is not None:
         notes.append(f"no return at {time_text(change.lapsed_ms)}")
-    print_text(f"{time_text(change.at_ms)}  {change.name or 'global'}  {versions}  by {change.who}")
-    print_text(f"    {'; '.join([moves_text(change), *notes])}")
+    print_text(f"{time_text(change.at_ms)}, {ago_text(change.at_ms)}, by {change.who}")
+    print_text(f"  {change.name or 'global'}  {versions}")
+    print_text(f"  {'; '.join([moves_text(change), *notes])}")
 
 
 def _document(change: Change) -> dict[str, Any]:

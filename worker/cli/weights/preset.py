@@ -1,40 +1,18 @@
-"""`weights preset`: save, list, show, apply and remove weights by name."""
+"""What the verbs of `weights preset` do: save, list, show, apply and remove weights by name."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Annotated, Any
-
-import typer
+from dataclasses import replace
+from typing import Any
 
 from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.admin.weights_in_use import live_workers, make_survey, unit_of
-from worker.cli.context import (
-    AsJson,
-    Dataset,
-    Desk,
-    check_dataset,
-    open_desk,
-    print_json,
-    print_table,
-    run_async,
-    shares_text,
-)
-from worker.cli.typed_weights import temper, weights_json
-from worker.cli.weights.preview import read_catalog
-from worker.cli.weights.store import (
-    TIMEOUT_S,
-    IfVersion,
-    Lasts,
-    Reason,
-    Storing,
-    Temperature,
-    Timeout,
-    Wait,
-    Words,
-    store,
-    words_json,
-)
+from worker.cli.context import Desk, check_dataset, open_desk
+from worker.cli.printing import print_json, print_table, shares_text
+from worker.cli.typed_weights import temper, weights_json, words_json
+from worker.cli.weights.store import Storing, store
 from worker.cli.words import Share
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import StoredWeights
@@ -43,34 +21,28 @@ from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_pre
 from worker.core.weights.values import Weights, parse_weights
 from worker.core.workers.ready import ready_of
 from worker.errors import SettingsError, WeightsError
-from worker.settings.model import load_settings
-
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
+from worker.settings.servers import read_server_settings
 
 
-@app.command(epilog="Example: sampling-worker weights preset save night voice=0.2 music=0.8")
-def save(
-    name: Name,
-    weights: Words = None,
-    dataset: Dataset = None,
-    temperature: Temperature = None,
-    reason: Reason = "",
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Keep weights under a name, for requests with preset=NAME; without weights those in force now."""
+def save_preset(name: str, words: Sequence[str], temperature: float | None, storing: Storing) -> None:
+    """Store weights under a name.
+
+    Args:
+        name: The preset.
+        words: Weights as people type them; none: those in force.
+        temperature: The power that they are raised to; None: as they are.
+        storing: Why and how; its name is the dataset whose weights in force are meant.
+    """
     _check_own(name)
-    check_dataset(dataset)
-    value = words_json(weights, temperature) if weights else run_async(lambda: _in_force(dataset, temperature))
+    dataset = check_dataset(storing.name)
+    value = words_json(words, temperature) if words else asyncio.run(_in_force(dataset, temperature))
     if parse_weights(value.encode(), "preset") is None:
         raise WeightsError("all weights are zero; accepted: at least one above zero")
-    store(lambda _: value, Storing(preset_name(name), reason, as_json=as_json))
+    store(lambda _: value, replace(storing, name=preset_name(name)))
 
 
-@app.command("list", epilog="Example: sampling-worker weights preset list")
-def list_(*, as_json: AsJson = False) -> None:
-    """List the presets: those that are built in, and those that were saved."""
+def list_presets(*, as_json: bool) -> None:
+    """Print the presets: those that are built in, and those that were saved."""
 
     async def work() -> list[tuple[str, Weights | None]]:
         built_in = [(name, None if name in BY_READY else built_in_preset(name, {})) for name in BUILT_IN_PRESETS]
@@ -79,48 +51,45 @@ def list_(*, as_json: AsJson = False) -> None:
             stored = [weights for weights, _ in await _read_stored(desk, names)]
             return [*built_in, *zip(names, stored, strict=True)]
 
-    _print_list(run_async(work), as_json=as_json)
+    _print_list(asyncio.run(work()), as_json=as_json)
 
 
-@app.command(epilog="Example: sampling-worker weights preset show balanced")
-def show(name: Name, *, as_json: AsJson = False) -> None:
-    """Show what a preset weighs now."""
-    weights = run_async(lambda: _preset(name))
+def show_preset(name: str, *, as_json: bool) -> None:
+    """Print the weights of a preset."""
+    weights = asyncio.run(_preset(name))
     if as_json:
         print_json({"preset": name, "weights": dict(weights.shares), "version": weights.version})
     else:
         print_table(f"preset {name}, weights {weights.version}", ("category", "weight"), _rows(weights))
 
 
-@app.command(epilog="Example: sampling-worker weights preset apply voice-heavy --for 30m")
-def apply(
-    name: Name,
-    dataset: Dataset = None,
-    reason: Reason = "",
-    lasts: Lasts = None,
-    if_version: IfVersion = None,
-    timeout: Timeout = TIMEOUT_S,
-    *,
-    wait: Wait = False,
-    as_json: AsJson = False,
-) -> None:
-    """Store what a preset weighs now as the weights: later changes of the preset do not follow."""
-    check_dataset(dataset)
-    text = weights_json(run_async(lambda: _preset(name)).shares)
-    why = f"preset {name}: {reason}" if reason else f"preset {name}"
-    store(lambda _: text, Storing(dataset, why, lasts, if_version, timeout if wait else None, as_json))
+def apply_preset(name: str, storing: Storing) -> None:
+    """Store the weights of a preset, as it is now, as the weights.
+
+    Args:
+        name: The preset.
+        storing: Whose weights, why and how.
+    """
+    check_dataset(storing.name)
+    text = weights_json(asyncio.run(_preset(name)).shares)
+    why = f"preset {name}: {storing.reason}" if storing.reason else f"preset {name}"
+    store(lambda _: text, replace(storing, reason=why))
 
 
-@app.command(epilog="Example: sampling-worker weights preset remove night")
-def remove(name: Name, reason: Reason = "", *, as_json: AsJson = False) -> None:
-    """Forget a preset: requests that name it get unknown_preset."""
+def remove_preset(name: str, storing: Storing) -> None:
+    """Remove a preset.
+
+    Args:
+        name: The preset.
+        storing: Why and how; its name is not used.
+    """
     _check_own(name)
 
     def nothing(found: StoredWeights) -> None:
         if found.value is None:
             raise WeightsError(f"preset {name!r} is not stored; accepted: one that `weights preset list` prints")
 
-    store(nothing, Storing(preset_name(name), reason, as_json=as_json))
+    store(nothing, replace(storing, name=preset_name(name)))
 
 
 def _rows(weights: Weights) -> list[tuple[str, Share]]:
@@ -139,7 +108,7 @@ def _check_own(name: str) -> None:
 
 
 async def _in_force(dataset: str | None, temperature: float | None) -> str:
-    """Write the weights that workers draw under."""
+    """Return the weights that workers draw under, as their key would hold them."""
     async with open_desk() as desk:
         use = (await make_survey(desk.client, desk.keys, desk.settings, dataset)).use
     if use.shares is None:
@@ -150,7 +119,7 @@ async def _in_force(dataset: str | None, temperature: float | None) -> str:
 
 
 async def _preset(name: str) -> Weights:
-    """Find what a preset weighs now."""
+    """Return the weights of a preset as they are now."""
     _check_name(name)
     if name in BUILT_IN_PRESETS:
         return built_in_preset(name, await _ready() if name in BY_READY else {})
@@ -165,12 +134,14 @@ async def _preset(name: str) -> Weights:
 
 
 async def _ready() -> Mapping[str, int]:
-    """Count READY chunks by category, as workers have them; where none tells, as PostgreSQL has them."""
+    """Count READY chunks by category, as workers have them; where none shows them, as PostgreSQL has them."""
     async with open_desk() as desk:
         workers = await live_workers(desk.client, desk.keys)
     if (known := ready_of(workers).known) is not None:
         return known
-    settings = load_settings(need=["database"])
+    from worker.cli.weights.preview import read_catalog  # noqa: PLC0415 - numpy and asyncpg, here alone
+
+    settings = read_server_settings(need=["database"])
     return (await read_catalog(settings, unit_of(workers) or settings.weight_unit)).ready
 
 

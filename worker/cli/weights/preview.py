@@ -1,66 +1,51 @@
-"""`weights preview`."""
+"""What `weights preview` does."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
-
-import typer
 
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.admin.weights_in_use import live_workers, make_survey, unit_of
-from worker.cli.context import (
-    AsJson,
-    Dataset,
-    check_dataset,
-    open_desk,
-    print_json,
-    print_table,
-    print_text,
-    run_async,
-)
-from worker.cli.numbers import whole
+from worker.cli.context import check_dataset, open_desk
 from worker.cli.output import complain
-from worker.cli.typed_weights import temper
-from worker.cli.weights.store import Temperature, Words, words_json
-from worker.cli.words import Share
+from worker.cli.printing import print_json, print_table, print_text
+from worker.cli.typed_weights import temper, words_json
+from worker.cli.words import Clock, Share
 from worker.core.catalog import Catalog
-from worker.core.draw.preview import PreviewRow, warnings
-from worker.core.draw.preview import preview as preview_weights
+from worker.core.draw.preview import PreviewRow, preview, warnings
 from worker.core.weights.values import Weights, normalise, parse_weights
 from worker.core.workers.states import WorkerState, disagreement
 from worker.errors import RedisError, SettingsError, WeightsError
-from worker.settings.model import Settings, load_settings
+from worker.settings.servers import ServerSettings, read_server_settings
 
 _GIVE = "accepted: the weights to look at, such as voice=0.7"
 
 
-def preview(
-    weights: Words = None,
-    dataset: Dataset = None,
-    temperature: Temperature = None,
-    size: Annotated[
-        int, typer.Option(parser=whole(1, 10**12), metavar="NUMBER", help="How many chunk ids would be drawn.")
-    ] = 10_000,
-    *,
-    as_json: AsJson = False,
+def preview_weights(
+    words: Sequence[str], dataset: str | None, temperature: float | None, size: int, *, as_json: bool
 ) -> None:
-    """Show what would be drawn under some weights, or without any under those in force; nothing is stored.
+    """Print what would be drawn under some weights.
 
-    Warns of categories without READY chunks, and of those whose chunks would be heard more than 16 times each.
+    Args:
+        words: Weights as people type them; none: those in force.
+        dataset: Whose weights in force; None: the global ones.
+        temperature: The power that weights are raised to; None: as they are.
+        size: How many chunk ids would be drawn.
+        as_json: Whether to print JSON.
     """
     check_dataset(dataset)
-    chosen = parse_weights(words_json(weights, temperature).encode(), "redis") if weights else None
+    chosen = parse_weights(words_json(words, temperature).encode(), "redis") if words else None
 
     async def work() -> tuple[Weights, Catalog, list[str]]:
-        settings = load_settings(need=["database"] if chosen else ["redis", "database"])
+        settings = read_server_settings(need=["database"] if chosen else ["redis", "database"])
         workers, problem = await _workers()
         unit, notes = _unit(settings, workers, problem)
         found = chosen or await _in_force(settings, dataset, temperature)
         catalog = await read_catalog(settings, unit)
         return found, catalog, [*notes, *_other_catalog(catalog, workers)]
 
-    found, catalog, notes = run_async(work)
-    parts = preview_weights(found, catalog, size)
+    found, catalog, notes = asyncio.run(work())
+    parts = preview(found, catalog, size)
     sentences = warnings(parts, catalog.categories)
     if as_json:
         categories = [asdict(part) for part in parts]
@@ -71,20 +56,19 @@ def preview(
         return
     _print_parts(f"{size:,} chunk ids under weights {found.version}", parts)
     for sentence in sentences:
-        print_text(sentence)
+        print_text(sentence, "waits")
     for note in notes:
         complain(note)
 
 
-async def read_catalog(settings: Settings, unit: str) -> Catalog:
+async def read_catalog(settings: ServerSettings, unit: str) -> Catalog:
     """Read the READY chunks as a worker would that goes by a unit of weights."""
-    url = settings.database_url.get_secret_value()
-    source = PostgresCatalog(url, settings.chunks_query, with_durations=unit == "seconds")
+    source = PostgresCatalog(settings.database_url, settings.chunks_query, with_durations=unit == "seconds")
     return (await source.load()).catalog
 
 
 async def _workers() -> tuple[list[WorkerState], str]:
-    """List what live workers show, or tell why that is not known."""
+    """Return what live workers show, and why that is not known, if it is not."""
     try:
         async with open_desk() as desk:
             return await live_workers(desk.client, desk.keys), ""
@@ -94,8 +78,8 @@ async def _workers() -> tuple[list[WorkerState], str]:
         return [], str(error)
 
 
-def _unit(settings: Settings, workers: Sequence[WorkerState], problem: str) -> tuple[str, list[str]]:
-    """Choose the unit of weights: that of the live workers; say where it is not this shell's, or nobody's."""
+def _unit(settings: ServerSettings, workers: Sequence[WorkerState], problem: str) -> tuple[str, list[str]]:
+    """Choose the unit of weights, which is the workers'; note where it is not this shell's, or no worker runs."""
     own, theirs = settings.weight_unit, unit_of(workers)
     if theirs is None:
         why = f"what workers have is not known, {problem}" if problem else "no worker runs"
@@ -107,7 +91,7 @@ def _unit(settings: Settings, workers: Sequence[WorkerState], problem: str) -> t
 
 
 def _other_catalog(catalog: Catalog, workers: Sequence[WorkerState]) -> list[str]:
-    """Say that no worker draws from the catalog that was read here, where that is so."""
+    """Note that no worker draws from the catalog that was read here, where that is so."""
     told = [worker for worker in workers if worker.catalog_version]
     if not told or catalog.version in {worker.catalog_version for worker in told}:
         return []
@@ -116,8 +100,8 @@ def _other_catalog(catalog: Catalog, workers: Sequence[WorkerState]) -> list[str
     return [f"{here}, and workers draw from {theirs.chunks:,} others: they have other settings, or have just changed"]
 
 
-async def _in_force(settings: Settings, dataset: str | None, temperature: float | None) -> Weights:
-    """Tell the weights that workers draw under."""
+async def _in_force(settings: ServerSettings, dataset: str | None, temperature: float | None) -> Weights:
+    """Return the weights that workers draw under."""
     async with open_desk() as desk:
         use = (await make_survey(desk.client, desk.keys, settings, dataset)).use
     weights = None if use.shares is None else normalise(use.shares, use.source)
@@ -127,20 +111,20 @@ async def _in_force(settings: Settings, dataset: str | None, temperature: float 
 
 
 def _print_parts(title: str, parts: list[PreviewRow]) -> None:
-    columns = ["category", "weight", "READY", "share", "expected", "spread", "each heard"]
+    columns = ["category", "weight", "READY", "share", "expected", "std. dev.", "times heard"]
     rows = [
         [
             p.category,
             Share(p.weight),
             p.ready,
             Share(p.share),
-            round(p.expected, 1),
-            round(p.spread, 1),
-            round(p.plays, 2),
+            p.expected,
+            p.spread,
+            p.plays,
         ]
         for p in parts
     ]
     if any(part.expected_s is not None for part in parts):
-        columns.append("seconds")
-        rows = [[*row, round(part.expected_s or 0.0, 1)] for row, part in zip(rows, parts, strict=True)]
+        columns.append("h:min:s")
+        rows = [[*row, Clock(part.expected_s or 0.0)] for row, part in zip(rows, parts, strict=True)]
     print_table(title, columns, rows)

@@ -1,24 +1,16 @@
-"""`weights show`."""
+"""What `weights show` does."""
 
+import asyncio
 import time
 from typing import Any
 
-import typer
+import click
 
 from worker.admin.weights_in_use import Survey, make_survey
-from worker.cli.context import (
-    AsJson,
-    Dataset,
-    check_dataset,
-    open_desk,
-    print_json,
-    print_table,
-    print_text,
-    run_async,
-    shares_text,
-)
+from worker.cli.context import check_dataset, open_desk
 from worker.cli.mix import Mix, look_at_mix, set_text, until_text
 from worker.cli.output import complain
+from worker.cli.printing import State, print_json, print_table, print_text, shares_text
 from worker.cli.words import Share, counted, listed
 from worker.core.workers.state_document import UNREADABLE
 from worker.core.workers.weights_in_use import InUse
@@ -31,15 +23,20 @@ _SOURCES = {
 }
 
 
-def show(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
-    """Show the weights that workers draw under, and who set them; status 1 while the key holds a refused value."""
+def show_weights(dataset: str | None, *, as_json: bool) -> None:
+    """Print the weights in force, and who set them; status 1 while the key holds a refused value.
+
+    Args:
+        dataset: Whose weights; None: the global ones.
+        as_json: Whether to print JSON.
+    """
     check_dataset(dataset)
 
     async def work() -> Survey:
         async with open_desk() as desk:
             return await make_survey(desk.client, desk.keys, desk.settings, dataset)
 
-    survey = run_async(work)
+    survey = asyncio.run(work())
     mix = Mix(None, ()) if survey.use.shares is None else look_at_mix(survey.use.shares, survey.ready)
     if as_json:
         print_json(_document(survey, mix))
@@ -49,16 +46,16 @@ def show(dataset: Dataset = None, *, as_json: AsJson = False) -> None:
         for sentence in mix.warnings:
             complain(sentence)
     if survey.problem is not None:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def source_text(source: str) -> str:
-    """Say where weights come from."""
+    """Write where weights come from."""
     return _SOURCES.get(source, source or "of unknown origin")
 
 
 def use_document(use: InUse) -> dict[str, Any]:
-    """Write some weights that workers draw under as plain data."""
+    """Return some weights that workers draw under as plain data."""
     shares = None if use.shares is None else dict(use.shares)
     return {"version": use.version, "source": use.source or None, "weights": shares, "workers": list(use.workers)}
 
@@ -92,26 +89,27 @@ def _print_use(survey: Survey) -> None:
         due_ms = survey.pending.due_ms
         print_text(until_text(due_ms, due_ms - time.time_ns() // 1_000_000, survey.pending, use.name))
     if survey.problem is not None:
-        print_text(f"the key holds a value that is refused: {survey.problem}")
+        print_text(f"the key holds a value that is refused: {survey.problem}", "wrong")
 
 
 def _print_workers(survey: Survey) -> None:
     """Print who draws under these weights, and who under others."""
     use, held = survey.use, sum(len(one.workers) for one in survey.uses)
     if not survey.workers:
-        print_text("no worker runs: one that starts now would draw under these")
+        print_text("no worker runs: one that starts now would draw under these", "waits")
     elif not held:
         alive = counted(len(survey.workers), "worker")
-        print_text(f"none of {alive} was asked for it lately: with the next request these are in force")
+        print_text(f"none of {alive} was asked for it lately: with the next request these are in force", "waits")
     elif survey.problem is None and use.version == survey.stored.weights.version:
-        print_text(f"applied by {len(use.workers)} of {counted(held, 'worker')}")
+        state: State = "fits" if len(use.workers) == held else "waits"
+        print_text(f"applied by {len(use.workers)} of {counted(held, 'worker')}", state)
     else:
-        print_text(f"in force on {len(use.workers)} of {counted(held, 'worker')}")
+        print_text(f"in force on {len(use.workers)} of {counted(held, 'worker')}", "waits")
     for other in survey.uses[1:]:
         weighed = "" if other.shares is None else f": {shares_text(other.shares)}"
         draws = "draws" if len(other.workers) == 1 else "draw"
         names = listed(other.workers, 10)
-        print_text(f"{names} {draws} under {other.version}, {source_text(other.source)}{weighed}")
+        print_text(f"{names} {draws} under {other.version}, {source_text(other.source)}{weighed}", "waits")
     for document in survey.documents:
         if UNREADABLE in document:
-            print_text(f"worker {document['consumer']}: unreadable: {document[UNREADABLE]}")
+            print_text(f"worker {document['consumer']}: unreadable: {document[UNREADABLE]}", "wrong")

@@ -1,32 +1,25 @@
-"""`weights set` and `remove`; and what every verb does that stores weights."""
+"""What `weights set` and `weights remove` do, and what every verb does that stores weights."""
 
+import asyncio
 import getpass
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import typer
+import click
 
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.admin.weights import Applied, change_weights, time_text, wait_until_applied
 from worker.admin.weights_in_use import try_to_find_ready
-from worker.cli.context import (
-    AsJson,
-    Dataset,
-    check_dataset,
-    open_desk,
-    print_json,
-    print_text,
-    run_async,
-    shares_text,
-)
+from worker.cli.context import check_dataset, open_desk
 from worker.cli.mix import Mix, look_at_mix, until_text
-from worker.cli.numbers import LONGEST_S, decimal
 from worker.cli.output import complain
-from worker.cli.typed_weights import span_ms, temper, values_from_words, weights_json
+from worker.cli.printing import print_json, print_text, shares_text
+from worker.cli.typed_weights import span_ms, temper, weights_json, words_json
+from worker.cli.words import counted, span_text
 from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.history import Change
 from worker.core.weights.in_force import preset_of, source_of
@@ -36,38 +29,13 @@ from worker.errors import SettingsError, WeightsError
 
 _VERSION = re.compile("[0-9a-f]{12}")
 
-Words = Annotated[list[str] | None, typer.Argument(metavar="[CATEGORY=WEIGHT]...", help="Others weigh 0.")]
-Temperature = Annotated[
-    float | None,
-    typer.Option(
-        parser=decimal(0, 1000),
-        metavar="NUMBER",
-        help="Store each weight to this power: 0 evens out the categories that weigh anything, 1 keeps.",
-    ),
-]
-Reason = Annotated[str, typer.Option(help="Why, for the history.")]
-IfVersion = Annotated[
-    str | None, typer.Option(metavar="VERSION", help="Store only if this version is in force; status 1 if not.")
-]
-Lasts = Annotated[
-    str | None,
-    typer.Option("--for", metavar="TIME", help="90s, 30m, 2h, 1d: then what stood before returns, by any live worker."),
-]
-Wait = Annotated[
-    bool, typer.Option("--wait", help="Wait until all live workers have applied it; status 1 if they have not.")
-]
-Timeout = Annotated[
-    float, typer.Option(parser=decimal(0.1, LONGEST_S), metavar="SECONDS", help="Longest wait, in seconds.")
-]
-TIMEOUT_S = 15.0  # longer than a worker that was killed is listed
-
 
 @dataclass(frozen=True, slots=True)
 class Storing:
-    """Say whose weights are stored and under which conditions, as options say it.
+    """Whose weights are stored, and how, as options say it.
 
     Attributes:
-        name: A dataset, a preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
+        name: A dataset, or a preset (see `worker.core.weights.in_force.preset_name`); None: the global weights.
         reason: Why.
         lasts: For how long; None: for good.
         if_version: The version that has to be in force; None: any.
@@ -84,7 +52,7 @@ class Storing:
 
 
 class Made(NamedTuple):
-    """Hold what came of a change.
+    """What came of a change.
 
     Attributes:
         change: The change.
@@ -99,53 +67,28 @@ class Made(NamedTuple):
     pending: Return | None
 
 
-def set_(
-    weights: Words = None,
-    dataset: Dataset = None,
-    temperature: Temperature = None,
-    reason: Reason = "",
-    *,
-    lasts: Lasts = None,
-    if_version: IfVersion = None,
-    timeout: Timeout = TIMEOUT_S,
-    wait: Wait = False,
-    as_json: AsJson = False,
-) -> None:
-    """Store weights and notify in one step: they are in force for the next request.
+def set_weights(words: Sequence[str], temperature: float | None, storing: Storing) -> None:
+    """Store weights, and print what came of it.
 
-    With --temperature and without weights, it is applied to those in force. Warns of categories without READY chunks.
+    Args:
+        words: Weights as people type them; none: those in force.
+        temperature: The power that they are raised to; None: as they are.
+        storing: Whose, and how.
+
+    Raises:
+        SettingsError: Neither weights nor a temperature are given.
     """
-    if not weights and temperature is None:
+    if not words and temperature is None:
         raise SettingsError("no weights are given; accepted: category=weight, such as voice=0.7, or --temperature")
-    value = words_json(weights, temperature) if weights else None
-    storing = Storing(check_dataset(dataset), reason, lasts, if_version, timeout if wait else None, as_json)
+    check_dataset(storing.name)
+    value = words_json(words, temperature) if words else None
     store(lambda found: value or tempered(found, temperature), storing)
 
 
-def remove(
-    dataset: Dataset = None,
-    reason: Reason = "",
-    if_version: IfVersion = None,
-    timeout: Timeout = TIMEOUT_S,
-    *,
-    wait: Wait = False,
-    as_json: AsJson = False,
-) -> None:
-    """Remove the weights that were set: the defaults hold again, or for a dataset the global weights."""
-    store(lambda _: None, Storing(check_dataset(dataset), reason, None, if_version, timeout if wait else None, as_json))
-
-
-def words_json(words: list[str], temperature: float | None) -> str:
-    """Read weights as people type them, and write them as their key holds them.
-
-    Raises:
-        WeightsError: They are not accepted.
-    """
-    text = weights_json(values := values_from_words(words))
-    if not any(values.values()):
-        wanted = "at least one above zero, or `weights remove` to end those that are set"
-        raise WeightsError(f"all weights are zero; accepted: {wanted}")
-    return text if temperature is None else weights_json(temper(values, temperature))
+def remove_weights(storing: Storing) -> None:
+    """Remove the weights that were set, and print what came of it."""
+    check_dataset(storing.name)
+    store(lambda _: None, storing)
 
 
 def tempered(found: StoredWeights, temperature: float | None) -> str:
@@ -201,7 +144,7 @@ def make_change(work: Callable[[RedisWeightsWriter], Awaitable[Change]], storing
             found = await writer.look(storing.name)
             return Made(change, applied, look_at_mix(found.in_force.weights.shares, ready), found.pending)
 
-    made = run_async(run)
+    made = asyncio.run(run())
     if storing.as_json:
         print_json(_document(made))
     else:
@@ -213,7 +156,7 @@ def make_change(work: Callable[[RedisWeightsWriter], Awaitable[Change]], storing
 
 
 def check_version(version: str | None) -> None:
-    """Refuse what is no version.
+    """Refuse what is not a version.
 
     Raises:
         SettingsError: The sentence says what is accepted.
@@ -223,7 +166,7 @@ def check_version(version: str | None) -> None:
 
 
 def user() -> str:
-    """Tell who runs this; a container's user may have no name."""
+    """Return who runs this; a container's user may have no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
@@ -272,20 +215,20 @@ def _print_change(made: Made) -> None:
 
 
 def _tell_applied(applied: Applied, storing: Storing) -> None:
-    """Say how many workers have applied it; one that has not is status 1."""
+    """Print how many workers have applied it; one that has not is status 1."""
     holders = len(applied.applied) + len(applied.missing)
     if not holders + len(applied.unasked):
         complain("the weights are stored, but no worker is alive, so that none has applied it")
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
     if applied.missing:
-        late = f"applied by {len(applied.applied)} of {holders} workers within {storing.wait_s:g} s"
+        late = f"applied by {len(applied.applied)} of {counted(holders, 'worker')} within {storing.wait_s:g} s"
         complain(f"{late}; not by {', '.join(applied.missing)}")
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
     if storing.as_json:
         return
     if holders:
-        print_text(f"applied by {holders} of {holders} workers in {applied.took_s * 1000:.0f} ms")
+        print_text(f"applied by {holders} of {counted(holders, 'worker')} in {span_text(applied.took_s)}", "fits")
     if applied.unasked:
         have = "worker has" if len(applied.unasked) == 1 else "workers have"
         rest = f"{len(applied.unasked)} {have} not been asked for this dataset lately"
-        print_text(f"{rest}: they read its weights with the first request")
+        print_text(f"{rest}: they read its weights with the first request", "waits")

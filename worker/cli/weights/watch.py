@@ -1,28 +1,17 @@
-"""`weights watch`."""
+"""What `weights watch` does."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any, NamedTuple
-
-import anyio
-import typer
+from typing import Any, NamedTuple
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.weights import RedisWeights
 from worker.admin.weights import time_text
 from worker.admin.weights_in_use import find_ready, live_workers, make_survey, newest_change, read_stored
-from worker.cli.context import (
-    AsJson,
-    Dataset,
-    Desk,
-    check_dataset,
-    open_desk,
-    print_json,
-    print_text,
-    run_async,
-    shares_text,
-)
+from worker.cli.context import Desk, check_dataset, open_desk
+from worker.cli.printing import print_json, print_text, shares_text
 from worker.cli.sessions import check_session
 from worker.cli.weights.show import source_text, use_document
 from worker.core.draw.sessions import read_session
@@ -34,24 +23,25 @@ _LOOK_EVERY_S = 0.25
 
 
 class _Seen(NamedTuple):
-    """Hold what is in force, and why what the key holds is refused, where it is."""
+    """The weights in force, and why the value of the key is refused, if it is."""
 
     use: InUse
     problem: str | None
 
     @property
     def mark(self) -> tuple[str, str, str | None]:
-        """Tell what has to differ for another line."""
+        """Return what has to differ for another line."""
         return self.use.version, self.use.source, self.problem
 
 
-def watch(
-    dataset: Dataset = None,
-    session: Annotated[str | None, typer.Option(help="What one session's pinned requests are drawn under.")] = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Print the weights now, and again on every change, until interrupted."""
+def watch_weights(dataset: str | None, session: str | None, *, as_json: bool) -> None:
+    """Print the weights now, and again on every change, until interrupted.
+
+    Args:
+        dataset: Whose weights; None: the global ones.
+        session: The session whose pinned weights are meant; None: none.
+        as_json: Whether to print JSON.
+    """
     check_dataset(dataset)
 
     async def work() -> None:
@@ -66,22 +56,22 @@ def watch(
                     change = await newest_change(desk.client, desk.keys, seen.use)
                     _print_seen(seen, change, as_json=as_json)
 
-    run_async(work)
+    asyncio.run(work())
 
 
 async def _occasions(desk: Desk, session: str | None) -> AsyncIterator[None]:
-    """Yield whenever weights may have changed; those of a session are told by nobody, and are looked at often."""
+    """Yield whenever weights may have changed; nobody publishes those of a session, so they are read often."""
     if session is not None:
         while True:
             yield
-            await anyio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_LOOK_EVERY_S)
     async with aclosing(RedisWeights(desk.client, desk.keys).notifications()) as notifications:  # type: ignore[type-var]
         async for _ in notifications:
             yield
 
 
 async def _look(desk: Desk, dataset: str | None) -> _Seen:
-    """Tell what is in force: what the key holds, and where that is refused, what workers draw under."""
+    """Return what is in force: the value of the key, or where that is refused, what workers draw under."""
     stored, problem = await read_stored(desk.client, desk.keys, dataset, default_weights())
     if problem is not None:
         return _Seen((await make_survey(desk.client, desk.keys, desk.settings, dataset)).use, problem)
@@ -93,7 +83,7 @@ async def _look(desk: Desk, dataset: str | None) -> _Seen:
 
 
 async def _pinned(desk: Desk, name: str, live: _Seen) -> _Seen:
-    """Tell the weights that a session is pinned to; while it is not, those that its next pinned request will find."""
+    """Return the weights that a session is pinned to; while it is not, those that its next pinned request finds."""
     session = read_session(await RedisSessions(desk.client, desk.keys).read(check_session(name)))
     if session.problem or session.pinned is None:
         return _Seen(live.use, session.problem or live.problem)
@@ -101,13 +91,13 @@ async def _pinned(desk: Desk, name: str, live: _Seen) -> _Seen:
 
 
 def _print_seen(seen: _Seen, change: Change | None, *, as_json: bool) -> None:
-    use, who = seen.use, "" if change is None else f"  by {change.who}"
+    use, who = seen.use, "" if change is None else f"  set by {change.who}"
     if as_json:
         print_json(_document(seen, change))
         return
     at = time_text(time.time_ns() // 1_000_000 if change is None else change.at_ms)
     if seen.problem:
-        print_text(f"refused: {seen.problem}")
+        print_text(f"refused: {seen.problem}", "wrong")
     weighed = "" if use.shares is None else f"  {shares_text(use.shares)}"
     print_text(f"{at}  {use.version}  {source_text(use.source)}{weighed}{who}")
 

@@ -1,0 +1,176 @@
+"""What `stats` does: print what was drawn, and how it fits the weights."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from worker.adapters.redis.sessions import RedisSessions
+from worker.adapters.redis.stats import RedisStats
+from worker.cli.context import Desk, open_desk
+from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
+from worker.cli.output import complain
+from worker.cli.printing import print_json, print_table, print_text
+from worker.cli.words import Score, Share, counted
+from worker.core.draw.sessions import session_counts
+from worker.core.keys import CHECK
+from worker.core.stats import CategoryCount, Counts
+from worker.errors import SettingsError, UnreadableError
+
+_WATCH_EVERY_S = 1.0
+_MIXED = (
+    "some of these counts were drawn by WORKER_WEIGHT_UNIT=chunks and some by seconds, so that shares say nothing; "
+    "accepted: the same on all workers of a prefix, and `stats --clear`"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked for, by the options of the same names."""
+
+    session: str | None
+    clear: bool
+    watch: bool
+    with_checks: bool
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Counts, and how many datasets of `check` are left out of them."""
+
+    counts: Counts
+    hidden: int
+
+
+_Read = Callable[[bool], Awaitable[_Found]]
+
+
+def show_stats(wanted: Wanted) -> None:
+    """Print counts, once or again and again.
+
+    Args:
+        wanted: What is asked for.
+
+    Raises:
+        SettingsError: The options do not go together.
+    """
+    if wanted.session is not None and wanted.clear:
+        raise SettingsError(
+            "--clear and --session do not go together; accepted: sampling-worker session end, to begin anew"
+        )
+    asyncio.run(_show(wanted))
+
+
+async def _show(wanted: Wanted) -> None:
+    async with open_desk() as desk:
+        read = _reader(desk, wanted)
+        found = await read(wanted.clear)
+        doubts = await look_for_doubts(desk, None if wanted.session else found.counts)
+        _print_found(found, doubts, wanted)
+        if wanted.watch:
+            await _watch(read, found, wanted)
+
+
+async def _watch(read: _Read, last: _Found, wanted: Wanted) -> None:
+    """Print counts again: people see those that differ from the last, programs each."""
+    while True:
+        await asyncio.sleep(_WATCH_EVERY_S)
+        found = await read(False)  # noqa: FBT003 - whether to clear
+        if found != last or wanted.as_json:
+            last = found
+            _print_found(found, Doubts(), wanted)
+
+
+def _reader(desk: Desk, wanted: Wanted) -> _Read:
+    """Make what reads the counts that are asked for."""
+    sessions, stats = RedisSessions(desk.client, desk.keys), RedisStats(desk.client, desk.keys)
+
+    async def read(clear: bool) -> _Found:  # noqa: FBT001 - see `_Read`
+        if wanted.session is not None:
+            return _Found(session_counts(await _read_session(sessions, wanted.session)), 0)
+        found = await stats.read(clear=clear)
+        counts = found if wanted.with_checks else found.without(CHECK)
+        return _Found(counts, len(found.requests) - len(counts.requests))
+
+    return read
+
+
+async def _read_session(sessions: RedisSessions, name: str) -> Mapping[str, bytes]:
+    """Read what a session counts; empty where there is none.
+
+    Raises:
+        UnreadableError: Another type stands under its key.
+    """
+    fields = await sessions.read(name)
+    if fields is None:
+        raise UnreadableError(f"session {name!a} is unreadable: its key holds no hash; accepted: session end, or DEL")
+    return fields
+
+
+def _print_found(found: _Found, doubts: Doubts, wanted: Wanted) -> None:
+    """Print counts; what is doubtful about them goes to standard error."""
+    if found.counts.is_mixed:
+        complain(_MIXED)
+    for sentence in (*doubts.warnings, *found.counts.problems):
+        complain(sentence)
+    if wanted.as_json:
+        print_json({**_document(found.counts), **doubts.document, "checks_left_out": found.hidden})
+        return
+    _print_counts(found.counts, "the session began" if wanted.session else "the last `stats --clear`")
+    if found.hidden:
+        print_text(f"left out: {counted(found.hidden, 'dataset')} of `check`; --all shows them")
+
+
+def _print_counts(counts: Counts, since: str) -> None:
+    requests, errors = sum(counts.requests.values()), sum(counts.errors.values())
+    of_them = f"{errors:,} of them {'an error' if errors == 1 else 'errors'}"
+    print_text(f"{counted(requests, 'request')}, {of_them}, {counted(counts.chunks, 'chunk')}; since {since}")
+    for (dataset, code), count in sorted(counts.errors.items()):
+        print_text(f"  {count:,} {code}{f' in {dataset}' if dataset else ''}", "wrong")
+    for dataset, rows in counts.datasets():
+        print_table(dataset_title(dataset), *_distribution(rows))
+
+
+def _distribution(rows: Sequence[CategoryCount]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    """Lay out a distribution: in chunks, or in seconds as well where weights are shares of audio time."""
+    total = sum(row.amount for row in rows) or 1
+    by_seconds = any(row.seconds is not None for row in rows)
+    cells = [
+        (
+            row.category,
+            row.count,
+            *((row.seconds or 0.0,) if by_seconds else ()),
+            Share(row.amount / total),
+            Share(row.expected / total),
+            Score(row.z),
+        )
+        for row in rows
+    ]
+    return ("category", "count", *(("seconds",) if by_seconds else ()), "share", "expected share", "z"), cells
+
+
+def _document(counts: Counts) -> dict[str, Any]:
+    return {
+        "requests": sum(counts.requests.values()),
+        "errors": sum(counts.errors.values()),
+        "chunks": counts.chunks,
+        "mixed": counts.is_mixed,
+        "problems": list(counts.problems),
+        "requests_by_dataset": dict(counts.requests),
+        "errors_by_code": [
+            {"dataset": dataset or None, "error": code, "count": count}
+            for (dataset, code), count in sorted(counts.errors.items())
+        ],
+        "categories": [
+            {
+                "dataset": row.dataset or None,
+                "category": row.category,
+                "count": row.count,
+                "seconds": row.seconds,
+                "expected": row.expected,
+                "z": row.z,
+            }
+            for row in counts.categories
+        ],
+    }

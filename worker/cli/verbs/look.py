@@ -1,0 +1,97 @@
+"""`stats`, `sample`, `report` and `health`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from worker.cli import HEALTH_HELP, options
+from worker.cli.help import LOOK, Verb
+from worker.cli.numbers import LONGEST_S, Decimal, Whole
+
+_LARGEST_SEED = 2**63 - 1
+
+
+@click.command(cls=Verb, panel=LOOK, example="sampling-worker stats --watch")
+@click.option("--session", metavar="SESSION", help="One training session alone, since it began.")
+@click.option("--clear", is_flag=True, help="Print, and start counting anew in the same step.")
+@click.option("--watch", is_flag=True, help="Print again on every change, until interrupted.")
+@options.with_checks
+@options.as_json
+def stats(**wanted: Any) -> None:
+    """Show what all workers have drawn so far, and how it fits the weights."""
+    from worker.cli.stats import Wanted, show_stats
+
+    show_stats(Wanted(**wanted))
+
+
+@click.command(cls=Verb, panel=LOOK, example="sampling-worker sample --size 8 --method stratified")
+@click.option("--size", type=Whole(0, 10**12), default=1, show_default=True, help="Chunk ids per request.")
+@click.option("--count", type=Whole(1, 100_000), default=1, show_default=True, help="How many requests.")
+@click.option("--category", metavar="CATEGORY", help="Draw from this category alone, whatever the weights.")
+@click.option("--method", metavar="METHOD", help="random, stratified, or epoch (needs --session).")
+@click.option("--dataset", metavar="NAME", help="A dataset's own weights, not the global ones.")
+@click.option("--preset", metavar="NAME", help="balanced, voice-heavy, music-heavy, or one of your own.")
+@click.option("--session", metavar="SESSION", help="The training session that asks.")
+@click.option("--pin", is_flag=True, default=None, help="Keep to the session's first weights (needs --session).")
+@click.option("--replace/--no-replace", default=None, help="Whether a request may get a chunk twice.")
+@click.option(
+    "--seed",
+    type=Whole(0, _LARGEST_SEED),
+    help="The same seed gives the same ids; with --count, each request has its own, made from it.",
+)
+@click.option("--encoding", metavar="ENCODING", help="How ids come: json, or packed (binary).")
+@click.option("--probabilities", is_flag=True, default=None, help="Let results carry the weights and the READY counts.")
+@click.option("--request-id", metavar="ID", help="The request's own id, echoed.")
+@click.option("--field", "further", metavar="NAME=VALUE", multiple=True, help="Any other field; can be repeated.")
+@click.option(
+    "--timeout",
+    type=Decimal(0.1, LONGEST_S),
+    metavar="SECONDS",
+    default=10.0,
+    show_default=True,
+    help="Longest wait, in seconds.",
+)
+@options.as_json
+def sample(count: int, further: tuple[str, ...], timeout: float, *, as_json: bool, **fields: Any) -> None:
+    """Send sample requests and print their results; status 1 when one is missing or an error."""
+    from worker.cli.sampling import Asking, draw_samples
+
+    draw_samples(fields, further, Asking(count, timeout, as_json))
+
+
+@click.command(cls=Verb, panel=LOOK, example="sampling-worker report worker-1.log worker-2.log --output mix.svg")
+@click.argument("files", metavar="FILE...", type=Path, nargs=-1, required=True)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=Path,
+    default=Path("report.png"),
+    show_default=True,
+    help="The picture, .png or .svg; an older one is replaced.",
+)
+@options.with_checks
+@options.as_json
+def report(files: tuple[Path, ...], output: Path, *, with_checks: bool, as_json: bool) -> None:
+    """Draw the logs of workers as one picture of the mix, the rate and the latency over time.
+
+    Each FILE holds the JSON log lines of one or more workers; - is standard input.
+    """
+    from worker.cli.report import draw_report
+
+    draw_report(files, output, with_checks=with_checks, as_json=as_json)
+
+
+@click.command(
+    cls=Verb,
+    panel=LOOK,
+    help=HEALTH_HELP,
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("arguments", nargs=-1)
+def health(arguments: tuple[str, ...]) -> None:
+    """Hand its own words to `health`."""
+    from worker.cli.health import probe
+
+    raise click.exceptions.Exit(probe(arguments))
