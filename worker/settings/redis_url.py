@@ -99,7 +99,7 @@ def read_redis_url(url: str) -> RedisUrl:
 def _check_address(parts: SplitResult) -> None:
     """Refuse what is not part of the address of one server."""
     if not _DATABASE.fullmatch(parts.path):
-        raise ValueError(f"{parts.path} is not the number of a database")
+        raise ValueError("what follows its host is not the number of a database")  # it may hold a password
     if "," in parts.netloc.rpartition("@")[2]:
         raise ValueError("it names several hosts, which redis+sentinel:// and redis+cluster:// take")
 
