@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def own_version() -> str:
-    """Tell the version of the installed distribution; `source` when it runs uninstalled."""
+    """Return the version of the installed distribution; `source` if it runs uninstalled."""
     try:
         return version("sampling-worker")
     except PackageNotFoundError:

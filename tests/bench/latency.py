@@ -36,7 +36,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.harness import SERVER_CORE, WORKER_CORE, Servers, arguments, fill, pin, report, servers, worker
+from tests.bench.harness import DONE_S, SERVER_CORE, WORKER_CORE, Servers, arguments, fill, pin, report, servers, worker
+from tests.support.leash import leashed
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 
@@ -49,14 +50,13 @@ TARGETS: dict[float, float] = {50: 1.5, 99: 2.0}
 WARM_UP = 500
 BACKLOG = 40_000
 SATURATED_RUNS = 3
-DONE_S = 60.0
 REQUESTS, RESULTS = "audio:sample:requests", "audio:sample:results"
 WEIGHTS = '{"voice": 0.4, "music": 0.3, "documentary": 0.2, "conference": 0.1}'
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Hold what every measurement needs: the C program and the servers."""
+    """What every measurement needs: the C program and the servers."""
 
     program: Path
     at: Servers
@@ -65,7 +65,7 @@ class Bench:
         """Start the C program in one of its modes, on one core unless told None."""
         url = urlsplit(self.at.redis_url)
         command = [self.program, mode, url.hostname, url.port, *words]
-        process = subprocess.Popen([str(word) for word in command], text=True, **options)
+        process = subprocess.Popen(leashed([str(word) for word in command]), text=True, **options)
         if core is not None:
             pin(process.pid, core)
         return process
@@ -81,7 +81,7 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Say what is asked for: `rate` requests a second in an open loop; one by one where None."""
+    """What is asked for: `rate` requests a second in an open loop; None: one by one."""
 
     name: str
     size: int
@@ -90,7 +90,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Hold what one client saw: percentiles in us, and in an open loop what it sent and got a second.
+    """What one client saw: percentiles in us, and in an open loop what it sent and got in a second.
 
     Attributes:
         us: Percentile -> latency.
@@ -116,7 +116,7 @@ def compile_program(folder: Path) -> Path:
 
 
 def empty(at: Servers) -> None:
-    """Leave nothing in Redis but the weights."""
+    """Clear Redis, but for the weights."""
     with connect(at.redis_url) as client:
         client.flushall()
         client.set("audio:category:weights", WEIGHTS)
@@ -137,7 +137,7 @@ def echo(bench: Bench, id_bytes: int) -> Iterator[None]:
 
 
 def time_load(bench: Bench, load: Load, count: int, seconds: float) -> Timed:
-    """Let the client put a load on whatever worker runs."""
+    """Run the client against the worker that runs."""
     if load.rate is None:
         lines = bench.run("closed", load.size, count + WARM_UP, core=SERVER_CORE)
         return Timed(percentiles(lines[WARM_UP:]))
@@ -153,7 +153,7 @@ def percentiles(lines: list[str]) -> dict[float, float]:
 
 
 def saturated_rate(at: Servers) -> float:
-    """Tell how many requests a second our worker answers from a prefilled backlog."""
+    """Return how many requests a second our worker answers from a prefilled backlog."""
     empty(at)
     with connect(at.redis_url) as client:
         for _ in range(0, BACKLOG, 5000):
@@ -173,7 +173,7 @@ def _ms(entry_id: bytes) -> int:
 
 
 def id_bytes(at: Servers) -> dict[int, int]:
-    """Tell how many bytes the ids of our worker's results take, by size."""
+    """Return the bytes of the ids in our worker's results, by size."""
     empty(at)
     lengths: dict[int, int] = {}
     with worker(at), connect(at.redis_url) as client:

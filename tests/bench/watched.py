@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.backlog import BATCH, ROWS
-from tests.bench.harness import CATEGORIES, WORKER_CORE, Servers, fill, pin
+from tests.bench.harness import CATEGORIES, DONE_S, WORKER_CORE, Servers, fill, pin
 from tests.bench.stillness import Spans, read_spans
 from tests.support.command import RunningWorker
+from tests.support.leash import leashed
 from worker.settings.environment import environment_with
 
 PROGRAM = Path(__file__).with_name("watched_worker.py")
@@ -20,7 +21,7 @@ PROGRAM = Path(__file__).with_name("watched_worker.py")
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Say what has to be READY."""
+    """The READY chunks that a benchmark needs."""
 
     chunks: int = ROWS
     categories: tuple[str, ...] = CATEGORIES
@@ -32,7 +33,7 @@ class WatchedWorker(RunningWorker):
     def start(self) -> "WatchedWorker":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), str(self._seen), "run"],
+                leashed([sys.executable, str(PROGRAM), str(self._seen), "run"]),
                 env=environment_with(self._settings),
                 cwd=self._folder,
                 stdout=log,
@@ -63,7 +64,7 @@ def watched_workers(at: Servers, count: int) -> Iterator[list[WatchedWorker]]:
             running.append(one)
             one.start()
         for one in running:
-            one.wait_ready()
+            one.wait_ready(DONE_S)
         yield running
 
 

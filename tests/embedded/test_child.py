@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.servers import is_alive
 from tests.support.waiting import wait_until_sync
-from worker.embedded.child import Child, Place, from_wheel
+from worker.embedded.child import Child, Surroundings, from_wheel
 from worker.errors import DependencyError, SettingsError
 
 _START_BOTH = """
@@ -47,7 +47,7 @@ except SettingsError as error:
 
 
 def shell(script: str, folder: Path) -> Child:
-    return Child(["/bin/sh", "-c", script], Place(folder, folder / "log"), signal.SIGTERM)
+    return Child(["/bin/sh", "-c", script], Surroundings(folder, folder / "log"), signal.SIGTERM)
 
 
 def printed(folder: Path) -> str:
@@ -88,7 +88,7 @@ def test_a_child_has_a_session_of_its_own(tmp_path: Path) -> None:
 def test_a_program_that_cannot_run_leaves_nothing(tmp_path: Path) -> None:
     open_before = len(list(Path("/dev/fd").iterdir()))
     with pytest.raises(SettingsError, match=r"cannot run /no/such/program in .*No such file"):
-        Child(["/no/such/program"], Place(tmp_path, tmp_path / "log"), signal.SIGTERM)
+        Child(["/no/such/program"], Surroundings(tmp_path, tmp_path / "log"), signal.SIGTERM)
     assert len(list(Path("/dev/fd").iterdir())) == open_before
 
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from tests.support.forks import Forked, start_forked
+from tests.support.leash import leashed
 from tests.support.waiting import wait_until_sync
 from worker.settings.environment import environment_with
 
@@ -93,7 +94,7 @@ class RunningWorker:
 
     def _begin(self, stdout: IO[bytes] | int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [*self._wrapped, sys.executable, "-m", "worker", "run"],
+            leashed([*self._wrapped, sys.executable, "-m", "worker", "run"]),
             env=environment_with(self._settings),
             cwd=self._folder,
             stdout=stdout,
@@ -106,10 +107,10 @@ class RunningWorker:
         env = environment_with(self._settings)
         return start_forked(["run"], env=env, cwd=self._folder, stdout=stdout, stderr=log)
 
-    def wait_ready(self) -> "RunningWorker":
+    def wait_ready(self, timeout_s: float = SERVING_S) -> "RunningWorker":
         wait_until_sync(
             lambda: len(self.events("worker.ready")) > self._readies,
-            timeout_s=SERVING_S,
+            timeout_s=timeout_s,
             what=f"worker.ready of {self.consumer}",
         )
         return self

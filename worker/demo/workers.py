@@ -2,12 +2,12 @@
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from worker.core.events import RequestClaimed
+from worker.embedded.child import Child, Surroundings
 from worker.errors import DependencyError
 from worker.settings.environment import environment_with
 
@@ -15,56 +15,59 @@ _STOP_S = 15.0
 
 
 class WorkerProcess:
-    """Run `sampling-worker run`."""
+    """A process of `sampling-worker run`. It is killed if the demo ends without stopping it."""
 
     def __init__(self, name: str, settings: Mapping[str, str], log: Path) -> None:
-        """Take its consumer name, its settings, and where its log lines go."""
-        self._settings = {**settings, "WORKER_CONSUMER": name}
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        """Start nothing yet.
+
+        Args:
+            name: Its consumer name.
+            settings: Its settings, by variable.
+            log: The file that its log lines are appended to.
+        """
+        environment = environment_with({**settings, "WORKER_CONSUMER": name})
+        self._surroundings = Surroundings(Path.cwd(), log, environment=environment)
+        self._child: Child | None = None
         self.name = name
 
     def start(self) -> None:
-        """Start it; it serves a moment later."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker", "run"],
-                env=environment_with(self._settings),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        """Start it. It serves a moment later.
+
+        Raises:
+            SettingsError: Its program cannot be run.
+        """
+        self._child = Child([sys.executable, "-m", "worker", "run"], self._surroundings, signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Stop it in the middle of its work: what Redis delivers to it from now on is in its hands."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
+        """Suspend it amid its work, so that it holds whatever Redis delivers to it from now on."""
+        if self._child is not None:
+            self._child.send(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End it without a chance to clean up."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+        child, self._child = self._child, None
+        if child is not None:
+            child.end(signal.SIGKILL, timeout_s=_STOP_S)
 
     def claimed(self) -> int:
-        """Count the requests it has taken over from others, by its log."""
-        lines = [json.loads(line) for line in self._log.read_text().splitlines() if line.endswith("}")]
+        """Return how many requests it has taken over from other workers, by its log."""
+        lines = [json.loads(line) for line in self._surroundings.log.read_text().splitlines() if line.endswith("}")]
         return sum(line["count"] for line in lines if line["event"] == RequestClaimed.event)
 
     def stop(self) -> int | None:
-        """End it in order; tell its exit status, None when it was not running.
+        """Stop it in order, and return its exit status; None if it did not run.
 
         Raises:
-            DependencyError: It did not end in time; it is killed.
+            DependencyError: It did not end in time and was killed.
         """
-        process, self._process = self._process, None
-        if process is None or process.poll() is not None:
+        child, self._child = self._child, None
+        if child is None:
             return None
-        process.terminate()
-        try:
-            return process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise DependencyError(f"worker {self.name} did not stop within {_STOP_S:g} s") from None
+        was_running = child.running
+        child.end(signal.SIGTERM, timeout_s=_STOP_S)
+        status = child.wait()
+        if not was_running:
+            return None
+        if status == -signal.SIGKILL:
+            raise DependencyError(f"worker {self.name} did not stop within {_STOP_S:g} s")
+        return status

