@@ -12,11 +12,12 @@ from typer.core import TyperGroup
 
 from worker.cli.commands import app
 from worker.core import wire
-from worker.core.draw import prepare, slicing
+from worker.core.draw import derived, slicing
 from worker.core.events import EVENTS
 from worker.core.weights import values as weights
-from worker.core.weights.changes import Order, Standing, return_step, step_of
-from worker.core.weights.values import ABSENT, DEFAULTS, mark_of
+from worker.core.weights.changes import StoredWeights, WantedChange, plan_change, plan_return
+from worker.core.weights.in_force import ABSENT, mark_of
+from worker.core.weights.values import DEFAULTS
 from worker.core.wire import fields as wire_fields
 from worker.core.wire import requests, results
 from worker.service import snapshots as state
@@ -151,13 +152,13 @@ def test_commands_are_documented() -> None:
 
 
 def test_fields_of_the_history_are_documented() -> None:
-    standing = Standing(None, 0, ABSENT, None, ABSENT, None)
-    order = Order('{"voice": 1}', "who", "why", lasts_ms=1, undone_from="1-0")
-    step = step_of(standing, order)
+    standing = StoredWeights(None, 0, ABSENT, None, ABSENT, None)
+    order = WantedChange('{"voice": 1}', "who", "why", lasts_ms=1, undone_from="1-0")
+    step = plan_change(standing, order)
     pending = replace(standing, mark=mark_of(step.value), value=step.value, return_text=step.return_text.encode())
-    returned = return_step(replace(pending, now_ms=1))
+    returned = plan_return(replace(pending, now_ms=1))
     assert returned is not None
-    fields_written = {*step.record, *step_of(pending, Order(None, "", "")).record, *returned.record}
+    fields_written = {*step.record, *plan_change(pending, WantedChange(None, "", "")).record, *returned.record}
     assert first_cells(section(PROTOCOL, "Changes")) == fields_written
     assert all(f"`{name}`" in section(PROTOCOL, "Changes") for name in json.loads(step.return_text))
 
@@ -241,8 +242,8 @@ def test_limits_are_those_of_the_code() -> None:
         state._WIDTH_REMEMBERED,
         state._DATASETS_REMEMBERED,
         weights.MAX_CATEGORIES,
-        prepare._MOST_REMEMBERED,
-        prepare._WIDEST_REMEMBERED,
+        derived.MOST_KEPT,
+        derived.WIDEST_KEPT,
     }
     assert numbers <= shown
     assert f"{weights.MAX_BYTES // (1 << 20)} MiB" in text

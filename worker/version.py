@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def own_version() -> str:
-    """Return the version of the installed distribution; `source` if it runs uninstalled."""
+    """Return the version of the installed distribution, or `source` if it is not installed."""
     try:
         return version("sampling-worker")
     except PackageNotFoundError:

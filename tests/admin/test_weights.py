@@ -10,12 +10,13 @@ from tests.support.streams import Desk
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.admin.weights import carry_out, roll_back, wait_until_applied, who_applied
-from worker.core.weights.changes import Order, Standing, version_by_key
+from worker.core.weights.changes import StoredWeights, WantedChange, version_by_key
 from worker.core.weights.history import Change, read_change
-from worker.core.weights.values import UNREAD, default_weights, mark_of, observe
-from worker.core.workers.documents import version_shown
+from worker.core.weights.in_force import UNREAD, mark_of, observe
+from worker.core.weights.values import default_weights
+from worker.core.workers.state_document import version_shown
 from worker.errors import StaleError, WeightsError
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 VOICE, MUSIC, BOTH = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 1}'
 
@@ -32,7 +33,7 @@ def _version(text: str) -> str:
 async def _set(
     writer: RedisWeightsWriter, value: str, name: str | None = None, *, if_version: str | None = None, who: str = "ann"
 ) -> Change:
-    return await carry_out(writer, name, lambda _: Order(value, who, "a test"), if_version=if_version)
+    return await carry_out(writer, name, lambda _: WantedChange(value, who, "a test"), if_version=if_version)
 
 
 # -- if-version ------------------------------------------------------------------------------------------------
@@ -77,11 +78,11 @@ async def test_a_dataset_without_weights_of_its_own_has_the_version_of_the_globa
 
 async def test_an_order_is_made_by_what_stands_there_when_it_is_stored(writer: RedisWeightsWriter) -> None:
     await _set(writer, VOICE)
-    seen: list[Standing] = []
+    seen: list[StoredWeights] = []
 
-    def make(found: Standing) -> Order:
+    def make(found: StoredWeights) -> WantedChange:
         seen.append(found)
-        return Order(MUSIC, "ann", "")
+        return WantedChange(MUSIC, "ann", "")
 
     await carry_out(writer, None, make)
     assert [found.value for found in seen] == [VOICE.encode()]
@@ -91,7 +92,7 @@ async def test_an_order_is_made_by_what_stands_there_when_it_is_stored(writer: R
 
 
 async def _back(writer: RedisWeightsWriter, version: str | None = None, name: str | None = None) -> Change:
-    return await roll_back(writer, name, Order(None, "bob", "too loud"), version=version)
+    return await roll_back(writer, name, WantedChange(None, "bob", "too loud"), version=version)
 
 
 async def test_undoing_goes_further_back_each_time(desk: Desk, writer: RedisWeightsWriter) -> None:
@@ -175,7 +176,7 @@ def test_workers_are_sorted_by_what_they_show() -> None:
 
 def test_a_holder_of_many_datasets_is_told_from_one_that_was_not_asked() -> None:
     """What a state has no room for by name is there by the short form of its name."""
-    version, book = _version(VOICE), State().weights
+    version, book = _version(VOICE), CurrentSnapshots().weights
     for number in range(2000):
         book.put(f"d{number}", UNREAD)
     book.put("d3", observe(UNREAD, mark_of(VOICE.encode()), VOICE.encode(), "dataset")[0])
@@ -204,6 +205,6 @@ async def test_waiting_ends_when_all_have_applied_it_or_are_gone(desk: Desk, wri
     waiting = asyncio.create_task(wait_until_applied(stats, worker_keys, change, timeout_s=60))
     await show("one", change.version_after)
     await show("two", change.version_after)
-    await workers["three"].hide()
+    await workers["three"].remove_presence()
     found = await waiting
     assert (sorted(found.applied), found.missing, found.unasked) == (["one", "two"], (), ())

@@ -18,7 +18,7 @@ import hiredis
 import numpy as np
 import redis
 
-from tests.bench.harness import DONE_S, Servers, cpu_s, fill, worker
+from tests.bench.harness import Servers, cpu_s, fill, worker
 from tests.support.command import Process, RunningWorker
 from tests.support.waiting import wait_until_sync
 from worker.adapters.postgres.catalog import PostgresCatalog
@@ -28,9 +28,10 @@ from worker.adapters.redis.settling import lay_out
 from worker.adapters.redis.streams import _SETTLE, _SETTLE_SHA, RedisStreams
 from worker.core.catalog import Catalog
 from worker.core.draw.answer import answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP, Keys
-from worker.core.weights.values import ABSENT, Held, in_force
+from worker.core.weights.in_force import ABSENT, Held, in_force
 from worker.core.wire import Decoder, Entry
 from worker.ports import Batch, StreamLimits
 
@@ -39,19 +40,20 @@ KEYS = Keys("audio")
 BATCH = 256
 REPLAY = "replay"
 UNDER_WAY = 2
+READS_S = 300.0  # it takes about a second; slow machines take longer
 
 Command = Sequence[str | bytes | int]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked for, how often, and of how many workers.
+    """Say what is asked for, how often, and of how many workers.
 
     Attributes:
-        size: Chunk ids in each request.
-        encoding: Encoding of the ids.
-        requests: Number of requests.
-        workers: Number of workers.
+        size: Chunk ids a request.
+        encoding: Theirs.
+        requests: How many.
+        workers: How many serve them.
         turns: Further fields; requests take them in turn.
         first: What is stored before the first request.
         reply_to: Names of the reply streams that results go to; none: the shared one.
@@ -73,12 +75,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How a backlog was served.
+    """Hold how a backlog was served.
 
     Attributes:
         rate: Requests a second.
-        own_us: CPU time of the workers for each request, in us.
-        server_us: CPU time of Redis for each request, in us.
+        own_us: CPU a request of those who serve.
+        server_us: CPU a request of Redis.
         span: When it began and ended, by `time.perf_counter`.
     """
 
@@ -136,7 +138,7 @@ def pipe(url: str, parts: Iterable[tuple[bytes, int]]) -> None:
 
 
 def clear(at: Servers, case: Case) -> None:
-    """Clear Redis, but for an empty request stream and the commands of `first`."""
+    """Leave nothing in Redis but an empty request stream, and what comes first."""
     commands = (("FLUSHALL",), ("XGROUP", "CREATE", KEYS.requests, GROUP, "0", "MKSTREAM"), *case.first)
     pipe(at.redis_url, [(b"".join(pack(words) for words in commands), len(commands))])
 
@@ -179,7 +181,7 @@ def time_running(at: Servers, client: redis.Redis, case: Case, running: Sequence
     clear(at, case)
     wait_until_sync(
         lambda: len(client.xinfo_consumers(KEYS.requests, GROUP)) == len(running),
-        timeout_s=DONE_S,
+        timeout_s=READS_S,
         what="all workers read again",
     )
     send_all(processes, signal.SIGSTOP)
@@ -214,7 +216,7 @@ def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes
     limits = StreamLimits(1_000_000, 3600, 86_400)
     stream = RedisStreams(connect(at.redis_url, timeout_s=5.0), keys=KEYS, consumer=REPLAY, limits=limits)
     weights = in_force(None, None, Held(ABSENT, None))
-    snapshots = Snapshots(catalog, {None: weights}, now_ms=0)
+    snapshots = Snapshots(Derived(catalog), {None: weights}, now_ms=0)
     rng, decoder = np.random.Generator(np.random.SFC64()), Decoder()
     batch = max(1, min(BATCH, 131_072 // case.size))
     for start in range(1, case.requests + 1, batch):

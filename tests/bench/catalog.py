@@ -34,9 +34,9 @@ from tests.support.tasks import endless
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.core.events import PostgresLost, PostgresRestored
 from worker.core.keys import CATALOG_CHANNEL
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 ROWS = (1_000_000, 10_000_000)
 READY_TARGETS_S = {1_000_000: 2.0, 10_000_000: 20.0}
@@ -78,7 +78,7 @@ async def measure_load(url: str, _rows: int) -> Figures:
     began = time.perf_counter()
     catalog = (await source.load()).catalog
     ended = time.perf_counter()
-    kept = catalog.ids.nbytes + catalog.cells.nbytes + catalog.offsets.nbytes
+    kept = catalog.ids.nbytes + catalog.cells.nbytes + catalog.bounds.nbytes
     figures = {"s": ended - began, "peak MB": peak_mb() - before, "bytes a chunk": kept / len(catalog)}
     return {"load began": began, "load ended": ended, **figures}
 
@@ -158,8 +158,8 @@ async def connected(url: str) -> AsyncIterator[Connection]:
 
 async def measure_changes(url: str, rows: int) -> Figures:
     """Keep a catalog fresh, as a worker does, and change the library under it."""
-    state = State()
-    link = Link(lambda text: PostgresLost(message=text), lambda s: PostgresRestored(down_s=s))
+    state = CurrentSnapshots()
+    link = Availability(lambda text: PostgresLost(message=text), lambda s: PostgresRestored(down_s=s))
     async with connected(url) as writer, anyio.create_task_group() as loops:
         await loops.start(endless, CatalogFeed(PostgresCatalog(url), state, link, refresh_s=3600).run)
         found = await change_all(Library(writer, lambda: len(state.catalog or ())), rows)

@@ -29,10 +29,12 @@ from tests.bench.harness import CATEGORIES, arguments, report
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw.allocation import Plan
 from worker.core.draw.answer import answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sampling import draw
-from worker.core.mixture import Mixture, mix_weights
-from worker.core.weights.values import ABSENT, Held, default_weights, in_force
+from worker.core.mixture import Mixture, make_mixture
+from worker.core.weights.in_force import ABSENT, Held, in_force
+from worker.core.weights.values import default_weights
 from worker.core.wire import Decoder, Entry, encode_request
 
 ROWS = 1_000_000
@@ -72,10 +74,10 @@ class Library:
     def __init__(self) -> None:
         codes = (np.arange(ROWS) % len(CATEGORIES)).astype(np.uint8)
         self.catalog: Catalog = build_catalog(np.arange(1, ROWS + 1), codes, CATEGORIES)
-        mixture = mix_weights(default_weights(), self.catalog)
+        mixture = make_mixture(default_weights(), self.catalog)
         assert mixture is not None
         self.mixture: Mixture = mixture
-        self._snapshots = Snapshots(self.catalog, {None: in_force(None, None, Held(ABSENT, None))}, now_ms=0)
+        self._snapshots = Snapshots(Derived(self.catalog), {None: in_force(None, None, Held(ABSENT, None))}, now_ms=0)
         self._rng = np.random.Generator(np.random.SFC64())
         self._plain_rng = np.random.default_rng()
 

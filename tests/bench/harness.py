@@ -24,14 +24,12 @@ from worker.embedded import PostgresServer, RedisServer
 CATEGORIES = ("voice", "music", "documentary", "conference", "custom")
 SERVER_CORE = 0
 WORKER_CORE = 1
-DONE_S = 600.0
-"""Longest wait for anything: it only catches a hang, also on a machine ten times slower than a quiet one."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Servers of a benchmark. Redis has the first core for itself, if the system can do that."""
+    """Hold servers that a benchmark started; where the system can, Redis has the first core for itself."""
 
     redis_url: str
     database_url: str
@@ -70,20 +68,20 @@ def worker(at: Servers, *, cores: Sequence[int] = (WORKER_CORE,), **settings: st
         running.start()
         assert running.process is not None
         pin(running.process.pid, *cores)
-        yield running.wait_ready(DONE_S)
+        yield running.wait_ready()
     finally:
         running.stop()
 
 
 def pin(pid: int, *cores: int) -> None:
-    """Pin a process to some cores, on Linux and if there are so many."""
+    """Keep a process to some cores, where the system can (Linux) and has them."""
     if hasattr(os, "sched_setaffinity") and max(cores) < (os.cpu_count() or 1):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), cores)
 
 
 def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used, its kernel time included (Linux; elsewhere by `ps`)."""
+    """Tell the CPU seconds that a process has used, its kernel time included (Linux; elsewhere by `ps`)."""
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists():
         fields = stat.read_text().rpartition(")")[2].split()

@@ -36,8 +36,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.harness import DONE_S, SERVER_CORE, WORKER_CORE, Servers, arguments, fill, pin, report, servers, worker
-from tests.support.leash import leashed
+from tests.bench.harness import SERVER_CORE, WORKER_CORE, Servers, arguments, fill, pin, report, servers, worker
+from tests.support.children import ending_with_us
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 
@@ -50,13 +50,14 @@ TARGETS: dict[float, float] = {50: 1.5, 99: 2.0}
 WARM_UP = 500
 BACKLOG = 40_000
 SATURATED_RUNS = 3
+DONE_S = 600.0
 REQUESTS, RESULTS = "audio:sample:requests", "audio:sample:results"
 WEIGHTS = '{"voice": 0.4, "music": 0.3, "documentary": 0.2, "conference": 0.1}'
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every measurement needs: the C program and the servers."""
+    """Hold what every measurement needs: the C program and the servers."""
 
     program: Path
     at: Servers
@@ -64,8 +65,8 @@ class Bench:
     def start(self, mode: str, *words: object, core: int | None, **options: Any) -> subprocess.Popen[str]:
         """Start the C program in one of its modes, on one core unless told None."""
         url = urlsplit(self.at.redis_url)
-        command = [self.program, mode, url.hostname, url.port, *words]
-        process = subprocess.Popen(leashed([str(word) for word in command]), text=True, **options)
+        command = ending_with_us(*map(str, (self.program, mode, url.hostname, url.port, *words)))
+        process = subprocess.Popen(command, text=True, **options)
         if core is not None:
             pin(process.pid, core)
         return process
@@ -81,7 +82,7 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked for: `rate` requests a second in an open loop; None: one by one."""
+    """Say what is asked for: `rate` requests a second in an open loop; one by one where None."""
 
     name: str
     size: int
@@ -90,7 +91,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What one client saw: percentiles in us, and in an open loop what it sent and got in a second.
+    """Hold what one client saw: percentiles in us, and in an open loop what it sent and got a second.
 
     Attributes:
         us: Percentile -> latency.
@@ -116,7 +117,7 @@ def compile_program(folder: Path) -> Path:
 
 
 def empty(at: Servers) -> None:
-    """Clear Redis, but for the weights."""
+    """Leave nothing in Redis but the weights."""
     with connect(at.redis_url) as client:
         client.flushall()
         client.set("audio:category:weights", WEIGHTS)
@@ -137,7 +138,7 @@ def echo(bench: Bench, id_bytes: int) -> Iterator[None]:
 
 
 def time_load(bench: Bench, load: Load, count: int, seconds: float) -> Timed:
-    """Run the client against the worker that runs."""
+    """Let the client put a load on whatever worker runs."""
     if load.rate is None:
         lines = bench.run("closed", load.size, count + WARM_UP, core=SERVER_CORE)
         return Timed(percentiles(lines[WARM_UP:]))
@@ -153,7 +154,7 @@ def percentiles(lines: list[str]) -> dict[float, float]:
 
 
 def saturated_rate(at: Servers) -> float:
-    """Return how many requests a second our worker answers from a prefilled backlog."""
+    """Tell how many requests a second our worker answers from a prefilled backlog."""
     empty(at)
     with connect(at.redis_url) as client:
         for _ in range(0, BACKLOG, 5000):
@@ -173,7 +174,7 @@ def _ms(entry_id: bytes) -> int:
 
 
 def id_bytes(at: Servers) -> dict[int, int]:
-    """Return the bytes of the ids in our worker's results, by size."""
+    """Tell how many bytes the ids of our worker's results take, by size."""
     empty(at)
     lengths: dict[int, int] = {}
     with worker(at), connect(at.redis_url) as client:

@@ -36,33 +36,22 @@ import redis
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.harness import (
-    DONE_S,
-    SERVER_CORE,
-    WORKER_CORE,
-    Servers,
-    arguments,
-    cpu_s,
-    fill,
-    pin,
-    report,
-    servers,
-    worker,
-)
+from tests.bench.harness import SERVER_CORE, WORKER_CORE, Servers, arguments, cpu_s, fill, pin, report, servers, worker
 from tests.bench.peer_programs.roster import OURS, PEERS, PROGRAMS, Peer
-from tests.support.leash import leashed
+from tests.support.children import ending_with_us
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 
 ROOT = Path(__file__).parents[2]
 ROWS = 1_000_000
 TRIPS = 200
-STOP_S = 10.0
+DONE_S = 1200.0
+STOP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one worker did: requests a second, CPU for each request, and the median of its single requests."""
+    """Hold what one worker did: requests a second, CPU a request, and the median of its single requests."""
 
     rate: float
     cpu_us: float
@@ -93,8 +82,8 @@ class Bench:
 
     def _run(self, peer: Peer, python: str, mode: str, count: int) -> Any:
         """Run a program on the side of those that send requests, and return what it tells."""
-        command = [python, "-m", f"{PROGRAMS}.{peer.program}", mode, str(count)]
-        with subprocess.Popen(leashed(command), env=self._environment, stdout=subprocess.PIPE, text=True) as process:
+        command = ending_with_us(python, "-m", f"{PROGRAMS}.{peer.program}", mode, str(count))
+        with subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, text=True) as process:
             if mode == "trip":
                 pin(process.pid, SERVER_CORE)
             told = process.communicate()[0]
@@ -113,7 +102,7 @@ class Bench:
         log = self.at.folder / f"{peer.name}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                leashed([python, "-m", *peer.work]),
+                ending_with_us(python, "-m", *peer.work),
                 env=self._environment,
                 cwd=ROOT,
                 stdout=sink,
@@ -134,7 +123,7 @@ class Bench:
         return {**os.environ, "PYTHONPATH": str(ROOT), "BENCH_REDIS_URL": self.at.redis_url}
 
     def _time_backlog(self, peer: Peer, pid: int) -> tuple[float, float]:
-        """Return requests a second, and the CPU time of each request in us."""
+        """Tell requests a second, and us of CPU a request."""
 
         def done() -> int:
             return peer.done(self.client, peer.requests)
@@ -147,7 +136,7 @@ class Bench:
 
 
 def session_cpu_s(leader: int) -> float:
-    """Return the CPU seconds of all processes of a session; of its leader alone where the system has no /proc."""
+    """Tell the CPU seconds of all processes of a session; of its leader alone where the system has no /proc."""
     total = 0.0
     for pid in [int(entry.name) for entry in Path("/proc").glob("[0-9]*")] or [leader]:
         with suppress(ProcessLookupError, FileNotFoundError):
@@ -187,7 +176,7 @@ def project(requirement: str) -> str:
 
 
 def versions(peer: Peer, python: str) -> str:
-    """Return the version of a queue, and of a part that it comes in, such as taskiq-redis."""
+    """Tell the version of a queue, and of a part that it comes in, such as taskiq-redis."""
     name = project(peer.requires[0])
     parts = [part for part in map(project, peer.requires) if part.startswith(name)]
     ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"

@@ -32,7 +32,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.harness import CATEGORIES, DONE_S, Servers, arguments, fill, report, servers, worker
+from tests.bench.harness import CATEGORIES, Servers, arguments, fill, report, servers, worker
 from tests.support.servers import connect
 from tests.support.waiting import wait_until_sync
 
@@ -40,6 +40,7 @@ ROWS = 100_000
 BLOCKS = 20
 BACKLOG = 50_000
 LOOKED_AT = 5_000
+DONE_S = 600.0
 SURE = 1e-6
 STEP_ERROR = 0.775
 """Standard error of the mean distance of n successive uniform numbers is this over the root of n, times the mean."""
@@ -54,7 +55,7 @@ Ask = Callable[[], Awaitable[Sequence[int]]]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to ask for samples, and the shares that categories should have."""
+    """Say how samples are asked for, and what shares the categories should have."""
 
     name: str
     size: int
@@ -65,7 +66,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was returned, in how many requests and seconds."""
+    """Hold what was returned, in how many requests and seconds."""
 
     ids: Sequence[int]
     requests: int
@@ -156,7 +157,7 @@ def bias(ids: Sequence[int], shares: Sequence[float]) -> dict[str, Any]:
 
 
 def p_of_categories(counts: np.ndarray[Any, Any], shares: np.ndarray[Any, Any]) -> float:
-    """Return the probability of counts at least this far from the shares; 0 if a share is 0 and its count is not."""
+    """Tell the chance of counts that are as far from the shares; none where a share is 0 and the count is not."""
     if counts[shares == 0].any():
         return 0.0
     weighted = shares > 0
@@ -166,7 +167,7 @@ def p_of_categories(counts: np.ndarray[Any, Any], shares: np.ndarray[Any, Any]) 
 async def one_by_one(at: Servers, size: int, seconds: float) -> Asked:
     """Ask our worker for one request at a time."""
     last: Any = "0"
-    async with redis.asyncio.Redis.from_url(at.redis_url, protocol=2, socket_timeout=DONE_S) as client:
+    async with redis.asyncio.Redis.from_url(at.redis_url, protocol=2, socket_timeout=10) as client:
 
         async def ask() -> Sequence[int]:
             nonlocal last

@@ -1,9 +1,9 @@
-"""Measure how long an event loop stood still, that is, did not look for events.
+"""How long an event loop stood still: for how long it looked at nothing new.
 
-A loop looks at its selector between turns. We record how long each turn took, from one look to the next. We also record
-how much longer a look took than it had to wait, since a thread waits there to get the interpreter back. A look waits
-2 ms at most, so that an idle loop is measured too. This costs about 1 us for each turn. A busy worker makes a few turns
-for each batch, and an idle loop 500 a second.
+A loop looks at its selector between turns. What is noted here is how long each turn took, from one look to the next;
+and how much longer a look itself took than it was to wait, for a thread that wants the interpreter back waits in there.
+A look waits 2 ms at most, so that an idle loop notices too. It costs about 1 us a turn, of which a busy worker makes
+a few a batch, and an idle loop 500 turns a second.
 """
 
 import asyncio
@@ -18,20 +18,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.support.leash import leashed
-
 LOOK_S = 0.002
 SPANS_A_S = 100
-END_S = 600.0
+READY_S = 60.0
 
 Spans = Mapping[int, float]
 """When, in hundredths of a second by `time.perf_counter` -> the longest standstill that began then, in s."""
 
 
 class Watch:
-    """A record of how long an event loop stands still."""
+    """Note how long an event loop stands still."""
 
     def __init__(self) -> None:
         self.spans: dict[int, float] = {}
@@ -64,7 +60,7 @@ class _WatchedSelector(selectors.DefaultSelector):
 
 
 def longest_ms(spans: Spans, began: float, ended: float) -> float:
-    """Return the longest standstill that began within some time, by `time.perf_counter`."""
+    """Tell the longest standstill that began within some time, by `time.perf_counter`."""
     first, last = int(began * SPANS_A_S) + 1, int(ended * SPANS_A_S) - 1
     return max((length for span, length in spans.items() if first <= span <= last), default=0.0) * 1000
 
@@ -84,16 +80,18 @@ def quiet_loop() -> Iterator[Callable[[], Spans]]:
     Yields:
         What ends it, and tells how long it stood still.
     """
+    from tests.support.children import ending_with_us  # noqa: PLC0415 - not there when this file is the program
+
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = Path(folder) / "spans.json"
-        process = subprocess.Popen(leashed([sys.executable, __file__, str(path)]), stdout=subprocess.PIPE)
+        process = subprocess.Popen(ending_with_us(sys.executable, __file__, str(path)), stdout=subprocess.PIPE)
         try:
             assert process.stdout is not None
             assert process.stdout.readline()
 
             def end() -> Spans:
                 process.send_signal(signal.SIGTERM)
-                process.wait(END_S)
+                process.wait(READY_S)
                 return read_spans(path)
 
             yield end

@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.bench.harness import Servers, arguments, report, servers, worker
 from tests.bench.training_picture import draw_training
 from tests.bench.training_rank import CHECKPOINT_EVERY
+from tests.support.children import ending_with_us
 from tests.support.command import run_command
-from tests.support.leash import leashed
 from tests.support.library import ready_in, session
 from tests.support.manifest import audioset_manifest
 from worker.core.keys import Keys
@@ -53,7 +53,7 @@ MOVES: Sequence[Mapping[str, float]] = (
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Weights that were set, and when their writer knew (Unix time, s)."""
+    """Say which weights were set, and when their writer knew (Unix time, s)."""
 
     at: float
     weights: Mapping[str, float]
@@ -62,7 +62,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard: a line for each batch that counts for the model, in order of time; and what came twice.
+    """Hold what was heard: a line a batch that counts for the model, in the order of time; and what came twice.
 
     Attributes:
         batches: Of all ranks.
@@ -93,7 +93,7 @@ class Rank:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(leashed(self._command), env=self._environment, start_new_session=True)
+        return subprocess.Popen(ending_with_us(*self._command), env=self._environment, start_new_session=True)
 
     def kill_and_start_again(self) -> None:
         """End the rank and its DataLoader workers as a lost machine does, and begin where its checkpoint is."""
@@ -152,7 +152,7 @@ def train(at: Servers, folder: Path, batches: int, step_ms: float) -> tuple[Hear
 
 
 def heard(notes: Sequence[Sequence[Mapping[str, Any]]], killed_at: float) -> Heard:
-    """Remove what a rank heard after the checkpoint that it resumed from, since the model lost it."""
+    """Take out what a rank heard after the checkpoint that it began again from: the model forgot it."""
     batches: list[Mapping[str, Any]] = []
     again: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
     for lines in notes:
@@ -189,7 +189,7 @@ def count_passes(batches: Sequence[Mapping[str, Any]], category_of: Mapping[int,
 
 
 def staleness(batches: Sequence[Mapping[str, Any]], moves: Sequence[Move]) -> tuple[int, float]:
-    """Return how many batches at most were drawn before a change and heard after it, and how late (s)."""
+    """Tell how many batches at most were heard after a change and drawn before it, of all ranks, and how late (s)."""
     numbers: dict[str, list[int]] = {}
     for number, move in enumerate(moves):
         numbers.setdefault(move.version, []).append(number)

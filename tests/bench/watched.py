@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.backlog import BATCH, ROWS
-from tests.bench.harness import CATEGORIES, DONE_S, WORKER_CORE, Servers, fill, pin
+from tests.bench.harness import CATEGORIES, WORKER_CORE, Servers, fill, pin
 from tests.bench.stillness import Spans, read_spans
+from tests.support.children import ending_with_us
 from tests.support.command import RunningWorker
-from tests.support.leash import leashed
 from worker.settings.environment import environment_with
 
 PROGRAM = Path(__file__).with_name("watched_worker.py")
@@ -21,7 +21,7 @@ PROGRAM = Path(__file__).with_name("watched_worker.py")
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The READY chunks that a benchmark needs."""
+    """Say what has to be READY."""
 
     chunks: int = ROWS
     categories: tuple[str, ...] = CATEGORIES
@@ -33,7 +33,7 @@ class WatchedWorker(RunningWorker):
     def start(self) -> "WatchedWorker":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                leashed([sys.executable, str(PROGRAM), str(self._seen), "run"]),
+                ending_with_us(sys.executable, str(PROGRAM), str(self._seen), "run"),
                 env=environment_with(self._settings),
                 cwd=self._folder,
                 stdout=log,
@@ -64,7 +64,7 @@ def watched_workers(at: Servers, count: int) -> Iterator[list[WatchedWorker]]:
             running.append(one)
             one.start()
         for one in running:
-            one.wait_ready(DONE_S)
+            one.wait_ready()
         yield running
 
 

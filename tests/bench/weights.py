@@ -44,7 +44,7 @@ from redis.asyncio import Redis
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.harness import DONE_S, Servers, arguments, fill, report, servers, worker
+from tests.bench.harness import Servers, arguments, fill, report, servers, worker
 from tests.support.command import RunningWorker
 from tests.support.waiting import wait_until
 from worker.core.weights.values import parse_weights
@@ -57,6 +57,7 @@ PROBES = 8
 LOOKED_AT = 256
 BURST, WAITING = 256, 2048
 TARGETS_MS = {"idle": 2.0, "saturated": 10.0}
+DONE_S = 300.0
 SETTLED_S = 1.0
 PAUSE_S = (0.02, 0.04)
 END = b"end"
@@ -66,7 +67,7 @@ Result = tuple[bytes, dict[bytes, bytes]]
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen in one situation: when each version was sent (Unix ns), and spans in ns."""
+    """Hold what was seen in one situation: when each version was sent (Unix ns), and spans in ns."""
 
     sent: dict[str, int] = field(default_factory=dict)
     first_result: list[int] = field(default_factory=list)
@@ -76,7 +77,7 @@ class Seen:
     rate: float = 0.0
 
     def check(self, results: Iterable[Result], version: str) -> None:
-        """Check the results of requests that were added after a change."""
+        """Hold results of requests that were added after a change against it."""
         for _, fields in results:
             self.checked += 1
             self.broken += fields.get(b"weights_version") != version.encode()
@@ -239,7 +240,7 @@ async def producing(url: str) -> AsyncIterator[None]:
 
 
 def subscribe(url: str, pipe: Connection) -> None:
-    """Run the reference: print when it has subscribed, and at the end when each message came (Unix ns)."""
+    """Be the reference: tell when it has subscribed, and at the end when each message came (Unix ns)."""
     pipe.send(asyncio.run(_hear(url, pipe)))
 
 
@@ -276,7 +277,7 @@ async def subscriber(url: str, client: Redis, heard: dict[str, int]) -> AsyncIte
 
 
 def changed_at(running: RunningWorker) -> dict[str, int]:
-    """Return when the worker had each version in force (Unix ns)."""
+    """Tell when the worker had each version in force (Unix ns)."""
     return {
         line["version"]: round(datetime.fromisoformat(line["timestamp"]).timestamp() * 1e6) * 1000
         for line in running.events("weights.changed")
@@ -284,7 +285,7 @@ def changed_at(running: RunningWorker) -> dict[str, int]:
 
 
 def spans(sent: Mapping[str, int], come: Mapping[str, int]) -> list[int]:
-    """Return how long each change took; one that was overtaken on its way took until a later one was there."""
+    """Tell how long each change took; one that was overtaken on its way took until a later one was there."""
     there, found = 0, []
     for version, at in reversed(list(sent.items())):
         there = come.get(version, there)

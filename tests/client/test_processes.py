@@ -25,6 +25,12 @@ def test_importing_the_client_costs_no_heavy_package() -> None:
     assert run_job("-c", program).strip() == "[]"
 
 
+def test_importing_the_client_loads_nothing_of_the_worker_that_serves() -> None:
+    loaded = "{name.split('.')[1] for name in sys.modules if name.startswith('worker.')}"
+    program = f"import sys, worker.client; print(*sorted({loaded}))"
+    assert run_job("-c", program).split() == ["adapters", "client", "core", "errors", "settings"]
+
+
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("how", ["fork", "spawn", "os-fork"])
 def test_each_process_of_a_family_works_on_its_own(redis_url: str, prefix: str, how: str) -> None:

@@ -19,14 +19,14 @@ from tests.support.workers import Wiring
 from worker.client import samples
 from worker.client.samples import Sample, sample_of
 from worker.core.keys import Keys
-from worker.core.wire import Result, decode_result, ok_form
+from worker.core.wire import Result, decode_result, ok_template
 
 NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=40)
 UUIDS = st.lists(st.uuids(), min_size=1, max_size=40)
 
 
 def read(ids: bytes, count: int) -> Sample:
-    result = Result("1-0", "a", None, None, ok_form(()), (ids, json.dumps({"voice": count})))
+    result = Result("1-0", "a", None, None, ok_template(()), (ids, json.dumps({"voice": count})))
     words = [word.encode() if isinstance(word, str) else word for word in result.fields]
     return sample_of(decode_result(words, packed=True))
 

@@ -1,4 +1,4 @@
-"""Laws are tried without a stopwatch: tests count, they do not time."""
+"""Settings of hypothesis: no deadlines, as tests count and never time."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,4 +1,4 @@
-"""Mixtures: weights as they apply to a catalog, renormalised over what is READY, equal where versions are equal."""
+"""Mixtures: weights applied to a catalog, renormalised over what is READY, and equal if versions are equal."""
 
 from fractions import Fraction
 
@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.support.drawing import catalog_of, mixture_of, mixtures, narrow_mixtures, weights_of
-from worker.core.mixture import Mixture, mix_weights
+from worker.core.mixture import Mixture, make_mixture
 
 
 @given(mixtures)
@@ -27,7 +27,7 @@ numbers = st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 0.5, 1 - 2**
 
 @given(mixtures, st.lists(numbers, min_size=1, max_size=30), st.sampled_from([0, 600]))
 def test_numbers_find_the_category_that_a_search_finds(mixture: Mixture, some: list[float], more: int) -> None:
-    """On the edges, and however many numbers and categories there are: each has a way of its own."""
+    """On the edges, too, and in each of the ways for few and many numbers and categories."""
     edges = mixture.cumulative[:-1]
     uniforms = np.concatenate((some, edges, np.nextafter(edges, 0), np.repeat(0.25, more)))
     found = mixture.finder.find(uniforms)
@@ -37,11 +37,11 @@ def test_numbers_find_the_category_that_a_search_finds(mixture: Mixture, some: l
 @given(narrow_mixtures, st.lists(numbers, min_size=1, max_size=30))
 def test_numbers_find_a_chunk_of_their_category(mixture: Mixture, some: list[float]) -> None:
     """By where in its share they lie: chunk after chunk, the first at its lower edge and the last at its upper."""
-    assume(mixture.finder.finds_places)
+    assume(mixture.finder.finds_positions)
     edges = mixture.cumulative[:-1]
     uniforms = np.concatenate((some, edges, np.nextafter(edges, 0)))
     category = mixture.finder.find(uniforms)
-    offsets = mixture.finder.find_places(uniforms, category) - mixture.starts[category]
+    offsets = mixture.finder.find_positions(uniforms, category) - mixture.starts[category]
     lows = np.concatenate(([0.0], edges))[category]
     exact = (uniforms - lows) / (mixture.cumulative[category] - lows) * mixture.ready[category]
     assert ((offsets >= 0) & (offsets < mixture.ready[category])).all()
@@ -53,21 +53,21 @@ def test_numbers_of_their_own_pick_a_chunk_of_the_category(ready: int, number: f
     """The largest number is not rounded up to the first chunk of the next one."""
     uniform = np.floor(np.array([number] * 2) * 2**53) / 2**53
     mixture = mixture_of({"a": 1, "b": 1}, {"a": 7, "b": ready})
-    first, second = mixture.finder.pick_places(uniform, np.array([0, 1])).tolist()
+    first, second = mixture.finder.pick_positions(uniform, np.array([0, 1])).tolist()
     assert first == int(Fraction(uniform[0]) * 7)
     assert 7 <= second < 7 + ready
     assert abs(second - 7 - int(Fraction(uniform[1]) * ready)) <= 1
 
 
 def test_shares_too_narrow_for_one_number_take_a_second() -> None:
-    """Else the chunks of a rare category with many of them were not equally likely."""
-    assert mixture_of({"a": 1, "b": 1e-3}, {"a": 5, "b": 10**6}).finder.finds_places
-    assert not mixture_of({"a": 1, "b": 1e-9}, {"a": 5, "b": 10**7}).finder.finds_places
+    """Otherwise the many chunks of a rare category would not be equally likely."""
+    assert mixture_of({"a": 1, "b": 1e-3}, {"a": 5, "b": 10**6}).finder.finds_positions
+    assert not mixture_of({"a": 1, "b": 1e-9}, {"a": 5, "b": 10**7}).finder.finds_positions
 
 
 def test_categories_without_chunks_are_left_out_and_the_rest_renormalised() -> None:
     catalog = catalog_of({"music": 3, "voice": 5, "noise": 2})
-    mixture = mix_weights(weights_of({"voice": 0.6, "zebra": 0.1, "music": 0.2, "conference": 0.1}), catalog)
+    mixture = make_mixture(weights_of({"voice": 0.6, "zebra": 0.1, "music": 0.2, "conference": 0.1}), catalog)
     assert mixture is not None
     assert mixture.categories == ("music", "voice")
     assert mixture.probabilities == pytest.approx([0.25, 0.75])
@@ -77,7 +77,7 @@ def test_categories_without_chunks_are_left_out_and_the_rest_renormalised() -> N
 
 @pytest.mark.parametrize("ready", [{}, {"music": 3}])
 def test_weights_without_any_chunk_make_no_mixture(ready: dict[str, int]) -> None:
-    assert mix_weights(weights_of({"voice": 1, "zebra": 1}), catalog_of(ready)) is None
+    assert make_mixture(weights_of({"voice": 1, "zebra": 1}), catalog_of(ready)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Passwords do not survive redaction, wherever a URL stands."""
+"""Redaction removes every password, wherever the URL is in the text."""
 
 import string
 

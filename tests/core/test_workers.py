@@ -1,13 +1,16 @@
-"""What people are told to be in force is what live workers draw under, whatever the key holds."""
+"""People are shown the weights that live workers draw under, whatever the key holds."""
 
 import json
 from typing import Any
 
 import pytest
 
-from worker.core.weights.values import InForce, Weights, default_weights, defaults_for, normalise
-from worker.core.workers.documents import read_state
-from worker.core.workers.in_use import InUse, Ready, WorkerState, disagreement, in_use, read_workers, ready_of
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import Weights, default_weights, defaults_for, normalise
+from worker.core.workers.ready import Ready, ready_of
+from worker.core.workers.state_document import read_state
+from worker.core.workers.states import WorkerState, disagreement, read_workers
+from worker.core.workers.weights_in_use import InUse, in_use
 
 
 def _weights(source: str = "redis", **shares: float) -> Weights:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.servers import is_alive
 from tests.support.waiting import wait_until_sync
-from worker.embedded.child import Child, Surroundings, from_wheel
+from worker.embedded.child import Child, Launch, from_wheel
 from worker.errors import DependencyError, SettingsError
 
 _START_BOTH = """
@@ -21,6 +21,16 @@ folder = pathlib.Path(sys.argv[1])
 redis, postgres = RedisServer(folder), PostgresServer(folder)
 redis.start(), postgres.start()
 print(redis.pid, postgres.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+_START_STOPPED = """
+import os, pathlib, signal, sys
+from worker.embedded.child import Child, Launch
+folder = pathlib.Path(sys.argv[1])
+child = Child(["/bin/sleep", "600"], Launch(folder, folder / "log"), signal.SIGTERM)
+child.send(signal.SIGSTOP)
+print(child.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -47,7 +57,7 @@ except SettingsError as error:
 
 
 def shell(script: str, folder: Path) -> Child:
-    return Child(["/bin/sh", "-c", script], Surroundings(folder, folder / "log"), signal.SIGTERM)
+    return Child(["/bin/sh", "-c", script], Launch(folder, folder / "log"), signal.SIGTERM)
 
 
 def printed(folder: Path) -> str:
@@ -88,7 +98,7 @@ def test_a_child_has_a_session_of_its_own(tmp_path: Path) -> None:
 def test_a_program_that_cannot_run_leaves_nothing(tmp_path: Path) -> None:
     open_before = len(list(Path("/dev/fd").iterdir()))
     with pytest.raises(SettingsError, match=r"cannot run /no/such/program in .*No such file"):
-        Child(["/no/such/program"], Surroundings(tmp_path, tmp_path / "log"), signal.SIGTERM)
+        Child(["/no/such/program"], Launch(tmp_path, tmp_path / "log"), signal.SIGTERM)
     assert len(list(Path("/dev/fd").iterdir())) == open_before
 
 
@@ -97,6 +107,18 @@ def test_servers_end_when_their_owner_is_killed() -> None:
         pids = [int(word) for word in run_python(_START_BOTH, folder).split()]
         assert len(pids) == 2
         wait_until_sync(lambda: not any(map(is_alive, pids)), timeout_s=20, what="both servers followed their owner")
+
+
+def test_a_stopped_child_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
+    pid = int(run_python(_START_STOPPED, str(tmp_path)))
+    wait_until_sync(lambda: not is_alive(pid), timeout_s=20, what="the stopped child followed its owner")
+
+
+def test_ending_a_child_returns_its_exit_status(tmp_path: Path) -> None:
+    child = shell("trap 'exit 7' TERM; echo trapped; while :; do sleep 0.01; done", tmp_path)
+    assert printed(tmp_path) == "trapped"
+    assert child.end(signal.SIGTERM, timeout_s=10) == 7
+    assert shell("exec sleep 600", tmp_path).end(signal.SIGKILL, timeout_s=10) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(

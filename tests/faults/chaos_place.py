@@ -15,6 +15,7 @@ from typing import Any
 import redis
 
 from tests.faults.chaos_asking import UNWRITABLE
+from tests.support.children import ending_with_us
 from tests.support.command import RunningWorker, run_command
 from tests.support.proxy import Proxy
 from tests.support.servers import connect, redis_binaries
@@ -132,10 +133,10 @@ class Place:
         self.notes.append(notes)
         seed, rate = self._plan.seed * 1_000 + len(self.notes), self._plan.rate / self._plan.producers
         self._producers[number] = subprocess.Popen(
-            [
+            ending_with_us(
                 *(sys.executable, "-m", "tests.faults.chaos_asking", self.to_redis.url, self.keys.prefix, name),
                 *(str(seed), str(rate), str(notes)),
-            ],
+            ),
             stdin=subprocess.PIPE,
             cwd=_ROOT,
         )

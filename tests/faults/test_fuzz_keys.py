@@ -36,7 +36,7 @@ def hold(figures: Figures) -> None:
     """Hold that nothing broke, and that the worker has said what it refused."""
     assert figures.broken == []
     assert set(figures.values) == set(BY_MEMBER)
-    assert {"weights.rejected", "weights.unreturned", "stats.uncounted"} <= set(figures.events)
+    assert {"weights.rejected", "weights.revert_refused", "stats.write_failed"} <= set(figures.events)
     assert figures.served == 5 * (figures.values.total() + 1)
     assert figures.samples, "the client is served between what it refuses"
 

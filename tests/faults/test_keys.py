@@ -71,7 +71,7 @@ def test_counts_cannot_be_kept(trial: Trial) -> None:
     trial.recover()
     trial.client.delete(trial.keys.stats)
     trial.count(losses=0, counts=False)
-    assert worker.events("stats.uncounted")
+    assert worker.events("stats.write_failed")
 
 
 @pytest.mark.fault(
@@ -103,7 +103,7 @@ def test_there_is_no_place_for_dead_letters(trial: Trial) -> None:
         trial.client.set(key, _OTHER_TYPE)
     trial.ask(5, accepted=frozenset({UNWRITTEN}), reply_to="spoilt")
     trial.ask(20)
-    trial.wait_event(worker, "result.unwritable", 5)
+    trial.wait_event(worker, "result.write_failed", 5)
     answered = trial.look()
     trial.ask(20)
     wait_until_sync(lambda: trial.look() > answered, timeout_s=DEADLINE_S, what="others are answered")

@@ -96,12 +96,12 @@ def test_niceties_may_be_denied_from_the_start(trial: Trial) -> None:
     worker = trial.start(REDIS_URL=url, WORKER_STATS_INTERVAL_S="0.2")
     with trial.load():
         trial.wait_answered()
-        trial.wait_event(worker, "worker.unlisted")
+        trial.wait_event(worker, "worker.listing_refused")
         wait_until_sync(lambda: len(worker.events("worker.stats")) > 3, timeout_s=DEADLINE_S, what="some statistics")
     trial.recover()
     assert [event["message"] for event in worker.events("redis.lost")] == []
     trial.count(losses=0)
-    assert len(worker.events("worker.unlisted")) == 1
+    assert len(worker.events("worker.listing_refused")) == 1
 
 
 @pytest.mark.fault("writes are refused: READONLY (a replica now), NOREPLICAS (too few of them)", "C05")

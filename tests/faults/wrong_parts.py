@@ -14,7 +14,7 @@ from worker.core.draw.answer import Answers
 from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP
 from worker.core.stats import Tally
-from worker.core.wire import Request, Result, encode_common, ok_form
+from worker.core.wire import Request, Result, encode_common, ok_template
 from worker.ports import Batch, Settled
 
 Floats = NDArray[np.float64]
@@ -101,7 +101,7 @@ class NaiveDraw:
             catalog_version=snapshots.catalog.version,
             left_out=sorted(weights.keys() - chunks.keys()),
         )
-        form, results = ok_form(common), []
+        form, results = ok_template(common), []
         for request in requests:
             assert isinstance(request, Request)
             found = self.find(edges, rng.random(request.terms.size))

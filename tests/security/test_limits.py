@@ -12,19 +12,19 @@ from tests.support.streams import Desk
 from tests.support.workers import Wiring, answers, serving, small_catalog
 from worker.adapters.redis import settling as redis_settling
 from worker.core.catalog import Catalog, build_catalog
-from worker.core.client_state import MOST_FORGOTTEN, MOST_KEPT_BYTES, MOST_SENT, Exchange
-from worker.core.draw import prepare
+from worker.core.client_state import MOST_FORGOTTEN, MOST_KEPT_BYTES, MOST_SENT, ClientState
 from worker.core.draw.answer import answer
-from worker.core.draw.passes import Cursor
+from worker.core.draw.cursor import Cursor
+from worker.core.draw.derived import WIDEST_KEPT, Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sessions import Session, read_session
-from worker.core.mixture import Mixture
-from worker.core.weights.values import UNREAD, Held, InForce, Weights, normalise
-from worker.core.wire import Entry, Form, Request, Terms, decode_any, requests
+from worker.core.weights.in_force import UNREAD, Held, InForce
+from worker.core.weights.values import Weights, normalise
+from worker.core.wire import Entry, Request, Template, Terms, decode_any, requests
 from worker.core.wire.requests import RequestReader
 from worker.ports import StreamLimits
 from worker.service import snapshots as state
-from worker.service.snapshots import SessionsBook, State
+from worker.service.snapshots import CurrentSnapshots, SessionsBook
 
 CATEGORIES = 10_000
 MIB = 1 << 20
@@ -43,30 +43,29 @@ def weights_of(catalog: Catalog, heaviest: int) -> Weights:
     return weights
 
 
-def test_what_a_catalog_remembers_is_bounded_however_wide_it_is(wide: Catalog) -> None:
+def test_what_is_derived_of_a_catalog_is_bounded_however_wide_it_is(wide: Catalog) -> None:
     """A category each, and the probabilities with it: a result of a megabyte for some sixty bytes of a request."""
-    rng = np.random.default_rng(1)
+    rng, derived = np.random.default_rng(1), Derived(wide)
     held: dict[str | None, InForce] = {None: InForce(None, weights_of(wide, 0), ())}
     for name in wide.categories[:100]:
-        answer([Request("1-0", "1-0", Terms(category=name, probabilities=True))], Snapshots(wide, held, 0), rng)
-        assert remembered_bytes(wide) < 17 * MIB
+        answer([Request("1-0", "1-0", Terms(category=name, probabilities=True))], Snapshots(derived, held, 0), rng)
+        assert kept_bytes(derived) < 17 * MIB
 
 
 def test_mixtures_of_many_datasets_are_bounded_too(wide: Catalog) -> None:
-    rng = np.random.default_rng(1)
+    rng, derived = np.random.default_rng(1), Derived(wide)
     for number in range(40):
         terms = Terms(dataset=f"d{number}", probabilities=True)
         held: dict[str | None, InForce] = {terms.dataset: InForce(terms.dataset, weights_of(wide, number), ())}
-        answer([Request("1-0", "1-0", terms)], Snapshots(wide, held, 0), rng)
-        mixtures = [one for one in wide.memo.values() if isinstance(one, Mixture)]
-        assert sum(len(mixture.categories) for mixture in mixtures) <= prepare._WIDEST_REMEMBERED
-        assert remembered_bytes(wide) < 17 * MIB
+        answer([Request("1-0", "1-0", terms)], Snapshots(derived, held, 0), rng)
+        mixtures = [one for one in derived._mixtures.values() if one is not None]
+        assert sum(len(mixture.categories) for mixture in mixtures) <= WIDEST_KEPT
+        assert kept_bytes(derived) < 17 * MIB
 
 
-def remembered_bytes(catalog: Catalog) -> int:
-    """Count the bytes of the texts in what a catalog remembers."""
-    forms = [one for one in catalog.memo.values() if isinstance(one, Form)]
-    return sum(len(word) for form in forms for word in form.words if word is not None)
+def kept_bytes(derived: Derived) -> int:
+    """Count the bytes of the texts in what is derived of a catalog."""
+    return sum(len(word) for one in derived._templates.values() for word in one.words if word is not None)
 
 
 def test_sessions_that_a_worker_remembers_are_bounded_in_number_and_in_width(wide: Catalog) -> None:
@@ -137,14 +136,14 @@ async def test_names_made_up_by_strangers_stay_nowhere_for_ever(desk: Desk, redi
 
 
 def test_datasets_that_a_worker_remembers_are_bounded() -> None:
-    book = State().weights
+    book = CurrentSnapshots().weights
     for number in range(5000):
         book.put(f"d{number}", UNREAD)
     assert len(book.known()) == 1 + state._DATASETS_REMEMBERED
 
 
 def test_wide_datasets_are_forgotten_sooner_than_narrow_ones(wide: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    book = State().weights
+    book = CurrentSnapshots().weights
     held = Held(b"1", weights_of(wide, 0))
     for number in range(40):
         book.put(f"wide {number}", held)
@@ -168,7 +167,7 @@ def test_strange_fields_are_served_and_not_remembered(words: list[bytes]) -> Non
     for number in range(20):
         read = reader.read(Entry(f"{number}-0", [*words, b"m%d" % number, b"1"]))
         assert isinstance(read, Request)
-    assert reader._known == {}
+    assert repr(reader) == "<RequestReader: 0 of at most 4096 terms known>"
 
 
 def test_what_is_remembered_of_requests_is_bounded_in_pieces_and_in_bytes() -> None:
@@ -184,19 +183,19 @@ def test_the_shape_of_a_form_is_remembered_no_longer_than_the_form() -> None:
     shapes = redis_settling._SHAPES
     before = len(shapes)
     for _ in range(50):
-        form = Form(("request_id", None, "entry_id", None, "weights", "x" * (1 << 20)))
+        form = Template(("request_id", None, "entry_id", None, "weights", "x" * (1 << 20)))
         assert redis_settling._shape(form) is redis_settling._shape(form)
     assert len(shapes) <= before + 1
 
 
-def test_weights_that_change_leave_no_texts_behind_in_a_catalog(wide: Catalog) -> None:
+def test_weights_that_change_leave_no_texts_behind(wide: Catalog) -> None:
     """A request that names its category has a narrow mixture, whatever the weights beside it."""
-    wide.memo.clear()
-    rng = np.random.default_rng(1)
+    rng, derived = np.random.default_rng(1), Derived(wide)
     for number in range(60):
         held: dict[str | None, InForce] = {None: InForce(None, weights_of(wide, number), ())}
-        answer([Request("1-0", "1-0", Terms(category=wide.categories[0]))], Snapshots(wide, held, 0), rng)
-    texts = [part for key in wide.memo if isinstance(key, tuple) for part in key if isinstance(part, str)]
+        answer([Request("1-0", "1-0", Terms(category=wide.categories[0]))], Snapshots(derived, held, 0), rng)
+    keys = [*derived._mixtures, *(part for key in derived._prepared for part in key)]
+    texts = [part for part in keys if isinstance(part, str)]
     assert sum(map(len, texts)) < MIB
 
 
@@ -225,10 +224,10 @@ def test_sessions_are_bounded_in_bytes_too() -> None:
 
 
 def test_a_client_remembers_no_more_than_it_may_of_what_strangers_write() -> None:
-    account = Exchange()
+    account = ClientState()
     for number in range(30_000):
         words = [b"request_id", b"r%d" % number, b"entry_id", b"1-1", b"chunk_ids", b"[1]", b"note", b"x" * 3000]
         account.receive(f"{number + 1}-0", decode_any(words, packed=True), 0)
-    assert sum(sum(map(len, reply.fields.values())) for _, reply in account._kept.values()) <= MOST_KEPT_BYTES
-    assert len(account._forgotten) <= MOST_FORGOTTEN
-    assert len(account.take_sending(0).forgotten) <= 2 * MOST_SENT
+    assert sum(sum(map(len, reply.fields.values())) for _, reply in account._results._kept.values()) <= MOST_KEPT_BYTES
+    assert len(account._results._forgotten) <= MOST_FORGOTTEN
+    assert len(account.next_sending(0).forgotten) <= 2 * MOST_SENT

@@ -149,7 +149,7 @@ def test_weights_are_moved_under_the_writers_role_and_give_way_under_the_workers
         wait_until_sync(lambda: not writer.hgetall(KEYS.returns), timeout_s=DEADLINE_S, what="both have given way")
         assert writer.get(KEYS.weights()) == '{"voice": 1.0}'
         assert writer.get(KEYS.weights("d")) is None
-    assert not place.worker.events("weights.unreturned")
+    assert not place.worker.events("weights.revert_refused")
     assert place.guarded.denials() == []
 
 

@@ -14,10 +14,10 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect
-from worker.core.events import WeightsUnreturned
+from worker.core.events import WeightsRevertRefused
 from worker.run_dir.folder import prepare_run_dir
 from worker.service import app
-from worker.service.housekeeping import Chore
+from worker.service.housekeeping import HousekeepingTask
 from worker.service.supervisor import MOST_FAILURES, name_causes
 from worker.service.wiring import Worker, wire
 from worker.settings.model import Settings
@@ -79,8 +79,8 @@ async def _be_cancelled_by_nobody() -> None:
     await future
 
 
-def _chore(worker: Worker, name: str) -> Chore:
-    return next(chore for chore in worker.chores if chore.name == name)
+def _task(worker: Worker, name: str) -> HousekeepingTask:
+    return next(task for task in worker.housekeeping if task.name == name)
 
 
 _PLACES: dict[str, tuple[str, Callable[[Worker], tuple[Any, str]]]] = {
@@ -90,7 +90,7 @@ _PLACES: dict[str, tuple[str, Callable[[Worker], tuple[Any, str]]]] = {
     "show": ("reporter", lambda worker: (worker.stream, "show")),
     "weights": ("weights", lambda worker: (worker.weights._store, "read")),
     "catalog": ("catalog", lambda worker: (worker.catalog, "_keep_fresh")),
-    "chore": ("consumers", lambda worker: (_chore(worker, "consumers"), "_act")),
+    "task": ("consumers", lambda worker: (_task(worker, "consumers"), "_act")),
 }
 
 
@@ -125,9 +125,11 @@ async def test_a_loop_that_ends_untold_is_begun_anew_and_all_requests_are_answer
 async def test_what_goes_on_failing_ends_the_worker_with_its_true_reason(
     worker: Worker, log: LogLines, fail: Callable[[], Any]
 ) -> None:
-    chore = Chore("broken", fail, worker.chores[0]._link, every_s=1, refusal=WeightsUnreturned)
+    task = HousekeepingTask(
+        "broken", fail, worker.housekeeping[0]._availability, every_s=1, refusal=WeightsRevertRefused
+    )
     with pytest.raises(ExceptionGroup) as raised:
-        await app._live(replace(worker, chores=[chore]), "one", 0.0)
+        await app._live(replace(worker, housekeeping=[task]), "one", 0.0)
     error, _ = name_causes(raised.value)
     assert error == ("ZeroDivisionError" if fail is _raise else "LoopEndedError")
     assert log.of("loop.failed")[-1]["loop"] == "broken"

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.waiting import wait_until
-from tests.support.workers import redis_link
-from worker.service.availability import _AGAIN_S, Link, cause_of
+from tests.support.workers import redis_availability
+from worker.service.availability import _AGAIN_S, Availability, cause_of
 
 _SOON_S = 5.0
 
@@ -29,30 +29,30 @@ async def _hears(log: LogLines, *events: str) -> None:
 
 
 async def test_a_link_is_lost_once_and_restored_when_every_loop_that_failed_has_succeeded(log: LogLines) -> None:
-    link = redis_link()
-    assert link.is_up
-    link.succeeded("reader")
-    await link.failed("reader", "no route")
-    await link.failed("bell", "reset")
-    await link.failed("reader", "no route")
-    assert not link.is_up
+    availability = redis_availability()
+    assert availability.is_up
+    availability.succeeded("reader")
+    await availability.failed("reader", "no route")
+    await availability.failed("bell", "reset")
+    await availability.failed("reader", "no route")
+    assert not availability.is_up
     await _hears(log, "redis.lost")
-    link.succeeded("reader")
-    link.succeeded("heartbeat")  # which never failed
-    assert not link.is_up
-    link.succeeded("bell")
-    link.succeeded("bell")
-    assert link.is_up
+    availability.succeeded("reader")
+    availability.succeeded("heartbeat")  # which never failed
+    assert not availability.is_up
+    availability.succeeded("bell")
+    availability.succeeded("bell")
+    assert availability.is_up
     await _hears(log, "redis.lost", "redis.restored")
     lost, restored = log.all()
     assert lost["message"] == "no route"
     assert restored["down_s"] > 0
-    await link.failed("bell", "again")
-    link.succeeded("bell")
+    await availability.failed("bell", "again")
+    availability.succeeded("bell")
     await _hears(log, *["redis.lost", "redis.restored"] * 2)
 
 
-class _Moving(Link):
+class _Moving(Availability):
     """A link whose clock a test moves: what was told a moment ago was told long ago."""
 
     def let_time_pass(self) -> None:
@@ -60,12 +60,12 @@ class _Moving(Link):
 
 
 def _moving() -> _Moving:
-    link = redis_link()
-    return _Moving(link._make_lost, link._make_restored)
+    availability = redis_availability()
+    return _Moving(availability._make_lost, availability._make_restored)
 
 
 async def test_a_loss_is_told_again_when_its_cause_changes_and_not_too_often(log: LogLines) -> None:
-    link = _moving()
+    availability = _moving()
     told = []
     for words in (
         "Redis did not answer XREADGROUP: the connection was lost: closed by the server",
@@ -75,26 +75,28 @@ async def test_a_loss_is_told_again_when_its_cause_changes_and_not_too_often(log
         "Redis refused the settling script: command not allowed when used memory > 'maxmemory'.",
         "Redis refused the settling script: You can't write against a read only replica.",
     ):
-        await link.failed("lane 0", words)
-        link.let_time_pass()
+        await availability.failed("lane 0", words)
+        availability.let_time_pass()
         told.append(words)
-    await link.failed("lane 0", told[0])
-    await link.failed("lane 0", told[2])  # too soon
-    link.let_time_pass()
-    await link.failed("lane 0", told[2])
+    await availability.failed("lane 0", told[0])
+    await availability.failed("lane 0", told[2])  # too soon
+    availability.let_time_pass()
+    await availability.failed("lane 0", told[2])
     lines = log.of("redis.lost")
     assert [line["message"] for line in lines] == [told[i] for i in (0, 2, 4, 5, 0, 2)]
-    link.succeeded("lane 0")
+    availability.succeeded("lane 0")
     assert _told(log) == ["redis.lost"] * 6 + ["redis.restored"]
 
 
 async def test_loops_that_word_one_cause_differently_are_no_change_of_it(log: LogLines) -> None:
-    link = _moving()
+    availability = _moving()
     for _ in range(3):
         for loop, command in (("lane 0", "xreadgroup"), ("lane 1", "evalsha"), ("heartbeat", "set")):
             right = f"NOPERM User worker has no permissions to run the '{command}' command"
-            await link.failed(loop, f"Redis refused {command.upper()}: {right}, as {loop} did {len(loop)} times")
-            link.let_time_pass()
+            await availability.failed(
+                loop, f"Redis refused {command.upper()}: {right}, as {loop} did {len(loop)} times"
+            )
+            availability.let_time_pass()
     assert _told(log) == ["redis.lost"]
 
 
@@ -122,16 +124,16 @@ def test_causes_are_told_apart_by_what_the_server_says_and_not_by_names_and_numb
 
 async def test_a_failing_loop_waits_longer_and_longer_and_never_for_ever(log: LogLines) -> None:
     """Of two loops, that which has failed often tries again less often."""
-    link = redis_link()
-    link._failures["often"] = 20  # which is a second at most
+    availability = redis_availability()
+    availability._failures["often"] = 20  # which is a second at most
     tries = {"often": 0, "once": 0}
 
     async def retry(loop: str) -> None:
         while True:
-            await link.failed(loop, "away")
+            await availability.failed(loop, "away")
             tries[loop] += 1
             if loop == "once":
-                link.succeeded(loop)
+                availability.succeeded(loop)
 
     async with anyio.create_task_group() as loops:
         for loop in tries:
@@ -143,8 +145,8 @@ async def test_a_failing_loop_waits_longer_and_longer_and_never_for_ever(log: Lo
 
 
 async def test_each_link_tells_of_its_own_server(log: LogLines) -> None:
-    link = redis_link()
-    other = Link(link._make_lost, link._make_restored)
-    await link.failed("a", "away")
-    assert (link.is_up, other.is_up) == (False, True)
+    availability = redis_availability()
+    other = Availability(availability._make_lost, availability._make_restored)
+    await availability.failed("a", "away")
+    assert (availability.is_up, other.is_up) == (False, True)
     await _hears(log, "redis.lost")

@@ -17,6 +17,7 @@ from worker.adapters.postgres.client import Connection
 from worker.adapters.postgres.migrate import migrate
 from worker.core.catalog import Catalog
 from worker.core.keys import CATALOG_CHANNEL
+from worker.core.weights import in_force
 from worker.core.weights import values as weights
 from worker.embedded import PostgresServer
 from worker.logs import emit as logs
@@ -66,10 +67,10 @@ async def test_change_is_applied(database_url: str, statement: str) -> None:
     )
     async with feeding(PostgresCatalog(database_url), database_url) as worker:
         assert await worker.agrees()
-        before = worker.state.catalog
+        before = worker.current.catalog
         await worker.writer.execute(statement)
         await worker.converges()
-        assert worker.state.catalog is not before
+        assert worker.current.catalog is not before
 
 
 async def test_change_tells_itself(database_url: str, log: Log) -> None:
@@ -77,10 +78,10 @@ async def test_change_tells_itself(database_url: str, log: Log) -> None:
     async with feeding(PostgresCatalog(database_url), database_url) as worker:
         await worker.writer.execute("update audio_chunks set status = 'FAILED' where id <= 3")
         await worker.converges()
-        at_ms = worker.state.catalog_at_ms
+        at_ms = worker.current.catalog_at_ms
         await worker.writer.execute("truncate audio_chunks")
         await worker.converges()
-        assert worker.state.catalog_at_ms >= at_ms
+        assert worker.current.catalog_at_ms >= at_ms
         await wait_until(lambda: len(log.lines("catalog.changed")) == 2, timeout_s=10, what="all is logged")
     assert [(line["chunks"], line["categories"], line["ignored"]) for line in log.lines("catalog.loaded")] == [
         (10, 1, 0)
@@ -107,10 +108,10 @@ async def test_slow_transaction_that_began_earlier_is_not_missed(database_url: s
         await slow.execute("insert into audio_chunks (category, status) values ('early', 'READY')")
         await worker.writer.execute("insert into audio_chunks (category, status) values ('late', 'READY')")
         await worker.converges()
-        assert "early" not in (contents(worker.state.catalog) or {})
+        assert "early" not in (contents(worker.current.catalog) or {})
         await slow.execute("commit")
         await worker.converges()
-        assert "early" in (contents(worker.state.catalog) or {})
+        assert "early" in (contents(worker.current.catalog) or {})
 
 
 @pytest.mark.fault("a change is rolled back", "F04")
@@ -121,7 +122,7 @@ async def test_rollback_changes_nothing(database_url: str) -> None:
         await worker.writer.execute("begin; update audio_chunks set category = 'gone'; rollback")
         await worker.writer.execute("insert into audio_chunks (category, status) values ('last', 'READY')")
         await worker.converges()
-        assert len(worker.state.catalogs) == 3  # none, the first, and the one with the last row
+        assert len(worker.current.catalogs) == 3  # none, the first, and the one with the last row
 
 
 async def test_many_small_commits_converge(database_url: str) -> None:
@@ -145,20 +146,20 @@ async def test_many_small_commits_converge(database_url: str) -> None:
         await asyncio.gather(*map(write, range(4)))
         await worker.converges()
         reloaded = await PostgresCatalog(database_url).load()
-        assert worker.state.catalog is not None
-        assert worker.state.catalog.version == reloaded.catalog.version
+        assert worker.current.catalog is not None
+        assert worker.current.catalog.version == reloaded.catalog.version
 
 
 @pytest.mark.fault("forged, huge and malformed notifications of another role", "F05")
 async def test_forged_notifications_do_no_harm(database_url: str) -> None:
     await execute(database_url, fill(10))
     async with feeding(PostgresCatalog(database_url), database_url) as worker:
-        first = worker.state.catalog
+        first = worker.current.catalog
         for payload in ("", "nonsense", "9" * 4000, "1,2,3,-4", "1; drop table audio_chunks", "*"):
             await worker.writer.execute("select pg_notify($1, $2)", CATALOG_CHANNEL, payload)
         await worker.writer.execute("update audio_chunks set status = 'FAILED' where id = 10")
         await worker.converges()
-        assert worker.state.catalogs == [None, first, worker.state.catalog]
+        assert worker.current.catalogs == [None, first, worker.current.catalog]
 
 
 async def test_library_that_comes_to_have_other_ids(database_url: str) -> None:
@@ -204,11 +205,11 @@ async def test_load_brings_back_no_older_state(database_url: str) -> None:
         await worker.writer.execute("update audio_chunks set status = 'FAILED' where id = 1")
         await worker.writer.execute("insert into audio_chunks (category, status) values ('new', 'READY')")
         await worker.converges()
-        seen = len(worker.state.catalogs)
+        seen = len(worker.current.catalogs)
         await worker.writer.execute("select pg_notify($1, '*')", CATALOG_CHANNEL)
         source.may_end.set()
         await wait_until(lambda: source.begun == 3, timeout_s=10, what="the load that was held is done")
-        assert worker.state.catalogs[seen:] == []
+        assert worker.current.catalogs[seen:] == []
         assert await worker.agrees()
 
 
@@ -259,7 +260,7 @@ async def test_query_of_a_role_that_may_only_read(empty_database_url: str) -> No
         return {kind: set(keys) for kind, keys in rows}
 
     async def agrees() -> bool:
-        return contents(worker.state.catalog) == await expected(worker.writer)
+        return contents(worker.current.catalog) == await expected(worker.writer)
 
     try:
         async with feeding(source, empty_database_url, refresh_s=0.02) as worker:
@@ -279,8 +280,8 @@ async def test_feed_starts_without_a_server(database_url: str, log: Log) -> None
         taken.bind(("127.0.0.1", 0))
         away = f"postgresql://worker:s3cr3t@127.0.0.1:{taken.getsockname()[1]}/audio"
         async with feeding(PostgresCatalog(away), database_url) as worker:
-            assert worker.state.catalog is None
-            assert not worker.link.is_up
+            assert worker.current.catalog is None
+            assert not worker.availability.is_up
     logs.shutdown(10)
     [line] = log.lines("postgres.lost")
     assert "worker:***@127.0.0.1" in line["message"]
@@ -289,10 +290,10 @@ async def test_feed_starts_without_a_server(database_url: str, log: Log) -> None
 @pytest.mark.fault("PostgreSQL is away, or not migrated, when the worker starts", "F08")
 async def test_feed_waits_for_the_schema(empty_database_url: str) -> None:
     async with feeding(PostgresCatalog(empty_database_url), empty_database_url) as worker:
-        assert worker.state.catalog is None
+        assert worker.current.catalog is None
         await migrate(empty_database_url)
         await worker.writer.execute(fill(3))
-        await wait_until(lambda: worker.link.is_up, timeout_s=10, what="the feed found the table")
+        await wait_until(lambda: worker.availability.is_up, timeout_s=10, what="the feed found the table")
         await worker.converges()
 
 
@@ -303,10 +304,10 @@ async def test_lost_connections_lose_no_change(database_url: str, log: Log) -> N
             await worker.writer.execute(END_BACKENDS)
             await worker.writer.execute(f"update audio_chunks set category = 'turn_{turn}' where id % 5 = {turn}")  # noqa: S608
             await worker.converges()
-        await wait_until(lambda: worker.link.is_up, timeout_s=10, what="the link is restored")
-        first = worker.state.catalogs[1]
+        await wait_until(lambda: worker.availability.is_up, timeout_s=10, what="Redis is found again")
+        first = worker.current.catalogs[1]
         assert isinstance(first, Catalog)
-        assert None not in worker.state.catalogs[1:]
+        assert None not in worker.current.catalogs[1:]
     logs.shutdown(10)
     assert 1 <= len(log.lines("postgres.lost")) == len(log.lines("postgres.restored"))
     assert len(log.lines("catalog.loaded")) == 1
@@ -319,9 +320,9 @@ async def test_server_that_goes_and_comes_back(end: Callable[[PostgresServer], N
         await execute(server.url, fill(50))
         async with feeding(PostgresCatalog(server.url), server.url) as worker:
             await asyncio.to_thread(end, server)
-            await wait_until(lambda: not worker.link.is_up, timeout_s=10, what="the loss is noticed")
-            assert worker.state.catalog is not None
-            assert len(worker.state.catalog) == 50
+            await wait_until(lambda: not worker.availability.is_up, timeout_s=10, what="the loss is noticed")
+            assert worker.current.catalog is not None
+            assert len(worker.current.catalog) == 50
             await asyncio.to_thread(server.start)
             await execute(server.url, "delete from audio_chunks where id = 1")
             async with session(server.url) as again:
@@ -342,7 +343,7 @@ async def test_standby_is_read_now_and_then_and_heard_of_once_promoted() -> None
         (server._data / "standby.signal").touch()
         server.start()
         async with feeding(PostgresCatalog(server.url), server.url) as worker:
-            assert worker.link.is_up
+            assert worker.availability.is_up
             assert await worker.agrees()
             await worker.writer.execute("select pg_promote()")
             await worker.writer.execute("delete from audio_chunks where id = 1")
@@ -375,11 +376,11 @@ async def test_bug_is_not_taken_for_an_outage(database_url: str) -> None:
 async def test_defaults_for_other_categories_are_told_where_nobody_set_weights(database_url: str, log: Log) -> None:
     await execute(database_url, fill(4, "'speech'"))
     async with feeding(PostgresCatalog(database_url), database_url) as worker:
-        book = worker.state.weights
+        book = worker.current.weights
         assert book.in_force(None).weights.shares == {"speech": 1.0}
         await execute(database_url, fill(4, "'songs'"))
         await wait_until(lambda: len(book.defaults.shares) == 2, timeout_s=30, what="the defaults are of both")
-        book.put(None, weights.Held(b"set", weights.normalise({"speech": 1.0}, "redis")))
+        book.put(None, in_force.Held(b"set", weights.normalise({"speech": 1.0}, "redis")))
         await execute(database_url, "update audio_chunks set category = 'voice'")
         await worker.converges()
     logs.shutdown(10)

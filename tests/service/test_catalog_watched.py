@@ -154,10 +154,10 @@ async def told(log: Log, event: str, count: int = 1) -> list[dict[str, object]]:
 @pytest.mark.parametrize(("made", "change"), _UNSEEN.values(), ids=_UNSEEN)
 async def test_what_triggers_do_not_see_is_found(url: str, made: tuple[str, ...], change: str) -> None:
     async with following(url, *made) as worker:
-        before = contents(worker.state.catalog)
+        before = contents(worker.current.catalog)
         await worker.writer.execute(change)
         await worker.converges()
-        assert contents(worker.state.catalog) != before or "alter id type" in change
+        assert contents(worker.current.catalog) != before or "alter id type" in change
 
 
 async def test_whole_library_has_triggers_and_says_nothing(url: str, log: Log) -> None:
@@ -251,10 +251,12 @@ async def test_row_level_security_that_hides_everything_is_told_of(url: str, log
         await worker.writer.execute("alter table audio_chunks enable row level security")
         [line] = await told(log, "catalog.hidden")
         assert line["tables"] == "audio_chunks"
-        assert contents(worker.state.catalog) == {}
+        assert contents(worker.current.catalog) == {}
         await worker.writer.execute("create policy few on audio_chunks using (id < 4)")
         await wait_until(
-            lambda: contents(worker.state.catalog) == {"voice": {"1", "2", "3"}}, timeout_s=30, what="the policy counts"
+            lambda: contents(worker.current.catalog) == {"voice": {"1", "2", "3"}},
+            timeout_s=30,
+            what="the policy counts",
         )
         await worker.writer.execute("alter policy few on audio_chunks using (false)")
         await told(log, "catalog.hidden", 2)
@@ -285,11 +287,11 @@ async def test_rights_that_are_taken_away_are_noticed(url: str, what: str) -> No
             f"grant select {'(id, category, status) on' if '(' in what else 'on'} audio_chunks to {role}",
         )
         async with feeding(PostgresCatalog(reader), owner) as worker:
-            assert worker.link.is_up
+            assert worker.availability.is_up
             await worker.writer.execute(f"revoke {what} from {role}")
-            await wait_until(lambda: not worker.link.is_up, timeout_s=10, what="the loss is noticed")
+            await wait_until(lambda: not worker.availability.is_up, timeout_s=10, what="the loss is noticed")
             await worker.writer.execute(f"grant {what} to {role}")
-            await wait_until(lambda: worker.link.is_up, timeout_s=10, what="the right is noticed")
+            await wait_until(lambda: worker.availability.is_up, timeout_s=10, what="the right is noticed")
 
 
 async def test_search_path_of_the_role_that_changes_is_followed(url: str) -> None:
@@ -302,7 +304,9 @@ async def test_search_path_of_the_role_that_changes_is_followed(url: str) -> Non
         await worker.writer.execute(f"grant select on mine.audio_chunks to {role}")
         await worker.writer.execute(f"alter role {role} set search_path = mine")
         await wait_until(
-            lambda: contents(worker.state.catalog) == {"mine": {"5"}}, timeout_s=30, what="the other table is followed"
+            lambda: contents(worker.current.catalog) == {"mine": {"5"}},
+            timeout_s=30,
+            what="the other table is followed",
         )
 
 
@@ -338,10 +342,10 @@ async def test_standby_says_so_and_is_read_when_something_came(server: PostgresS
                 assert line["reason"] == "the server is a standby, which cannot notify"
                 await execute(primary.url, "delete from audio_chunks where id < 10")
                 await wait_until(
-                    lambda: len(worker.state.catalog or ()) == 41, timeout_s=30, what="the change is found"
+                    lambda: len(worker.current.catalog or ()) == 41, timeout_s=30, what="the change is found"
                 )
                 await execute(primary.url, "alter table audio_chunks rename to gone")
-                await wait_until(lambda: not worker.link.is_up, timeout_s=30, what="the table is missed")
+                await wait_until(lambda: not worker.availability.is_up, timeout_s=30, what="the table is missed")
 
 
 async def test_subscriber_of_a_replication_says_so(server: PostgresServer, log: Log) -> None:
@@ -362,4 +366,4 @@ async def test_subscriber_of_a_replication_says_so(server: PostgresServer, log: 
             [line] = await told(log, "catalog.unwatched")
             assert line["reason"] == "logical replication fires no triggers of statements"
             await execute(source, "insert into audio_chunks values (1, 'voice')")
-            await wait_until(lambda: len(worker.state.catalog or ()) == 1, timeout_s=30, what="the row is found")
+            await wait_until(lambda: len(worker.current.catalog or ()) == 1, timeout_s=30, what="the row is found")

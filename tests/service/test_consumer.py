@@ -121,7 +121,7 @@ async def test_without_a_catalog_requests_get_an_error_until_there_is_one(
 ) -> None:
     async with serving(redis_url, prefix, Wiring(catalog=None)) as parts:
         early = await answers(desk, await desk.add_many(3))
-        parts.state.catalog = Wiring().catalog
+        parts.current.catalog = Wiring().catalog
         late = await answers(desk, await desk.add_many(3))
     assert {result["error"] for result in early.values()} == {"catalog_unavailable"}
     assert {result["status"] for result in late.values()} == {"ok"}
@@ -133,14 +133,14 @@ async def test_the_group_is_made_before_the_first_turn_where_redis_answers(
     await desk.client.set(desk.keys.requests, "not a stream")
     async with wired(redis_url, prefix) as parts:
         await parts.consumer.open()
-        assert not parts.link.is_up
+        assert not parts.availability.is_up
         await desk.client.delete(desk.keys.requests)
         for _ in range(2):
             await parts.consumer.open()
         assert await parts.stream.backlog() == Backlog(lag=0, pending=0)
         async with running(parts):
             await answers(desk, await desk.add_many(1))
-        assert parts.link.is_up
+        assert parts.availability.is_up
 
 
 async def test_stopping_finishes_what_is_in_hand_and_reads_no_more(desk: Desk, redis_url: str, prefix: str) -> None:
@@ -189,7 +189,7 @@ async def test_stopping_waits_until_what_is_in_hand_can_be_settled(desk: Desk, r
     ids = await desk.add_many(5)
     try:
         async with serving(redis_url, prefix, Wiring(draw=draw)) as parts:
-            await wait_until(lambda: not parts.link.is_up, timeout_s=DONE_S, what="the server refuses")
+            await wait_until(lambda: not parts.availability.is_up, timeout_s=DONE_S, what="the server refuses")
             assert (parts.consumer.held, await desk.results()) == (5, [])
             parts.consumer.stop()
             await desk.client.config_set("maxmemory", "0")
@@ -214,7 +214,7 @@ async def test_datasets_made_up_by_strangers_do_not_fill_the_memory(desk: Desk, 
         ids = await desk.add(*({"dataset": f"made-up-{i}"} for i in range(4000)))
         found = await answers(desk, ids)
     assert {result["weights_source"] for result in found.values()} == {"default"}
-    assert len(parts.state.weights.known()) <= 2049
+    assert len(parts.current.weights.known()) <= 2049
 
 
 # -- recovery --------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ async def test_what_another_worker_has_just_read_is_left_to_it(desk: Desk, redis
     [held] = await desk.add_many(1)
     await _leave_pending(desk, "busy")
     async with serving(redis_url, prefix) as parts:
-        parts.recovery.demand()
+        parts.reclaim.demand()
         await answers(desk, await desk.add_many(5))
     assert [pending.id for pending in await desk.consumer("busy").pending()] == [held]
     assert held not in {result["entry_id"] for result in await desk.results()}
@@ -338,7 +338,7 @@ async def test_a_request_that_trips_a_bug_is_isolated_and_dies_alone(
         async with serving(redis_url, prefix, wiring) as parts:
             found = await answers(desk, ids)
             await settled(desk)
-        assert parts.recovery._failures == {}
+        assert parts.reclaim._failures == {}
     assert found[ids[7]]["error"] == "internal"
     assert "ZeroDivisionError" in found[ids[7]]["message"]
     assert {result["status"] for entry_id, result in found.items() if entry_id != ids[7]} == {"ok"}
@@ -402,7 +402,7 @@ async def test_an_unwritable_reply_stream_holds_up_nobody_and_ends_in_the_dead_l
             mine = [ids[i] for i, request in enumerate(requests) if request["reply_to"] == f"job{job}"]
             assert {result["status"] for result in (await answers(desk, mine, f"job{job}")).values()} == {"ok"}
         await settled(desk)
-    assert parts.recovery._failures == {}
+    assert parts.reclaim._failures == {}
     letters = await desk.dead()
     assert sorted(letter["entry_id"] for letter in letters) == sorted(bad)
     assert {letter["error"] for letter in letters} == {"too_many_deliveries"}
@@ -414,20 +414,19 @@ async def test_what_a_thread_derives_is_remembered_apart_from_what_the_loop_deri
 ) -> None:
     """Two lanes derive at once; a memory that both write to would lose count of its bounds."""
     loop_thread = threading.get_ident()
-    used: dict[int, set[bool]] = {}
-    catalogs = []
+    used: dict[object, set[bool]] = {}
+    catalogs = set()
 
     def draw(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
-        assert snapshots.catalog is not None
-        catalogs.append(snapshots.catalog)
-        used.setdefault(id(snapshots.catalog.memo), set()).add(threading.get_ident() == loop_thread)
+        catalogs.add(id(snapshots.catalog))
+        used.setdefault(snapshots.derived, set()).add(threading.get_ident() == loop_thread)
         return answer(requests, snapshots, rng)
 
     async with serving(redis_url, prefix, Wiring(draw=draw, batch=1)):
         await answers(desk, await desk.add(*({"size": 65_536, "seed": i} if i % 2 else {"size": 1} for i in range(40))))
     assert {frozenset(threads) for threads in used.values()} == {frozenset({True}), frozenset({False})}
     assert len(used) <= 1 + LANES
-    assert len({id(catalog.ids) for catalog in catalogs}) == 1
+    assert len(catalogs) == 1
 
 
 async def test_of_several_workers_each_dead_letter_tells_its_true_last_error(
@@ -445,8 +444,8 @@ async def test_of_several_workers_each_dead_letter_tells_its_true_last_error(
         letters = await desk.dead()
         assert sorted(letter["entry_id"] for letter in letters) == sorted(ids)
         assert all("its result could not be written" in letter["message"] for letter in letters)
-        assert {line["level"] for line in log.of("result.unwritable")} == {"error"}
-        assert all("its result could not" in line["message"] for line in log.of("result.unwritable"))
+        assert {line["level"] for line in log.of("result.write_failed")} == {"error"}
+        assert all("its result could not" in line["message"] for line in log.of("result.write_failed"))
         assert {line["message"] for line in log.of("request.dead_lettered")} <= {one["message"] for one in letters}
 
 
@@ -458,10 +457,10 @@ async def test_without_a_place_for_dead_letters_the_worker_serves_on_and_gives_u
     await _leave_pending(desk, "dead", deliveries=5)
     with captured_log(tmp_path) as log:
         async with serving(redis_url, prefix, Wiring(idle_ms=_SOON_MS)) as parts:
-            await wait_until(lambda: parts.recovery._failures, timeout_s=DONE_S, what="the dead letter was refused")
+            await wait_until(lambda: parts.reclaim._failures, timeout_s=DONE_S, what="the dead letter was refused")
             await answers(desk, await desk.add_many(10))
             assert log.of("request.dead_lettered") == []
-            assert log.of("result.unwritable")[0]["message"].startswith("its dead letter could not be written")
+            assert log.of("result.write_failed")[0]["message"].startswith("its dead letter could not be written")
             await desk.client.delete(desk.keys.dead)
             await answers(desk, [entry_id])
             await settled(desk)
@@ -473,10 +472,10 @@ async def test_failures_of_entries_that_others_settled_are_forgotten(desk: Desk,
     await desk.client.set(desk.keys.reply("spoilt"), "not a stream")
     await desk.add(*({"reply_to": "spoilt"} for _ in range(20)))
     async with serving(redis_url, prefix) as parts:
-        await wait_until(lambda: len(parts.recovery._failures) == 20, timeout_s=DONE_S, what="the failures are noted")
+        await wait_until(lambda: len(parts.reclaim._failures) == 20, timeout_s=DONE_S, what="the failures are noted")
         assert len(await desk.consumer("two").take_over(0)) == 20
-        parts.recovery.demand()
-        await wait_until(lambda: not parts.recovery._failures, timeout_s=DONE_S, what="the failures are forgotten")
+        parts.reclaim.demand()
+        await wait_until(lambda: not parts.reclaim._failures, timeout_s=DONE_S, what="the failures are forgotten")
 
 
 # -- weights ---------------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.postgres.client import Connection
 from worker.core.catalog import Catalog
 from worker.core.events import PostgresLost, PostgresRestored
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 NEVER_S = 3600.0
 FILL = (
@@ -41,8 +41,8 @@ async def _in_sql(connection: Connection) -> dict[tuple[str, int], int]:
 
 @pytest.mark.parametrize("refresh_s", [NEVER_S, 0.05], ids=["heard of", "found"])
 async def test_durations_that_change_are_followed(database_url: str, tmp_path: Path, refresh_s: float) -> None:
-    state = State()
-    link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    current = CurrentSnapshots()
+    availability = Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
     source = PostgresCatalog(database_url, with_durations=True)
     statements = [
         "update audio_chunks set duration_s = duration_s + 0.5 where id <= 3",
@@ -57,13 +57,13 @@ async def test_durations_that_change_are_followed(database_url: str, tmp_path: P
             await writer.execute(FILL)
             if refresh_s < NEVER_S:  # as where nothing notifies
                 await writer.execute("alter table audio_chunks disable trigger all")
-            await loops.start(endless, CatalogFeed(source, state, link, refresh_s=refresh_s).run)
-            assert _contents(state.catalog) == await _in_sql(writer)
+            await loops.start(endless, CatalogFeed(source, current, availability, refresh_s=refresh_s).run)
+            assert _contents(current.catalog) == await _in_sql(writer)
             for statement in statements:
                 await writer.execute(statement)
                 wanted = await _in_sql(writer)
                 await wait_until(
-                    lambda wanted=wanted: _contents(state.catalog) == wanted,  # type: ignore[misc]
+                    lambda wanted=wanted: _contents(current.catalog) == wanted,  # type: ignore[misc]
                     timeout_s=30,
                     what=f"durations are what SQL says after {statement}",
                 )
@@ -73,15 +73,17 @@ async def test_durations_that_change_are_followed(database_url: str, tmp_path: P
 
 
 async def test_by_chunks_durations_do_not_matter(database_url: str) -> None:
-    state = State()
-    link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    current = CurrentSnapshots()
+    availability = Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
     async with session(database_url) as writer, anyio.create_task_group() as loops:
         await writer.execute(FILL)
-        await loops.start(endless, CatalogFeed(PostgresCatalog(database_url), state, link, refresh_s=NEVER_S).run)
-        before = state.catalog
+        await loops.start(
+            endless, CatalogFeed(PostgresCatalog(database_url), current, availability, refresh_s=NEVER_S).run
+        )
+        before = current.catalog
         await writer.execute("update audio_chunks set duration_s = null where id = 1")
         await writer.execute("delete from audio_chunks where id = 2")
-        await wait_until(lambda: state.catalog is not before, timeout_s=30, what="the deletion is heard of")
-        assert state.catalog is not None
-        assert (len(state.catalog), state.catalog.durations) == (8, None)
+        await wait_until(lambda: current.catalog is not before, timeout_s=30, what="the deletion is heard of")
+        assert current.catalog is not None
+        assert (len(current.catalog), current.catalog.durations) == (8, None)
         loops.cancel_scope.cancel()

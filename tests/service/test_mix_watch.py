@@ -8,11 +8,12 @@ import pytest
 
 from tests.support.drawing import catalog_of
 from tests.support.log_lines import LogLines, captured_log
-from worker.core.weights.presets import weights_of
-from worker.core.weights.values import ABSENT, Held, normalise, preset_name
+from worker.core.draw.derived import weights_of
+from worker.core.weights.in_force import ABSENT, Held, preset_name
+from worker.core.weights.values import normalise
 from worker.core.wire import Terms
 from worker.service.mix_watch import MixWatch
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 READY = {"voice": 3, "music": 2}
 
@@ -27,17 +28,17 @@ class Watched:
     """A state that is looked at after each change."""
 
     def __init__(self, ready: Mapping[str, int] = READY) -> None:
-        self.state = State(catalog_of(ready))
-        self.state.weights.put(None, Held(ABSENT, None))
-        self._watch = MixWatch(self.state)
+        self.current = CurrentSnapshots(catalog_of(ready))
+        self.current.weights.put(None, Held(ABSENT, None))
+        self._watch = MixWatch(self.current)
 
     def weigh(self, name: str | None = None, **values: float) -> None:
         weights = normalise(values, "redis")
-        self.state.weights.put(name, Held(repr(values).encode() if weights else ABSENT, weights))
+        self.current.weights.put(name, Held(repr(values).encode() if weights else ABSENT, weights))
         self.look()
 
     def have(self, **ready: int) -> None:
-        self.state.catalog = catalog_of(ready)
+        self.current.catalog = catalog_of(ready)
         self.look()
 
     def look(self) -> None:
@@ -76,7 +77,7 @@ def test_a_category_that_vanishes_is_told_and_so_is_its_return(log: LogLines) ->
     assert (line["level"], line["dataset"], line["weights_version"]) == (
         "info",
         None,
-        watched.state.weights.in_force(None).weights.version,
+        watched.current.weights.in_force(None).weights.version,
     )
 
 
@@ -92,7 +93,7 @@ def test_datasets_and_presets_that_are_asked_for_are_told_of_by_name(log: LogLin
     watched.weigh("d", jazz=1, voice=1)
     watched.weigh("without weights")
     watched.weigh(preset_name("night"), rock=1)
-    weights_of(Terms(preset="voice-heavy"), {}, watched.state.catalog)
+    weights_of(Terms(preset="voice-heavy"), {}, watched.current.derived)
     watched.look()
     assert _left_out(log) == [
         ("d", "jazz", 0.5),
@@ -103,7 +104,7 @@ def test_datasets_and_presets_that_are_asked_for_are_told_of_by_name(log: LogLin
     watched.weigh("d", jazz=1, voice=1)
     assert len(_left_out(log)) == 4
     watched.have(voice=1, documentary=1, conference=1, music=1, jazz=1, rock=1)
-    weights_of(Terms(preset="voice-heavy"), {}, watched.state.catalog)
+    weights_of(Terms(preset="voice-heavy"), {}, watched.current.derived)
     watched.look()
     assert {line["dataset"] for line in log.of("mix.complete")} == {"d", "preset:night", "preset:voice-heavy"}
 
@@ -113,23 +114,23 @@ def test_a_preset_that_is_asked_for_again_after_other_chunks_are_ready_is_not_to
     watched.weigh(voice=1)
     for voice in (1, 2, 3):
         watched.have(voice=voice)
-        weights_of(Terms(preset="music-heavy"), {}, watched.state.catalog)
+        weights_of(Terms(preset="music-heavy"), {}, watched.current.derived)
         watched.look()
     assert len(_left_out(log)) == 1
 
 
 def test_before_weights_and_chunks_are_read_nothing_is_known(log: LogLines) -> None:
-    state = State()
-    state.weights.put(None, Held(ABSENT, None))
-    MixWatch(state).look()
-    MixWatch(State(catalog_of(READY))).look()
+    current = CurrentSnapshots()
+    current.weights.put(None, Held(ABSENT, None))
+    MixWatch(current).look()
+    MixWatch(CurrentSnapshots(catalog_of(READY))).look()
     assert _left_out(log) == []
 
 
 def test_names_that_strangers_make_up_are_not_remembered_for_ever(log: LogLines) -> None:
     watched = Watched()
     for number in range(5000):
-        watched.state.weights.put(f"d{number}", Held(b"x", normalise({"voice": 1.0}, "dataset")))
+        watched.current.weights.put(f"d{number}", Held(b"x", normalise({"voice": 1.0}, "dataset")))
         if number % 500 == 0:
             watched.look()
     assert len(watched._watch._looks) <= 4096 + 2049

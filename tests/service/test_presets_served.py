@@ -5,7 +5,7 @@ import json
 from tests.support.streams import Desk
 from tests.support.workers import answers, serving, settled
 from worker.core.stats import read_counts
-from worker.core.weights.values import preset_name
+from worker.core.weights.in_force import preset_name
 
 CHANGES = 60
 

@@ -19,9 +19,10 @@ from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Parts, Wiring, answers, running, wired
 from worker.core.weights.changes import version_by_key
-from worker.core.weights.values import Held, normalise
-from worker.core.workers.documents import read_state
-from worker.core.workers.in_use import read_workers
+from worker.core.weights.in_force import Held
+from worker.core.weights.values import normalise
+from worker.core.workers.state_document import read_state
+from worker.core.workers.states import read_workers
 from worker.embedded import RedisServer
 from worker.logs.emit import dropped_lines
 from worker.ports import Backlog, Presence
@@ -41,7 +42,12 @@ def log(tmp_path: Path) -> Iterator[LogLines]:
 def _reporter(parts: Parts, prefix: str, run_dir: Path, stats_interval_s: float = _NEVER_S) -> Reporter:
     identity = Identity("one", prefix, run_dir)
     return Reporter(
-        identity, parts.stream, parts.state, parts.meter, link=parts.link, stats_interval_s=stats_interval_s
+        identity,
+        parts.stream,
+        parts.current,
+        parts.meter,
+        availability=parts.availability,
+        stats_interval_s=stats_interval_s,
     )
 
 
@@ -80,21 +86,21 @@ async def test_a_worker_shows_what_it_has_applied(desk: Desk, redis_url: str, pr
             assert (await _shows(desk, state="starting"))["pid"] == os.getpid()
             assert 0 < await desk.client.ttl(desk.keys.worker("one")) <= 10
             await answers(desk, await desk.add_many(3))
-            parts.state.catalog_at_ms = 77
+            parts.current.catalog_at_ms = 77
             reporter.enter(SERVING)
             assert _file(tmp_path)["state"] == "serving"  # at once: a probe may come in the next moment
             shown = await _shows(desk, state="serving", requests=3)
-            catalog = parts.state.catalog
+            catalog = parts.current.catalog
             assert catalog is not None
             assert (shown["consumer"], shown["chunks"], shown["catalog_at_ms"]) == ("one", len(catalog), 77)
             assert shown["catalog_version"] == catalog.version
-            assert shown["weights_version"] == parts.state.weights.in_force(None).weights.version
-            assert shown["weights_at_ms"] == parts.state.weights.changed_at_ms > 0
+            assert shown["weights_version"] == parts.current.weights.in_force(None).weights.version
+            assert shown["weights_at_ms"] == parts.current.weights.changed_at_ms > 0
             reporter.enter("draining")
             await _shows(desk, state="draining")
         assert find_problem(tmp_path, Place(prefix), consumer="one", now=_file(tmp_path)["at"]) is not None
-        reporter.say_goodbye()
-        reporter.say_goodbye()
+        reporter.remove_health_file()
+        reporter.remove_health_file()
     assert _file(tmp_path) == {}
 
 
@@ -109,7 +115,7 @@ async def test_a_worker_shows_what_it_keeps_and_what_is_ready_and_tells_what_is_
             await desk.client.set(desk.keys.weights(), "refused")
             await desk.client.publish(desk.keys.weights(), "x")
             shown = await _shows(desk, source="last_known")
-            catalog = parts.state.catalog
+            catalog = parts.current.catalog
             assert catalog is not None
             assert shown["kept"] == {"": {"jazz": 0.5, "voice": 0.5}}
             assert (shown["ready"], shown["categories"]) == (catalog.ready, len(catalog.categories))
@@ -117,7 +123,7 @@ async def test_a_worker_shows_what_it_keeps_and_what_is_ready_and_tells_what_is_
             assert worker.ready == catalog.ready
             await wait_until(lambda: bool(log.of("mix.left_out")), timeout_s=DONE_S, what="it is told")
             many = catalog_of({f"c{i}": 1 + i % 7 for i in range(1500)})
-            parts.state.catalog = many
+            parts.current.catalog = many
             wide = await _shows(desk, categories=1500)
             assert len(wide["ready"]) == 1024
             assert min(wide["ready"].values()) == sorted(many.ready.values(), reverse=True)[1023]
@@ -159,9 +165,14 @@ async def test_many_changes_make_few_documents_and_the_last_one_is_shown(
 ) -> None:
     monkeypatch.setattr("worker.service.reporter.HEARTBEAT_S", _NEVER_S)
     async with wired(redis_url, prefix) as parts:
-        presence, book = CountingPresence(parts.stream), parts.state.weights
+        presence, book = CountingPresence(parts.stream), parts.current.weights
         reporter = Reporter(
-            Identity("one", prefix, tmp_path), presence, parts.state, parts.meter, link=parts.link, stats_interval_s=60
+            Identity("one", prefix, tmp_path),
+            presence,
+            parts.current,
+            parts.meter,
+            availability=parts.availability,
+            stats_interval_s=60,
         )
         async with _reporting(reporter):
             await _shows(desk, state="starting")
@@ -188,12 +199,12 @@ async def test_a_serving_worker_that_cannot_serve_is_waiting(redis_url: str, pre
         parts.meter.progress_at -= 6
         assert state() == "waiting"
         parts.meter.progress_at += 6
-        catalog, parts.state.catalog = parts.state.catalog, None
+        catalog, parts.current.catalog = parts.current.catalog, None
         assert state() == "waiting"
-        parts.state.catalog = catalog
-        await parts.link.failed("requests", "away")
+        parts.current.catalog = catalog
+        await parts.availability.failed("requests", "away")
         assert state() == "waiting"
-        parts.link.succeeded("requests")
+        parts.availability.succeeded("requests")
         assert state() == "serving"
 
 
@@ -212,10 +223,10 @@ async def test_statistics_count_an_interval_and_hold_it_against_the_weights(
             ]
             await answers(desk, await desk.add(*requests))
         await desk.add_many(2)
-        await reporter.tell_stats()
-        await reporter.tell_stats()
-        version = parts.state.weights.in_force("d").weights.version
-        catalog = parts.state.catalog
+        await reporter.log_stats()
+        await reporter.log_stats()
+        version = parts.current.weights.in_force("d").weights.version
+        catalog = parts.current.catalog
         assert catalog is not None
     await wait_until(lambda: len(log.of("worker.stats")) == 2, timeout_s=DONE_S, what="both lines are there")
     first, second = log.of("worker.stats")
@@ -254,7 +265,7 @@ async def test_a_health_file_that_cannot_be_written_is_told_and_no_reason_to_fal
             await _shows(desk, state="starting")
             reporter.enter("draining")
             await _shows(desk, state="draining")
-    assert [line["level"] for line in log.of("health.unwritten")] == ["warning"]
+    assert [line["level"] for line in log.of("health.write_failed")] == ["warning"]
 
 
 async def test_a_group_that_is_not_made_yet_is_no_loss_of_redis(
@@ -277,14 +288,14 @@ async def test_without_redis_the_file_is_renewed_and_statistics_are_told(tmp_pat
                 server.kill()
                 health_path(tmp_path, "one").unlink()
                 await wait_until(lambda: _file(tmp_path), timeout_s=DONE_S, what="the file is there again")
-                await wait_until(lambda: not parts.link.is_up, timeout_s=DONE_S, what="the link is lost")
+                await wait_until(lambda: not parts.availability.is_up, timeout_s=DONE_S, what="Redis is missed")
                 told = len(log.of("worker.stats"))
                 await wait_until(
                     lambda: len(log.of("worker.stats")) > told + 1, timeout_s=DONE_S, what="stats are told"
                 )
                 assert (len(log.of("redis.lost")), len(log.of("redis.restored"))) == (1, 0)
                 server.start()
-                await wait_until(lambda: log.of("redis.restored"), timeout_s=DONE_S, what="the link is restored")
+                await wait_until(lambda: log.of("redis.restored"), timeout_s=DONE_S, what="Redis is found again")
     assert log.of("worker.stats")[told + 1]["lag"] is None
     assert log.of("worker.stats")[told + 1]["pending"] is None
 
@@ -294,7 +305,7 @@ async def test_who_has_no_patience_left_gets_statistics_without_asking_redis(tmp
         async with wired(server.url, "p") as parts:
             await parts.stream.open()
             os.kill(server.pid, signal.SIGSTOP)
-            await _reporter(parts, "p", tmp_path, stats_interval_s=600).tell_stats(patience_s=0)
+            await _reporter(parts, "p", tmp_path, stats_interval_s=600).log_stats(patience_s=0)
             os.kill(server.pid, signal.SIGCONT)
     assert [line["lag"] for line in log.of("worker.stats")] == [None]
     assert log.of("redis.lost") == []

@@ -186,7 +186,7 @@ async def test_a_catalog_that_changes_meanwhile_is_gone_through_once(desk: Desk,
     request = {"session": "s", "method": "epoch", "category": "voice", "size": 10}
     async with serving(redis_url, prefix, Wiring(catalog=small_catalog(20))) as parts:
         [first] = await _ask(desk, request)
-        parts.state.catalog = small_catalog(40)
+        parts.current.catalog = small_catalog(40)
         rest = await _ask(desk, request, request)
     drawn = [chunk for result in (first, *rest) for chunk in json.loads(result["chunk_ids"])]
     old = [chunk for chunk in drawn if chunk < 1_020]

@@ -96,7 +96,7 @@ async def test_weights_that_change_while_a_long_draw_runs_beside_are_seen(desk: 
 
     meddler = Meddler(redis_url, change)
     async with serving(redis_url, desk.keys.prefix, Wiring(draw=meddler.draw)) as parts:
-        books.append(parts.state.weights)
+        books.append(parts.current.weights)
         ids = await desk.add({"size": 40_000, "method": "stratified"})
         found = await answers(desk, ids)
     assert found[ids[0]]["counts"] == '{"music":40000}'
@@ -164,7 +164,7 @@ async def test_a_batch_cannot_push_out_its_own_datasets(desk: Desk, redis_url: s
         ids = await desk.add({"dataset": "d0"}, {"dataset": "new"}, {"dataset": "d1"})
         assert await _hold_all(parts) == ids
         await parts.settler.settle_held()
-        assert len(parts.state.weights.known()) == 2049
+        assert len(parts.current.weights.known()) == 2049
     assert [result["entry_id"] for result in await desk.results()] == ids
 
 
@@ -187,7 +187,7 @@ async def test_datasets_forgotten_while_others_were_read_are_read_again(
 ) -> None:
     ids = await desk.add({"dataset": "a"}, {"dataset": "b"})
     async with wired(redis_url, prefix) as parts:
-        parts.state.weights = book = Forgetful(3)
+        parts.current.weights = book = Forgetful(3)
         parts.feed._book = book
         await _hold_all(parts)
         await parts.settler.settle_held()
@@ -260,7 +260,7 @@ async def test_a_bug_drops_the_requests_drawn_together_and_no_others(
             await _hold_all(parts)
             await parts.settler.settle_held()
             assert len(parts.settler.held) == 0
-            failed = set(parts.recovery._failures)
+            failed = set(parts.reclaim._failures)
             assert {pending.id for pending in await parts.stream.pending()} == failed
     answered = {result["entry_id"] for result in await desk.results()}
     assert failed >= set(ids[2:5])
@@ -278,7 +278,7 @@ async def test_a_refusal_of_the_server_is_not_taken_for_a_bug(desk: Desk, redis_
         await desk.client.set(desk.keys.requests, "not a stream")
         with pytest.raises(RedisError):
             await parts.settler.settle_held()
-        assert (len(parts.settler.held), parts.recovery._failures) == (1, {})
+        assert (len(parts.settler.held), parts.reclaim._failures) == (1, {})
         parts.settler.let_go()
         assert len(parts.settler.held) == 0
         await parts.settler.settle_held()

@@ -1,8 +1,9 @@
 """What is remembered of datasets, and for how long."""
 
 from tests.support.drawing import catalog_of
-from worker.core.weights.values import ABSENT, UNREAD, Held, default_weights, defaults_for, mark_of, normalise
-from worker.service.snapshots import State, WeightsBook
+from worker.core.weights.in_force import ABSENT, UNREAD, Held, mark_of
+from worker.core.weights.values import default_weights, defaults_for, normalise
+from worker.service.snapshots import CurrentSnapshots, WeightsBook
 
 _FULL = 2048
 
@@ -15,30 +16,30 @@ def _book(*datasets: str) -> WeightsBook:
 
 
 def test_at_first_nothing_is_known_and_the_defaults_are_in_force() -> None:
-    state = State()
-    assert (state.catalog, state.weights.known()) == (None, [None])
-    assert state.weights.held(None) is state.weights.held("d") is UNREAD
-    in_force = state.weights.in_force(None)
+    current = CurrentSnapshots()
+    assert (current.catalog, current.weights.known()) == (None, [None])
+    assert current.weights.held(None) is current.weights.held("d") is UNREAD
+    in_force = current.weights.in_force(None)
     assert (in_force.weights.source, in_force.marks) == ("default", ((None, b""),))
 
 
 def test_the_defaults_in_force_are_those_of_the_catalog() -> None:
     told: list[str] = []
-    state = State(catalog_of({"speech": 2, "songs": 3}))
-    book = state.weights
+    current = CurrentSnapshots(catalog_of({"speech": 2, "songs": 3}))
+    book = current.weights
     book.watch(lambda: told.append(book.in_force(None).weights.version))
     own = book.in_force(None).weights
     assert (own.shares, own.source) == ({"songs": 0.5, "speech": 0.5}, "default")
-    state.catalog = catalog_of({"speech": 9, "songs": 1})
+    current.catalog = catalog_of({"speech": 9, "songs": 1})
     assert book.in_force(None).weights is own
-    state.catalog = catalog_of({"speech": 9})
+    current.catalog = catalog_of({"speech": 9})
     book.put("d", Held(ABSENT, None))
     assert book.in_force("d").weights.shares == {"speech": 1.0}
-    state.catalog = catalog_of({"voice": 1, "speech": 9})
+    current.catalog = catalog_of({"voice": 1, "speech": 9})
     assert book.in_force(None).weights.version == default_weights().version
     assert told == [defaults_for({"speech"}).version, default_weights().version]
     book.put(None, Held(b"shared", normalise({"voice": 1.0}, "redis")))
-    state.catalog = None
+    current.catalog = None
     assert book.in_force(None).weights.source == "redis"
 
 
@@ -102,3 +103,25 @@ def test_versions_are_those_of_the_datasets_asked_for_last() -> None:
     assert book.versions(9) == {"c": weights.version, "b": "", "a": ""}
     book.in_force("a")
     assert list(book.versions(2)) == ["a", "c"]
+
+
+def test_another_user_derives_apart_from_the_same_catalog_until_another_one_is_in_force() -> None:
+    current, lane = CurrentSnapshots(catalog_of({"voice": 1})), object()
+    derived = current.derived
+    assert derived is not None
+    apart = current.derived_apart(lane, derived)
+    assert apart is not derived
+    assert apart.catalog is derived.catalog
+    assert current.derived_apart(lane, derived) is apart
+    assert current.derived_apart(object(), derived) is not apart
+    current.catalog = catalog_of({"voice": 2})
+    assert current.derived is not derived
+    late = current.derived_apart(lane, derived)  # the draw began before the catalog came into force
+    assert late.catalog is derived.catalog
+    assert current.derived_apart(lane, derived) is not late, "nothing keeps a catalog that is no longer in force"
+
+
+def test_without_a_catalog_nothing_is_derived() -> None:
+    current = CurrentSnapshots(catalog_of({"voice": 1}))
+    current.catalog = None
+    assert current.derived is None

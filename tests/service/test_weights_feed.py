@@ -13,11 +13,12 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk, desk_at
 from tests.support.tasks import endless
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, Parts, Wiring, redis_link, wired
+from tests.support.workers import DONE_S, Parts, Wiring, redis_availability, wired
 from worker.adapters.redis.client import Client, connect
 from worker.adapters.redis.weights import RedisWeights
 from worker.core.keys import Keys
-from worker.core.weights.values import ABSENT, default_weights, mark_of
+from worker.core.weights.in_force import ABSENT, mark_of
+from worker.core.weights.values import default_weights
 from worker.embedded import RedisServer
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook
@@ -47,16 +48,16 @@ async def _feeding(url: str, prefix: str, wiring: Wiring | None = None) -> Async
 
 
 def _shares(parts: Parts, dataset: str | None = None) -> dict[str, float]:
-    return dict(parts.state.weights.in_force(dataset).weights.shares)
+    return dict(parts.current.weights.in_force(dataset).weights.shares)
 
 
 def _source(parts: Parts, dataset: str | None = None) -> str:
-    return parts.state.weights.in_force(dataset).weights.source
+    return parts.current.weights.in_force(dataset).weights.source
 
 
 async def _comes_into_force(parts: Parts, text: str, dataset: str | None = None) -> None:
     def is_there() -> bool:
-        return parts.state.weights.in_force(dataset).weights.text == text
+        return parts.current.weights.in_force(dataset).weights.text == text
 
     await wait_until(is_there, timeout_s=DONE_S, what=f"{text} is in force for {dataset}")
 
@@ -89,8 +90,8 @@ async def test_a_change_with_a_bell_is_noticed_at_once(desk: Desk, redis_url: st
         await _is_listening(desk)
         await desk.weights().store_quietly(None, _VOICE)
         await _comes_into_force(parts, '{"voice":1.0}')
-        version = parts.state.weights.in_force(None).weights.version
-        assert parts.state.weights.changed_at_ms > 0
+        version = parts.current.weights.in_force(None).weights.version
+        assert parts.current.weights.changed_at_ms > 0
     [line] = log.of("weights.changed")
     assert (line["dataset"], line["source"], line["version"]) == (None, "redis", version)
     assert (line["before"], line["after"]) == (default_weights().text, '{"voice":1.0}')
@@ -115,18 +116,18 @@ async def test_a_key_that_vanishes_is_a_warning_that_says_what_is_in_force_now(
     await desk.client.set(desk.keys.weights(name), _VOICE)
     async with _feeding(redis_url, prefix, _OFTEN) as parts:
         await parts.feed.read([name])
-        before = parts.state.weights.in_force(name).weights.version
+        before = parts.current.weights.in_force(name).weights.version
         await desk.client.set(desk.keys.weights(name), "refused")
         await wait_until(lambda: bool(log.of("weights.rejected")), timeout_s=DONE_S, what="the value is refused")
         assert log.of("weights.vanished") == []
         await desk.client.delete(desk.keys.weights(name))
         await wait_until(lambda: bool(log.of("weights.vanished")), timeout_s=DONE_S, what="it is told")
-        now = parts.state.weights.in_force(name).weights
+        now = parts.current.weights.in_force(name).weights
         await desk.client.set(desk.keys.weights(name), "{}")  # all zero: somebody wants the defaults
         await desk.client.set(desk.keys.weights(name), _VOICE)
-        await wait_until(lambda: parts.state.weights.held(name).weights is not None, timeout_s=DONE_S, what="weights")
+        await wait_until(lambda: parts.current.weights.held(name).weights is not None, timeout_s=DONE_S, what="weights")
         await desk.client.set(desk.keys.weights(name), "{}")
-        await wait_until(lambda: parts.state.weights.held(name).weights is None, timeout_s=DONE_S, what="no weights")
+        await wait_until(lambda: parts.current.weights.held(name).weights is None, timeout_s=DONE_S, what="no weights")
     [line] = log.of("weights.vanished")
     assert (line["level"], line["dataset"], line["version_before"]) == ("warning", name, before)
     assert (line["version"], line["source"]) == (now.version, source)
@@ -145,7 +146,7 @@ async def test_a_change_while_the_subscription_was_broken_is_noticed_by_the_resy
             pipeline.set(desk.keys.weights(dataset), value)
             await pipeline.execute()
             await _comes_into_force(parts, text, dataset)
-        await wait_until(lambda: parts.link.is_up, timeout_s=DONE_S, what="the link is restored")
+        await wait_until(lambda: parts.availability.is_up, timeout_s=DONE_S, what="Redis is found again")
     assert len(log.of("redis.lost")) == len(log.of("redis.restored"))
 
 
@@ -169,7 +170,7 @@ async def test_a_value_that_is_not_valid_is_refused_and_the_last_valid_weights_s
     key = desk.keys.weights()
     await desk.client.set(key, _VOICE)
     async with _feeding(redis_url, prefix) as parts:
-        version = parts.state.weights.in_force(None).weights.version
+        version = parts.current.weights.in_force(None).weights.version
         # In one step: the feed may read at any moment, and a key that is gone for one means the defaults.
         replacing = desk.client.pipeline(transaction=True).delete(key)
         await (replacing.set(key, value) if value is not None else replacing.rpush(key, "x")).execute()
@@ -212,7 +213,7 @@ async def test_a_dataset_is_followed_once_it_was_asked_for(
         await _comes_into_force(parts, '{"music":1.0}', "d")
         await store.remove("d")
         await _comes_into_force(parts, default_weights().text, "d")
-        assert (_source(parts, "d"), parts.state.weights.known()) == ("default", [None, "d"])
+        assert (_source(parts, "d"), parts.current.weights.known()) == ("default", [None, "d"])
     lines = [(line["dataset"], line["source"], line["before"], line["after"]) for line in log.of("weights.changed")]
     assert lines == [
         ("d", "dataset", None, '{"voice":1.0}'),
@@ -233,7 +234,7 @@ async def test_a_dataset_without_weights_of_its_own_follows_the_global_ones(
         await parts.feed.read(["d"])
         assert (_shares(parts, "d"), _source(parts, "d")) == ({"music": 1.0}, "redis")
     [line] = log.of("weights.rejected")
-    assert (line["dataset"], line["keeping_version"]) == ("d", parts.state.weights.in_force("d").weights.version)
+    assert (line["dataset"], line["keeping_version"]) == ("d", parts.current.weights.in_force("d").weights.version)
 
 
 async def test_datasets_are_kept_fresh_without_bells_until_they_are_forgotten(
@@ -243,9 +244,9 @@ async def test_datasets_are_kept_fresh_without_bells_until_they_are_forgotten(
         await parts.feed.read(["busy", "idle"])
         await desk.client.set(desk.keys.weights("busy"), _VOICE)
         await _comes_into_force(parts, '{"voice":1.0}', "busy")
-        parts.state.weights._datasets["idle"].asked_at -= 61
+        parts.current.weights._datasets["idle"].asked_at -= 61
         await wait_until(
-            lambda: parts.state.weights.known() == [None, "busy"], timeout_s=DONE_S, what="the idle one is forgotten"
+            lambda: parts.current.weights.known() == [None, "busy"], timeout_s=DONE_S, what="the idle one is forgotten"
         )
 
 
@@ -256,26 +257,29 @@ async def test_a_feed_starts_without_the_server_and_finds_it_later(tmp_path: Pat
     server = RedisServer(tmp_path)
     server.start()
     server.stop()
-    client, book, link = connect(server.url, timeout_s=2.0), WeightsBook(), redis_link()
-    feed = WeightsFeed(RedisWeights(client, Keys("p")), book, link, refresh_s=0.02)
+    client, book, availability = connect(server.url, timeout_s=2.0), WeightsBook(), redis_availability()
+    feed = WeightsFeed(RedisWeights(client, Keys("p")), book, availability, refresh_s=0.02)
     async with anyio.create_task_group() as loops:
         with anyio.fail_after(DONE_S):
             await loops.start(endless, feed.run)
         assert book.in_force(None).weights.source == "default"
         await wait_until(
-            lambda: link._failures.get("weights refresh", 0) > 2 and link._failures.get("weights bell", 0) > 2,
+            lambda: (
+                availability._failures.get("weights refresh", 0) > 2
+                and availability._failures.get("weights bell", 0) > 2
+            ),
             timeout_s=DONE_S,
             what="both loops failed again and again",
         )
         with server:
-            await wait_until(lambda: link.is_up, timeout_s=DONE_S, what="the server is found")
+            await wait_until(lambda: availability.is_up, timeout_s=DONE_S, what="the server is found")
             async with desk_at(server.url, "p") as desk:
                 await desk.client.set(desk.keys.weights(), _VOICE)
                 await wait_until(
                     lambda: book.in_force(None).weights.source == "redis", timeout_s=DONE_S, what="the key is read"
                 )
             server.kill()
-            await wait_until(lambda: not link.is_up, timeout_s=DONE_S, what="the server is missed")
+            await wait_until(lambda: not availability.is_up, timeout_s=DONE_S, what="the server is missed")
         assert book.in_force(None).weights.text == '{"voice":1.0}'
         loops.cancel_scope.cancel()
     feed.close()
@@ -301,7 +305,7 @@ class SlowOnce(RedisWeights):
 async def _begin_slow_reading(desk: Desk) -> tuple[SlowOnce, WeightsBook, WeightsFeed, asyncio.Task[None]]:
     """Have one value read, and another one stored before that reading comes to its end."""
     store, book = SlowOnce(desk.client, desk.keys), WeightsBook()
-    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights(), _VOICE)
     slow = asyncio.create_task(feed.read([None]))
     await store.has_read.wait()
@@ -323,7 +327,7 @@ async def test_a_slow_reading_does_not_replace_what_a_later_one_found(desk: Desk
 
 async def test_a_slow_reading_does_not_replace_what_settling_found_meanwhile(desk: Desk) -> None:
     store, book, feed, slow = await _begin_slow_reading(desk)
-    await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=feed.taken)
+    await feed.apply({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=feed.taken)
     assert book.in_force(None).weights.text == '{"music":1.0}'
     store.may_go_on.set()
     await slow
@@ -336,7 +340,7 @@ async def test_a_long_value_that_two_find_at_once_is_told_once(redis_url: str, p
     long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
     found: dict[str | None, Reading] = {None: Reading(mark_of(long), long)}
     async with wired(redis_url, prefix) as parts:
-        await asyncio.gather(*(parts.feed.take_in(found, since=parts.feed.taken) for _ in range(2)))
+        await asyncio.gather(*(parts.feed.apply(found, since=parts.feed.taken) for _ in range(2)))
     assert len(log.of("weights.rejected")) == 1
 
 
@@ -344,15 +348,15 @@ async def test_what_may_be_older_than_what_came_meanwhile_is_read_again(desk: De
     """A long value takes its time, on its way and to be read; what came by another way may be newer, or older."""
     long = b'{"voice": 1' + b" " * 2_000_000 + b"}"
     store, book = desk.weights(), WeightsBook()
-    feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights(), _MUSIC)
     since = feed.taken
-    await feed.take_in({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=since)
-    await feed.take_in({None: Reading(mark_of(long), long)}, since=since)
+    await feed.apply({None: Reading(mark_of(_MUSIC.encode()), _MUSIC.encode())}, since=since)
+    await feed.apply({None: Reading(mark_of(long), long)}, since=since)
     assert book.in_force(None).weights.text == '{"music":1.0}'
     assert log.of("weights.rejected") == []
     await desk.client.set(desk.keys.weights(), _VOICE)
-    await feed.take_in({None: Reading(mark_of(long), long)}, since=since)
+    await feed.apply({None: Reading(mark_of(long), long)}, since=since)
     assert book.in_force(None).weights.text == '{"voice":1.0}'
 
 
@@ -370,13 +374,13 @@ class NeverAlone(RedisWeights):
     async def read(self, datasets: Sequence[str | None]) -> list[Reading]:
         self.readings += 1
         value = f'{{"music": {self.readings}}}'.encode()
-        await self.feed.take_in({None: Reading(mark_of(value), value)}, since=self.feed.taken)
+        await self.feed.apply({None: Reading(mark_of(value), value)}, since=self.feed.taken)
         return await super().read(datasets)
 
 
 async def test_a_writer_that_never_rests_keeps_no_reading_from_its_end(desk: Desk) -> None:
     store, book = NeverAlone(desk.client, desk.keys), WeightsBook()
-    store.feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    store.feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights("d"), _VOICE)
     with anyio.fail_after(DONE_S):
         await store.feed.read(["d"])
@@ -389,9 +393,9 @@ async def test_what_settling_found_is_in_force_without_another_reading(
 ) -> None:
     long = json.dumps({f"c{i:04}": 1 for i in range(1000)}).encode()
     async with wired(redis_url, prefix) as parts:
-        await parts.feed.take_in({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())}, since=0)
-        await parts.feed.take_in({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)}, since=1)
-        book = parts.state.weights
+        await parts.feed.apply({None: Reading(mark_of(_VOICE.encode()), _VOICE.encode())}, since=0)
+        await parts.feed.apply({"d": Reading(mark_of(long), long), "e": Reading(ABSENT, None)}, since=1)
+        book = parts.current.weights
         assert book.in_force(None).weights.text == '{"voice":1.0}'
         assert book.in_force(None).marks == ((None, mark_of(_VOICE.encode())),)
         assert len(book.in_force("d").weights.shares) == 1000

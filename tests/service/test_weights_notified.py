@@ -10,9 +10,9 @@ from tests.support.log_lines import captured_log
 from tests.support.streams import Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
-from tests.support.workers import DONE_S, redis_link
+from tests.support.workers import DONE_S, redis_availability
 from worker.adapters.redis.weights import RedisWeights
-from worker.core.weights.values import mark_of
+from worker.core.weights.in_force import mark_of
 from worker.ports import Reading
 from worker.service.snapshots import WeightsBook
 from worker.service.weights_feed import WeightsFeed
@@ -27,7 +27,7 @@ def _reading(value: bytes) -> Reading:
 
 def _feed(desk: Desk) -> tuple[WeightsFeed, WeightsBook]:
     book = WeightsBook()
-    return WeightsFeed(desk.weights(), book, redis_link(), refresh_s=_NEVER_S), book
+    return WeightsFeed(desk.weights(), book, redis_availability(), refresh_s=_NEVER_S), book
 
 
 async def test_what_a_bell_brings_is_in_force_at_once(desk: Desk, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ async def test_a_bell_of_a_dataset_that_nobody_asks_for_is_not_followed(desk: De
 async def test_what_may_be_older_than_what_settling_found_is_not_taken_in(desk: Desk) -> None:
     feed, book = _feed(desk)
     take_in = feed._follow(None)
-    await feed.take_in({None: _reading(_MUSIC)}, since=feed.taken)
+    await feed.apply({None: _reading(_MUSIC)}, since=feed.taken)
     assert take_in is not None
     assert not take_in(_reading(_VOICE))
     assert book.in_force(None).weights.text == '{"music":1.0}'
@@ -82,7 +82,7 @@ class Overtaken(RedisWeights):
 
 async def test_a_reading_under_way_does_not_replace_what_a_bell_brought(desk: Desk) -> None:
     store, book = Overtaken(desk.client, desk.keys), WeightsBook()
-    store.feed = WeightsFeed(store, book, redis_link(), refresh_s=_NEVER_S)
+    store.feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights(), _VOICE)
     await store.feed.read([None])
     store.close()

@@ -12,15 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from tests.support.children import ending_with_us
 from tests.support.forks import Forked, start_forked
-from tests.support.leash import leashed
 from tests.support.waiting import wait_until_sync
 from worker.settings.environment import environment_with
 
 Process = subprocess.Popen[bytes] | Forked
 _READ_AT_A_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_")
-SERVING_S = 30.0
-STOP_S = 20.0
+SERVING_S = 180.0
+STOP_S = 60.0
 
 
 def run_command(
@@ -94,7 +94,7 @@ class RunningWorker:
 
     def _begin(self, stdout: IO[bytes] | int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            leashed([*self._wrapped, sys.executable, "-m", "worker", "run"]),
+            ending_with_us(*self._wrapped, sys.executable, "-m", "worker", "run"),
             env=environment_with(self._settings),
             cwd=self._folder,
             stdout=stdout,
@@ -107,10 +107,10 @@ class RunningWorker:
         env = environment_with(self._settings)
         return start_forked(["run"], env=env, cwd=self._folder, stdout=stdout, stderr=log)
 
-    def wait_ready(self, timeout_s: float = SERVING_S) -> "RunningWorker":
+    def wait_ready(self) -> "RunningWorker":
         wait_until_sync(
             lambda: len(self.events("worker.ready")) > self._readies,
-            timeout_s=timeout_s,
+            timeout_s=SERVING_S,
             what=f"worker.ready of {self.consumer}",
         )
         return self

@@ -1,4 +1,4 @@
-"""Small catalogs and weights to draw from, and the one yardstick of the statistical tests."""
+"""Small catalogs and weights to draw from, and the common measure of statistical tests."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,15 +10,15 @@ from scipy import stats
 
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw.allocation import Plan
-from worker.core.mixture import Mixture, mix_weights
+from worker.core.mixture import Mixture, make_mixture
 from worker.core.weights.values import Weights, normalise
 
 FALSE_ALARM = 1e-6
-"""Chance that one statistical test would fail a right implementation, had its seed not been fixed."""
+"""The chance that a statistical test would fail a correct implementation, if its seed were not fixed."""
 
 
 class Mode(NamedTuple):
-    """How to draw: with chunks coming twice or not, and stratified or not."""
+    """How to draw: with or without replacement, and stratified or not."""
 
     replace: bool
     stratified: bool
@@ -35,7 +35,7 @@ MODES = {
 
 
 def catalog_of(ready: Mapping[str, int], *, uuids: bool = False) -> Catalog:
-    """Build a catalog with so many chunks of each category; ids are spread over the whole range, in no order."""
+    """Build a catalog with so many chunks of each category. Ids are spread over the whole range, in no order."""
     names = list(ready)
     codes = np.repeat(np.arange(len(names), dtype=np.uint16), list(ready.values()))
     numbers = np.random.default_rng(5).permutation(len(codes)).astype(np.int64) * 1_000_003 - 77
@@ -44,7 +44,7 @@ def catalog_of(ready: Mapping[str, int], *, uuids: bool = False) -> Catalog:
 
 
 def lasting_catalog(ready: Mapping[str, int], means_s: Mapping[str, float], *, spread: float = 0.7) -> Catalog:
-    """Build a catalog whose chunks last very differently long, log-normally, about so many seconds by category."""
+    """Build a catalog whose durations are log-normal, around so many seconds by category."""
     names, rng = list(ready), np.random.default_rng(23)
     codes = np.repeat(np.arange(len(names), dtype=np.uint16), list(ready.values()))
     durations_s = np.array([means_s[name] for name in names])[codes] * np.exp(rng.normal(0, spread, len(codes)))
@@ -52,7 +52,7 @@ def lasting_catalog(ready: Mapping[str, int], means_s: Mapping[str, float], *, s
 
 
 class Extremes(np.random.Generator):
-    """Gives nothing but the largest, or the least, number below 1."""
+    """A generator that gives one number alone, such as the largest below 1."""
 
     def __init__(self, number: float) -> None:
         super().__init__(np.random.PCG64(0))
@@ -70,10 +70,10 @@ def weights_of(values: Mapping[str, float], source: str = "redis") -> Weights:
 
 
 def mixture_of(values: Mapping[str, float], ready: Mapping[str, int]) -> Mixture:
-    """Apply weights to so many chunks; only the layout of the catalog is there, which is all that the draw sees."""
+    """Apply weights to so many chunks. The catalog has bounds alone, which is all that the draw needs."""
     names = tuple(sorted(ready))
-    offsets = np.cumsum([0, *(ready[name] for name in names)])
-    mixture = mix_weights(weights_of(values), Catalog(names, offsets, np.empty(0), np.empty(0, "V8"), 0))
+    bounds = np.cumsum([0, *(ready[name] for name in names)])
+    mixture = make_mixture(weights_of(values), Catalog(names, bounds, np.empty(0), np.empty(0, "V8"), 0))
     assert mixture is not None
     return mixture
 
@@ -87,7 +87,7 @@ def _small(parts: list[tuple[float, int]]) -> Mixture:
 
 
 def _wide(categories: int, seed: int, skew: int) -> Mixture:
-    """Up to 1000 categories; the larger `skew`, the more of them weigh next to nothing."""
+    """Make a mixture of up to 1000 categories; the larger `skew`, the more of them weigh next to nothing."""
     rng = np.random.default_rng(seed)
     weights, ready = rng.random(categories) ** skew + 1e-12, rng.integers(1, 40, categories)
     return _small(list(zip(weights.tolist(), ready.tolist(), strict=True)))
@@ -105,13 +105,13 @@ mixtures = narrow_mixtures | wide_mixtures
 def plan_of(
     mixture: Mixture, sizes: Iterable[int], seeds: Sequence[int | None] | None = None, *, mode: Mode = RANDOM
 ) -> Plan:
-    """Plan requests that have no seeds unless told."""
+    """Plan requests, without seeds by default."""
     wanted = np.array(list(sizes), dtype=np.int64)
     return Plan(mixture, wanted, [None] * len(wanted) if seeds is None else seeds, *mode)
 
 
 def chance_of_fit(counts: Iterable[float], expected: Iterable[float]) -> float:
-    """Compute the chance that counts depart at least this much from what is expected, by SciPy's chi-square."""
+    """Compute the chance that counts depart at least this much from their expectations, by SciPy's chi-square."""
     observed, ideal = np.array(list(counts), dtype=float), np.array(list(expected), dtype=float)
     assert ideal.min() >= 5, "too few draws for a chi-square test"
     return float(stats.chisquare(observed, ideal * (observed.sum() / ideal.sum())).pvalue)

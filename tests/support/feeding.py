@@ -16,14 +16,14 @@ from worker.adapters.postgres.client import Connection
 from worker.core.catalog import Catalog
 from worker.core.events import PostgresLost, PostgresRestored
 from worker.ports import CatalogSource
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 NEVER_S = 3600.0
 
 
-class Remembering(State):
+class Remembering(CurrentSnapshots):
     """A state that remembers every catalog it ever held."""
 
     catalogs: list[Catalog | None]
@@ -48,12 +48,12 @@ class Log:
 class Worker:
     """What a feed keeps fresh, and a session that changes it."""
 
-    state: Remembering
-    link: Link
+    current: Remembering
+    availability: Availability
     writer: Connection
 
     async def agrees(self) -> bool:
-        return contents(self.state.catalog) == await ready_in(self.writer)
+        return contents(self.current.catalog) == await ready_in(self.writer)
 
     async def converges(self) -> None:
         await wait_until(self.agrees, timeout_s=30, what="the catalog is what SQL says")
@@ -62,12 +62,12 @@ class Worker:
 @asynccontextmanager
 async def feeding(source: CatalogSource, writer_url: str, *, refresh_s: float = NEVER_S) -> AsyncIterator[Worker]:
     """Run a feed for the time of a block."""
-    state = Remembering()
-    link = Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
-    feed = CatalogFeed(source, state, link, refresh_s=refresh_s)
+    current = Remembering()
+    availability = Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    feed = CatalogFeed(source, current, availability, refresh_s=refresh_s)
     async with session(writer_url) as writer, anyio.create_task_group() as loops:
         await loops.start(endless, feed.run)
-        yield Worker(state, link, writer)
+        yield Worker(current, availability, writer)
         loops.cancel_scope.cancel()
 
 

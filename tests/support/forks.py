@@ -9,6 +9,7 @@ ends with its parent, even where SIGKILL ends that: a test run that is killed le
 """
 
 import atexit
+import ctypes
 import gc
 import importlib
 import json
@@ -29,11 +30,10 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
 
-from tests.support.leash import end_with_parent
-
 _ROOT: Final = Path(__file__).parents[2]
 _LARGEST: Final = 1 << 20
 _ENDED: Final = struct.Struct("=i")
+_SET_PARENT_DEATH_SIGNAL: Final = 1  # of prctl(2)
 _HEAVY: Final = ("worker.client", "worker.report", "worker.__main__")  # what few commands need
 
 
@@ -173,7 +173,7 @@ def _serve(requests: socket.socket) -> None:
 
 def _mind(order: Mapping[str, Any], files: Sequence[int]) -> None:
     """Fork the process, say its pid, and say how it ended."""
-    end_with_parent(os.getppid())
+    _end_with_parent()
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
@@ -190,7 +190,7 @@ def _mind(order: Mapping[str, Any], files: Sequence[int]) -> None:
 
 def _become(order: Mapping[str, Any], files: Sequence[int]) -> None:
     """Be the command from here on."""
-    end_with_parent(os.getppid())
+    _end_with_parent()
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -225,6 +225,14 @@ def _run_to_end() -> int:
     except OSError:
         return 120
     return status
+
+
+def _end_with_parent() -> None:
+    """Be killed when the parent ends, however it does."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.leash import leashed
+from tests.support.children import ending_with_us
 from tests.support.servers import connect
 from worker.settings.environment import environment_with
 
@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[2]
 def start_job(*words: str, settings: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
     """Start Python with some words behind it."""
     environment = environment_with({"PYTHONPATH": str(_ROOT), **(settings or {})})
-    return subprocess.Popen(leashed([sys.executable, *words]), env=environment, text=True, **options)
+    return subprocess.Popen(ending_with_us(sys.executable, *words), env=environment, text=True, **options)
 
 
 def start_quiet_job(*words: str, settings: dict[str, str] | None = None) -> subprocess.Popen[str]:

@@ -9,7 +9,7 @@ from worker.adapters.redis.streams import RedisStreams
 from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.keys import GROUP, Keys
-from worker.core.wire import Entry, Form, Result
+from worker.core.wire import Entry, Result, Template
 from worker.ports import Batch, StreamLimits
 
 ROOMY = StreamLimits(results_maxlen=100_000, reply_ttl_s=600, session_ttl_s=900)
@@ -108,8 +108,8 @@ async def desk_at(url: str, prefix: str) -> AsyncIterator[Desk]:
 def result_of(entry: Entry | str, reply_to: str | None = None, *extra: str) -> Result:
     """Make an ok result."""
     entry_id = entry if isinstance(entry, str) else entry.id
-    form = Form(("request_id", None, "entry_id", None, "status", "ok", *extra))
-    return Result(entry_id, entry_id, reply_to, None, form)
+    template = Template(("request_id", None, "entry_id", None, "status", "ok", *extra))
+    return Result(entry_id, entry_id, reply_to, None, template)
 
 
 def batch_of(results: Iterable[Result], **parts: Any) -> Batch:

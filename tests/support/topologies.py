@@ -27,7 +27,7 @@ class SentinelServer(RedisServer):
         self._down_after_ms = down_after_ms
 
     def _command(self) -> list[str]:
-        settings = self._surroundings.cwd / "sentinel.conf"  # which it writes to as well
+        settings = self._launch.cwd / "sentinel.conf"  # which it writes to as well
         monitor = f"sentinel monitor {SERVICE} {HOST} {self._watched.port} 1"
         monitor += f"\nsentinel down-after-milliseconds {SERVICE} {self._down_after_ms}"
         settings.write_text(f"bind {HOST}\n{self._settings}\n{monitor}\n")

@@ -20,13 +20,12 @@ from worker.core.draw.answer import answer
 from worker.core.events import RedisLost, RedisRestored
 from worker.core.keys import Keys
 from worker.ports import StreamLimits
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.consumer import LANES, Consumer, RequestLimits
-from worker.service.journal import Journal
 from worker.service.meter import Meter
-from worker.service.reclaim import Recovery
+from worker.service.reclaim import Reclaim
 from worker.service.settler import Draw, Settler
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 from worker.service.weights_feed import WeightsFeed
 
 DONE_S = 20.0
@@ -60,19 +59,19 @@ class Wiring:
 class Parts:
     """Hold the parts of a worker, wired."""
 
-    state: State
+    current: CurrentSnapshots
     stream: RedisStreams
     feed: WeightsFeed
-    recovery: Recovery
+    reclaim: Reclaim
     settler: Settler
     consumer: Consumer
     meter: Meter
-    link: Link
+    availability: Availability
 
 
-def redis_link() -> Link:
+def redis_availability() -> Availability:
     """Make the link that tells when Redis is lost and restored."""
-    return Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
+    return Availability(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s))
 
 
 @asynccontextmanager
@@ -91,23 +90,22 @@ async def wired(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncIte
 
 def _wire(clients: list[Client], keys: Keys, wiring: Wiring) -> Parts:
     client, subscriber = clients
-    state, meter, link = State(wiring.catalog), Meter(), redis_link()
+    current, meter, availability = CurrentSnapshots(wiring.catalog), Meter(), redis_availability()
     stream = wiring.streams(client, keys=keys, consumer=wiring.consumer, limits=wiring.limits)
-    feed = WeightsFeed(RedisWeights(subscriber, keys), state.weights, link, refresh_s=wiring.refresh_s)
-    recovery = Recovery(stream, idle_ms=wiring.idle_ms, max_deliveries=wiring.max_deliveries)
-    journal = Journal(meter)
+    feed = WeightsFeed(RedisWeights(subscriber, keys), current.weights, availability, refresh_s=wiring.refresh_s)
+    reclaim = Reclaim(stream, idle_ms=wiring.idle_ms, max_deliveries=wiring.max_deliveries)
     settlers = [
-        Settler(stream, state, weights=feed, recovery=recovery, journal=journal, draw=wiring.draw) for _ in range(LANES)
+        Settler(stream, current, weights=feed, reclaim=reclaim, meter=meter, draw=wiring.draw) for _ in range(LANES)
     ]
     consumer = Consumer(
         stream,
         settlers,
-        recovery=recovery,
-        link=link,
+        reclaim=reclaim,
+        availability=availability,
         meter=meter,
         limits=RequestLimits(wiring.batch, wiring.max_size),
     )
-    return Parts(state, stream, feed, recovery, settlers[0], consumer, meter, link)
+    return Parts(current, stream, feed, reclaim, settlers[0], consumer, meter, availability)
 
 
 @asynccontextmanager

@@ -15,9 +15,11 @@ from worker.adapters.redis.weights import RedisWeights
 from worker.core.keys import CHECK, Keys
 from worker.core.stats import CategoryCount
 from worker.core.stats.judging import Round, judge, judge_seconds
-from worker.core.weights.values import UNREAD, Weights, normalise, observe
+from worker.core.weights.in_force import UNREAD, observe
+from worker.core.weights.values import Weights, normalise
 from worker.core.wire import Reply, encode_request
-from worker.core.workers.in_use import disagreement, read_workers, ready_of
+from worker.core.workers.ready import ready_of
+from worker.core.workers.states import disagreement, read_workers
 from worker.errors import CheckError, NotTestedError, RedisError
 
 _SIZE = 100

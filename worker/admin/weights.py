@@ -9,10 +9,11 @@ import anyio
 
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.core.weights.changes import Order, Standing, Step, step_of
+from worker.core.weights.changes import PlannedChange, StoredWeights, WantedChange, plan_change
 from worker.core.weights.history import Change, Target, Undo, Versions
-from worker.core.weights.values import default_weights, parse_weights, source_of
-from worker.core.workers.documents import UNREADABLE, version_shown
+from worker.core.weights.in_force import source_of
+from worker.core.weights.values import default_weights, parse_weights
+from worker.core.workers.state_document import UNREADABLE, version_shown
 from worker.errors import StaleError, WeightsError
 
 _FIRST_WAIT_S = 0.001
@@ -37,13 +38,17 @@ class Applied(NamedTuple):
 
 
 async def carry_out(
-    writer: RedisWeightsWriter, name: str | None, make: Callable[[Standing], Order], *, if_version: str | None = None
+    writer: RedisWeightsWriter,
+    name: str | None,
+    make: Callable[[StoredWeights], WantedChange],
+    *,
+    if_version: str | None = None,
 ) -> Change:
     """Store weights.
 
     Args:
         writer: Where.
-        name: Whose weights, see `worker.core.weights.changes.Standing`.
+        name: Whose weights, see `worker.core.weights.changes.StoredWeights`.
         make: Makes the order by what stands there.
         if_version: The version that has to be in force; None: any.
 
@@ -54,10 +59,10 @@ async def carry_out(
     """
     stale: list[str] = []
 
-    def decide(found: Standing) -> Step | None:
+    def decide(found: StoredWeights) -> PlannedChange | None:
         version = found.in_force.weights.version
         if if_version in {None, version}:
-            return step_of(found, make(found))
+            return plan_change(found, make(found))
         stale.append(version)
         return None
 
@@ -67,12 +72,14 @@ async def carry_out(
     return change
 
 
-async def roll_back(writer: RedisWeightsWriter, name: str | None, order: Order, *, version: str | None) -> Change:
+async def roll_back(
+    writer: RedisWeightsWriter, name: str | None, order: WantedChange, *, version: str | None
+) -> Change:
     """Undo the last change of some weights that is not undone yet, or go back to a version of the history.
 
     Args:
         writer: Where.
-        name: Whose weights, see `worker.core.weights.changes.Standing`.
+        name: Whose weights, see `worker.core.weights.changes.StoredWeights`.
         order: Who wants it, and why.
         version: The version; None: undo.
 
@@ -91,7 +98,7 @@ async def roll_back(writer: RedisWeightsWriter, name: str | None, order: Order, 
         reason=f"{reason}: {order.reason}" if order.reason else reason,
         undone_from=target.undone_from,
     )
-    change = await writer.change(name, lambda now: step_of(now, wanted) if now.mark == found.mark else None)
+    change = await writer.change(name, lambda now: plan_change(now, wanted) if now.mark == found.mark else None)
     if change is None:
         raise StaleError("the weights were changed meanwhile; accepted: the same again, after a look at the history")
     return change
@@ -161,7 +168,7 @@ def time_text(at_ms: int) -> str:
         return f"{at_ms} ms"
 
 
-async def _find_target(writer: RedisWeightsWriter, found: Standing, version: str | None) -> Target:
+async def _find_target(writer: RedisWeightsWriter, found: StoredWeights, version: str | None) -> Target:
     held = "" if found.value is None else found.value.decode(errors="replace")
     search = Undo(found.name, held) if version is None else Versions(version)
     async for change in writer.history():

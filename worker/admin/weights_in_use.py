@@ -10,12 +10,15 @@ from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.keys import Keys
-from worker.core.weights.changes import Return
 from worker.core.weights.history import Change
+from worker.core.weights.in_force import UNREAD, InForce, in_force, observe, preset_of, source_of
 from worker.core.weights.left_out import left_out
 from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset
-from worker.core.weights.values import UNREAD, InForce, Weights, in_force, observe, parse_weights, preset_of, source_of
-from worker.core.workers.in_use import InUse, Ready, WorkerState, in_use, read_workers, ready_of
+from worker.core.weights.temporary import Return
+from worker.core.weights.values import Weights, parse_weights
+from worker.core.workers.ready import Ready, ready_of
+from worker.core.workers.states import WorkerState, read_workers
+from worker.core.workers.weights_in_use import InUse, in_use
 from worker.errors import PostgresError, RedisError, SettingsError, WeightsError
 from worker.settings.model import Settings, load_settings
 
@@ -25,7 +28,7 @@ class Survey:
     """Hold what is in force by one weights key.
 
     Attributes:
-        name: Dataset, preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
+        name: Dataset, preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
         stored: What a worker that reads the keys now would draw under.
         problem: Why what the key holds is refused; None: it is not.
         workers: What live workers show.

@@ -8,8 +8,9 @@ from worker.admin.weights_in_use import live_workers, mixes_left_out
 from worker.cli.context import Desk
 from worker.cli.mix import look_at_mix
 from worker.core.stats import Counts
-from worker.core.weights.values import preset_name
-from worker.core.workers.in_use import disagreement, ready_of
+from worker.core.weights.in_force import preset_name
+from worker.core.workers.ready import ready_of
+from worker.core.workers.states import disagreement
 from worker.errors import RedisError
 
 _LOOKED_AT = 64  # datasets

@@ -67,7 +67,7 @@ def _counts(loaded: LoadedCatalog) -> list[ChunkCount]:
     catalog = loaded.catalog
     sums: list[float | None] = [None] * len(catalog.categories)
     if catalog.durations is not None and sums:
-        totals = np.add.reduceat(catalog.durations.milliseconds, catalog.offsets[:-1], dtype=np.int64)
+        totals = np.add.reduceat(catalog.durations.milliseconds, catalog.bounds[:-1], dtype=np.int64)
         sums = [total / _MS_A_SECOND for total in totals.tolist()]
     return [
         ChunkCount(name, _READY, count, seconds)

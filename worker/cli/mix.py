@@ -6,10 +6,11 @@ from typing import Any
 
 from worker.admin.weights import time_text
 from worker.cli.words import span_text
-from worker.core.weights.changes import Return, version_by_key
+from worker.core.weights.changes import version_by_key
 from worker.core.weights.history import Change
 from worker.core.weights.left_out import left_out, sentences
-from worker.core.workers.in_use import Ready
+from worker.core.weights.temporary import Return
+from worker.core.workers.ready import Ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def until_text(until_ms: int, left_ms: int, pending: Return | None, name: str | 
         until_ms: Unix time in ms.
         left_ms: How long that is from now on, in ms.
         pending: The return that is to come.
-        name: Whose weights they are, see `worker.core.weights.changes.Standing`.
+        name: Whose weights they are, see `worker.core.weights.changes.StoredWeights`.
     """
     text = f"until {time_text(until_ms)}, for {span_text(max(left_ms, 0) / 1000)}"
     if pending is None:

@@ -34,7 +34,7 @@ class Background:
 
         Args:
             address: Server, prefix and name.
-            keeping: See `Exchange`.
+            keeping: See `ClientState`.
 
         Raises:
             SettingsError: The URL is not accepted.

@@ -1,6 +1,6 @@
 """Send the requests of one client and receive their results, on the running event loop.
 
-1. `Exchange` (core/client_state.py) decides what to send and who gets a result. This module does the I/O and the clock.
+1. `ClientState` (in the core) decides what to send and who gets a result. This module does the I/O and the clock.
 2. Two tasks run. `_send` adds requests, `_read` reads the reply stream. Each has a connection of its own, because a
    blocked read holds up whatever is sent behind it.
 3. A request is added once, however often it is sent: the script that adds it remembers its id. So after any failure,
@@ -26,7 +26,7 @@ from worker.adapters.redis.client_streams import KEPT_TTL_S, NOTES_TTL_S, RedisE
 from worker.client.address import Address
 from worker.client.arguments import Checked
 from worker.client.samples import Sample, sample_of
-from worker.core.client_state import NEVER, Ask, Exchange, Keeping
+from worker.core.client_state import NEVER, Ask, ClientState, Keeping
 from worker.core.keys import Keys
 from worker.core.wire import Reply, encode_request
 from worker.errors import (
@@ -63,7 +63,7 @@ class Requester:
 
         Args:
             address: Server, prefix and name.
-            keeping: See `Exchange`.
+            keeping: See `ClientState`.
             name: Name of an ended requester to continue; None: the name of the address, or a unique one.
 
         Raises:
@@ -78,7 +78,7 @@ class Requester:
         ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
         most_kept = keeping.most if keeping else 0
         self._redis = RedisExchange(self._client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept)
-        self._exchange = Exchange(keeping)
+        self._state = ClientState(keeping)
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._has_work, self._is_waiting, self._has_caught_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -116,7 +116,7 @@ class Requester:
         elif self._trouble:
             state = f"retrying after {self._failures} failures: {self._trouble}"
         else:
-            state = "waiting for results" if self._exchange.is_waiting else "idle"
+            state = "waiting for results" if self._state.is_waiting else "idle"
         return f"<Requester {self.name}, {state}>"
 
     def ask(self, checked: Checked, deliver: Deliver) -> None:
@@ -138,7 +138,7 @@ class Requester:
             words = (*words, *encode_request(encoding="json" if self.prefers_json else "packed"))
         deadline_s = NEVER if timeout_s is None else self._loop.time() + timeout_s
         ask = Ask(request_id, (*words, *self._own_words), deadline_s)
-        self._exchange.ask(ask, lambda reply: deliver(self._outcome(request_id, timeout_s, reply)))
+        self._state.ask(ask, lambda reply: deliver(self._outcome(request_id, timeout_s, reply)))
         self._wake()
 
     async def release(self, session: str) -> None:
@@ -156,9 +156,9 @@ class Requester:
             RedisError: Redis did not answer, or refused.
         """
         await self._has_caught_up.wait()
-        known = self._exchange.kept_ids
+        known = self._state.kept_ids
         for request_id in request_ids:
-            if request_id not in known and await self._redis.has(request_id, self._exchange.read_until):
+            if request_id not in known and await self._redis.has(request_id, self._state.read_until):
                 known.add(request_id)
         return known
 
@@ -191,12 +191,12 @@ class Requester:
         while True:
             await self._has_work.wait()
             self._has_work.clear()
-            while self._exchange.has_unsent:
+            while self._state.has_unsent:
                 now_s = self._loop.time()
-                sending = self._exchange.take_sending(now_s)
+                sending = self._state.next_sending(now_s)
                 self._set_alarm()
                 await self._redis.send(sending, now_s)
-                self._exchange.confirm(sending)
+                self._state.confirm(sending)
                 self._note_success()
 
     async def _read(self) -> None:
@@ -205,19 +205,19 @@ class Requester:
             if not await self._read_once(block_ms=0):
                 self._has_caught_up.set()
         while True:
-            if not self._exchange.is_waiting:
+            if not self._state.is_waiting:
                 self._is_waiting.clear()
                 await self._is_waiting.wait()
             await self._read_once(block_ms=_BLOCK_MS)
 
     async def _read_once(self, *, block_ms: int) -> int:
         """Read results once, and return how many arrived."""
-        records = await self._redis.read(self._exchange.read_until, block_ms)
+        records = await self._redis.read(self._state.read_until, block_ms)
         self._note_success()
         now_s = self._loop.time()
         for result_id, reply in records:
-            self._exchange.receive(result_id, reply, now_s)
-        if self._exchange.has_unsent:
+            self._state.receive(result_id, reply, now_s)
+        if self._state.has_unsent:
             self._has_work.set()
         return len(records)
 
@@ -228,14 +228,14 @@ class Requester:
                 await work()
             except RefusedError as error:
                 self._refusal = error
-                self._exchange.give_up()
+                self._state.give_up()
                 self._refusal = None
             except DependencyError as error:
                 self._trouble = str(error)
             self._failures += 1
             longest_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(self._failures, 10))
             await asyncio.sleep(random.uniform(_FIRST_WAIT_S, longest_s))  # noqa: S311 - jitter is no secret
-            self._exchange.lose()
+            self._state.lose_connection()
             self._has_work.set()
 
     def _note_success(self) -> None:
@@ -249,17 +249,17 @@ class Requester:
             self._redis.close()  # later may be too late: the event loop may be ending
         bug = None if task.cancelled() else task.exception()
         self._refusal = ClientClosedError(f"the client failed: {bug!r}" if bug else "the client was closed")
-        self._exchange.give_up()
+        self._state.give_up()
 
     def _wake(self) -> None:
-        if self._exchange.is_waiting:
+        if self._state.is_waiting:
             self._has_work.set()
             self._is_waiting.set()
             self._set_alarm()
 
     def _set_alarm(self) -> None:
         """Schedule the next look at the clock."""
-        at_s = self._exchange.alarm_at_s
+        at_s = self._state.timer_at_s
         if at_s == NEVER or (self._alarm is not None and self._alarm.when() <= at_s):
             return
         if self._alarm is not None:
@@ -268,7 +268,7 @@ class Requester:
 
     def _on_alarm(self) -> None:
         self._alarm = None
-        self._exchange.pass_time(self._loop.time())
+        self._state.pass_time(self._loop.time())
         self._wake()
 
     def _outcome(self, request_id: str, timeout_s: float | None, reply: Reply | None) -> Outcome:

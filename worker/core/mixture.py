@@ -1,4 +1,4 @@
-"""The mixture: weights as they apply to one catalog, over the categories that have READY chunks."""
+"""The mixture: weights applied to one catalog, over the categories that have READY chunks."""
 
 import hashlib
 import json
@@ -16,22 +16,22 @@ from worker.core.weights.values import Weights
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-_MANY = 64  # categories: from here on few of them are drawn in a request
-_COMPARED = 8  # up to so many categories, comparing with all of them is quickest
-_FEW_NUMBERS = 512  # up to so many numbers, one call is quicker than two
-_STEEPEST = 2.0**31  # chunks a unit: of the 53 bits of a number, at least 22 are left to choose evenly among chunks
-_MARGIN = 2.0**-19  # chunks kept clear at both ends of a category: more than rounding can lead astray
+_MANY = 64  # categories: above this, a request draws from few of them
+_COMPARED = 8  # up to so many categories, comparing with each of them is fastest
+_FEW_NUMBERS = 512  # up to so many numbers, one call is faster than two
+_STEEPEST = 2.0**31  # chunks per unit: of the 53 bits of a number, at least 22 are left to choose evenly among chunks
+_MARGIN = 2.0**-19  # chunks kept free at both ends of a category: more than rounding can shift a number
 
 
 class Times(NamedTuple):
-    """Hold what durations make of weights that are shares of audio time.
+    """Weights that are shares of audio time, and the durations that they apply to.
 
     Attributes:
-        shares: Those weights, renormalised over the categories with READY chunks, shape (k,).
-        means_s: float64, shape (k,): mean of the durations of each category's READY chunks.
-        variances_s2: float64, shape (k,): their variance.
-        mean_s: Seconds that a chunk is expected to last, of whatever category.
-        milliseconds: uint32, shape (n,): the duration of each READY chunk of the catalog.
+        shares: The weights, renormalised over the categories with READY chunks, shape (k,).
+        means_s: float64, shape (k,): mean duration of each category's READY chunks.
+        variances_s2: float64, shape (k,): the variance of those durations.
+        mean_s: Expected duration of a drawn chunk, over all categories.
+        milliseconds: uint32: the duration of each READY chunk of the catalog, by position.
     """
 
     shares: tuple[float, ...]
@@ -43,21 +43,22 @@ class Times(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Hold weights as they apply to one catalog: renormalised over the categories with READY chunks.
+    """Weights applied to one catalog: renormalised over the categories with READY chunks.
 
-    Where weights are shares of audio time, a category's probability is its weight over the mean duration of its
-    READY chunks, renormalised: so the seconds drawn of each are expected to be in proportion to the weights.
+    If weights are shares of audio time, each is divided by the mean duration of its category's READY chunks. The
+    quotients, renormalised, are the probabilities. Then the expected seconds of the categories are in proportion to the
+    weights.
 
     Attributes:
         categories: Names, shape (k,), k >= 1.
         probabilities: float64, shape (k,), each > 0, summing to 1.
         cumulative: float64, shape (k,), ascending; the last is exactly 1.
-        shares: The probabilities as Python's own numbers, shape (k,).
-        starts: int64, shape (k,): place of each category's first chunk in the catalog's ids.
-        ready: int64, shape (k,): how many READY chunks each has, >= 1.
+        shares: The probabilities as Python floats, shape (k,).
+        starts: int64, shape (k,): position of each category's first chunk.
+        ready: int64, shape (k,): number of READY chunks of each category, >= 1.
         left_out: Weighted categories without a READY chunk.
-        finder: Finds the category of a uniform number, and a chunk by what is left of it.
-        times: What durations make of the weights; None where weights are shares of the chunks drawn.
+        finder: Finds the category of a uniform number, and a chunk by the rest of its bits.
+        times: The weights as shares of audio time; None if they are shares of the chunks drawn.
     """
 
     categories: tuple[str, ...]
@@ -72,26 +73,30 @@ class Mixture:
 
     @property
     def is_wide(self) -> bool:
-        """Tell whether there are so many categories that only what was drawn of them is looked at."""
+        """Return whether there are so many categories that only the drawn ones are counted."""
         return len(self.categories) > _MANY
 
     @cached_property
     def text(self) -> str:
-        """Write category -> share of what is drawn, in chunks or in seconds, as JSON."""
+        """Write category -> share of the chunks, or of the seconds, as JSON."""
         shares = self.shares if self.times is None else self.times.shares
         return json.dumps(dict(zip(self.categories, shares, strict=True)), separators=(",", ":"))
 
     @cached_property
     def version(self) -> str:
-        """Tell the version: the first 12 hex digits of the SHA-256 of `text`."""
+        """Return the version: the first 12 hex digits of the SHA-256 of `text`."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
 
 class Finder:
-    """Turn uniform numbers into categories, and where a number has bits enough, into chunks as well.
+    """Turns uniform numbers into categories, and into chunks if the numbers have bits enough.
+
+    A uniform number lies in the share of one category (`find`). Where it lies within that share is uniform, too, so it
+    can choose the chunk (`find_positions`). That is even as long as a share holds many more numbers than chunks; else
+    a second number chooses the chunk (`pick_positions`).
 
     Attributes:
-        finds_places: Whether the numbers have bits enough for `find_places`.
+        finds_positions: Whether the numbers have bits enough for `find_positions`.
     """
 
     def __init__(self, cumulative: Floats, starts: Integers, ready: Integers) -> None:
@@ -99,7 +104,7 @@ class Finder:
 
         Args:
             cumulative: float64, shape (k,), ascending to exactly 1.
-            starts: int64, shape (k,): the place of each category's first chunk.
+            starts: int64, shape (k,): position of each category's first chunk.
             ready: int64, shape (k,), >= 1.
         """
         self._cumulative = cumulative
@@ -107,22 +112,22 @@ class Finder:
         self._starts, self._ready = starts, ready.astype(np.float64)
         self._guide = _guide(cumulative) if len(cumulative) > _COMPARED else None
         lows = np.concatenate(([0.0], self._edges))
-        with np.errstate(divide="ignore", invalid="ignore"):  # some categories are too narrow to hold a number
+        with np.errstate(divide="ignore", invalid="ignore"):  # a category may be too narrow to hold a number
             self._slopes = (ready - 2 * _MARGIN) / (cumulative - lows)
             self._intercepts = starts + _MARGIN - lows * self._slopes
-        self.finds_places = bool(self._slopes.max() < _STEEPEST)
+        self.finds_positions = bool(self._slopes.max() < _STEEPEST)
 
     def find(self, uniforms: Floats) -> Integers:
-        """Find the category of each number: the one whose share of [0, 1) it lies in.
+        """Find the column of each number: the category whose share of [0, 1) it lies in.
 
         Args:
             uniforms: float64, shape (n,), in [0, 1).
 
         Returns:
-            Integers, shape (n,), as `searchsorted(cumulative, uniforms, "right")` finds them.
+            Integers, shape (n,), the same as `searchsorted(cumulative, uniforms, "right")`.
 
         Source: Chen and Asau, "On Generating Random Variates from an Empirical Distribution", AIIE Transactions 6
-        (1974): a table says where to begin, and mostly that is the place.
+        (1974): a table says where to begin, and for most numbers that is the answer.
         """
         if len(uniforms) <= _FEW_NUMBERS:
             return self._cumulative.searchsorted(uniforms, "right")
@@ -136,40 +141,40 @@ class Finder:
         found[early] = np.searchsorted(self._cumulative, uniforms[early], "right")
         return found
 
-    def find_places(self, uniforms: Floats, categories: Integers) -> Integers:
-        """Find a chunk of each number's category by where in the category's share the number lies.
+    def find_positions(self, uniforms: Floats, columns: Integers) -> Integers:
+        """Find a chunk for each number by where in its category's share the number lies.
 
         Args:
-            uniforms: float64, shape (n,): the numbers that the categories were found by.
-            categories: Integers, shape (n,).
+            uniforms: float64, shape (n,): the numbers that the columns were found by.
+            columns: Integers, shape (n,).
 
         Returns:
-            int64, shape (n,): places in the catalog, even to 2^-18; see `finds_places`.
+            int64, shape (n,): positions, even to 2^-18; see `finds_positions`.
         """
-        places = self._slopes.take(categories)
-        places *= uniforms
-        places += self._intercepts.take(categories)
-        return places.astype(np.int64)
+        positions = self._slopes.take(columns)
+        positions *= uniforms
+        positions += self._intercepts.take(columns)
+        return positions.astype(np.int64)
 
-    def pick_places(self, uniforms: Floats, categories: Integers) -> Integers:
-        """Pick a chunk of each category with a number of its own.
+    def pick_positions(self, uniforms: Floats, columns: Integers) -> Integers:
+        """Pick a chunk of each category with a second number.
 
         Args:
-            uniforms: float64, shape (n,), in [0, 1 - 2^-53], as generators make them: times `ready` no such number is
-                rounded up to `ready` itself.
-            categories: Integers, shape (n,).
+            uniforms: float64, shape (n,), in [0, 1 - 2^-53], as generators make them. The product of such a number and
+                `ready` is never rounded up to `ready` itself.
+            columns: Integers, shape (n,).
 
         Returns:
-            int64, shape (n,): places in the catalog, even to ready x 2^-53.
+            int64, shape (n,): positions, even to ready x 2^-53.
         """
-        offsets = self._ready.take(categories)
+        offsets = self._ready.take(columns)
         offsets *= uniforms
-        places = offsets.astype(np.int64)
-        places += self._starts.take(categories)
-        return places
+        positions = offsets.astype(np.int64)
+        positions += self._starts.take(columns)
+        return positions
 
 
-def mix_weights(weights: Weights, catalog: Catalog) -> Mixture | None:
+def make_mixture(weights: Weights, catalog: Catalog) -> Mixture | None:
     """Apply weights to a catalog.
 
     Args:
@@ -177,37 +182,43 @@ def mix_weights(weights: Weights, catalog: Catalog) -> Mixture | None:
         catalog: The READY chunks.
 
     Returns:
-        The mixture, or None when no weighted category has a READY chunk.
+        The mixture; None when no weighted category has a READY chunk.
     """
-    place = {name: i for i, name in enumerate(catalog.categories)}
+    number_of = {name: i for i, name in enumerate(catalog.categories)}
     names = tuple(name for name in catalog.categories if name in weights.shares)
     if not names:
         return None
-    rows = np.array([place[name] for name in names])
+    chosen = np.array([number_of[name] for name in names])
     shares = np.array([weights.drawn_share(name) for name in names])
-    times = None if catalog.durations is None else _times(shares, rows, catalog.durations)
+    times = None if catalog.durations is None else _times(shares, chosen, catalog.durations)
     if times is not None:
         shares /= times.means_s
     probabilities = shares / math.fsum(shares)  # exact, so that every machine draws alike
     cumulative = np.cumsum(probabilities)
     cumulative[-1] = 1.0
-    starts, ends = catalog.offsets[rows], catalog.offsets[rows + 1]
-    left_out = tuple(sorted(weights.shares.keys() - place.keys()))
+    starts, ends = catalog.bounds[chosen], catalog.bounds[chosen + 1]
+    left_out = tuple(sorted(weights.shares.keys() - number_of.keys()))
     ready = ends - starts
-    own_numbers, finder = tuple(probabilities.tolist()), Finder(cumulative, starts, ready)
-    return Mixture(names, probabilities, cumulative, own_numbers, starts, ready, left_out, finder, times)
+    floats, finder = tuple(probabilities.tolist()), Finder(cumulative, starts, ready)
+    return Mixture(names, probabilities, cumulative, floats, starts, ready, left_out, finder, times)
 
 
-def _times(shares: Floats, rows: Integers, durations: Durations) -> Times:
-    """Look at weights as shares of audio time, before they become probabilities."""
-    means_s = durations.means_s[rows]
+def _times(shares: Floats, chosen: Integers, durations: Durations) -> Times:
+    """Describe weights as shares of audio time, before they become probabilities.
+
+    Args:
+        shares: float64, shape (k,): the weights.
+        chosen: int64, shape (k,): the catalog's number of each category.
+        durations: The catalog's durations.
+    """
+    means_s = durations.means_s[chosen]
     total = math.fsum(shares)
     mean_s = total / math.fsum(shares / means_s)
     of_time = tuple((shares / total).tolist())
-    return Times(of_time, means_s, durations.variances_s2[rows], mean_s, durations.milliseconds)
+    return Times(of_time, means_s, durations.variances_s2[chosen], mean_s, durations.milliseconds)
 
 
 def _guide(cumulative: Floats) -> Integers:
-    """Tell for each of equally wide parts of [0, 1) the category that its first number belongs to."""
+    """Cut [0, 1) into equal parts, and return for each the column that its first number belongs to."""
     parts = 1 << (2 * len(cumulative)).bit_length()
     return np.searchsorted(cumulative, np.arange(parts) / parts, "right")

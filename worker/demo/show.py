@@ -18,7 +18,7 @@ from worker.adapters.redis.client import connect
 from worker.adapters.redis.requests import RedisRequests
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.keys import Keys
-from worker.core.weights.changes import Order, step_of
+from worker.core.weights.changes import WantedChange, plan_change
 from worker.core.weights.values import normalise
 from worker.core.wording import plural
 from worker.demo.jobs import SIZE, TrainingJob
@@ -184,8 +184,8 @@ async def _change_weights(weights: RedisWeightsWriter, mix: dict[str, float], le
     if ledger.moves:
         screen.print_move(ledger.moves[-1])
     ledger.begin_move(chosen)
-    order = Order(chosen.text, who=f"demo {os.getpid()}", reason="demo")
-    await weights.change(None, lambda found: step_of(found, order))
+    order = WantedChange(chosen.text, who=f"demo {os.getpid()}", reason="demo")
+    await weights.change(None, lambda found: plan_change(found, order))
     ledger.end_move()
     move = ledger.moves[-1]
     if len(ledger.moves) == 1:

@@ -1,6 +1,6 @@
-"""Run real Valkey and PostgreSQL servers on loopback, with the programs from two wheels.
+"""Real Valkey and PostgreSQL servers on loopback, run from the programs of two wheels.
 
-The Python code of these wheels is not used. It has no TCP, no restart on the same port and no crash. As root it adds
+The Python code of the wheels is not used. It offers no TCP, no restart on the same port and no crash. As root it adds
 users to the system and opens folders that are not its own. Everybody on this machine can connect to these servers: they
 are for demonstrations and tests.
 """

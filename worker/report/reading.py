@@ -10,7 +10,7 @@ from typing import Any
 from worker.core.events import (
     CatalogChanged,
     CategoryStats,
-    HealthUnwritten,
+    HealthWriteFailed,
     MixComplete,
     MixLeftOut,
     PostgresLost,
@@ -21,7 +21,7 @@ from worker.core.events import (
     RequestDeadLettered,
     RequestFailed,
     RequestRejected,
-    StatsUncounted,
+    StatsWriteFailed,
     WeightsChanged,
     WeightsRejected,
     WeightsVanished,
@@ -170,7 +170,7 @@ _COUNTS: Mapping[str, Callable[[Fields], Any]] = {
     WorkerReady.event: _one,
     WorkerStopped.event: _one,
     WorkerFailed.event: _one,
-    HealthUnwritten.event: _with_suppressed,
+    HealthWriteFailed.event: _with_suppressed,
     RedisLost.event: _one,
     RedisRestored.event: _one,
     PostgresLost.event: _one,
@@ -182,7 +182,7 @@ _COUNTS: Mapping[str, Callable[[Fields], Any]] = {
     RequestClaimed.event: lambda fields: fields["count"],
     RequestFailed.event: lambda fields: fields["requests"] + fields["suppressed"],
     RequestDeadLettered.event: _with_suppressed,
-    StatsUncounted.event: lambda fields: fields["requests"],
+    StatsWriteFailed.event: lambda fields: fields["requests"],
 }
 """Notable events, and for how many occurrences one line stands."""
 

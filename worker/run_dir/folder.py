@@ -70,7 +70,7 @@ def read_own(path: Path) -> str:
 
 
 def _problem(run_dir: Path) -> str | None:
-    """Tell why a folder cannot be used."""
+    """Return why a folder cannot be used."""
     found = run_dir.lstat()
     if stat.S_ISLNK(found.st_mode):
         return "it is a symbolic link"

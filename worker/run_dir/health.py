@@ -23,7 +23,7 @@ _START_FIELD = 19  # of /proc/<pid>/stat, counted behind the name in brackets, w
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Say which installation a worker belongs to.
+    """Which installation a worker belongs to.
 
     Attributes:
         prefix: Start of its names in Redis.
@@ -36,14 +36,14 @@ class Place:
     database: str = ""
 
     def is_same(self, other: "Place") -> bool:
-        """Tell whether nothing that is known of both tells them apart."""
+        """Return whether both may be one installation: nothing that is known of both differs."""
         pairs = ((self.redis, other.redis), (self.database, other.database))
         return self.prefix == other.prefix and all(not mine or not theirs or mine == theirs for mine, theirs in pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Hold what a worker last said of itself.
+    """What a worker last said of itself.
 
     Attributes:
         pid: Its process.
@@ -67,12 +67,12 @@ class Health:
 
     @property
     def place(self) -> Place:
-        """Tell which installation it belongs to."""
+        """Return which installation it belongs to."""
         return Place(self.prefix, self.redis, self.database)
 
 
 def url_digest(url: str) -> str:
-    """Tell URLs apart without their password; empty for none.
+    """Return a digest that tells URLs apart, without their password; empty for none.
 
     Args:
         url: Of a server, as it is given.
@@ -82,7 +82,7 @@ def url_digest(url: str) -> str:
 
 
 def process_start(pid: int) -> str:
-    """Tell when a process was started: its number may have been another's before. Empty where that is not known."""
+    """Return when a process was started, as its number may have been another's; empty where that is not known."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return stat.rpartition(")")[2].split()[_START_FIELD]
@@ -108,7 +108,7 @@ def write_health(run_dir: Path, health: Health) -> None:
 
 
 def find_problem(run_dir: Path, place: Place, *, consumer: str | None, now: float) -> str | None:
-    """Tell why no worker here is alive and serving; None when one is.
+    """Return why no worker here is alive and serving; None when one is.
 
     Args:
         run_dir: Where health files live.
@@ -126,7 +126,7 @@ def find_problem(run_dir: Path, place: Place, *, consumer: str | None, now: floa
 
 
 def look_around(run_dir: Path, place: Place, *, consumer: str | None, now: float) -> Mapping[str, str | None]:
-    """Tell of each worker here why it is not alive and serving; None when it is. The best comes last.
+    """Return, for each worker here, why it is not alive and serving; None when it is. The best comes last.
 
     Args:
         run_dir: Where health files live.

@@ -19,10 +19,10 @@ from worker.core.events import (
     SettingsIgnored,
     WorkerDraining,
     WorkerFailed,
+    WorkerListingRefused,
     WorkerReady,
     WorkerStarted,
     WorkerStopped,
-    WorkerUnlisted,
 )
 from worker.core.redaction import redact
 from worker.errors import LoopEndedError, RedisError, RefusedError
@@ -64,9 +64,9 @@ def run_worker(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, consumer: str) -> int:
-    """Live: start, serve, drain, stop."""
+    """Run from start to stop, and log the last line."""
     started_at = time.monotonic()
-    _tell_start(settings, consumer)
+    _log_start(settings, consumer)
     async with _open(settings, consumer) as worker:
         patience_s = _CLEANUP_S
         try:
@@ -75,7 +75,7 @@ async def _serve(settings: Settings, consumer: str) -> int:
             names, message = name_causes(error)
             reason = f"a bug: {names}"
             emit(WorkerFailed(error=names, message=message, traceback="".join(traceback.format_exception(error))))
-        await _hide(worker, patience_s)
+        await _remove_presence(worker, patience_s)
         exit_status = 0 if reason == "drained" else 1
         meter = worker.meter
         emit(
@@ -91,7 +91,7 @@ async def _serve(settings: Settings, consumer: str) -> int:
 
 
 async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, float]:
-    """Run the loops from start to stop; tell why it ended, and how long (s) the last words may wait for Redis."""
+    """Run the loops from start to stop; return why they ended, and how long (s) the last calls may wait for Redis."""
     reason, left_s = "", 0.0
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as loops:
@@ -103,7 +103,7 @@ async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, 
     if not worker.consumer.is_stopping:
         raise LoopEndedError("the loops ended, and no signal had come")
     patience_s = max(0.0, min(_CLEANUP_S, left_s))
-    await worker.reporter.tell_stats(patience_s)
+    await worker.reporter.log_stats(patience_s)
     return reason or "stopped by a second signal, or not drained in time", patience_s
 
 
@@ -111,19 +111,19 @@ async def _start(worker: Worker, loops: TaskGroup, consumer: str, started_at: fl
     """Start every loop but the one that serves, each after what it needs, and wait for what serving needs."""
     loops.start_soon(keep, "reporter", worker.reporter.run)
     await _start_feed(loops, "weights", worker.weights.run)
-    for chore in worker.chores:
-        loops.start_soon(keep, chore.name, chore.run)
+    for task in worker.housekeeping:
+        loops.start_soon(keep, task.name, task.run)
     await _start_feed(loops, "catalog", worker.catalog.run)
     await worker.consumer.open()
     await _wait_for_catalog(worker)
     worker.reporter.enter(SERVING)
-    _tell_ready(worker, consumer, started_at)
-    _calm_the_collector()
-    _keep_freed_memory()
+    _log_ready(worker, consumer, started_at)
+    _tune_gc()
+    _raise_malloc_threshold()
 
 
 class _FirstLoad:
-    """Wait for what a feed says after its first load, and again whenever it is begun anew."""
+    """The end of a feed's first load; a feed that is restarted reports it again."""
 
     def __init__(self) -> None:
         self.came = anyio.Event()
@@ -139,13 +139,13 @@ async def _start_feed(loops: TaskGroup, name: str, run: Callable[..., Awaitable[
     await load.came.wait()
 
 
-async def _hide(worker: Worker, patience_s: float) -> None:
-    """Take this worker off the list of live ones, where Redis answers soon enough; else it expires."""
+async def _remove_presence(worker: Worker, patience_s: float) -> None:
+    """Remove this worker from the list of live ones, if Redis answers soon enough; else it expires."""
     with anyio.move_on_after(patience_s):
         try:
-            await worker.stream.hide()
+            await worker.stream.remove_presence()
         except RefusedError as error:
-            emit(WorkerUnlisted(message=str(error), suppressed=0))
+            emit(WorkerListingRefused(message=str(error), suppressed=0))
         except RedisError as error:
             emit(RedisLost(message=str(error)))
 
@@ -163,9 +163,9 @@ async def _watch_signals(signals: AsyncIterator[signal.Signals], worker: Worker,
 
 
 async def _wait_for_catalog(worker: Worker) -> None:
-    """Let requests wait a little for the first catalog, so that a slow start answers no errors."""
+    """Wait a little for the first catalog, so that a slow start answers no errors."""
     with anyio.move_on_after(worker.settings.catalog_wait_s):
-        while worker.state.catalog is None and not worker.consumer.is_stopping:
+        while worker.current.catalog is None and not worker.consumer.is_stopping:
             await anyio.sleep(0.02)
 
 
@@ -179,22 +179,22 @@ async def _open(settings: Settings, consumer: str) -> AsyncIterator[Worker]:
         yield worker
     finally:
         with anyio.move_on_after(_CLEANUP_S, shield=True):
-            worker.reporter.say_goodbye()
+            worker.reporter.remove_health_file()
             worker.stream.close()
             worker.weights.close()
             for client in clients:
                 await client.aclose()
 
 
-def _calm_the_collector() -> None:
-    """Let the cycle collector look at less, less often: requests and results are freed by their counts alone."""
+def _tune_gc() -> None:
+    """Let the garbage collector run less: reference counts alone free requests and results."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
 
-def _keep_freed_memory() -> None:
-    """Let what a batch frees be there for the next one, instead of going back to the system page by page.
+def _raise_malloc_threshold() -> None:
+    """Keep the memory that a batch frees for the next one, instead of returning it to the system.
 
     glibc learns from the largest block that was freed what is worth keeping: blocks of this size come from its heap
     from then on, and twice as much may lie idle there. Elsewhere it does nothing.
@@ -202,7 +202,7 @@ def _keep_freed_memory() -> None:
     bytes(_LARGEST_KEPT)
 
 
-def _tell_start(settings: Settings, consumer: str) -> None:
+def _log_start(settings: Settings, consumer: str) -> None:
     emit(
         WorkerStarted(
             version=own_version(),
@@ -219,13 +219,13 @@ def _tell_start(settings: Settings, consumer: str) -> None:
         emit(SettingsIgnored(names=", ".join(names)))
 
 
-def _tell_ready(worker: Worker, consumer: str, started_at: float) -> None:
-    catalog = worker.state.catalog
+def _log_ready(worker: Worker, consumer: str, started_at: float) -> None:
+    catalog = worker.current.catalog
     emit(
         WorkerReady(
             consumer=consumer,
             startup_ms=(time.monotonic() - started_at) * 1000,
-            weights_version=worker.state.weights.in_force(None).weights.version,
+            weights_version=worker.current.weights.in_force(None).weights.version,
             catalog_version=catalog.version if catalog is not None else "",
             chunks=len(catalog) if catalog is not None else 0,
             categories=len(catalog.categories) if catalog is not None else 0,

@@ -1,4 +1,4 @@
-"""Whether the servers answer: one event when a link is lost, one when it is restored, and back-off between."""
+"""Whether a server answers: one event when it is lost, one when it is restored, and back-off between."""
 
 import random
 import re
@@ -21,16 +21,16 @@ _AWAY = re.compile(
 _NAMES_AND_NUMBERS = re.compile(r"""(Err(?:no|or) -?\d+)|'[^']*'|"[^"]*"|\d+""")
 
 
-class Link:
-    """Watch one server on behalf of every loop that talks to it.
+class Availability:
+    """The availability of one server, as seen by every loop that talks to it.
 
-    The link is lost from the first loop's failure until every loop that failed has succeeded again. Meanwhile it is
-    told again when the cause changes: when a loop fails of something else than it did when the loss was told last.
-    What one loop says is never held against what another says, as each has sentences of its own for one cause.
+    The server is lost from the first loop's failure until every loop that failed has succeeded again. The loss is
+    logged again when its cause changes: when a loop fails for another reason than at the last line. Reasons of
+    different loops are not compared, as each loop has its own sentences for one cause.
     """
 
     def __init__(self, lost: Callable[[str], Event], restored: Callable[[float], Event]) -> None:
-        """Take what to emit.
+        """Configure the events.
 
         Args:
             lost: Makes the event of a loss from the failure's sentence.
@@ -43,14 +43,17 @@ class Link:
         self._told = ""
         self._lost_at = self._told_at = 0.0
 
+    def __repr__(self) -> str:
+        return f"<Availability up={self.is_up} failing={sorted(self._failures)}>"
+
     @property
     def is_up(self) -> bool:
-        """Tell whether no loop is failing."""
+        """Return whether no loop is failing."""
         return not self._failures
 
     async def failed(self, loop: str, message: str) -> None:
         """Note that a loop failed, and wait before it tries again: exponential back-off with full jitter."""
-        self._tell_loss(loop, message)
+        self._log_loss(loop, message)
         failures = self._failures[loop] = self._failures.get(loop, 0) + 1
         longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(failures, 10))
         await anyio.sleep(random.uniform(_FIRST_WAIT_S, longest))  # noqa: S311 - jitter is no secret
@@ -61,8 +64,8 @@ class Link:
         if self._failures.pop(loop, None) is not None and self.is_up:
             emit(self._make_restored(time.monotonic() - self._lost_at))
 
-    def _tell_loss(self, loop: str, message: str) -> None:
-        """Tell of a loss that is new, or has another cause by now."""
+    def _log_loss(self, loop: str, message: str) -> None:
+        """Log a loss that is new, or has another cause by now."""
         now, cause = time.monotonic(), cause_of(message)
         is_other = self._causes.setdefault(loop, cause) != cause and self._told != cause
         if self.is_up:
@@ -74,9 +77,9 @@ class Link:
 
 
 def cause_of(message: str) -> str:
-    """Tell what a failure comes of, without what was being done, and without the names and numbers in it.
+    """Return the cause of a failure, without what was being done, and without names and numbers.
 
-    All that says that nobody answers is one cause: a server that is stopped is first silent, then closed, then refused.
+    Every way of not answering is one cause: a server that stops is first silent, then closes, then refuses.
 
     Args:
         message: The sentence of a `RedisError` or a `PostgresError`.

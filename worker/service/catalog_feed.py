@@ -1,8 +1,15 @@
-"""Keep the catalog in memory fresh: changed rows as they commit, all of it compared every so often.
+"""Keep the catalog in memory fresh: apply changed rows as they commit, and compare all of it every so often.
 
-Every subscription begins with a comparison, and every so often there is another: PostgreSQL computes a checksum of what
-it has, and everything is read again only where the catalog's is another. Where every change is announced, readings
-take at most one part in fifty of the time, and are further apart than was asked for if need be.
+Rules
+
+1. Subscribe, then compare, then apply what is heard. So nothing is missed between the comparison and the subscription.
+2. A comparison asks PostgreSQL for a checksum. The library is read only where the catalog's checksum differs.
+3. What is heard during a comparison or a load is applied to its outcome as well: an older state never comes back.
+4. A subscription that ends, by an error or because the table is another one, is followed by a new one. See rule 1.
+5. Notifications make it quick, comparisons make it right: `refresh_s` bounds how long a missed change stays unseen.
+   Where every change is announced, comparisons take at most a fiftieth of the time, and come less often if need be.
+
+The catalog is replaced by one assignment. A catalog with the same content is not: what was derived from it would go.
 """
 
 import time
@@ -18,7 +25,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog, Change, apply_changes, ascending, compare
+from worker.core.catalog import Catalog, Difference, apply_changes, ascending, compare
 from worker.core.events import (
     CatalogChanged,
     CatalogHidden,
@@ -31,8 +38,8 @@ from worker.core.weights.values import Weights
 from worker.errors import PostgresError
 from worker.logs.emit import emit
 from worker.ports import ROWS_SHOWN, CatalogListener, CatalogSource, LoadedCatalog, Unheard
-from worker.service.availability import Link
-from worker.service.snapshots import State, WeightsBook
+from worker.service.availability import Availability
+from worker.service.snapshots import CurrentSnapshots, WeightsBook
 from worker.service.supervisor import name_causes, unending
 
 Cause = Literal["notify", "reload", "refresh"]
@@ -42,13 +49,22 @@ _DOUBT_SHARE = 10  # the same, where rows change that nobody announces
 
 
 class CatalogFeed:
-    """Replace the catalog in a state whenever other chunks are READY."""
+    """The loop that replaces the current catalog whenever other chunks are READY."""
 
-    def __init__(self, source: CatalogSource, state: State, link: Link, *, refresh_s: float) -> None:
-        """Take where to read, where to put it, and how often to read everything without being told, in seconds."""
+    def __init__(
+        self, source: CatalogSource, current: CurrentSnapshots, availability: Availability, *, refresh_s: float
+    ) -> None:
+        """Connect the parts.
+
+        Args:
+            source: Where to read.
+            current: Where to put the catalog.
+            availability: Whether PostgreSQL answers.
+            refresh_s: Time between two comparisons, in seconds.
+        """
         self._source = source
-        self._state = state
-        self._link = link
+        self._current = current
+        self._availability = availability
         self._refresh_s = refresh_s
         self._attempted = anyio.Event()
         self._unheard: tuple[Unheard, ...] = ()
@@ -68,17 +84,17 @@ class CatalogFeed:
             message = ""
             try:
                 async with self._source.listening() as listener:
-                    self._tell_unheard(listener.unheard)
-                    subscription = _Subscription(self._source, listener, self._state, self._end_reading)
+                    self._log_unannounced(listener.unheard)
+                    subscription = _Subscription(self._source, listener, self._current, self._end_reading)
                     await unending(partial(subscription.follow, self._refresh_s), may_end=subscription.is_over)
             except* PostgresError as errors:
                 _, message = name_causes(errors.exceptions[0])
             self._attempted.set()
             if message:
-                await self._link.failed("catalog", message)
+                await self._availability.failed("catalog", message)
 
-    def _tell_unheard(self, unheard: tuple[Unheard, ...]) -> None:
-        """Say which changes nobody announces, where that is news."""
+    def _log_unannounced(self, unheard: tuple[Unheard, ...]) -> None:
+        """Log which changes nobody announces, once."""
         for one in unheard:
             if one not in self._unheard:
                 emit(CatalogUnwatched(**asdict(one), refresh_s=self._refresh_s))
@@ -89,10 +105,10 @@ class CatalogFeed:
         self._unheard = unheard
 
     async def _end_reading(self) -> None:
-        """Say that a reading succeeded, and where nothing is READY, whether that may be for want of rights."""
-        is_empty = not len(self._state.catalog or ())
+        """Note that a reading succeeded; where nothing is READY, log whether rights may be missing."""
+        is_empty = not len(self._current.catalog or ())
         hiding = await self._source.hiding() if is_empty else ()
-        self._link.succeeded("catalog")
+        self._availability.succeeded("catalog")
         self._attempted.set()
         if hiding and hiding != self._hiding:
             emit(CatalogHidden(tables=", ".join(hiding), message=ROWS_SHOWN))
@@ -100,19 +116,26 @@ class CatalogFeed:
 
 
 class _Subscription:
-    """Keep the catalog fresh for as long as one subscription lasts.
-
-    Two loops replace the catalog, in turns: one applies what is heard, one puts in force what is loaded. What is
-    heard during a load is read again and applied to what was loaded, so that no load brings back an older state.
-    """
+    """One subscription: two loops replace the catalog in turn, one by what is heard, one by what is loaded."""
 
     def __init__(
-        self, source: CatalogSource, listener: CatalogListener, state: State, end_reading: Callable[[], Awaitable[None]]
+        self,
+        source: CatalogSource,
+        listener: CatalogListener,
+        current: CurrentSnapshots,
+        end_reading: Callable[[], Awaitable[None]],
     ) -> None:
-        """Take where to read and hear, where to put it, and what follows each reading that succeeded."""
+        """Connect the parts.
+
+        Args:
+            source: Where to read.
+            listener: Where changes are heard.
+            current: Where to put the catalog.
+            end_reading: Is called after each reading that succeeded.
+        """
         self._source = source
         self._listener = listener
-        self._state = state
+        self._current = current
         self._end_reading = end_reading
         self._turn = anyio.Lock()
         self._reload = anyio.Event()
@@ -122,7 +145,7 @@ class _Subscription:
         self._is_over = False
 
     def is_over(self) -> bool:
-        """Tell whether nothing more can be heard, so that there has to be another subscription."""
+        """Return whether nothing more can be heard, so that another subscription is needed."""
         return self._is_over
 
     async def follow(self, refresh_s: float) -> None:
@@ -143,7 +166,7 @@ class _Subscription:
                 cause = await self._wait(refresh_s, anyio.current_time() - began)
 
     async def _wait(self, refresh_s: float, took_s: float) -> Cause:
-        """Wait until it is time to read again, or somebody asks for it."""
+        """Wait until it is time to compare, or somebody asks for it."""
         longest_s = max(refresh_s, _READING_SHARE * took_s) if self._listener.hears_all else refresh_s
         with anyio.move_on_after(longest_s):
             with anyio.move_on_after(min(_DOUBT_SHARE * took_s, longest_s)):
@@ -164,9 +187,9 @@ class _Subscription:
         subscription.cancel()
 
     async def _is_in_force(self) -> bool:
-        """Tell whether the catalog in force is what PostgreSQL has, without reading it."""
+        """Return whether the current catalog is what PostgreSQL has, without reading it."""
         self._doubt = anyio.Event()
-        catalog = self._state.catalog
+        catalog = self._current.catalog
         if catalog is None:
             return False
         async with self._turn:
@@ -187,7 +210,7 @@ class _Subscription:
         if self._known is not None:
             catalog, change = await self._read_again(self._known, ids)
             if self._swap(catalog):
-                _tell_change(catalog, change, "notify", _ms_since(began))
+                _log_change(catalog, change, "notify", _ms_since(began))
 
     async def _load(self, cause: Cause) -> None:
         began = time.perf_counter()
@@ -196,36 +219,36 @@ class _Subscription:
             self._heard_during_load = []
         loaded = await self._source.load()
         async with self._turn:
-            before, catalog = self._state.catalog, loaded.catalog
+            before, catalog = self._current.catalog, loaded.catalog
             heard, self._heard_during_load = self._heard_during_load, None
             if heard:
                 catalog, _ = await self._read_again(catalog, await run_sync(ascending, np.concatenate(heard)))
             is_other, took_ms = self._swap(catalog), _ms_since(began)
         if before is None:
-            _tell_first(catalog, loaded, took_ms)
+            _log_first(catalog, loaded, took_ms)
         elif is_other:
-            _tell_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
+            _log_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
 
-    async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Change]:
+    async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Difference]:
         if not len(ids):
-            return catalog, Change(0, 0)
+            return catalog, Difference(0, 0)
         return await run_sync(apply_changes, catalog, ids, *await self._listener.read(ids))
 
     def _swap(self, catalog: Catalog) -> bool:
-        """Put another catalog in force; an equal one would only lose what was derived from this one."""
-        before = self._state.catalog
+        """Put another catalog in force, and return whether it is another one."""
+        before = self._current.catalog
         is_other = before is None or (before.version, before.ids.dtype) != (catalog.version, catalog.ids.dtype)
         if is_other:
-            defaults = self._state.weights.defaults
-            self._state.catalog = catalog
-            _tell_defaults(self._state.weights, defaults)
-            self._state.catalog_at_ms = time.time_ns() // 1_000_000
-        self._known = self._state.catalog
+            defaults = self._current.weights.defaults
+            self._current.catalog = catalog
+            _log_defaults(self._current.weights, defaults)
+            self._current.catalog_at_ms = time.time_ns() // 1_000_000
+        self._known = self._current.catalog
         return is_other
 
 
-def _tell_defaults(book: WeightsBook, before: Weights) -> None:
-    """Tell that the defaults are others for other categories, where nobody has set weights."""
+def _log_defaults(book: WeightsBook, before: Weights) -> None:
+    """Log that other categories have other defaults, where nobody has set weights."""
     if book.defaults is not before and book.shared.weights is None:
         book.changed_at_ms = time.time_ns() // 1_000_000
         after = book.defaults
@@ -236,7 +259,7 @@ def _tell_defaults(book: WeightsBook, before: Weights) -> None:
         )
 
 
-def _tell_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None:
+def _log_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None:
     emit(
         CatalogLoaded(
             catalog_version=catalog.version,
@@ -249,7 +272,7 @@ def _tell_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None
     )
 
 
-def _tell_change(catalog: Catalog, change: Change, cause: Cause, apply_ms: float) -> None:
+def _log_change(catalog: Catalog, change: Difference, cause: Cause, apply_ms: float) -> None:
     emit(
         CatalogChanged(
             catalog_version=catalog.version,

@@ -1,63 +1,64 @@
-"""What every worker sees to now and then beside serving: returns of temporary weights, names of the dead, counts."""
+"""Housekeeping that every worker runs: expire temporary weights, remove dead consumers, fold counts.
 
-import time
+Every worker looks for what is due. Where several look at once, one of them finds it.
+"""
+
 from collections.abc import Awaitable, Callable
 
 import anyio
 
-from worker.core.events import ConsumersKept, StatsUnfolded, WeightsUnreturned
+from worker.core.events import ConsumersCleanupRefused, StatsFoldingRefused, WeightsRevertRefused
 from worker.errors import RedisError, RefusedError
-from worker.logs.emit import emit
-from worker.logs.rate_limit import Pace
-from worker.service.availability import Link
+from worker.logs.emit import RateLimited
+from worker.service.availability import Availability
+
+Refusal = type[WeightsRevertRefused | ConsumersCleanupRefused | StatsFoldingRefused]
 
 
-class Chore:
-    """Look every so often whether something is due; every worker does, and one of them finds it.
+class HousekeepingTask:
+    """One task of the housekeeping, which runs every few seconds.
 
     Attributes:
-        name: Of the chore.
+        name: Of the task, for the log.
     """
 
     def __init__(
         self,
         name: str,
         act: Callable[[], Awaitable[object]],
-        link: Link,
+        availability: Availability,
         *,
         every_s: float,
-        refusal: type[WeightsUnreturned | ConsumersKept | StatsUnfolded],
+        refusal: Refusal,
     ) -> None:
-        """Take what to do.
+        """Configure the task.
 
         Args:
-            name: Of the chore, for the link and the log.
+            name: Of the task, for the log.
             act: Does what is due.
-            link: Is told when Redis is away, and back.
-            every_s: How often to look, in seconds.
-            refusal: The event that tells of a refusal.
+            availability: Is told whether Redis answers.
+            every_s: Pause between two runs, in seconds.
+            refusal: The event to log when Redis refuses.
         """
         self.name = name
         self._act = act
-        self._link = link
+        self._availability = availability
         self._every_s = every_s
         self._refusal = refusal
-        self._pace = Pace(interval_s=60.0, burst=1)
+        self._refused = RateLimited(interval_s=60.0, burst=1)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Run the task every `every_s` until cancelled."""
         while True:
             try:
                 await self._act()
             except RefusedError as error:
-                self._tell(str(error))  # Redis answers: this alone is no reason to stop serving
+                self._log_refusal(str(error))  # Redis answers, so the worker goes on serving
             except RedisError as error:
-                await self._link.failed(self.name, str(error))
+                await self._availability.failed(self.name, str(error))
                 continue
-            self._link.succeeded(self.name)
+            self._availability.succeeded(self.name)
             await anyio.sleep(self._every_s)
 
-    def _tell(self, message: str) -> None:
-        suppressed = self._pace.admit("", time.monotonic())
-        if suppressed is not None:
-            emit(self._refusal(message=message, suppressed=suppressed))
+    def _log_refusal(self, message: str) -> None:
+        self._refused.emit(lambda suppressed: self._refusal(message=message, suppressed=suppressed))

@@ -1,12 +1,31 @@
-"""Count what this worker served, for its own log lines."""
+"""What this worker settled: it counts every request, and logs a few of them.
+
+The counts are for the statistics lines, and for the totals of the last line. They are never read by another process.
+"""
 
 import math
 import time
+import traceback
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from worker.core.draw.answer import Answers
+from worker.core.events import (
+    RequestDeadLettered,
+    RequestFailed,
+    RequestRejected,
+    RequestServed,
+    ResultsTrimRefused,
+    ResultWriteFailed,
+    StatsWriteFailed,
+)
 from worker.core.mixture import Mixture
 from worker.core.stats import Tally
+from worker.core.wire import EXPIRED, Request, Result
+from worker.logs.emit import RateLimited, wanted
+from worker.ports import GivenUp, Settled
 
 _STEPS_A_DOUBLING = 8
 _LEAST_MS = 0.125
@@ -14,16 +33,16 @@ _LEAST_MS = 0.125
 
 @dataclass(slots=True)
 class Interval:
-    """Hold the counts of one interval.
+    """The counts of one interval.
 
     Attributes:
         since: When it began (monotonic, s).
         requests: Results written, errors included.
         errors: Error results among them.
-        chunks: Chunk ids among the ok ones.
-        redrawn: Batches drawn again because weights had just changed.
-        tally: Growth of the stats hash.
-        mixtures: What of it stands for mixtures, see `worker.core.stats.Tally`.
+        chunks: Chunk ids in the ok results.
+        redrawn: Batches drawn again because weights or a session had just changed.
+        tally: Growth of the stats hash, by field.
+        mixtures: The mixtures that these fields refer to, see `worker.core.stats.Tally`.
         latencies: Step of the scale -> how many results took that long, see `percentile_ms`.
     """
 
@@ -38,7 +57,7 @@ class Interval:
 
     @property
     def mixture_texts(self) -> dict[str, str]:
-        """Write the mixtures as they stand in the stats hash."""
+        """Return the mixtures as text, as the stats hash stores them."""
         return {name: mixture.text for name, mixture in self.mixtures.items()}
 
     def add_latency(self, milliseconds: float, count: int = 1) -> None:
@@ -46,7 +65,7 @@ class Interval:
         self.latencies[math.ceil(_STEPS_A_DOUBLING * math.log2(max(milliseconds, _LEAST_MS)))] += count
 
     def percentile_ms(self, part: float) -> float | None:
-        """Tell how long at most the given part of the results took, in ms; None when there were none.
+        """Return the longest time, in ms, that the given part of the results took; None without results.
 
         Args:
             part: Within (0, 1].
@@ -60,14 +79,32 @@ class Interval:
 
 
 class Meter:
-    """Count, since the start and by interval."""
+    """The counts since the start and by interval, and the log lines of settled requests.
+
+    Attributes:
+        requests: Results written since the start.
+        chunks: Chunk ids drawn since the start.
+        progress_at: When a lane last finished a round (monotonic, s).
+        interval: The counts of the current interval.
+    """
 
     def __init__(self) -> None:
-        """Start counting."""
         self.requests = 0
         self.chunks = 0
         self.progress_at = time.monotonic()
         self.interval = Interval()
+        self._rejected = RateLimited(interval_s=10.0, burst=5)
+        self._served = RateLimited(interval_s=0.5, burst=2)
+        self._failed = RateLimited(interval_s=10.0, burst=5)
+        self._dead_lettered = RateLimited(interval_s=10.0, burst=5)
+        self._unwritable = RateLimited(interval_s=10.0, burst=5)
+        self._uncounted = RateLimited(interval_s=10.0, burst=1)
+        self._untrimmed = RateLimited(interval_s=60.0, burst=1)
+
+    def begin_interval(self) -> Interval:
+        """Return the interval that ends now, and begin the next one."""
+        ended, self.interval = self.interval, Interval()
+        return ended
 
     def count(self, tally: Tally) -> None:
         """Count a settled batch."""
@@ -79,7 +116,107 @@ class Meter:
         self.interval.tally.update(tally.fields)
         self.interval.mixtures.update(tally.mixtures)
 
-    def begin_interval(self) -> Interval:
-        """Return the interval that ends now, and begin the next."""
-        ended, self.interval = self.interval, Interval()
-        return ended
+    def count_redraw(self) -> None:
+        """Count a batch that is drawn again."""
+        self.interval.redrawn += 1
+
+    def record(self, part: Sequence[Request | Result], answered: Answers, settled: Settled) -> None:
+        """Count a settled batch, and log what is worth a line.
+
+        Args:
+            part: Its requests, at least one.
+            answered: Their results, in any order.
+            settled: What settling them returned.
+        """
+        self.count(answered.tally)
+        self._count_latencies(answered, settled.at_ms)
+        if answered.tally.errors:
+            for result in answered.results:
+                if result.error is not None:
+                    self._log_rejection(result)
+        if wanted(RequestServed) and isinstance(part[0], Request):
+            self._served.emit(partial(_served, part[0], answered, settled.at_ms))
+        if not settled.counted:
+            self._uncounted.emit(lambda _: StatsWriteFailed(requests=len(part)))
+        if settled.unbounded:
+            self._untrimmed.emit(
+                lambda suppressed: ResultsTrimRefused(message=settled.unbounded, suppressed=suppressed)
+            )
+
+    def log_given_up(self, given_up: Sequence[GivenUp]) -> None:
+        """Log some of the requests that were given up on, once their dead letters are stored."""
+        for one in given_up:
+            self._log_dead_letter(one)
+
+    def log_unwritable(self, result: Result, why: str) -> None:
+        """Log a result or a dead letter that could not be written."""
+        self._unwritable.emit(
+            lambda suppressed: ResultWriteFailed(
+                request_id=result.request_id, entry_id=result.entry_id, message=why, suppressed=suppressed
+            )
+        )
+
+    def log_failure(self, requests: int, error: Exception) -> None:
+        """Log a bug that kept some requests, drawn together, from being answered."""
+        name = type(error).__name__
+        self._failed.emit(
+            lambda suppressed: RequestFailed(
+                requests=requests,
+                error=name,
+                message=str(error),
+                traceback="".join(traceback.format_exception(error)),
+                suppressed=suppressed,
+            ),
+            key=name,
+        )
+
+    def _count_latencies(self, answered: Answers, at_ms: int) -> None:
+        """Count the time from each entry's arrival to its settling; an expired one only waited for a worker."""
+        timed = answered.results
+        if answered.tally.errors:
+            timed = [result for result in timed if result.error != EXPIRED]
+        added_at_ms = Counter([result.entry_id.partition("-")[0] for result in timed])
+        for added_at, count in added_at_ms.items():
+            self.interval.add_latency(at_ms - int(added_at), count)
+
+    def _log_dead_letter(self, given_up: GivenUp) -> None:
+        result, code = given_up.result, given_up.failure.code
+        self._dead_lettered.emit(
+            lambda suppressed: RequestDeadLettered(
+                request_id=result.request_id,
+                entry_id=result.entry_id,
+                error=code,
+                message=result.message,
+                deliveries=given_up.deliveries,
+                suppressed=suppressed,
+            ),
+            key=code,
+        )
+
+    def _log_rejection(self, result: Result) -> None:
+        code = result.error or ""
+        self._rejected.emit(
+            lambda suppressed: RequestRejected(
+                request_id=result.request_id,
+                entry_id=result.entry_id,
+                error=code,
+                message=result.message,
+                suppressed=suppressed,
+            ),
+            key=code,
+        )
+
+
+def _served(request: Request, answered: Answers, at_ms: int, suppressed: int) -> RequestServed:
+    """Return the event that shows one request of a batch."""
+    result = next(result for result in answered.results if result.entry_id == request.entry_id)
+    return RequestServed(
+        request_id=request.request_id,
+        entry_id=request.entry_id,
+        size=request.terms.size,
+        status="ok" if result.error is None else "error",
+        dataset=request.terms.dataset,
+        weights_version=result.weights_version,
+        latency_ms=at_ms - int(request.entry_id.partition("-")[0]),
+        sampled_1_in=len(answered.results) * (suppressed + 1),
+    )

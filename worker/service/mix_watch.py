@@ -1,22 +1,22 @@
-"""Tell when the mix that is asked for cannot be drawn: weighted categories without READY chunks, once a change."""
+"""Log weighted categories that have no READY chunk, once a change: their share goes to the others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from worker.core.catalog import Catalog
 from worker.core.events import MixComplete, MixLeftOut
+from worker.core.weights.in_force import UNREAD, InForce, preset_name
 from worker.core.weights.left_out import left_out
 from worker.core.weights.presets import BUILT_IN_PRESETS
-from worker.core.weights.values import UNREAD, InForce, Weights, preset_name
+from worker.core.weights.values import Weights
 from worker.logs.emit import emit
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
-_REMEMBERED = 4096  # names, of which a state remembers half as many: one that is asked for seldom is not told anew
+_REMEMBERED = 4096  # names, of which the snapshots remember half as many: one that is asked for seldom is not told anew
 _DECIMALS = 3  # of a share: what changes less is not told again
 
 
 class _Look(NamedTuple):
-    """Hold what was looked at by one name, and what of it was left out: how many, a hash of which, and their share."""
+    """What was seen under one name: versions, and of the categories left out their number, hash and share."""
 
     versions: tuple[str, str]
     missing: tuple[int, int, float]
@@ -27,29 +27,29 @@ _COMPLETE: Final = (0, 0, 0.0)
 
 
 class MixWatch:
-    """Hold the weights that are asked for against the catalog, and tell what is left out once that changes."""
+    """A comparison of the weights that are asked for with the catalog."""
 
-    def __init__(self, state: State) -> None:
-        """Take the snapshots in force."""
-        self._state = state
+    def __init__(self, current: CurrentSnapshots) -> None:
+        """Watch the current snapshots."""
+        self._current = current
         self._looks: dict[str | None, _Look] = {}
         self._seen: tuple[int, str, int] | None = None
 
     def look(self) -> None:
-        """Look at what is in force now; what is as it was the last time takes next to no time."""
-        catalog = self._state.catalog
-        if catalog is None or self._state.weights.shared is UNREAD:
+        """Log what has changed since the last look."""
+        derived = self._current.derived
+        if derived is None or self._current.weights.shared is UNREAD:
             return  # nobody knows yet
-        presets = [name for name in _BUILT_IN if name in catalog.memo]  # they are there once somebody asked for them
-        seen = (self._state.weights.turn, catalog.version, len(presets))
+        catalog, presets = derived.catalog, derived.presets
+        seen = (self._current.weights.turn, catalog.version, len(presets))
         if seen == self._seen:
             return
         self._seen = seen
         if len(self._looks) > _REMEMBERED:
-            knows = self._state.weights.knows
+            knows = self._current.weights.knows
             self._looks = {name: one for name, one in self._looks.items() if knows(name) or name in _BUILT_IN}
         catalog_version, ready = catalog.version, frozenset(catalog.categories)
-        for name, weights in self._asked(catalog):
+        for name, weights in self._asked(presets):
             if weights is None:
                 self._looks.pop(name, None)
                 continue
@@ -60,20 +60,19 @@ class MixWatch:
                 share = round(sum(missing.values()), _DECIMALS)
                 now = _Look(versions, (len(missing), hash(tuple(missing)), share) if missing else _COMPLETE)
                 self._looks[name] = now
-                _tell(name, before, now, list(missing))
+                _log(name, before, now, list(missing))
 
-    def _asked(self, catalog: Catalog) -> Iterator[tuple[str | None, Weights | None]]:
-        """Walk over the names that are asked for, and the weights of their own; None where one has none."""
-        book = self._state.weights
+    def _asked(self, presets: Mapping[str, InForce]) -> Iterator[tuple[str | None, Weights | None]]:
+        """Yield each name that is asked for, with its own weights; None where it has none."""
+        book = self._current.weights
         yield None, book.in_force(None).weights
         yield from book.own()
         for name in _BUILT_IN:
-            found = catalog.memo.get(name)
-            if isinstance(found, InForce):
-                yield name, found.weights
+            if name in presets:
+                yield name, presets[name].weights
 
 
-def _tell(name: str | None, before: _Look, now: _Look, missing: list[str]) -> None:
+def _log(name: str | None, before: _Look, now: _Look, missing: list[str]) -> None:
     version, catalog_version = now.versions
     if missing and now.missing != before.missing:
         share = now.missing[-1]

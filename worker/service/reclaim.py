@@ -1,10 +1,20 @@
-"""Find entries that were delivered and never answered: after a crash, a lost reply, or a failure of ours.
+"""Reclaim entries that were delivered and never answered: after a crash, a lost reply, or a bug of ours.
 
-Why an attempt failed is remembered here, so that the entry rests for a while, and noted in Redis: another worker may be
-the one that gives up on it.
+States of an entry, by what Redis knows of it:
 
-Taking an entry over does not count as a delivery; attempting it does, just before the attempt. An entry that was
-attempted twice is a suspect and attempted alone, so that one that brings workers down takes no others with it.
+| state | how it gets there | what follows |
+|---|---|---|
+| pending here | a read delivered it, and its reply or its settling was lost | it is delivered again at the next look |
+| pending elsewhere | its worker died, or is silent for `idle_ms` | it is taken over, which is no delivery |
+| resting | an attempt here failed | it is delivered again once it was idle for `idle_ms` |
+| suspect | it was delivered twice | it is attempted alone |
+| given up on | it was delivered `max_deliveries` times | it gets an error result and a dead letter |
+
+Why it is right. A delivery is counted just before the attempt, so an entry that kills its worker is counted too, and
+is given up on at last. A suspect is attempted alone, so it takes no other entry with it. Entries in hand are left out,
+as their settling is under way. Entries that two workers hold are settled once: the script asks who holds them.
+
+Why an attempt failed is remembered here, and noted in Redis: another worker may be the one that gives up on it.
 """
 
 import time
@@ -27,18 +37,24 @@ _NOT_NOTED = Failure(
 
 
 @dataclass(frozen=True, slots=True)
-class Rescued:
-    """Hold entries to serve now, and entries to give up on."""
+class Reclaimed:
+    """Entries to serve now, and entries to give up on."""
 
     entries: Sequence[Entry]
     given_up: Sequence[Entry]
 
 
-class Recovery:
-    """Bring back what is pending for this consumer, or for another one for too long."""
+class Reclaim:
+    """The entries that are pending for this consumer, or for another one for too long."""
 
     def __init__(self, stream: RequestStream, *, idle_ms: int, max_deliveries: int) -> None:
-        """Take the stream, the idle time in ms after which entries are taken over, and the most deliveries."""
+        """Configure the search.
+
+        Args:
+            stream: Where the entries are.
+            idle_ms: Entries of others that were silent for so long, in ms, are taken over.
+            max_deliveries: How often an entry is attempted at most.
+        """
         self._stream = stream
         self._idle_ms = idle_ms
         self._max_deliveries = max_deliveries
@@ -48,11 +64,11 @@ class Recovery:
         self._failures: dict[str, Failure] = {}
 
     def demand(self) -> None:
-        """Recover at the next occasion: a reply may have been lost."""
+        """Look at the next occasion: a reply may have been lost."""
         self._due_at = 0.0
 
     def is_due(self) -> bool:
-        """Tell whether it is time to look for entries."""
+        """Return whether it is time to look for entries."""
         return time.monotonic() >= self._due_at
 
     async def note_failures(self, entry_ids: Sequence[str], failure: Failure) -> None:
@@ -74,8 +90,8 @@ class Recovery:
             for entry_id in entry_ids:
                 self._failures.pop(entry_id, None)
 
-    async def entries(self, in_hand: Collection[str]) -> AsyncIterator[Rescued]:
-        """Yield what is to be done, in the order in which it was asked for.
+    async def entries(self, in_hand: Collection[str]) -> AsyncIterator[Reclaimed]:
+        """Yield what is to be done, in the order of the stream.
 
         Args:
             in_hand: Entries that are pending because this worker is about to settle them.
@@ -94,9 +110,9 @@ class Recovery:
         for together in _grouped(pending):
             if together[0].deliveries >= self._max_deliveries:
                 looked = [await self._stream.look_at(entry) for entry in together]
-                yield Rescued((), [entry for entry in looked if entry is not None])
+                yield Reclaimed((), [entry for entry in looked if entry is not None])
             else:
-                yield Rescued(await self._stream.deliver_again(together), ())
+                yield Reclaimed(await self._stream.deliver_again(together), ())
 
     async def give_up(self, entry: Entry) -> GivenUp:
         """Write the error result and the dead letter of an entry that was delivered too often.
@@ -112,12 +128,12 @@ class Recovery:
         return GivenUp(result, letter, entry.deliveries, failure)
 
     def _may_try(self, entry: Pending, taken: set[str]) -> bool:
-        """Leave alone for a while what failed here a moment ago."""
+        """Return whether an entry may be attempted: what failed here a moment ago rests."""
         return entry.id not in self._failures or entry.id in taken or entry.idle_ms >= self._idle_ms
 
 
 def _grouped(pending: Sequence[Pending]) -> list[list[Pending]]:
-    """Put entries delivered once together, and suspects alone."""
+    """Group entries that were delivered once, and leave each suspect alone."""
     fresh = [entry for entry in pending if entry.deliveries < _SUSPECT_DELIVERIES]
     suspects = [entry for entry in pending if entry.deliveries >= _SUSPECT_DELIVERIES]
     together = [fresh[start : start + _TOGETHER] for start in range(0, len(fresh), _TOGETHER)]

@@ -1,4 +1,4 @@
-"""Signs of life every second and whenever weights come into force, and statistics every so often."""
+"""Report this worker: its state every second and with each weights change, and statistics every so often."""
 
 import json
 import math
@@ -12,21 +12,21 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from worker.core.catalog import largest_categories
-from worker.core.events import CategoryStats, HealthUnwritten, WorkerStats, WorkerUnlisted
+from worker.core.catalog import Catalog, largest_categories
+from worker.core.events import CategoryStats, HealthWriteFailed, WorkerListingRefused, WorkerStats
 from worker.core.stats import read_counts
+from worker.core.weights.in_force import preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset
-from worker.core.weights.values import Weights, preset_name
+from worker.core.weights.values import Weights
 from worker.errors import GroupMissingError, RedisError, RefusedError
-from worker.logs.emit import dropped_lines, emit
-from worker.logs.rate_limit import Pace
+from worker.logs.emit import RateLimited, dropped_lines, emit
 from worker.ports import Backlog, Presence
 from worker.run_dir.health import SERVING, Health, health_path, process_start, write_health
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.meter import Interval, Meter
 from worker.service.mix_watch import MixWatch
 from worker.service.shared_consumer import Namesake
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 
 HEARTBEAT_S = 1.0
 _NEWS_EVERY_S = 0.05  # weights may change a thousand times a second
@@ -38,7 +38,7 @@ _LINES_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Say who reports.
+    """Who reports.
 
     Attributes:
         consumer: The worker's name in the group.
@@ -58,33 +58,43 @@ class Identity:
 
 
 class Reporter:
-    """Tell the world how this worker does."""
+    """The loop that reports this worker in Redis, in its health file and in its log."""
 
     def __init__(
         self,
         identity: Identity,
         presence: Presence,
-        state: State,
+        current: CurrentSnapshots,
         meter: Meter,
         *,
-        link: Link,
+        availability: Availability,
         stats_interval_s: float,
     ) -> None:
-        """Take who reports, where to, what about, and how often statistics are due in seconds."""
+        """Connect the parts.
+
+        Args:
+            identity: Who reports.
+            presence: Stores the state in Redis.
+            current: The snapshots in force.
+            meter: The counts.
+            availability: Whether Redis answers.
+            stats_interval_s: Time between two statistics lines, in seconds.
+        """
         self._identity = identity
         self._started = process_start(os.getpid())
         self._presence = presence
-        self._state = state
+        self._current = current
         self._meter = meter
-        self._link = link
+        self._availability = availability
         self._stats_interval_s = stats_interval_s
-        self._pace = Pace(interval_s=60.0, burst=1)
-        self._refusals = Pace(interval_s=60.0, burst=1)
+        self._unwritten = RateLimited(interval_s=60.0, burst=1)
+        self._refused = RateLimited(interval_s=60.0, burst=1)
         self._namesake = Namesake(identity.consumer)
-        self._mix = MixWatch(state)
+        self._mix = MixWatch(current)
         self._phase = "starting"
+        self._shown: tuple[str, Mapping[str, int]] = ("", {})
         self._news = anyio.Event()
-        state.weights.watch(self._tell_news)
+        current.weights.watch(self._wake)
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -94,7 +104,7 @@ class Reporter:
             await self._beat()
             now = time.monotonic()
             if now >= stats_due:
-                await self.tell_stats()
+                await self.log_stats()
                 stats_due += self._stats_interval_s * max(1, (now - stats_due) // self._stats_interval_s + 1)
             with anyio.move_on_after(min(HEARTBEAT_S, max(0.0, stats_due - time.monotonic()))):
                 await self._news.wait()
@@ -102,26 +112,30 @@ class Reporter:
             self._news = anyio.Event()
 
     def enter(self, phase: str) -> None:
-        """Tell at once that the worker is in another phase of its life: `serving` or `draining`."""
+        """Report at once that the worker is in another phase: `serving` or `draining`."""
         self._phase = phase
         self._write_health()
-        self._tell_news()
+        self._wake()
 
-    def _tell_news(self) -> None:
+    def _wake(self) -> None:
         self._news.set()
 
-    def say_goodbye(self) -> None:
-        """Take the health file away: this worker has ended in order."""
+    def remove_health_file(self) -> None:
+        """Remove the health file: this worker has ended in order."""
         with suppress(OSError):  # the folder was closed meanwhile: a file of a process that is gone misleads no probe
             health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
 
-    async def tell_stats(self, patience_s: float = math.inf) -> None:
-        """Log the statistics of the interval that ends now; what waits in Redis only if it answers within a time."""
+    async def log_stats(self, patience_s: float = math.inf) -> None:
+        """Log the statistics of the interval that ends now.
+
+        Args:
+            patience_s: How long to wait for Redis to count what waits, in seconds; else that is left out.
+        """
         interval = self._meter.begin_interval()
         backlog = None
         with anyio.move_on_after(patience_s):
             backlog = await self._backlog()
-        catalog = self._state.catalog
+        catalog = self._current.catalog
         length = max(time.monotonic() - interval.since, 1e-9)
         emit(
             WorkerStats(
@@ -136,7 +150,7 @@ class Reporter:
                 lag=backlog.lag if backlog else None,
                 pending=backlog.pending if backlog else None,
                 redrawn=interval.redrawn,
-                weights_version=self._state.weights.in_force(None).weights.version,
+                weights_version=self._current.weights.in_force(None).weights.version,
                 catalog_version=catalog.version if catalog is not None else "",
                 log_lines_dropped=dropped_lines(),
             )
@@ -147,7 +161,7 @@ class Reporter:
                 await anyio.lowlevel.checkpoint()  # there may be thousands
 
     def _category_lines(self, interval: Interval) -> Iterator[CategoryStats]:
-        ready = self._state.catalog.ready if self._state.catalog is not None else {}
+        ready = self._current.catalog.ready if self._current.catalog is not None else {}
         for dataset, rows in read_counts(interval.tally, interval.mixture_texts).datasets():
             weights = self._weights_of(dataset, ready)
             total = sum(row.amount for row in rows)
@@ -166,12 +180,12 @@ class Reporter:
                 )
 
     def _weights_of(self, dataset: str, ready: Mapping[str, int]) -> Weights:
-        """Tell the weights that stand behind a dataset's counts, or a preset's; "" are the global ones."""
-        held = self._state.weights.held(dataset) if dataset else self._state.weights.shared
+        """Return the weights that stand behind a dataset's counts, or a preset's; "" are the global ones."""
+        held = self._current.weights.held(dataset) if dataset else self._current.weights.shared
         preset = dataset.removeprefix(preset_name(""))
         if preset != dataset and preset in BUILT_IN_PRESETS:
             return built_in_preset(preset, ready)
-        return held.weights or self._state.weights.in_force(None).weights
+        return held.weights or self._current.weights.in_force(None).weights
 
     async def _beat(self) -> None:
         """Show a sign of life, here and in Redis."""
@@ -180,24 +194,21 @@ class Reporter:
         try:
             self._namesake.look(await self._presence.show(self._document(), ttl_s=10))
         except RefusedError as error:
-            self._tell_unlisted(error)  # Redis answers: this alone is no reason to stop serving
+            self._log_refusal(error)  # Redis answers: this alone is no reason to stop serving
         except RedisError as error:
-            await self._link.failed("heartbeat", str(error))
+            await self._availability.failed("heartbeat", str(error))
             return
-        self._link.succeeded("heartbeat")
+        self._availability.succeeded("heartbeat")
 
-    def _tell_unlisted(self, error: RefusedError) -> None:
-        suppressed = self._refusals.admit("", time.monotonic())
-        if suppressed is not None:
-            emit(WorkerUnlisted(message=str(error), suppressed=suppressed))
+    def _log_refusal(self, error: RefusedError) -> None:
+        self._refused.emit(lambda suppressed: WorkerListingRefused(message=str(error), suppressed=suppressed))
 
     def _write_health(self) -> None:
         try:
             write_health(self._identity.run_dir, self._health())
         except OSError as error:
-            suppressed = self._pace.admit("", time.monotonic())
-            if suppressed is not None:
-                emit(HealthUnwritten(message=str(error), suppressed=suppressed))
+            message = str(error)
+            self._unwritten.emit(lambda suppressed: HealthWriteFailed(message=message, suppressed=suppressed))
 
     async def _backlog(self) -> Backlog | None:
         try:
@@ -205,21 +216,29 @@ class Reporter:
         except GroupMissingError:
             return None  # it is not made yet, or those who read find out and make it anew
         except RefusedError as error:
-            self._tell_unlisted(error)
+            self._log_refusal(error)
         except RedisError as error:
-            await self._link.failed("heartbeat", str(error))
+            await self._availability.failed("heartbeat", str(error))
         return None
 
     def _health(self) -> Health:
         stuck = time.monotonic() - self._meter.progress_at > _STUCK_AFTER_S
-        is_waiting = self._phase == SERVING and (stuck or not self._link.is_up or self._state.catalog is None)
+        is_waiting = self._phase == SERVING and (stuck or not self._availability.is_up or self._current.catalog is None)
         state = "waiting" if is_waiting else self._phase
         who, pid = self._identity, os.getpid()
         return Health(pid, who.prefix, who.consumer, state, time.time(), who.redis, who.database, self._started)
 
+    def _ready_shown(self, catalog: Catalog) -> Mapping[str, int]:
+        """Count the READY chunks of the largest categories, once a catalog: there may be thousands."""
+        version, shown = self._shown
+        if version != catalog.version:
+            shown = largest_categories(catalog, _CATEGORIES_SHOWN)
+            self._shown = catalog.version, shown
+        return shown
+
     def _document(self) -> str:
         """Write this worker's state: what it has applied, and when."""
-        catalog, weights = self._state.catalog, self._state.weights
+        catalog, weights = self._current.catalog, self._current.weights
         shared = weights.in_force(None).weights
         return json.dumps(
             {
@@ -234,10 +253,10 @@ class Reporter:
                 "datasets_more": weights.versions_beyond(_DATASETS_SHOWN),
                 "kept": weights.kept(_DATASETS_SHOWN, widest=_CATEGORIES_SHOWN),
                 "catalog_version": catalog.version if catalog is not None else None,
-                "catalog_at_ms": self._state.catalog_at_ms,
+                "catalog_at_ms": self._current.catalog_at_ms,
                 "chunks": len(catalog) if catalog is not None else 0,
                 "categories": len(catalog.categories) if catalog is not None else 0,
-                "ready": largest_categories(catalog, _CATEGORIES_SHOWN) if catalog is not None else None,
+                "ready": self._ready_shown(catalog) if catalog is not None else None,
                 "requests": self._meter.requests,
                 "at_ms": time.time_ns() // 1_000_000,
             }

@@ -1,7 +1,7 @@
-"""Whether another live worker has this worker's name: it then writes its state where this one writes its own.
+"""Whether another live worker has this worker's name: both then write their state under one key.
 
-A worker that finds there what another process wrote since it last wrote itself has seen a live one. What it finds at
-its first look may be of one that has ended.
+A worker that finds another process's state under its key, after it wrote its own, has seen a live one. The first look
+does not count: that state may be of a process that has ended.
 """
 
 import json
@@ -12,8 +12,7 @@ import time
 from typing import Any
 
 from worker.core.events import ConsumerShared
-from worker.logs.emit import emit
-from worker.logs.rate_limit import Pace
+from worker.logs.emit import RateLimited
 
 _SHOWN_S = 10.0
 _LONGEST_HOST = 100
@@ -21,26 +20,26 @@ _ADVICE = "two workers have one name, and one of them is shown; accepted: a WORK
 
 
 class Namesake:
-    """Look out for another worker of the same name."""
+    """A watch for another worker of the same name."""
 
     def __init__(self, consumer: str) -> None:
-        """Take the name."""
+        """Watch for workers of this name."""
         self._consumer = consumer
         self._host = socket.gethostname()
         self._instance = secrets.token_hex(8)
         self._has_looked = False
         self._other = ""
         self._seen_at = -_SHOWN_S
-        self._pace = Pace(interval_s=600.0, burst=1)
+        self._shared = RateLimited(interval_s=600.0, burst=1)
 
     def identity(self) -> dict[str, object]:
-        """Say which process this is, and which other one was seen of late."""
+        """Return which process this is, and which other one was seen in the last 10 s."""
         own: dict[str, object] = {"host": self._host, "pid": os.getpid(), "instance": self._instance}
         is_shared = time.monotonic() - self._seen_at < _SHOWN_S
         return {**own, "shared_with": self._other} if is_shared else own
 
     def look(self, found: bytes | None) -> None:
-        """Look at what stood in place of this worker's state.
+        """Look at the state that this worker's key held before it was written.
 
         Args:
             found: A state; None: nothing that could be read.
@@ -52,9 +51,11 @@ class Namesake:
         host, pid = str(other.get("host", ""))[:_LONGEST_HOST], other.get("pid")
         pid = pid if isinstance(pid, int) else 0
         self._other, self._seen_at = f"{host}:{pid}", time.monotonic()
-        suppressed = self._pace.admit("", time.monotonic())
-        if suppressed is not None:
-            emit(ConsumerShared(consumer=self._consumer, host=host, pid=pid, message=_ADVICE, suppressed=suppressed))
+        self._shared.emit(
+            lambda suppressed: ConsumerShared(
+                consumer=self._consumer, host=host, pid=pid, message=_ADVICE, suppressed=suppressed
+            )
+        )
 
 
 def _read(found: bytes | None) -> dict[str, Any] | None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from worker.core.catalog import Catalog
+from worker.core.draw.derived import Derived
 from worker.core.draw.sessions import Session
-from worker.core.weights.values import UNREAD, Held, InForce, Weights, default_weights, defaults_for, in_force
-from worker.core.workers.documents import short_name
+from worker.core.weights.in_force import UNREAD, Held, InForce, in_force
+from worker.core.weights.values import Weights, default_weights, defaults_for
+from worker.core.workers.state_document import short_name
 
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0
@@ -27,13 +29,13 @@ class _Remembered:
 
 
 class WeightsBook:
-    """Hold what is known of the weights keys: the global one, and those of datasets that are asked for.
+    """What is known of the weights keys: the global one, and those of datasets that are asked for.
 
     Datasets are made up by whoever sends requests: those that nobody asks for any more are forgotten.
     """
 
     def __init__(self) -> None:
-        """Start with nothing read: the defaults are in force."""
+        """Begin with nothing read: the defaults are in force."""
         self.shared = UNREAD
         self.defaults = default_weights()
         self.turn = 0
@@ -46,11 +48,11 @@ class WeightsBook:
         self._tell: Callable[[], None] = lambda: None
 
     def watch(self, tell: Callable[[], None]) -> None:
-        """Have somebody told whenever other weights come into force."""
+        """Call a function whenever other weights come into force."""
         self._tell = tell
 
     def in_force(self, dataset: str | None) -> InForce:
-        """Tell the weights in force for a dataset, or the global ones."""
+        """Return the weights in force for a dataset, or the global ones."""
         if dataset is None:
             return self._shared_in_force
         return in_force(dataset, self._touch(dataset).held, self.shared, self.defaults)
@@ -72,11 +74,11 @@ class WeightsBook:
         return [None, *self._datasets]
 
     def knows(self, dataset: str | None) -> bool:
-        """Tell whether a key is kept fresh."""
+        """Return whether a key is kept fresh."""
         return dataset is None or dataset in self._datasets
 
     def held(self, dataset: str | None) -> Held:
-        """Tell what is known of a key."""
+        """Return what is known of a key."""
         if dataset is None:
             return self.shared
         remembered = self._datasets.get(dataset)
@@ -107,21 +109,21 @@ class WeightsBook:
             self._tell()
 
     def versions(self, most: int) -> dict[str, str]:
-        """Tell the versions of the datasets that were asked for last; empty where one has no weights of its own."""
+        """Return the versions of the datasets that were asked for last; empty where one has no weights of its own."""
         last = islice(reversed(self._datasets.items()), most)
         return {name: one.held.weights.version if one.held.weights else "" for name, one in last}
 
     def versions_beyond(self, most: int) -> dict[str, str]:
-        """Tell the versions of the other datasets, by the short forms of their names."""
+        """Return the versions of the other datasets, by the short forms of their names."""
         others = islice(reversed(self._datasets.items()), most, None)
         return {short_name(name): one.held.weights.version if one.held.weights else "" for name, one in others}
 
     def own(self) -> Iterator[tuple[str, Weights | None]]:
-        """Walk over the datasets that are known, and the weights by their own keys; None where one has none."""
+        """Yield each dataset that is known, with the weights of its own key; None where it has none."""
         return ((name, one.held.weights) for name, one in self._datasets.items())
 
     def kept(self, most: int, *, widest: int) -> Mapping[str, Mapping[str, float]]:
-        """Tell the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
+        """Return the last valid weights of keys whose value is refused, by dataset; "" are the global ones.
 
         Args:
             most: Of how many datasets.
@@ -163,12 +165,12 @@ class WeightsBook:
 
 
 def _width(held: Held) -> int:
-    """Count the categories of what is known of a weights key."""
+    """Return the number of categories of what is known of a weights key."""
     return 0 if held.weights is None else len(held.weights.shares)
 
 
 class SessionsBook:
-    """Hold what is known of the sessions that requests name, the latest ones.
+    """What is known of the sessions that requests name, the latest ones.
 
     It runs ahead of Redis: what a batch does to a session is known once it is drawn, and where it is not settled, the
     next batch of the session cannot be settled either and learns what its hash holds.
@@ -180,7 +182,7 @@ class SessionsBook:
         self._width = 0
 
     def get(self, name: str) -> Session | None:
-        """Tell what is known of a session, if anything is."""
+        """Return what is known of a session, if anything is."""
         return self._sessions.get(name)
 
     def put(self, name: str, session: Session) -> None:
@@ -195,8 +197,8 @@ class SessionsBook:
             self._width -= forgotten.width
 
 
-class State:
-    """Hold the snapshots in force; each is swapped by one assignment.
+class CurrentSnapshots:
+    """The snapshots in force; each is swapped by one assignment.
 
     Attributes:
         catalog_at_ms: Unix time in ms at which the catalog came into force.
@@ -213,11 +215,31 @@ class State:
 
     @property
     def catalog(self) -> Catalog | None:
-        """Tell the READY chunks; None until they have been read once."""
-        return self._catalog
+        """Return the READY chunks; None until they have been read once."""
+        return None if self._derived is None else self._derived.catalog
 
     @catalog.setter
     def catalog(self, catalog: Catalog | None) -> None:
         """Put another catalog in force, and with it the defaults for its categories."""
-        self._catalog = catalog
+        self._derived = None if catalog is None else Derived(catalog)
+        self._apart: dict[object, Derived] = {}
         self.weights.put_defaults(defaults_for(() if catalog is None else frozenset(catalog.categories)))
+
+    @property
+    def derived(self) -> Derived | None:
+        """Return the catalog with the values that draws in the event loop have computed from it."""
+        return self._derived
+
+    def derived_apart(self, user: object, derived: Derived) -> Derived:
+        """Return the same catalog with derived values that one user alone has, such as a lane that draws in a thread.
+
+        Args:
+            user: Who draws.
+            derived: The catalog that it draws from.
+        """
+        apart = self._apart.get(user)
+        if apart is None or apart.catalog is not derived.catalog:
+            apart = Derived(derived.catalog)
+            if derived is self._derived:  # else another catalog is in force by now, and this one goes after the draw
+                self._apart[user] = apart
+        return apart

@@ -1,16 +1,16 @@
-"""Keep loops running: one that ends untold is told of and begun anew; one that goes on failing ends the process.
+"""Keep loops running: one that ends by itself is logged and restarted; one that goes on failing ends the process.
 
-A loop runs until its scope is cancelled or, where it may end, until it was told to stop. It ends in order in no other
-way, so that three things are failures: an exception; a return that nobody told it to make; and a cancellation that
-nobody asked for, such as that of a future that it awaits. A task group takes the latter two for an end in order and
-says nothing. `unending` makes errors of them, and whatever runs a loop within a task group runs it through that.
+Rules
 
-`keep` runs one loop for as long as the process lives. Each failure is a `loop.failed` with its traceback. The loop
-begins anew after 50 ms at first, then 100 ms, and so on up to 1 s. The tenth failure within 60 s is raised, and ends
-the process with status 1: what runs it anew can do no worse.
-
-A loop that is begun anew makes anew what it had made: connections, subscriptions, lanes. What it may leave behind is
-described where it is kept, as in `worker.service.consumer`.
+1. A loop ends in order in two ways: its scope is cancelled, or it was told to stop and returns.
+2. Three things are failures: an exception, a return that nobody asked for, and a cancellation that nobody asked for,
+   such as that of a future which the loop awaits. A task group takes the latter two for an end in order and says
+   nothing. `unending` turns them into errors. Every loop within a task group runs through it.
+3. Each failure is logged as `loop.failed` with its traceback. `keep` restarts the loop after 50 ms, then after 100 ms,
+   and so on up to 1 s.
+4. The tenth failure within 60 s is raised, and ends the process with status 1: a new process can do no worse.
+5. A loop that is restarted makes its connections, subscriptions and lanes again. What it may leave behind is
+   described where it is kept, as in `worker.service.consumer`.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 
 from worker.core.events import LoopFailed
 from worker.errors import LoopEndedError
-from worker.logs.emit import emit
-from worker.logs.rate_limit import Pace
+from worker.logs.emit import RateLimited
 
 MOST_FAILURES = 10
 WITHIN_S = 60.0
@@ -34,23 +34,23 @@ Loop = Callable[[], Awaitable[None]]
 
 
 def never() -> bool:
-    """Tell that a loop may not end by itself."""
+    """Return False: the loop may not end by itself."""
     return False
 
 
 async def keep(name: str, run: Loop, *, may_end: Callable[[], bool] = never) -> None:
-    """Run a loop, and begin it anew whenever it fails.
+    """Run a loop, and restart it whenever it fails.
 
     Args:
         name: Of the loop, for the log.
         run: Runs it, as often as it is called.
-        may_end: Tells whether it was told to stop: then it may return, and is not begun anew.
+        may_end: Returns whether it was told to stop: then it may return, and is not restarted.
 
     Raises:
         Exception: That of the failure that was one too many, or of one after it was told to stop.
     """
     failed_at: deque[float] = deque(maxlen=MOST_FAILURES)
-    pace = Pace(interval_s=10.0, burst=5)
+    failed = RateLimited(interval_s=10.0, burst=5)
     while True:
         try:
             await unending(run, may_end=may_end)
@@ -58,7 +58,8 @@ async def keep(name: str, run: Loop, *, may_end: Callable[[], bool] = never) -> 
             now = time.monotonic()
             failed_at.append(now)
             failures = sum(at > now - WITHIN_S for at in failed_at)
-            _tell(name, error, failures, pace.admit(name_causes(error)[0], now))
+            names, _ = name_causes(error)
+            failed.emit(partial(_failure, name, error, failures), key=names)
             if may_end() or failures == MOST_FAILURES:
                 error.add_note(f"This was the loop {name}, and its failure number {failures} within {WITHIN_S:g} s.")
                 raise
@@ -107,9 +108,7 @@ def _flatten(error: BaseException) -> list[BaseException]:
     return [cause for one in error.exceptions for cause in _flatten(one)]
 
 
-def _tell(name: str, error: Exception, failures: int, suppressed: int | None) -> None:
-    if suppressed is None:
-        return
+def _failure(name: str, error: Exception, failures: int, suppressed: int) -> LoopFailed:
     names, message = name_causes(error)
     text = "".join(traceback.format_exception(error))
-    emit(LoopFailed(loop=name, error=names, message=message, traceback=text, failures=failures, suppressed=suppressed))
+    return LoopFailed(loop=name, error=names, message=message, traceback=text, failures=failures, suppressed=suppressed)

@@ -10,11 +10,11 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from worker.core.events import WeightsChanged, WeightsRejected, WeightsVanished
-from worker.core.weights.values import ABSENT, Held, observe, source_of
+from worker.core.weights.in_force import ABSENT, Held, observe, source_of
 from worker.errors import RedisError
 from worker.logs.emit import emit
 from worker.ports import Reading, WeightsStore
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.snapshots import WeightsBook
 from worker.service.supervisor import unending
 
@@ -37,7 +37,7 @@ def _observe_wholly(before: Held, reading: Reading, source: str) -> tuple[Held, 
 class WeightsFeed:
     """Replace the weights in a book whenever their keys change."""
 
-    def __init__(self, store: WeightsStore, book: WeightsBook, link: Link, *, refresh_s: float) -> None:
+    def __init__(self, store: WeightsStore, book: WeightsBook, link: Availability, *, refresh_s: float) -> None:
         """Take where to read, where to put it, and how often to read without being told, in seconds."""
         self._store = store
         self._book = book
@@ -79,7 +79,7 @@ class WeightsFeed:
         """Count what was taken in so far, to tell later what is new."""
         return self._taken
 
-    async def take_in(self, readings: Mapping[str | None, Reading], *, since: int) -> None:
+    async def apply(self, readings: Mapping[str | None, Reading], *, since: int) -> None:
         """Put in force what some datasets' keys were just found to hold; None is the global one.
 
         This waits for no reading under way; that one, which may be older, is read again. So is what was found here,

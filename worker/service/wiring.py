@@ -1,4 +1,4 @@
-"""Wire the parts of a worker: the only place where loops meet adapters."""
+"""Connect the parts of a worker: the only place where loops meet adapters."""
 
 from dataclasses import dataclass
 
@@ -9,28 +9,27 @@ from worker.adapters.redis.streams import RedisStreams
 from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.events import (
-    ConsumersKept,
+    ConsumersCleanupRefused,
     PostgresLost,
     PostgresRestored,
     RedisLost,
     RedisRestored,
-    StatsUnfolded,
-    WeightsUnreturned,
+    StatsFoldingRefused,
+    WeightsRevertRefused,
 )
 from worker.core.keys import Keys
 from worker.errors import UnreadableError
 from worker.ports import StreamLimits
 from worker.run_dir.health import url_digest
-from worker.service.availability import Link
+from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
 from worker.service.consumer import LANES, Consumer, RequestLimits
-from worker.service.housekeeping import Chore
-from worker.service.journal import Journal
+from worker.service.housekeeping import HousekeepingTask
 from worker.service.meter import Meter
-from worker.service.reclaim import Recovery
+from worker.service.reclaim import Reclaim
 from worker.service.reporter import Identity, Reporter
 from worker.service.settler import Settler
-from worker.service.snapshots import State
+from worker.service.snapshots import CurrentSnapshots
 from worker.service.weights_feed import WeightsFeed
 from worker.settings.model import Settings
 
@@ -40,21 +39,21 @@ _GONE = 60  # times WORKER_CLAIM_IDLE_S, after which a consumer that holds nothi
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Hold the parts of a worker, wired."""
+    """The connected parts of a worker."""
 
     settings: Settings
-    state: State
+    current: CurrentSnapshots
     stream: RedisStreams
     weights: WeightsFeed
     catalog: CatalogFeed
     consumer: Consumer
     reporter: Reporter
-    chores: list[Chore]
+    housekeeping: list[HousekeepingTask]
     meter: Meter
 
 
 def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
-    """Put the parts together.
+    """Connect the parts of a worker.
 
     Args:
         settings: With both servers' URLs.
@@ -62,8 +61,8 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
         clients: Two: one subscribes to weights, and the other does the rest.
     """
     client, subscriber = clients
-    keys, state, meter = Keys(settings.prefix), State(), Meter()
-    redis_link, postgres_link = _links()
+    keys, current, meter = Keys(settings.prefix), CurrentSnapshots(), Meter()
+    redis_availability, postgres_availability = _availabilities()
     limits = StreamLimits(
         settings.results_maxlen,
         reply_ttl_s=max(1, round(settings.reply_ttl_s)),
@@ -72,36 +71,37 @@ def wire(settings: Settings, consumer: str, clients: list[Client]) -> Worker:
     )
     stream = RedisStreams(client, keys=keys, consumer=consumer, limits=limits)
     weights = WeightsFeed(
-        RedisWeights(subscriber, keys), state.weights, redis_link, refresh_s=settings.weights_refresh_s
+        RedisWeights(subscriber, keys), current.weights, redis_availability, refresh_s=settings.weights_refresh_s
     )
-    catalog = CatalogFeed(_source(settings), state, postgres_link, refresh_s=settings.catalog_refresh_s)
-    recovery = Recovery(
+    catalog = CatalogFeed(_source(settings), current, postgres_availability, refresh_s=settings.catalog_refresh_s)
+    reclaim = Reclaim(
         stream, idle_ms=max(1, round(settings.claim_idle_s * 1000)), max_deliveries=settings.max_deliveries
     )
-    journal = Journal(meter)
-    settlers = [Settler(stream, state, weights=weights, recovery=recovery, journal=journal) for _ in range(LANES)]
+    settlers = [Settler(stream, current, weights=weights, reclaim=reclaim, meter=meter) for _ in range(LANES)]
     consumer_loop = Consumer(
         stream,
         settlers,
-        recovery=recovery,
-        link=redis_link,
+        reclaim=reclaim,
+        availability=redis_availability,
         meter=meter,
         limits=RequestLimits(settings.batch, settings.max_size),
     )
     identity = _identity(settings, consumer)
-    reporter = Reporter(identity, stream, state, meter, link=redis_link, stats_interval_s=settings.stats_interval_s)
-    chores = _chores(
+    reporter = Reporter(
+        identity, stream, current, meter, availability=redis_availability, stats_interval_s=settings.stats_interval_s
+    )
+    housekeeping = _housekeeping(
         settings,
         stream,
-        writer=RedisWeightsWriter(client, keys, defaults=lambda: state.weights.defaults),
+        writer=RedisWeightsWriter(client, keys, defaults=lambda: current.weights.defaults),
         folding=RedisFolding(client, keys),
-        link=redis_link,
+        availability=redis_availability,
     )
-    return Worker(settings, state, stream, weights, catalog, consumer_loop, reporter, chores, meter)
+    return Worker(settings, current, stream, weights, catalog, consumer_loop, reporter, housekeeping, meter)
 
 
 def _source(settings: Settings) -> PostgresCatalog:
-    """Say where the chunks are."""
+    """Return the source of the chunks."""
     return PostgresCatalog(
         settings.database_url.get_secret_value(),
         settings.chunks_query,
@@ -109,24 +109,29 @@ def _source(settings: Settings) -> PostgresCatalog:
     )
 
 
-def _links() -> tuple[Link, Link]:
-    """Watch Redis and PostgreSQL."""
+def _availabilities() -> tuple[Availability, Availability]:
+    """Return the availability of Redis and of PostgreSQL."""
     return (
-        Link(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s)),
-        Link(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s)),
+        Availability(lambda text: RedisLost(message=text), lambda down_s: RedisRestored(down_s=down_s)),
+        Availability(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s)),
     )
 
 
 def _identity(settings: Settings, consumer: str) -> Identity:
-    """Say who reports, and of which installation."""
+    """Return who reports, and of which installation."""
     digests = (url_digest(url.get_secret_value()) for url in (settings.redis_url, settings.database_url))
     return Identity(consumer, settings.prefix, settings.run_dir, settings.weight_unit, *digests)
 
 
-def _chores(
-    settings: Settings, stream: RedisStreams, *, writer: RedisWeightsWriter, folding: RedisFolding, link: Link
-) -> list[Chore]:
-    """Say what is to be seen to beside serving."""
+def _housekeeping(
+    settings: Settings,
+    stream: RedisStreams,
+    *,
+    writer: RedisWeightsWriter,
+    folding: RedisFolding,
+    availability: Availability,
+) -> list[HousekeepingTask]:
+    """Return the tasks that run beside serving."""
     gone_s = _GONE * settings.claim_idle_s
 
     async def forget_consumers() -> None:
@@ -138,7 +143,11 @@ def _chores(
 
     refresh_s = settings.weights_refresh_s
     return [
-        Chore("counts of mixtures", folding.fold, link, every_s=_FOLD_EVERY_S, refusal=StatsUnfolded),
-        Chore("weights returns", give_back, link, every_s=refresh_s, refusal=WeightsUnreturned),
-        Chore("consumers", forget_consumers, link, every_s=gone_s / 10, refusal=ConsumersKept),
+        HousekeepingTask(
+            "counts of mixtures", folding.fold, availability, every_s=_FOLD_EVERY_S, refusal=StatsFoldingRefused
+        ),
+        HousekeepingTask("weights returns", give_back, availability, every_s=refresh_s, refusal=WeightsRevertRefused),
+        HousekeepingTask(
+            "consumers", forget_consumers, availability, every_s=gone_s / 10, refusal=ConsumersCleanupRefused
+        ),
     ]

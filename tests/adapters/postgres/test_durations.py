@@ -25,7 +25,7 @@ async def execute(url: str, *statements: str) -> None:
 def lasting(catalog: Catalog) -> dict[str, list[int]]:
     """List the durations of each category, in ms, in the order of the ids."""
     assert catalog.durations is not None
-    bounds = zip(catalog.categories, catalog.offsets[:-1].tolist(), catalog.offsets[1:].tolist(), strict=True)
+    bounds = zip(catalog.categories, catalog.bounds[:-1].tolist(), catalog.bounds[1:].tolist(), strict=True)
     return {name: catalog.durations.milliseconds[start:end].tolist() for name, start, end in bounds}
 
 

@@ -66,7 +66,7 @@ async def test_category_that_cannot_be_sent_spoils_nothing(odd_database_url: str
         await worker.writer.execute("update audio_chunks set category = 'music' where id = 1")
         await worker.writer.execute("update audio_chunks set id = id + 10 where id = 2")
         async with asyncio.timeout(30):
-            while contents(worker.state.catalog) != {"music": {"1"}}:
+            while contents(worker.current.catalog) != {"music": {"1"}}:
                 await asyncio.sleep(0.01)
 
 

@@ -30,8 +30,8 @@ from worker.adapters.redis.client import connect, redis_errors, redis_refusals, 
 from worker.adapters.redis.requests import RedisRequests
 from worker.adapters.redis.stats import RedisStats
 from worker.client import AsyncSampleClient
-from worker.core.weights.changes import Order, step_of
-from worker.core.weights.values import mark_of, preset_name
+from worker.core.weights.changes import WantedChange, plan_change
+from worker.core.weights.in_force import mark_of, preset_name
 from worker.errors import GroupMissingError, RedisError, RedisUnreachableError, SettingsError, UnreadableError
 from worker.ports import Backlog, Bell
 
@@ -292,7 +292,7 @@ async def _serve_some(desk: Desk) -> None:
     assert await stats.workers() == [{"consumer": "one"}]
     assert (await stats.read(clear=True)).requests == {"": 2}
     assert (await stats.read()).requests == {}
-    await stream.hide()
+    await stream.remove_presence()
     await requests.close()
     await desk.client.xgroup_destroy(desk.keys.requests, "samplers")
     with pytest.raises(GroupMissingError):
@@ -343,8 +343,8 @@ async def test_every_topology_changes_weights(topology_url: str) -> None:
 async def _change_and_return(desk: Desk) -> None:
     """Call everything that a writer calls."""
     writer, name = desk.writer(), preset_name("night")
-    order = Order('{"voice": 1}', "ann", "", 1, "1ms")
-    change = await writer.change(name, lambda found: step_of(found, order))
+    order = WantedChange('{"voice": 1}', "ann", "", 1, "1ms")
+    change = await writer.change(name, lambda found: plan_change(found, order))
     assert change is not None
     assert await writer.presets() == ["night"]
     assert (await writer.look(name)).value == b'{"voice": 1}'

@@ -5,7 +5,7 @@ from typing import Any
 from tests.support.streams import Desk, batch_of, result_of
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.draw.sessions import SessionChange
-from worker.core.weights.values import ABSENT
+from worker.core.weights.in_force import ABSENT
 from worker.ports import Reading, Settled
 
 _NOW_MS = 10

@@ -7,7 +7,7 @@ from worker.adapters.redis.stats import RedisStats
 from worker.admin.weights import who_applied
 from worker.core.stats import CategoryCount, read_counts
 from worker.core.weights.history import read_change
-from worker.core.workers.in_use import disagreement, read_workers
+from worker.core.workers.states import disagreement, read_workers
 from worker.errors import UnreadableError
 
 NOTHING = read_counts({})

@@ -15,8 +15,8 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.draw.sessions import SessionChange
 from worker.core.keys import GROUP
-from worker.core.weights.values import ABSENT, WRONG_TYPE, mark_of
-from worker.core.wire import Entry, Form, Result
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
+from worker.core.wire import Entry, Result, Template
 from worker.embedded import RedisServer
 from worker.errors import GroupMissingError, RedisError, RefusedError
 from worker.ports import Backlog, Pending, Reading, StreamLimits
@@ -144,9 +144,11 @@ async def test_a_result_is_written_field_by_field_and_acknowledged(desk: Desk, s
     await desk.add_many(2)
     entries = await stream.read(10, _NOW_MS)
     packed = bytes(range(256))
-    form = Form(("request_id", None, "entry_id", None, "status", "ok", "chunk_ids", None, "message", "é \U0001f600"))
+    template = Template(
+        ("request_id", None, "entry_id", None, "status", "ok", "chunk_ids", None, "message", "é \U0001f600")
+    )
     results = [
-        Result(entries[0].id, "r-1", None, None, form, (packed,)),
+        Result(entries[0].id, "r-1", None, None, template, (packed,)),
         result_of(entries[1], "job", "counts", "{}"),
     ]
     settled = await stream.settle(batch_of(results))
@@ -580,7 +582,7 @@ async def test_consumers_that_hold_nothing_ask_for_nothing_and_show_no_state_are
     assert await stream.forget_consumers(_HOUR_MS) == 0
     await stream.show("{}", ttl_s=60)
     assert await stream.forget_consumers(0) == 0
-    await stream.hide()
+    await stream.remove_presence()
     assert await stream.forget_consumers(0) == 1  # this one itself: its next read makes it again
     assert [about["name"] for about in await desk.client.xinfo_consumers(desk.keys.requests, GROUP)] == [b"two"]
     assert [pending.id for pending in await other.pending()] == [entry_id]
@@ -690,7 +692,7 @@ async def test_a_worker_shows_itself_for_some_seconds_and_hides_in_the_end(desk:
     await stream.show('{"state":"serving"}', ttl_s=10)
     assert await desk.client.get(desk.keys.worker("one")) == b'{"state":"serving"}'
     assert 0 < await desk.client.ttl(desk.keys.worker("one")) <= 10
-    await stream.hide()
+    await stream.remove_presence()
     assert await desk.client.exists(desk.keys.worker("one")) == 0
 
 

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect
 from worker.adapters.redis.weights import RedisWeights
 from worker.core.keys import Keys
-from worker.core.weights.values import ABSENT, WRONG_TYPE, mark_of
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
 from worker.embedded import RedisServer
 from worker.errors import RedisError
 from worker.ports import Bell, Reading

@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_listener import RedisBells
-from worker.core.weights.values import ABSENT, WRONG_TYPE, mark_of
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
 from worker.ports import Bell, Reading
 
 _SOON_S = 5.0

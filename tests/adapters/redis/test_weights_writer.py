@@ -9,9 +9,11 @@ import pytest
 
 from tests.support.streams import Desk, desk_at
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.core.weights.changes import Order, Return, Standing, Step, step_of
+from worker.core.weights.changes import PlannedChange, StoredWeights, WantedChange, plan_change
 from worker.core.weights.history import Change
-from worker.core.weights.values import default_weights, mark_of, parse_weights, preset_name
+from worker.core.weights.in_force import mark_of, preset_name
+from worker.core.weights.temporary import Return
+from worker.core.weights.values import default_weights, parse_weights
 from worker.errors import RedisError, RefusedError
 
 VOICE, MUSIC, BOTH = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 1}'
@@ -24,9 +26,9 @@ def _version(text: str) -> str:
     return weights.version
 
 
-def _to(value: str | None, lasts_ms: int | None = None, who: str = "ann") -> Callable[[Standing], Step]:
-    order = Order(value, who, "a test", lasts_ms, "" if lasts_ms is None else "1h")
-    return lambda found: step_of(found, order)
+def _to(value: str | None, lasts_ms: int | None = None, who: str = "ann") -> Callable[[StoredWeights], PlannedChange]:
+    order = WantedChange(value, who, "a test", lasts_ms, "" if lasts_ms is None else "1h")
+    return lambda found: plan_change(found, order)
 
 
 async def _all(writer: RedisWeightsWriter) -> list[Change]:
@@ -91,12 +93,13 @@ async def test_a_change_meanwhile_is_decided_upon_anew(desk: Desk, writer: Redis
     seen: list[bytes | None] = []
     meddled = asyncio.Event()
 
-    def decide(found: Standing) -> Step:
+    def decide(found: StoredWeights) -> PlannedChange:
         seen.append(found.value)
         if not meddled.is_set():
             meddled.set()
-            return step_of(Standing(None, 0, b"0" * 40, b"what never stood there", b"", None), Order(BOTH, "ann", ""))
-        return step_of(found, Order(MUSIC, "ann", ""))
+            changed = StoredWeights(None, 0, b"0" * 40, b"what never stood there", b"", None)
+            return plan_change(changed, WantedChange(BOTH, "ann", ""))
+        return plan_change(found, WantedChange(MUSIC, "ann", ""))
 
     await desk.client.set(desk.keys.weights(), VOICE)
     change = await writer.change(None, decide)
@@ -252,11 +255,11 @@ async def test_a_return_that_was_put_off_does_not_come_at_its_old_time(desk: Des
     found = await writer.look(None)
     await writer.change(None, _to(MUSIC, 2 * LONG_MS))
     assert found.return_text != (await writer.look(None)).return_text
-    attempts: list[Standing] = []
+    attempts: list[StoredWeights] = []
 
-    def decide(now: Standing) -> Step | None:
+    def decide(now: StoredWeights) -> PlannedChange | None:
         attempts.append(now)
-        return step_of(found, Order(VOICE, "late", "")) if len(attempts) == 1 else None
+        return plan_change(found, WantedChange(VOICE, "late", "")) if len(attempts) == 1 else None
 
     assert await writer.change(None, decide) is None
     assert await desk.client.get(desk.keys.weights()) == MUSIC.encode()

@@ -51,11 +51,11 @@ def as_json(ids: NDArray[np.generic]) -> list[int | str]:
 
 
 def assert_sound(catalog: Catalog) -> None:
-    """Hold a catalog against what its docstring promises."""
+    """Compare a catalog with what its docstring promises."""
     assert list(catalog.categories) == sorted(set(catalog.categories))
-    assert catalog.offsets.dtype == np.int64
-    assert catalog.offsets[0] == 0
-    assert catalog.offsets[-1] == len(catalog) == len(catalog.ids) == len(catalog.cells)
+    assert catalog.bounds.dtype == np.int64
+    assert catalog.bounds[0] == 0
+    assert catalog.bounds[-1] == len(catalog) == len(catalog.ids) == len(catalog.cells)
     for _, ids, cells in catalog.segments():
         shown = as_json(ids)
         assert shown
@@ -68,7 +68,7 @@ def assert_sound(catalog: Catalog) -> None:
 
 def assert_equal(one: Catalog, other: Catalog) -> None:
     assert one.categories == other.categories
-    assert one.offsets.tolist() == other.offsets.tolist()
+    assert one.bounds.tolist() == other.bounds.tolist()
     assert one.ids.dtype == other.ids.dtype
     assert one.ids.tobytes() == other.ids.tobytes()
     assert one.version == other.version
@@ -178,7 +178,7 @@ def test_version_tells_categories_apart() -> None:
 
 
 def test_version_is_the_same_on_every_platform() -> None:
-    """Workers of different builds share a stream: what they call the same catalog is part of the contract."""
+    """Workers of different versions share a stream, so the version of a catalog is part of the contract."""
     assert build({1: "voice", -5: "music", 2**63 - 1: "voice"}, BIGINT).version == "79a6122ca30144fa"
     assert build({bytes(range(16)): "voice", bytes(16): "music"}, UUID).version == "09f234a601b78a2c"
 

@@ -1,4 +1,4 @@
-"""Where durations decide the draw they belong to the catalog: to its rows, its changes and its version."""
+"""If durations decide the draw, they belong to the catalog: to its rows, its changes and its version."""
 
 from collections.abc import Mapping
 
@@ -47,7 +47,7 @@ def change(catalog: Catalog, told: Known, kind: np.dtype[np.generic]) -> tuple[C
 def contents(catalog: Catalog) -> dict[tuple[str, Chunk], int]:
     assert catalog.durations is not None
     assert len(catalog.durations.milliseconds) == len(catalog)
-    names = np.repeat(catalog.categories, np.diff(catalog.offsets)).tolist()
+    names = np.repeat(catalog.categories, np.diff(catalog.bounds)).tolist()
     pairs = zip(names, catalog.ids.tolist(), strict=True)
     return dict(zip(pairs, catalog.durations.milliseconds.tolist(), strict=True))
 
@@ -95,7 +95,7 @@ def test_means_do_not_drift_however_often_chunks_come_and_go() -> None:
         known |= told
     assert contents(catalog) == contents(build(known, BIGINT))
     assert catalog.durations is not None
-    fresh = measure_durations(catalog.durations.milliseconds.copy(), catalog.offsets)
+    fresh = measure_durations(catalog.durations.milliseconds.copy(), catalog.bounds)
     assert catalog.durations.means_s.tobytes() == fresh.means_s.tobytes()
 
 

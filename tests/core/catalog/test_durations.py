@@ -1,4 +1,4 @@
-"""Durations are whole milliseconds, and what is computed of them does not depend on how they came."""
+"""Durations are whole milliseconds. Their means and variances do not depend on the order in which they came."""
 
 import math
 from fractions import Fraction

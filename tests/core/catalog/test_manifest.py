@@ -39,7 +39,7 @@ def read(content: str | bytes, portion: int = 1 << 20) -> list[ChunkRow]:
 
 
 def noted(content: str | bytes, portion: int = 1 << 20) -> tuple[list[ChunkRow], list[str]]:
-    """Read the rows, and what is said of them."""
+    """Read the rows, and the notes on them."""
     text = bytes_of(content)
     manifest = Manifest("library", (text[i : i + portion] for i in range(0, len(text), portion)))
     rows = list(manifest.rows())
@@ -49,7 +49,7 @@ def noted(content: str | bytes, portion: int = 1 << 20) -> tuple[list[ChunkRow],
 
 
 def refused(content: str | bytes) -> tuple[str, ...]:
-    """Read what is not accepted, and return what is said."""
+    """Read a refused manifest, and return the sentences of the refusal."""
     with pytest.raises(ManifestError) as caught:
         read(content)
     assert all(sentence.startswith("library") for sentence in caught.value.sentences)

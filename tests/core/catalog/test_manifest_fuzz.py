@@ -1,4 +1,4 @@
-"""Manifests of fixed seeds, right, written otherwise or broken: none is read as something else without a word."""
+"""Manifests made from fixed seeds: valid, unusual or broken. None is misread without a sentence that says so."""
 
 import random
 

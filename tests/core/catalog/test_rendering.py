@@ -1,4 +1,4 @@
-"""What is rendered once parses back to the ids, whatever they are."""
+"""Rendered cells parse back to the ids, whatever these are."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Laws of the allocation: counts by the weights, and their categories in random order.
+"""Laws of the allocation: counts follow the weights, and categories come in random order.
 
 What chance does is in `test_sampling_chances`.
 """
@@ -14,12 +14,12 @@ from tests.support.drawing import Extremes, mixture_of, mixtures, rng_seeds, see
 from worker.core.draw.allocation import (
     _draw_rows,
     allocate_systematically,
+    count_columns,
     order_by,
-    put_in_order,
+    shuffle_within_requests,
     sort_within,
-    tally_rows,
 )
-from worker.core.draw.random_numbers import Lane, Numbers
+from worker.core.draw.random_numbers import Purpose, RandomNumbers
 from worker.core.mixture import Floats, Integers, Mixture
 
 tables = st.integers(1, 20).flatmap(
@@ -40,7 +40,7 @@ def test_stratified_counts_are_the_ideal_rounded_down_or_up(mixture: Mixture, si
 
 
 def _average(allocate: object, size: int, cumulative: Floats, steps: int = 1000) -> Floats:
-    """Average the counts over random numbers that are spread evenly, instead of drawing them."""
+    """Average the counts over evenly spread numbers, instead of random ones."""
     assert callable(allocate)
     offsets = (np.arange(steps) + 0.5) / steps
     averages: Floats = allocate(np.full(steps, size), cumulative, offsets).mean(axis=0)
@@ -48,17 +48,17 @@ def _average(allocate: object, size: int, cumulative: Floats, steps: int = 1000)
 
 
 def _is_unbiased(allocate: object, size: int, mixture: Mixture) -> bool:
-    """Each edge between categories is right on average to half a step, so a count is to one."""
+    """Each edge between categories is right on average to half a step, so each count is right to one step."""
     ideal = size * mixture.probabilities
     return bool((np.abs(_average(allocate, size, mixture.cumulative) - ideal) <= 1e-3 + 1e-6).all())
 
 
 def _largest_remainder(sizes: Integers, cumulative: Floats, _offsets: Floats) -> Integers:
-    """What must not be used: the remainders decide, not chance."""
+    """Allocate by largest remainder, the biased method that must not be used."""
     ideal = sizes[:, None] * np.diff(cumulative, prepend=0)
     counts = np.floor(ideal).astype(np.int64)
-    places = np.argsort(np.argsort(counts - ideal, axis=1), axis=1)
-    rounded: Integers = counts + (places < (sizes - counts.sum(axis=1))[:, None])
+    positions = np.argsort(np.argsort(counts - ideal, axis=1), axis=1)
+    rounded: Integers = counts + (positions < (sizes - counts.sum(axis=1))[:, None])
     return rounded
 
 
@@ -68,7 +68,7 @@ def test_stratified_counts_are_unbiased(mixture: Mixture, size: int) -> None:
 
 
 def test_largest_remainder_is_biased() -> None:
-    """A control of the law above: by batches of 8 a category stays 5 points off for ever."""
+    """A control: with batches of 8, a category stays 5 points off for ever."""
     mixture = mixture_of({"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1}, dict.fromkeys("abcd", 10))
     average = _average(_largest_remainder, 8, mixture.cumulative)
     assert average.sum() == 8
@@ -78,7 +78,7 @@ def test_largest_remainder_is_biased() -> None:
 
 @given(st.lists(shares, min_size=2, max_size=8), st.integers(1, 100), st.randoms(use_true_random=False))
 def test_no_position_is_favoured(parts: list[float], size: int, random: object) -> None:
-    """Wherever a category stands among the others, it gets the same on average."""
+    """A category gets the same on average, wherever it is among the others."""
     probabilities = np.array(parts) / sum(parts)
     order = np.array(random.sample(range(len(parts)), len(parts)))  # type: ignore[attr-defined]
     cumulative, permuted = np.cumsum(probabilities), np.cumsum(probabilities[order])
@@ -93,15 +93,15 @@ def _column(edges: Sequence[float], number: float) -> int:
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3).filter(any), min_size=1), rng_seeds)
 def test_rows_of_their_own_weights_are_drawn_to_the_bit(rows: list[list[int]], seed: int) -> None:
-    """As one search a number finds it, categories that are closed never; the row's place does not matter."""
+    """The same as one search a number. Exhausted categories are never found; the number of the row does not matter."""
     cumulative = np.cumsum(np.array(rows, dtype=float), axis=1)
     cumulative /= cumulative[:, -1:]
     sizes = np.arange(1, len(rows) + 1)
-    numbers = Numbers([seed + row for row in range(len(rows))], sizes, np.random.default_rng(0))
-    counts = _draw_rows(sizes, cumulative, numbers, np.arange(len(rows)), Lane.PASS_ON)
+    numbers = RandomNumbers([seed + row for row in range(len(rows))], sizes, np.random.default_rng(0))
+    counts = _draw_rows(sizes, cumulative, numbers, np.arange(len(rows)), Purpose.PASS_ON)
     for row, edges in enumerate(cumulative.tolist()):
         index = np.arange(sizes[row])
-        drawn = numbers.uniforms_at(Lane.PASS_ON, np.full_like(index, row), index).tolist()
+        drawn = numbers.uniforms_at(Purpose.PASS_ON, np.full_like(index, row), index).tolist()
         columns = [_column(edges, number) for number in drawn]
         assert counts[row].tolist() == np.bincount(columns, minlength=3).tolist()
         assert not counts[row][np.array(rows[row]) == 0].any()
@@ -109,26 +109,26 @@ def test_rows_of_their_own_weights_are_drawn_to_the_bit(rows: list[list[int]], s
 
 @pytest.mark.parametrize("number", [0.0, 0.25, 0.5, 1 - 2**-53])
 def test_numbers_on_an_edge_belong_to_the_category_behind_it(number: float) -> None:
-    """In every row alike, the thousandth as the first."""
+    """In every row alike, the first and the thousandth."""
     edges = [0.0, 0.25, 0.5, 0.5, 1.0, 1.0]
     rows = np.arange(5000)
-    numbers = Numbers([None] * len(rows), np.ones_like(rows), Extremes(number))
-    counts = _draw_rows(np.ones_like(rows), np.tile(edges, (len(rows), 1)), numbers, rows, Lane.PASS_ON)
+    numbers = RandomNumbers([None] * len(rows), np.ones_like(rows), Extremes(number))
+    counts = _draw_rows(np.ones_like(rows), np.tile(edges, (len(rows), 1)), numbers, rows, Purpose.PASS_ON)
     assert (counts[:, _column(edges, number)] == 1).all()
 
 
 @given(tables, st.data())
 def test_every_request_gets_its_categories_in_an_order_of_its_own(table: list[list[int]], data: st.DataObject) -> None:
-    """In a seeded one's, whatever stands beside it."""
+    """In a row with a seed, whatever is beside it."""
     counts = np.array(table)
     batch = data.draw(st.lists(seeds, min_size=len(table), max_size=len(table)))
     rng = np.random.default_rng(data.draw(rng_seeds))
-    ordered = put_in_order(counts, Numbers(batch, counts.sum(axis=1), rng))
-    assert tally_rows(counts.sum(axis=1), ordered, counts.shape[1]).tolist() == table
+    ordered = shuffle_within_requests(counts, RandomNumbers(batch, counts.sum(axis=1), rng))
+    assert count_columns(counts.sum(axis=1), ordered, counts.shape[1]).tolist() == table
     for row, categories in enumerate(np.split(ordered, counts.sum(axis=1).cumsum()[:-1])):
         if batch[row] is not None:
             alone = counts[row : row + 1]
-            again = put_in_order(alone, Numbers([batch[row]], alone.sum(axis=1), rng))
+            again = shuffle_within_requests(alone, RandomNumbers([batch[row]], alone.sum(axis=1), rng))
             assert again.tolist() == categories.tolist()
 
 

@@ -1,16 +1,14 @@
-"""One result a request, whatever stands in the batch; every field of it as the contract has it, and all counted.
+"""Every request gets one result, with the fields of the contract, and everything is counted.
 
 Statistical tests have fixed seeds and would fail a right implementation with chance 1e-6 had they not. Whether counts
 are what the tally expects of them is in `test_answer_chances`.
 """
 
-import gc
 import json
 import struct
 import uuid
-import weakref
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +21,12 @@ from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, weights_
 from worker.core.catalog import Catalog
 from worker.core.catalog.rendering import UUID
 from worker.core.draw.answer import Answers, answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
-from worker.core.mixture import Mixture
 from worker.core.stats import read_counts
-from worker.core.weights.values import BUILT_IN, InForce, Weights, single_category
-from worker.core.wire import Form, Request, Result, Terms, encode_error
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import BUILT_IN, Weights, single_category
+from worker.core.wire import Request, Result, Template, Terms, encode_error
 
 NOW_MS = 1_700_000_000_000
 READY = {"conference": 4, "music": 30, "noise": 6, "voice": 50}
@@ -49,7 +48,7 @@ in_every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
 def _snapshots(catalog: Catalog | None = CATALOG, weights: Weights | None = None) -> Snapshots:
     in_force = {name: InForce(dataset, weights or held, ()) for name, (dataset, held) in DATASETS.items()}
-    return Snapshots(catalog, in_force, NOW_MS)
+    return Snapshots(None if catalog is None else Derived(catalog), in_force, NOW_MS)
 
 
 def _request(number: int = 0, **fields: Any) -> Request:
@@ -82,7 +81,7 @@ def _one(request: Request, snapshots: Snapshots | None = None, seed: int = 0) ->
 
 
 def _ids(request: Request, catalog: Catalog, chunk_ids: bytes) -> list[int | str]:
-    """Read the ids of a result as its encoding has them."""
+    """Read the ids of a result by its encoding."""
     if request.terms.encoding == "json":
         ids: list[int | str] = json.loads(chunk_ids)
         return ids
@@ -92,7 +91,7 @@ def _ids(request: Request, catalog: Catalog, chunk_ids: bytes) -> list[int | str
 
 
 def _category_of_each_id(catalog: Catalog) -> dict[int | str, str]:
-    """List the catalog from the outside: which id is whose."""
+    """List the category of each id, without the code under test."""
     is_uuid = catalog.ids.dtype == UUID
     return {
         str(uuid.UUID(bytes=bytes(owned).ljust(16, b"\0"))) if is_uuid else int(owned): name
@@ -105,7 +104,7 @@ CATEGORY_OF = {id(catalog): _category_of_each_id(catalog) for catalog in (CATALO
 
 
 def _expected_code(request: Request, catalog: Catalog | None) -> str | None:
-    """Say by the contract which error a request gets."""
+    """Return the error that a request gets by the contract."""
     if request.expires_at is not None and request.expires_at <= NOW_MS:
         return "expired"
     if catalog is None:
@@ -122,7 +121,7 @@ def _expected_code(request: Request, catalog: Catalog | None) -> str | None:
 
 
 def _check_ok(request: Request, read: Fields, catalog: Catalog) -> None:
-    """Hold every field of an ok result against the contract."""
+    """Compare every field of an ok result with the contract."""
     weights = (
         DATASETS[request.terms.dataset][1]
         if request.terms.category is None
@@ -256,7 +255,7 @@ def test_refused_requests_pass_through_and_are_counted() -> None:
 
 
 def test_a_result_without_a_code_counts_as_ours() -> None:
-    odd = Result("1-0", "r", None, None, Form(()))
+    odd = Result("1-0", "r", None, None, Template(()))
     assert read_counts(_answers(odd).tally.fields).errors == {("", "internal"): 1}
 
 
@@ -376,7 +375,7 @@ def test_all_chunks_are_not_too_many(fields: Fields) -> None:
 
 
 def test_equal_weights_of_two_datasets_are_told_and_counted_apart() -> None:
-    """They are drawn in one go, which must not show."""
+    """They are drawn in one go, and their results must not show it."""
     batch = [_request(i, size=10, dataset=name) for i, name in enumerate([None, "twin", "twin"])]
     answers = _answers(*batch)
     assert [_read(result)["weights_source"] for result in answers.results] == ["redis", "dataset", "dataset"]
@@ -388,7 +387,7 @@ def test_equal_weights_of_two_datasets_are_told_and_counted_apart() -> None:
 
 @pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "Ünïcode", "a:b", "line\nfeed", "x" * 500])
 def test_categories_with_odd_names_in_the_library_do_no_harm(name: str) -> None:
-    """The library is someone else's: its categories may be called anything."""
+    """Libraries belong to others, so categories may have any name."""
     snapshots = _snapshots(catalog_of({name: 5, "voice": 3}))
     read = _one(_request(size=2, category=name, probabilities=True), snapshots)
     assert read["counts"] == {name: 2}
@@ -409,31 +408,23 @@ def test_messages_stay_short_however_many_categories_there_are() -> None:
         assert "..." in result.message
 
 
-def test_what_a_catalog_remembers_is_bounded() -> None:
-    catalog = catalog_of(READY)
-    for i in range(1, 5000):
-        _one(_request(), _snapshots(catalog, weights_of({"voice": i, "music": 5000})))
-    assert 0 < len(catalog.memo) <= 8192
+class _Lookups(dict[str | None, InForce]):
+    """Weights by name that count how often each is looked up."""
+
+    def __init__(self, weights: Mapping[str | None, InForce]) -> None:
+        super().__init__(weights)
+        self.counts: Counter[str | None] = Counter()
+
+    def __getitem__(self, name: str | None) -> InForce:
+        self.counts[name] += 1
+        return super().__getitem__(name)
 
 
-def test_a_catalog_goes_when_it_is_replaced() -> None:
-    """At once, and not when the collector comes: it may have a gigabyte."""
-    catalog = catalog_of(READY)
-    gone = weakref.ref(catalog.ids)
-    gc.disable()
-    try:
-        for fields in ({}, {"category": "voice"}, {"encoding": "packed", "probabilities": True}):
-            _one(_request(**fields), _snapshots(catalog))
-        del catalog
-        assert gone() is None
-    finally:
-        gc.enable()
-
-
-def test_weights_of_one_version_are_applied_to_a_catalog_once() -> None:
-    catalog = catalog_of(READY)
-    for source in ("redis", "last_known"):
-        read = _one(_request(), _snapshots(catalog, weights_of({"voice": 1}, source)))
-        assert read["weights_source"] == source
-    _one(_request(category="voice"), _snapshots(catalog, weights_of({"voice": 1})))
-    assert sum(isinstance(remembered, Mixture) for remembered in catalog.memo.values()) == 1
+def test_weights_are_found_once_for_requests_of_the_same_terms() -> None:
+    snapshots = _snapshots()
+    weights = _Lookups(snapshots.weights)
+    speech, barren = Terms(dataset="speech", size=3), Terms(dataset="barren")
+    requests = [Request(f"{i}-0", f"r{i}", terms) for i, terms in enumerate([speech, barren] * 5)]
+    answers = answer(requests, snapshots._replace(weights=weights), np.random.default_rng(0))
+    assert Counter(result.error for result in answers.results) == {None: 5, "no_ready_chunks": 5}
+    assert weights.counts == {"speech": 1, "barren": 1}

@@ -1,4 +1,4 @@
-"""What the tally expects of counts is what chance does: z scores of right draws are standard normal.
+"""The expected counts are right: z scores of correct draws are standard normal.
 
 Seeds are fixed, and each test would fail a right implementation with chance 1e-6 had they not been.
 """
@@ -21,9 +21,11 @@ from tests.support.drawing import (
     weights_of,
 )
 from worker.core.draw.answer import answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import read_counts
-from worker.core.weights.values import InForce, Weights
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import Weights
 from worker.core.wire import Method, Request, Terms
 
 _ROUNDS, _REQUESTS = 1000, 15
@@ -37,11 +39,11 @@ def _request(number: int, size: int, *, mode: Mode = RANDOM, category: str | Non
 
 
 def _snapshots(ready: Mapping[str, int], weights: Weights) -> Snapshots:
-    return Snapshots(catalog_of(ready), {None: InForce(None, weights, ())}, now_ms=0)
+    return Snapshots(Derived(catalog_of(ready)), {None: InForce(None, weights, ())}, now_ms=0)
 
 
 def _moments(requests: Sequence[Request], ready: Mapping[str, int], weights: Weights) -> list[float]:
-    """Draw a batch again and again: how far each count is off its expectation, in standard deviations."""
+    """Draw a batch many times, and return the z score of each count."""
     snapshots = _snapshots(ready, weights)
     rng = np.random.default_rng(11)
     rows = [
@@ -52,7 +54,7 @@ def _moments(requests: Sequence[Request], ready: Mapping[str, int], weights: Wei
 
 
 def _is_standard(scores: Sequence[float]) -> bool:
-    """Hold mean and variance of scores against 0 and 1, each at half the false-alarm rate."""
+    """Compare mean and variance of scores with 0 and 1, each at half the false-alarm rate."""
     assert len(scores) >= _ROUNDS / 2
     squares = float(np.square(scores).sum())
     chances = (stats.chi2.cdf(squares, len(scores)), stats.chi2.sf(squares, len(scores)))
@@ -92,7 +94,7 @@ def test_wrong_variances_are_seen() -> None:
 
 
 def test_scarce_categories_expect_what_they_gave() -> None:
-    """Nothing simple is known of what is passed on: count and expectation agree, and the rest still adds up."""
+    """Passed-on chunks have no simple law: their count is their expectation, and the total still adds up."""
     weights = weights_of({"voice": 0.9, "music": 0.1})
     snapshots = _snapshots({"voice": 3, "music": 20}, weights)
     tally = answer([Request("0-0", "r", Terms(size=10, replace=False))], snapshots, np.random.default_rng(0)).tally

@@ -1,4 +1,4 @@
-"""By shares of audio time: results tell seconds, all of them are counted, and seeds and errors go on as ever."""
+"""Weights as shares of audio time: results have seconds, all are counted, and seeds and errors work as before."""
 
 from collections import Counter
 from typing import Any
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.support.drawing import MODES, Mode, catalog_of, lasting_catalog, weights_of
 from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw.answer import Answers, answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import Counts, read_counts
-from worker.core.weights.values import InForce
+from worker.core.weights.in_force import InForce
 from worker.core.wire import Method, Request, Result, Terms, decode_result
 
 MEANS_S = {"voice": 3.0, "music": 90.0, "conference": 0.4, "silence": 5.0}
@@ -33,7 +34,7 @@ batches = st.lists(
 
 def _snapshots(catalog: Catalog) -> Snapshots:
     weights = WEIGHTS.get(id(catalog), WEIGHTS[id(FEW)])
-    return Snapshots(catalog, {None: InForce(None, weights, ()), "d": InForce("d", weights, ())}, now_ms=0)
+    return Snapshots(Derived(catalog), {None: InForce(None, weights, ()), "d": InForce("d", weights, ())}, now_ms=0)
 
 
 def _request(number: int, mode: Mode, **fields: Any) -> Request:
@@ -48,7 +49,7 @@ def _read(result: Result) -> dict[str, Any]:
 
 
 def _counted(answers: Answers) -> Counts:
-    """Read the counts as they stand in Redis."""
+    """Read the counts as Redis holds them."""
     return read_counts(answers.tally.fields, {name: mixture.text for name, mixture in answers.tally.mixtures.items()})
 
 
@@ -102,14 +103,14 @@ def test_a_seed_draws_the_same_on_every_worker_that_knows_the_same_durations(
     request = _request(0, mode, size=20, seed=seed)
     twin = build_catalog(
         catalog.ids[::-1],
-        np.repeat(np.arange(len(catalog.categories)), np.diff(catalog.offsets))[::-1].astype(np.uint16),
+        np.repeat(np.arange(len(catalog.categories)), np.diff(catalog.bounds))[::-1].astype(np.uint16),
         catalog.categories,
         None if catalog.durations is None else catalog.durations.milliseconds[::-1].copy(),
     )
     assert twin.version == catalog.version
     weights = _snapshots(catalog).weights
     both = [
-        answer([request], Snapshots(one, weights, 0), np.random.default_rng(i)).results[0].fields
+        answer([request], Snapshots(Derived(one), weights, 0), np.random.default_rng(i)).results[0].fields
         for i, one in enumerate((catalog, twin))
     ]
     assert both[0] == both[1]

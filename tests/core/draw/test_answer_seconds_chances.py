@@ -1,4 +1,4 @@
-"""What the tally expects of seconds is what chance does: z scores of right draws are standard normal.
+"""The expected seconds are right: z scores of correct draws are standard normal.
 
 Seeds are fixed, and each test would fail a right implementation with chance 1e-6 had they not been.
 """
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, chance_of_z, lasting_catalog, weights_of
 from worker.core.catalog import Catalog
 from worker.core.draw.answer import answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import CategoryCount, read_counts
-from worker.core.weights.values import InForce, Weights
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import Weights
 from worker.core.wire import Method, Request, Terms
 
 ROUNDS, REQUESTS = 1000, 10
@@ -36,14 +38,17 @@ def _batch(sizes: Sequence[int], mode: Mode, category: str | None = None) -> lis
 def _rows(
     batch: list[Request], catalog: Catalog, weights: Weights = WEIGHTS, rounds: int = ROUNDS
 ) -> list[tuple[CategoryCount, ...]]:
-    """Draw a batch again and again: what is counted of each."""
-    snapshots, rng = Snapshots(catalog, {None: InForce(None, weights, ())}, now_ms=0), np.random.default_rng(11)
+    """Draw a batch many times, and return the counts of each draw."""
+    snapshots, rng = (
+        Snapshots(Derived(catalog), {None: InForce(None, weights, ())}, now_ms=0),
+        np.random.default_rng(11),
+    )
     tallies = (answer(batch, snapshots, rng).tally for _ in range(rounds))
     return [read_counts(tally.fields, {n: m.text for n, m in tally.mixtures.items()}).categories for tally in tallies]
 
 
 def _are_standard(rounds: list[tuple[CategoryCount, ...]], category: str) -> bool:
-    """Hold mean and variance of scores against 0 and 1, each at half the false-alarm rate.
+    """Compare mean and variance of scores with 0 and 1, each at half the false-alarm rate.
 
     The scores are sums of skewed terms: the variance of their squares is that of the scores themselves.
     """
@@ -86,7 +91,7 @@ def test_chunks_that_last_alike_vary_as_their_counts_do() -> None:
 
 
 def test_the_mix_that_is_heard_is_that_of_the_weights() -> None:
-    """The whole point: shares of seconds are the weights, however long chunks last; shares of chunks are not."""
+    """Shares of seconds are the weights, however long chunks last. Shares of chunks are not."""
     catalog = lasting_catalog({"voice": 5000, "music": 40, "conference": 900}, {**MEANS_S, "music": 300.0})
     rows = [row for of_round in _rows(_batch([2000], MODES["random"]), catalog, rounds=100) for row in of_round]
     seconds: dict[str, float] = defaultdict(float)
@@ -106,7 +111,7 @@ def test_the_mix_that_is_heard_is_that_of_the_weights() -> None:
 
 @in_every_mode
 def test_of_many_categories_the_sums_are_as_expected(mode: Mode) -> None:
-    """Variances are estimated there, so that scores are held to within a tenth of standard ones."""
+    """Variances are estimated with many categories, so scores may be a tenth off standard ones."""
     names = [f"c{i:03}" for i in range(100)]
     catalog = lasting_catalog(dict.fromkeys(names, 300), {name: 0.5 + i % 9 for i, name in enumerate(names)})
     weights = weights_of({name: (1 + i % 5) * (0.5 + i % 9) for i, name in enumerate(names)})

@@ -1,4 +1,4 @@
-"""Hundreds of categories: only what was drawn is looked at, and the counts are as true as those of a few."""
+"""Hundreds of categories: only drawn ones are counted, and the counts are as exact as with a few categories."""
 
 import json
 from collections import Counter
@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, chance_of_fit, weights_of
 from worker.core.draw.answer import Answers, answer
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import Counts, read_counts
-from worker.core.weights.values import InForce
+from worker.core.weights.in_force import InForce
 from worker.core.wire import Method, Request, Result, Terms
 
 NAMES = [f"c{i:03}" for i in range(300)]
 CATALOG = catalog_of({name: 1 + i % 7 for i, name in enumerate(NAMES)})
 WEIGHTS = weights_of({name: 1 + i % 5 for i, name in enumerate(NAMES)})
-SNAPSHOTS = Snapshots(CATALOG, {None: InForce(None, WEIGHTS, ()), "d": InForce("d", WEIGHTS, ())}, now_ms=0)
+DERIVED = Derived(CATALOG)
+SNAPSHOTS = Snapshots(DERIVED, {None: InForce(None, WEIGHTS, ()), "d": InForce("d", WEIGHTS, ())}, now_ms=0)
 
 in_every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
@@ -29,7 +31,7 @@ def _request(number: int, size: int, mode: Mode, dataset: str | None = None) -> 
 
 
 def _read(answers: Answers) -> Counts:
-    """Read the counts as they stand in Redis."""
+    """Read the counts as Redis holds them."""
     return read_counts(answers.tally.fields, {name: mixture.text for name, mixture in answers.tally.mixtures.items()})
 
 
@@ -79,4 +81,4 @@ def test_what_is_expected_is_what_is_drawn(mode: Mode) -> None:
 def test_few_fields_grow_however_many_categories_there_are() -> None:
     tally = answer([_request(0, 5, MODES["random"])], SNAPSHOTS, np.random.default_rng(0)).tally
     assert len(tally.fields) <= 5 + 2
-    assert list(tally.mixtures.values()) == [CATALOG.memo[WEIGHTS.text]]
+    assert list(tally.mixtures.values()) == [DERIVED.mixture(WEIGHTS)]

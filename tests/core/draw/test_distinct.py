@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from tests.support.drawing import Extremes, mixture_of
 from worker.core.draw.allocation import Allocated
 from worker.core.draw.distinct import Layout, layout_for, pick_distinct
-from worker.core.draw.random_numbers import Numbers
+from worker.core.draw.random_numbers import RandomNumbers
 from worker.core.mixture import Floats
 
 
 class _EqualAtFirst(Extremes):
-    """Gives a quarter for all numbers of the first call, and later what chance gives."""
+    """A generator that gives one quarter for all numbers of the first call, and random numbers later."""
 
     def __init__(self, number: float) -> None:
         super().__init__(number)
@@ -30,14 +30,14 @@ chunks = st.lists(st.tuples(st.integers(0, 99), st.integers(0, 999), st.integers
 @given(chunks)
 def test_words_hold_request_place_and_index(rows: list[tuple[int, int, int]]) -> None:
     layout = Layout(10, 6)
-    owners, places, indexes = (np.array(column) for column in zip(*rows, strict=True))
-    words = layout.heads(owners) + layout.places(places) + indexes.view(np.uint64)
+    owners, positions, indexes = (np.array(column) for column in zip(*rows, strict=True))
+    words = layout.write_owners(owners) + layout.write_positions(positions) + indexes.view(np.uint64)
     assert layout.owners(words).tolist() == owners.tolist()
     assert layout.indexes(words).tolist() == indexes.tolist()
     assert np.argsort(words, kind="stable").tolist() == sorted(range(len(rows)), key=rows.__getitem__)
     others = words[::-1]
     alike = [one[:2] == other[:2] for one, other in zip(rows, reversed(rows), strict=True)]
-    assert layout.are_alike(words, others).tolist() == alike
+    assert layout.are_equal_chunks(words, others).tolist() == alike
     assert (layout.without_indexes(words) == layout.without_indexes(others)).tolist() == alike
 
 
@@ -49,10 +49,10 @@ def test_a_layout_has_bits_for_the_last_place_and_the_largest_request() -> None:
 
 
 def test_a_chunk_may_come_in_several_requests_and_not_twice_in_one() -> None:
-    """Half of the category for each: at first all numbers are equal, so that all but one are drawn again."""
+    """Half of the category for each. At first all numbers are equal, so all but one are drawn again."""
     mixture, rows, size = mixture_of({"a": 1}, {"a": 16}), 3, 8
     allocated = Allocated(np.zeros(rows * size, np.int64), np.full((rows, 1), size))
-    numbers = Numbers([None] * rows, np.full(rows, size), _EqualAtFirst(0.25))
-    places = pick_distinct(mixture, allocated, numbers).reshape(rows, size)
-    assert (places[:, 0] == 4).all()
-    assert [len(set(row)) for row in places.tolist()] == [size] * rows
+    numbers = RandomNumbers([None] * rows, np.full(rows, size), _EqualAtFirst(0.25))
+    positions = pick_distinct(mixture, allocated, numbers).reshape(rows, size)
+    assert (positions[:, 0] == 4).all()
+    assert [len(set(row)) for row in positions.tolist()] == [size] * rows

@@ -1,4 +1,4 @@
-"""A preview says what would be drawn: the same shares, counts and gaps as the draw itself has."""
+"""A preview shows what would be drawn: the same shares, counts and gaps as the draw itself."""
 
 import pytest
 

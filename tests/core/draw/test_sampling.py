@@ -1,4 +1,4 @@
-"""Laws of the draw: they hold for every mixture, size and seed, whatever chance does.
+"""Laws of the draw. They hold for every mixture, size and seed, whatever the random numbers are.
 
 What chance does is in `test_sampling_chances`.
 """
@@ -36,7 +36,7 @@ modes = st.sampled_from(list(MODES.values()))
 
 @st.composite
 def plans(pick: st.DrawFn, allowed: Sequence[Mode] = tuple(MODES.values())) -> Plan:
-    """A batch of requests, some seeded; without replacement none wants more than there is."""
+    """A batch of requests, some with seeds. Without replacement, none wants more chunks than there are."""
     mixture, mode = pick(mixtures), pick(st.sampled_from(allowed))
     most = 300 if mode.replace else min(300, int(mixture.ready.sum()))
     requests = pick(st.lists(st.tuples(st.integers(1, most) | st.just(most), seeds), min_size=1, max_size=6))
@@ -44,13 +44,13 @@ def plans(pick: st.DrawFn, allowed: Sequence[Mode] = tuple(MODES.values())) -> P
 
 
 def _requests(plan: Plan, drawn: Drawn) -> list[Integers]:
-    """Cut the places drawn into those of each request."""
-    return np.split(drawn.places, np.cumsum(plan.sizes)[:-1])
+    """Split the positions drawn by request."""
+    return np.split(drawn.positions, np.cumsum(plan.sizes)[:-1])
 
 
-def _category_of(mixture: Mixture, places: Integers) -> Integers:
-    """Find each place's category by looking through all ranges."""
-    inside = (places[:, None] >= mixture.starts) & (places[:, None] < mixture.starts + mixture.ready)
+def _category_of(mixture: Mixture, positions: Integers) -> Integers:
+    """Find the category of each position by a search through all ranges."""
+    inside = (positions[:, None] >= mixture.starts) & (positions[:, None] < mixture.starts + mixture.ready)
     assert (inside.sum(axis=1) == 1).all()
     categories: Integers = inside.argmax(axis=1)
     return categories
@@ -64,8 +64,8 @@ def _alone(plan: Plan, row: int) -> Plan:
 def test_counts_add_up_and_agree_with_the_places(plan: Plan, seed: int) -> None:
     drawn = draw(plan, np.random.default_rng(seed))
     assert drawn.counts.sum(axis=1).tolist() == plan.sizes.tolist()
-    for places, counts in zip(_requests(plan, drawn), drawn.counts, strict=True):
-        categories = _category_of(plan.mixture, places)
+    for positions, counts in zip(_requests(plan, drawn), drawn.counts, strict=True):
+        categories = _category_of(plan.mixture, positions)
         assert np.bincount(categories, minlength=len(counts)).tolist() == counts.tolist()
 
 
@@ -73,8 +73,8 @@ def test_counts_add_up_and_agree_with_the_places(plan: Plan, seed: int) -> None:
 def test_without_replacement_no_chunk_comes_twice(plan: Plan, seed: int) -> None:
     drawn = draw(plan, np.random.default_rng(seed))
     assert (drawn.counts <= plan.mixture.ready).all()
-    for places in _requests(plan, drawn):
-        assert len(np.unique(places)) == len(places)
+    for positions in _requests(plan, drawn):
+        assert len(np.unique(positions)) == len(positions)
 
 
 @given(mixtures, st.sampled_from([RANDOM_ONCE, STRATIFIED_ONCE]), st.lists(seeds, min_size=1, max_size=3))
@@ -87,8 +87,8 @@ def test_without_replacement_all_chunks_are_all_chunks(
     plan = plan_of(mixture, [everything] * len(batch), batch, mode=mode)
     drawn = draw(plan, np.random.default_rng(0))
     assert (drawn.counts == mixture.ready).all()
-    for places in _requests(plan, drawn):
-        assert np.sort(places).tolist() == list(range(everything))
+    for positions in _requests(plan, drawn):
+        assert np.sort(positions).tolist() == list(range(everything))
 
 
 @given(plans(allowed=(STRATIFIED, STRATIFIED_ONCE)), rng_seeds)
@@ -108,8 +108,8 @@ def test_a_seeded_request_draws_the_same_alone_and_in_any_batch(plan: Plan, data
         if seed is None:
             continue
         alone = draw(_alone(plan, row), np.random.default_rng(3))
-        assert alone.places.tolist() == _requests(plan, together)[row].tolist()
-        assert alone.places.tolist() == _requests(batch, reordered)[order.index(row)].tolist()
+        assert alone.positions.tolist() == _requests(plan, together)[row].tolist()
+        assert alone.positions.tolist() == _requests(batch, reordered)[order.index(row)].tolist()
         assert alone.counts[0].tolist() == together.counts[row].tolist()
 
 
@@ -126,7 +126,7 @@ def test_other_seeds_draw_otherwise(mode: Mode) -> None:
     mixture = mixture_of({"a": 0.7, "b": 0.3}, {"a": 500, "b": 500})
     batch = [0, 1, 2, 2**32, 2**62, LARGEST_SEED, *range(3, 100)]
     plan = plan_of(mixture, [20] * len(batch), batch, mode=mode)
-    drawn = [tuple(places.tolist()) for places in _requests(plan, draw(plan, np.random.default_rng(0)))]
+    drawn = [tuple(positions.tolist()) for positions in _requests(plan, draw(plan, np.random.default_rng(0)))]
     assert len(set(drawn)) == len(batch)
 
 
@@ -136,7 +136,7 @@ def test_unseeded_requests_differ_within_a_batch_and_between_batches(
 ) -> None:
     plan = plan_of(mixture_of({"a": 1}, {"a": 500}), [20] * 50, mode=mode)
     rng = np.random.default_rng(0)
-    drawn = [tuple(places.tolist()) for _ in range(2) for places in _requests(plan, draw(plan, rng))]
+    drawn = [tuple(positions.tolist()) for _ in range(2) for positions in _requests(plan, draw(plan, rng))]
     assert len(set(drawn)) == 100
 
 
@@ -145,7 +145,7 @@ def test_unseeded_requests_beside_seeded_ones_take_no_seed(mode: Mode) -> None:
     mixture = mixture_of({"a": 0.7, "b": 0.3}, {"a": 500, "b": 500})
     plan = plan_of(mixture, [20] * 4, [0, None, None, 0], mode=mode)
     rng = np.random.default_rng(0)
-    drawn = [tuple(places.tolist()) for _ in range(20) for places in _requests(plan, draw(plan, rng))]
+    drawn = [tuple(positions.tolist()) for _ in range(20) for positions in _requests(plan, draw(plan, rng))]
     seeded = set(drawn[0::4]) | set(drawn[3::4])
     assert len(seeded) == 1
     assert len({*drawn[1::4], *drawn[2::4]} - seeded) == 40
@@ -157,17 +157,17 @@ PINNED = {
     RANDOM_ONCE: ([61, 36, 55, 13, 35, 25, 27, 1, 0, 2, 73, 6], "f4dfa5415acb8e64"),
     STRATIFIED_ONCE: ([61, 36, 55, 13, 35, 25, 27, 1, 0, 2, 73, 46], "edd003b7963e3855"),
 }
-"""Places of 12 chunks of 83; and the start of the SHA-256 of 300 places of 1,003, where many are drawn again."""
+"""Positions of 12 chunks of 83; and the start of the SHA-256 of 300 positions of 1,003, many of them drawn again."""
 
 
 @in_every_mode
 def test_seeded_draws_are_pinned(mode: Mode) -> None:
-    """Workers of different versions draw the same for the same seed: change this, and you break that promise."""
+    """Workers of different versions draw the same for the same seed. A change here breaks that promise."""
     weights, rng = {"a": 0.5, "b": 0.3, "c": 0.2}, np.random.default_rng(0)
     few = draw(plan_of(mixture_of(weights, {"a": 3, "b": 40, "c": 40}), [12], [2026], mode=mode), rng)
     many = draw(plan_of(mixture_of(weights, {"a": 3, "b": 500, "c": 500}), [300], [2026], mode=mode), rng)
-    digest = hashlib.sha256(many.places.astype("<i8").tobytes()).hexdigest()[:16]
-    assert (few.places.tolist(), digest) == PINNED[mode]
+    digest = hashlib.sha256(many.positions.astype("<i8").tobytes()).hexdigest()[:16]
+    assert (few.positions.tolist(), digest) == PINNED[mode]
 
 
 @pytest.mark.parametrize("number", [0.0, 1 - 2**-53])
@@ -182,7 +182,7 @@ def test_extreme_numbers_and_tiny_weights_stay_within_the_catalog(
     plan = plan_of(mixture, sizes, mode=mode)
     drawn = draw(plan, Extremes(number))
     assert drawn.counts.sum(axis=1).tolist() == sizes
-    _category_of(mixture, drawn.places)
+    _category_of(mixture, drawn.positions)
 
 
 @pytest.mark.parametrize("least", [1e-9, 1e-12, 5e-324])
@@ -208,25 +208,25 @@ def test_edges_of_a_mixture_belong_to_the_category_behind_them(mode: Mode, numbe
 
 @pytest.mark.parametrize("mode", [STRATIFIED, RANDOM_ONCE, STRATIFIED_ONCE])
 def test_more_requests_than_words_have_room_for_are_drawn_in_parts(mode: Mode) -> None:
-    """Places of 60 bits leave room for four requests at once."""
+    """Positions of 60 bits leave room for four requests at once."""
     mixture = mixture_of({"a": 1, "b": 2}, {"a": 2**58, "b": 2**59})
     plan = plan_of(mixture, [4] * 10, range(10), mode=mode)
     drawn = draw(plan, np.random.default_rng(0))
     assert drawn.counts.sum(axis=1).tolist() == [4] * 10
-    for row, places in enumerate(_requests(plan, drawn)):
-        assert draw(_alone(plan, row), np.random.default_rng(0)).places.tolist() == places.tolist()
-        assert len(np.unique(_category_of(mixture, places))) == np.count_nonzero(drawn.counts[row])
+    for row, positions in enumerate(_requests(plan, drawn)):
+        assert draw(_alone(plan, row), np.random.default_rng(0)).positions.tolist() == positions.tolist()
+        assert len(np.unique(_category_of(mixture, positions))) == np.count_nonzero(drawn.counts[row])
 
 
 @pytest.mark.parametrize("seeds_of_two", [(None, None), (1, 2)])
 def test_nearly_all_of_many_categories_of_all_sizes(seeds_of_two: tuple[int | None, int | None]) -> None:
-    """A large category and thousands of tiny ones, of which more are put in order than words have room for at once."""
+    """A large category and thousands of tiny ones. More of them are shuffled than words have room for at once."""
     ready = {"large": 100_000} | {f"c{i}": 1 + i % 2 for i in range(5000)}
     mixture = mixture_of({name: 90_000 if name == "large" else 5.0 for name in ready}, ready)
     plan = plan_of(mixture, [65_536, 60_000], seeds_of_two, mode=RANDOM_ONCE)
     drawn = draw(plan, np.random.default_rng(0))
-    for places, counts in zip(_requests(plan, drawn), drawn.counts, strict=True):
-        assert len(np.unique(places)) == len(places)
+    for positions, counts in zip(_requests(plan, drawn), drawn.counts, strict=True):
+        assert len(np.unique(positions)) == len(positions)
         assert np.count_nonzero(counts * 2 > mixture.ready) > 2048
-        categories = np.searchsorted(mixture.starts, places, "right") - 1
+        categories = np.searchsorted(mixture.starts, positions, "right") - 1
         assert np.bincount(categories, minlength=len(counts)).tolist() == counts.tolist()

@@ -1,4 +1,4 @@
-"""What chance does in the draw: everything that should be equally likely is, and shares are the weights.
+"""Chances of the draw: what should be equally likely is, and shares are the weights.
 
 Seeds are fixed, and each test would fail a right implementation with chance 1e-6 had they not been. Controls show
 that the same yardstick rejects implementations that are wrong in the ways one would expect.
@@ -81,7 +81,7 @@ def test_chunks_of_a_category_are_equally_likely(mode: Mode, seeded: str) -> Non
     mixture = mixture_of(WEIGHTS, ROOMY)
     drawn = _draw(mixture, size=20, requests=10_000, mode=mode, seeded=seeded)
     for start, ready in zip(mixture.starts.tolist(), mixture.ready.tolist(), strict=True):
-        chunks = drawn.places[(drawn.places >= start) & (drawn.places < start + ready)] - start
+        chunks = drawn.positions[(drawn.positions >= start) & (drawn.positions < start + ready)] - start
         assert chance_of_even(chunks, ready) > FALSE_ALARM
 
 
@@ -95,25 +95,25 @@ def test_a_chunk_that_is_never_drawn_is_seen() -> None:
 @seeded_or_not
 def test_neighbours_in_random_draws_are_independent(seeded: str) -> None:
     mixture = mixture_of({"a": 1, "b": 2}, {"a": 10, "b": 20})
-    pairs = _draw(mixture, size=2, requests=200_000, seeded=seeded).places.reshape(-1, 2)
+    pairs = _draw(mixture, size=2, requests=200_000, seeded=seeded).positions.reshape(-1, 2)
     assert chance_of_even(pairs[:, 0] * 30 + pairs[:, 1], 900) > FALSE_ALARM
 
 
 @in_every_mode
 @seeded_or_not
 def test_order_within_a_request_is_random(mode: Mode, seeded: str) -> None:
-    """Where the only chunk of the rare category stands, when it is drawn once; and the largest place of all."""
+    """The index of the only chunk of the rare category, when it is drawn once; and the largest index of all."""
     mixture = mixture_of({"a": 0.95, "z": 0.05}, {"a": 60, "z": 40})
     drawn = _draw(mixture, size=20, requests=20_000, mode=mode, seeded=seeded)
-    rows = (drawn.places >= 60).reshape(-1, 20)
+    rows = (drawn.positions >= 60).reshape(-1, 20)
     assert chance_of_even(rows[rows.sum(axis=1) == 1].argmax(axis=1), 20) > FALSE_ALARM
 
 
 def test_draws_that_are_not_mixed_are_seen() -> None:
-    """A control of the order: category after category, the rare one is always last."""
+    """A control: without a shuffle, the rare category is always last."""
     mixture = mixture_of({"a": 0.95, "z": 0.05}, {"a": 60, "z": 40})
-    places = _draw(mixture, size=20, requests=2000, mode=STRATIFIED).places.reshape(-1, 20)
-    last = (np.sort(places, axis=1) >= 60).argmax(axis=1)
+    positions = _draw(mixture, size=20, requests=2000, mode=STRATIFIED).positions.reshape(-1, 20)
+    last = (np.sort(positions, axis=1) >= 60).argmax(axis=1)
     assert chance_of_even(last, 20) < FALSE_ALARM
 
 
@@ -121,7 +121,7 @@ def test_draws_that_are_not_mixed_are_seen() -> None:
 @pytest.mark.parametrize("mode", [STRATIFIED, STRATIFIED_ONCE], ids=["stratified", "stratified, each once"])
 @seeded_or_not
 def test_stratified_counts_are_unbiased_over_requests(size: int, mode: Mode, seeded: str) -> None:
-    """Each count takes the upper neighbour of its ideal as often as the ideal lies near to it."""
+    """Each count is rounded up as often as the fraction of its ideal says."""
     mixture = mixture_of({"a": 0.05, "b": 0.15, "c": 0.37, "d": 0.43}, dict.fromkeys("abcd", 200))
     counts = _draw(mixture, size=size, requests=5000, mode=mode, seeded=seeded).counts
     ideal = size * mixture.probabilities
@@ -154,7 +154,7 @@ def _draw_one_after_the_other(
 
 
 def _counts_fit(counts: Integers, law: Law) -> float:
-    """Hold the count vectors drawn against their law; rare ones are taken together."""
+    """Compare the count vectors drawn with their law. Rare ones are pooled."""
     found = Counter(map(tuple, counts.tolist()))
     assert set(found) <= set(law), "counts that cannot be"
     ideal = {vector: chance * len(counts) for vector, chance in law.items()}
@@ -201,7 +201,7 @@ def test_passing_a_share_on_otherwise_is_seen() -> None:
 
 @seeded_or_not
 def test_stratified_requests_pass_on_by_the_weights_too(seeded: str) -> None:
-    """Half of 16 is for the category that has 2: the 6 left over are shared 2 to 1, all of them, every time."""
+    """Half of 16 is for a category that has 2. The surplus of 6 is shared 2 to 1 among the others, every time."""
     mixture = mixture_of({"a": 0.5, "b": 1 / 3, "c": 1 / 6}, {"a": 2, "b": 50, "c": 50})
     counts = _draw(mixture, size=16, requests=20_000, mode=STRATIFIED_ONCE, seeded=seeded).counts
     assert (counts[:, 0] == 2).all()
@@ -210,38 +210,38 @@ def test_stratified_requests_pass_on_by_the_weights_too(seeded: str) -> None:
     assert abs(off) < 5 * np.sqrt(len(counts) * counts[:, 1].var())
 
 
-def _arrangements(places: Integers, size: int, allowed: Sequence[tuple[int, ...]]) -> Integers:
-    """Number each request's places, order included, among those that are allowed."""
-    number = {places: i for i, places in enumerate(allowed)}
-    return np.array([number[tuple(row)] for row in places.reshape(-1, size).tolist()])
+def _arrangements(positions: Integers, size: int, allowed: Sequence[tuple[int, ...]]) -> Integers:
+    """Return the number of each request's arrangement of positions among the allowed ones."""
+    number = {positions: i for i, positions in enumerate(allowed)}
+    return np.array([number[tuple(row)] for row in positions.reshape(-1, size).tolist()])
 
 
 @pytest.mark.parametrize("mode", [RANDOM_ONCE, STRATIFIED_ONCE], ids=["random", "stratified"])
 @pytest.mark.parametrize(("size", "ready"), [(1, 6), (2, 6), (3, 6), (4, 6), (5, 5), (2, 40)])
 @seeded_or_not
 def test_every_arrangement_without_repeats_is_equally_likely(size: int, ready: int, mode: Mode, seeded: str) -> None:
-    """Subsets and orders at once, from sparse draws (which are repeated) to dense ones (which are cut)."""
+    """Subsets and orders at once, for sparse draws (redrawn) and dense ones (shuffled and cut)."""
     mixture = mixture_of({"a": 1}, {"a": ready})
     allowed = list(permutations(range(ready), size))
     drawn = _draw(mixture, size=size, requests=40 * len(allowed), mode=mode, seeded=seeded)
-    assert chance_of_even(_arrangements(drawn.places, size, allowed), len(allowed)) > FALSE_ALARM
+    assert chance_of_even(_arrangements(drawn.positions, size, allowed), len(allowed)) > FALSE_ALARM
 
 
 @seeded_or_not
 def test_arrangements_of_a_sparse_and_a_dense_category_are_equally_likely(seeded: str) -> None:
-    """Two of three beside two of six: nothing of the one may show in the other."""
+    """Two of three beside two of six: the one draw must not depend on the other."""
     mixture = mixture_of({"a": 1, "b": 1}, {"a": 3, "b": 6})
     allowed = [row for row in permutations(range(9), 4) if sum(place < 3 for place in row) == 2]
     drawn = _draw(mixture, size=4, requests=60 * len(allowed), mode=STRATIFIED_ONCE, seeded=seeded)
     assert len(allowed) == 1080
-    assert chance_of_even(_arrangements(drawn.places, 4, allowed), len(allowed)) > FALSE_ALARM
+    assert chance_of_even(_arrangements(drawn.positions, 4, allowed), len(allowed)) > FALSE_ALARM
 
 
 def test_requests_of_a_batch_do_not_show_in_each_other() -> None:
     """Two requests of one batch, each with two of six: all pairs of pairs are equally likely."""
     mixture = mixture_of({"a": 1}, {"a": 6})
     drawn = _draw(mixture, size=2, requests=80_000, mode=RANDOM_ONCE)
-    numbers = _arrangements(drawn.places, 2, list(permutations(range(6), 2)))
+    numbers = _arrangements(drawn.positions, 2, list(permutations(range(6), 2)))
     assert chance_of_even(numbers[0::2] * 30 + numbers[1::2], 900) > FALSE_ALARM
 
 

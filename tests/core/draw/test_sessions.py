@@ -1,4 +1,4 @@
-"""Sessions: what a batch is drawn under, and what it says becomes of the session's hash."""
+"""Sessions: what a batch is drawn under, and how it changes the session's hash."""
 
 import json
 from collections import Counter
@@ -11,11 +11,13 @@ import pytest
 from tests.support.drawing import catalog_of, weights_of
 from worker.core.catalog import Catalog
 from worker.core.draw.answer import Answers, answer
-from worker.core.draw.prepare import Snapshots
-from worker.core.draw.sessions import NEW_SESSION, Session, pin_sessions, read_session
+from worker.core.draw.derived import Derived
+from worker.core.draw.prepare import Snapshots, pin_sessions
+from worker.core.draw.sessions import NEW_SESSION, Session, read_session
 from worker.core.keys import PINNED
 from worker.core.stats import read_counts
-from worker.core.weights.values import InForce, normalise
+from worker.core.weights.in_force import InForce
+from worker.core.weights.values import normalise
 from worker.core.wire import Request, Result, Terms, encode_error
 
 CATALOG = catalog_of({"music": 30, "voice": 50})
@@ -32,8 +34,9 @@ def _request(number: int, **terms: Any) -> Request:
 
 def _answer(*requests: Request | Result, known: Session = NEW_SESSION, catalog: Catalog | None = CATALOG) -> Answers:
     asked = [request.terms for request in requests if isinstance(request, Request)]
-    sessions = pin_sessions(asked, WEIGHTS, {"s": known}, catalog)
-    return answer(requests, Snapshots(catalog, WEIGHTS, 0, sessions), np.random.default_rng(1))
+    derived = None if catalog is None else Derived(catalog)
+    sessions = pin_sessions(asked, WEIGHTS, {"s": known}, derived)
+    return answer(requests, Snapshots(derived, WEIGHTS, 0, sessions), np.random.default_rng(1))
 
 
 def _fields(result: Result) -> dict[str, str]:
@@ -55,7 +58,7 @@ def test_the_first_pinned_request_decides_for_the_session() -> None:
     answers = _answer(_request(1), _request(2, pin=True, dataset="d"), _request(3, pin=True), _request(4))
     sources = [_fields(result)["weights_source"] for result in answers.results]
     assert sorted(sources) == ["redis", "redis", "session", "session"]
-    versions = {_fields(result)["weights_version"] for result in answers.results if "session" in result.form.words}
+    versions = {_fields(result)["weights_version"] for result in answers.results if "session" in result.template.words}
     assert versions == {WEIGHTS["d"].weights.version}
     change = answers.visits["s"].change
     assert change.expected == {PINNED: b""}
@@ -203,6 +206,6 @@ def test_a_session_has_counts_of_its_own() -> None:
 def test_a_session_costs_no_field_a_category_where_there_are_many() -> None:
     catalog = catalog_of({f"c{i}": 2 for i in range(500)})
     wide: Mapping[str | None, InForce] = {None: InForce(None, weights_of({f"c{i}": 1 for i in range(500)}), ())}
-    snapshots = Snapshots(catalog, wide, 0, {"s": NEW_SESSION})
+    snapshots = Snapshots(Derived(catalog), wide, 0, {"s": NEW_SESSION})
     answers = answer([_request(1, size=1000)], snapshots, np.random.default_rng(1))
     assert answers.visits["s"].change.growth == {"requests:": 1}

@@ -1,4 +1,4 @@
-"""Slices: all of a batch in its order, no more work than is settled at once, and what is asked for in each."""
+"""Slices: together the whole batch in its order, each with bounded work, and with what is asked for in it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.drawing import catalog_of, weights_of
+from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.slicing import Slice, is_heavy, slice_by_work
-from worker.core.weights.values import InForce
+from worker.core.weights.in_force import InForce
 from worker.core.wire import Request, Result, Terms, encode_error
 
 MOST_CHUNKS = 131_072
@@ -115,4 +116,4 @@ def _slice(requests: list[Request | Result]) -> Slice:
 
 def _snapshots(chunks: int, *, categories: int) -> Snapshots:
     weights = weights_of({f"c{i}": 1 for i in range(categories)})
-    return Snapshots(catalog_of({"c0": chunks}), {None: InForce(None, weights, ())}, now_ms=0)
+    return Snapshots(Derived(catalog_of({"c0": chunks})), {None: InForce(None, weights, ())}, now_ms=0)

@@ -1,4 +1,4 @@
-"""The statistics agree with SciPy's and reject what does not fit."""
+"""The statistics agree with SciPy's, and reject what does not fit."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -141,7 +141,7 @@ def test_true_sums_are_rejected_as_rarely_as_promised() -> None:
 
 @pytest.mark.parametrize(("shares", "means"), [([0.55, 0.45], [1.0, 9.0]), ([0.5, 0.5], [1.0, 10.0])])
 def test_wrong_sums_are_rejected(shares: list[float], means: list[float]) -> None:
-    """A wrong probability, and durations that are not those that were told."""
+    """A wrong probability, and wrong durations."""
     expected = _sums(np.random.default_rng(6), 20_000, [0.5, 0.5], [1.0, 9.0])
     drawn = _sums(np.random.default_rng(7), 20_000, shares, means)
     pairs = zip(expected, drawn, strict=True)
@@ -150,7 +150,7 @@ def test_wrong_sums_are_rejected(shares: list[float], means: list[float]) -> Non
 
 
 def test_sums_of_few_terms_are_left_to_their_counts() -> None:
-    """Four large terms where half a term is expected are no wonder, and far off by the normal law."""
+    """Four large terms where half a term is expected are no surprise, but far off by the normal law."""
     odd = RandomSum(4 * 60.0, 0.5 * 60, 0.5 * 60**2, 4, 0.5)
     rest = RandomSum(996.0, 999.5, 1.0, 996, 999.5)
     assert z_score(odd.total, odd.expected, odd.variance) > 4.9

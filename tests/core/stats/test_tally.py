@@ -1,4 +1,4 @@
-"""What is counted is read back, to the last chunk, and a dataset's counts can be told from the others'."""
+"""Counts are read back exactly, to the last chunk, and a dataset's counts are separate from the others'."""
 
 import pytest
 from hypothesis import given
@@ -81,7 +81,7 @@ def test_nothing_counted_is_read_as_nothing() -> None:
 
 
 def test_the_colon_of_a_preset_stays_with_the_preset() -> None:
-    """A dataset by the name of `preset`, and a category by that of a preset, are others."""
+    """A dataset called `preset`, and a category with the name of a preset, are something else."""
     tally = Tally()
     for dataset in ("preset", "preset:a", None):
         tally.add_requests(dataset, 1)
@@ -125,7 +125,7 @@ def test_seconds_add_up_to_the_millisecond(added: list[tuple[str | None, str, in
     assert [(row.dataset, row.category) for row in counts.categories] == sorted({(a[0] or "", a[1]) for a in added})
 
 
-def test_a_century_of_hours_overflows_no_field_and_a_millisecond_is_not_rounded_away() -> None:
+def test_a_century_of_hours_overflows_no_field_and_milliseconds_stay_exact() -> None:
     """Redis counts to 2^63: a billion chunks of an hour, and a million batches of one chunk of a millisecond."""
     tally = Tally()
     tally.add_seconds(None, "voice", (10**9, 36 * 10**14), expected_s=3.6e12, variance_s2=1.296e16)

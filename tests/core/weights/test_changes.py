@@ -1,12 +1,13 @@
-"""A change is planned by what stands there: what it replaces, what it gives way to, and what the history says of it."""
+"""A change is planned from what Redis holds: what it replaces, what it gives way to, and its entry in the history."""
 
-import json
 from typing import Any
 
 import pytest
 
-from worker.core.weights.changes import Order, Return, Standing, read_return, return_step, step_of, version_by_key
-from worker.core.weights.values import ABSENT, WRONG_TYPE, default_weights, mark_of, parse_weights
+from worker.core.weights.changes import StoredWeights, WantedChange, plan_change, plan_return, version_by_key
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
+from worker.core.weights.temporary import Return, read_return
+from worker.core.weights.values import default_weights, parse_weights
 from worker.errors import WeightsError
 
 VOICE, MUSIC, ZERO = '{"voice": 1}', '{"music": 1}', '{"voice": 0}'
@@ -14,11 +15,11 @@ NOW_MS = 1_000_000
 HOUR_MS = 3_600_000
 
 
-def standing(value: str | None, name: str | None = None, *, pending: Return | None = None, **more: Any) -> Standing:
+def stored(value: str | None, name: str | None = None, *, pending: Return | None = None, **more: Any) -> StoredWeights:
     own = None if value is None else value.encode()
     text = pending.text.encode() if pending else b""
     found: dict[str, Any] = {"mark": mark_of(own), "shared_mark": ABSENT, "shared_value": None, **more}
-    return Standing(name=name, now_ms=NOW_MS, value=own, return_text=text, **found)
+    return StoredWeights(name=name, now_ms=NOW_MS, value=own, return_text=text, **found)
 
 
 def version(text: str) -> str:
@@ -27,9 +28,9 @@ def version(text: str) -> str:
     return weights.version
 
 
-def lasting(value: str, mark_text: str, due_ms: int, back: str | None) -> Standing:
+def lasting(value: str, mark_text: str, due_ms: int, back: str | None) -> StoredWeights:
     pending = Return(due_ms, mark_of(mark_text.encode()).decode(), back, "ann", "1h")
-    return standing(value, pending=pending)
+    return stored(value, pending=pending)
 
 
 @pytest.mark.parametrize(
@@ -51,10 +52,10 @@ def test_a_version_is_that_of_what_the_key_puts_in_force(name: str | None, value
 
 
 def test_a_change_says_what_it_replaces() -> None:
-    found = standing(VOICE, "d")
-    step = step_of(found, Order(MUSIC, "ann", "a test"))
-    assert (step.found, step.verb, step.value, step.return_text) == (found, "SET", MUSIC.encode(), "")
-    assert step.record == {
+    found = stored(VOICE, "d")
+    planned = plan_change(found, WantedChange(MUSIC, "ann", "a test"))
+    assert (planned.found, planned.verb, planned.value, planned.return_text) == (found, "SET", MUSIC.encode(), "")
+    assert planned.record == {
         "before": VOICE.encode(),
         "after": MUSIC.encode(),
         "dataset": "d",
@@ -66,69 +67,69 @@ def test_a_change_says_what_it_replaces() -> None:
 
 
 def test_a_removal_leaves_nothing() -> None:
-    step = step_of(standing(VOICE), Order(None, "ann", "", undone_from="5-0"))
-    assert (step.verb, step.value) == ("DEL", b"")
-    assert (step.record["after"], step.record["version_after"]) == (b"", default_weights().version)
-    assert step.record["undone_from"] == "5-0"
+    planned = plan_change(stored(VOICE), WantedChange(None, "ann", "", undone_from="5-0"))
+    assert (planned.verb, planned.value) == ("DEL", b"")
+    assert (planned.record["after"], planned.record["version_after"]) == (b"", default_weights().version)
+    assert planned.record["undone_from"] == "5-0"
 
 
 def test_what_is_in_force_is_what_a_worker_sees_that_starts_now() -> None:
     shared: dict[str, Any] = {"shared_mark": mark_of(VOICE.encode()), "shared_value": VOICE.encode()}
-    assert standing(MUSIC, "d", **shared).in_force.weights.shares == {"music": 1.0}
-    assert standing(None, "d", **shared).in_force.weights.shares == {"voice": 1.0}
-    assert standing(VOICE, None, **shared).in_force.weights.source == "redis"
-    assert standing(None).in_force.weights.source == "default"
+    assert stored(MUSIC, "d", **shared).in_force.weights.shares == {"music": 1.0}
+    assert stored(None, "d", **shared).in_force.weights.shares == {"voice": 1.0}
+    assert stored(VOICE, None, **shared).in_force.weights.source == "redis"
+    assert stored(None).in_force.weights.source == "default"
 
 
 def test_a_value_that_is_refused_is_a_problem() -> None:
-    assert standing(VOICE).problem is standing(None, "d").problem is None
-    assert "not JSON" in str(standing("no JSON").problem)
+    assert stored(VOICE).problem is stored(None, "d").problem is None
+    assert "not JSON" in str(stored("no JSON").problem)
 
 
 @pytest.mark.parametrize("before", [VOICE, None])
 def test_temporary_weights_give_way_to_what_stood_before(before: str | None) -> None:
-    step = step_of(standing(before), Order(MUSIC, "ann", "", HOUR_MS, "1h"))
-    due = read_return(step.return_text.encode())
+    planned = plan_change(stored(before), WantedChange(MUSIC, "ann", "", HOUR_MS, "1h"))
+    due = read_return(planned.return_text.encode())
     assert due == Return(NOW_MS + HOUR_MS, mark_of(MUSIC.encode()).decode(), before, "ann", "1h")
-    assert step.record["until"] == str(NOW_MS + HOUR_MS)
+    assert planned.record["until"] == str(NOW_MS + HOUR_MS)
 
 
 def test_temporary_weights_upon_temporary_ones_give_way_to_what_stood_before_the_first() -> None:
-    step = step_of(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), Order(ZERO, "bob", "", HOUR_MS, "1h"))
-    due = read_return(step.return_text.encode())
+    planned = plan_change(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), WantedChange(ZERO, "bob", "", HOUR_MS, "1h"))
+    due = read_return(planned.return_text.encode())
     assert due is not None
     assert (due.back, due.due_ms, due.who) == (VOICE, NOW_MS + HOUR_MS, "bob")
-    assert "lapsed" not in step.record
+    assert "lapsed" not in planned.record
 
 
 def test_temporary_weights_upon_somebody_elses_give_way_to_those() -> None:
-    step = step_of(lasting(VOICE, MUSIC, NOW_MS + 5, None), Order(ZERO, "bob", "", HOUR_MS, "1h"))
-    due = read_return(step.return_text.encode())
+    planned = plan_change(lasting(VOICE, MUSIC, NOW_MS + 5, None), WantedChange(ZERO, "bob", "", HOUR_MS, "1h"))
+    due = read_return(planned.return_text.encode())
     assert due is not None
     assert due.back == VOICE
 
 
 def test_weights_for_good_end_the_return_and_say_so() -> None:
-    step = step_of(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), Order(MUSIC, "bob", ""))
-    assert (step.return_text, step.record["lapsed"]) == ("", str(NOW_MS + 5))
+    planned = plan_change(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), WantedChange(MUSIC, "bob", ""))
+    assert (planned.return_text, planned.record["lapsed"]) == ("", str(NOW_MS + 5))
 
 
 @pytest.mark.parametrize("value", ["[]", "no JSON", '{"voice": -1}'])
 def test_nothing_is_to_return_to_a_value_that_is_refused(value: str) -> None:
     with pytest.raises(WeightsError, match=r"refused, so that nothing could return to it: .*accepted"):
-        step_of(standing(value), Order(MUSIC, "ann", "", HOUR_MS, "1h"))
+        plan_change(stored(value), WantedChange(MUSIC, "ann", "", HOUR_MS, "1h"))
 
 
 def test_nothing_is_to_return_to_a_key_of_another_type() -> None:
     with pytest.raises(WeightsError, match="does not hold a string"):
-        step_of(standing(None, mark=WRONG_TYPE), Order(MUSIC, "ann", "", HOUR_MS, "1h"))
+        plan_change(stored(None, mark=WRONG_TYPE), WantedChange(MUSIC, "ann", "", HOUR_MS, "1h"))
 
 
 def test_a_return_that_is_due_is_a_change_like_any_other() -> None:
-    step = return_step(lasting(MUSIC, MUSIC, NOW_MS, VOICE))
-    assert step is not None
-    assert (step.verb, step.value, step.return_text) == ("SET", VOICE.encode(), "")
-    assert step.record == {
+    planned = plan_return(lasting(MUSIC, MUSIC, NOW_MS, VOICE))
+    assert planned is not None
+    assert (planned.verb, planned.value, planned.return_text) == ("SET", VOICE.encode(), "")
+    assert planned.record == {
         "before": MUSIC.encode(),
         "after": VOICE.encode(),
         "dataset": "",
@@ -141,69 +142,30 @@ def test_a_return_that_is_due_is_a_change_like_any_other() -> None:
 
 
 def test_where_no_key_was_the_return_removes_it() -> None:
-    step = return_step(lasting(MUSIC, MUSIC, NOW_MS - 1, None))
-    assert step is not None
-    assert (step.verb, step.record["after"]) == ("DEL", b"")
+    planned = plan_return(lasting(MUSIC, MUSIC, NOW_MS - 1, None))
+    assert planned is not None
+    assert (planned.verb, planned.record["after"]) == ("DEL", b"")
 
 
 def test_a_return_never_overwrites_what_somebody_else_has_set() -> None:
-    step = return_step(lasting(VOICE, MUSIC, NOW_MS, ZERO))
-    assert step is not None
-    assert (step.verb, step.return_text) == ("KEEP", "")
-    assert step.record["before"] == step.record["after"] == VOICE.encode()
-    assert "somebody else had changed the weights" in str(step.record["reason"])
+    planned = plan_return(lasting(VOICE, MUSIC, NOW_MS, ZERO))
+    assert planned is not None
+    assert (planned.verb, planned.return_text) == ("KEEP", "")
+    assert planned.record["before"] == planned.record["after"] == VOICE.encode()
+    assert "somebody else had changed the weights" in str(planned.record["reason"])
 
 
 def test_before_its_time_and_without_one_nothing_returns() -> None:
-    assert return_step(lasting(MUSIC, MUSIC, NOW_MS + 1, VOICE)) is None
-    assert return_step(standing(MUSIC)) is None
-
-
-GOOD: dict[str, object] = {"due_ms": 5, "mark": "", "back": None, "who": "ann", "lasts": "1h"}
-NO_TEXTS: list[Any] = [None, 5, [], {}, True]
-NO_TIMES: list[Any] = [None, True, 1.5, "5", -1, 2**64, [], {}]
-NO_WEIGHTS: list[Any] = [5, [], {}, True, "", "no JSON", "[]", '{"voice": -1}', '{"voice": NaN}']
-STRANGE_RETURNS: list[dict[str, Any]] = [
-    *({name: "\ud800"} for name in ("mark", "who", "lasts", "back")),
-    *({name: wrong} for name in ("mark", "who", "lasts") for wrong in NO_TEXTS),
-    *({"due_ms": wrong} for wrong in NO_TIMES),
-    *({"back": wrong} for wrong in NO_WEIGHTS),
-]
-
-
-def test_what_a_return_is_made_strange_from_is_one() -> None:
-    assert read_return(json.dumps(GOOD).encode()) == Return(5, "", None, "ann", "1h")
+    assert plan_return(lasting(MUSIC, MUSIC, NOW_MS + 1, VOICE)) is None
+    assert plan_return(stored(MUSIC)) is None
 
 
 @pytest.mark.parametrize("name", ["who", "reason"])
 def test_a_name_that_is_no_utf8_is_escaped(name: str) -> None:
-    """The operating system hands on such bytes as halves of surrogate pairs."""
-    step = step_of(
-        standing(VOICE), Order(MUSIC, lasts_ms=HOUR_MS, lasts="1h", **{"who": "a", "reason": "b", name: "\udcff"})
+    """The operating system hands over such bytes as lone surrogates."""
+    planned = plan_change(
+        stored(VOICE),
+        WantedChange(MUSIC, lasts_ms=HOUR_MS, lasts="1h", **{"who": "a", "reason": "b", name: "\udcff"}),
     )
-    assert step.record[name] == r"\udcff"
-    assert read_return(step.return_text.encode()) is not None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"",
-        b"\xff",
-        b"[]",
-        b"{}",
-        b"[" * 100_000,
-        json.dumps({"due_ms": "soon", "mark": "", "back": None, "who": "", "lasts": ""}).encode(),
-        b'{"due_ms": Infinity, "mark": "", "back": null, "who": "", "lasts": ""}',
-        *(json.dumps(GOOD | wrong).encode() for wrong in STRANGE_RETURNS),
-        json.dumps(GOOD).encode() + b"\xff",
-        json.dumps(GOOD).replace("5", "9" * 5000).encode(),
-    ],
-)
-def test_what_is_no_return_is_none(text: bytes) -> None:
-    assert read_return(text) is None
-
-
-def test_a_return_is_read_as_it_was_written() -> None:
-    written = Return(5, "mark", '{"voice": 1}', "änn", "1.5h")
-    assert read_return(written.text.encode()) == written
+    assert planned.record[name] == r"\udcff"
+    assert read_return(planned.return_text.encode()) is not None

@@ -1,4 +1,4 @@
-"""The history tells what changed, and a rollback finds its way back through it, however it was changed and undone."""
+"""The history shows what changed, and a rollback finds its way back, however weights were changed and undone."""
 
 import json
 
@@ -45,7 +45,7 @@ class Course:
         return True
 
     def undone(self) -> list[str]:
-        """Undo all there is, and tell what was in force after each."""
+        """Undo all changes, and return what was in force after each."""
         held = []
         while self.undo():
             held.append(self.held)

@@ -1,4 +1,4 @@
-"""Whoever weighs a category without READY chunks is told what becomes of its share, and which name was near."""
+"""A weighted category without READY chunks: a sentence says who gets its share, and which name was near."""
 
 import pytest
 

@@ -1,14 +1,16 @@
-"""Presets: what the built-in ones weigh, and which weights a request that names one is drawn under."""
+"""Presets: the weights of the built-in ones, and which weights a request that names one is drawn under."""
 
 import pytest
 
 from tests.support.drawing import catalog_of, weights_of
-from worker.core.draw.prepare import Prepared, Snapshots, Unanswerable, prepare
+from worker.core.draw.derived import Derived, Prepared
+from worker.core.draw.prepare import Snapshots, Unanswerable, prepare
+from worker.core.weights.in_force import ABSENT, Held, InForce, in_force, preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset, weights_name
-from worker.core.weights.values import ABSENT, BUILT_IN, DEFAULTS, Held, InForce, in_force, preset_name
+from worker.core.weights.values import BUILT_IN, DEFAULTS
 from worker.core.wire import Terms
 
-CATALOG = catalog_of({"voice": 5, "music": 4, "own": 3, "custom": 2})
+DERIVED = Derived(catalog_of({"voice": 5, "music": 4, "own": 3, "custom": 2}))
 SHARED = Held(b"1", weights_of({"voice": 1.0}))
 
 
@@ -46,7 +48,7 @@ def _snapshots(**stored: Held) -> Snapshots:
     weights["d"] = InForce("d", weights_of({"own": 1}), ())
     for name, held in stored.items():
         weights[preset_name(name)] = in_force(preset_name(name), held, SHARED)
-    return Snapshots(CATALOG, weights, 0)
+    return Snapshots(DERIVED, weights, 0)
 
 
 @pytest.mark.parametrize("preset", BUILT_IN_PRESETS)

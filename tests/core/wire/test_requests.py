@@ -1,4 +1,4 @@
-"""Requests are read to the letter of the contract, whatever bytes come."""
+"""Requests are read exactly by the contract, whatever bytes come."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ def _entry(*fields: tuple[str | bytes, str | bytes]) -> Entry:
 
 
 def _decoded(entry: Entry) -> tuple[object, ...]:
-    """Read a request; refusals by what they say, for each has a form of its own."""
+    """Read a request. A refusal is compared by its fields, as each has a template of its own."""
     decoded = Decoder().decode(entry)
     return decoded if isinstance(decoded, Request) else (*decoded[:4], decoded.fields)
 
@@ -60,7 +60,7 @@ def _texts(result: Result) -> dict[str, str]:
 
 
 def _check_refusal(result: Result) -> None:
-    """Every refusal is a whole error result with one sentence that is safe to print."""
+    """Every refusal is a complete error result, with one sentence that is safe to print."""
     texts = _texts(result)
     assert list(texts) == ["request_id", "entry_id", "status", "error", "message"]
     assert texts["entry_id"] == result.entry_id == ENTRY_ID
@@ -143,7 +143,7 @@ def test_unknown_fields_change_nothing(given_fields: Fields, others: Fields) -> 
 
 @given(st.lists(fields, max_size=6), st.sampled_from([100, LARGEST_SIZE]))
 def test_what_is_looked_up_is_what_would_be_read(batch: list[Fields], max_size: int) -> None:
-    """The quick way and the whole way agree on every input, whatever was read before."""
+    """The fast path and the full path agree on every input, whatever was read before."""
     reader = RequestReader(max_size)
     for given_fields in (*batch, *batch):
         entry = _entry(*given_fields)
@@ -169,12 +169,15 @@ def test_requests_that_differ_in_their_own_fields_alone_share_their_terms() -> N
 
 def test_what_a_reader_remembers_is_bounded() -> None:
     reader = RequestReader(LARGEST_SIZE)
+    known = []
     for number in range(5000):
         reader.read(_entry(("dataset", f"d{number}")))
-    assert 0 < len(reader._known) <= 4096
+        known.append(repr(reader))
+    assert known[4095:4097] == [f"<RequestReader: {count} of at most 4096 terms known>" for count in (4096, 1)]
+    assert known[-1] == "<RequestReader: 904 of at most 4096 terms known>"
     reader = RequestReader(LARGEST_SIZE)
     reader.read(_entry(("size", "8"), ("unknown", "x" * 2000)))
-    assert reader._known == {}
+    assert repr(reader) == "<RequestReader: 0 of at most 4096 terms known>"
 
 
 def test_a_request_without_any_field_is_one_chunk_by_the_weights() -> None:

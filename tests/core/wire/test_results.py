@@ -1,4 +1,4 @@
-"""Results are written as the contract has them, and can be read back by any client."""
+"""Results are written by the contract, and any client can read them."""
 
 import json
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from worker.client.samples import sample_of
 from worker.core.wire import (
     ERROR_CODES,
     Entry,
-    Form,
     Reply,
     Request,
     Result,
+    Template,
     Terms,
     decode_any,
     decode_result,
@@ -21,7 +21,7 @@ from worker.core.wire import (
     encode_error,
     encode_passes,
     encode_probabilities,
-    ok_form,
+    ok_template,
 )
 
 ENTRY_ID = "1700000000000-7"
@@ -30,7 +30,7 @@ COMMON = encode_common(weights_version="0123456789ab", weights_source="redis", c
 
 
 def _ok(chunk_ids: bytes, counts: str, common: Sequence[str] = COMMON) -> Result:
-    return Result(ENTRY_ID, "r-1", "job-1", None, ok_form(common), (chunk_ids, counts))
+    return Result(ENTRY_ID, "r-1", "job-1", None, ok_template(common), (chunk_ids, counts))
 
 
 def _texts(result: Result) -> dict[str, str]:
@@ -99,8 +99,8 @@ def test_an_error_replaces_an_earlier_one() -> None:
 
 
 def test_messages_in_bytes_are_read_too() -> None:
-    form = Form(("request_id", None, "entry_id", None, "message", None))
-    assert Result(ENTRY_ID, "r", None, "internal", form, ("é".encode(),)).message == "é"
+    template = Template(("request_id", None, "entry_id", None, "message", None))
+    assert Result(ENTRY_ID, "r", None, "internal", template, ("é".encode(),)).message == "é"
 
 
 def test_a_dead_letter_has_all_original_fields_and_why() -> None:

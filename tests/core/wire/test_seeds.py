@@ -1,4 +1,4 @@
-"""Seeds of a sequence: fixed for ever, accepted, and never the same twice."""
+"""Seeds of a sequence: they never change, requests accept them, and no two are the same."""
 
 import re
 from pathlib import Path

@@ -65,7 +65,7 @@ class PostgresCatalog:
         with_durations: bool = False,
         patience_s: float = _PATIENCE_S,
     ) -> None:
-        """Take where and what to read; nothing is opened yet.
+        """Configure what to read, and where; nothing is opened yet.
 
         Args:
             database_url: A `postgresql://` URL.
@@ -118,7 +118,7 @@ class PostgresCatalog:
         return loaded
 
     async def holds(self, catalog: Catalog) -> bool:
-        """Tell whether a catalog is what PostgreSQL has, by no more than a checksum of it.
+        """Return whether a catalog is what PostgreSQL has, by no more than a checksum of it.
 
         Raises:
             PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.

@@ -87,7 +87,7 @@ async def _connect(database_url: str, statement_timeout_s: float) -> tuple[Conne
 
 
 def _options(url: PostgresUrl, statement_timeout_s: float) -> dict[str, Any]:
-    """Say to the driver what it would else look for itself, in the environment and the home folder."""
+    """Set every option that the driver would otherwise look for in the environment and the home folder."""
     user = url.user or _own_name()
     return {
         "host": url.hosts,
@@ -120,7 +120,7 @@ async def _connect_encrypted(options: Mapping[str, Any], ways: Sequence[ssl.SSLC
 
 
 def _own_name() -> str:
-    """Tell the name of the user who runs this, which is the role where the URL names none."""
+    """Return the name of the user who runs this, which is the role where the URL names none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -130,7 +130,7 @@ def _own_name() -> str:
 
 
 def version_problem(version: tuple[int | str, ...]) -> str | None:
-    """Tell what is wrong with a server's version; None: nothing.
+    """Return what is wrong with a server's version; None: nothing.
 
     Args:
         version: As the server tells it, the major number first.
@@ -192,7 +192,7 @@ def _sentence(error: Exception, accepted: str) -> str:
 
 
 def _keep_alive(connection: Connection, given: Mapping[str, Value]) -> None:
-    """Let the kernel notice a peer that is gone, which asyncpg does not ask of it."""
+    """Ask the kernel to notice a peer that is gone: asyncpg does not."""
     transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
     link: socket.socket | None = transport.get_extra_info("socket")
     if link is None or link.family not in {socket.AF_INET, socket.AF_INET6} or not given.get("keepalives", True):
@@ -205,6 +205,6 @@ def _keep_alive(connection: Connection, given: Mapping[str, Value]) -> None:
 
 
 async def _close(connection: Connection) -> None:
-    """Say goodbye, so that the server does not log a lost client, but wait for it only so long."""
+    """Close the connection in order, within a deadline, so that the server logs no lost client."""
     with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
         await connection.close()

@@ -24,7 +24,7 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Hold what was read, before the names are known.
+    """What was read, before the names are known.
 
     Attributes:
         blocks: Ids, for each the place of its category's hash in `hashes`, and durations where they matter.
@@ -38,7 +38,7 @@ class Rows:
 
 
 class Parser:
-    """Take a binary COPY apart while it comes, block by block in threads, without a Python object a row.
+    """A parser of a binary COPY: block by block in threads, while it comes, without a Python object a row.
 
     What has come is never held as a whole: it takes more room than the catalog, and growing and freeing that much at
     once keeps the interpreter locked.
@@ -48,7 +48,7 @@ class Parser:
     """
 
     def __init__(self, kind: np.dtype[np.generic], *, with_durations: bool) -> None:
-        """Take what ids are, and whether there is a third field."""
+        """Configure the types of the columns."""
         fields = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", kind.newbyteorder(">"))]
         duration = [("duration_bytes", ">i4"), ("duration_s", ">f8")] if with_durations else []
         self._row = np.dtype([*fields, ("hash_bytes", ">i4"), ("hash", ">i8"), *duration])
@@ -61,7 +61,7 @@ class Parser:
         self._examples = np.empty(0, kind)
 
     async def take(self, part: bytes) -> None:
-        """Take what came next."""
+        """Add the bytes that came next."""
         self._held.append(part)
         self._held_bytes += len(part)
         if self._held_bytes >= _BLOCK_BYTES:
@@ -74,7 +74,7 @@ class Parser:
         return Rows(self._blocks, self._hashes, self._examples)
 
     async def _pass_on(self) -> None:
-        """Have the rows that are complete parsed; the connection fills its buffers meanwhile."""
+        """Parse the rows that are complete in a thread; the connection fills its buffers meanwhile."""
         received = b"".join(self._held)
         count = self._held_bytes // self._row.itemsize
         start = 0 if self._blocks else _HEADER_BYTES

@@ -43,7 +43,7 @@ class PostgresListener:
     def __init__(
         self, connection: Connection, database_url: str, kind: np.dtype[np.generic], *, with_durations: bool = False
     ) -> None:
-        """Take the connection, which belongs to this listener from now on.
+        """Own a connection from now on.
 
         Args:
             connection: Open, idle.
@@ -68,12 +68,12 @@ class PostgresListener:
 
     @property
     def unheard(self) -> tuple[Unheard, ...]:
-        """Tell which changes are announced to nobody."""
+        """Return which changes are announced to nobody."""
         return self._sight.unheard(is_deaf=self._is_deaf)
 
     @property
     def hears_all(self) -> bool:
-        """Tell whether every change is announced."""
+        """Return whether every change is announced."""
         return not self.unheard
 
     async def subscribe(self) -> None:
@@ -109,7 +109,7 @@ class PostgresListener:
                 yield news
 
     async def read(self, ids: NDArray[np.generic]) -> Known:
-        """Tell what is known of these chunks now.
+        """Return what is known of these chunks now.
 
         Args:
             ids: int64 or S16, shape (m,).
@@ -154,7 +154,7 @@ class PostgresListener:
         return [(category, packed) for category, packed in rows]
 
     def _hear(self, payload: str) -> None:
-        """Note a notification; it is read later, for those of a bulk update come all at once."""
+        """Keep a notification for later: those of a bulk update come all at once."""
         self._has_heard = True
         self._named += payload.count(",") + 1
         if payload == _ALL or self._named > _MOST_IDS:
@@ -164,7 +164,7 @@ class PostgresListener:
         self._stirred.set()
 
     def _ask_for_all(self) -> None:
-        """Have everything read again."""
+        """Ask for everything to be read again."""
         self._reload = True
         self._payloads.clear()
         self._stirred.set()
@@ -205,7 +205,7 @@ class PostgresListener:
                 return await look(self._connection, _PROBE_TIMEOUT_S)
 
     async def _hears_another(self) -> bool:
-        """Have another session notify, and tell whether it is heard: some poolers pass no notifications on."""
+        """Notify from another session, and return whether it is heard: some poolers pass no notifications on."""
         async with connected(self._database_url, statement_timeout_s=_PROBE_TIMEOUT_S) as other:
             with translated(self._database_url):
                 await other.execute("select pg_notify($1, '')", CATALOG_CHANNEL)

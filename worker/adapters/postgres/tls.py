@@ -17,7 +17,7 @@ _OLDEST = "TLSv1.2"
 
 
 def ways_to_encrypt(tls: Mapping[str, str]) -> tuple[ssl.SSLContext | bool, ...]:
-    """Tell how to try to connect, one way after the other; False is without TLS.
+    """Return how to try to connect, one way after the other; False is without TLS.
 
     Args:
         tls: By libpq's names.

@@ -110,7 +110,7 @@ _CAUSES = {
 
 
 class Sight(NamedTuple):
-    """Hold what a look found.
+    """What a look found.
 
     Attributes:
         is_standby: The server cannot notify.
@@ -127,7 +127,7 @@ class Sight(NamedTuple):
     found: Mapping[str, tuple[str, int]]
 
     def unheard(self, *, is_deaf: bool) -> tuple[Unheard, ...]:
-        """Say which changes nobody announces.
+        """Return which changes nobody announces.
 
         Args:
             is_deaf: Whether notifications do not arrive here at all.

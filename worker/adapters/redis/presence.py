@@ -66,7 +66,7 @@ class RedisPresence:
                     raise TypeError("SET says OK")
         return before if isinstance(before, bytes) else None
 
-    async def hide(self) -> None:
+    async def remove_presence(self) -> None:
         """Remove this worker's state: it has ended in order.
 
         Raises:

@@ -11,12 +11,12 @@ import redis.exceptions
 from worker.adapters.redis.weights import reading
 from worker.core.draw.sessions import Fields
 from worker.core.keys import GROUP, Keys
-from worker.core.wire import ERROR_CODES, Form
+from worker.core.wire import ERROR_CODES, Template
 from worker.ports import Batch, Failure, Settled, StreamLimits
 
 _LONGEST_WHY = 1000
 _ADD = ("XADD", "", "*")  # the stream's name is an entry's own
-_SHAPES: Final = WeakKeyDictionary[Form, str]()  # as long as the forms: one may be of megabytes
+_SHAPES: Final = WeakKeyDictionary[Template, str]()  # as long as the forms: one may be of megabytes
 
 
 def lay_out(
@@ -100,7 +100,7 @@ def read_fields(words: Sequence[bytes] | None) -> Fields:
     return {name.decode(errors="replace"): value for name, value in zip(words[0::2], words[1::2], strict=True)}
 
 
-def _shape(form: Form) -> str:
+def _shape(form: Template) -> str:
     """Write a form as the script reads it; once, for as long as the form is used."""
     shape = _SHAPES.get(form)
     if shape is None:
@@ -108,7 +108,7 @@ def _shape(form: Form) -> str:
     return shape
 
 
-def _write_shape(form: Form) -> str:
+def _write_shape(form: Template) -> str:
     holes = [place for place, word in enumerate(form.words) if word is None]
     words = [word or "" for word in form.words]
     return json.dumps(((*_ADD, *words), [len(_ADD) + 1 + place for place in holes]))

@@ -9,7 +9,7 @@ import redis.exceptions
 from worker.adapters.redis.client import Client, redis_errors
 from worker.core.keys import Keys
 from worker.core.stats import Counts, fields_of_dataset, read_stats
-from worker.core.workers.documents import read_state
+from worker.core.workers.state_document import read_state
 
 _READ: Final = files("worker.adapters.redis").joinpath("scripts", "stats_read.lua").read_text()
 _PAGE = 10_000
@@ -53,7 +53,7 @@ class RedisStats:
                 await self._client.hdel(self._keys.stats, *names)
 
     async def workers(self) -> list[dict[str, Any]]:
-        """List the states that live workers show, by consumer; see `worker.core.workers.documents.read_state`.
+        """List the states that live workers show, by consumer; see `worker.core.workers.state_document.read_state`.
 
         Raises:
             RedisError: Redis did not answer, or refused.

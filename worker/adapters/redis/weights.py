@@ -9,7 +9,7 @@ from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.weights_listener import RedisBells, reading_of
 from worker.core.keys import Keys
-from worker.core.weights.values import ABSENT, WRONG_TYPE
+from worker.core.weights.in_force import ABSENT, WRONG_TYPE
 from worker.ports import Bell, Follow, Reading
 
 _SET: Final = files("worker.adapters.redis").joinpath("scripts", "weights_set.lua").read_text()

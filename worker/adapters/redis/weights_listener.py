@@ -15,7 +15,7 @@ from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.replies import telling_misread
 from worker.core.keys import Keys
-from worker.core.weights.values import WRONG_TYPE, is_weights_name, mark_of
+from worker.core.weights.in_force import WRONG_TYPE, is_weights_name, mark_of
 from worker.ports import Bell, Follow, Reading
 
 _PING_EVERY_S = 2.0

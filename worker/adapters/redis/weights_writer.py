@@ -8,9 +8,11 @@ from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.replies import closing_if_misread
 from worker.adapters.redis.weights import reading
 from worker.core.keys import Keys
-from worker.core.weights.changes import Return, Standing, Step, read_return, return_step
+from worker.core.weights.changes import PlannedChange, StoredWeights, plan_return
 from worker.core.weights.history import Change, read_change
-from worker.core.weights.values import Weights, default_weights, is_weights_name, preset_of
+from worker.core.weights.in_force import is_weights_name, preset_of
+from worker.core.weights.temporary import Return, read_return
+from worker.core.weights.values import Weights, default_weights
 from worker.core.wire import shown
 from worker.errors import RefusedError
 
@@ -22,7 +24,7 @@ _CHANGE: Final = files("worker.adapters.redis").joinpath("scripts", "weights_cha
 _RETURNS: Final = files("worker.adapters.redis").joinpath("scripts", "returns_read.lua").read_text()
 _NEVER_FOUND: Final = b"-"  # no mark is this: the script only tells what stands there
 
-Decide = Callable[[Standing], Step | None]
+Decide = Callable[[StoredWeights], PlannedChange | None]
 
 
 class RedisWeightsWriter:
@@ -38,7 +40,7 @@ class RedisWeightsWriter:
         """Change the weights of one key, note it in the history and ring the bell, in one step.
 
         Args:
-            name: A dataset, a preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
+            name: A dataset, a preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
             decide: Plans the change by what stands there; asked again where that changed meanwhile.
 
         Returns:
@@ -62,7 +64,7 @@ class RedisWeightsWriter:
                 return read_change(entry_id, {field: _text(value) for field, value in record.items()})
         return None
 
-    async def look(self, name: str | None) -> Standing:
+    async def look(self, name: str | None) -> StoredWeights:
         """Tell what stands there about one weights key.
 
         Raises:
@@ -111,7 +113,7 @@ class RedisWeightsWriter:
         for name, found in returns.items():
             if found is not None and found.due_ms <= now_ms and _is_name(name):
                 try:
-                    await self.change(_text(name) or None, return_step)
+                    await self.change(_text(name) or None, plan_return)
                 except RefusedError as error:
                     problems.append(error)  # what is wrong with one key keeps no other waiting
         if problems:
@@ -148,7 +150,7 @@ class RedisWeightsWriter:
             names: Any = await self._client.smembers(self._keys.presets)
         return sorted(_text(name) for name in names)
 
-    async def _call(self, name: str | None, *words: str | bytes | int) -> tuple[Standing, str | None]:
+    async def _call(self, name: str | None, *words: str | bytes | int) -> tuple[StoredWeights, str | None]:
         """Run the script; tell what stands there, and the history's entry where it did what it was told."""
         keys = self._keys
         names = (keys.weights(name), keys.weights(), keys.history, keys.returns, keys.presets)
@@ -158,7 +160,7 @@ class RedisWeightsWriter:
             )
             async with closing_if_misread(self._client):
                 own, shared = reading(reply[1], reply[2]), reading(reply[3], reply[4])
-                found = Standing(
+                found = StoredWeights(
                     name, int(reply[0]), own.mark, own.value, shared.mark, shared.value, reply[5], self._defaults()
                 )
                 return found, _text(reply[6]) if len(reply) > _FOUND else None

@@ -18,9 +18,9 @@ from worker.cli.context import (
 from worker.cli.numbers import whole
 from worker.cli.weights.store import TIMEOUT_S, Reason, Storing, Timeout, Wait, check_version, make_change, user
 from worker.core.keys import NAME_PATTERN
-from worker.core.weights.changes import Order
+from worker.core.weights.changes import WantedChange
 from worker.core.weights.history import Change, moves, moves_text
-from worker.core.weights.values import preset_name
+from worker.core.weights.in_force import preset_name
 from worker.errors import SettingsError
 
 Preset = Annotated[str | None, typer.Option(metavar="NAME", help="A stored preset instead.")]
@@ -69,7 +69,7 @@ def rollback(
     """
     check_version(version)
     name = _name(dataset, preset)
-    order = Order(None, user(), reason)
+    order = WantedChange(None, user(), reason)
     storing = Storing(name, wait_s=timeout if wait else None, as_json=as_json)
     make_change(lambda writer: roll_back(writer, name, order, version=version), storing)
 

@@ -37,10 +37,11 @@ from worker.cli.weights.store import (
 )
 from worker.cli.words import Share
 from worker.core.keys import NAME_PATTERN
-from worker.core.weights.changes import Standing
+from worker.core.weights.changes import StoredWeights
+from worker.core.weights.in_force import UNREAD, observe, preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
-from worker.core.weights.values import UNREAD, Weights, observe, parse_weights, preset_name
-from worker.core.workers.in_use import ready_of
+from worker.core.weights.values import Weights, parse_weights
+from worker.core.workers.ready import ready_of
 from worker.errors import SettingsError, WeightsError
 from worker.settings.model import load_settings
 
@@ -115,7 +116,7 @@ def remove(name: Name, reason: Reason = "", *, as_json: AsJson = False) -> None:
     """Forget a preset: requests that name it get unknown_preset."""
     _check_own(name)
 
-    def nothing(found: Standing) -> None:
+    def nothing(found: StoredWeights) -> None:
         if found.value is None:
             raise WeightsError(f"preset {name!r} is not stored; accepted: one that `weights preset list` prints")
 

@@ -24,10 +24,10 @@ from worker.cli.typed_weights import temper
 from worker.cli.weights.store import Temperature, Words, words_json
 from worker.cli.words import Share
 from worker.core.catalog import Catalog
-from worker.core.draw.preview import Part, warnings
+from worker.core.draw.preview import PreviewRow, warnings
 from worker.core.draw.preview import preview as preview_weights
 from worker.core.weights.values import Weights, normalise, parse_weights
-from worker.core.workers.in_use import WorkerState, disagreement
+from worker.core.workers.states import WorkerState, disagreement
 from worker.errors import RedisError, SettingsError, WeightsError
 from worker.settings.model import Settings, load_settings
 
@@ -126,7 +126,7 @@ async def _in_force(settings: Settings, dataset: str | None, temperature: float 
     return weights if temperature is None else normalise(temper(weights.shares, temperature), use.source) or weights
 
 
-def _print_parts(title: str, parts: list[Part]) -> None:
+def _print_parts(title: str, parts: list[PreviewRow]) -> None:
     columns = ["category", "weight", "READY", "share", "expected", "spread", "each heard"]
     rows = [
         [

@@ -20,8 +20,8 @@ from worker.cli.context import (
 from worker.cli.mix import Mix, look_at_mix, set_text, until_text
 from worker.cli.output import complain
 from worker.cli.words import Share, counted, listed
-from worker.core.workers.documents import UNREADABLE
-from worker.core.workers.in_use import InUse
+from worker.core.workers.state_document import UNREADABLE
+from worker.core.workers.weights_in_use import InUse
 
 _SOURCES = {
     "default": "the defaults",

@@ -27,9 +27,11 @@ from worker.cli.mix import Mix, look_at_mix, until_text
 from worker.cli.numbers import LONGEST_S, decimal
 from worker.cli.output import complain
 from worker.cli.typed_weights import span_ms, temper, values_from_words, weights_json
-from worker.core.weights.changes import Order, Return, Standing
+from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.history import Change
-from worker.core.weights.values import parse_weights, preset_of, source_of
+from worker.core.weights.in_force import preset_of, source_of
+from worker.core.weights.temporary import Return
+from worker.core.weights.values import parse_weights
 from worker.errors import SettingsError, WeightsError
 
 _VERSION = re.compile("[0-9a-f]{12}")
@@ -65,7 +67,7 @@ class Storing:
     """Say whose weights are stored and under which conditions, as options say it.
 
     Attributes:
-        name: A dataset, a preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
+        name: A dataset, a preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
         reason: Why.
         lasts: For how long; None: for good.
         if_version: The version that has to be in force; None: any.
@@ -146,7 +148,7 @@ def words_json(words: list[str], temperature: float | None) -> str:
     return text if temperature is None else weights_json(temper(values, temperature))
 
 
-def tempered(found: Standing, temperature: float | None) -> str:
+def tempered(found: StoredWeights, temperature: float | None) -> str:
     """Apply a temperature to the weights in force.
 
     Raises:
@@ -159,7 +161,7 @@ def tempered(found: Standing, temperature: float | None) -> str:
     return weights_json(temper(found.in_force.weights.shares, 1.0 if temperature is None else temperature))
 
 
-def store(make: Callable[[Standing], str | None], storing: Storing) -> None:
+def store(make: Callable[[StoredWeights], str | None], storing: Storing) -> None:
     """Store weights, and print what came of it.
 
     Args:
@@ -170,8 +172,8 @@ def store(make: Callable[[Standing], str | None], storing: Storing) -> None:
     lasts_ms = None if storing.lasts is None else span_ms(storing.lasts)
     who = user()
 
-    def order(found: Standing) -> Order:
-        return Order(make(found), who, storing.reason, lasts_ms, storing.lasts or "")
+    def order(found: StoredWeights) -> WantedChange:
+        return WantedChange(make(found), who, storing.reason, lasts_ms, storing.lasts or "")
 
     async def work(writer: RedisWeightsWriter) -> Change:
         return await carry_out(writer, storing.name, order, if_version=storing.if_version)

@@ -28,7 +28,7 @@ from worker.cli.weights.show import source_text, use_document
 from worker.core.draw.sessions import read_session
 from worker.core.weights.history import Change
 from worker.core.weights.values import default_weights
-from worker.core.workers.in_use import InUse
+from worker.core.workers.weights_in_use import InUse
 
 _LOOK_EVERY_S = 0.25
 

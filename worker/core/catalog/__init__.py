@@ -1,6 +1,6 @@
 """The catalog: a snapshot of what is READY, and changes of it."""
 
-from worker.core.catalog.changes import Change, apply_changes, compare
+from worker.core.catalog.changes import Difference, apply_changes, compare
 from worker.core.catalog.checksum import Checksum, checksum_of, checksum_rows
 from worker.core.catalog.snapshot import (
     Block,
@@ -17,8 +17,8 @@ from worker.core.catalog.snapshot import (
 __all__ = [
     "Block",
     "Catalog",
-    "Change",
     "Checksum",
+    "Difference",
     "apply_changes",
     "ascending",
     "build_catalog",

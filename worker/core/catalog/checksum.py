@@ -1,7 +1,7 @@
-"""The checksum of a catalog that PostgreSQL can compute too, so that one row tells whether both hold the same.
+"""A checksum of the catalog that PostgreSQL can compute, too. One row tells whether both hold the same chunks.
 
-It is the sum modulo 2^64 of a hash of each chunk, whatever their order. The seed of a chunk's hash is its category's
-hash, and for a bigint its upper half as well: PostgreSQL folds the halves of a bigint before it hashes them.
+It is the sum modulo 2^64 of a hash of each chunk, in any order. The seed of a chunk's hash is its category's hash. For
+a bigint it includes the upper half. PostgreSQL folds the two halves of a bigint before it hashes them.
 
 Source: PostgreSQL, src/common/hashfn.c, `hash_bytes_extended` and `hash_bytes_uint32_extended`; they are lookup3 by
 Bob Jenkins, 2006.
@@ -27,7 +27,7 @@ _Words = NDArray[np.uint32]
 
 
 class Checksum(NamedTuple):
-    """Hold how many chunks there are, and the sum modulo 2^64 of their hashes."""
+    """The number of some chunks, and the sum modulo 2^64 of their hashes."""
 
     rows: int
     total: int
@@ -37,7 +37,7 @@ class Checksum(NamedTuple):
         return Checksum(self.rows + other.rows, (self.total + other.total) & _MASK)
 
     def minus(self, other: "Checksum") -> "Checksum":
-        """Take the chunks of another one away."""
+        """Subtract the chunks of another one."""
         return Checksum(self.rows - other.rows, (self.total - other.total) & _MASK)
 
 
@@ -50,7 +50,7 @@ def checksum_of(catalog: Catalog, hashes: Mapping[str, int]) -> Checksum:
     """
     durations = None if catalog.durations is None else catalog.durations.milliseconds
     found = Checksum(0, 0)
-    for name, (start, end) in zip(catalog.categories, pairwise(catalog.offsets.tolist()), strict=True):
+    for name, (start, end) in zip(catalog.categories, pairwise(catalog.bounds.tolist()), strict=True):
         seed = np.array([hashes[name] & _MASK], np.uint64)
         for first in range(start, end, BLOCK):
             part = slice(first, min(first + BLOCK, end))
@@ -66,7 +66,7 @@ def checksum_rows(
     Args:
         ids: int64 or S16, shape (n,).
         seeds: uint64, shape (n,) or (1,): PostgreSQL's hash of the category of each, or of all.
-        durations: uint32, shape (n,), ms; None where they do not matter.
+        durations: uint32, shape (n,), ms; None if they do not matter.
     """
     hashes = _hash_uuids(ids, seeds) if ids.dtype == UUID else _hash_bigints(ids.astype(np.int64, copy=False), seeds)
     if durations is not None:
@@ -88,14 +88,14 @@ def _hash_words(words: _Words, seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _hash_uuids(ids: NDArray[np.generic], seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
     words = np.frombuffer(ids.tobytes(), dtype="<u4").astype(np.uint32).reshape(-1, 4)
-    state = [part + words[:, place] for place, part in enumerate(_seeded(16, seeds))]
+    state = [part + words[:, i] for i, part in enumerate(_seeded(16, seeds))]
     _stir(state, _MIX)
     state[0] = state[0] + words[:, 3]
     return _finish(state)
 
 
 def _seeded(length: int, seeds: NDArray[np.uint64]) -> list[_Words]:
-    """Begin the state of a hash of so many bytes; a seed of 0 is as none."""
+    """Return the first state of a hash of so many bytes. A seed of 0 counts as none."""
     start = np.full(seeds.shape, (_START + length) & 0xFFFFFFFF, np.uint32)
     state = [start + (seeds >> np.uint64(32)).astype(np.uint32), start + seeds.astype(np.uint32), start.copy()]
     _stir(state, _MIX)

@@ -1,6 +1,6 @@
-"""How long chunks last: whole milliseconds, so that sums are exact whatever comes and goes.
+"""Durations of chunks: whole milliseconds, so that sums stay exact whatever is added and removed.
 
-A mean is a quotient of two whole numbers, and so the same to the last bit on every worker that knows the same chunks.
+A mean is a quotient of two whole numbers. So it is the same to the last bit on all workers that know the same chunks.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ MS_A_SECOND = 1000
 LONGEST_S = (2**32 - 1) / MS_A_SECOND
 """The longest duration that a chunk may have, in seconds: 49.7 days."""
 
-_BLOCK = 65_536  # rows at once, so that what is computed of them stays in the processor's cache
+_BLOCK = 65_536  # rows that are computed at once, so that they stay in the processor's cache
 
 Milliseconds = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Durations:
-    """Hold how long READY chunks last, and what that makes of their categories; see `measure_durations`.
+    """The durations of READY chunks, with mean and variance by category; see `measure_durations`.
 
     Attributes:
-        milliseconds: uint32, shape (n,), each >= 1.
-        means_s: float64, shape (k,): mean of each category's chunks, in seconds.
-        variances_s2: float64, shape (k,): their mean squared distance from it, in square seconds.
+        milliseconds: uint32, shape (n,), each >= 1, by position.
+        means_s: float64, shape (k,): mean of each category, in seconds.
+        variances_s2: float64, shape (k,): mean squared distance from the mean, in square seconds.
     """
 
     milliseconds: Milliseconds
@@ -32,29 +32,29 @@ class Durations:
     variances_s2: NDArray[np.float64]
 
 
-def measure_durations(milliseconds: Milliseconds, offsets: NDArray[np.int64]) -> Durations:
+def measure_durations(milliseconds: Milliseconds, bounds: NDArray[np.int64]) -> Durations:
     """Compute means and variances of categories.
 
     Args:
-        milliseconds: uint32, shape (n,), each >= 1; nobody may write to it any more.
-        offsets: int64, shape (k + 1,): category i owns milliseconds[offsets[i]:offsets[i + 1]], at least one.
+        milliseconds: uint32, shape (n,), each >= 1; it becomes read-only.
+        bounds: int64, shape (k + 1,): category i owns milliseconds[bounds[i]:bounds[i + 1]], at least one.
     """
     milliseconds.flags.writeable = False
-    sizes = np.diff(offsets)
-    totals = np.add.reduceat(milliseconds, offsets[:-1], dtype=np.int64) if len(sizes) else sizes
+    sizes = np.diff(bounds)
+    totals = np.add.reduceat(milliseconds, bounds[:-1], dtype=np.int64) if len(sizes) else sizes
     means_s = np.array([t / (MS_A_SECOND * n) for t, n in zip(totals.tolist(), sizes.tolist(), strict=True)], float)
     squares = np.zeros(len(sizes))
     for start in range(0, len(milliseconds), _BLOCK):
-        bounds = offsets.clip(start, start + _BLOCK)
-        owned = np.diff(bounds)
+        clipped = bounds.clip(start, start + _BLOCK)
+        owned = np.diff(clipped)
         distances = milliseconds[start : start + _BLOCK] / MS_A_SECOND - means_s.repeat(owned)
         there = np.flatnonzero(owned)
-        squares[there] += np.add.reduceat(np.square(distances), bounds[there] - start)
+        squares[there] += np.add.reduceat(np.square(distances), clipped[there] - start)
     return Durations(milliseconds, means_s, squares / sizes)
 
 
 def whole_milliseconds(seconds: NDArray[np.float64]) -> Milliseconds:
-    """Round durations to milliseconds; 0 stands for what is none: NaN, and what rounds to nothing or to too much.
+    """Round durations to milliseconds. 0 stands for no duration: NaN, and what rounds to zero or is too long.
 
     Args:
         seconds: float64, shape (n,).

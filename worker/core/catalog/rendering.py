@@ -1,6 +1,6 @@
-"""Chunk ids as text and bytes: each READY id is rendered once, so that a result is a gather and a slice.
+"""Chunk ids as text and bytes. Each READY id is rendered once, so that writing a result takes a gather and a slice.
 
-A cell is the JSON of one id, padded with spaces in front, and a comma: fixed width, so that cells laid side by
+A *cell* is the JSON of one id, padded with spaces in front, and a comma. All cells have the same width. Cells side by
 side between brackets, without the last comma, are a valid JSON array.
 """
 
@@ -20,7 +20,7 @@ _WORD = 8
 _WIDE = 64  # categories
 _UUID_TEXT = 36
 _HEX_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
-_HEX_PLACES = np.array([i for i in range(_UUID_TEXT) if i not in (8, 13, 18, 23)])
+_HEX_COLUMNS = np.array([i for i in range(_UUID_TEXT) if i not in (8, 13, 18, 23)])
 
 
 def render_cells(ids: NDArray[np.generic], width: int) -> NDArray[np.void]:
@@ -43,7 +43,7 @@ def render_cells(ids: NDArray[np.generic], width: int) -> NDArray[np.void]:
 
 
 def cell_width(ids: NDArray[np.generic]) -> int:
-    """Tell how many bytes a cell of these ids takes: a multiple of 8, at least one word.
+    """Return the bytes that a cell of these ids takes: a multiple of 8, at least 8.
 
     Args:
         ids: int64 or S16, shape (n,).
@@ -57,51 +57,50 @@ def cell_width(ids: NDArray[np.generic]) -> int:
     return -(-(longest + 1) // _WORD) * _WORD
 
 
-def cut_cells(cells: NDArray[np.void], places: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[bytes]:
+def cut_cells(cells: NDArray[np.void], positions: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[bytes]:
     """Write the JSON arrays of some requests.
 
     Args:
         cells: void, shape (n,).
-        places: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
+        positions: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
         sizes: int64, shape (r,), each >= 1.
     """
-    text = memoryview(_gather(cells, places).tobytes())
+    text = memoryview(_gather(cells, positions).tobytes())
     return [b"".join((b"[", text[start : end - 1], b"]")) for start, end in _bounds(sizes, cells.dtype.itemsize)]
 
 
-def cut_ids(ids: NDArray[np.generic], places: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[bytes]:
+def cut_ids(ids: NDArray[np.generic], positions: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[bytes]:
     """Pack the ids of some requests: little-endian int64, or 16 bytes a uuid.
 
     Args:
         ids: int64 or S16, shape (n,).
-        places: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
+        positions: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
         sizes: int64, shape (r,), each >= 1.
     """
-    drawn = _gather(ids, places)
+    drawn = _gather(ids, positions)
     packed = (drawn.astype("<i8", copy=False) if ids.dtype == BIGINT else drawn).tobytes()
     return [packed[start:end] for start, end in _bounds(sizes, ids.dtype.itemsize)]
 
 
-def _gather(column: NDArray[Item], places: NDArray[np.int64]) -> NDArray[Item]:
-    """Take items of a column, each from far away: waiting for memory is a third of the time of a large draw.
+def _gather(column: NDArray[Item], positions: NDArray[np.int64]) -> NDArray[Item]:
+    """Gather items of a column. Cache misses here are a third of the time of a large draw.
 
-    NumPy waits less where it only sees to it that no place lies outside than where it has to tell.
+    NumPy is faster when it clips positions than when it has to raise an error for those outside.
     """
-    return column.take(places, mode="clip")
+    return column.take(positions, mode="clip")
 
 
 def _bounds(sizes: NDArray[np.int64], width: int) -> Iterator[tuple[int, int]]:
-    """Tell where the bytes of each request begin and end."""
+    """Return where the bytes of each request begin and end."""
     if len(sizes) == 1:
         return iter(((0, int(sizes[0]) * width),))
     return pairwise((0, *(sizes.cumsum() * width).tolist()))
 
 
 class CountsRenderer:
-    """Write counts of the same categories as JSON objects, one a request; categories without any are left out."""
+    """Writes counts of the same categories as JSON objects, one a request, without categories that have none."""
 
     def __init__(self, categories: Sequence[str]) -> None:
-        """Take the categories' names."""
         self._starts = [f"{encode_basestring_ascii(name)}:" for name in categories]
         self._whole = "{" + ",".join([f"{start.replace('%', '%%')}%d" for start in self._starts]) + "}"
 
@@ -116,7 +115,7 @@ class CountsRenderer:
         return [self._whole % tuple(row) if 0 not in row else self._render_some(row) for row in counts.tolist()]
 
     def render_seconds(self, milliseconds: NDArray[np.int64]) -> list[str]:
-        """Write how long the chunks of some requests last, in seconds.
+        """Write the seconds of some requests.
 
         Args:
             milliseconds: int64, shape (r, k), >= 0.
@@ -127,7 +126,7 @@ class CountsRenderer:
         return "{" + ",".join([f"{start}{n}" for start, n in zip(self._starts, row, strict=True) if n]) + "}"
 
     def _render_wide(self, counts: NDArray[np.int64] | NDArray[np.float64]) -> list[str]:
-        """Write counts of which most are none, without a look at each of them in Python."""
+        """Write counts that are mostly zero, without a loop over all of them in Python."""
         rows, columns = np.nonzero(counts)
         parts = [f"{self._starts[i]}{n}" for i, n in zip(columns.tolist(), counts[rows, columns].tolist(), strict=True)]
         ends = np.searchsorted(rows, np.arange(len(counts)), "right").tolist()
@@ -144,14 +143,14 @@ def id_from_text(text: str, kind: np.dtype[np.generic]) -> int | bytes:
 
 
 def _write_integers(ids: NDArray[np.int64], text: NDArray[np.uint8]) -> None:
-    magnitude = np.abs(ids).view(np.uint64)  # abs of the least int64 is itself, and right as unsigned
-    place = text.shape[1] - 2
+    magnitude = np.abs(ids).view(np.uint64)  # abs of the least int64 overflows to itself, which is right as unsigned
+    digit = text.shape[1] - 2
     unfinished = np.ones(len(ids), dtype=np.bool_)
     while unfinished.any():
         quotient = magnitude // np.uint64(10)
         digits = (magnitude - quotient * np.uint64(10)).astype(np.uint8) + ord("0")
-        text[:, place] = np.where(unfinished, digits, ord(" "))
-        magnitude, unfinished, place = quotient, unfinished & (quotient > 0), place - 1
+        text[:, digit] = np.where(unfinished, digits, ord(" "))
+        magnitude, unfinished, digit = quotient, unfinished & (quotient > 0), digit - 1
     negative = np.flatnonzero(ids < 0)
     if len(negative):
         signs = (text[negative] != ord(" ")).argmax(axis=1) - 1
@@ -163,6 +162,6 @@ def _write_uuids(ids: NDArray[np.generic], text: NDArray[np.uint8]) -> None:
     start = text.shape[1] - 1 - (_UUID_TEXT + 2)
     body = text[:, start + 1 : start + 1 + _UUID_TEXT]
     body[:] = ord("-")
-    body[:, _HEX_PLACES[0::2]] = _HEX_DIGITS[raw >> 4]
-    body[:, _HEX_PLACES[1::2]] = _HEX_DIGITS[raw & 15]
+    body[:, _HEX_COLUMNS[0::2]] = _HEX_DIGITS[raw >> 4]
+    body[:, _HEX_COLUMNS[1::2]] = _HEX_DIGITS[raw & 15]
     text[:, start] = text[:, start + 1 + _UUID_TEXT] = ord('"')

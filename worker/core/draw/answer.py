@@ -1,28 +1,34 @@
-"""From a batch of requests and the snapshots in force to results: the one function the worker is about."""
+"""Answer a batch: requests and snapshots in, results and counts out. Pure.
+
+Requests come in three nested collections:
+
+- Requests of the same *terms* differ in their ids, seeds and expiry alone. What they are drawn from is prepared once.
+- A *group* is drawn under one mixture by one method; its parts differ in terms such as `size` and `reply_to`.
+- A *draw* is a piece of a group that fits into the processor's cache. One NumPy pass draws all of it.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from worker.core.catalog import Catalog
 from worker.core.catalog.rendering import cut_cells, cut_ids
 from worker.core.draw.allocation import Plan
-from worker.core.draw.alone import answer_plain, is_plain
+from worker.core.draw.derived import Prepared, weights_of
 from worker.core.draw.epoch import draw_epoch
-from worker.core.draw.moments import Requests, add_up_times, count_drawn
-from worker.core.draw.prepare import Prepared, Snapshots, Unanswerable, check_wanted, prepare
-from worker.core.draw.sampling import draw
+from worker.core.draw.moments import RequestCounts, add_up_times, count_drawn
+from worker.core.draw.prepare import Snapshots, Unanswerable, check_wanted, prepare
+from worker.core.draw.sampling import Drawn, draw
 from worker.core.draw.sessions import Visit
+from worker.core.mixture import Integers
 from worker.core.stats import Tally
-from worker.core.weights.presets import weights_of
 from worker.core.wire import Request, Result, encode_error
 
-_WORK_A_DRAW = 32_768
+_WORK_A_DRAW = 32_768  # chunks, or cells of counts
 
 
 class Answers(NamedTuple):
-    """Hold the results of a batch, one a request, their counts, and what happened to the sessions they name."""
+    """The results of a batch, one a request, their counts, and the sessions that the batch draws for."""
 
     results: list[Result]
     tally: Tally
@@ -40,9 +46,9 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
     """Answer a batch.
 
     Args:
-        requests: Valid requests, and the error results of those that were not.
+        requests: Valid requests, and the error results of invalid ones.
         snapshots: What they are drawn under; `weights` has an entry for every name that is asked for.
-        rng: Numbers for the requests that have no seed.
+        rng: Numbers for the requests without a seed.
 
     Returns:
         One result a request, in no particular order.
@@ -50,36 +56,62 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
     visits = {name: Visit(session) for name, session in snapshots.sessions.items() if not session.problem}
     answers = Answers([], Tally(), visits)
     groups: dict[tuple[object, ...], list[_Part]] = {}
-    for alike in _same_terms(requests, snapshots, answers):
+    for alike in _gather_by_terms(requests, snapshots, answers):
         terms = alike[0].terms
         prepared = prepare(terms, snapshots)
         if len(requests) == 1 and isinstance(prepared, Prepared) and is_plain(alike[0], prepared):
-            answers.results.append(answer_plain(alike[0], prepared, rng, answers.tally))
+            answers.results.append(_answer_single_plain(alike[0], prepared, rng, answers.tally))
             return answers
         if terms.pin and terms.session in visits:
-            visits[terms.session].go_by_pin()
+            visits[terms.session].use_pin()
         if isinstance(prepared, Unanswerable):
-            _refuse_all(alike, prepared, snapshots, answers)
+            _refuse_all(alike, prepared, answers)
         else:
             listener = terms.session if terms.method == "epoch" else None
             key = (id(prepared.mixture), terms.replace, terms.method, terms.encoding, listener)
             groups.setdefault(key, []).append(_Part(prepared, alike))
     for parts in groups.values():
-        for bounded in _bound(parts):
-            _draw_parts(bounded, snapshots.catalog, rng, answers)
+        for bounded in _cut_into_draws(parts):
+            _draw_parts(bounded, snapshots, rng, answers)
     return answers
 
 
-def _same_terms(
+def is_plain(request: Request, prepared: Prepared) -> bool:
+    """Return whether a request is drawn independently, under weights of chunks, without a seed or a session."""
+    terms, mixture = request.terms, prepared.mixture
+    is_independent = terms.method == "random" and terms.replace and request.seed is None and terms.session is None
+    return is_independent and mixture.times is None and not mixture.is_wide
+
+
+def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Generator, tally: Tally) -> Result:
+    """Answer a batch of one plain request, as most batches are while little is asked for.
+
+    The draw is the same as in a group, but nothing has to be kept apart. This saves more than a third of the time.
+    """
+    mixture, size = prepared.mixture, request.terms.size
+    sizes = np.array([size])
+    drawn = draw(Plan(mixture, sizes, (None,), replace=True, stratified=False), rng)
+    expected = [size * share for share in mixture.shares]
+    variances = [size * share * (1.0 - share) for share in mixture.shares]
+    tally.add_requests(prepared.dataset, 1)
+    tally.add_chunks(
+        prepared.dataset, mixture.categories, drawn.counts[0].tolist(), expected=expected, variances=variances
+    )
+    values = (_cut_chunk_ids(prepared, drawn, sizes)[0], prepared.counts.render(drawn.counts)[0])
+    return Result(request.entry_id, request.request_id, request.terms.reply_to, None, prepared.template, values)
+
+
+def _gather_by_terms(
     requests: Sequence[Request | Result], snapshots: Snapshots, answers: Answers
 ) -> Iterable[Sequence[Request]]:
-    """Gather the requests of the same terms; pass those on that were refused, and refuse those that came too late."""
+    """Gather the requests of the same terms. Answer invalid and expired ones, and leave them out."""
     alike: dict[int, list[Request]] = {}
     for request in requests:
         if isinstance(request, Result):
             _refuse(answers, request, None, None)
         elif request.expires_at is not None and (error := check_wanted(request.expires_at, snapshots.now_ms)):
-            _refuse_all([request], Unanswerable(error), snapshots, answers)
+            dataset = weights_of(request.terms, snapshots.weights, snapshots.derived).dataset
+            _refuse_all([request], Unanswerable(error, dataset), answers)
         else:
             same = alike.get(id(request.terms))
             if same is None:
@@ -99,16 +131,14 @@ def _refuse(answers: Answers, result: Result, dataset: str | None, session: str 
         answers.visits[session].tally.add_error(None, code)
 
 
-def _refuse_all(requests: Sequence[Request], why: Unanswerable, snapshots: Snapshots, answers: Answers) -> None:
-    terms = requests[0].terms
-    dataset = weights_of(terms, snapshots.weights, snapshots.catalog).dataset
+def _refuse_all(requests: Sequence[Request], why: Unanswerable, answers: Answers) -> None:
     for request in requests:
         result = encode_error(request, why.error.code, why.error.message, why.common)
-        _refuse(answers, result, dataset, terms.session)
+        _refuse(answers, result, why.dataset, request.terms.session)
 
 
-def _bound(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
-    """Cut a group so that what a draw works on stays near the processor: so many chunks, so many counts."""
+def _cut_into_draws(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
+    """Cut a group so that the chunks and counts of a draw stay in the processor's cache."""
     width = len(parts[0].prepared.mixture.categories)
     if sum(len(part.requests) * max(part.prepared.terms.size, width) for part in parts) <= _WORK_A_DRAW:
         yield parts
@@ -119,8 +149,8 @@ def _bound(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
             yield [_Part(part.prepared, part.requests[start : start + most])]
 
 
-def _draw_parts(parts: Sequence[_Part], catalog: Catalog | None, rng: np.random.Generator, answers: Answers) -> None:
-    """Draw requests that differ in size and address alone in one go, and write their results."""
+def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Generator, answers: Answers) -> None:
+    """Draw the requests of some parts in one go, and write their results."""
     prepared = parts[0].prepared
     mixture, terms = prepared.mixture, prepared.terms
     sizes = np.array([part.prepared.terms.size for part in parts])
@@ -129,31 +159,36 @@ def _draw_parts(parts: Sequence[_Part], catalog: Catalog | None, rng: np.random.
     seeds = [request.seed for part in parts for request in part.requests]
     plan = Plan(mixture, sizes, seeds, terms.replace, terms.method == "stratified")
     own: tuple[Sequence[str], ...] = ()
-    if terms.method == "epoch" and terms.session is not None and catalog is not None:
-        drawn, passes = draw_epoch(plan, catalog, terms.session, answers.visits[terms.session], rng)
+    if terms.method == "epoch" and terms.session is not None and snapshots.derived is not None:
+        drawn, passes = draw_epoch(plan, snapshots.derived, terms.session, answers.visits[terms.session], rng)
         own = (passes,)
     else:
         drawn = draw(plan, rng)
-    time = None if mixture.times is None else add_up_times(plan, mixture.times, drawn.places)
+    time = None if mixture.times is None else add_up_times(plan, mixture.times, drawn.positions)
     if time is not None:
         own = (prepared.counts.render_seconds(time.milliseconds), *own)
-    _count(parts, plan, Requests(sizes, drawn.counts, time), answers)
-    ids, cells = prepared.columns
-    is_packed = terms.encoding == "packed"
-    chunk_ids = cut_ids(ids, drawn.places, sizes) if is_packed else cut_cells(cells, drawn.places, sizes)
+    _count(parts, plan, RequestCounts(sizes, drawn.counts, time), answers)
+    chunk_ids = _cut_chunk_ids(prepared, drawn, sizes)
     values = zip(chunk_ids, prepared.counts.render(drawn.counts), *own, strict=True)
     for part in parts:
-        form, reply_to = part.prepared.form, part.prepared.terms.reply_to
+        template, reply_to = part.prepared.template, part.prepared.terms.reply_to
         answers.results.extend(
             [
-                Result(request.entry_id, request.request_id, reply_to, None, form, of_request)
+                Result(request.entry_id, request.request_id, reply_to, None, template, of_request)
                 for request, of_request in zip(part.requests, values, strict=False)
             ]
         )
 
 
-def _count(parts: Sequence[_Part], plan: Plan, drawn: Requests, answers: Answers) -> None:
-    """Count what a group drew beside what its weights make one expect, by dataset of the weights and by session."""
+def _cut_chunk_ids(prepared: Prepared, drawn: Drawn, sizes: Integers) -> Sequence[str | bytes]:
+    """Render the chunk ids of each request, as JSON or packed."""
+    catalog, positions = prepared.catalog, drawn.positions
+    is_packed = prepared.terms.encoding == "packed"
+    return cut_ids(catalog.ids, positions, sizes) if is_packed else cut_cells(catalog.cells, positions, sizes)
+
+
+def _count(parts: Sequence[_Part], plan: Plan, drawn: RequestCounts, answers: Answers) -> None:
+    """Count what was drawn and what the weights make one expect, by dataset of the weights, and by session."""
     rows_of: dict[tuple[str | None, str | None], list[int]] = {}
     start = 0
     for part in parts:
@@ -166,7 +201,6 @@ def _count(parts: Sequence[_Part], plan: Plan, drawn: Requests, answers: Answers
         own = drawn if len(rows) == len(drawn.sizes) else drawn.take(rows)
         tally = answers.tally if session is None else answers.visits[session].tally
         tally.add_requests(dataset, len(rows))
-        if (
-            session is None or not plan.mixture.is_wide
-        ):  # a session must not cost a field a category where there are many
+        is_counted = session is None or not plan.mixture.is_wide  # else each session would hold a field per category
+        if is_counted:
             count_drawn(dataset, plan, own, tally)

@@ -1,7 +1,22 @@
-"""Chunks of given categories so that none comes twice within a request.
+"""Chunks of allocated categories so that no chunk comes twice within a request.
 
-Where at most half of a category is wanted, chunks are drawn, and drawn again where they came twice; elsewhere the whole
-category is put in random order and cut.
+Each (request, category) is drawn in one of two ways:
+
+- *Sparse*: at most half of the READY chunks are wanted. Each chunk is drawn by itself. Then chunks that came twice are
+  drawn again, round by round, until none does. A redraw succeeds with a chance of at least one half, so a few rounds
+  suffice.
+- *Dense*: more than half are wanted. The whole category is shuffled and cut. This costs at most twice what is wanted.
+
+Rules of the rounds:
+
+1. Every chunk is a 64-bit word: row, position, index, from the highest bit. Sorted words put equal chunks of a request
+   side by side, the one of the lowest index first.
+2. Of equal chunks the first stays, and the others are drawn again with the next round's numbers.
+3. A redrawn chunk is refused if its request has it already. It is also refused if an earlier one of the same round is
+   equal.
+
+Why every arrangement of chunks is equally likely: which of two equal draws is repeated depends on index and round,
+never on the chunk. So exchanging two chunks of a category maps each course of the rounds to one that is equally likely.
 """
 
 from dataclasses import dataclass
@@ -10,38 +25,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.draw.allocation import ORDER_BITS, Allocated, order_by, sort_within
-from worker.core.draw.random_numbers import Lane, Numbers, Words
+from worker.core.draw.random_numbers import Purpose, RandomNumbers, Words
 from worker.core.mixture import Integers, Mixture
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Say how a word holds where a chunk stands: from the highest bit on its request, its place, its index.
+    """The layout of a word: row, position and index of a chunk, from the highest bit.
 
     Attributes:
-        place_bits: Bits of a place in the catalog.
+        position_bits: Bits of a position in the catalog.
         index_bits: Bits of an index within a request.
     """
 
-    place_bits: int
+    position_bits: int
     index_bits: int
 
     @property
     def most_requests(self) -> int:
-        """Tell how many requests words have room for."""
-        return 1 << (64 - self.place_bits - self.index_bits)
+        """Return how many rows words have room for."""
+        return 1 << (64 - self.position_bits - self.index_bits)
 
-    def heads(self, owners: Integers) -> Words:
-        """Write requests, uint64, shape (n,); places and indexes are to be added."""
-        return owners.view(np.uint64) << np.uint64(self.place_bits + self.index_bits)
+    def write_owners(self, owners: Integers) -> Words:
+        """Write rows, uint64, shape (m,); positions and indexes are to be added."""
+        return owners.view(np.uint64) << np.uint64(self.position_bits + self.index_bits)
 
-    def places(self, places: Integers) -> Words:
-        """Write places, uint64, shape (n,); to be added."""
-        return places.view(np.uint64) << np.uint64(self.index_bits)
+    def write_positions(self, positions: Integers) -> Words:
+        """Write positions, uint64, shape (m,); to be added."""
+        return positions.view(np.uint64) << np.uint64(self.index_bits)
 
     def owners(self, words: Words) -> Integers:
-        """Read requests."""
-        return (words >> np.uint64(self.place_bits + self.index_bits)).view(np.int64)
+        """Read rows."""
+        return (words >> np.uint64(self.position_bits + self.index_bits)).view(np.int64)
 
     def indexes(self, words: Words) -> Integers:
         """Read indexes."""
@@ -51,93 +66,91 @@ class Layout:
         """Set indexes to 0."""
         return words & np.uint64(~((1 << self.index_bits) - 1) & (1 << 64) - 1)
 
-    def are_alike(self, some: Words, others: Words) -> NDArray[np.bool_]:
-        """Tell whether words are of the same request and place, whatever their indexes."""
+    def are_equal_chunks(self, some: Words, others: Words) -> NDArray[np.bool_]:
+        """Return whether words are of the same row and position, whatever their indexes."""
         return (some ^ others) < np.uint64(1 << self.index_bits)
 
 
 def layout_for(mixture: Mixture, sizes: Integers) -> Layout:
-    """Give places and indexes the bits that they need."""
-    last_place = int(np.maximum.reduce(mixture.starts + mixture.ready)) - 1
-    return Layout(last_place.bit_length(), (int(np.maximum.reduce(sizes)) - 1).bit_length())
+    """Return a layout with as many bits for positions and indexes as they need."""
+    last_position = int(np.maximum.reduce(mixture.starts + mixture.ready)) - 1
+    return Layout(last_position.bit_length(), (int(np.maximum.reduce(sizes)) - 1).bit_length())
 
 
-def pick_distinct(mixture: Mixture, allocated: Allocated, numbers: Numbers) -> Integers:
+def pick_distinct(mixture: Mixture, allocated: Allocated, numbers: RandomNumbers) -> Integers:
     """Pick chunks without repeats.
 
     Args:
         mixture: What is drawn from.
-        allocated: The categories of the chunks; no count is more than its category has READY.
-        numbers: Those of the requests, at most as many as their layout has room for.
+        allocated: The categories of the chunks; no count exceeds what is READY.
+        numbers: The numbers of the requests, at most as many as their layout has room for.
 
     Returns:
-        int64, shape (n,): places in the catalog. Every arrangement of chunks of these categories is equally likely.
+        int64, shape (n,): positions. Every arrangement of chunks of these categories is equally likely.
     """
-    categories = allocated.categories
-    places = mixture.finder.pick_places(numbers.uniforms(Lane.CHUNK), categories)
+    columns = allocated.columns
+    positions = mixture.finder.pick_positions(numbers.uniforms(Purpose.CHUNK), columns)
     dense = allocated.counts * 2 > mixture.ready
     if not dense.any():
-        _draw_again(mixture, categories, places, numbers, None)
-        return places
-    is_dense = dense[numbers.owners, categories]
-    groups = numbers.owners[is_dense] * len(mixture.ready) + categories[is_dense]
-    places[np.flatnonzero(is_dense)[order_by(groups)]] = _cut(mixture, allocated.counts, dense, numbers)
+        _redraw_repeats(mixture, columns, positions, numbers, None)
+        return positions
+    is_dense = dense[numbers.owners, columns]
+    groups = numbers.owners[is_dense] * len(mixture.ready) + columns[is_dense]
+    positions[np.flatnonzero(is_dense)[order_by(groups)]] = _shuffle_and_cut(mixture, allocated.counts, dense, numbers)
     if not is_dense.all():
-        _draw_again(mixture, categories, places, numbers, ~is_dense)
-    return places
+        _redraw_repeats(mixture, columns, positions, numbers, ~is_dense)
+    return positions
 
 
-def _draw_again(
-    mixture: Mixture, categories: Integers, places: Integers, numbers: Numbers, chosen: NDArray[np.bool_] | None
+def _redraw_repeats(
+    mixture: Mixture, columns: Integers, positions: Integers, numbers: RandomNumbers, chosen: NDArray[np.bool_] | None
 ) -> None:
-    """Draw chunks that came twice again, until none does.
-
-    Which of two equal draws is repeated depends on when and where they were drawn, never on the chunk, so that every
-    arrangement of chunks stays equally likely.
+    """Draw chunks that came twice again, in rounds, until none does; see the module.
 
     Args:
         mixture: What is drawn from.
-        categories: int64, shape (n,): of the chunks.
-        places: int64, shape (n,): the chunks, changed in place.
-        numbers: Those of the requests.
-        chosen: Shape (n,): which of the chunks are meant; None: all of them.
+        columns: int64, shape (n,): the categories of the chunks.
+        positions: int64, shape (n,): the chunks, changed in place.
+        numbers: The numbers of the requests.
+        chosen: bool, shape (n,): the chunks that are drawn this way; None: all of them.
     """
     layout = layout_for(mixture, numbers.sizes)
-    words = (layout.heads(np.arange(len(numbers.sizes))) - numbers.starts.view(np.uint64)).repeat(numbers.sizes)
+    words = (layout.write_owners(np.arange(len(numbers.sizes))) - numbers.starts.view(np.uint64)).repeat(numbers.sizes)
     words += np.arange(numbers.count, dtype=np.uint64)
-    words += layout.places(places)
+    words += layout.write_positions(positions)
     if chosen is None:
         sort_within(words, numbers.sizes)
     else:
         words = words[chosen]
         words.sort()
-    again = words[1:][layout.are_alike(words[1:], words[:-1])]
-    lane = int(Lane.RETRY)
-    while len(again):
-        owners, indexes = layout.owners(again), layout.indexes(again)
+    repeats = words[1:][layout.are_equal_chunks(words[1:], words[:-1])]
+    purpose = int(Purpose.RETRY)
+    while len(repeats):
+        owners, indexes = layout.owners(repeats), layout.indexes(repeats)
         slots = numbers.starts[owners] + indexes
-        places[slots] = mixture.finder.pick_places(numbers.uniforms_at(lane, owners, indexes), categories[slots])
-        again = layout.heads(owners) + layout.places(places[slots]) + indexes.view(np.uint64)
-        again.sort()
-        at = words.searchsorted(layout.without_indexes(again))
-        is_repeated = layout.are_alike(words.take(at, mode="clip"), again)
-        is_repeated[1:] |= layout.are_alike(again[1:], again[:-1])
-        words = np.insert(words, at[~is_repeated], again[~is_repeated])
-        again = again[is_repeated]
-        lane += 1
+        uniforms = numbers.uniforms_at(purpose, owners, indexes)
+        positions[slots] = mixture.finder.pick_positions(uniforms, columns[slots])
+        redrawn = layout.write_owners(owners) + layout.write_positions(positions[slots]) + indexes.view(np.uint64)
+        redrawn.sort()
+        at = words.searchsorted(layout.without_indexes(redrawn))
+        is_repeat = layout.are_equal_chunks(words.take(at, mode="clip"), redrawn)
+        is_repeat[1:] |= layout.are_equal_chunks(redrawn[1:], redrawn[:-1])
+        words = np.insert(words, at[~is_repeat], redrawn[~is_repeat])
+        repeats = redrawn[is_repeat]
+        purpose += 1
 
 
-def _cut(mixture: Mixture, counts: Integers, dense: NDArray[np.bool_], numbers: Numbers) -> Integers:
-    """Put whole categories in random order, each for a request, and cut off as many chunks as wanted.
+def _shuffle_and_cut(mixture: Mixture, counts: Integers, dense: NDArray[np.bool_], numbers: RandomNumbers) -> Integers:
+    """Shuffle whole categories, each for one request, and cut off as many chunks as wanted.
 
     Args:
         mixture: What is drawn from.
         counts: int64, shape (r, k): chunks wanted.
-        dense: Shape (r, k): which of the counts are meant.
-        numbers: Those of the requests.
+        dense: bool, shape (r, k): the counts that are drawn this way.
+        numbers: The numbers of the requests.
 
     Returns:
-        int64, shape (counts[dense].sum(),): places, request after request and category after category.
+        int64, shape (counts[dense].sum(),): positions, request after request and category after category.
     """
     owners, columns = np.nonzero(dense)
     ready = mixture.ready[columns]
@@ -146,27 +159,29 @@ def _cut(mixture: Mixture, counts: Integers, dense: NDArray[np.bool_], numbers: 
     parts = []
     for start in range(0, len(owners), most):
         some = slice(start, start + most)
-        parts.append(_put_in_order(mixture, owners[some], columns[some], numbers, bits))
+        parts.append(_shuffle_categories(mixture, owners[some], columns[some], numbers, bits))
     within = np.arange(int(ready.sum())) - (ready.cumsum() - ready).repeat(ready)
     is_wanted = within < counts[owners, columns].repeat(ready)
     return np.concatenate(parts)[is_wanted]
 
 
-def _put_in_order(mixture: Mixture, owners: Integers, columns: Integers, numbers: Numbers, bits: int) -> Integers:
-    """List the places of whole categories, each in random order of its own.
+def _shuffle_categories(
+    mixture: Mixture, owners: Integers, columns: Integers, numbers: RandomNumbers, bits: int
+) -> Integers:
+    """List the positions of whole categories, each in random order of its own.
 
     Args:
         mixture: What is drawn from.
-        owners: int64, shape (g,): requests.
+        owners: int64, shape (g,): rows.
         columns: int64, shape (g,): categories.
-        numbers: Those of the requests.
-        bits: How many hold an offset within a category; with ORDER_BITS and those of g at most 64.
+        numbers: The numbers of the requests.
+        bits: Bits of an offset within a category. With ORDER_BITS and the bits of g they are at most 64.
     """
     ready = mixture.ready[columns]
     offsets = np.arange(int(ready.sum())) - (ready.cumsum() - ready).repeat(ready)
     starts = mixture.starts[columns].repeat(ready)
-    words = numbers.words_at(Lane.SUBSET, owners.repeat(ready), starts + offsets)
-    words >>= np.uint64(64 - ORDER_BITS)  # the same ones, however many bits the offsets of a batch take
+    words = numbers.words_at(Purpose.SUBSET, owners.repeat(ready), starts + offsets)
+    words >>= np.uint64(64 - ORDER_BITS)  # the same random bits, however many bits the offsets of a batch take
     words <<= np.uint64(bits)
     words |= np.arange(len(owners), dtype=np.uint64).repeat(ready) << np.uint64(ORDER_BITS + bits)
     words |= offsets.view(np.uint64)

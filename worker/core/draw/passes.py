@@ -1,12 +1,23 @@
-"""Passes over a category: every READY chunk once, in an order that is a function of session, pass and chunk id alone.
+"""Passes of a session over a category: each pass draws every READY chunk once, in an order of its own.
 
-Each chunk has a rank in each pass, a keyed hash of its id; a pass goes through the chunks by ascending rank. All that
-is kept of it is a cursor: the pass, and the rank of the last chunk drawn. So a chunk that is removed is not drawn, one
-that is added joins this pass or the next, and nothing grows with the number of chunks drawn.
+1. The rank of a chunk in a pass is a hash of (session, category, pass, chunk id). A pass goes through the chunks by
+   ascending rank. So every worker knows every order without storing one.
+2. All that is stored is a `Cursor`: the pass, and the rank of the last chunk drawn. Chunks of a higher rank come next.
+3. If no chunk has a higher rank, the pass has ended, and the next one begins.
+
+Why it is right while the catalog changes: a chunk that is removed is not drawn. A chunk that is added joins this pass
+if it ranks after the cursor; else it joins the next one. The ranks of other chunks stay. So no chunk comes twice in a
+pass, and a chunk that is READY throughout a pass comes once.
+
+Without replacement (`replace=0`) a request may end one pass and begin the next. It must not get a chunk twice. So it
+skips in the new pass what it has from the old one. Skipped chunks rank before the cursor, so they would be missed. The
+cursor lists them as *owed*, and they are drawn first next time. They are fewer than the request's chunks.
+
+Ordering a large category costs time, so a pass is ordered in windows: the next thousands of chunks by rank.
+`KeptOrders` keeps those that are in use.
 """
 
 import hashlib
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -15,81 +26,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog, fold_ids
-from worker.core.hashing import GOLDEN, mix
+from worker.core.hashing import GOLDEN, hash64
 
 Integers = NDArray[np.int64]
 Ranks = NDArray[np.uint64]
-Spans = list[tuple[int, int]]
-"""(pass, how many chunks are of it), ascending by pass."""
 
-_WINDOW = 16_384  # chunks of a pass that are put in order at once, where a category is larger
-_PARTS = 16  # ... and at most in so many steps, as each looks at all of the category
-_MOST_ORDERED = 4_000_000  # chunks whose order is remembered, 16 bytes each
+WINDOW: Final = 16_384
+"""Chunks of a pass that are ordered at once, if the category is larger."""
+
+_PARTS = 16  # most windows of a pass, as each looks at the whole category
+_MOST_ORDERED = 4_000_000  # chunks in all windows that are kept, 16 bytes each
 _MOST_WINDOWS = 4_096  # of as many categories of sessions
-_WINDOWS: Final = "worker.core.draw.passes"
-_LAST_PASS = 2**53
-_MOST_OWED = 65_536  # ranks: what one request passes over is less than what it gets
-_RANK = "[0-9a-f]{16}"
-_TEXT: Final = re.compile(f"([1-9][0-9]{{0,15}}):((?:{_RANK})?):((?:{_RANK}(?:,{_RANK})*)?)")
 
 
-class Cursor(NamedTuple):
-    """Say how far a session has come in a category.
+class Window(NamedTuple):
+    """The chunks of a pass whose ranks come right after `low`, by ascending rank.
 
     Attributes:
-        number: The pass, from 1.
-        last: Rank of the last chunk drawn in it; -1 before the first.
-        owed: Ranks up to `last` of chunks that were passed over: the request that began the pass had drawn them at the
-            end of the one before, and wanted none twice. They are next.
-    """
-
-    number: int = 1
-    last: int = -1
-    owed: tuple[int, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """Write it as its field in Redis: pass, rank in hex, ranks owed."""
-        last = "" if self.last < 0 else f"{self.last:016x}"
-        return ":".join((str(self.number), last, ",".join(f"{rank:016x}" for rank in self.owed)))
-
-    @classmethod
-    def parse(cls, text: str) -> "Cursor":
-        """Read what `text` wrote.
-
-        Raises:
-            ValueError: It did not.
-        """
-        found = _TEXT.fullmatch(text)
-        if found is None:
-            raise ValueError("no pass, rank and ranks owed with colons between")
-        last, owed = int(found[2], 16) if found[2] else -1, [int(rank, 16) for rank in found[3].split(",") if rank]
-        if int(found[1]) > _LAST_PASS or len(owed) > _MOST_OWED:
-            raise ValueError("a pass or a number of ranks beyond what any session reaches")
-        return cls(int(found[1]), last, tuple(owed))
-
-
-class Taken(NamedTuple):
-    """Hold what some requests get of a category.
-
-    Attributes:
-        offsets: int64, shape (wanted.sum(),): places within the category, request after request, in the order drawn.
-        passes: Shape (r,): which passes each request's chunks are of.
-        cursor: Where the session stands now.
-    """
-
-    offsets: Integers
-    passes: list[Spans]
-    cursor: Cursor
-
-
-class _Window(NamedTuple):
-    """The chunks of a pass whose ranks come right after `low`, ascending by rank.
-
-    Attributes:
-        low: Nothing up to this rank is in here.
+        low: All ranks in here are higher.
         ranks: uint64, shape (w,).
-        offsets: int64, shape (w,): places within the category.
+        offsets: int64, shape (w,).
         is_last: Whether no chunk of the pass comes after these.
     """
 
@@ -99,44 +55,75 @@ class _Window(NamedTuple):
     is_last: bool
 
 
-class Passes:
-    """Put the chunks of one category in the orders of one session's passes; the catalog remembers."""
+class KeptOrders:
+    """The windows of passes that were ordered lately, of one catalog: at most 4 million chunks."""
 
-    def __init__(self, catalog: Catalog, session: str, category: str) -> None:
-        """Take what decides the order; the category has READY chunks.
+    def __init__(self) -> None:
+        self._windows: dict[tuple[tuple[str, str], int], Window] = {}
+
+    def __repr__(self) -> str:
+        """Show how much is kept."""
+        return f"<KeptOrders: {len(self._windows)} windows, {self.chunks} chunks>"
+
+    @property
+    def chunks(self) -> int:
+        """Return the number of chunks in all windows."""
+        return sum(len(window.ranks) for window in self._windows.values())
+
+    def get(self, name: tuple[str, str], number: int) -> Window | None:
+        """Return the window of a pass, if it is kept.
+
+        Args:
+            name: Session and category.
+            number: The pass.
+        """
+        return self._windows.get((name, number))
+
+    def put(self, name: tuple[str, str], number: int, window: Window) -> None:
+        """Keep the window of a pass instead of its last one, and drop the pass before."""
+        if len(self._windows) >= _MOST_WINDOWS or self.chunks > _MOST_ORDERED:
+            self._windows.clear()
+        self._windows.pop((name, number - 1), None)
+        self._windows[name, number] = window
+
+
+class Passes:
+    """The orders of the chunks of one category in the passes of one session."""
+
+    def __init__(self, catalog: Catalog, session: str, category: str, kept: KeptOrders) -> None:
+        """Prepare the keys of the orders.
 
         Args:
             catalog: The READY chunks.
             session: Name of the session.
-            category: One of the catalog's.
+            category: A category with READY chunks.
+            kept: Keeps orders of this catalog.
         """
-        place = bisect_left(catalog.categories, category)
-        self._ids = catalog.ids[int(catalog.offsets[place]) : int(catalog.offsets[place + 1])]
+        number = bisect_left(catalog.categories, category)
+        self._ids = catalog.ids[int(catalog.bounds[number]) : int(catalog.bounds[number + 1])]
         self._name = (session, category)
         digest = hashlib.sha256(f"{session}\0{category}".encode()).digest()
         self._keys = np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)
-        windows = catalog.memo.setdefault(_WINDOWS, {})
-        assert isinstance(windows, dict)  # noqa: S101
-        self._windows: dict[tuple[tuple[str, str], int], _Window] = windows
+        self._kept = kept
 
     def __len__(self) -> int:
-        """Count the chunks."""
+        """Count the chunks of the category."""
         return len(self._ids)
 
     def ranks(self, numbers: Integers) -> Ranks:
-        """Rank all chunks in some passes; two chunks of bigint ids never share a rank, of uuids with chance 2^-64.
+        """Rank all chunks in some passes. Chunks with bigint ids never share a rank, with uuids by a chance of 2^-64.
 
         Args:
             numbers: int64, shape (m,): the passes.
 
         Returns:
-            uint64, shape (m, n).
+            uint64, shape (m, chunks of the category).
         """
-        keys = mix(self._keys + numbers.astype(np.uint64)[:, None] * GOLDEN)
-        return mix(mix(fold_ids(self._ids) ^ keys[:, :1]) + keys[:, 1:])
+        keys = hash64(self._keys + numbers.astype(np.uint64)[:, None] * GOLDEN)
+        return hash64(hash64(fold_ids(self._ids) ^ keys[:, :1]) + keys[:, 1:])
 
     def after(self, number: int, last: int, count: int) -> tuple[Ranks, Integers]:
-        """List the chunks of a pass that come next, fewer where it ends.
+        """List the chunks of a pass that come next, fewer if the pass ends.
 
         Args:
             number: The pass.
@@ -144,9 +131,9 @@ class Passes:
             count: How many.
 
         Returns:
-            Their ranks, ascending, and their places within the category.
+            Their ranks, ascending, and their offsets.
         """
-        window = self._windows.get((self._name, number))
+        window = self._kept.get(self._name, number)
         if window is None or last < window.low:
             window = self._order(number, last, count)
         start = int(np.searchsorted(window.ranks, np.uint64(last), "right")) if last >= 0 else 0
@@ -155,21 +142,21 @@ class Passes:
         return window.ranks[start : start + count], window.offsets[start : start + count]
 
     def whole(self, first: int, count: int) -> tuple[Ranks, Integers]:
-        """Put all chunks in the order of some whole passes.
+        """List all chunks in the order of some whole passes.
 
         Args:
             first: The first of the passes.
             count: How many passes.
 
         Returns:
-            Ranks and places within the category, pass after pass.
+            Ranks and offsets, pass after pass.
         """
         ranks = self.ranks(np.arange(first, first + count))
         offsets = ranks.argsort(axis=1)
         return np.take_along_axis(ranks, offsets, axis=1).ravel(), offsets.ravel()
 
     def find(self, number: int, ranks: Sequence[int]) -> tuple[Ranks, Integers]:
-        """Find the chunks of some ranks in a pass, as `after` does; those that are not READY any more are left out."""
+        """Find the chunks of some ranks in a pass, as `after` returns them, without those that are no longer READY."""
         if not ranks:
             return np.empty(0, np.uint64), np.empty(0, np.int64)
         all_ranks = self.ranks(np.array([number]))[0]
@@ -179,105 +166,15 @@ class Passes:
         is_there = all_ranks[found] == wanted
         return wanted[is_there], found[is_there]
 
-    def _order(self, number: int, low: int, count: int) -> _Window:
-        """Put in order what comes after a rank, as far as it is likely to be wanted soon, and remember it."""
+    def _order(self, number: int, low: int, count: int) -> Window:
+        """Order the next chunks after a rank, as many as are likely to be wanted soon, and keep the window."""
         ranks = self.ranks(np.array([number]))[0]
-        places = np.arange(len(ranks)) if low < 0 else np.flatnonzero(ranks > np.uint64(low))
-        size = max(count, _WINDOW, len(ranks) // _PARTS)
-        is_last = len(places) <= size
+        offsets = np.arange(len(ranks)) if low < 0 else np.flatnonzero(ranks > np.uint64(low))
+        size = max(count, WINDOW, len(ranks) // _PARTS)
+        is_last = len(offsets) <= size
         if not is_last:
-            places = places[np.argpartition(ranks[places], size)[:size]]
-        places = places[ranks[places].argsort()]
-        window = _Window(low, ranks[places], places, is_last)
-        windows = list(self._windows.values())
-        if len(windows) >= _MOST_WINDOWS or sum(len(one.ranks) for one in windows) > _MOST_ORDERED:
-            self._windows.clear()
-        self._windows.pop((self._name, number - 1), None)
-        self._windows[self._name, number] = window
+            offsets = offsets[np.argpartition(ranks[offsets], size)[:size]]
+        offsets = offsets[ranks[offsets].argsort()]
+        window = Window(low, ranks[offsets], offsets, is_last)
+        self._kept.put(self._name, number, window)
         return window
-
-
-def take(passes: Passes, cursor: Cursor, wanted: Sequence[int], *, distinct: bool) -> Taken:
-    """Take the next chunks of a category for some requests, beginning new passes where one ends.
-
-    Args:
-        passes: The category's orders.
-        cursor: Where the session stands.
-        wanted: Shape (r,): how many chunks each request gets; where distinct, at most all of them.
-        distinct: Whether a request that ends one pass and begins the next must not get a chunk twice.
-    """
-    if not distinct:
-        offsets, spans, cursor = _take_on(passes, cursor, sum(wanted))
-        return Taken(offsets, _split(spans, wanted), cursor)
-    parts: list[Integers] = []
-    of_requests: list[Spans] = []
-    for count in wanted:
-        offsets, spans, cursor = _take_distinct(passes, cursor, count)
-        parts.append(offsets)
-        of_requests.append(spans)
-    return Taken(np.concatenate([np.empty(0, np.int64), *parts]), of_requests, cursor)
-
-
-def _take_on(passes: Passes, cursor: Cursor, count: int) -> tuple[Integers, Spans, Cursor]:
-    """Take chunks one after the other, through as many passes as it needs."""
-    offsets, spans, cursor = _finish(passes, cursor, count)
-    parts = [offsets]
-    left = count - len(offsets)
-    rows = max(1, _WINDOW // len(passes))
-    while left >= len(passes):
-        whole = min(left // len(passes), rows)
-        ranks, offsets = passes.whole(cursor.number + 1, whole)
-        spans += [(cursor.number + i, len(passes)) for i in range(1, whole + 1)]
-        cursor = Cursor(cursor.number + whole, int(ranks[-1]))
-        parts.append(offsets)
-        left -= len(offsets)
-    if left:
-        ranks, offsets = passes.after(cursor.number + 1, -1, left)
-        cursor = Cursor(cursor.number + 1, int(ranks[-1]))
-        spans.append((cursor.number, left))
-        parts.append(offsets)
-    return np.concatenate(parts), spans, cursor
-
-
-def _finish(passes: Passes, cursor: Cursor, count: int) -> tuple[Integers, Spans, Cursor]:
-    """Take chunks of the current pass alone, those owed first; fewer than wanted where it ends."""
-    # A cursor of somebody else may owe a chunk twice, or one that comes anyway.
-    ranks_owed = [rank for rank in dict.fromkeys(cursor.owed) if rank <= cursor.last]
-    owed_ranks, owed = passes.find(cursor.number, ranks_owed)
-    ranks, offsets = passes.after(cursor.number, cursor.last, max(0, count - len(owed)))
-    last = int(ranks[-1]) if len(ranks) else cursor.last
-    got = np.concatenate((owed[:count], offsets))
-    spans = [(cursor.number, len(got))] if len(got) else []
-    return got, spans, Cursor(cursor.number, last, tuple(owed_ranks[count:].tolist()))
-
-
-def _take_distinct(passes: Passes, cursor: Cursor, count: int) -> tuple[Integers, Spans, Cursor]:
-    """Take chunks for one request, none twice: what it has of the old pass is passed over in the new one, and owed."""
-    had, spans, cursor = _finish(passes, cursor, count)
-    left = count - len(had)
-    if not left:
-        return had, spans, cursor
-    number = cursor.number + 1
-    ranks, offsets = passes.after(number, -1, left + len(had))
-    is_new = ~np.isin(offsets, had)
-    end = int(np.flatnonzero(is_new)[left - 1]) + 1
-    is_new, ranks = is_new[:end], ranks[:end]
-    cursor = Cursor(number, int(ranks[-1]), tuple(ranks[~is_new].tolist()))
-    return np.concatenate((had, offsets[:end][is_new])), [*spans, (number, left)], cursor
-
-
-def _split(spans: Spans, wanted: Sequence[int]) -> list[Spans]:
-    """Tell which passes each request's chunks are of, from those of all of them."""
-    of_requests: list[Spans] = []
-    rest = iter(spans)
-    number, there = next(rest, (0, 0))
-    for count in wanted:
-        own: Spans = []
-        while count:
-            if not there:
-                number, there = next(rest)
-            part = min(count, there)
-            own.append((number, part))
-            count, there = count - part, there - part  # noqa: PLW2901 - what is still to be told of this request
-        of_requests.append(own)
-    return of_requests

@@ -1,4 +1,4 @@
-"""What some weights would have drawn, before anybody hears it."""
+"""Preview: what some weights would draw, before they are in force."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.core.catalog import Catalog
-from worker.core.mixture import mix_weights
+from worker.core.mixture import make_mixture
 from worker.core.weights.left_out import sentences
 from worker.core.weights.values import Weights
 
@@ -19,18 +19,18 @@ about as well as new data, and by some 15 the value of repeating has decayed by 
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Hold what one weighted category would give.
+class PreviewRow:
+    """What one weighted category would give.
 
     Attributes:
         category: Its name.
         weight: Its weight, 0 to 1.
         ready: Its READY chunks.
-        share: Its part of the draws, 0 to 1: those of empty categories go to the others.
-        expected: How many chunk ids of it are to be expected.
-        spread: Standard deviation of that count.
-        plays: How often each of its chunks would be heard on average.
-        expected_s: How many seconds of it are to be expected; None where weights are shares of the chunks drawn.
+        share: Its part of the draws, 0 to 1. The share of an empty category goes to the others.
+        expected: The expected number of its chunk ids.
+        spread: The standard deviation of that number.
+        plays: How often each of its chunks would be heard, on average.
+        expected_s: The expected seconds of it; None if weights are shares of the chunks drawn.
     """
 
     category: str
@@ -43,37 +43,37 @@ class Part:
     expected_s: float | None
 
 
-def preview(weights: Weights, catalog: Catalog, size: int) -> list[Part]:
-    """Tell what independent draws with replacement would give, the heaviest category first.
+def preview(weights: Weights, catalog: Catalog, size: int) -> list[PreviewRow]:
+    """Compute what independent draws with replacement would give, the heaviest category first.
 
     Args:
         weights: The weights.
         catalog: The READY chunks.
         size: How many chunk ids, >= 1.
     """
-    mixture = mix_weights(weights, catalog)
-    parts = {name: Part(name, weight, 0, 0.0, 0.0, 0.0, 0.0, None) for name, weight in weights.shares.items()}
+    mixture = make_mixture(weights, catalog)
+    rows = {name: PreviewRow(name, weight, 0, 0.0, 0.0, 0.0, 0.0, None) for name, weight in weights.shares.items()}
     if mixture is not None:
         ready, means_s = mixture.ready.tolist(), mixture.times and mixture.times.means_s.tolist()
         for i, (name, share) in enumerate(zip(mixture.categories, mixture.probabilities.tolist(), strict=True)):
             expected, spread = size * share, math.sqrt(size * share * (1 - share))
             expected_s = expected * means_s[i] if means_s else None
             weight = weights.shares[name]
-            parts[name] = Part(name, weight, ready[i], share, expected, spread, expected / ready[i], expected_s)
-    return sorted(parts.values(), key=lambda part: (-part.weight, part.category))
+            rows[name] = PreviewRow(name, weight, ready[i], share, expected, spread, expected / ready[i], expected_s)
+    return sorted(rows.values(), key=lambda row: (-row.weight, row.category))
 
 
-def warnings(parts: Sequence[Part], ready: Collection[str]) -> list[str]:
+def warnings(rows: Sequence[PreviewRow], ready: Collection[str]) -> list[str]:
     """Write a sentence for each category that is empty, or whose chunks would be heard too often.
 
     Args:
-        parts: From `preview`.
+        rows: From `preview`.
         ready: Categories that have READY chunks.
     """
-    found = sentences({part.category: part.weight for part in parts}, ready)
-    for part in parts:
-        if part.plays > MOST_PLAYS:
-            chunks = "the only chunk" if part.ready == 1 else f"each of the {part.ready:,} chunks"
-            often = f"would be heard {part.plays:,.0f} times on average"
-            found.append(f"{part.category}: {chunks} {often}, more than {MOST_PLAYS}")
+    found = sentences({row.category: row.weight for row in rows}, ready)
+    for row in rows:
+        if row.plays > MOST_PLAYS:
+            chunks = "the only chunk" if row.ready == 1 else f"each of the {row.ready:,} chunks"
+            often = f"would be heard {row.plays:,.0f} times on average"
+            found.append(f"{row.category}: {chunks} {often}, more than {MOST_PLAYS}")
     return found

@@ -1,38 +1,50 @@
-"""Sessions: what one training is pinned to and what it has heard, as the fields of one hash that settling fences.
+"""Sessions: what one training is pinned to and how far it has come, as fields of one hash in Redis.
 
-A batch is drawn under what a session's hash held when it was last known, and says what it changes. Settling does
-all of it or, where the hash holds something else by then, nothing.
+A batch is drawn under what a session's hash is known to hold, before anything is written. Two requests of a session may
+be drawn by two workers at once. So each batch names a `SessionChange`:
+
+- `expected`: the fields that the draw depended on, with their values. Settling compares them with the hash.
+- `stored`: the fields that change. Settling writes them together with the results.
+- `growth`: counts, which add up in any order and are never compared.
+
+Settling does all of it, or nothing if the hash holds something else by now. Then the batch is drawn again, from what
+the hash holds. So cursors and results agree after every crash: a chunk counts as drawn exactly if its result was
+written.
+
+A `Visit` follows one session through one batch. Its requests draw one after the other from the visit's cursors, not
+from the hash. `before` and `after` are what the hash holds if the batch is not settled, and if it is; the worker draws
+the next batch from `after` without waiting for the settling.
+
+Within the hash, the field `weights` is the pin, and `epoch:<category>` is a cursor. Other fields with a colon are
+counts. Anybody may have written there: what cannot be read makes the session unusable, and says why.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from worker.core.catalog import Catalog
-from worker.core.draw.passes import Cursor
+from worker.core.draw.cursor import Cursor
 from worker.core.keys import CATEGORY_PATTERN, PINNED
 from worker.core.stats import Counts, Tally, read_stats
-from worker.core.weights.presets import weights_of
-from worker.core.weights.values import InForce, Weights, parse_weights
+from worker.core.weights.values import Weights, parse_weights
 from worker.core.wire import Terms, shown
 from worker.errors import RequestError, WeightsError
 
 _CURSOR: Final = "epoch:"
-_CATEGORY_BYTES = 128  # of a category's name and cursor, or name and weight, at the most without ranks owed
+_CATEGORY_BYTES = 128  # most bytes of a category's name and cursor without owed ranks, or of its name and weight
 
 Fields = Mapping[str, bytes] | None
-"""What a session's hash holds, field -> value; None where its key holds another type."""
+"""What a session's hash holds, field -> value; None if its key holds another type."""
 
 
 class Session(NamedTuple):
-    """Hold what is known of a session's hash.
+    """What is known of a session's hash.
 
     Attributes:
         fields: Field -> value, as far as draws depend on it.
-        pinned: The weights it is pinned to; None while it is not.
+        pinned: The weights that it is pinned to; None while it is not pinned.
         cursors: Category -> how far it has come.
-        problem: What keeps it from being used; empty when nothing does.
+        problem: Why it cannot be used; empty: it can.
     """
 
     fields: Mapping[str, bytes] = MappingProxyType({})
@@ -42,7 +54,7 @@ class Session(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Tell what it takes to remember it: categories that it holds something of, or as many bytes as those take."""
+        """Return its size in memory, in categories: those that it holds something of, and the bytes of its fields."""
         pieces = len(self.cursors) + (0 if self.pinned is None else len(self.pinned.shares))
         return pieces + sum(len(name) + len(value) for name, value in self.fields.items()) // _CATEGORY_BYTES
 
@@ -51,11 +63,11 @@ NEW_SESSION: Final = Session()
 
 
 class SessionChange(NamedTuple):
-    """Say what a batch does to a session's hash.
+    """What a batch does to a session's hash; see the module.
 
     Attributes:
-        expected: Field -> what it has to hold still; empty for nothing.
-        stored: Field -> what it holds from now on.
+        expected: Field -> the value that it must still hold; empty: it must be absent.
+        stored: Field -> the value that it gets.
         growth: Field -> how much it grows.
     """
 
@@ -65,10 +77,10 @@ class SessionChange(NamedTuple):
 
 
 def read_session(fields: Fields) -> Session:
-    """Read what a session's hash holds; fields of other kinds are left alone.
+    """Read what a session's hash holds; fields of other kinds are ignored.
 
     Args:
-        fields: Field -> value; None where its key holds another type.
+        fields: Field -> value; None if its key holds another type.
     """
     if fields is None:
         return Session(problem="its key holds no hash")
@@ -77,13 +89,13 @@ def read_session(fields: Fields) -> Session:
         pinned = _read_pinned(kept[PINNED]) if PINNED in kept else None
         cursors = {name.removeprefix(_CURSOR): _read_cursor(name, v) for name, v in kept.items() if name != PINNED}
     except WeightsError as error:
-        # Of what cannot be used nothing is remembered: it is read again each time, and may be of any size.
+        # The fields of an unusable session are not kept: they may be of any size, and are read again each time.
         return Session(problem=f"its hash holds what no worker wrote: {error}")
     return Session(kept, pinned, cursors)
 
 
 def session_counts(fields: Mapping[str, bytes]) -> Counts:
-    """Read the counts in a session's hash, which stand below no dataset.
+    """Read the counts in a session's hash; they belong to no dataset.
 
     Args:
         fields: Field -> value.
@@ -92,34 +104,8 @@ def session_counts(fields: Mapping[str, bytes]) -> Counts:
 
 
 def needs_reading(terms: Terms) -> bool:
-    """Tell whether what is asked for can only be answered knowing what its session's hash holds."""
+    """Return whether a draw depends on what the session's hash holds."""
     return terms.pin or terms.method == "epoch"
-
-
-def pin_sessions(
-    asked: Iterable[Terms],
-    weights: Mapping[str | None, InForce],
-    sessions: Mapping[str, Session],
-    catalog: Catalog | None,
-) -> Mapping[str, Session]:
-    """Pin each session that is not yet to the weights in force for its first pinned request.
-
-    Args:
-        asked: What requests ask for, in the order in which they were added.
-        weights: See `worker.core.draw.prepare.Snapshots`.
-        sessions: Those that are named, as they are known.
-        catalog: The READY chunks, as far as they are known.
-    """
-    pinned = dict(sessions)
-    for terms in asked:
-        if not terms.pin or terms.session is None:
-            continue
-        session = pinned[terms.session]
-        if session.pinned is None and not session.problem:
-            held = weights_of(terms, weights, catalog).weights
-            if held.shares:
-                pinned[terms.session] = session._replace(pinned=replace(held, source="session"))
-    return pinned
 
 
 def unusable(name: str, session: Session) -> RequestError:
@@ -129,7 +115,7 @@ def unusable(name: str, session: Session) -> RequestError:
 
 
 def _is_cursor(name: str) -> bool:
-    """Tell whether a field is of a category that there can be."""
+    """Return whether a field is the cursor of a category that can exist."""
     return name.startswith(_CURSOR) and CATEGORY_PATTERN.fullmatch(name.removeprefix(_CURSOR)) is not None
 
 
@@ -148,32 +134,36 @@ def _read_pinned(value: bytes) -> Weights:
 
 
 class Visit:
-    """Follow one session through a batch.
+    """One session in one batch.
 
     Attributes:
         cursors: Category -> how far it has come by now.
-        tally: Counts of its requests, below no dataset.
+        tally: Counts of its requests, of no dataset.
     """
 
     def __init__(self, session: Session) -> None:
-        """Take what is known of the session as the batch begins, pinned by now where a request wants it to be."""
+        """Begin with what is known of the session.
+
+        Args:
+            session: As the batch begins; pinned by now if a request of the batch pins it.
+        """
         self._session = session
-        self._goes_by_pin = False
+        self._uses_pin = False
         self.cursors = dict(session.cursors)
         self.tally = Tally()
 
-    def go_by_pin(self) -> None:
-        """Note that the pinned weights decide what is drawn."""
-        self._goes_by_pin = True
+    def use_pin(self) -> None:
+        """Note that a request is drawn under the pinned weights."""
+        self._uses_pin = True
 
     @property
     def change(self) -> SessionChange:
-        """Tell what the batch does to the session's hash."""
+        """Return what the batch does to the session's hash."""
         known = self._session.fields
         moved = {name: at for name, at in self.cursors.items() if at != self._session.cursors.get(name)}
         stored = {f"{_CURSOR}{name}": at.text.encode() for name, at in moved.items()}
         expected = {name: known.get(name, b"") for name in stored}
-        if self._goes_by_pin and self._session.pinned is not None:
+        if self._uses_pin and self._session.pinned is not None:
             expected[PINNED] = known.get(PINNED, b"")
             if PINNED not in known:
                 stored[PINNED] = self._session.pinned.exact_text.encode()
@@ -181,11 +171,11 @@ class Visit:
 
     @property
     def before(self) -> Session:
-        """Tell what the session's hash held as the batch began."""
+        """Return what the session's hash held as the batch began."""
         return self._session if PINNED in self._session.fields else self._session._replace(pinned=None)
 
     @property
     def after(self) -> Session:
-        """Tell what the session's hash holds once the batch is settled."""
+        """Return what the session's hash holds once the batch is settled."""
         fields = {**self._session.fields, **self.change.stored}
         return Session(fields, self._session.pinned if PINNED in fields else None, self.cursors)

@@ -1,4 +1,4 @@
-"""Cut what is in hand into slices that are drawn and settled at once: giants must not hold up the rest."""
+"""Cut the requests in hand into slices, each drawn and settled at once. Huge requests must not delay the rest."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,19 +9,19 @@ from worker.core.wire import Request, Result, Terms
 
 _CHUNKS_A_SLICE = 131_072
 _CHUNKS_A_DRAW = 1_024
-_HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain ones is never heavy
+_HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain requests is never heavy
 _TIMES_DEARER = 6
 _MANY_SHARES = 1000
 _MANY_RANKED = 100_000
 
 
 class Slice(NamedTuple):
-    """Hold some requests, in the order of the stream.
+    """Some requests, in the order of the stream.
 
     Attributes:
-        requests: Valid requests, and the error results of those that were not.
-        asked: What the valid ones ask for and how many of them do, in the order in which it is asked for first. Equal
-            terms are together where they are one object, as `worker.core.wire.Decoder` makes them.
+        requests: Valid requests, and the error results of invalid ones.
+        asked: The terms of the valid ones and how many have them, in the order in which they come first. Equal terms
+            count together if they are one object, as `worker.core.wire.Decoder` makes them.
     """
 
     requests: Sequence[Request | Result]
@@ -31,10 +31,10 @@ class Slice(NamedTuple):
 def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
     """Cut a batch so that no slice draws more than about 131,072 chunks.
 
-    Each further dataset or category of its own takes a draw of its own, which counts as 1,024 chunks.
+    Each further dataset, category or session takes a draw of its own, which counts as 1,024 chunks.
 
     Args:
-        requests: In the order of the stream; slices are no views of it.
+        requests: In the order of the stream; slices are copies.
     """
     whole = Slice(requests[:], _asked(requests))
     if _chunks(whole) + _CHUNKS_A_DRAW * (len(whole.asked) - 1) <= _CHUNKS_A_SLICE:
@@ -58,7 +58,7 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
 
 
 def is_heavy(part: Slice, snapshots: Snapshots) -> bool:
-    """Tell whether answering takes so long that an event loop had better do something else meanwhile."""
+    """Return whether answering takes so long that it should run in a thread, not in the event loop."""
     if any(len(held.weights.shares) > _MANY_SHARES for held in snapshots.weights.values()):
         return True
     many = snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED
@@ -68,7 +68,7 @@ def is_heavy(part: Slice, snapshots: Snapshots) -> bool:
 
 
 def _asked(requests: Sequence[Request | Result]) -> Sequence[tuple[Terms, int]]:
-    """Count requests by terms, looking at who they are and not at what: this is done for every request."""
+    """Count requests by the identity of their terms. Comparing their values would take longer, for every request."""
     each = [request.terms for request in requests if isinstance(request, Request)]
     by_id = dict(zip(map(id, each), each, strict=True))
     if len(by_id) == 1:

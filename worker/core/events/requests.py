@@ -8,7 +8,7 @@ from worker.core.events.event import MAX_CHARS, Event, Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStats(Event):
-    """Count what the worker did in one interval, and say where it stands at its end.
+    """What the worker did in one interval, and where it stands at the end of it.
 
     Attributes:
         interval_s: Length of the interval; the counts and latencies are of it alone.
@@ -37,7 +37,7 @@ class WorkerStats(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryStats(Event):
-    """Hold what one category of one dataset got in an interval against its weight.
+    """What one category of one dataset got in one interval, compared with its weight.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.
@@ -64,21 +64,21 @@ class CategoryStats(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatsUncounted(Event):
-    """Say that settled requests could not be counted: the key of the counts, or a field, holds something else.
+class StatsWriteFailed(Event):
+    """Settled requests were not counted: the stats key or one of its fields holds something else.
 
     Attributes:
         requests: How many, in the batch that brought the line.
     """
 
-    event: ClassVar[str] = "stats.uncounted"
+    event: ClassVar[str] = "stats.write_failed"
     level: ClassVar[Level] = "error"
     requests: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestServed(Event):
-    """Show one settled request out of many, at most a few a second.
+    """A request was settled; a few a second at most get this line.
 
     Attributes:
         status: `ok` or `error`.
@@ -100,7 +100,7 @@ class RequestServed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRejected(Event):
-    """Say that a request got an error result.
+    """A request got an error result.
 
     Attributes:
         error: One of `worker.core.wire.ERROR_CODES`.
@@ -118,7 +118,7 @@ class RequestRejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestClaimed(Event):
-    """Say that entries of a consumer that fell silent were taken over.
+    """Entries of a consumer that fell silent were claimed.
 
     Attributes:
         count: Entries taken over.
@@ -133,7 +133,7 @@ class RequestClaimed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFailed(Event):
-    """Say that a bug kept requests from being answered; they stay pending and are attempted again.
+    """A bug kept requests from being answered; they stay pending and are attempted again.
 
     Attributes:
         requests: How many were drawn together.
@@ -153,15 +153,15 @@ class RequestFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultUnwritable(Event):
-    """Say that a result or a dead letter could not be written; its request stays pending and is attempted again.
+class ResultWriteFailed(Event):
+    """A result or a dead letter could not be written; its request stays pending and is attempted again.
 
     Attributes:
         message: What could not be written, and why.
         suppressed: Such failures since the last such line that got no line.
     """
 
-    event: ClassVar[str] = "result.unwritable"
+    event: ClassVar[str] = "result.write_failed"
     level: ClassVar[Level] = "error"
     request_id: str
     entry_id: str
@@ -171,7 +171,7 @@ class ResultUnwritable(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDeadLettered(Event):
-    """Say that a request was given up on and kept with the dead letters.
+    """A request was given up on and stored with the dead letters.
 
     Attributes:
         message: Why, as the dead letter says it.

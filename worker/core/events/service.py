@@ -8,7 +8,7 @@ from worker.core.events.event import MAX_CHARS, Event, Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStarted(Event):
-    """Say that a worker process began, before it opens any connection; the URLs are redacted.
+    """A worker process began; it has opened no connection yet.
 
     Attributes:
         weight_unit: What weights are shares of: `chunks` or `seconds`.
@@ -27,7 +27,7 @@ class WorkerStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsIgnored(Event):
-    """Say that variables of the environment begin as settings do, are none, and were left alone.
+    """Environment variables that look like settings are none; they were ignored.
 
     Attributes:
         names: The variables, with commas between.
@@ -39,7 +39,7 @@ class SettingsIgnored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady(Event):
-    """Say that requests are read from now on; 0 chunks and no version where the catalog could not be read yet."""
+    """The worker reads requests from now on; without a catalog yet, it has 0 chunks and no version."""
 
     event: ClassVar[str] = "worker.ready"
     consumer: str
@@ -52,7 +52,7 @@ class WorkerReady(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerDraining(Event):
-    """Say that a signal came: nothing more is read, what is held is finished.
+    """A signal came; the worker reads no more requests and finishes those that it holds.
 
     Attributes:
         signal: Name of the signal, such as `SIGTERM`.
@@ -66,7 +66,7 @@ class WorkerDraining(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStopped(Event):
-    """Say that the worker ended, with its totals: the last line of a process."""
+    """The worker ended; this is the last line of its process, with its totals."""
 
     event: ClassVar[str] = "worker.stopped"
     reason: str
@@ -78,7 +78,7 @@ class WorkerStopped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFailed(Event):
-    """Say that a bug ended the worker.
+    """A bug ended the worker.
 
     Attributes:
         error: Name of the exception's class; of several, each.
@@ -95,7 +95,7 @@ class WorkerFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopFailed(Event):
-    """Say that a bug ended one of the worker's loops, which is begun anew; the tenth within 60 s ends the worker.
+    """A bug ended one of the worker's loops, which starts again; the tenth within 60 s ends the worker.
 
     Attributes:
         loop: Which loop.
@@ -118,7 +118,7 @@ class LoopFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerShared(Event):
-    """Say that another live worker has this consumer name: results stay right, but only one of the two is shown.
+    """Another live worker has this consumer name; results stay right, but only one of the two is listed.
 
     Attributes:
         consumer: The name.
@@ -138,28 +138,28 @@ class ConsumerShared(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthUnwritten(Event):
-    """Say that the health file could not be written, so that probes will call this worker dead.
+class HealthWriteFailed(Event):
+    """The health file could not be written; probes will call this worker dead.
 
     Attributes:
         suppressed: Failures since the last such line that got none.
     """
 
-    event: ClassVar[str] = "health.unwritten"
+    event: ClassVar[str] = "health.write_failed"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerUnlisted(Event):
-    """Say that Redis refused this worker's state, or its count of what waits; it serves all the same.
+class WorkerListingRefused(Event):
+    """Redis refused the worker's state or its count of waiting requests; the worker serves all the same.
 
     Attributes:
         suppressed: Refusals since the last such line that got no line.
     """
 
-    event: ClassVar[str] = "worker.unlisted"
+    event: ClassVar[str] = "worker.listing_refused"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
@@ -167,7 +167,7 @@ class WorkerUnlisted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryMessage(Event):
-    """Pass on what redis, asyncpg or asyncio said through stdlib logging.
+    """A library (redis, asyncpg or asyncio) logged a message.
 
     Attributes:
         logger: Name of the stdlib logger.

@@ -8,7 +8,7 @@ from worker.core.events.event import MAX_CHARS, Event, Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsChanged(Event):
-    """Say that other weights are in force.
+    """Other weights came into force.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.
@@ -27,7 +27,7 @@ class WeightsChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsRejected(Event):
-    """Say that a weights value is not valid and that the last valid weights stay."""
+    """A weights value is not valid; the last valid weights stay in force."""
 
     event: ClassVar[str] = "weights.rejected"
     level: ClassVar[Level] = "warning"
@@ -38,7 +38,7 @@ class WeightsRejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsVanished(Event):
-    """Say that a weights key that held weights is gone, and what is in force without it.
+    """A weights key that held weights is gone; other weights came into force.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.
@@ -57,7 +57,7 @@ class WeightsVanished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixLeftOut(Event):
-    """Say that weighted categories have no READY chunk, so that their share goes to the others.
+    """Weighted categories have no READY chunk; their share goes to the other categories.
 
     Attributes:
         dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
@@ -76,7 +76,7 @@ class MixLeftOut(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixComplete(Event):
-    """Say that every weighted category has READY chunks again.
+    """Every weighted category has READY chunks again.
 
     Attributes:
         dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
@@ -89,56 +89,56 @@ class MixComplete(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsUnreturned(Event):
-    """Say that temporary weights could not give way, and why; it is attempted again.
+class WeightsRevertRefused(Event):
+    """Temporary weights could not be reverted; it is attempted again.
 
     Attributes:
         suppressed: Refusals since the last such line that got no line.
     """
 
-    event: ClassVar[str] = "weights.unreturned"
+    event: ClassVar[str] = "weights.revert_refused"
     level: ClassVar[Level] = "error"
     message: str
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsUnbounded(Event):
-    """Say that Redis refused to have old results dropped that take too many bytes; it is attempted again.
+class ResultsTrimRefused(Event):
+    """Redis refused to drop old results that take too many bytes; it is attempted again.
 
     Attributes:
         suppressed: Refusals since the last such line that got no line.
     """
 
-    event: ClassVar[str] = "results.unbounded"
+    event: ClassVar[str] = "results.trim_refused"
     level: ClassVar[Level] = "error"
     message: str
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatsUnfolded(Event):
-    """Say that Redis refused to have counts of mixtures that are drawn no more added up; it is attempted again.
+class StatsFoldingRefused(Event):
+    """Redis refused to add up the counts of mixtures that are no longer drawn; it is attempted again.
 
     Attributes:
         suppressed: Refusals since the last such line that got no line.
     """
 
-    event: ClassVar[str] = "stats.unfolded"
+    event: ClassVar[str] = "stats.folding_refused"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumersKept(Event):
-    """Say that Redis refused to have consumers that are gone removed from the group; it is attempted again.
+class ConsumersCleanupRefused(Event):
+    """Redis refused to remove dead consumers from the group; it is attempted again.
 
     Attributes:
         suppressed: Refusals since the last such line that got no line.
     """
 
-    event: ClassVar[str] = "consumers.kept"
+    event: ClassVar[str] = "consumers.cleanup_refused"
     level: ClassVar[Level] = "warning"
     message: str
     suppressed: int
@@ -146,7 +146,7 @@ class ConsumersKept(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogLoaded(Event):
-    """Say that the whole catalog was read for the first time.
+    """The whole catalog was read for the first time.
 
     Attributes:
         ignored: READY rows left out because their category is not a category name, or, where weights are shares of
@@ -165,7 +165,7 @@ class CatalogLoaded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogChanged(Event):
-    """Say that other chunks are READY.
+    """The READY chunks, their categories or their durations changed.
 
     Attributes:
         added: Chunks that became READY, or came to another category or duration.
@@ -186,7 +186,7 @@ class CatalogChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogUnwatched(Event):
-    """Say that some changes of chunks are announced by nobody, so that they are found by reading alone.
+    """PostgreSQL does not announce some changes of chunks; the worker finds them by reading.
 
     Attributes:
         table: The table, or one of those that it is so with.
@@ -209,7 +209,7 @@ class CatalogUnwatched(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogWatched(Event):
-    """Say that every change of chunks is announced again."""
+    """PostgreSQL announces every change of chunks again."""
 
     event: ClassVar[str] = "catalog.watched"
     unwatched_s: float
@@ -217,7 +217,7 @@ class CatalogWatched(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogHidden(Event):
-    """Say that row level security may hide chunks: this role sees none that is READY.
+    """This role sees no READY chunk, and row level security may be hiding some.
 
     Attributes:
         tables: Tables whose rows it may hide.
@@ -232,7 +232,7 @@ class CatalogHidden(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisLost(Event):
-    """Say that Redis stopped answering; said again when the cause changes, until it is restored."""
+    """Redis stopped answering; the line is repeated when the cause changes."""
 
     event: ClassVar[str] = "redis.lost"
     level: ClassVar[Level] = "warning"
@@ -241,7 +241,7 @@ class RedisLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisRestored(Event):
-    """Say that Redis answers again."""
+    """Redis answers again."""
 
     event: ClassVar[str] = "redis.restored"
     down_s: float
@@ -249,7 +249,7 @@ class RedisRestored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresLost(Event):
-    """Say that PostgreSQL stopped answering; said again when the cause changes, until it is restored."""
+    """PostgreSQL stopped answering; the line is repeated when the cause changes."""
 
     event: ClassVar[str] = "postgres.lost"
     level: ClassVar[Level] = "warning"
@@ -258,7 +258,7 @@ class PostgresLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresRestored(Event):
-    """Say that PostgreSQL answers again."""
+    """PostgreSQL answers again."""
 
     event: ClassVar[str] = "postgres.restored"
     down_s: float

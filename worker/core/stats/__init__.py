@@ -1,4 +1,4 @@
-"""The tally: what was served, counted as growth of a stats hash in Redis, and read back."""
+"""Statistics: what was served, counted as growth of a stats hash in Redis, and read back."""
 
 from worker.core.stats.counts import (
     CategoryCount,

@@ -1,4 +1,18 @@
-"""Read a stats hash: what was drawn, beside what the weights made one expect. Anybody may have written there."""
+"""Read a stats hash: what was drawn, and what the weights made one expect.
+
+Two sources say what was expected of a category, and their sums are the answer:
+
+- its own fields, mean and variance, of draws from few categories, and of folded mixtures;
+- the chunks (or seconds) drawn from each mixture of many categories, times the category's share in the mixture's text.
+
+For n independent draws with probability p, the mean is n p and the variance n p (1 - p). If durations d count, the mean
+is n p E[d] and the variance n (p E[d^2] - (p E[d])^2). A mixture's text has the share of seconds, s = p E[d] / mean_s.
+Here mean_s is the expected duration of a chunk of any category. The hash holds the sums of n mean_s and of n mean_s^2.
+So the mean is s times the first. The variance is mean x E[d^2] / E[d] minus s^2 times the second. The ratio E[d^2] /
+E[d] is estimated from the chunks drawn.
+
+Anybody may have written to the hash: what cannot be read is left out, and a sentence says so.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,15 +57,15 @@ _NO_SHARES: Mapping[str, float] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class CategoryCount:
-    """Hold how much of a category was drawn, and how much should have been.
+    """How much of a category was drawn, and how much was expected.
 
     Attributes:
-        dataset: Dataset, or preset as `preset:<name>`; "" are the global weights.
+        dataset: Dataset, or preset as `preset:<name>`; "" for the global weights.
         category: Its name.
         count: Chunks drawn.
-        expected: How many were expected; or how many seconds, where weights are shares of audio time.
-        variance: Its variance.
-        seconds: How long those chunks last, where weights are shares of audio time; else None.
+        expected: The expected number of chunks; of seconds, if weights are shares of audio time.
+        variance: The variance of that number.
+        seconds: How long the chunks last, if weights are shares of audio time; else None.
     """
 
     dataset: str
@@ -63,25 +77,25 @@ class CategoryCount:
 
     @property
     def amount(self) -> float:
-        """Tell what `expected` is of: chunks, or seconds."""
+        """Return what `expected` is compared with: chunks, or seconds."""
         return self.count if self.seconds is None else self.seconds
 
     @property
     def z(self) -> float:
-        """Tell how many standard deviations the amount is off."""
+        """Return how many standard deviations the amount is from its expectation."""
         return z_score(self.amount, self.expected, self.variance)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Hold a stats hash, read.
+    """The contents of a stats hash.
 
     Attributes:
-        requests: Dataset, or preset as `preset:<name>` -> results written; "" are the global weights.
+        requests: Dataset, or preset as `preset:<name>` -> results written; "" for the global weights.
         errors: (dataset, code) -> error results among them.
         categories: What was drawn, by dataset and category, sorted.
-        is_mixed: Whether some of it was drawn by shares of chunks, and some by shares of audio time.
-        problems: What of it is unreadable and left out, a sentence each.
+        is_mixed: Whether some was drawn by shares of chunks, and some by shares of audio time.
+        problems: What is unreadable and left out, a sentence each.
     """
 
     requests: Mapping[str, int]
@@ -96,7 +110,7 @@ class Counts:
         return sum(row.count for row in self.categories)
 
     def without(self, start: str) -> "Counts":
-        """Leave out the datasets whose name begins so."""
+        """Return the counts without datasets whose name begins so."""
         return Counts(
             {name: count for name, count in self.requests.items() if not name.startswith(start)},
             {pair: count for pair, count in self.errors.items() if not pair[0].startswith(start)},
@@ -105,13 +119,13 @@ class Counts:
         )
 
     def datasets(self) -> Iterator[tuple[str, tuple[CategoryCount, ...]]]:
-        """Walk over the datasets that chunks were drawn for."""
+        """Yield each dataset that chunks were drawn for, with its categories."""
         for dataset in sorted({row.dataset for row in self.categories}):
             yield dataset, tuple(row for row in self.categories if row.dataset == dataset)
 
 
 def read_stats(texts: Mapping[str, str]) -> Counts:
-    """Read a hash of counts as it stands in Redis; what somebody else has put there is left out, and told.
+    """Read a stats hash as Redis holds it. What is unreadable is left out, and a sentence says so.
 
     Args:
         texts: Field -> value.
@@ -132,16 +146,16 @@ def read_stats(texts: Mapping[str, str]) -> Counts:
 
 
 def read_count(text: str) -> int | None:
-    """Read a count; None where it is none."""
+    """Read a count; None if the text is not one."""
     return int(text) if len(text) <= _LONGEST and text.isascii() and text.isdecimal() else None
 
 
 def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = MappingProxyType({})) -> Counts:
-    """Read a stats hash; fields of other kinds are left alone.
+    """Read the fields of a stats hash; fields of other kinds are ignored.
 
     Args:
         fields: Field -> count.
-        mixtures: Field -> the text of a mixture, among others.
+        mixtures: Field -> the text of a mixture; other fields may be among them.
     """
     kinds: _Kinds = {}
     for name, count in fields.items():
@@ -167,7 +181,7 @@ def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = Mapping
 
 
 def read_shares(text: str) -> Mapping[str, float]:
-    """Read a mixture, category -> share; the same empty one for all that is none."""
+    """Read the text of a mixture, category -> share; `_NO_SHARES` if it is not one."""
     try:
         found = read_json(MIXTURE, text.encode())
     except ValueError:
@@ -177,7 +191,7 @@ def read_shares(text: str) -> Mapping[str, float]:
 
 
 def _without_shares(versions: Sequence[str]) -> tuple[str, ...]:
-    """Say which mixtures cannot be read."""
+    """Write a sentence about mixtures that cannot be read."""
     if not versions:
         return ()
     named = f"{len(versions)} mixtures are unreadable, such as {shown(versions[0].encode())}"
@@ -190,7 +204,7 @@ def fields_of_dataset(fields: Mapping[str, object], dataset: str) -> list[str]:
 
 
 def _moments_of_chunks(kinds: _Kinds, shares: _Shares) -> dict[_Key, tuple[float, float]]:
-    """Tell mean and variance of the chunks drawn, by dataset and category."""
+    """Compute mean and variance of the chunks drawn, by dataset and category."""
     expected = {key: micro / MICRO for key, micro in kinds.get(EXPECTED, {}).items()}
     variance = {key: micro / MICRO for key, micro in kinds.get(VARIANCE, {}).items()}
     for (dataset, version), chunks in kinds.get(DRAWN, {}).items():
@@ -202,11 +216,9 @@ def _moments_of_chunks(kinds: _Kinds, shares: _Shares) -> dict[_Key, tuple[float
 
 
 def _moments_of_seconds(kinds: _Kinds, shares: _Shares) -> dict[_Key, tuple[float, float]]:
-    """Tell mean and variance of the seconds drawn, by dataset and category.
+    """Compute mean and variance of the seconds drawn, by dataset and category; see the module.
 
-    Of a mixture of many categories, how many seconds were expected of all together is known, and so the mean of each.
-    The variance n (p E[d^2] - (p E[d])^2) lacks E[d^2] / E[d], which the chunks drawn tell: those of the category, or,
-    where there are none, those of the dataset.
+    E[d^2] / E[d] is estimated from the chunks of the category, or of the dataset if there are none.
     """
     expected, variance = _amounts(kinds, EXPECTED_S), _amounts(kinds, VARIANCE_S2)
     drawn_s2, ratios = _amounts(kinds, DRAWN_S2), _ratios(kinds)
@@ -215,9 +227,9 @@ def _moments_of_seconds(kinds: _Kinds, shares: _Shares) -> dict[_Key, tuple[floa
             key = (dataset, category)
             mean, ratio = seconds * share, ratios.get(key, ratios.get((dataset, ""), 0.0))
             expected[key] = expected.get(key, 0.0) + mean
-            spread = max(0.0, mean * ratio - drawn_s2.get((dataset, version), 0.0) * share**2)
-            variance[key] = variance.get(key, 0.0) + spread
-    # Of mixtures that are gone the sums over them are kept.
+            added = max(0.0, mean * ratio - drawn_s2.get((dataset, version), 0.0) * share**2)
+            variance[key] = variance.get(key, 0.0) + added
+    # Folded mixtures are gone, but the sums over them are kept.
     squares_s2 = _amounts(kinds, WIDE_S2)
     for key, mean in _amounts(kinds, WIDE_S).items():
         expected[key] = expected.get(key, 0.0) + mean
@@ -227,7 +239,7 @@ def _moments_of_seconds(kinds: _Kinds, shares: _Shares) -> dict[_Key, tuple[floa
 
 
 def _ratios(kinds: _Kinds) -> dict[_Key, float]:
-    """Tell the mean square of durations over their mean, by dataset and category, and by dataset for category ""."""
+    """Compute E[d^2] / E[d] of durations, by dataset and category; category "" stands for the whole dataset."""
     squares: dict[_Key, float] = {}
     seconds: dict[_Key, float] = {}
     for (dataset, category), square in _amounts(kinds, SQUARES_S2).items():
@@ -239,6 +251,6 @@ def _ratios(kinds: _Kinds) -> dict[_Key, float]:
 
 
 def _amounts(kinds: _Kinds, pair: Pair) -> dict[_Key, float]:
-    """Read amounts that stand in two fields."""
+    """Read amounts that take two fields."""
     wholes, millionths = kinds.get(pair[0], {}), kinds.get(pair[1], {})
     return {key: wholes.get(key, 0) + millionths.get(key, 0) / MICRO for key in wholes.keys() | millionths.keys()}

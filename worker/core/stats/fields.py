@@ -1,4 +1,4 @@
-"""The kinds of fields of a stats hash; each is followed by a dataset, and by a category, a code or a mixture."""
+"""The kinds of fields of a stats hash. A field's name is its kind, a dataset, and a category, code or mixture."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ DRAWN_S2: Final[Pair] = ("drawn_s2", "drawn_ms2")
 
 
 def split(name: str) -> tuple[str, str, str]:
-    """Part a field's name into its kind, its dataset (a preset has a colon in it), and its category or code."""
+    """Split a field's name into kind, dataset (a preset has a colon in it), and category, code or mixture."""
     kind, _, rest = name.partition(":")
     dataset, _, last = (rest, "", "") if kind == REQUESTS else rest.rpartition(":")
     return kind, dataset, last

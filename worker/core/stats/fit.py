@@ -1,4 +1,4 @@
-"""How well counts fit what was expected: z scores, chi-square, and exact tail probabilities."""
+"""Goodness of fit: z scores, chi-square, and exact tail probabilities."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ _ROUNDING = 1e-5
 
 
 class RandomSum(NamedTuple):
-    """Hold what the draws that fell on one cell add up to.
+    """The sum over the draws that fell on one cell, such as the seconds of one category.
 
     Attributes:
-        total: What they add up to.
+        total: The sum.
         expected: Its expectation.
         variance: Its variance, >= 0.
-        terms: How many they were.
-        expected_terms: How many of them were expected.
+        terms: The number of draws.
+        expected_terms: The expected number of draws.
     """
 
     total: float
@@ -28,7 +28,7 @@ class RandomSum(NamedTuple):
 
 
 def z_score(count: float, expected: float, variance: float) -> float:
-    """Tell how many standard deviations a count is from its expectation; 0 where nothing can vary.
+    """Return how many standard deviations a count is from its expectation; 0 if the variance is 0.
 
     Args:
         count: What was drawn.
@@ -39,7 +39,7 @@ def z_score(count: float, expected: float, variance: float) -> float:
 
 
 def chi_square(counts: Sequence[float], expected: Sequence[float]) -> tuple[float, int]:
-    """Compute Pearson's statistic; cells with an expectation below 5 are pooled until they have it.
+    """Compute Pearson's chi-square statistic. Cells with an expectation below 5 are pooled.
 
     Args:
         counts: Shape (k,).
@@ -67,7 +67,7 @@ def chi_square_p(statistic: float, freedom: int) -> float:
 
     Args:
         statistic: >= 0.
-        freedom: Degrees of freedom, >= 0; with 0 nothing can depart and the answer is 1.
+        freedom: Degrees of freedom, >= 0; with 0 the answer is 1.
 
     Source: Abramowitz and Stegun, 26.4.4 and 26.4.5: the finite series for whole degrees of freedom.
     """
@@ -87,15 +87,16 @@ def fit_p(counts: Sequence[float], expected: Sequence[float]) -> float:
 
 
 def fit_of_sums_p(sums: Sequence[RandomSum]) -> float:
-    """Compute the probability that sums, or their counts, depart from what is expected at least this much by chance.
+    """Compute the probability that sums, or their counts, depart from their expectations at least this much by chance.
+
+    The counts are tested by chi-square, and each sum by a two-sided normal test. A sum of fewer than 400 expected terms
+    is not tested by itself: a few large terms would make it far from normal.
 
     Args:
-        sums: Of the cells that independent draws fall on, each on one.
+        sums: One sum for each cell. Each independent draw falls on one cell.
 
     Returns:
-        Bonferroni's bound: the smallest probability, times their number, of that of the counts and the normal two-sided
-        ones of the sums. Sums of which fewer than 400 terms are expected are left to the counts: they are far from
-        normal where a few terms are large.
+        Bonferroni's bound: the smallest of these probabilities, times their number.
     """
     counts_p = fit_p([cell.terms for cell in sums], [cell.expected_terms for cell in sums])
     chances = [counts_p, *(_normal_p(cell) for cell in sums if cell.expected_terms >= _LEAST_TERMS)]

@@ -1,7 +1,6 @@
-"""Add up what was counted under mixtures that nothing is drawn from any more, so that their texts may go.
+"""Fold mixtures that nothing is drawn from any longer: keep sums by category, to the millionth, instead of their text.
 
-A mixture of thousands of categories takes hundreds of kilobytes beside the counts, and a slider that is moved makes
-a new one each time. What it says of its chunks are sums over categories: these are kept, to the millionth, and it goes.
+The text of a mixture of thousands of categories takes hundreds of kilobytes. Each move of a slider makes a new one.
 """
 
 import math
@@ -21,15 +20,15 @@ from worker.core.stats.fields import (
 )
 
 KINDS = (DRAWN, *DRAWN_S, *DRAWN_S2)
-"""Kinds of the fields that name a mixture."""
+"""The kinds of fields whose names have a mixture in them."""
 
 
 def fold(drawn: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int]:
-    """Tell how much other fields grow when those of a mixture go.
+    """Compute how much other fields grow when the fields of a mixture are removed.
 
     Args:
-        drawn: Field that names the mixture -> count.
-        shares: Category -> share of what is drawn.
+        drawn: Field of the mixture -> count.
+        shares: The mixture: category -> share of the chunks, or of the seconds.
     """
     growth: dict[str, int] = {}
     for name, count in drawn.items():
@@ -42,7 +41,7 @@ def fold(drawn: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int
 
 
 def _amounts(kind: str, count: int, share: float) -> Iterator[tuple[str, int]]:
-    """Tell by kind of field what a count makes of one category."""
+    """Yield the kinds of fields that grow for one category, and by how much."""
     if kind == DRAWN:
         yield EXPECTED, round(count * share * MICRO)
         yield VARIANCE, round(count * share * (1.0 - share) * MICRO)
@@ -53,7 +52,7 @@ def _amounts(kind: str, count: int, share: float) -> Iterator[tuple[str, int]]:
 
 
 def _finely(kinds: Pair, amount: float, *, is_whole: bool) -> Iterator[tuple[str, int]]:
-    """Part an amount into whole numbers and millionths; one that is of millionths already stays so."""
+    """Split an amount into whole numbers and millionths. An amount in millionths stays one."""
     if not is_whole:
         yield kinds[1], round(amount)
         return

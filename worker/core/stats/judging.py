@@ -1,4 +1,4 @@
-"""Whether what was drawn in one round of a check fits the weights that it was drawn under."""
+"""Judge one round of `sampling-worker check`: does what was drawn fit the weights that it was drawn under?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,14 @@ _ROUNDING = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold one category of a round: its target share, how much of it was drawn, and how far off that is.
+    """One category of a round.
 
     Attributes:
-        seconds: How long the chunks last, where weights are shares of audio time; else None.
+        category: Its name.
+        target: Its weight, 0 to 1.
+        count: Chunks drawn.
+        seconds: How long they last, if weights are shares of audio time; else None.
+        z: How many standard deviations this is from its expectation.
     """
 
     category: str
@@ -30,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Hold what was drawn under one set of weights."""
+    """What was drawn under one set of weights, and the probability of a fit no better than this."""
 
     version: str
     drawn: int
@@ -39,12 +43,16 @@ class Round:
 
     @property
     def total(self) -> float:
-        """Tell what the targets are shares of: the chunks drawn, or their seconds."""
+        """Return the total that targets are shares of: the chunks drawn, or their seconds."""
         return sum(row.count if row.seconds is None else row.seconds for row in self.rows)
 
 
 def judge(weights: Weights, results: Sequence[Reply]) -> Round:
-    """Hold the counts of a round against its weights."""
+    """Compare the counts of a round with its weights.
+
+    Raises:
+        CheckError: A result was drawn under other weights.
+    """
     totals = _total_counts(weights, results)
     drawn = sum(totals.values())
     expected = {name: weights.shares.get(name, 0.0) * drawn for name in totals}
@@ -62,7 +70,7 @@ def judge(weights: Weights, results: Sequence[Reply]) -> Round:
 
 
 def _total_counts(weights: Weights, results: Sequence[Reply]) -> dict[str, int]:
-    """Add up the counts of a round, which has to be drawn under its weights."""
+    """Add up the counts of a round, and check that all was drawn under its weights."""
     totals: dict[str, int] = dict.fromkeys(weights.shares, 0)
     for result in results:
         version = result.weights_version
@@ -79,7 +87,17 @@ def judge_seconds(
     before: Mapping[str, CategoryCount],
     after: Mapping[str, CategoryCount],
 ) -> Round:
-    """Hold the seconds of a round against its weights; the workers tell what these make one expect of durations."""
+    """Compare the seconds of a round with its weights. The counts of the workers say what to expect of durations.
+
+    Args:
+        weights: The weights of the round.
+        results: Its results.
+        before: Category -> the counts of the workers before the round.
+        after: Category -> their counts after it.
+
+    Raises:
+        CheckError: Results, counts and weights contradict each other.
+    """
     totals, seconds_of = _total_counts(weights, results), _total_seconds(results)
     drawn, probabilities = sum(totals.values()), results[0].weights
     rows: list[Row] = []
@@ -106,13 +124,13 @@ def _total_seconds(results: Sequence[Reply]) -> dict[str, float]:
 
 
 def _grown(after: CategoryCount | None, before: CategoryCount | None) -> tuple[float, float, float]:
-    """Tell how much seconds, their expectation and its variance have grown."""
+    """Return by how much seconds, their expectation and their variance have grown."""
     now, then = ((row.amount, row.expected, row.variance) if row else (0.0, 0.0, 0.0) for row in (after, before))
     return now[0] - then[0], now[1] - then[1], max(0.0, now[2] - then[2])
 
 
 def _check_proportion(rows: Sequence[Row], expected: Sequence[float]) -> None:
-    """Check that the seconds expected of the categories are in proportion to their weights."""
+    """Check that the expected seconds of the categories are in proportion to their weights."""
     total = sum(expected)
     for row, seconds in zip(rows, expected, strict=True):
         if abs(seconds - row.target * total) > _ROUNDING * total:

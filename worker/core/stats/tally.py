@@ -1,21 +1,29 @@
-"""Count what was served, by the weights it was drawn under, as growth of the fields that hold it in Redis.
+"""The tally: counts of what was served, as growth of fields of the stats hash in Redis.
 
-Everything is counted below a dataset, so that a dataset's counts can be removed without a trace; totals are sums.
-Expectations and variances are kept beside the counts, in millionths, so that weights may change and the
-comparison stays exact. Where there are hundreds of categories, a batch would grow thousands of fields by next to
-nothing: then only what was drawn is counted, beside how many chunks were drawn from which mixture.
+A batch's tally is added to the hash by the same step that writes its results. So counts are as exact as results.
 
-Where weights are shares of audio time, the same is counted in seconds. Milliseconds drawn are exact; what may be
-large and has a fraction stands in two fields, whole numbers and millionths, so that neither overflows nor is rounded
-away.
+1. All amounts are whole numbers that add up (HINCRBY), in any order, from any number of workers. Expectations and
+   variances are in millionths. Milliseconds are exact. A large amount with a fraction takes two fields, whole numbers
+   and millionths. So it neither overflows nor is rounded away.
+2. Every field belongs to a dataset, `<kind>:<dataset>:...`, so the counts of a dataset can be removed whole. Totals are
+   sums over datasets.
+3. Each batch adds the mean and the variance that its own weights make one expect; see `draw.moments`. Draws are
+   independent, so means and variances add up. The comparison stays exact, however often weights change.
+4. With few categories, each has a field for count, mean and variance. With many, a batch would grow thousands of fields
+   by next to nothing. So only drawn categories are counted, and beside them the chunks drawn from each mixture. The
+   mixture's text is stored once; `counts` computes means and variances from it.
+5. If weights are shares of audio time, means and variances are of seconds. For many categories, the variance needs the
+   mean square of durations. The chunks drawn estimate it, so their seconds and squared seconds are counted, too.
+
+`counts` reads the hash. `folding` replaces mixtures that are no longer drawn from by their sums.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from worker.core.mixture import Mixture
 from worker.core.stats.fields import (
     CHUNKS,
     DRAWN,
@@ -35,24 +43,27 @@ from worker.core.stats.fields import (
     Pair,
 )
 
+if TYPE_CHECKING:
+    from worker.core.mixture import Mixture
+
 
 @dataclass(slots=True)
 class Tally:
-    """Count results.
+    """Counts of a batch, or of several.
 
     Attributes:
         fields: Field of the stats hash -> how much it grows.
         requests: Results, errors included.
         errors: Error results among them.
         chunks: Chunk ids among the others.
-        mixtures: Field of the stats hash -> the mixture that stands there, of those that chunks were counted under.
+        mixtures: Field of the stats hash -> the mixture whose text it holds, if chunks were counted under it.
     """
 
     fields: dict[str, int] = field(default_factory=dict)
     requests: int = 0
     errors: int = 0
     chunks: int = 0
-    mixtures: dict[str, Mixture] = field(default_factory=dict)
+    mixtures: dict[str, "Mixture"] = field(default_factory=dict)
 
     def add_requests(self, dataset: str | None, count: int) -> None:
         """Count results written, errors included."""
@@ -73,30 +84,31 @@ class Tally:
         expected: Sequence[float],
         variances: Sequence[float],
     ) -> None:
-        """Count chunks drawn of some categories, beside what was expected.
+        """Count chunks drawn, with the mean and variance of each category.
 
         Args:
             dataset: Whose weights they were drawn under; None for the global ones.
             categories: Their categories, shape (k,).
             counts: How many of each, shape (k,).
-            expected: How many the weights make one expect, shape (k,).
-            variances: How much that varies, shape (k,).
+            expected: The mean of each count, shape (k,).
+            variances: The variance of each count, shape (k,).
         """
         self.chunks += sum(counts)
         fields, before = self.fields, self.fields.get
-        names = _chunk_fields(dataset, categories)
-        for (counted, awaited, spread), count, mean, variance in zip(names, counts, expected, variances, strict=True):
-            fields[counted] = before(counted, 0) + count
-            fields[awaited] = before(awaited, 0) + round(mean * MICRO)
-            fields[spread] = before(spread, 0) + round(variance * MICRO)
+        rows = _chunk_fields(dataset, categories)
+        for names, count, mean, variance in zip(rows, counts, expected, variances, strict=True):
+            count_name, mean_name, variance_name = names
+            fields[count_name] = before(count_name, 0) + count
+            fields[mean_name] = before(mean_name, 0) + round(mean * MICRO)
+            fields[variance_name] = before(variance_name, 0) + round(variance * MICRO)
 
-    def add_drawn(self, dataset: str | None, mixture: Mixture, counts: Mapping[str, int]) -> None:
+    def add_drawn(self, dataset: str | None, mixture: "Mixture", counts: Mapping[str, int]) -> None:
         """Count chunks drawn independently from a mixture.
 
         Args:
             dataset: Whose weights they were drawn under; None for the global ones.
             mixture: What they were drawn from.
-            counts: Category -> how many; those of which there are any.
+            counts: Category -> how many, without zeros.
         """
         for category, count in counts.items():
             self._grow(f"{CHUNKS}:{dataset or ''}:{category}", count)
@@ -108,14 +120,14 @@ class Tally:
     def add_seconds(
         self, dataset: str | None, category: str, drawn: tuple[int, int], *, expected_s: float, variance_s2: float
     ) -> None:
-        """Count chunks drawn of a category, and how long they last beside what was expected.
+        """Count chunks drawn of a category and their seconds, with the mean and variance of those.
 
         Args:
             dataset: Whose weights they were drawn under; None for the global ones.
             category: Their category.
-            drawn: How many, and how many milliseconds they last.
-            expected_s: How many seconds the weights make one expect.
-            variance_s2: How much that varies, in square seconds.
+            drawn: How many chunks, and how many milliseconds they last.
+            expected_s: The mean of their seconds.
+            variance_s2: The variance of their seconds, in square seconds.
         """
         tail = f"{dataset or ''}:{category}"
         self._add_drawn(tail, *drawn)
@@ -123,16 +135,16 @@ class Tally:
         self._grow_finely(VARIANCE_S2, tail, variance_s2)
 
     def add_seconds_drawn(
-        self, dataset: str | None, mixture: Mixture, mean_s: float, drawn: Mapping[str, tuple[int, int, float]]
+        self, dataset: str | None, mixture: "Mixture", mean_s: float, drawn: Mapping[str, tuple[int, int, float]]
     ) -> None:
-        """Count chunks drawn independently from a mixture, and how long they last.
+        """Count chunks drawn independently from a mixture, and their seconds.
 
         Args:
             dataset: Whose weights they were drawn under; None for the global ones.
             mixture: What they were drawn from.
-            mean_s: Seconds that a chunk of it is expected to last.
-            drawn: Category -> how many, how many milliseconds they last, and the sum of the squares of their seconds;
-                of the categories that there are any of.
+            mean_s: Expected duration of a chunk of this mixture.
+            drawn: Category -> how many chunks, how many milliseconds they last, and the sum of the squares of their
+                seconds; without categories that have none.
         """
         for category, (count, milliseconds, squares_s2) in drawn.items():
             tail = f"{dataset or ''}:{category}"
@@ -150,7 +162,7 @@ class Tally:
         self._grow(f"{MS}:{tail}", milliseconds)
 
     def _grow_finely(self, kinds: Pair, tail: str, growth: float) -> None:
-        """Let an amount grow that stands in two fields: whole numbers, and millionths."""
+        """Grow an amount that takes two fields: whole numbers, and millionths."""
         whole = math.floor(growth)
         self._grow(f"{kinds[0]}:{tail}", whole)
         self._grow(f"{kinds[1]}:{tail}", round((growth - whole) * MICRO))

@@ -1,63 +1,33 @@
-"""Changes of weights by this project's writers: what one is to do, held against what stands there, and its record."""
+"""Changes of weights by this project's writers: what a change does to a weights key, and its entry in the history.
 
-import json
+A writer reads what Redis holds (`StoredWeights`) and plans a change here. One atomic step carries it out, or does
+nothing if Redis holds something else by then. Weights of other writers come by a plain SET and have no entry.
+"""
+
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
-from worker.core.weights.values import (
-    UNREAD,
-    InForce,
-    Weights,
-    default_weights,
-    in_force,
-    mark_of,
-    observe,
-    parse_weights,
-    source_of,
-)
+from worker.core.weights.in_force import UNREAD, InForce, in_force, mark_of, observe, source_of
+from worker.core.weights.temporary import Return, read_return
+from worker.core.weights.values import Weights, default_weights, parse_weights
 from worker.errors import WeightsError
 
-_LATEST_MS = 2**53  # no clock shows a later time, and JSON of every language holds it exactly
-
 
 @dataclass(frozen=True, slots=True)
-class Return:
-    """Hold what temporary weights give way to, and when.
+class StoredWeights:
+    """What Redis holds about one weights key, all of it at one moment.
 
     Attributes:
-        due_ms: Unix time in ms by the clock of Redis.
-        mark: Mark of the temporary value; where the key holds another, somebody else has changed it.
-        back: The value that stood before; None: the key was absent.
-        who: Who set the temporary weights.
-        lasts: For how long, as they typed it.
-    """
-
-    due_ms: int
-    mark: str
-    back: str | None
-    who: str
-    lasts: str
-
-    @property
-    def text(self) -> str:
-        """Write it as it stands in Redis."""
-        return json.dumps(asdict(self))
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Hold what stands in Redis about one weights key, all of it at one moment.
-
-    Attributes:
-        name: A dataset, a preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
+        name: A dataset, a preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
         now_ms: That moment, Unix time in ms by the clock of Redis.
-        mark: See `worker.core.weights.values.Held`.
+        mark: See `worker.core.weights.in_force.Held`.
         value: What the key holds; None when absent or of a wrong type.
-        shared_mark: The same of the global key, which stands behind a dataset's.
-        shared_value: The same of the global key.
-        return_text: What its return says; empty where none is due.
-        defaults: What holds where nobody set weights, see `weights.values.defaults_for`; None: the built-in ones.
+        shared_mark: The mark of the global key, which a dataset falls back to.
+        shared_value: What the global key holds.
+        return_text: The key's return as JSON; empty if there is none.
+        defaults: The weights in force while nobody has set any, see `weights.values.defaults_for`; None: the built-in
+            ones.
     """
 
     name: str | None
@@ -71,34 +41,34 @@ class Standing:
 
     @property
     def in_force(self) -> InForce:
-        """Tell the weights in force as a worker would that starts now."""
+        """Return the weights in force for a worker that starts now."""
         shared, _ = observe(UNREAD, self.shared_mark, self.shared_value, source_of(None))
         own, _ = observe(UNREAD, self.mark, self.value, source_of(self.name))
         return in_force(self.name, None if self.name is None else own, shared, self.defaults)
 
     @property
     def problem(self) -> str | None:
-        """Tell why what the key holds is refused; None: it is not."""
+        """Return why workers refuse what the key holds; None: they do not."""
         return observe(UNREAD, self.mark, self.value, source_of(self.name))[1]
 
     @property
     def pending(self) -> Return | None:
-        """Tell the return that is to come, unless the key holds other weights than those that were set for a time."""
+        """Return the return that is to come; None if the key no longer holds the temporary weights."""
         found = read_return(self.return_text)
         return found if found is not None and found.mark == self.mark.decode() else None
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Say what a writer wants stored.
+class WantedChange:
+    """What a writer wants stored.
 
     Attributes:
         value: The JSON object; None: no value, the key is removed.
         who: Who wants it.
         reason: Why.
-        lasts_ms: For how long, in ms; None: for good.
+        lasts_ms: How long the weights last, in ms; None: for good.
         lasts: The same, as typed.
-        undone_from: Id of the first of this key's changes that it undoes, and all later ones with it; empty: none.
+        undone_from: Id of the first of this key's changes that this one undoes, with all later ones; empty: none.
     """
 
     value: str | None
@@ -109,18 +79,18 @@ class Order:
     undone_from: str = ""
 
 
-class Step(NamedTuple):
-    """Hold what is to be done in one step, if everything still stands as it was found.
+class PlannedChange(NamedTuple):
+    """What one atomic step does, if Redis still holds what the plan was made for.
 
     Attributes:
-        found: What it was decided on.
-        verb: What becomes of the key.
-        value: What is stored, where something is.
-        return_text: The return that stands from then on; empty: none.
-        record: Fields and values of the history.
+        found: What Redis held.
+        verb: What happens to the key.
+        value: What is stored, if something is.
+        return_text: The return that Redis holds afterwards, as JSON; empty: none.
+        record: Fields and values of the entry in the history.
     """
 
-    found: Standing
+    found: StoredWeights
     verb: Literal["SET", "DEL", "KEEP"]
     value: bytes
     return_text: str
@@ -128,12 +98,12 @@ class Step(NamedTuple):
 
 
 def version_by_key(name: str | None, value: bytes | None, defaults: Weights | None = None) -> str:
-    """Tell the version of the weights that a key's value puts in force; empty where it puts none.
+    """Return the version of the weights that a key's value puts in force; empty if it puts none.
 
     Args:
-        name: Whose key, see `Standing`.
-        value: What it holds; None when absent.
-        defaults: See `Standing`.
+        name: The weights name, see `StoredWeights`.
+        value: What the key holds; None when absent.
+        defaults: See `StoredWeights`.
     """
     try:
         weights = None if value is None else parse_weights(value, source_of(name))
@@ -144,88 +114,59 @@ def version_by_key(name: str | None, value: bytes | None, defaults: Weights | No
     return (defaults or default_weights()).version if name is None else ""
 
 
-def step_of(found: Standing, order: Order) -> Step:
+def plan_change(found: StoredWeights, wanted: WantedChange) -> PlannedChange:
     """Plan a change.
 
     Args:
-        found: What stands there.
-        order: What is wanted.
+        found: What Redis holds.
+        wanted: What the writer wants.
 
     Raises:
-        WeightsError: It is for a time, and what stands there now is nothing that it could give way to.
+        WeightsError: The change is temporary, and workers refuse what the key holds now: nothing could return to it.
     """
-    order = replace(order, who=_encodable(order.who), reason=_encodable(order.reason))
-    value = None if order.value is None else order.value.encode()
+    wanted = replace(wanted, who=_encodable(wanted.who), reason=_encodable(wanted.reason))
+    value = None if wanted.value is None else wanted.value.encode()
     more: dict[str, str] = {}
     return_text = ""
-    if order.lasts_ms is not None:
-        due_ms = found.now_ms + order.lasts_ms
-        return_text = Return(due_ms, mark_of(value).decode(), _back(found), order.who, order.lasts).text
+    if wanted.lasts_ms is not None:
+        due_ms = found.now_ms + wanted.lasts_ms
+        return_text = Return(due_ms, mark_of(value).decode(), _back(found), wanted.who, wanted.lasts).text
         more["until"] = str(due_ms)
     elif found.pending is not None:
         more["lapsed"] = str(found.pending.due_ms)
-    if order.undone_from:
-        more["undone_from"] = order.undone_from
-    record = {**_record(found, value, order.who, order.reason), **more}
-    return Step(found, "DEL" if value is None else "SET", value or b"", return_text, record)
+    if wanted.undone_from:
+        more["undone_from"] = wanted.undone_from
+    record = {**_record(found, value, wanted.who, wanted.reason), **more}
+    return PlannedChange(found, "DEL" if value is None else "SET", value or b"", return_text, record)
 
 
-def return_step(found: Standing) -> Step | None:
-    """Plan the return that is due, or its end without one where somebody else has changed the weights meanwhile.
+def plan_return(found: StoredWeights) -> PlannedChange | None:
+    """Plan the return that is due. If somebody has changed the weights meanwhile, plan its end and keep the weights.
 
     Args:
-        found: What stands there.
+        found: What Redis holds.
 
     Returns:
-        The plan; None where nothing is due.
+        The plan; None if no return is due.
     """
     due = read_return(found.return_text)
     if due is None or due.due_ms > found.now_ms:
         return None
     if found.pending is None:
         reason = f"no return after {due.lasts}: somebody else had changed the weights"
-        return Step(found, "KEEP", b"", "", _record(found, found.value, due.who, reason))
+        return PlannedChange(found, "KEEP", b"", "", _record(found, found.value, due.who, reason))
     value = None if due.back is None else due.back.encode()
     record = {**_record(found, value, due.who, f"return after {due.lasts}"), "returned": str(due.due_ms)}
-    return Step(found, "DEL" if value is None else "SET", value or b"", "", record)
-
-
-def read_return(text: bytes) -> Return | None:
-    """Read a return as it stands in Redis; None where it is none, or would bring back what workers refuse."""
-    try:
-        found: Any = json.loads(text.decode())
-        read = Return(*(found[name] for name in ("due_ms", "mark", "back", "who", "lasts")))
-        _check_return(read)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, WeightsError):
-        return None
-    return read
-
-
-def _check_return(found: Return) -> None:
-    """Refuse values of other types, and texts that UTF-8 cannot hold: anybody may have written them.
-
-    Raises:
-        TypeError: A value is of another type.
-        ValueError: A value is out of range, or cannot be written.
-        WeightsError: What is to return is refused by workers.
-    """
-    if type(found.due_ms) is not int or not all(type(one) is str for one in (found.mark, found.who, found.lasts)):
-        raise TypeError("a value is of another type")
-    if not 0 <= found.due_ms <= _LATEST_MS:
-        raise ValueError("due_ms is no time")
-    for text in (found.mark, found.who, found.lasts, found.back or ""):
-        text.encode()
-    if found.back is not None:
-        parse_weights(found.back.encode(), "redis")
+    return PlannedChange(found, "DEL" if value is None else "SET", value or b"", "", record)
 
 
 def _encodable(text: str) -> str:
-    """Escape what UTF-8 cannot hold: the operating system hands on names that are no UTF-8 so."""
+    """Escape what UTF-8 cannot hold. The operating system hands over undecodable names as lone surrogates."""
     return text.encode(errors="backslashreplace").decode()
 
 
-def _back(found: Standing) -> str | None:
-    """Tell what temporary weights give way to: what stood before the first of them."""
+def _back(found: StoredWeights) -> str | None:
+    """Return what temporary weights give way to: the value before the first of several in a row."""
     if found.pending is not None:
         return found.pending.back
     if found.problem is not None:
@@ -233,7 +174,7 @@ def _back(found: Standing) -> str | None:
     return None if found.value is None else found.value.decode()
 
 
-def _record(found: Standing, value: bytes | None, who: str, reason: str) -> dict[str, str | bytes]:
+def _record(found: StoredWeights, value: bytes | None, who: str, reason: str) -> dict[str, str | bytes]:
     """Write the history's entry of a change."""
     return {
         "before": found.value or b"",

@@ -1,11 +1,12 @@
-"""The history of weights: what each change did, which one a rollback undoes, and which weights a version stands for."""
+"""The history of weights: what each change did, what a rollback goes back to, and which weights a version names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from worker.core.weights.changes import version_by_key
-from worker.core.weights.values import default_weights, parse_weights, source_of
+from worker.core.weights.in_force import source_of
+from worker.core.weights.values import default_weights, parse_weights
 from worker.errors import WeightsError
 
 _MOVES_SHOWN = 6
@@ -14,21 +15,21 @@ _MOST_DIGITS = 20
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Hold one change as the history has it.
+    """One change, as the history has it.
 
     Attributes:
         id: The entry's id.
-        name: Whose weights, see `worker.core.weights.changes.Standing`.
+        name: The weights name, see `worker.core.weights.changes.StoredWeights`.
         who: Who made it.
         reason: Why.
         before: The value before; empty: none.
         after: The value after; empty: none.
-        version_before: Version of the weights by this key; empty where it has none of its own.
+        version_before: Version of the weights by this key before the change; empty if it had none of its own.
         version_after: The same, after the change.
-        until_ms: When these weights give way again, Unix time in ms; None: they are there for good.
-        lapsed_ms: When a return was due that this change put an end to; None: there was none.
-        returned_ms: When it was due, where this is the return of what temporary weights had replaced; None: it is none.
-        undone_from: See `worker.core.weights.changes.Order`.
+        until_ms: When these temporary weights give way, Unix time in ms; None: they are not temporary.
+        lapsed_ms: When the return was due that this change cancelled; None: there was none.
+        returned_ms: If this change is a return, when it was due; None: it is not.
+        undone_from: See `worker.core.weights.changes.WantedChange`.
     """
 
     id: str
@@ -46,17 +47,17 @@ class Change:
 
     @property
     def at_ms(self) -> int:
-        """Tell when it was made, Unix time in ms by the clock of Redis."""
+        """Return when it was made, Unix time in ms by the clock of Redis."""
         return int(self.id.partition("-")[0])
 
 
 class Target(NamedTuple):
-    """Hold what a rollback goes back to.
+    """What a rollback goes back to.
 
     Attributes:
-        value: What stood there; None: the key was absent.
-        version: Its version; empty where it has none of its own.
-        undone_from: See `worker.core.weights.changes.Order`.
+        value: What the key held; None: it was absent.
+        version: Its version; empty if it has none of its own.
+        undone_from: See `worker.core.weights.changes.WantedChange`.
     """
 
     value: str | None
@@ -65,11 +66,11 @@ class Target(NamedTuple):
 
 
 def read_change(entry_id: str, fields: Mapping[str, str]) -> Change:
-    """Read an entry of the history; one without versions gets those of its values.
+    """Read an entry of the history. If it has no versions, those of its values are computed.
 
     Args:
         entry_id: Its id.
-        fields: Its fields; those that are missing are empty.
+        fields: Its fields; missing ones count as empty.
     """
     name = fields.get("dataset") or None
     before, after = fields.get("before", ""), fields.get("after", "")
@@ -82,35 +83,45 @@ def read_change(entry_id: str, fields: Mapping[str, str]) -> Change:
         after=after,
         version_before=fields.get("version_before", _version(name, before)),
         version_after=fields.get("version_after", _version(name, after)),
-        until_ms=_number(fields.get("until", "")),
-        lapsed_ms=_number(fields.get("lapsed", "")),
-        returned_ms=_number(fields.get("returned", "")),
+        until_ms=_digits(fields.get("until", "")),
+        lapsed_ms=_digits(fields.get("lapsed", "")),
+        returned_ms=_digits(fields.get("returned", "")),
         undone_from=fields.get("undone_from", ""),
     )
 
 
 class Undo:
-    """Find what the last change of a key that is not undone yet has replaced.
+    """The search for what undoing the last change of a key goes back to.
 
-    Undoing again goes on further back: a rollback says from which change on it has undone everything. Temporary weights
-    that have given way again have undone themselves. Nothing goes back to temporary weights, which nobody wanted for
-    good: what stood before them is gone back to.
+    It looks at the key's changes, the newest first, and follows four rules:
+
+    1. A rollback records from which change on it has undone everything. Those changes are skipped, so undoing again
+       goes further back.
+    2. Temporary weights that have given way have undone themselves. They and their return are skipped.
+    3. Nothing goes back to temporary weights, as nobody wanted them for good. It goes back to what was before them.
+    4. If the key holds something else than its last change stored, somebody else has changed it. That change is the
+       one to undo, and it has replaced what the last recorded change stored.
     """
 
     def __init__(self, name: str | None, held: str) -> None:
-        """Take whose key, and what it holds now; empty: nothing."""
+        """Begin before the newest change.
+
+        Args:
+            name: The weights name.
+            held: What its key holds now; empty: nothing.
+        """
         self._name = name
         self._held = held
         self._undone_from: str | None = None
-        self._is_away = False
+        self._is_skipping = False
         self.target: Target | None = None
-        """What to go back to, once no older change of the key tells otherwise; None: the history knows nothing."""
+        """What to go back to, if the key has no older change; None: the history does not know."""
 
     def look_at(self, change: Change) -> Target | None:
         """Look at this key's next older change.
 
         Returns:
-            What to go back to; None: it lies further back, or the change before tells whether it was temporary.
+            What to go back to; None: the next older change has to be looked at, too.
         """
         if self.target is None:
             self.target = self._find(change)
@@ -122,21 +133,20 @@ class Undo:
         return None
 
     def _find(self, change: Change) -> Target | None:
-        """Find what to go back to, be it temporary or not."""
-        if self._undone_from is not None and _place(change.id) >= _place(self._undone_from):
+        """Find what to go back to by rules 1, 2 and 4."""
+        if self._undone_from is not None and _sort_key(change.id) >= _sort_key(self._undone_from):
             return None
-        if self._is_away:
-            self._is_away = change.before != self._held
+        if self._is_skipping:
+            self._is_skipping = change.before != self._held
             return None
         if change.after != self._held:
-            # Somebody else changed it after this: that is the last change, and what it replaced is known from here.
-            ms, sequence = _place(change.id)
+            ms, sequence = _sort_key(change.id)
             return self._target(change.after, f"{ms}-{sequence + 1}")
         if change.undone_from:
             self._undone_from = change.undone_from
             return None
-        self._is_away = change.returned_ms is not None
-        if self._is_away or change.before == change.after:
+        self._is_skipping = change.returned_ms is not None
+        if self._is_skipping or change.before == change.after:
             return None
         return self._target(change.before, change.id)
 
@@ -145,18 +155,17 @@ class Undo:
 
 
 class Versions:
-    """Find the weights of a version among a key's changes."""
+    """The search for the weights of one version among a key's changes."""
 
     def __init__(self, version: str) -> None:
-        """Take the version that is looked for."""
         self._version = version
         self.seen: dict[str, None] = {}
 
     def look_at(self, change: Change) -> Target | None:
-        """Look at this key's next older change, and remember its versions.
+        """Look at this key's next older change, and note its versions.
 
         Returns:
-            What to go back to; None: this change knows nothing of that version.
+            What to go back to; None: neither side of this change is of that version.
         """
         for version, text in ((change.version_after, change.after), (change.version_before, change.before)):
             if version == self._version:
@@ -167,7 +176,7 @@ class Versions:
 
 
 def moves(change: Change) -> list[tuple[str, float]]:
-    """Tell how many points (hundredths of the whole) each category won or lost, the largest move first."""
+    """Compute how many percentage points each category won or lost, the largest move first."""
     sides = ((change.before, change.version_before), (change.after, change.version_after))
     before, after = (_shares(change.name, *side) for side in sides)
     points = {name: 100 * (after.get(name, 0.0) - before.get(name, 0.0)) for name in {**before, **after}}
@@ -184,7 +193,7 @@ def moves_text(change: Change) -> str:
 
 
 def _shares(name: str | None, text: str, version: str) -> Mapping[str, float]:
-    """Tell the weights that a value puts in force; one that is refused puts none, and other defaults are not known."""
+    """Return the shares that a value puts in force; empty if it is refused, or if its defaults are not known here."""
     try:
         weights = parse_weights(text.encode(), source_of(name)) if text else None
     except WeightsError:
@@ -198,12 +207,12 @@ def _version(name: str | None, text: str) -> str:
     return version_by_key(name, text.encode() or None)
 
 
-def _number(text: str) -> int | None:
-    """Read a whole number as Redis holds them, up to 64 bits; None where it is none."""
+def _digits(text: str) -> int | None:
+    """Read a whole number as Redis writes it; None if it is not one."""
     return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal() else None
 
 
-def _place(entry_id: str) -> tuple[int, int]:
-    """Read an entry's id so that it compares: ms, and a number within."""
+def _sort_key(entry_id: str) -> tuple[int, int]:
+    """Read an entry's id so that ids compare: ms, and the sequence number."""
     ms, _, sequence = entry_id.partition("-")
-    return _number(ms) or 0, _number(sequence) or 0
+    return _digits(ms) or 0, _digits(sequence) or 0

@@ -1,4 +1,4 @@
-"""Weighted categories without READY chunks: how much they weigh, who gets it, and what was meant instead."""
+"""Weighted categories without READY chunks: how much they weigh, who gets their share, and which name was meant."""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ def left_out(shares: Mapping[str, float], ready: Collection[str]) -> dict[str, f
 
 
 def sentences(shares: Mapping[str, float], ready: Collection[str]) -> list[str]:
-    """Say of each weighted category without a READY chunk who gets its share, and which name is near.
+    """Write a sentence for each weighted category without a READY chunk: who gets its share, which name is near.
 
     Args:
         shares: Category -> weight, each > 0, summing to 1.
@@ -42,11 +42,11 @@ def sentences(shares: Mapping[str, float], ready: Collection[str]) -> list[str]:
 
 
 def nearest_name(name: str, ready: Collection[str]) -> str | None:
-    """Find the name that may have been meant: of a category with READY chunks, else of a built-in one.
+    """Find the category that may have been meant: one with READY chunks, or a built-in one.
 
     Args:
         name: A category without READY chunks.
-        ready: Categories that have some; of more than 2,000 those first in order are compared.
+        ready: Categories that have READY chunks. The first 2,000 by name are compared.
     """
     if name in BUILT_IN:
         return None

@@ -1,10 +1,10 @@
-"""Presets: weights by name, for one request; some are built in, the others are stored as weights keys are."""
+"""Presets: weights by name, for one request. Some are built in; others are stored under weights keys of their own."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from worker.core.catalog import Catalog
-from worker.core.weights.values import BUILT_IN, DEFAULTS, MAX_CATEGORIES, InForce, Weights, normalise, preset_name
+from worker.core.weights.in_force import preset_name
+from worker.core.weights.values import BUILT_IN, DEFAULTS, MAX_CATEGORIES, Weights, normalise
 from worker.core.wire import Terms
 
 BY_READY: Final = frozenset({"balanced"})
@@ -14,7 +14,7 @@ _HEAVY = 0.7
 
 
 def built_in_preset(preset: str, ready: Mapping[str, int]) -> Weights:
-    """Make the weights of a built-in preset.
+    """Return the weights of a built-in preset.
 
     Args:
         preset: One of `BUILT_IN_PRESETS`.
@@ -26,43 +26,24 @@ def built_in_preset(preset: str, ready: Mapping[str, int]) -> Weights:
 
 
 def weights_name(terms: Terms) -> str | None:
-    """Tell which weights key some terms are drawn under: a stored preset's, a dataset's, or the global one (`None`).
+    """Return the weights name that some terms are drawn under: a stored preset, a dataset, or None (global).
 
-    A built-in preset has no key; the global weights stand in, and are not looked at.
+    A built-in preset has no key. The global name stands in for it, and its weights are not used.
     """
     if terms.preset is None:
         return terms.dataset
     return None if terms.preset in BUILT_IN_PRESETS else preset_name(terms.preset)
 
 
-def weights_of(terms: Terms, weights: Mapping[str | None, InForce], catalog: Catalog | None) -> InForce:
-    """Find the weights that some terms are drawn under.
-
-    Args:
-        terms: What is asked for.
-        weights: Name of a weights key -> the weights in force by it; that of `weights_name(terms)` at least.
-        catalog: The READY chunks, as far as they are known; it remembers.
-    """
-    if terms.preset is None or terms.preset not in BUILT_IN_PRESETS:
-        return weights[weights_name(terms)]
-    name = preset_name(terms.preset)
-    held = None if catalog is None else catalog.memo.get(name)
-    if not isinstance(held, InForce):
-        held = InForce(name, built_in_preset(terms.preset, {} if catalog is None else catalog.ready), ())
-        if catalog is not None:
-            catalog.memo[name] = held
-    return held
-
-
 def _balanced(ready: Mapping[str, int]) -> Mapping[str, float]:
-    """Weigh all built-in categories alike that have READY chunks; where none has, all others that have some."""
+    """Weigh all built-in categories with READY chunks the same; if there is none, all others with READY chunks."""
     there = [name for name, chunks in ready.items() if chunks]
     others = there if len(there) <= MAX_CATEGORIES else []
     return dict.fromkeys([name for name in BUILT_IN if name in there] or others or BUILT_IN, 1.0)
 
 
 def _heavy(category: str) -> Callable[[Mapping[str, int]], Mapping[str, float]]:
-    """Make a preset that is mostly one category, and the others in their default proportions."""
+    """Make a preset of mostly one category, with the others in their default proportions."""
     rest = {name: weight for name, weight in DEFAULTS.items() if name != category}
     scale = (1.0 - _HEAVY) / sum(rest.values())
     shares = {category: _HEAVY, **{name: weight * scale for name, weight in rest.items()}}

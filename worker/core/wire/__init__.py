@@ -1,4 +1,4 @@
-"""The wire format of requests and results: every field name, and free of numpy so that clients pay nothing."""
+"""The wire format of requests and results: every field name. It needs no NumPy, so that clients start fast."""
 
 from worker.core.wire.fields import shown, unknown_preset
 from worker.core.wire.replies import Reply, decode_any, decode_result, read_ids, read_json
@@ -19,14 +19,14 @@ from worker.core.wire.results import (
     EXPIRED,
     FIELDS_OF_LETTER,
     Decoder,
-    Form,
     Result,
+    Template,
     encode_common,
     encode_dead_letter,
     encode_error,
     encode_passes,
     encode_probabilities,
-    ok_form,
+    ok_template,
 )
 
 __all__ = [
@@ -39,11 +39,11 @@ __all__ = [
     "Decoder",
     "Encoding",
     "Entry",
-    "Form",
     "Method",
     "Reply",
     "Request",
     "Result",
+    "Template",
     "Terms",
     "asks_for_packed",
     "decode_any",
@@ -54,7 +54,7 @@ __all__ = [
     "encode_passes",
     "encode_probabilities",
     "encode_request",
-    "ok_form",
+    "ok_template",
     "read_ids",
     "read_json",
     "shown",

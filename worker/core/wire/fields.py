@@ -1,4 +1,4 @@
-"""Field values of requests: what is accepted of each, and the sentence for what is not."""
+"""Field values of requests: what each field accepts, and the error sentence for other values."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,18 +14,18 @@ Reader = Callable[[str, bytes], object]
 
 
 def shown(value: bytes) -> str:
-    """Show a stranger's bytes within a sentence: quoted, ASCII only, cut after 64 characters."""
+    """Write bytes of a stranger for a sentence: quoted, ASCII only, cut after 64 characters."""
     text = ascii(value[:_SHOWN_LENGTH].decode(errors="backslashreplace"))
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
 
 
 def invalid(message: str) -> RequestError:
-    """Make the error of a field that departs from the contract."""
+    """Make the error of a field that breaks the contract."""
     return RequestError("invalid_request", message)
 
 
 def whole_number(least: int, largest: int) -> Callable[[str, bytes], int]:
-    """Make what reads a whole number from `least` to `largest`, in digits alone."""
+    """Make a reader of whole numbers from `least` to `largest`, in digits alone."""
     accepted = f"a whole number from {least} to {largest}"
     digits = len(str(largest))
 
@@ -38,7 +38,7 @@ def whole_number(least: int, largest: int) -> Callable[[str, bytes], int]:
 
 
 def one_of(choices: Mapping[bytes, object]) -> Reader:
-    """Make what reads one of some words."""
+    """Make a reader that accepts one of some words."""
     accepted = " or ".join(choice.decode() for choice in choices)
 
     def read(name: str, value: bytes) -> object:
@@ -53,7 +53,7 @@ def printable(name: str, value: bytes) -> str:
     """Read a text of 1 to 128 printable characters.
 
     Raises:
-        RequestError: It is none.
+        RequestError: The value is not one.
     """
     try:
         text = value.decode()
@@ -65,10 +65,10 @@ def printable(name: str, value: bytes) -> str:
 
 
 def plain_name(name: str, value: bytes) -> str:
-    """Read a name that is part of a key in Redis.
+    """Read a name that becomes part of a key in Redis.
 
     Raises:
-        RequestError: It is none.
+        RequestError: The value is not one.
     """
     text = value.decode("ascii", errors="replace")
     if not NAME_PATTERN.fullmatch(text):
@@ -77,10 +77,10 @@ def plain_name(name: str, value: bytes) -> str:
 
 
 def preset(_name: str, value: bytes) -> str:
-    """Read the name of a preset; one that nobody could have stored is not known.
+    """Read the name of a preset. A name that nobody can store counts as an unknown preset.
 
     Raises:
-        RequestError: It is none.
+        RequestError: The value is not one.
     """
     text = value.decode("ascii", errors="replace")
     if NAME_PATTERN.fullmatch(text):

@@ -1,4 +1,4 @@
-"""Results as their receiver reads them: anybody may have written what stands in a result stream."""
+"""Results as their receiver reads them. Anybody may have written to a result stream, so everything is checked."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,18 +15,18 @@ _REST = frozenset({"status", "weights_source", "catalog_version"})
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Hold a result as its receiver reads it; what an error result leaves out is empty.
+    """A result as its receiver reads it; what an error result leaves out is empty.
 
     Attributes:
         entry_id: The request's stream entry.
         request_id: Echoed.
         error: Its error code; None when it is ok.
         message: The sentence of an error.
-        chunk_ids: Numbers or texts; the packed bytes where those were asked for.
+        chunk_ids: Numbers or texts; bytes if packed ids were asked for.
         counts: Category -> how many of the ids.
-        weights_version: What it was drawn under.
-        weights: Effective weights, where they were asked for.
-        ready: READY counts, where they were asked for.
+        weights_version: Version of the weights that it was drawn under.
+        weights: Effective weights, if they were asked for.
+        ready: READY counts, if they were asked for.
         fields: All fields, as they came.
     """
 
@@ -48,32 +48,32 @@ class Reply:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Tell how long its chunks last: category -> seconds; empty unless weights are shares of audio time."""
+        """Return the seconds of its chunks, by category; empty unless weights are shares of audio time."""
         return _table(self.fields, "seconds", _is_number)
 
     @property
     def passes(self) -> dict[str, dict[int, int]]:
-        """Tell of which passes its chunks are: category -> pass -> how many; empty unless drawn by epoch."""
+        """Return the passes of its chunks: category -> pass -> how many; empty unless drawn by `method=epoch`."""
         passes = _table(self.fields, "passes", _is_table_of_counts)
         return {name: {int(number): count for number, count in spans.items()} for name, spans in passes.items()}
 
     @property
     def weights_source(self) -> str:
-        """Tell where the weights came from."""
+        """Return the source of the weights."""
         return _text(self.fields.get("weights_source", b""))
 
     @property
     def catalog_version(self) -> str:
-        """Tell the version of the catalog it was drawn from."""
+        """Return the version of the catalog that it was drawn from."""
         return _text(self.fields.get("catalog_version", b""))
 
     @property
     def extra(self) -> dict[str, str]:
-        """Return fields that the contract of this version does not name."""
+        """Return the fields that the contract of this version does not name."""
         return {name: _text(value) for name, value in self.fields.items() if name not in _NAMES}
 
     def as_dict(self) -> dict[str, Any]:
-        """Write it as plain data; packed ids in hex."""
+        """Return it as plain data; packed ids are in hex."""
         plain: dict[str, Any] = {name: _text(value) for name, value in self.fields.items() if name not in _LISTS}
         plain |= {name: getattr(self, name) for name in _LISTS if name in self.fields}
         if "chunk_ids" in self.fields:
@@ -92,7 +92,7 @@ def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:
         packed: Whether packed ids were asked for.
 
     Raises:
-        ValueError: It is none; the sentence says which field is wrong.
+        ValueError: The words are not a result. The sentence says which field is wrong.
     """
     found = _fields(words)
     error = _text(found["error"]) if "error" in found else None
@@ -108,19 +108,19 @@ def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:
         ready=_table(found, "ready", _is_count),
         fields=found,
     )
-    _ = reply.left_out, reply.seconds, reply.passes  # refused here and not where somebody looks at them
+    _ = reply.left_out, reply.seconds, reply.passes  # read once, so that an invalid field is refused here
     return reply
 
 
 def decode_any(words: Sequence[bytes], *, packed: bool = False) -> Reply | None:
-    """Read what stands in a result stream.
+    """Read an entry of a result stream.
 
     Args:
         words: Fields and values in turn, as they came.
         packed: Whether packed ids were asked for.
 
     Returns:
-        The result; an error where it cannot be read but says whose it is; None where not even that.
+        The result. If it cannot be read: an error result, or None if it does not even name its request.
     """
     try:
         return decode_result(words, packed=packed)
@@ -140,16 +140,16 @@ def read_json(name: str, value: bytes) -> Any:
     """Read JSON that anybody may have written: no NaN, and no text that UTF-8 cannot hold.
 
     Args:
-        name: Of the field, for the sentence.
+        name: Name of the field, for the sentence.
         value: The text.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not such JSON.
     """
     try:
         text = value.decode()
         found = _DECODER.decode(text)
-        if "\\u" in text:  # half of a surrogate pair is legal JSON, and no text
+        if "\\u" in text:  # a lone surrogate is legal JSON, but UTF-8 cannot hold it
             json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise ValueError(f"{name} is {shown(value)}, which is no JSON that is accepted") from None
@@ -179,7 +179,7 @@ def _id(found: Mapping[str, bytes], name: str) -> str:
 
 
 def _table(found: Mapping[str, bytes], name: str, is_value: Callable[[Any], bool]) -> dict[str, Any]:
-    """Read an object of values of one kind; empty where the result has none."""
+    """Read an object of values of one kind; empty if the result has no such field."""
     if name not in found:
         return {}
     table = read_json(name, found[name])
@@ -198,7 +198,7 @@ def _names(found: Mapping[str, bytes]) -> list[str]:
 
 
 def _ids(found: Mapping[str, bytes]) -> list[int | str]:
-    """Read ids that came as JSON: all numbers, or all texts."""
+    """Read ids in JSON: all numbers, or all texts."""
     if "chunk_ids" not in found or "error" in found:
         return []
     return read_ids(found["chunk_ids"])
@@ -208,7 +208,7 @@ def read_ids(value: bytes) -> list[int | str]:
     """Read a JSON array of ids.
 
     Raises:
-        ValueError: It is no list of numbers of 64 bits, and none of texts.
+        ValueError: It is not a list of 64-bit numbers or of texts.
     """
     ids = read_json("chunk_ids", value)
     kinds = set(map(type, ids)) if type(ids) is list else set()

@@ -1,4 +1,4 @@
-"""Requests: what a stream entry asks for, read field by field, and written by those who ask."""
+"""Requests: a stream entry is read field by field; a client writes one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ LARGEST_SIZE = 65_536
 LARGEST_SEED = 2**63 - 1
 _OWN = (b"request_id", b"seed", b"expires_at")
 _MOST_KNOWN = 4096
-_LONGEST_KNOWN = 1024  # bytes: a stranger's large fields are not kept
-_MOST_WORDS_KNOWN = 64  # nor are many of them, which may be empty: the contract has 13 fields
+_LONGEST_KNOWN = 1024  # bytes: large fields of strangers are not kept
+_MOST_WORDS_KNOWN = 64  # nor are many fields, even empty ones: the contract has 13
 
 
 class Entry(NamedTuple):
-    """Hold one record of the request stream; a named tuple, as one is made for each request.
+    """One entry of the request stream. It is a named tuple, as one is made for each request.
 
     Attributes:
         id: The stream entry's id.
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Hold what many requests ask for alike; the attributes are fields of the wire contract."""
+    """What many requests have in common. The attributes are fields of the wire contract."""
 
     size: int = 1
     category: str | None = None
@@ -50,7 +50,7 @@ class Terms(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Hold a valid request: its terms, and what is its own; a named tuple, as one is made for each request."""
+    """A valid request: its terms, and what is its own. It is a named tuple, as one is made for each request."""
 
     entry_id: str
     request_id: str
@@ -61,12 +61,12 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Hold a request that departs from the contract.
+    """A request that breaks the contract.
 
     Attributes:
         entry_id: Its stream entry.
-        request_id: Echoed, where it is valid; else the entry's id.
-        reply_to: Whose result stream the error goes to, where that is valid.
+        request_id: Echoed if it is valid; else the entry's id.
+        reply_to: The result stream that the error goes to, if it is valid.
         error: What was wrong.
     """
 
@@ -110,12 +110,15 @@ def read_request(entry: Entry, max_size: int) -> Request | Refused:
 
 
 class RequestReader:
-    """Read requests as `read_request` does, but look up terms that came before: most requests differ in little."""
+    """Reads requests as `read_request` does, and keeps terms that it has read: most requests share theirs."""
 
     def __init__(self, max_size: int) -> None:
-        """Take the largest `size` accepted."""
         self._max_size = max_size
         self._known: dict[tuple[bytes, ...], Terms] = {}
+
+    def __repr__(self) -> str:
+        """Show how much is kept."""
+        return f"<RequestReader: {len(self._known)} of at most {_MOST_KNOWN} terms known>"
 
     def read(self, entry: Entry) -> Request | Refused:
         """Read a request.
@@ -149,7 +152,7 @@ def encode_request(**fields: str | int | None) -> tuple[str | int, ...]:
     """Write a request.
 
     Args:
-        fields: By their names in the contract; None leaves a field out.
+        fields: Field -> value, by its name in the contract; None leaves a field out.
 
     Returns:
         Fields and values in turn.
@@ -158,12 +161,16 @@ def encode_request(**fields: str | int | None) -> tuple[str | int, ...]:
 
 
 def asks_for_packed(words: Sequence[str | int]) -> bool:
-    """Tell whether a request's fields and values in turn ask for packed ids."""
+    """Return whether a request asks for packed ids.
+
+    Args:
+        words: Its fields and values in turn.
+    """
     return ("encoding", "packed") in zip(words[0::2], words[1::2], strict=True)
 
 
 def _split(fields: Sequence[bytes]) -> tuple[tuple[bytes, ...], dict[bytes, bytes]]:
-    """Part the fields that are a request's own from those that it shares with others; a repeated one is shared."""
+    """Separate the fields that are a request's own from those that it shares. A repeated field counts as shared."""
     shared: list[bytes] = []
     own: dict[bytes, bytes] = {}
     pairs = iter(fields)
@@ -176,12 +183,12 @@ def _split(fields: Sequence[bytes]) -> tuple[tuple[bytes, ...], dict[bytes, byte
 
 
 def _is_short(words: Sequence[bytes]) -> bool:
-    """Tell whether fields and values are few and short enough to be remembered."""
+    """Return whether fields and values are few and short enough to be kept."""
     return len(words) <= _MOST_WORDS_KNOWN and sum(map(len, words)) <= _LONGEST_KNOWN
 
 
 def _contradiction(values: Mapping[str, object]) -> RequestError | None:
-    """Tell which fields, each fine by itself, do not go together."""
+    """Find fields that are valid by themselves but contradict each other."""
     for name, value in (("pin", True), ("method", "epoch")):
         if values.get(name) == value and "session" not in values:
             given = "1" if value is True else value
@@ -220,7 +227,7 @@ _READERS: Final[Mapping[bytes, Reader]] = {
 
 
 REQUEST_FIELDS: Final = ("size", *(name.decode() for name in _READERS))
-"""Every field of a request, by its name in the contract."""
+"""The fields of a request, by their names in the contract."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Results: what a request is answered with, as it is written."""
+"""Results and dead letters, as they are written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,56 +20,56 @@ ERROR_CODES: Final = (
     "internal",
 )
 FIELDS_OF_LETTER: Final = ("entry_id", "error", "message", "deliveries")
-"""The fields that a dead letter has at its end beside the request's own; `fields_left_out` may follow."""
+"""The fields at the end of a dead letter, after the request's own; `fields_left_out` may follow."""
 
-_LONGEST_LETTER = 7_000  # words; Redis hands no more than some 7,990 from a script to a command
+_LONGEST_LETTER = 7_000  # words; a Redis script can pass no more than about 7,990 to a command
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Form:
-    """Hold the fields and values of a result as far as many results share them; see `ok_form`.
+class Template:
+    """The fields and values that many results share; see `ok_template`.
 
     Attributes:
-        words: Fields and values in turn; None where a result has a word of its own: its request id first, its
-            entry's id second.
+        words: Fields and values in turn. None marks a slot that each result fills: first its request id, then its
+            entry's id, then its `values`.
     """
 
     words: tuple[str | None, ...]
 
 
 class Result(NamedTuple):
-    """Hold the answer to one request, ready to be written; a named tuple, as one is made for each request.
+    """The answer to one request, ready to be written. It is a named tuple, as one is made for each request.
 
     Attributes:
         entry_id: The request's stream entry.
         request_id: Echoed.
-        reply_to: Whose result stream it goes to; None for the shared one.
+        reply_to: The result stream that it goes to; None for the shared one.
         error: Its error code; None when it is ok.
-        form: What it shares with other results.
-        values: What it does not, beside the two ids, in the order of the form.
+        template: What it shares with other results.
+        values: What fills the template after the two ids, in its order.
     """
 
     entry_id: str
     request_id: str
     reply_to: str | None
     error: str | None
-    form: Form
+    template: Template
     values: tuple[str | bytes, ...] = ()
 
     @property
     def fields(self) -> tuple[str | bytes, ...]:
-        """Return fields and values in turn, as they are written."""
+        """Return fields and values in turn."""
         own = iter((self.request_id, self.entry_id, *self.values))
-        return tuple(next(own) if word is None else word for word in self.form.words)
+        return tuple(next(own) if word is None else word for word in self.template.words)
 
     @property
     def message(self) -> str:
-        """Tell the sentence of an error; empty when it is ok."""
+        """Return the sentence of an error; empty when it is ok."""
         return self._text("message")
 
     @property
     def weights_version(self) -> str:
-        """Tell the version of the weights it was drawn under; empty when none were needed."""
+        """Return the version of the weights that it was drawn under; empty if it needed none."""
         return self._text("weights_version")
 
     def _text(self, name: str) -> str:
@@ -79,10 +79,9 @@ class Result(NamedTuple):
 
 
 class Decoder:
-    """Read requests, quickly where they are like earlier ones."""
+    """Reads entries as requests. Entries like earlier ones are read faster."""
 
     def __init__(self, max_size: int = LARGEST_SIZE) -> None:
-        """Take the largest `size` accepted."""
         self._reader = RequestReader(max_size)
 
     def decode(self, entry: Entry) -> Request | Result:
@@ -92,7 +91,7 @@ class Decoder:
             entry: The stream entry.
 
         Returns:
-            The request; or, where it departs from the contract, the error result it gets.
+            The request; if it breaks the contract, its error result.
         """
         request = self._reader.read(entry)
         if isinstance(request, Request):
@@ -100,36 +99,36 @@ class Decoder:
         return encode_error(request, request.error.code, request.error.message)
 
 
-def ok_form(common: Sequence[str], *, tells_seconds: bool = False, tells_passes: bool = False) -> Form:
-    """Make the form of ok results, whose own values are `chunk_ids`, `counts` and, where told, `seconds`, `passes`.
+def ok_template(common: Sequence[str], *, has_seconds: bool = False, has_passes: bool = False) -> Template:
+    """Make the template of ok results. Its slots are `chunk_ids`, `counts` and, if wanted, `seconds` and `passes`.
 
     Args:
         common: Fields that every result of the same weights and catalog shares, see `encode_common`.
-        tells_seconds: Whether they say how long their chunks last.
-        tells_passes: Whether they say which passes their chunks are of.
+        has_seconds: Whether results say how long their chunks last.
+        has_passes: Whether results say which passes their chunks are of.
     """
-    optional = (*(("seconds", None) if tells_seconds else ()), *(("passes", None) if tells_passes else ()))
+    optional = (*(("seconds", None) if has_seconds else ()), *(("passes", None) if has_passes else ()))
     own = ("chunk_ids", None, "counts", None, *optional)
-    return Form(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
+    return Template(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
 
 
 def encode_error(request: Request | Refused | Result, code: str, message: str, common: Sequence[str] = ()) -> Result:
     """Write an error result.
 
     Args:
-        request: The request, what is left of it, or its earlier result.
+        request: The request, a refused one, or its earlier result.
         code: One of `ERROR_CODES`.
         message: One sentence: what was wrong, what is accepted.
         common: What is known of weights and catalog, see `encode_common`.
     """
     reply_to = request.terms.reply_to if isinstance(request, Request) else request.reply_to
     echoed = ("request_id", None, "entry_id", None, "status", "error")
-    form = Form((*echoed, "error", code, "message", message, *common))
-    return Result(request.entry_id, request.request_id, reply_to, code, form)
+    template = Template((*echoed, "error", code, "message", message, *common))
+    return Result(request.entry_id, request.request_id, reply_to, code, template)
 
 
 def encode_dead_letter(entry: Entry, code: str, message: str) -> Sequence[str | bytes]:
-    """Write the dead letter of a request given up on: all original fields (of freaks the first 3,500), and why."""
+    """Write the dead letter of a request that is given up on: its own fields, the first 3,500 at most, and why."""
     why = ("entry_id", entry.id, "error", code, "message", message, "deliveries", str(entry.deliveries))
     left_out = len(entry.fields[_LONGEST_LETTER:]) // 2
     return (*entry.fields[:_LONGEST_LETTER], *why, *(("fields_left_out", str(left_out)) if left_out else ()))
@@ -138,14 +137,14 @@ def encode_dead_letter(entry: Entry, code: str, message: str) -> Sequence[str | 
 def encode_common(
     *, weights_version: str, weights_source: str, catalog_version: str, left_out: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Write the fields that every result of the same weights and catalog shares."""
+    """Write the fields that all results of the same weights and catalog share."""
     versions = ("weights_version", weights_version, "weights_source", weights_source)
     missing = ("left_out", _compact(list(left_out))) if left_out else ()
     return (*versions, "catalog_version", catalog_version, *missing)
 
 
 def encode_probabilities(weights: Mapping[str, float], ready: Mapping[str, int]) -> tuple[str, ...]:
-    """Write the fields of `probabilities=1`: a chunk's draw probability is weights[c] / ready[c]."""
+    """Write the fields of `probabilities=1`. A chunk of category c is drawn with probability weights[c] / ready[c]."""
     return ("weights", _compact(dict(weights)), "ready", _compact(dict(ready)))
 
 
@@ -153,7 +152,7 @@ def encode_passes(passes: Mapping[str, Sequence[tuple[int, int]]]) -> str:
     """Write which passes a result's chunks are of.
 
     Args:
-        passes: Category -> (pass, how many of its chunks are of it).
+        passes: Category -> (pass, how many of its chunks are of that pass).
     """
     return _compact({name: dict(spans) for name, spans in passes.items()})
 

@@ -1,1 +1,1 @@
-"""What live workers publish of themselves, and what it says of the weights in use."""
+"""What live workers publish about themselves, and what it says about the weights in use."""

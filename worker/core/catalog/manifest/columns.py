@@ -1,4 +1,4 @@
-"""Which columns of a manifest are ours, by their names alone."""
+"""The columns of a manifest that are read, found by their names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ ACCEPTED = (
     "accepted is CSV with a header row, or JSON Lines, with path and category, and optionally status and duration_s"
 )
 BLANKS = " \t\u00a0\u2007\u202f\u3000\u200b\ufeff"
-"""What stands around a cell and is no part of it."""
+"""Characters around a cell that are not part of it."""
 
 _REQUIRED = COLUMNS[:2]
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Say where our columns stand.
+    """Where the known columns are.
 
     Attributes:
-        places: The place of path, category, status and duration_s among the names; None where there is none.
+        indexes: Index of path, category, status and duration_s among the names; None if it is missing.
         ignored: The other names.
     """
 
-    places: tuple[int, int, int | None, int | None]
+    indexes: tuple[int, int, int | None, int | None]
     ignored: tuple[str, ...]
 
 
 def find_columns(names: Sequence[str]) -> Columns:
-    """Find our columns; neither case nor blanks around a name matter.
+    """Find the known columns. Case and blanks around a name do not matter.
 
     Raises:
-        ValueError: One is missing, stands twice, or another seems to be meant for it.
+        ValueError: A column is missing or comes twice, or another one seems to be meant for it.
     """
     plain = [name.strip(BLANKS).lower() for name in names]
-    twice = next((name for place, name in enumerate(plain) if name and name in plain[:place]), None)
+    twice = next((name for i, name in enumerate(plain) if name and name in plain[:i]), None)
     if twice is not None:
         raise ValueError(f"{show(twice)} is the name of two columns")
     ignored = tuple(name for name in plain if name not in COLUMNS)
@@ -44,12 +44,12 @@ def find_columns(names: Sequence[str]) -> Columns:
     for name in ignored:
         if (column := meant(name)) in missing:
             raise ValueError(f"column {show(name)} may be meant as {column}: rename it to {column}, or remove it")
-    places = {name: plain.index(name) for name in COLUMNS if name in plain}
-    return Columns((places["path"], places["category"], places.get("status"), places.get("duration_s")), ignored)
+    indexes = {name: plain.index(name) for name in COLUMNS if name in plain}
+    return Columns((indexes["path"], indexes["category"], indexes.get("status"), indexes.get("duration_s")), ignored)
 
 
 def _refuse_missing(required: Sequence[str], missing: Sequence[str], others: Sequence[str]) -> None:
-    """Refuse names that lack a required one, and say which others it may be.
+    """Refuse names that lack a required one, and say which others may be meant.
 
     Raises:
         ValueError: `required` is not empty.

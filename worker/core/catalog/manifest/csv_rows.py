@@ -1,7 +1,7 @@
 """Rows of CSV: commas, double quotes, a header row.
 
-A reader of CSV takes nearly everything for something. What is a row by the letter and was meant otherwise is refused
-here: a header in the middle, a comment, a quote after a blank, and rows that an open quote has swallowed.
+A CSV reader accepts nearly everything. Rows that are formally valid but probably a mistake are refused here: a second
+header, a comment, a quote after a blank, and rows that an open quote has swallowed.
 """
 
 import csv
@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from worker.core.catalog.manifest.columns import ACCEPTED, BLANKS, Columns, find_columns
 from worker.core.catalog.manifest.hints import COLUMNS, NAMES, header_hints
 from worker.core.catalog.manifest.notes import Notes
-from worker.core.catalog.manifest.problems import Problems, counted, show
+from worker.core.catalog.manifest.problems import Problems, show
 from worker.core.catalog.manifest.rows import Values
 from worker.core.keys import CATEGORY_PATTERN
+from worker.core.wording import plural
 
 _COMMENT = "it begins with #, as a comment does, and a manifest has none; put a path that begins so into quotes"
 _ANOTHER_HEADER = "it looks like another header; a manifest has one, and its columns keep their order"
@@ -22,12 +23,12 @@ _BLANK_QUOTE = "a quote stands after a blank; it has to come right after the com
 
 
 class CsvRows:
-    """Read rows of CSV.
+    """The rows of a CSV manifest.
 
     Args:
         lines: Lines with their ends.
-        problems: Takes what is not accepted.
-        notes: Takes what has to be said.
+        problems: Collects what is not accepted.
+        notes: Collects what was left out or interpreted.
     """
 
     def __init__(self, lines: Iterable[str], problems: Problems, notes: Notes) -> None:
@@ -38,10 +39,10 @@ class CsvRows:
         self._header: list[str] = []
 
     def __iter__(self) -> Iterator[tuple[int, Values]]:
-        """Yield each row that can be read, with its first line.
+        """Yield each row that can be read, with the number of its first line.
 
         Raises:
-            ManifestError: What follows cannot be read.
+            ManifestError: The rest cannot be read.
         """
         columns: Columns | None = None
         for line, cells in self._rows():
@@ -49,22 +50,22 @@ class CsvRows:
                 columns = self._read_header(line, cells)
             elif what := self._refusal(cells, columns):
                 self._problems.add(line, what)
-            elif cells[columns.places[0]].strip(BLANKS).lower() == COLUMNS[0]:
+            elif cells[columns.indexes[0]].strip(BLANKS).lower() == COLUMNS[0]:
                 self._notes.headers += 1
             else:
                 yield line, self._values(cells, columns)
 
     def _kept(self, lines: Iterable[str]) -> Iterator[str]:
-        """Keep the lines of the row that is being read."""
+        """Yield the lines, keeping those of the current row."""
         for line in lines:
             self._taken.append(line)
             yield line
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the cells of each row that has any, with its first line.
+        """Yield the cells of each row that is not empty, with the number of its first line.
 
         Raises:
-            ManifestError: What follows cannot be told apart.
+            ManifestError: The rest is not CSV.
         """
         first = 1
         try:
@@ -80,10 +81,10 @@ class CsvRows:
             raise self._problems.refusal() from error
 
     def _read_header(self, line: int, cells: list[str]) -> Columns:
-        """Find our columns.
+        """Find the known columns.
 
         Raises:
-            ManifestError: The first row is no header that is accepted.
+            ManifestError: The first row is not an accepted header.
         """
         self._header = _plain(cells)
         first = self._taken[0].strip()
@@ -97,12 +98,12 @@ class CsvRows:
         return columns
 
     def _refusal(self, cells: Sequence[str], columns: Columns) -> str | None:
-        """Say why a row is not what it seems; None where nothing speaks against it."""
+        """Return why a row is refused; None if it is accepted."""
         if self._taken[0].startswith("#"):
             return _COMMENT
         if len(cells) != len(self._header):
             return self._width_refusal(cells)
-        path = cells[columns.places[0]].strip(BLANKS)
+        path = cells[columns.indexes[0]].strip(BLANKS)
         if path.lower() in NAMES and _is_header(cells) and _plain(cells) != self._header:
             return _ANOTHER_HEADER
         if len(self._taken) > 1 and self._has_swallowed(columns):
@@ -110,19 +111,19 @@ class CsvRows:
         return _BLANK_QUOTE if path[:1] == '"' and _is_quoted_late(cells) else None
 
     def _width_refusal(self, cells: Sequence[str]) -> str:
-        width = f"{counted(len(cells), 'field')} where the header has {len(self._header)}"
+        width = f"{plural(len(cells), 'field')} where the header has {len(self._header)}"
         if _is_header(cells):
             return f"{width}; {_ANOTHER_HEADER}"
         return f"{width}; {_BLANK_QUOTE}" if _is_quoted_late(cells) else width
 
     def _has_swallowed(self, columns: Columns) -> bool:
-        """Tell whether a row over several lines looks like a row in its first line and in another one."""
+        """Return whether a row over several lines has two lines that look like rows of their own."""
         first, *others = (self._is_row(line, columns) for line in self._taken)
         return first and any(others)
 
     def _is_row(self, line: str, columns: Columns) -> bool:
         cells = line.replace('"', "").split(",")
-        path, category = columns.places[:2]
+        path, category = columns.indexes[:2]
         return (
             len(cells) == len(self._header)
             and bool(cells[path].strip())
@@ -130,10 +131,10 @@ class CsvRows:
         )
 
     def _values(self, cells: Sequence[str], columns: Columns) -> Values:
-        """Take our cells without the blanks around them; one that is optional and empty is none."""
+        """Return the known cells without the blanks around them; None for an optional one that is empty."""
         if len(self._taken) > 1:
             self._notes.spanning += 1
-        path, category, status, duration_s = columns.places
+        path, category, status, duration_s = columns.indexes
         written = cells[path]
         trimmed = written.strip(BLANKS)
         if trimmed != written:
@@ -150,11 +151,11 @@ def _plain(cells: Sequence[str]) -> list[str]:
 
 
 def _is_header(cells: Sequence[str]) -> bool:
-    """Tell whether two cells are names of columns, or one is `path`."""
+    """Return whether two cells are names of columns, or one is `path`."""
     names = [cell for cell in _plain(cells) if cell in NAMES]
     return len(names) > 1 or COLUMNS[0] in names
 
 
 def _is_quoted_late(cells: Sequence[str]) -> bool:
-    """Tell whether a quote stands after the blank that a cell begins with."""
+    """Return whether a cell begins with a blank and then a quote."""
     return any(cell[:1] in BLANKS and cell.strip(BLANKS)[:1] == '"' for cell in cells if cell)

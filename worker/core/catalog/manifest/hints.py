@@ -1,4 +1,4 @@
-"""What a manifest that is not accepted probably means: near names of columns and categories, known formats."""
+"""Hints on what a refused manifest probably means: near names of columns and categories, known formats."""
 
 import difflib
 import re
@@ -22,7 +22,7 @@ _MEANT = {
 }
 _OTHER_NAMES = {other: name for name, others in _MEANT.items() for other in others.split()}
 NAMES = frozenset({*COLUMNS, *_OTHER_NAMES, "duration"})
-"""What names a column, here or elsewhere."""
+"""Names of columns, here or in other formats."""
 
 _FORMATS = {
     "a NeMo manifest": {"audio_filepath", "duration"},
@@ -48,7 +48,7 @@ _KALDI = re.compile(r"\S+[ \t]+(\S*\.(wav|flac|mp3|ogg|opus|sph|ark)\b.*|.*\|)",
 
 
 def meant(name: str) -> str | None:
-    """Tell which of our columns somebody means by a name; None for none of them."""
+    """Return the known column that a name probably means; None if there is none."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     if plain.startswith("duration") or plain.endswith("duration"):
         return "duration_s"
@@ -59,14 +59,14 @@ def meant(name: str) -> str | None:
 
 
 def nearest_category(text: str) -> str | None:
-    """Make an accepted category name of a text: "Conference calls" becomes conference-calls."""
+    """Turn a text into an accepted category name: "Conference calls" becomes conference-calls."""
     ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9_-]+", "-", ascii_only.lower()).strip("-")[:_LONGEST_CATEGORY]
     return name if CATEGORY_PATTERN.fullmatch(name) else None
 
 
 def renames(names: Sequence[str], missing: Collection[str]) -> str:
-    """Say which columns to rename, if any seems to be one of those that are missing."""
+    """Return which columns to rename, because they seem to be missing ones; empty if there is none."""
     pairs: dict[str, str] = {}
     for name in names:
         column = meant(name)
@@ -76,13 +76,13 @@ def renames(names: Sequence[str], missing: Collection[str]) -> str:
 
 
 def known_format(names: Collection[str]) -> str | None:
-    """Name the format that has columns of these names."""
+    """Return the name of the format that has these columns, if it is known."""
     plain = {name.lower() for name in names}
     return next((format_ for format_, columns in _FORMATS.items() if columns <= plain), None)
 
 
 def header_hints(line: str) -> list[str]:
-    """Say what the first line of what is not our CSV looks like."""
+    """Return hints on what a first line that is not an accepted header looks like."""
     start = line.strip().lower()
     hints = [hint for words, hint in _STARTS.items() if start.startswith(words)][:1]
     if not hints and any(_FILE.search(cell) for cell in start.split(",")):

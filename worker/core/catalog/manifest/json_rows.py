@@ -1,4 +1,4 @@
-"""Rows of JSON Lines: an object a line."""
+"""Rows of JSON Lines: one object a line."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,16 +13,16 @@ _BACKSLASH = "; a backslash is written twice in JSON"
 _ONE_LINE = "; each object has a line of its own"
 
 _Found = Columns | str
-"""Where our columns are, or why the names of an object are not accepted."""
+"""Where the known columns are, or why the names of an object are not accepted."""
 
 
 class JsonRows:
-    """Read rows of JSON Lines.
+    """The rows of a JSON Lines manifest.
 
     Args:
         lines: Lines with their ends.
-        problems: Takes what is not accepted.
-        notes: Takes what has to be said.
+        problems: Collects what is not accepted.
+        notes: Collects what was left out or interpreted.
     """
 
     def __init__(self, lines: Iterable[str], problems: Problems, notes: Notes) -> None:
@@ -32,7 +32,7 @@ class JsonRows:
         self._shapes: dict[tuple[str, ...], _Found] = {}
 
     def __iter__(self) -> Iterator[tuple[int, Values]]:
-        """Yield each row that can be read, with its line."""
+        """Yield each row that can be read, with the number of its line."""
         for number, line in enumerate(self._lines, start=1):
             if not line.strip():
                 continue
@@ -42,17 +42,17 @@ class JsonRows:
                 self._problems.add(number, str(error))
 
     def _values(self, line: str) -> Values:
-        """Take our values out of an object; what is null is none.
+        """Return the known values of an object; null counts as None.
 
         Raises:
-            ValueError: It is no object, or its names are not accepted.
+            ValueError: The line is not an object, or its names are not accepted.
         """
         fields = _object(line)
         names = tuple(fields)
         found = self._shapes.get(names) or self._look_at(names)
         if isinstance(found, str):
             raise ValueError(found)  # noqa: TRY004 - it is a sentence about the line
-        path, category, status, duration_s = found.places
+        path, category, status, duration_s = found.indexes
         values = list(fields.values())
         written = values[path]
         if isinstance(written, str) and written.strip(BLANKS) != written:
@@ -63,7 +63,7 @@ class JsonRows:
         return written, values[category], state, None if duration_s is None else values[duration_s]
 
     def _look_at(self, names: tuple[str, ...]) -> _Found:
-        """Find our columns among names that were not seen before."""
+        """Find the known columns among names that were not seen before."""
         found: _Found
         try:
             found = columns = find_columns(names)
@@ -80,7 +80,7 @@ def _object(line: str) -> Mapping[str, object]:
     """Read one line.
 
     Raises:
-        ValueError: It is no JSON object, or has a name twice.
+        ValueError: It is not a JSON object, or has a name twice.
     """
     try:
         fields = json.loads(line, object_pairs_hook=_each_once)

@@ -1,4 +1,4 @@
-"""The lines of a manifest, out of bytes that come in portions: no more than a portion is held."""
+"""The lines of a manifest, decoded from portions of bytes. Memory holds one portion at a time."""
 
 import codecs
 import io
@@ -32,7 +32,7 @@ def text_lines(name: str, portions: Iterable[bytes], notes: Notes) -> Iterator[s
     r"""Decode UTF-8, with or without a byte order mark, and yield its lines with their ends: \n, \r\n or \r.
 
     Raises:
-        ManifestError: It is no such text, or a line is too long.
+        ManifestError: The bytes are not UTF-8 text, or a line is too long.
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     rest, is_first = "", True
@@ -58,17 +58,17 @@ def text_lines(name: str, portions: Iterable[bytes], notes: Notes) -> Iterator[s
 
 
 def _and_last(portions: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield each portion, and an empty one as the last."""
+    """Yield each portion, then an empty one that is marked as the last."""
     for portion in portions:
         yield portion, False
     yield b"", True
 
 
 def _refuse_formats(name: str, portion: bytes) -> None:
-    """Refuse what is no CSV and no JSON Lines by how it begins.
+    """Refuse other formats than CSV and JSON Lines by their first bytes.
 
     Raises:
-        ManifestError: It begins so.
+        ManifestError: It is another format.
     """
     found = [what for start, what in _FIRST_BYTES.items() if portion.startswith(start)]
     text = portion[:100].decode("utf-8-sig", errors="replace").lstrip()

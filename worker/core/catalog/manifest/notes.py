@@ -1,24 +1,25 @@
-"""What was taken and still has to be said: what was left out, and what was read in one of several ways."""
+"""Notes on an accepted manifest: what was left out, and what was interpreted."""
 
 from dataclasses import dataclass, field
 
-from worker.core.catalog.manifest.problems import counted, show
+from worker.core.catalog.manifest.problems import show
+from worker.core.wording import plural
 
 _MOST_NAMED = 20
 
 
 @dataclass(slots=True)
 class Notes:
-    """Count what a reader of a manifest decided on its own.
+    """Counts of what a reader decided on its own.
 
     Attributes:
-        ignored: Names of columns that mean nothing here, in the order of their coming.
+        ignored: Names of unknown columns, in the order in which they came.
         headers: Lines that repeat the header.
-        empty: Rows without anything in them.
-        trimmed: Paths that blanks stood around, which were left out.
-        blank_paths: Paths that keep the blanks at their ends.
-        without_status: Rows whose status is empty, which are READY.
-        spanning: Rows that go over several lines.
+        empty: Rows of blank cells.
+        trimmed: Paths without the blanks that were around them.
+        blank_paths: Paths that keep blanks at their ends.
+        without_status: Rows with an empty status, which count as READY.
+        spanning: Rows over several lines.
         lines: Lines read.
         rows: Rows that were accepted.
         open_end: Whether the last line has no line end.
@@ -36,15 +37,15 @@ class Notes:
     open_end: bool = False
 
     def sentences(self) -> list[str]:
-        """Say what there is to say."""
+        """Write a sentence for each kind of note."""
         said = [self._ignored()] if self.ignored else []
-        spread = f"{counted(self.spanning, 'row')} over several lines: {self.lines:,} lines, {self.rows:,} rows"
+        spread = f"{plural(self.spanning, 'row')} over several lines: {self.lines:,} lines, {self.rows:,} rows"
         told = {
-            f"{counted(self.headers, 'line')} that repeated the header left out": self.headers,
-            f"{counted(self.empty, 'row')} of blanks alone left out": self.empty,
-            f"blanks around {counted(self.trimmed, 'path')} left out; JSON Lines keeps them": self.trimmed,
-            f"{counted(self.blank_paths, 'path')} with a blank at an end, kept": self.blank_paths,
-            f"{counted(self.without_status, 'row')} with an empty status, taken as READY": self.without_status,
+            f"{plural(self.headers, 'line')} that repeated the header left out": self.headers,
+            f"{plural(self.empty, 'row')} of blanks alone left out": self.empty,
+            f"blanks around {plural(self.trimmed, 'path')} left out; JSON Lines keeps them": self.trimmed,
+            f"{plural(self.blank_paths, 'path')} with a blank at an end, kept": self.blank_paths,
+            f"{plural(self.without_status, 'row')} with an empty status, taken as READY": self.without_status,
             spread: self.spanning,
             "the last line has no line end; is the file whole?": self.open_end,
         }

@@ -1,7 +1,8 @@
-"""What is not accepted in a manifest: all of it is collected, so that it can be mended at once."""
+"""Problems of a manifest. All are collected, so that they can be fixed at once."""
 
 from dataclasses import dataclass, field
 
+from worker.core.wording import plural
 from worker.errors import ManifestError
 
 _MOST_SHOWN = 10
@@ -10,10 +11,10 @@ _SHOWN_CHARS = 80
 
 @dataclass(slots=True)
 class Problems:
-    """Collect what is not accepted, and show the first ten kinds of it.
+    """The problems of one manifest; the first ten kinds are shown.
 
     Attributes:
-        name: What the manifest is called.
+        name: What the manifest is called in sentences.
         count: How many problems there are.
     """
 
@@ -22,10 +23,10 @@ class Problems:
     _lines: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, line: int, what: str, *, times: int = 1) -> None:
-        """Note a problem; one that was noted already is only counted.
+        """Add a problem. A problem that is known already is only counted.
 
         Args:
-            line: Where it is, counted from 1.
+            line: Number of its line, from 1.
             what: What is wrong there, and what is accepted.
             times: How many lines have it.
         """
@@ -36,16 +37,16 @@ class Problems:
             self._lines[what] = [line, times]
 
     def raise_any(self) -> None:
-        """Refuse the manifest if anything is wrong.
+        """Refuse the manifest if there is any problem.
 
         Raises:
-            ManifestError: Its sentences name the lines in their order, and at the end how many problems there are.
+            ManifestError: There is. Its sentences name the lines in order, and at the end the number of problems.
         """
         if self.count:
             raise self.refusal()
 
     def refusal(self) -> ManifestError:
-        """Make the error that tells all of it."""
+        """Return the error that names all problems."""
         found = sorted((line, times, what) for what, (line, times) in self._lines.items())
         sentences = [f"{self.name}, line {line}: {what}{_and_more(times - 1)}" for line, times, what in found]
         if self.count > 1:
@@ -55,15 +56,10 @@ class Problems:
 
 
 def show(value: object) -> str:
-    """Show a value in a sentence, and no more than the start of a long one."""
+    """Write a value for a sentence, and only the start of a long one."""
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
 
-def counted(count: int, thing: str) -> str:
-    """Say how many there are of what takes an s."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
-
-
 def _and_more(others: int) -> str:
-    return f" (and {counted(others, 'more line')} like it)" if others else ""
+    return f" (and {plural(others, 'more line')} like it)" if others else ""

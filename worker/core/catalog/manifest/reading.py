@@ -1,7 +1,7 @@
 """A manifest, read once from its first portion to its last.
 
-What is wrong in a row does not end the reading: it is collected, so that all of it can be said at once. Whoever reads
-the rows has to ask `problems` at the end, before anything is made of them.
+A problem in a row does not end the reading: all problems are collected. The caller has to look at `problems` after the
+last row, before it uses any of them.
 """
 
 import itertools
@@ -18,18 +18,18 @@ from worker.errors import ManifestError
 
 
 class Manifest:
-    """Read the chunks to register, in memory that does not grow with their number.
+    """The chunks to register, read in memory that does not grow with their number.
 
-    A row has `path` and `category`, and may have `status` (READY unless said) and `duration_s`. All else is ignored,
-    and said.
+    A row has `path` and `category`, and may have `status` (default READY) and `duration_s`. Other columns are ignored,
+    and a note says so.
 
     Args:
-        name: What sentences call it.
+        name: What the manifest is called in sentences.
         portions: UTF-8, with or without a byte order mark: CSV with a header row, or JSON Lines.
 
     Attributes:
         problems: What is not accepted; complete once all rows are read.
-        notes: What was taken and has to be said; complete then, too.
+        notes: What was left out or interpreted; complete then, too.
     """
 
     def __init__(self, name: str, portions: Iterable[bytes]) -> None:
@@ -38,10 +38,10 @@ class Manifest:
         self._portions = portions
 
     def rows(self) -> Iterator[ChunkRow]:
-        """Yield the rows that are accepted; each path may come more than once.
+        """Yield the accepted rows. A path may come more than once.
 
         Raises:
-            ManifestError: It is empty, or cannot be read on; the sentences name the lines.
+            ManifestError: The manifest is empty, or the rest cannot be read. The sentences name the lines.
         """
         for line, values in self._read():
             try:
@@ -63,7 +63,7 @@ class Manifest:
 
 
 def _to_first_text(lines: Iterator[str]) -> Iterator[str]:
-    """Take lines up to the first that has text in it."""
+    """Yield lines up to the first one with text in it."""
     for line in lines:
         yield line
         if line.strip(BLANKS).strip():

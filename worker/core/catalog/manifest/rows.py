@@ -1,4 +1,4 @@
-"""One row of a manifest: what its four values have to be."""
+"""One row of a manifest: which values are accepted."""
 
 import math
 import re
@@ -12,9 +12,9 @@ from worker.core.keys import CATEGORY_PATTERN
 STATUSES = ("PENDING", "PROCESSING", "READY", "FAILED")
 
 Values = tuple[object, object, object, object]
-"""What stands for path, category, status and duration_s; None where nothing does."""
+"""The values of path, category, status and duration_s; None for a missing one."""
 
-_MAX_PATH_BYTES = 2000  # an entry of a PostgreSQL index ends at 2,704
+_MAX_PATH_BYTES = 2000  # a PostgreSQL index takes entries of at most 2,704 bytes
 _MOST_BYTES_A_CHARACTER = 4
 _NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", re.ASCII)
@@ -27,14 +27,14 @@ _DEFAULT_STATUS = "READY"
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """Describe one chunk to register.
+    """One chunk to register.
 
     Attributes:
-        path: Where it is; what tells it from others.
+        path: Where it is; this identifies the chunk.
         category: A category name.
         status: One of `STATUSES`.
-        duration_s: Its length in seconds, finite and >= 0; None where not known.
-        line: Where a manifest has it, from 1; 0 where it is of no manifest.
+        duration_s: Its length in seconds, finite and >= 0; None if not known.
+        line: Number of its line in the manifest, from 1; 0 if it is not from a manifest.
     """
 
     path: str
@@ -48,7 +48,7 @@ def chunk_row(line: int, values: Values) -> ChunkRow:
     """Check the values of one row.
 
     Raises:
-        ValueError: One is not accepted; the sentence says what is.
+        ValueError: One is not accepted. The sentence says what is.
     """
     path, category, status, duration_s = values
     if status is None:
@@ -78,11 +78,11 @@ def _path(value: object) -> str:
     """Check a path.
 
     Raises:
-        ValueError: It is no path that can be meant.
+        ValueError: It is not a plausible path.
     """
     if not isinstance(value, str) or not value.strip(BLANKS):
         raise ValueError(f"path {show(value)} is not 1 to {_MAX_PATH_BYTES:,} bytes of text")
-    # Half of a surrogate pair is refused by encode(): PostgreSQL stores none.
+    # encode() refuses lone surrogates, which PostgreSQL cannot store.
     if len(value) * _MOST_BYTES_A_CHARACTER > _MAX_PATH_BYTES or not value.isascii():
         _check_bytes(value)
     if not value.isprintable() and _CONTROL.search(value):
@@ -96,10 +96,10 @@ def _path(value: object) -> str:
 
 
 def _check_bytes(path: str) -> None:
-    """Refuse a path that is too long or cannot be stored.
+    """Refuse a path that is too long or cannot be encoded.
 
     Raises:
-        ValueError: It is.
+        ValueError: It is too long, or cannot be encoded.
     """
     if len(path.encode()) > _MAX_PATH_BYTES:
         raise ValueError(f"path {show(path)} is not 1 to {_MAX_PATH_BYTES:,} bytes of text")
@@ -109,7 +109,7 @@ def _duration(value: object) -> float:
     """Read a number of seconds.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is not one.
     """
     text = str(value)
     if isinstance(value, bool) or not _NUMBER.fullmatch(text) or not math.isfinite(seconds := float(text)):

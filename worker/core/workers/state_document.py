@@ -1,4 +1,4 @@
-"""What live workers show of themselves, read as what it is: anybody may have written it."""
+"""The state document: the JSON that a live worker publishes in Redis. It is checked, as anybody may have written it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -7,21 +7,21 @@ from zlib import crc32
 from worker.core.wire import read_json
 
 UNREADABLE: Final = "unreadable"
-"""The field of a state that is none: it says why."""
+"""The field of a document that cannot be read; a sentence says why."""
 
 _LARGEST = 2**63 - 1
 State = Mapping[str, Any]
 
 
 def read_state(consumer: str, value: bytes | None) -> dict[str, Any]:
-    """Read what a worker shows.
+    """Read the state document of a worker.
 
     Args:
         consumer: The worker's name, as its key has it.
-        value: What the key holds; None where that is no string.
+        value: What the key holds; None if that is not a string.
 
     Returns:
-        Its fields; where they cannot be read, `consumer` and `unreadable`, a sentence.
+        Its fields. If they cannot be read: `consumer`, and `unreadable`, a sentence.
     """
     if value is None:
         return _unreadable(consumer, "the key holds another type")
@@ -36,11 +36,11 @@ def read_state(consumer: str, value: bytes | None) -> dict[str, Any]:
 
 
 def version_shown(state: State, name: str | None) -> str | None:
-    """Tell which version a worker has in force by a weights key; None where it does not hold it.
+    """Return the version that a worker has in force by a weights key; None if it does not hold that key.
 
     Args:
-        state: What it shows.
-        name: A dataset, a preset (see `worker.core.weights.values.preset_name`), or None for the global weights.
+        state: Its state document.
+        name: A dataset, a preset (see `worker.core.weights.in_force.preset_name`), or None for the global weights.
     """
     if UNREADABLE in state:
         return ""
@@ -52,7 +52,7 @@ def version_shown(state: State, name: str | None) -> str | None:
 
 
 def short_name(name: str) -> str:
-    """Write the CRC-32 of a weights key's name, by which a state lists those that it has no room for."""
+    """Return the CRC-32 of a weights name in hex. A document lists the names that it has no room for so."""
     return f"{crc32(name.encode()):08x}"
 
 
@@ -77,7 +77,7 @@ def _are_counts(value: Any) -> bool:
 
 
 def _are_weights(value: Any) -> bool:
-    """Tell whether it holds weights by name: category -> finite number, 0 to 1."""
+    """Return whether a value is a mapping: weights name -> category -> finite number, 0 to 1."""
     if type(value) is not dict or any(type(shares) is not dict for shares in value.values()):
         return False
     numbers = [number for shares in value.values() for number in shares.values()]

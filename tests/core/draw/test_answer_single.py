@@ -1,4 +1,4 @@
-"""A plain request gets alone what it would get among others, to the last id and count."""
+"""A single plain request gets the same as among others, to the last id and count."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tests.support.drawing import catalog_of, lasting_catalog, weights_of
 from worker.core.catalog import Catalog
-from worker.core.draw.alone import is_plain
-from worker.core.draw.answer import Answers, answer
-from worker.core.draw.prepare import Prepared, Snapshots, prepare
+from worker.core.draw.answer import Answers, answer, is_plain
+from worker.core.draw.derived import Derived, Prepared
+from worker.core.draw.prepare import Snapshots, prepare
 from worker.core.draw.sessions import NEW_SESSION
-from worker.core.weights.values import InForce
+from worker.core.weights.in_force import InForce
 from worker.core.wire import Encoding, Request, Terms
 
 READY = {"conference": 4, "music": 300, "voice": 5000}
@@ -24,7 +24,7 @@ REFUSED = Request("2-0", "late", Terms(size=1), expires_at=1)
 
 def _snapshots(catalog: Catalog) -> Snapshots:
     weights = {None: InForce(None, WEIGHTS, ()), "d": InForce("d", WEIGHTS, ())}
-    return Snapshots(catalog, weights, now_ms=2, sessions={"s": NEW_SESSION})
+    return Snapshots(Derived(catalog), weights, now_ms=2, sessions={"s": NEW_SESSION})
 
 
 def _prepared(terms: Terms, snapshots: Snapshots) -> Prepared:
@@ -83,5 +83,5 @@ def test_nothing_is_plain_where_weights_are_of_seconds_or_categories_are_many() 
     lasting = lasting_catalog(READY, dict.fromkeys(READY, 2.0))
     assert not is_plain(request, _prepared(request.terms, _snapshots(lasting)))
     many = {f"c{number:02}": 1 for number in range(65)}
-    snapshots = Snapshots(catalog_of(many), {None: InForce(None, weights_of(many), ())}, now_ms=2)
+    snapshots = Snapshots(Derived(catalog_of(many)), {None: InForce(None, weights_of(many), ())}, now_ms=2)
     assert not is_plain(request, _prepared(request.terms, snapshots))

@@ -1,0 +1,45 @@
+"""The cursor of a session in a category, and its text in Redis; see `passes`."""
+
+import re
+from typing import Final, NamedTuple
+
+_LAST_PASS = 2**53
+_MOST_OWED = 65_536  # ranks: a request skips fewer chunks than it gets
+_RANK = "[0-9a-f]{16}"
+_TEXT: Final = re.compile(f"([1-9][0-9]{{0,15}}):((?:{_RANK})?):((?:{_RANK}(?:,{_RANK})*)?)")
+
+
+class Cursor(NamedTuple):
+    """How far a session has come in a category.
+
+    Attributes:
+        number: The pass, from 1.
+        last: Rank of the last chunk drawn in it; -1 before the first.
+        owed: Ranks up to `last` that were skipped in this pass. Their request had drawn those chunks at the end of the
+            previous pass. They are drawn first.
+    """
+
+    number: int = 1
+    last: int = -1
+    owed: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Write the cursor as its field in Redis: pass, rank in hex, owed ranks."""
+        last = "" if self.last < 0 else f"{self.last:016x}"
+        return ":".join((str(self.number), last, ",".join(f"{rank:016x}" for rank in self.owed)))
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Read a cursor from its field in Redis.
+
+        Raises:
+            ValueError: The text is not what `text` writes.
+        """
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            raise ValueError("no pass, rank and ranks owed with colons between")
+        last, owed = int(found[2], 16) if found[2] else -1, [int(rank, 16) for rank in found[3].split(",") if rank]
+        if int(found[1]) > _LAST_PASS or len(owed) > _MOST_OWED:
+            raise ValueError("a pass or a number of ranks beyond what any session reaches")
+        return cls(int(found[1]), last, tuple(owed))

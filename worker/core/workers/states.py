@@ -1,0 +1,79 @@
+"""The states of live workers, as typed values."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from worker.core.workers.state_document import UNREADABLE, short_name
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """The state that one worker publishes; what it leaves out is empty.
+
+    Attributes:
+        consumer: Its name.
+        weight_unit: What its weights are shares of: chunks, or seconds.
+        version: Version of its global weights.
+        source: Where these come from; empty if it does not say.
+        datasets: Dataset or preset that it was asked for lately -> version by its own key; empty: none.
+        datasets_more: The same for the names before those, by `short_name`.
+        kept: Dataset or preset whose value it refuses ("" for the global weights) -> the last valid weights.
+        catalog_version: Version of its catalog; empty before the first.
+        catalog_at_ms: When that catalog came into force, Unix time in ms.
+        chunks: READY chunks in it.
+        ready: Category -> READY chunks, the largest categories; None if it does not say.
+        categories: Number of categories.
+    """
+
+    consumer: str
+    weight_unit: str
+    version: str
+    source: str
+    datasets: Mapping[str, str]
+    datasets_more: Mapping[str, str]
+    kept: Mapping[str, Mapping[str, float]]
+    catalog_version: str
+    catalog_at_ms: int
+    chunks: int
+    ready: Mapping[str, int] | None
+    categories: int
+
+    def version_by(self, name: str | None) -> str | None:
+        """Return the version in force here by a weights key (empty: none); None if it does not hold that key."""
+        return self.version if name is None else self.datasets.get(name, self.datasets_more.get(short_name(name)))
+
+
+def read_workers(documents: Iterable[Mapping[str, Any]]) -> list[WorkerState]:
+    """Read the states of workers, without the unreadable ones.
+
+    Args:
+        documents: See `worker.core.workers.state_document.read_state`.
+    """
+    return [_read_worker(document) for document in documents if UNREADABLE not in document]
+
+
+def disagreement(workers: Iterable[WorkerState]) -> str | None:
+    """Return a sentence if live workers go by different units of weights; None: they agree."""
+    units = {worker.consumer: worker.weight_unit for worker in workers}
+    if len(set(units.values())) <= 1:
+        return None
+    listed = ", ".join(f"{consumer} has {unit}" for consumer, unit in sorted(units.items()))
+    return f"live workers differ in WORKER_WEIGHT_UNIT: {listed}; accepted: the same on all workers of a prefix"
+
+
+def _read_worker(document: Mapping[str, Any]) -> WorkerState:
+    return WorkerState(
+        consumer=document["consumer"],
+        weight_unit=document.get("weight_unit", "chunks"),
+        version=document.get("weights_version", ""),
+        source=document.get("source", ""),
+        datasets=document.get("datasets", {}),
+        datasets_more=document.get("datasets_more", {}),
+        kept=document.get("kept", {}),
+        catalog_version=document.get("catalog_version") or "",
+        catalog_at_ms=document.get("catalog_at_ms", 0),
+        chunks=document.get("chunks", 0),
+        ready=document.get("ready"),
+        categories=document.get("categories", 0),
+    )
