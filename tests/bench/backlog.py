@@ -47,13 +47,13 @@ Command = Sequence[str | bytes | int]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Say what is asked for, how often, and of how many workers.
+    """What is asked for, how often, and of how many workers.
 
     Attributes:
-        size: Chunk ids a request.
-        encoding: Theirs.
-        requests: How many.
-        workers: How many serve them.
+        size: Chunk ids in each request.
+        encoding: Encoding of the ids.
+        requests: Number of requests.
+        workers: Number of workers.
         turns: Further fields; requests take them in turn.
         first: What is stored before the first request.
         reply_to: Names of the reply streams that results go to; none: the shared one.
@@ -75,12 +75,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Hold how a backlog was served.
+    """How a backlog was served.
 
     Attributes:
         rate: Requests a second.
-        own_us: CPU a request of those who serve.
-        server_us: CPU a request of Redis.
+        own_us: CPU time of the workers for each request, in us.
+        server_us: CPU time of Redis for each request, in us.
         span: When it began and ended, by `time.perf_counter`.
     """
 
@@ -138,7 +138,7 @@ def pipe(url: str, parts: Iterable[tuple[bytes, int]]) -> None:
 
 
 def clear(at: Servers, case: Case) -> None:
-    """Leave nothing in Redis but an empty request stream, and what comes first."""
+    """Clear Redis, but for an empty request stream and the commands of `first`."""
     commands = (("FLUSHALL",), ("XGROUP", "CREATE", KEYS.requests, GROUP, "0", "MKSTREAM"), *case.first)
     pipe(at.redis_url, [(b"".join(pack(words) for words in commands), len(commands))])
 

@@ -138,7 +138,7 @@ class Library:
         self._count_ready = count_ready
 
     async def change(self, statement: str, *values: object, expected: int) -> float:
-        """Tell the ms from the return of a commit until as many chunks are READY here."""
+        """Return the ms from the return of a commit until as many chunks are READY here."""
         await self._writer.execute(statement, *values)
         committed = time.perf_counter()
         while self._count_ready() != expected:

@@ -38,7 +38,7 @@ Compute = Callable[[float], None]
 
 
 class Run(NamedTuple):
-    """Hold what one loop did."""
+    """What one loop did."""
 
     steps: int
     seconds: float
@@ -80,7 +80,7 @@ def _compare(at: Servers, kind: str, options: argparse.Namespace) -> Iterator[di
 
 
 def _run(take: Take, compute: Compute, rate: float, seconds: float) -> Run:
-    """Take a sample and compute, at a steady rate; what is late by more than a step is not caught up with."""
+    """Take a sample and compute, at a steady rate. A delay of more than a step is not made up for."""
     take()
     waits: list[float] = []
     held: list[object] = []
@@ -139,7 +139,7 @@ def _plain(at: Servers) -> Iterator[Take]:
 
 @contextmanager
 def _nothing(_: Servers) -> Iterator[Take]:
-    """Take what needs no waiting for at all: what is left is what a call costs, and measuring it."""
+    """Take samples that are there at once: what is left is the cost of a call and of measuring it."""
     there = itertools.repeat(None)
     yield lambda: next(there)
 

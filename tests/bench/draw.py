@@ -51,7 +51,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """Say how requests are drawn."""
+    """How requests are drawn."""
 
     method: str = "random"
     replace: int = 1
@@ -69,7 +69,7 @@ MODES = (
 
 
 class Library:
-    """Hold a catalog in memory, and make the calls that are timed."""
+    """A catalog in memory, and the calls that are timed."""
 
     def __init__(self) -> None:
         codes = (np.arange(ROWS) % len(CATEGORIES)).astype(np.uint8)
@@ -135,7 +135,7 @@ def times_us(calls: Sequence[Call], rounds: int) -> list[float]:
 
 
 def _loops(call: Call) -> int:
-    """Tell how often to call for a time that a clock can tell; the first call is not counted."""
+    """Return how often to call, so that a clock can measure it. The first call is not counted."""
     call()
     began = time.perf_counter()
     call()
@@ -144,7 +144,7 @@ def _loops(call: Call) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Hold the cost of a request of any size."""
+    """The cost of a request, by its size."""
 
     id_ns: float
     request_us: float
@@ -158,7 +158,7 @@ def line_through(few_us: float, many_us: float) -> Line:
 
 
 def fitted_row(library: Library, way: str, mode: Mode, rounds: int) -> dict[str, Any]:
-    """Take the cost of requests apart, in a batch and one by one."""
+    """Split the cost of requests, in a batch and one by one."""
     batches = [library.call(way, mode, BATCH, size) for size in FITTED]
     plain = [library.plain_call(way, BATCH, size) for size in FITTED]
     taken = [us / BATCH for us in times_us([*batches, *plain, library.plain_loop(way, BATCH, FITTED[1])], rounds)]

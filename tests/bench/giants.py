@@ -71,7 +71,7 @@ def ask(client: redis.Redis, seconds: float) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """Hold what small requests took among giants."""
+    """How long small requests took among giants."""
 
     waiting: int
     taken_ms: Sequence[float]

@@ -50,7 +50,7 @@ MOST, LEAST, MOST_IDS, TRIAL = 200_000, 200, 30_000_000, 20
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Say what is measured: a value on a line of growth."""
+    """What is measured: a value on a line of growth."""
 
     line: str
     value: int
@@ -60,7 +60,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Hold what was measured: the median round, and the longest standstill of all rounds' spans."""
+    """What was measured: the median round, and the longest standstill in all rounds."""
 
     point: Point
     timing: Timing
@@ -148,7 +148,7 @@ def rows_of(measured: Sequence[Measured], quiet: Spans) -> Iterator[dict[str, An
 
 
 def power_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Tell by which powers costs grow, from the default on and up to it."""
+    """Return the powers by which costs grow, above the default and up to it."""
     for line, some in groupby(rows, key=lambda row: str(row["what"])):
         ascending = [row for row in some if row["value"]]
         begin = max(DEFAULTS[line], ascending[0]["value"])

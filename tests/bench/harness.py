@@ -29,7 +29,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Hold servers that a benchmark started; where the system can, Redis has the first core for itself."""
+    """Servers of a benchmark. Redis has the first core for itself, if the system can do that."""
 
     redis_url: str
     database_url: str
@@ -74,14 +74,14 @@ def worker(at: Servers, *, cores: Sequence[int] = (WORKER_CORE,), **settings: st
 
 
 def pin(pid: int, *cores: int) -> None:
-    """Keep a process to some cores, where the system can (Linux) and has them."""
+    """Pin a process to some cores, on Linux and if there are so many."""
     if hasattr(os, "sched_setaffinity") and max(cores) < (os.cpu_count() or 1):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), cores)
 
 
 def cpu_s(pid: int) -> float:
-    """Tell the CPU seconds that a process has used, its kernel time included (Linux; elsewhere by `ps`)."""
+    """Return the CPU seconds that a process has used, its kernel time included (Linux; elsewhere by `ps`)."""
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists():
         fields = stat.read_text().rpartition(")")[2].split()

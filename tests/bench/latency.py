@@ -57,7 +57,7 @@ WEIGHTS = '{"voice": 0.4, "music": 0.3, "documentary": 0.2, "conference": 0.1}'
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Hold what every measurement needs: the C program and the servers."""
+    """What every measurement needs: the C program and the servers."""
 
     program: Path
     at: Servers
@@ -82,7 +82,7 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Say what is asked for: `rate` requests a second in an open loop; one by one where None."""
+    """What is asked for: `rate` requests a second in an open loop; None: one by one."""
 
     name: str
     size: int
@@ -91,7 +91,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Hold what one client saw: percentiles in us, and in an open loop what it sent and got a second.
+    """What one client saw: percentiles in us, and in an open loop what it sent and got in a second.
 
     Attributes:
         us: Percentile -> latency.
@@ -117,7 +117,7 @@ def compile_program(folder: Path) -> Path:
 
 
 def empty(at: Servers) -> None:
-    """Leave nothing in Redis but the weights."""
+    """Clear Redis, but for the weights."""
     with connect(at.redis_url) as client:
         client.flushall()
         client.set("audio:category:weights", WEIGHTS)
@@ -138,7 +138,7 @@ def echo(bench: Bench, id_bytes: int) -> Iterator[None]:
 
 
 def time_load(bench: Bench, load: Load, count: int, seconds: float) -> Timed:
-    """Let the client put a load on whatever worker runs."""
+    """Run the client against the worker that runs."""
     if load.rate is None:
         lines = bench.run("closed", load.size, count + WARM_UP, core=SERVER_CORE)
         return Timed(percentiles(lines[WARM_UP:]))
@@ -154,7 +154,7 @@ def percentiles(lines: list[str]) -> dict[float, float]:
 
 
 def saturated_rate(at: Servers) -> float:
-    """Tell how many requests a second our worker answers from a prefilled backlog."""
+    """Return how many requests a second our worker answers from a prefilled backlog."""
     empty(at)
     with connect(at.redis_url) as client:
         for _ in range(0, BACKLOG, 5000):
@@ -174,7 +174,7 @@ def _ms(entry_id: bytes) -> int:
 
 
 def id_bytes(at: Servers) -> dict[int, int]:
-    """Tell how many bytes the ids of our worker's results take, by size."""
+    """Return the bytes of the ids in our worker's results, by size."""
     empty(at)
     lengths: dict[int, int] = {}
     with worker(at), connect(at.redis_url) as client:

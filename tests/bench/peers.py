@@ -51,7 +51,7 @@ STOP_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Hold what one worker did: requests a second, CPU a request, and the median of its single requests."""
+    """What one worker did: requests a second, CPU for each request, and the median of its single requests."""
 
     rate: float
     cpu_us: float
@@ -123,7 +123,7 @@ class Bench:
         return {**os.environ, "PYTHONPATH": str(ROOT), "BENCH_REDIS_URL": self.at.redis_url}
 
     def _time_backlog(self, peer: Peer, pid: int) -> tuple[float, float]:
-        """Tell requests a second, and us of CPU a request."""
+        """Return requests a second, and the CPU time of each request in us."""
 
         def done() -> int:
             return peer.done(self.client, peer.requests)
@@ -136,7 +136,7 @@ class Bench:
 
 
 def session_cpu_s(leader: int) -> float:
-    """Tell the CPU seconds of all processes of a session; of its leader alone where the system has no /proc."""
+    """Return the CPU seconds of all processes of a session; of its leader alone where the system has no /proc."""
     total = 0.0
     for pid in [int(entry.name) for entry in Path("/proc").glob("[0-9]*")] or [leader]:
         with suppress(ProcessLookupError, FileNotFoundError):
@@ -176,7 +176,7 @@ def project(requirement: str) -> str:
 
 
 def versions(peer: Peer, python: str) -> str:
-    """Tell the version of a queue, and of a part that it comes in, such as taskiq-redis."""
+    """Return the version of a queue, and of a part that it comes in, such as taskiq-redis."""
     name = project(peer.requires[0])
     parts = [part for part in map(project, peer.requires) if part.startswith(name)]
     ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"

@@ -176,7 +176,7 @@ def _scale_lines(panel: Axes, *, log: bool) -> None:
 
 
 def _name_columns(panel: Axes) -> None:
-    """Name what is drawn, above it and to the left."""
+    """Write titles above a chart and to its left."""
     panel.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),

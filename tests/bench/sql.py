@@ -55,7 +55,7 @@ Ask = Callable[[], Awaitable[Sequence[int]]]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Say how samples are asked for, and what shares the categories should have."""
+    """A way to ask for samples, and the shares that categories should have."""
 
     name: str
     size: int
@@ -66,7 +66,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Hold what was returned, in how many requests and seconds."""
+    """What was returned, in how many requests and seconds."""
 
     ids: Sequence[int]
     requests: int
@@ -157,7 +157,7 @@ def bias(ids: Sequence[int], shares: Sequence[float]) -> dict[str, Any]:
 
 
 def p_of_categories(counts: np.ndarray[Any, Any], shares: np.ndarray[Any, Any]) -> float:
-    """Tell the chance of counts that are as far from the shares; none where a share is 0 and the count is not."""
+    """Return the probability of counts at least this far from the shares; 0 if a share is 0 and its count is not."""
     if counts[shares == 0].any():
         return 0.0
     weighted = shares > 0

@@ -1,9 +1,9 @@
-"""How long an event loop stood still: for how long it looked at nothing new.
+"""Measure how long an event loop stood still, that is, did not look for events.
 
-A loop looks at its selector between turns. What is noted here is how long each turn took, from one look to the next;
-and how much longer a look itself took than it was to wait, for a thread that wants the interpreter back waits in there.
-A look waits 2 ms at most, so that an idle loop notices too. It costs about 1 us a turn, of which a busy worker makes
-a few a batch, and an idle loop 500 turns a second.
+A loop looks at its selector between turns. We record how long each turn took, from one look to the next. We also record
+how much longer a look took than it had to wait, since a thread waits there to get the interpreter back. A look waits
+2 ms at most, so that an idle loop is measured too. This costs about 1 us for each turn. A busy worker makes a few turns
+for each batch, and an idle loop 500 a second.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ Spans = Mapping[int, float]
 
 
 class Watch:
-    """Note how long an event loop stands still."""
+    """A record of how long an event loop stands still."""
 
     def __init__(self) -> None:
         self.spans: dict[int, float] = {}
@@ -60,7 +60,7 @@ class _WatchedSelector(selectors.DefaultSelector):
 
 
 def longest_ms(spans: Spans, began: float, ended: float) -> float:
-    """Tell the longest standstill that began within some time, by `time.perf_counter`."""
+    """Return the longest standstill that began within some time, by `time.perf_counter`."""
     first, last = int(began * SPANS_A_S) + 1, int(ended * SPANS_A_S) - 1
     return max((length for span, length in spans.items() if first <= span <= last), default=0.0) * 1000
 

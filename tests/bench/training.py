@@ -53,7 +53,7 @@ MOVES: Sequence[Mapping[str, float]] = (
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Say which weights were set, and when their writer knew (Unix time, s)."""
+    """Weights that were set, and when their writer knew (Unix time, s)."""
 
     at: float
     weights: Mapping[str, float]
@@ -62,7 +62,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Hold what was heard: a line a batch that counts for the model, in the order of time; and what came twice.
+    """What was heard: a line for each batch that counts for the model, in order of time; and what came twice.
 
     Attributes:
         batches: Of all ranks.
@@ -152,7 +152,7 @@ def train(at: Servers, folder: Path, batches: int, step_ms: float) -> tuple[Hear
 
 
 def heard(notes: Sequence[Sequence[Mapping[str, Any]]], killed_at: float) -> Heard:
-    """Take out what a rank heard after the checkpoint that it began again from: the model forgot it."""
+    """Remove what a rank heard after the checkpoint that it resumed from, since the model lost it."""
     batches: list[Mapping[str, Any]] = []
     again: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
     for lines in notes:
@@ -189,7 +189,7 @@ def count_passes(batches: Sequence[Mapping[str, Any]], category_of: Mapping[int,
 
 
 def staleness(batches: Sequence[Mapping[str, Any]], moves: Sequence[Move]) -> tuple[int, float]:
-    """Tell how many batches at most were heard after a change and drawn before it, of all ranks, and how late (s)."""
+    """Return how many batches at most were drawn before a change and heard after it, and how late (s)."""
     numbers: dict[str, list[int]] = {}
     for number, move in enumerate(moves):
         numbers.setdefault(move.version, []).append(number)

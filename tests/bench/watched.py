@@ -21,7 +21,7 @@ PROGRAM = Path(__file__).with_name("watched_worker.py")
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Say what has to be READY."""
+    """The READY chunks that a benchmark needs."""
 
     chunks: int = ROWS
     categories: tuple[str, ...] = CATEGORIES

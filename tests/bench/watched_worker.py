@@ -1,4 +1,4 @@
-"""Be a worker as `python -m worker` starts it, but on an event loop that is watched; leave what was seen in a file.
+"""Run a worker as `python -m worker` does, but on a watched event loop; write what was seen to a file.
 
 python tests/bench/watched_worker.py FILE run
 """

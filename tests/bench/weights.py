@@ -67,7 +67,7 @@ Result = tuple[bytes, dict[bytes, bytes]]
 
 @dataclass(slots=True)
 class Seen:
-    """Hold what was seen in one situation: when each version was sent (Unix ns), and spans in ns."""
+    """What was seen in one situation: when each version was sent (Unix ns), and spans in ns."""
 
     sent: dict[str, int] = field(default_factory=dict)
     first_result: list[int] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Seen:
     rate: float = 0.0
 
     def check(self, results: Iterable[Result], version: str) -> None:
-        """Hold results of requests that were added after a change against it."""
+        """Check the results of requests that were added after a change."""
         for _, fields in results:
             self.checked += 1
             self.broken += fields.get(b"weights_version") != version.encode()
@@ -240,7 +240,7 @@ async def producing(url: str) -> AsyncIterator[None]:
 
 
 def subscribe(url: str, pipe: Connection) -> None:
-    """Be the reference: tell when it has subscribed, and at the end when each message came (Unix ns)."""
+    """Run the reference: print when it has subscribed, and at the end when each message came (Unix ns)."""
     pipe.send(asyncio.run(_hear(url, pipe)))
 
 
@@ -277,7 +277,7 @@ async def subscriber(url: str, client: Redis, heard: dict[str, int]) -> AsyncIte
 
 
 def changed_at(running: RunningWorker) -> dict[str, int]:
-    """Tell when the worker had each version in force (Unix ns)."""
+    """Return when the worker had each version in force (Unix ns)."""
     return {
         line["version"]: round(datetime.fromisoformat(line["timestamp"]).timestamp() * 1e6) * 1000
         for line in running.events("weights.changed")
@@ -285,7 +285,7 @@ def changed_at(running: RunningWorker) -> dict[str, int]:
 
 
 def spans(sent: Mapping[str, int], come: Mapping[str, int]) -> list[int]:
-    """Tell how long each change took; one that was overtaken on its way took until a later one was there."""
+    """Return how long each change took; one that was overtaken on its way took until a later one was there."""
     there, found = 0, []
     for version, at in reversed(list(sent.items())):
         there = come.get(version, there)

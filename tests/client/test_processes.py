@@ -73,18 +73,19 @@ def test_streams_stay_in_their_process(redis_url: str, prefix: str) -> None:
 def test_an_interrupted_stream_goes_on_with_the_sample_that_it_waited_for(redis_url: str, prefix: str) -> None:
     program = (
         f"from worker.client import SampleClient\nclient = SampleClient({redis_url!r}, prefix={prefix!r})\n"
+        "import os, signal, threading\n"
         "stream = client.stream(4, request_ids=str, count=9, timeout_s=None)\n"
         "for _ in range(3):\n"
-        "    try:\n        next(stream)\n"
+        "    try:\n"
+        "        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "        next(stream)\n"
         "    except KeyboardInterrupt:\n        print('interrupted', flush=True)\n"
         "print(*(sample.request_id for sample in stream))\nclient.close()\n"
     )
     with start_job("-c", program, stdout=subprocess.PIPE) as process, connect(redis_url) as server:
-        wait_until_sync(lambda: server.xlen(Keys(prefix).requests) == 8, timeout_s=SOON_S, what="it waits")
         assert process.stdout is not None
-        for _ in range(3):
-            process.send_signal(signal.SIGINT)
-            assert process.stdout.readline() == "interrupted\n"
+        assert [process.stdout.readline() for _ in range(3)] == ["interrupted\n"] * 3
+        wait_until_sync(lambda: server.xlen(Keys(prefix).requests) == 8, timeout_s=SOON_S, what="it waits")
         with serving_in_background(redis_url, prefix):
             assert process.communicate(timeout=SOON_S)[0].split() == [str(number) for number in range(9)]
         assert server.hget(Keys(prefix).stats, "requests:") == b"9"

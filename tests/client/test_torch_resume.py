@@ -39,7 +39,7 @@ def training_in(folder: Path, url: str, prefix: str, loader: tuple[str, int, boo
 
 
 def is_whole_passes(steps: Steps, passes: int) -> bool:
-    """Tell whether the 50 chunks of voice were heard so often each."""
+    """Return whether the 50 chunks of voice were heard so often each."""
     heard = Counter(chunk for ids in steps.values() for chunk in ids)
     return len(heard) == 50 and set(heard.values()) == {passes}
 

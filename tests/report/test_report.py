@@ -79,7 +79,7 @@ def texts(picture: str) -> str:
 
 
 def check_png(picture: str) -> tuple[int, int]:
-    """Hold a PNG against its own checksums, and tell its width and height."""
+    """Check the checksums of a PNG, and return its width and height."""
     content = Path(picture).read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     place, pixels, kinds = 8, b"", list[bytes]()

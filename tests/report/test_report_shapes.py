@@ -33,7 +33,7 @@ def objects(wrap: Callable[[str], object]) -> list[object]:
 
 
 def without_time(line: str) -> dict[str, object]:
-    """Leave out what collectors take out of an object, to write it themselves."""
+    """Remove what collectors take out of an object and write themselves."""
     return {name: value for name, value in json.loads(line).items() if name not in {"timestamp", "level"}}
 
 
@@ -118,7 +118,7 @@ SHAPES: dict[str, str] = {
 
 
 def facts(records: Records) -> tuple[object, ...]:
-    """Tell what was read, whatever lines it stood on."""
+    """Return what was read, whatever lines it stood on."""
     return records.intervals, records.draws, records.new_weights, records.occurrences
 
 

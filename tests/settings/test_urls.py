@@ -110,6 +110,7 @@ REFUSED = [
     ("redis://h?protocol=3&retry_on_timeout=1", "protocol, retry_on_timeout cannot be chosen here"),
     ("redis://h?encoding=latin-1", "it has a parameter encoding that is not known"),
     ("redis://h/first", "/first is not the number of a database"),
+    ("redis://@/secret@h:6379/0", "what follows its host is not the number of a database"),
 ]
 
 

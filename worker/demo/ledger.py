@@ -1,4 +1,4 @@
-"""What was asked for and what came back: the demo's own evidence, kept apart from the workers' counts."""
+"""The requests and results of the demo, counted independently of the workers."""
 
 import time
 from collections import Counter
@@ -12,13 +12,13 @@ from worker.core.wire import Reply
 
 @dataclass(slots=True)
 class Move:
-    """Hold one set of weights, and what was drawn under it.
+    """Weights that the demo has set, and the draws under them.
 
     Attributes:
         weights: The weights.
-        sent_at: When they were sent to Redis (monotonic, s).
-        first_draw_s: Seconds from then to the first result under them in a job's hands; None until it came.
-        drawn: Category -> chunks.
+        sent_at: When they were sent to Redis (monotonic, in seconds).
+        first_draw_s: Seconds until a job received a first result under them; None before that.
+        drawn: Category -> number of chunks.
     """
 
     weights: Weights
@@ -27,7 +27,7 @@ class Move:
     drawn: Counter[str] = field(default_factory=Counter)
 
     def expected(self) -> dict[str, float]:
-        """Tell how many chunks of each category the weights make one expect."""
+        """Return the expected number of chunks of each category."""
         total = self.drawn.total()
         names = self.weights.shares.keys() | self.drawn.keys()
         return {name: self.weights.shares.get(name, 0.0) * total for name in sorted(names)}
@@ -35,18 +35,18 @@ class Move:
 
 @dataclass(slots=True)
 class Ledger:
-    """Hold every request and result of the demo.
+    """All requests and results of the demo.
 
     Attributes:
         ready: Chunk id -> category of the READY chunks, read from PostgreSQL.
-        moves: Sets of weights, in the order in which they were sent.
-        stored: How many of them Redis has acknowledged.
-        waiting: Request id -> the newest move acknowledged before the request was added.
-        results: Results received.
-        chunks: Chunk ids received.
-        doubled: Results of requests that had one already.
-        stale: Results under weights older than the newest acknowledged before their request was added.
-        wrong: Results that are errors, or hold a chunk that is not READY or not of the category counted.
+        moves: Weights changes, in the order in which they were sent.
+        stored: Number of changes that Redis has acknowledged.
+        waiting: Request id -> index of the newest change acknowledged before the request was added.
+        results: Number of results received.
+        chunks: Number of chunk ids received.
+        doubled: Number of results for requests that had one already.
+        stale: Number of results under weights older than the newest acknowledged before their request.
+        wrong: Number of results that are errors, or have a chunk that is not READY or not of its category.
     """
 
     ready: Mapping[int | str, str]
@@ -60,37 +60,37 @@ class Ledger:
     wrong: int = 0
 
     def begin_move(self, weights: Weights) -> None:
-        """Note that weights are sent now."""
+        """Add weights that are sent now."""
         self.moves.append(Move(weights, time.monotonic()))
 
     def end_move(self) -> None:
-        """Note that Redis has acknowledged them."""
+        """Count the change as acknowledged by Redis."""
         self.stored += 1
 
-    def ask(self, request_ids: list[str]) -> None:
-        """Note requests that are added next."""
+    def add_requests(self, request_ids: list[str]) -> None:
+        """Add requests that are sent next."""
         self.waiting.update(dict.fromkeys(request_ids, self.stored - 1))
 
-    def take(self, result: Reply) -> None:
-        """Note a result and check it."""
+    def check(self, result: Reply) -> None:
+        """Check and count a result."""
         asked_under = self.waiting.pop(result.request_id, None)
         if asked_under is None:
             self.doubled += 1
             return
         self.results += 1
-        place = self._place(result.weights_version, asked_under)
-        if place is None or not self._is_right(result):
+        number = self._find_move(result.weights_version, asked_under)
+        if number is None or not self._is_right(result):
             self.wrong += 1
             return
-        self.stale += place < asked_under
-        move = self.moves[place]
+        self.stale += number < asked_under
+        move = self.moves[number]
         if move.first_draw_s is None:
             move.first_draw_s = time.monotonic() - move.sent_at
         move.drawn.update(result.counts)
         self.chunks += sum(result.counts.values())
 
     def p_value(self) -> float:
-        """Compute the probability of a mix at least this far off, over all sets of weights."""
+        """Compute the probability of a mix at least this far off, over all changes."""
         statistic, freedom = 0.0, 0
         for move in self.moves:
             expected = move.expected()
@@ -99,14 +99,14 @@ class Ledger:
                 statistic, freedom = statistic + part, freedom + degrees
         return chi_square_p(statistic, freedom)
 
-    def _place(self, version: str, asked_under: int) -> int | None:
-        """Find the move of a version: the one in force since the request was asked, else the newest older one."""
-        places = [i for i, move in enumerate(self.moves) if move.weights.version == version]
-        fresh = [i for i in places if i >= asked_under]
-        return min(fresh) if fresh else max(places, default=None)
+    def _find_move(self, version: str, asked_under: int) -> int | None:
+        """Find the change of a version: one in force since the request was added, else the newest older one."""
+        numbers = [i for i, move in enumerate(self.moves) if move.weights.version == version]
+        fresh = [i for i in numbers if i >= asked_under]
+        return min(fresh) if fresh else max(numbers, default=None)
 
     def _is_right(self, result: Reply) -> bool:
-        """Hold the ids against PostgreSQL's own view, and the counts against the ids."""
+        """Compare the ids with PostgreSQL, and the counts with the ids."""
         if result.error is not None or isinstance(result.chunk_ids, bytes):
             return False
         return Counter(self.ready.get(chunk, "") for chunk in result.chunk_ids) == Counter(result.counts)

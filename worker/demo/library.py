@@ -1,4 +1,4 @@
-"""A library to draw from, skewed as real ones are."""
+"""A library for the demo, as unbalanced as real ones are."""
 
 from collections.abc import Iterator
 
@@ -10,20 +10,20 @@ _PENDING_EVERY = 50
 
 
 def describe_chunks(count: int) -> Iterator[ChunkRow]:
-    """Make up chunks: every fiftieth is still PENDING, and few are documentary.
+    """Generate chunks. Every fiftieth is still PENDING, and few are documentary.
 
     Args:
-        count: How many.
+        count: Number of chunks.
     """
     number = 0
-    for place, (category, share) in enumerate(_SHARES):
-        last = place == len(_SHARES) - 1
-        for _ in range(count - number if last else int(count * share)):
+    for i, (category, share) in enumerate(_SHARES):
+        is_last = i == len(_SHARES) - 1
+        for _ in range(count - number if is_last else int(count * share)):
             status = "PENDING" if number % _PENDING_EVERY == 0 else "READY"
             yield ChunkRow(f"demo/{category}/{number:07}.flac", category, status, 2.0 + number % 9)
             number += 1
 
 
 def ready_by_id(catalog: Catalog) -> dict[int | str, str]:
-    """List chunk id -> category."""
+    """Return chunk id -> category."""
     return {chunk: name for name, ids, _ in catalog.segments() for chunk in ids.tolist()}

@@ -1,4 +1,4 @@
-"""The demo's course: servers, library, workers, jobs, weights moved live, a worker killed, the count at the end."""
+"""The demo from start to end: servers, library, workers, jobs, weights changes, a killed worker, the final count."""
 
 import os
 import tempfile
@@ -46,7 +46,7 @@ _FROZEN_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Hold the servers and workers of a running demo."""
+    """The servers and workers of a running demo."""
 
     redis_url: str
     database_url: str
@@ -58,12 +58,12 @@ async def show(seconds: float, chunks: int, console: Console) -> bool:
     """Run the demo.
 
     Args:
-        seconds: How long the jobs ask.
-        chunks: Chunks in the library.
-        console: Where to show it.
+        seconds: How long the jobs ask for samples.
+        chunks: Number of chunks in the library.
+        console: The console to show it on.
 
     Returns:
-        Whether its own checks hold.
+        Whether all checks of the demo hold.
     """
     with _servers(console) as (redis_url, database_url, run_dir):
         ready = await _fill(database_url, chunks, console)
@@ -82,13 +82,13 @@ async def show(seconds: float, chunks: int, console: Console) -> bool:
                 worker.start()
                 running.callback(worker.stop)
             for worker in workers:
-                await _serving(stage, worker, console)
+                await _wait_until_serving(stage, worker, console)
             return await _play(stage, Ledger(ready), seconds, console)
 
 
 @contextmanager
 def _servers(console: Console) -> Iterator[tuple[str, str, Path]]:
-    """Start embedded servers in folders that go with them."""
+    """Start embedded servers in folders that are removed with them."""
     with ExitStack() as opened:
         folders = [Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="sampling-demo-"))) for _ in range(3)]
         began = time.monotonic()
@@ -101,7 +101,7 @@ def _servers(console: Console) -> Iterator[tuple[str, str, Path]]:
 
 
 async def _fill(database_url: str, chunks: int, console: Console) -> dict[int | str, str]:
-    """Create the schema and a library; tell which chunks are READY by PostgreSQL's own account."""
+    """Create the schema and a library; return the READY chunks as PostgreSQL has them."""
     began = time.monotonic()
     await migrate(database_url)
     await import_chunks(database_url, describe_chunks(chunks))
@@ -111,7 +111,7 @@ async def _fill(database_url: str, chunks: int, console: Console) -> dict[int | 
     return ready
 
 
-async def _serving(stage: Stage, worker: WorkerProcess, console: Console) -> None:
+async def _wait_until_serving(stage: Stage, worker: WorkerProcess, console: Console) -> None:
     """Wait until a worker serves."""
     began = time.monotonic()
     with anyio.fail_after(_START_S):
@@ -122,7 +122,7 @@ async def _serving(stage: Stage, worker: WorkerProcess, console: Console) -> Non
 
 @asynccontextmanager
 async def _jobs(stage: Stage, ledger: Ledger) -> AsyncIterator[list[TrainingJob]]:
-    """Open the connections of the training jobs, two each: one waits for results while the other asks."""
+    """Open the connections of the training jobs. Each job has two: one waits for results while the other asks."""
     keys, clients, jobs = Keys("audio"), [], []
     try:
         for number in range(1, JOBS + 1):
@@ -138,31 +138,31 @@ async def _jobs(stage: Stage, ledger: Ledger) -> AsyncIterator[list[TrainingJob]
 
 
 async def _play(stage: Stage, ledger: Ledger, seconds: float, console: Console) -> bool:
-    """Let the jobs ask while weights move and a worker dies; then count."""
+    """Run the jobs while weights change and a worker is killed; then count."""
     console.print(f"{JOBS} training jobs ask for {SIZE} chunks a request; ctrl-c ends it\n", highlight=False)
     client = connect(stage.redis_url, timeout_s=_TIMEOUT_S)
     try:
         with Screen(ledger, console) as screen:
             async with _jobs(stage, ledger) as jobs, anyio.create_task_group() as tasks:
                 weights = RedisWeightsWriter(client, Keys("audio"))
-                await _move(weights, MIXES[0], ledger, screen)
+                await _change_weights(weights, MIXES[0], ledger, screen)
                 for job in jobs:
                     tasks.start_soon(job.collect)
                     tasks.start_soon(job.ask)
-                tasks.start_soon(_keep_fresh, screen)
-                await _course(stage, weights, ledger, screen, seconds)
+                tasks.start_soon(_keep_refreshing, screen)
+                await _run(stage, weights, ledger, screen, seconds)
                 lost = await _collect_rest(jobs, ledger, screen)
                 tasks.cancel_scope.cancel()
     finally:
         await client.aclose()
-    return _verdict(ledger, lost, console)
+    return _print_verdict(ledger, lost, console)
 
 
-async def _course(stage: Stage, weights: RedisWeightsWriter, ledger: Ledger, screen: Screen, seconds: float) -> None:
-    """Move the weights at a third and two thirds of the time, and kill a worker between."""
+async def _run(stage: Stage, weights: RedisWeightsWriter, ledger: Ledger, screen: Screen, seconds: float) -> None:
+    """Change the weights at a third and at two thirds of the time, and kill a worker in between."""
     victim = stage.workers[0]
     await anyio.sleep(seconds / 3)
-    await _move(weights, MIXES[1], ledger, screen)
+    await _change_weights(weights, MIXES[1], ledger, screen)
     await anyio.sleep(seconds / 6)
     victim.freeze()
     await anyio.sleep(_FROZEN_S)
@@ -173,12 +173,12 @@ async def _course(stage: Stage, weights: RedisWeightsWriter, ledger: Ledger, scr
     screen.note(f"worker {stage.workers[1].name} has taken over {taken} that it held")
     victim.start()
     screen.note(f"worker {victim.name} started again")
-    await _move(weights, MIXES[2], ledger, screen)
+    await _change_weights(weights, MIXES[2], ledger, screen)
     await anyio.sleep(seconds / 3)
 
 
-async def _move(weights: RedisWeightsWriter, mix: dict[str, float], ledger: Ledger, screen: Screen) -> None:
-    """Set weights, and tell how long it took until the first draw under them was in a job's hands."""
+async def _change_weights(weights: RedisWeightsWriter, mix: dict[str, float], ledger: Ledger, screen: Screen) -> None:
+    """Set weights, and show how long it took until a job received a first draw under them."""
     chosen = normalise(mix, "redis")
     assert chosen is not None  # noqa: S101 - the mixes above are not all zero
     if ledger.moves:
@@ -198,14 +198,14 @@ async def _move(weights: RedisWeightsWriter, mix: dict[str, float], ledger: Ledg
     screen.note(f"weights {chosen.text}: first draw under them in a job's hands after {took}")
 
 
-async def _keep_fresh(screen: Screen) -> None:
+async def _keep_refreshing(screen: Screen) -> None:
     while True:
         screen.refresh()
         await anyio.sleep(_REFRESH_S)
 
 
 async def _collect_rest(jobs: list[TrainingJob], ledger: Ledger, screen: Screen) -> int:
-    """Stop asking, wait for every result, and tell how many never came."""
+    """Stop asking, wait for all results, and return how many never came."""
     for job in jobs:
         job.stop_asking()
     with anyio.move_on_after(_SETTLE_S):
@@ -216,8 +216,8 @@ async def _collect_rest(jobs: list[TrainingJob], ledger: Ledger, screen: Screen)
     return len(ledger.waiting)
 
 
-def _verdict(ledger: Ledger, lost: int, console: Console) -> bool:
-    """Say how it went."""
+def _print_verdict(ledger: Ledger, lost: int, console: Console) -> bool:
+    """Print the final count, and return whether all checks hold."""
     moved = all(move.drawn and move.first_draw_s is not None for move in ledger.moves)
     broken = lost + ledger.doubled + ledger.stale + ledger.wrong
     holds = moved and not broken and ledger.p_value() >= LEAST_P

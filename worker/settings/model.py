@@ -1,6 +1,6 @@
 """Define every setting, what it accepts, and the sentence about a value that is refused.
 
-We do not use pydantic-settings. Measured (best of 10, an idle core): a start with this module takes 0.53 s, and one
+We do not use pydantic-settings. Measured (best of 10, on a shared machine): a start with this module takes 0.53 s, one
 with `pydantic_settings` 1.16 s. It would replace about 20 lines, `environment.resolve`. The rest has no counterpart in
 it: both of `NAME` and `NAME_FILE`, the `.env` of other programs, misspelt names, settings that a command does not need.
 """

@@ -99,7 +99,8 @@ def read_redis_url(url: str) -> RedisUrl:
 def _check_address(parts: SplitResult) -> None:
     """Refuse what is not part of the address of one server."""
     if not _DATABASE.fullmatch(parts.path):
-        raise ValueError("what follows its host is not the number of a database")  # it may hold a password
+        shown = "what follows its host" if "@" in parts.path else parts.path  # a password may have slipped into it
+        raise ValueError(f"{shown} is not the number of a database")
     if "," in parts.netloc.rpartition("@")[2]:
         raise ValueError("it names several hosts, which redis+sentinel:// and redis+cluster:// take")
 

@@ -25,7 +25,7 @@ async def sample(_context: Mapping[str, Any], request: Request) -> Result:
 
 
 class WorkerSettings:
-    """Tell arq's command what to run; it reads more only after `poll_delay`, and runs no more than `max_jobs`."""
+    """Settings of arq's worker. It reads again after `poll_delay`, and runs at most `max_jobs` at once."""
 
     functions = (sample,)
     redis_settings = REDIS

@@ -11,14 +11,14 @@ CHUNKS = 1_000_000
 
 
 class Request(TypedDict):
-    """Say how many chunk ids are asked for."""
+    """A request: how many chunk ids to draw."""
 
     request_id: str
     size: int
 
 
 class Result(TypedDict):
-    """Hold what was drawn."""
+    """What was drawn."""
 
     request_id: str
     chunk_ids: list[int]
@@ -26,7 +26,7 @@ class Result(TypedDict):
 
 
 class Library:
-    """Hold READY chunks, numbered and spread over categories as those that our worker reads from PostgreSQL."""
+    """READY chunks, with the same ids and categories as those that our worker reads from PostgreSQL."""
 
     def __init__(self) -> None:
         chunks = np.arange(1, CHUNKS + 1)
@@ -52,7 +52,7 @@ class Library:
 
 
 def is_good(result: Result, size: int) -> bool:
-    """Tell whether a result has as many ids as asked for, and counts that fit them."""
+    """Return whether a result has as many ids as asked for, and counts that fit them."""
     counts = dict.fromkeys(CATEGORIES, 0)
     for chunk in result["chunk_ids"]:
         counts[CATEGORIES[chunk % len(CATEGORIES)]] += 1

@@ -9,7 +9,7 @@ import redis
 PROGRAMS = "tests.bench.peer_programs"
 
 Count = Callable[[redis.Redis, int], int]
-"""Tell how many of a backlog's requests have a result."""
+"""Returns how many requests of a backlog have a result."""
 
 
 def in_stream(key: str) -> Count:
@@ -27,7 +27,7 @@ def in_second_database(client: redis.Redis, _: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Say how a queue is installed, run and counted.
+    """How a queue is installed, run and counted.
 
     Attributes:
         name: As in the table.

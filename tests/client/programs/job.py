@@ -1,4 +1,4 @@
-"""Be a training job that consumes a stream and notes what it consumed; kill it and start it again.
+"""A training job that consumes a stream and notes what it consumed; kill it and start it again.
 
 python job.py URL PREFIX NOTES COUNT
 """

@@ -1,4 +1,4 @@
-"""Be one rank of a training: go through a DataLoader over a ChunkIdStream several times, and write what came as JSON.
+"""One rank of a training: go through a DataLoader over a ChunkIdStream several times, and write what came as JSON.
 
     python loader.py URL PREFIX fork|spawn STORE ROUNDS
 
@@ -23,7 +23,7 @@ BATCHES, WORKERS = 7, 2
 
 
 def note(sample: Sample) -> dict[str, Any]:
-    """Be a collate_fn: what it does is done in the DataLoader's workers."""
+    """Return what came with a sample. It is a collate_fn, so it runs in the DataLoader's workers."""
     drawn = {"ids": list(map(int, sample.chunk_ids)), "version": sample.weights_version, "passes": sample.passes}
     return {"request": sample.request_id, "entry": sample.entry_id, "pid": os.getpid(), **drawn}
 

@@ -1,4 +1,4 @@
-"""Be a training that notes each batch with the DataLoader's state in one step; kill it and start it again.
+"""A training that notes each batch with the DataLoader's state in one step; kill it and start it again.
 
     python resuming.py URL PREFIX CHECKPOINT stream|sampler BATCHES STEPS
 
@@ -25,7 +25,7 @@ def note(sample: Sample) -> list[int]:
 
 
 class Numbers(torch.utils.data.Dataset[int]):
-    """Hold at each place its number."""
+    """A dataset whose items are their numbers."""
 
     def __getitem__(self, index: int) -> int:
         return index

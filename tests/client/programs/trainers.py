@@ -1,4 +1,4 @@
-"""Be one rank of some trainings that a trainer drives, one after the other.
+"""One rank of some trainings that a trainer drives, one after the other.
 
 Rank 0 writes the chunks that every rank heard in each of them, or the sentence of its error.
 
