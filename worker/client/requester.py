@@ -75,9 +75,8 @@ class Requester:
         self._numbered = 0
         self._client = connect(address.url, timeout_s=_REPLY_TIMEOUT_S)
         ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
-        most_kept = keeping.most if keeping else 0
         self._redis = RedisClientStreams(
-            self._client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=most_kept
+            self._client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=keeping.most if keeping else 0
         )
         self._state = ClientState(keeping)
         self._loop = asyncio.get_running_loop()
