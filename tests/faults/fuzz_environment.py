@@ -36,6 +36,9 @@ if int(uid):
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name not in ("mbcs", "oem"):  # of Windows
             importlib.import_module(f"encodings.{module.name}")
+    for module in pkgutil.walk_packages(worker.__path__, "worker."):  # verbs import what they need as they run
+        if not module.name.startswith(("worker.client.torch", "worker.report", "worker.__main__")):
+            importlib.import_module(module.name)
     worker.service.app.own_version()
 if int(uid) and words[0] == "report":
     from worker.settings.environment import unset_matplotlib_backend

@@ -197,6 +197,10 @@ def _become(order: Mapping[str, Any], files: Sequence[int]) -> None:
     for number, file in enumerate(files[:3]):
         os.dup2(file, number)
         os.close(file)
+    # Streams know what kind of file they are on: those of the server are on others.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
