@@ -36,19 +36,21 @@ async def test_a_stream_is_a_sequence(
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("options", [{}, {"num_workers": 2}, {"num_workers": 2, "persistent_workers": True}], ids=str)
 def test_a_training_hears_the_same_sequence_again(client: SampleClient, options: dict[str, Any]) -> None:
-    """Three iterations, the second of which is left before its end."""
+    """Three iterations, the second of which is left before its end, once each worker has handed out a batch."""
 
     def train() -> list[Batch]:
         stream = ChunkIdStream(8, batches=6, seed=42, client=client)
         collate: Any = batch_of
         loader: DataLoader[Any] = DataLoader(stream, batch_size=None, collate_fn=collate, **options)
         whole = list(loader)
-        left = next(iter(loader))
-        return [*whole, left, *loader]
+        iteration = iter(loader)
+        left = [next(iteration), next(iteration)]
+        del iteration
+        return [*whole, *left, *loader]
 
     first, second = train(), train()
     assert first == second
-    assert len(set(first)) == 13
+    assert len(set(first)) == 14
 
 
 @pytest.mark.usefixtures("worker")
