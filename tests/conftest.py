@@ -26,10 +26,12 @@ _BINARIES = redis_binaries()
 _ANY = "valkey"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Collect what only root has to do only where root runs the tests."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Collect what only root can do for root alone, and soaks where `-m` names them alone: `-m fault` runs none."""
     if os.geteuid() != 0:
         items[:] = [item for item in items if not item.get_closest_marker("needs_root")]
+    if "soak" not in config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
