@@ -475,7 +475,7 @@ class Counting(RedisWeights):
         return await super().read(datasets)
 
 
-async def test_a_reading_that_does_not_find_what_settling_found_connects_anew(
+async def test_readings_that_do_not_find_what_settling_found_connect_anew(
     desk: Desk, redis_url: str, tmp_path: Path
 ) -> None:
     """The master was replaced: the old one still answers whoever is connected to it."""
@@ -489,6 +489,40 @@ async def test_a_reading_that_does_not_find_what_settling_found_connects_anew(
             await desk.client.set(desk.keys.weights(), _MUSIC)
             await feed.read([None])
             assert book.in_force(None).weights.text == '{"voice":1.0}'
-            await feed.catch_up({None: mark_of(_MUSIC.encode())}, drawn={None: mark_of(_VOICE.encode())})
+            for _ in range(3):
+                assert book.in_force(None).weights.text == '{"voice":1.0}'
+                await feed.catch_up({None: mark_of(_MUSIC.encode())}, drawn={None: mark_of(_VOICE.encode())})
             store.close()
     assert book.in_force(None).weights.text == '{"music":1.0}'
+
+
+async def test_a_writer_that_changes_weights_there_and_back_costs_no_connection(desk: Desk) -> None:
+    """Settling finds the other value, and the reading after it the first one again: for this once the link is right."""
+    store, book = Closing(desk.client, desk.keys), WeightsBook()
+    feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
+    voice, music = mark_of(_VOICE.encode()), mark_of(_MUSIC.encode())
+    await desk.client.set(desk.keys.weights(), _VOICE)
+    await feed.read([None])
+    for other in (music, music, ABSENT, ABSENT, music, music):
+        await feed.catch_up({None: other}, drawn={None: voice})
+    await desk.client.set(desk.keys.weights(), _MUSIC)
+    await feed.catch_up({None: music}, drawn={None: voice})
+    await desk.client.set(desk.keys.weights(), _VOICE)
+    for other in (voice, music, music):
+        await feed.catch_up({None: other}, drawn={None: voice})
+    assert store.closings == 0
+    store.close()
+
+
+class Closing(RedisWeights):
+    """Count how often the connection is closed.
+
+    Attributes:
+        closings: So often.
+    """
+
+    closings = 0
+
+    def close(self) -> None:
+        self.closings += 1
+        super().close()

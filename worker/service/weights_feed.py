@@ -19,8 +19,10 @@ Why it is right.
 - An older value never replaces a newer one that the server had when both were read: its number is lower.
 - No value stays for ever: the next reading has a higher number than all before, also after a reconnect or a failover.
 - After settling said "changed", the key is read again. That command is sent after the settling's reply, so it finds
-  what settling found, or something newer. If it finds what the batch was drawn under, then the connection leads to
-  another server than settling does (a master that was replaced), or its replies went astray. It is opened anew.
+  what settling found, or something newer. If it finds what the batch was drawn under, three times in a row, then the
+  connection leads to another server than settling does (a master that was replaced), or its replies went astray. It is
+  opened anew. Once or twice is no proof: a writer may have changed the key there and back. Three come before the
+  eight redraws after which a batch is settled without a look at the keys.
 
 Long values are parsed in a thread, because parsing them would hold up every request. Path 1 leaves them to path 2.
 """
@@ -44,6 +46,7 @@ from worker.service.snapshots import WeightsBook
 from worker.service.supervisor import unending
 
 _LONG = 4096  # bytes: parsing a longer value would hold up others
+_DISAGREEMENTS = 3  # in a row between settling and reading, after which the connection is opened anew
 
 
 class WeightsFeed:
@@ -63,6 +66,7 @@ class WeightsFeed:
         self._availability = availability
         self._refresh_s = refresh_s
         self._orders: dict[str | None, int] = {}  # dataset -> number of its latest reading
+        self._disagreements: dict[str | None, tuple[bytes, int]] = {}  # dataset -> what settling found, and how often
 
     def __repr__(self) -> str:
         """Show how many keys are kept fresh, and the number of the latest reading."""
@@ -103,9 +107,18 @@ class WeightsFeed:
         if not unknown:
             return  # a notification was faster
         await self.read(unknown)
-        if any(self._book.held(name).mark == drawn[name] for name in unknown):
+        if any(self._disagrees(name, found[name], drawn[name]) for name in unknown):
+            self._disagreements.clear()
             self._store.close()  # it does not lead to where settling does
             await self.read(unknown)
+
+    def _disagrees(self, dataset: str | None, found: bytes, drawn: bytes) -> bool:
+        """Return whether reading went on finding what a batch was drawn under, and settling one other value."""
+        mark, times = self._disagreements.pop(dataset, (found, 0))
+        if self._book.held(dataset).mark != drawn:
+            return False
+        self._disagreements[dataset] = (found, times + 1 if mark == found else 1)
+        return self._disagreements[dataset][1] >= _DISAGREEMENTS
 
     def follows(self, dataset: str | None) -> bool:
         """Whether a key is kept fresh."""
@@ -137,6 +150,7 @@ class WeightsFeed:
         try:
             self._book.forget_idle()
             self._orders = {dataset: order for dataset, order in self._orders.items() if self._book.knows(dataset)}
+            self._disagreements.clear()
             await self.read(self._book.known())
         except RedisError as error:
             return str(error)
