@@ -143,9 +143,11 @@ async def test_a_table_without_durations_is_told_what_creates_them(empty_databas
 
 
 async def test_sums_are_what_sql_adds_up(database_url: str) -> None:
-    duration = "1 + random() * 59"  # none that rounds to nothing, which would not be counted
-    fill = f"select (array['voice', 'music', 'x'])[1 + i % 3], 'READY', {duration} from generate_series(1, 5000) as i"
-    await execute(database_url, f"insert into audio_chunks (category, status, duration_s) {fill}")
+    await execute(
+        database_url,
+        "insert into audio_chunks (category, status, duration_s) select (array['voice', 'music', 'x'])[1 + i % 3],"
+        " 'READY', 1 + random() * 59 from generate_series(1, 5000) as i",  # none rounds to nothing, and is not counted
+    )
     catalog = (await reader(database_url).load()).catalog
     assert catalog.durations is not None
     async with session(database_url) as connection:
