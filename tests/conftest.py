@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -27,11 +28,14 @@ _ANY = "valkey"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Collect what only root can do for root alone, and soaks where `-m` names them alone: `-m fault` runs none."""
-    if os.geteuid() != 0:
-        items[:] = [item for item in items if not item.get_closest_marker("needs_root")]
-    if "soak" not in config.option.markexpr:
-        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    """Leave out what needs root or Linux where that is missing, and soaks unless `-m` names them."""
+    missing = {
+        "needs_root": os.geteuid() != 0,
+        "needs_linux": sys.platform != "linux",
+        "soak": "soak" not in config.option.markexpr,
+    }
+    left_out = [marker for marker, is_missing in missing.items() if is_missing]
+    items[:] = [item for item in items if not any(map(item.get_closest_marker, left_out))]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.support.waiting import wait_until_sync
 from worker.settings.environment import environment_with
 
+pytestmark = pytest.mark.needs_linux  # processes are listed in /proc
+
 _ROOT = Path(__file__).parents[2]
 _MARK = "LEFTOVERS_OF"
 _READY_S, _GONE_S = 120.0, 60.0
@@ -77,7 +79,6 @@ def kill_when_ready(command: list[str], folder: Path, is_ready: Callable[[str], 
     return before, len(left)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed in /proc")
 @pytest.mark.parametrize("processes", ["0", "1"])
 def test_a_killed_run_of_tests_leaves_nothing_behind(processes: str, tmp_path: Path) -> None:
     test = _ROOT / "tests" / "embedded" / f"leftovers_{uuid.uuid4().hex}.py"
@@ -91,14 +92,12 @@ def test_a_killed_run_of_tests_leaves_nothing_behind(processes: str, tmp_path: P
     assert left == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed in /proc")
 def test_a_killed_bench_leaves_nothing_behind(tmp_path: Path) -> None:
     before, left = kill_when_ready([sys.executable, "-c", _BENCH], tmp_path, lambda _: (tmp_path / "ready").exists())
     assert before >= 4
     assert left == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed in /proc")
 def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "worker", "demo", "--chunks", "1000"]
     before, left = kill_when_ready(command, tmp_path, lambda printed: "training jobs ask for" in printed)
