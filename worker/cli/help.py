@@ -25,20 +25,8 @@ class Verb(click.Command):
         self.panel = panel
 
 
-class Group(click.Group):
+class Group(Verb, click.Group):
     """A group of verbs; they are listed by what they are for, and a summary is a sentence that is never cut."""
-
-    def __init__(self, name: str | None = None, *, panel: str = _VERBS, example: str = "", **settings: Any) -> None:
-        """Add where the group is listed, and its example.
-
-        Args:
-            name: Its name.
-            panel: The title that it is listed under.
-            example: A whole command line.
-            settings: As for every group.
-        """
-        super().__init__(name, epilog=f"Example: {example}", **settings)
-        self.panel = panel
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """List the verbs as they were added."""
