@@ -22,9 +22,14 @@ _LOADING = "select count(*) from pg_stat_activity where query like 'COPY%'"
 _USAGE = "select pg_notification_queue_usage()"
 _FILL_QUEUE = """
 do $$ begin
-  while pg_notification_queue_usage() < 0.5 loop
-    perform pg_notify('audio_chunks_changed', repeat('1,', 3900) || gen_random_uuid());
-    commit;
+  -- On a busy machine the queue also fills before a listener that reads had its turn: this one has to be stuck.
+  while pg_notification_queue_usage() < 0.5 or not exists (
+    select from pg_stat_activity where application_name = 'sampling-worker' and wait_event = 'ClientWrite'
+  ) loop
+    if pg_notification_queue_usage() < 0.5 then
+      perform pg_notify('audio_chunks_changed', repeat('1,', 3900) || gen_random_uuid());
+    end if;
+    commit; -- also takes another look at pg_stat_activity
     perform pg_sleep(0.002); -- in which a listener that reads does read
   end loop;
 end $$"""

@@ -1,7 +1,7 @@
 """The library in PostgreSQL: register chunks, and count them.
 
-An import is one transaction. It stages its rows in a temporary table and finds repeated paths there. Then one statement
-writes the rows in the order of their paths. So two imports take their locks in the same order, and cannot deadlock each
+A chunk is known again by its path and `start_s`. An import is one transaction. It stages its rows in a temporary table
+and finds repeated chunks there. Then one statement writes the rows in the order of their paths. So two imports take their locks in the same order, and cannot deadlock each
 other. Other writers may still cause a deadlock; after it, only that statement is repeated.
 """
 
@@ -20,44 +20,55 @@ from worker.errors import ManifestError
 _STATEMENT_TIMEOUT_S = 3600.0
 _MOST_ATTEMPTS = 5
 _WORK_MEMORY = "64MB"
-_COLUMNS = ("line", "path", "category", "status", "duration_s")
+_COLUMNS = ("line", "path", "start_s", "category", "status", "duration_s", "split", "error")
 _MOST_NAMED = 20
 _COPY_ROW = re.compile(r"COPY incoming, \D*(\d+)")  # the word between is in the server's language
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.PLPGSQLError)
 
+# A whole file has no start_s. Null is not equal to itself, so -1 stands for it, as in the unique index.
 _STAGE = """
 create temporary table incoming on commit drop as
-select 0::bigint as line, path, category, status, duration_s from audio_chunks with no data"""
+select 0::bigint as line, path, start_s, category, status, duration_s, split, error from audio_chunks with no data"""
 _REPEATED = """
 create temporary table repeated on commit drop as
-select path, min(line) as line from incoming group by path having count(*) > 1"""
+select path, coalesce(start_s, -1) as start_s, min(line) as line from incoming
+group by path, coalesce(start_s, -1) having count(*) > 1"""
 _CONTRADICTIONS = """
-select again.line, first.line as first_line, again.path::text as path, count(*) over () as count
+select again.line, first.line as first_line, again.path::text as path, again.start_s, count(*) over () as count
 from repeated
 join incoming as first on first.path = repeated.path and first.line = repeated.line
+  and coalesce(first.start_s, -1) = repeated.start_s
 join incoming as again on again.path = repeated.path and again.line > repeated.line
-where (again.category, again.status, again.duration_s) is distinct from
-  (first.category, first.status, first.duration_s)
+  and coalesce(again.start_s, -1) = repeated.start_s
+where (again.category, again.status, again.duration_s, again.split, again.error) is distinct from
+  (first.category, first.status, first.duration_s, first.split, first.error)
 order by again.line limit $1"""
 _ONCE = """
-delete from incoming using repeated where incoming.path = repeated.path and incoming.line > repeated.line"""
+delete from incoming using repeated
+where incoming.path = repeated.path and coalesce(incoming.start_s, -1) = repeated.start_s
+  and incoming.line > repeated.line"""
 # Rows that are there already are not even locked. Ordering by bytes is faster than by a language.
 _MERGE = """
 with written as (
-  insert into audio_chunks as chunk (path, category, status, duration_s)
-  select path, category, status, duration_s from incoming
+  insert into audio_chunks as chunk (path, start_s, category, status, duration_s, split, error)
+  select path, start_s, category, status, duration_s, split, error from incoming
   where line between $1 and $2 and not exists (
-    select from audio_chunks as known where known.path = incoming.path
-      and (known.category, known.status, known.duration_s) is not distinct from
-        (incoming.category, incoming.status, coalesce(incoming.duration_s, known.duration_s)))
-  order by path::text collate "C"
-  on conflict (path) do update set
+    select from audio_chunks as known
+    where known.path = incoming.path and coalesce(known.start_s, -1) = coalesce(incoming.start_s, -1)
+      and (known.category, known.status, known.duration_s, known.split, known.error) is not distinct from
+        (incoming.category, incoming.status, coalesce(incoming.duration_s, known.duration_s),
+         coalesce(incoming.split, known.split), incoming.error))
+  order by path::text collate "C", start_s
+  on conflict (path, coalesce(start_s, -1)) do update set
     category = excluded.category,
     status = excluded.status,
-    duration_s = coalesce(excluded.duration_s, chunk.duration_s)
-  where (chunk.category, chunk.status, chunk.duration_s) is distinct from
-    (excluded.category, excluded.status, coalesce(excluded.duration_s, chunk.duration_s))
+    duration_s = coalesce(excluded.duration_s, chunk.duration_s),
+    split = coalesce(excluded.split, chunk.split),
+    error = excluded.error
+  where (chunk.category, chunk.status, chunk.duration_s, chunk.split, chunk.error) is distinct from
+    (excluded.category, excluded.status, coalesce(excluded.duration_s, chunk.duration_s),
+     coalesce(excluded.split, chunk.split), excluded.error)
   returning category::text as category, xmax = 0 as inserted
 ), counts as (
   select category, count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated
@@ -80,7 +91,7 @@ class CategoryImport:
 
     Attributes:
         category: Its name.
-        rows: Rows with different paths.
+        rows: Rows of different chunks.
         inserted: New chunks.
         updated: Known chunks that differed.
         without_duration: Rows without a duration, or with one that no worker can weigh by.
@@ -137,11 +148,11 @@ class ChunkCount:
 
 
 async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: Problems | None = None) -> Imported:
-    """Register chunks by their path, all or none: insert new ones, and update known ones.
+    """Register chunks by their path and `start_s`, all or none: insert new ones, and update known ones.
 
     Args:
         database_url: A `postgresql://` URL.
-        rows: May be a generator, and may raise. A path may be repeated by an equal row.
+        rows: May be a generator, and may raise. A chunk may be repeated by an equal row.
         problems: The problems that `rows` finds on the way; if there are any, nothing is imported.
 
     Raises:
@@ -171,10 +182,10 @@ async def _stage(connection: Connection, rows: Iterable[ChunkRow], problems: Pro
     """
     lines = array("q")
 
-    def records() -> Iterator[tuple[int, str, str, str, float | None]]:
+    def records() -> Iterator[tuple[object, ...]]:
         for number, row in enumerate(rows, start=1):
             lines.append(row.line or number)
-            yield lines[-1], row.path, row.category, row.status, row.duration_s
+            yield lines[-1], row.path, row.start_s, row.category, row.status, row.duration_s, row.split, row.error
 
     try:
         await connection.copy_records_to_table("incoming", records=records(), columns=_COLUMNS)
@@ -190,8 +201,9 @@ async def _join_repeated(connection: Connection, problems: Problems) -> int:
     await connection.execute("analyze incoming")  # else the planner takes it for small, and joins row by row
     await connection.execute(_REPEATED)
     contradictions = await connection.fetch(_CONTRADICTIONS, _MOST_NAMED)
-    for line, first_line, path, _ in contradictions:
-        problems.add(line, f"path {path!r} is in line {first_line} already, and the two lines differ")
+    for line, first_line, path, start_s, _ in contradictions:
+        begin = "" if start_s is None else f" from {start_s:g} s"
+        problems.add(line, f"path {path!r}{begin} is in line {first_line} already, and the two lines differ")
     if contradictions:
         problems.count += contradictions[0]["count"] - len(contradictions)
     done = await connection.execute(_ONCE)

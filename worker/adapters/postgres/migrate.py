@@ -24,7 +24,8 @@ select coalesce(bool_and(4 = (
   select count(*) from pg_trigger
   where tgrelid = tree.oid and tgname like 'sampling\\_worker\\_%' and tgenabled = 'A' and tgnargs = (
     select least(count(*), 1) from pg_attribute
-    where attrelid = tree.oid and attgenerated = 'v' and attname in ('category', 'status', 'duration_s')
+    where attrelid = tree.oid and attgenerated = 'v'
+      and attname in ('category', 'status', 'duration_s', 'split', 'start_s', 'path')
   )
 )), false) from tree join pg_class using (oid)"""
 

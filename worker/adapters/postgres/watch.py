@@ -30,7 +30,8 @@ with recursive tree as (
     end as cause
   from tree join pg_class as class using (oid), lateral (
     select least(count(*), 1) as virtual from pg_attribute
-    where attrelid = class.oid and attgenerated = 'v' and attname in ('category', 'status', 'duration_s')
+    where attrelid = class.oid and attgenerated = 'v'
+      and attname in ('category', 'status', 'duration_s', 'split', 'start_s', 'path')
   ) as columns
 ), root as (
   select to_regclass('audio_chunks')::oid as oid
@@ -43,7 +44,7 @@ select
     (select string_agg(relation::text, ';' order by oid) from relation),
     (select string_agg(concat_ws(',', attname, atttypid, has_column_privilege(attrelid, attnum, 'select')),
       ';' order by attnum) from pg_attribute where attrelid = (table root) and attnum > 0 and not attisdropped
-      and attname in ('id', 'category', 'status', 'duration_s')),
+      and attname in ('id', 'category', 'status', 'duration_s', 'split', 'start_s', 'path')),
     (select string_agg(concat_ws(',', oid, xmin), ';' order by oid) from pg_policy where polrelid = (table root)),
     (select string_agg(concat_ws(',', oid, xmin), ';' order by oid) from pg_rewrite where ev_class = (table root)),
     (select string_agg(setconfig::text, ';' order by setrole, setdatabase) from pg_db_role_setting

@@ -11,6 +11,9 @@ begin
       status text not null default 'PENDING' check (status in ('PENDING', 'PROCESSING', 'READY', 'FAILED')),
       duration_s double precision check (duration_s >= 0),
       path text,
+      start_s double precision check (start_s >= 0), -- where it begins in its file; null: the whole file
+      split text check (split ~ '^[a-z0-9_-]{0,32}$'), -- null, '' or 'train': what a request without a split draws
+      error text, -- why it is FAILED
       created_at timestamptz not null default now()
     );
   end if;
@@ -57,6 +60,9 @@ end $$;
 
 alter table audio_chunks add column if not exists duration_s double precision;
 alter table audio_chunks add column if not exists path text;
+alter table audio_chunks add column if not exists start_s double precision;
+alter table audio_chunks add column if not exists split text;
+alter table audio_chunks add column if not exists error text;
 
 do $$
 declare
@@ -100,17 +106,29 @@ begin
   end loop;
 end $$;
 
+-- `catalog import` knows a chunk again by its path and start_s; a whole file has no start_s. Earlier versions knew it by
+-- the path alone, which left no room for segments of one file.
 do $$
+declare
+  by_path_alone regclass;
 begin
-  -- `catalog import` knows a chunk again by its path.
-  if not exists (
-    select from pg_index
+  for by_path_alone in
+    select indexrelid from pg_index
     where indrelid = 'audio_chunks'::regclass and indpred is null and indisunique and indnkeyatts = 1
       and indkey[0] = (select attnum from pg_attribute where attrelid = indrelid and attname = 'path')
+      and not exists (select from pg_constraint where conindid = indexrelid)
+  loop
+    execute format('drop index %s', by_path_alone);
+  end loop;
+
+  if not exists (
+    select from pg_index
+    where indrelid = 'audio_chunks'::regclass and indpred is null and indisunique
+      and pg_get_indexdef(indexrelid) like '%(path, COALESCE(start_s, %'
   ) then
-    create unique index on audio_chunks (path);
+    create unique index on audio_chunks (path, coalesce(start_s, -1));
   end if;
 exception when unique_violation or program_limit_exceeded or feature_not_supported then
-  raise warning 'audio_chunks.path cannot be unique (%), so `catalog import` will refuse this table; all else works',
+  raise warning 'chunks of audio_chunks cannot be known again by path and start_s (%), so `catalog import` will refuse this table; all else works',
     sqlerrm;
 end $$;

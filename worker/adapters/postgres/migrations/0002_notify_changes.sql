@@ -1,4 +1,4 @@
--- Tell the workers which chunks entered or left READY, or changed category or duration while READY.
+-- Tell the workers which chunks entered or left READY, or changed category, split, place or duration while READY.
 -- One notification names up to 200 ids, which as uuids are 7,400 of the 8,000 bytes there are; beyond 100,000 ids
 -- in one statement, and on TRUNCATE, a single '*' asks for everything to be read again. The payload is a hint:
 -- workers read the rows themselves.
@@ -38,7 +38,9 @@ begin
       from before_rows as old_row full join after_rows as new_row on old_row.id = new_row.id
       where (case when upper(old_row.status::text) = 'READY' then concat(old_row.status, ' ', old_row.category) end)
         is distinct from (case when upper(new_row.status::text) = 'READY' then concat(new_row.status, ' ', new_row.category) end)
-        or upper(new_row.status::text) = 'READY' and new_row.duration_s::text is distinct from old_row.duration_s::text
+        or upper(new_row.status::text) = 'READY'
+          and row (new_row.duration_s::text, new_row.split::text, new_row.start_s::text, new_row.path::text)
+            is distinct from row (old_row.duration_s::text, old_row.split::text, old_row.start_s::text, old_row.path::text)
       limit 100001);
   end if;
 
@@ -71,7 +73,7 @@ begin
     )
     select oid, case when exists (
       select from pg_attribute
-      where attrelid = oid and attgenerated = 'v' and attname in ('category', 'status', 'duration_s')
+      where attrelid = oid and attgenerated = 'v' and attname in ('category', 'status', 'duration_s', 'split', 'start_s', 'path')
     ) then '''every row''' else '' end
     from tree join pg_class using (oid) where relkind in ('r', 'p') order by oid
   loop

@@ -30,10 +30,13 @@ class ChunkRow:
     """One chunk to register.
 
     Attributes:
-        path: Where it is; this identifies the chunk.
+        path: Where it is; with `start_s` this identifies the chunk.
         category: A category name.
         status: One of `STATUSES`.
         duration_s: Its length in seconds, finite and >= 0; None if not known.
+        start_s: Where it begins in its file, in seconds, finite and >= 0; None for a whole file.
+        split: The part of the library that it belongs to, such as `train` or `val`; None if not known.
+        error: Why it is FAILED; None if nothing is wrong, or not known.
         line: Number of its line in the manifest, from 1; 0 if it is not from a manifest.
     """
 
@@ -41,6 +44,9 @@ class ChunkRow:
     category: str
     status: str = _DEFAULT_STATUS
     duration_s: float | None = None
+    start_s: float | None = None
+    split: str | None = None
+    error: str | None = None
     line: int = field(default=0, compare=False)
 
 
@@ -57,7 +63,8 @@ def chunk_row(line: int, values: Values) -> ChunkRow:
         raise ValueError(_category_refusal(category))
     if status not in STATUSES:
         raise ValueError(_status_refusal(status))
-    return ChunkRow(_path(path), category, str(status), None if duration_s is None else _duration(duration_s), line)
+    seconds = None if duration_s is None else _duration(duration_s)
+    return ChunkRow(_path(path), category, str(status), seconds, line=line)
 
 
 def _category_refusal(value: object) -> str:
