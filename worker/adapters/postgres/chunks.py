@@ -1,8 +1,9 @@
 """The library in PostgreSQL: register chunks, and count them.
 
 A chunk is known again by its path and `start_s`. An import is one transaction. It stages its rows in a temporary table
-and finds repeated chunks there. Then one statement writes the rows in the order of their paths. So two imports take their locks in the same order, and cannot deadlock each
-other. Other writers may still cause a deadlock; after it, only that statement is repeated.
+and finds repeated chunks there. Then one statement writes the rows in the order of their paths. So two imports take
+their locks in the same order, and cannot deadlock each other. Other writers may still cause a deadlock; after it, only
+that statement is repeated.
 """
 
 import re
