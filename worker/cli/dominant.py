@@ -14,8 +14,7 @@ def warn_of_dominant(files: Iterable[DominantFile]) -> None:
         files: From `worker.adapters.postgres.dominant.dominant_files`.
     """
     for one in files:
-        share = share_text(one.duration_s / one.of_s)
+        share, seconds = share_text(one.duration_s / one.of_s), clock_text(one.duration_s)
         complain(
-            f"category {one.category}: one file has {share} of its {clock_text(one.of_s)} hours, {one.path}; "
-            "as one chunk it is drawn as often as any other, and in segments it is most of what is heard"
+            f"category {one.category}: one file has {share} of it, {seconds} of {clock_text(one.of_s)}: {one.path}"
         )

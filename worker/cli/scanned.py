@@ -112,7 +112,13 @@ def _notes(report: ScanReport) -> Iterator[str]:
 def _kinds(others: Mapping[str, int]) -> str:
     """Write how many files there are of each kind."""
     most = sorted(others.items(), key=lambda item: (-item[1], item[0]))
-    return listed([f"{count:,} {kind or 'without an ending'}" for kind, count in most], _MOST_KINDS)
+    return listed([_kind(kind, count) for kind, count in most], _MOST_KINDS)
+
+
+def _kind(kind: str, count: int) -> str:
+    if not kind or kind.startswith("."):
+        return f"{count:,} {kind or 'without an ending'}"
+    return counted(count, kind)
 
 
 def _complain_of(listing: Listing, one: str, several: str) -> None:

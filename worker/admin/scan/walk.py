@@ -13,7 +13,7 @@ from typing import Final
 
 from worker.core.catalog.scan import is_audio, kind_of
 
-SPECIAL, BROKEN_LINK = "special files", "broken links"
+SPECIAL, BROKEN_LINK = "special file", "broken link"
 _HIDDEN: Final = "."
 
 

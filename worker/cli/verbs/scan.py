@@ -74,3 +74,36 @@ def scan(
     rules = Rules(category, category_from, parse_splits(splits), "folder" if by == "folder" else "file")
     told = ScanOptions(rules, check_segments(segment, hop, shortest), prune, dry_run)
     scan_once(folder, told, as_json=as_json)
+
+
+@click.command(cls=Verb, example="sampling-worker catalog remove --pattern '*/old recordings/*'")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--path", "paths", metavar="PATH", multiple=True, help="All chunks of this file. May be repeated.")
+@click.option(
+    "--pattern",
+    "patterns",
+    metavar="GLOB",
+    multiple=True,
+    help="Chunks whose whole path fits, as '*/old/*'; * stands for / too. May be repeated.",
+)
+@click.option("--category", "categories", metavar="NAME", multiple=True, help="Chunks of this category.")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@options.as_json
+def remove(
+    ids: tuple[str, ...],
+    *,
+    paths: tuple[str, ...],
+    patterns: tuple[str, ...],
+    categories: tuple[str, ...],
+    is_sure: bool,
+    as_json: bool,
+) -> None:
+    """Remove chunks from the library; on a terminal it says how many, and asks first. Files stay where they are.
+
+    Given several kinds of options, a chunk has to fit all of them. A scan of the folder would register its files again.
+    """
+    if not (ids or paths or patterns or categories):
+        raise click.UsageError("it is not said which chunks: accepted are ids, --path, --pattern and --category")
+    from worker.cli.removed import remove as remove_chunks
+
+    remove_chunks(ids, paths, patterns=patterns, categories=categories, is_sure=is_sure, as_json=as_json)

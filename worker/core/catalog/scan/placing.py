@@ -82,7 +82,7 @@ class Placing:
         key = (text, longest)
         if key not in self._names:
             self._names[key] = made_name(text, longest)
-            made.setdefault(self._names[key], set()).add(normalize("NFC", text))
+            made.setdefault(self._names[key], set()).add(text)
         return self._names[key]
 
     def sentences(self) -> list[str]:
@@ -93,9 +93,11 @@ class Placing:
 def _sentences(made: dict[str, set[str]], kind: str) -> list[str]:
     said = []
     for name, texts in sorted(made.items()):
-        written = " and ".join(map(repr, sorted(texts)))
-        if len(texts) > 1:
-            said.append(f"{written} are one {kind}, {name}")
-        elif written != repr(name):
-            said.append(f"{written} is {kind} {name}")
+        written = sorted({repr(normalize("NFC", text)) for text in texts})
+        if len(written) > 1:
+            said.append(f"{' and '.join(written)} are one {kind}, {name}")
+        elif len(texts) > 1:
+            said.append(f"{written[0]}, written in {len(texts)} forms of Unicode, is one {kind}, {name}")
+        elif texts != {name}:
+            said.append(f"{written[0]} is {kind} {name}")
     return said
