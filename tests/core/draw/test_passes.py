@@ -13,7 +13,7 @@ def test_passes_sessions_and_categories_have_orders_of_their_own_and_all_are_eve
     catalog, kept = catalog_of({"music": 20, "voice": 20}), KeptOrders()
     firsts: Counter[int] = Counter()
     seconds: Counter[tuple[int, int]] = Counter()
-    for session in range(4000):
+    for session in range(1000):
         passes = Passes(catalog.ids[20:], f"s{session}", "voice", kept)
         one, two = (passes.after(number, -1, 20)[1].tolist() for number in (1, 2))
         firsts[one[0]] += 1

@@ -8,7 +8,7 @@ that statement is repeated.
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import asyncpg
@@ -153,13 +153,23 @@ class ChunkCount:
     split: str = ""
 
 
-async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: Problems | None = None) -> Imported:
+async def import_chunks(
+    database_url: str,
+    rows: Iterable[ChunkRow],
+    problems: Problems | None = None,
+    *,
+    beside: Callable[[Connection], Awaitable[None]] | None = None,
+    is_trial: bool = False,
+) -> Imported:
     """Register chunks by their path and `start_s`, all or none: insert new ones, and update known ones.
 
     Args:
         database_url: A `postgresql://` URL.
         rows: May be a generator, and may raise. A chunk may be repeated by an equal row.
         problems: The problems that `rows` finds on the way; if there are any, nothing is imported.
+        beside: What else is done in the transaction, while the rows stand in the table `incoming`, before they are
+            written. It may change them there.
+        is_trial: Whether everything is undone at the end.
 
     Raises:
         ManifestError: Rows are not accepted, contradict each other, or are refused by PostgreSQL.
@@ -175,8 +185,10 @@ async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: P
             last = await _stage(connection, rows, found)
             repeated = await _join_repeated(connection, found)
             found.raise_any()
+            if beside is not None:
+                await beside(connection)
             categories = await _merge_again(connection, last, found)
-            await connection.execute("commit")
+            await connection.execute("rollback" if is_trial else "commit")
     return Imported(tuple(categories), repeated)
 
 
