@@ -54,7 +54,7 @@ async def _in_sql(connection: Connection) -> dict[str, Row]:
     rows = await connection.fetch(
         "select id::text, category, duration_s, start_s, path from audio_chunks where status = 'READY'"
     )
-    return {row[0]: tuple(row)[1:] for row in rows}  # type: ignore[misc]
+    return {row[0]: tuple(row)[1:] for row in rows}
 
 
 def _is_as(current: CurrentSnapshots, wanted: dict[str, Row]) -> bool:
