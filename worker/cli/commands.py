@@ -19,6 +19,8 @@ from worker.errors import ReaderGoneError, SamplingError
 _INTERRUPTED: Final = 130
 _VERBS: Final = (
     start.demo,
+    start.up,
+    start.env,
     start.migrate,
     start.run,
     start.check,
