@@ -2,26 +2,25 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights_in_use import live_workers, make_survey, unit_of
-from worker.cli.context import Desk, check_dataset, open_desk
+from worker.cli.context import check_dataset, open_desk
 from worker.cli.printing import print_json, print_table, shares_text
 from worker.cli.typed_weights import temper, weights_json, words_json
 from worker.cli.weights.store import Storing, store
 from worker.cli.words import Share
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import StoredWeights
-from worker.core.weights.in_force import UNREAD, observe, preset_name
+from worker.core.weights.in_force import preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
 from worker.core.weights.values import Weights, parse_weights
 from worker.core.workers.ready import ready_of
 from worker.errors import SettingsError, WeightsError
 from worker.settings.servers import read_server_settings
+from worker.weights.in_use import live_workers, make_survey, unit_of
+from worker.weights.presets import all_presets, read_presets
 
 
 def save_preset(name: str, words: Sequence[str], temperature: float | None, storing: Storing) -> None:
@@ -45,11 +44,8 @@ def list_presets(*, as_json: bool) -> None:
     """Print the presets: those that are built in, and those that were saved."""
 
     async def work() -> list[tuple[str, Weights | None]]:
-        built_in = [(name, None if name in BY_READY else built_in_preset(name, {})) for name in BUILT_IN_PRESETS]
         async with open_desk() as desk:
-            names = await RedisWeightsWriter(desk.client, desk.keys).presets()
-            stored = [weights for weights, _ in await _read_stored(desk, names)]
-            return [*built_in, *zip(names, stored, strict=True)]
+            return await all_presets(desk.client, desk.keys)
 
     _print_list(asyncio.run(work()), as_json=as_json)
 
@@ -124,7 +120,7 @@ async def _preset(name: str) -> Weights:
     if name in BUILT_IN_PRESETS:
         return built_in_preset(name, await _ready() if name in BY_READY else {})
     async with open_desk() as desk:
-        [(weights, problem)] = await _read_stored(desk, [name])
+        [(weights, problem)] = await read_presets(desk.client, desk.keys, [name])
         if problem is not None:
             raise WeightsError(f"what preset {name!r} holds is refused: {problem}")
         if weights is None:
@@ -143,14 +139,6 @@ async def _ready() -> Mapping[str, int]:
 
     settings = read_server_settings(need=["database"])
     return (await read_catalog(settings, unit_of(workers) or settings.weight_unit)).ready
-
-
-async def _read_stored(desk: Desk, names: Sequence[str]) -> list[tuple[Weights | None, str | None]]:
-    """Read stored presets; None for what is not there or refused, and why it is refused."""
-    with closing(RedisWeights(desk.client, desk.keys)) as reader:
-        readings = await reader.read([preset_name(name) for name in names])
-    seen = [observe(UNREAD, reading.mark, reading.value, "preset") for reading in readings]
-    return [(held.weights, problem) for held, problem in seen]
 
 
 def _print_list(presets: Sequence[tuple[str, Weights | None]], *, as_json: bool) -> None:
