@@ -13,8 +13,7 @@ from worker.cli.weights.store import Storing, store
 from worker.cli.words import Share
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import StoredWeights
-from worker.core.weights.in_force import preset_name
-from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
+from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset, own_preset_name
 from worker.core.weights.values import Weights, parse_weights
 from worker.core.workers.ready import ready_of
 from worker.errors import SettingsError, WeightsError
@@ -32,12 +31,12 @@ def save_preset(name: str, words: Sequence[str], temperature: float | None, stor
         temperature: The power that they are raised to; None: as they are.
         storing: Why and how; its name is the dataset whose weights in force are meant.
     """
-    _check_own(name)
+    own = own_preset_name(name)
     dataset = check_dataset(storing.name)
     value = words_json(words, temperature) if words else asyncio.run(_in_force(dataset, temperature))
     if parse_weights(value.encode(), "preset") is None:
         raise WeightsError("all weights are zero; accepted: at least one above zero")
-    store(lambda _: value, replace(storing, name=preset_name(name)))
+    store(lambda _: value, replace(storing, name=own))
 
 
 def list_presets(*, as_json: bool) -> None:
@@ -79,13 +78,13 @@ def remove_preset(name: str, storing: Storing) -> None:
         name: The preset.
         storing: Why and how; its name is not used.
     """
-    _check_own(name)
+    own = own_preset_name(name)
 
     def nothing(found: StoredWeights) -> None:
         if found.value is None:
             raise WeightsError(f"preset {name!r} is not stored; accepted: one that `weights preset list` prints")
 
-    store(nothing, replace(storing, name=preset_name(name)))
+    store(nothing, replace(storing, name=own))
 
 
 def _rows(weights: Weights) -> list[tuple[str, Share]]:
@@ -95,12 +94,6 @@ def _rows(weights: Weights) -> list[tuple[str, Share]]:
 def _check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name):
         raise SettingsError(f"preset {name!r} is not accepted; accepted: {NAME_PATTERN.pattern}")
-
-
-def _check_own(name: str) -> None:
-    _check_name(name)
-    if name in BUILT_IN_PRESETS:
-        raise SettingsError(f"preset {name!r} is built in; accepted: another name than {', '.join(BUILT_IN_PRESETS)}")
 
 
 async def _in_force(dataset: str | None, temperature: float | None) -> str:
