@@ -1,6 +1,7 @@
 """Scan a folder: find its audio files, read their headers, and register their chunks."""
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -46,7 +47,7 @@ async def scan_folder(
     if reading.unplaced and not reading.files:
         raise ScanError(_without_category(root, reading))
     progress("registering", 0, None)
-    scope = _scope(root, reading, options)
+    scope = scope_of(root, reading, options)
     registered = await register_scanned(database_url, rows_of(reading, options), scope, is_trial=options.dry_run)
     dominant = await dominant_files(database_url, reading.found.categories)
     return ScanReport(root, reading.found, registered, dominant, options.dry_run)
@@ -83,15 +84,24 @@ def _stoppable(progress: Progress) -> Progress:
     return tell
 
 
-def _scope(root: str, reading: Reading, options: ScanOptions) -> Scope:
-    """Return what a scan of a whole folder has looked at."""
+def scope_of(root: str, reading: Reading, options: ScanOptions, paths: Sequence[str] | None = None) -> Scope:
+    """Return what was looked at.
+
+    Args:
+        root: The scanned folder.
+        reading: What was read.
+        options: What the scan is told.
+        paths: Paths of files, and of what is gone with all that was below it; None: the whole folder was looked at.
+    """
+    folders = [root] if paths is None else paths
     return Scope(
-        folders=[f"{root.rstrip('/')}/"],
+        paths=paths or (),
+        folders=[f"{path.rstrip('/')}/" for path in folders],
         unreadable=reading.unreadable,
         unplaced=reading.unplaced,
         prune=options.prune,
         decides_splits=bool(options.rules.splits) or "split" in (options.rules.category_from or ""),
-        may_be_empty=bool(reading.files) or options.prune,
+        may_be_empty=paths is not None or bool(reading.files) or options.prune,
     )
 
 
