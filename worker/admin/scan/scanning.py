@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Final
 
-from anyio import from_thread, to_thread
+from anyio import to_thread
 
 from worker.adapters.postgres.dominant import dominant_files
 from worker.adapters.postgres.scanned import Scope, register_scanned
@@ -43,7 +45,7 @@ async def scan_folder(
         PostgresError: PostgreSQL could not be reached, or refused a statement.
     """
     root = scanned_root(folder)
-    reading = await to_thread.run_sync(partial(read_folder, root, options, _stoppable(progress)))
+    reading = await _read_in_thread(root, options, progress)
     if reading.unplaced and not reading.files:
         raise ScanError(_without_category(root, reading))
     progress("registering", 0, None)
@@ -74,14 +76,19 @@ def scanned_root(folder: Path) -> str:
     return root
 
 
-def _stoppable(progress: Progress) -> Progress:
-    """Return what ends the thread that tells how far it is, once nobody waits for it."""
+async def _read_in_thread(root: str, options: ScanOptions, progress: Progress) -> Reading:
+    """Read a folder; if this is cancelled, the thread is told to end, and is not waited for."""
+    is_stopped = Event()
 
     def tell(doing: str, done: int, total: int | None) -> None:
-        from_thread.check_cancelled()
+        if is_stopped.is_set():
+            raise CancelledError
         progress(doing, done, total)
 
-    return tell
+    try:
+        return await to_thread.run_sync(partial(read_folder, root, options, tell), abandon_on_cancel=True)
+    finally:
+        is_stopped.set()
 
 
 def scope_of(root: str, reading: Reading, options: ScanOptions, paths: Sequence[str] | None = None) -> Scope:
