@@ -26,9 +26,9 @@ _LARGEST: Final = 3
 _SCAN, _IMPORT = ("catalog", "scan"), ("catalog", "import")
 _KALDI: Final = "wav.scp"  # a folder with this file is a manifest
 _SNIPPET: Final = (
-    "from torch.utils.data import DataLoader",
     "from worker.client.torch import ChunkIdStream",
-    "for sample in DataLoader(ChunkIdStream(size=32), batch_size=None): print(sample.chunk_ids)",
+    "for sample in ChunkIdStream(size=32, batches=100):",
+    "    print(sample.chunk_ids[:3], sample.counts)",
 )
 
 

@@ -230,12 +230,13 @@ def _wait_until_serving(worker: Worker, place: _Place, ending: Ending, keep: Cal
 
 def _keep_until_signal(place: _Place, ending: Ending, watch: Watch, keep: Callable[[], None]) -> None:
     """Keep everything running and show how it stands; a signal ends this by KeyboardInterrupt."""
-    is_said = False
+    was_full = False
     while True:
         keep()
-        if place.folder.free_bytes() < _LITTLE_ROOM and not is_said:
-            is_said = True
+        is_full = place.folder.free_bytes() < _LITTLE_ROOM
+        if is_full and not was_full:
             place.screen.warn(f"less than {_LITTLE_ROOM >> 20} MiB are free on the disk of {place.folder.path}")
+        was_full = is_full
         if place.screen.wants_status:
             place.screen.show_status(watch.look())
         ending.wait(_LOOK_S)
