@@ -1,16 +1,12 @@
-"""Hints on what a refused manifest probably means: near names of columns and categories, known formats."""
+"""Hints on what a refused manifest probably means: near names of columns, known formats."""
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
-
-from worker.core.keys import CATEGORY_PATTERN
 
 COLUMNS = ("path", "category", "status", "duration_s")
 
 _CLOSE = 0.8
-_LONGEST_CATEGORY = 64
 _MEANT = {
     "path": "file filepath filename fname audio audio_file audio_filepath audio_path wav wav_file wav_path uri url"
     " location clip sound slice_file_name file_path file_name relative_path full_path abs_path",
@@ -56,13 +52,6 @@ def meant(name: str) -> str | None:
         return _OTHER_NAMES[plain]
     close = difflib.get_close_matches(plain, COLUMNS, n=1, cutoff=_CLOSE)
     return close[0] if close else None
-
-
-def nearest_category(text: str) -> str | None:
-    """Turn a text into an accepted category name: "Conference calls" becomes conference-calls."""
-    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^a-z0-9_-]+", "-", ascii_only.lower()).strip("-")[:_LONGEST_CATEGORY]
-    return name if CATEGORY_PATTERN.fullmatch(name) else None
 
 
 def renames(names: Sequence[str], missing: Collection[str]) -> str:

@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass, field
 
 from worker.core.catalog.manifest.columns import BLANKS
-from worker.core.catalog.manifest.hints import COLUMNS, nearest_category
+from worker.core.catalog.manifest.hints import COLUMNS
 from worker.core.catalog.manifest.problems import show
+from worker.core.catalog.naming import category_name
 from worker.core.keys import CATEGORY_PATTERN
 
 STATUSES = ("PENDING", "PROCESSING", "READY", "FAILED")
@@ -71,7 +72,7 @@ def _category_refusal(value: object) -> str:
     if isinstance(value, str) and value in _NO_CATEGORIES:
         return f"category {show(value)} is the name of a column, or stands for a category that is missing"
     sentence = f"category {show(value)} is not 1 to 64 of a-z, 0-9, _ and -"
-    nearest = nearest_category(value) if isinstance(value, str) else None
+    nearest = category_name(value) if isinstance(value, str) else None
     return f"{sentence}; the nearest accepted name is {nearest}" if nearest else sentence
 
 
