@@ -73,7 +73,7 @@ def _csv_rows(text: str) -> Iterator[Row]:
 
 
 def _delimiter(text: str) -> str:
-    header = _LINE_END.split(text.lstrip(BLANKS + "\r\n"), maxsplit=1)[0].lower().replace('"', "")
+    header = _LINE_END.split(text.lstrip(BLANKS + "\r\n;,"), maxsplit=1)[0].lower().replace('"', "")
     known = {"path", "category", "status", "duration_s", "audio_filepath"}
     return max(",;\t", key=lambda one: len(known.intersection(cell.strip(BLANKS) for cell in header.split(one))))
 
