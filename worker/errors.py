@@ -10,6 +10,7 @@ An exception says who must act:
      +-- WeightsError ........................ 2  whoever set the weights
      +-- StaleError .......................... 1  whoever changes the weights: read them again
      +-- ManifestError ....................... 2  whoever wrote the manifest
+     +-- ScanError ........................... 2  whoever scans a folder
      +-- SettingsError ....................... 2  the operator
      +-- OutputError ......................... 1  whoever runs the command
      |    +-- ReaderGoneError ................ 1
@@ -28,7 +29,7 @@ An exception says who must act:
           +-- PostgresError .................. 1
                +-- PostgresUnreachableError .. 3  also an UnreachableError
                +-- PostgresLoginError ........ 2  also a LoginError
-    LeftOutWarning ........................... -  a UserWarning of Python
+    LeftOutWarning, WeightsWarning ........... -  a UserWarning of Python
 
 The number is the exit status. It says whether the same command can succeed later without anybody's help. 3: it can,
 because a server could not be reached. 2: the arguments, a file or the settings have to change first, as after a refused
@@ -91,6 +92,10 @@ class LeftOutWarning(UserWarning):
     """A training that was resumed does not get all samples that had been drawn for it."""
 
 
+class WeightsWarning(UserWarning):
+    """Weights were stored, but not all of it will be heard as given, or not yet everywhere. The sentence says what."""
+
+
 class ClientClosedError(SamplingError):
     """The client was closed before the result came."""
 
@@ -117,6 +122,12 @@ class ManifestError(SamplingError):
     def __init__(self, *sentences: str) -> None:
         super().__init__("; ".join(sentences))
         self.sentences = sentences
+
+
+class ScanError(SamplingError):
+    """A folder cannot be scanned as it was asked for. Nothing is registered."""
+
+    exit_status = 2
 
 
 class OutputError(SamplingError):

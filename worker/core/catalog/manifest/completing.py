@@ -9,7 +9,7 @@ from worker.core.catalog.manifest.problems import show
 from worker.core.catalog.manifest.rows import Values
 from worker.core.catalog.manifest.shapes import COMMON_VOICE
 from worker.core.catalog.manifest.wishes import Wishes
-from worker.core.catalog.naming import category_name
+from worker.core.catalog.naming import made_name
 
 _ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://")
 _MOST_HELD = 10_000
@@ -66,14 +66,8 @@ class Completion:
         return self._names.get(labels[0]) or self._named(labels[0])
 
     def _named(self, label: str) -> str:
-        """Make a label into a category name.
-
-        Raises:
-            ValueError: None can be made out of it.
-        """
-        name = category_name(label)
-        if name is None:
-            raise ValueError(f"no category name can be made out of {show(label)}; --label '{label}=NAME' gives it one")
+        """Make a label into a category name."""
+        name = made_name(label)
         if len(self._names) < _MOST_HELD:
             self._names[label] = name
             if name != label:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from worker.core.catalog.manifest.columns import BLANKS
 from worker.core.catalog.manifest.hints import COLUMNS, DURATION, START
 from worker.core.catalog.manifest.problems import show
-from worker.core.catalog.naming import category_name
+from worker.core.catalog.naming import made_name
 from worker.core.keys import CATEGORY_PATTERN
 
 STATUSES = ("PENDING", "PROCESSING", "READY", "FAILED")
@@ -76,8 +76,9 @@ def _category_refusal(value: object) -> str:
     if isinstance(value, str) and value in _NO_CATEGORIES:
         return f"category {show(value)} is the name of a column, or stands for a category that is missing"
     sentence = f"category {show(value)} is not 1 to 64 of a-z, 0-9, _ and -"
-    nearest = category_name(value) if isinstance(value, str) else None
-    return f"{sentence}; the nearest accepted name is {nearest}" if nearest else sentence
+    if not isinstance(value, str) or not value.strip():
+        return sentence
+    return f"{sentence}; the nearest accepted name is {made_name(value)}"
 
 
 def _status_refusal(value: object) -> str:
