@@ -46,13 +46,13 @@ NEMO = Shape(
 )
 LHOTSE = Shape(
     "lhotse",
-    "Lhotse cuts or recordings",
+    "a Lhotse manifest",
     frozenset({"lhotse"}),  # told by its objects within objects
     {"source": PATH, "duration": DURATION, "start": START},
 )
 AUDIOSET = Shape(
     "audioset",
-    "AudioSet's segments",
+    "an AudioSet segment list",
     frozenset({"ytid"}),
     {"ytid": PATH, "start_seconds": START},
     "positive_labels",

@@ -6,6 +6,7 @@ a blank follows each comma, and the labels are quoted and separated by commas.
 
 import csv
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from worker.core.catalog.manifest.columns import Columns, find_columns
 from worker.core.catalog.manifest.hints import CATEGORY, COLUMNS
@@ -49,7 +50,7 @@ class AudioSetRows:
             ManifestError: There is no category.
         """
         try:
-            columns = find_columns(_NAMES, self._wishes)
+            columns = find_columns(_NAMES, replace(self._wishes, format=AUDIOSET.name))
         except ValueError as error:
             self._problems.add(1, str(error))
             raise self._problems.refusal() from error

@@ -20,7 +20,7 @@ from worker.errors import ManifestError
 
 RECORDINGS, SEGMENTS, DURATIONS = "wav.scp", "segments", "utt2dur"
 
-_LOOKS = re.compile(r"\S+[ \t]+(\S*\.(wav|flac|mp3|ogg|opus|sph|ark)\b[^,]*|[^,]*\|)", re.IGNORECASE)
+_LOOKS = re.compile(r"\S+[ \t]+([^,\t]*\.(wav|flac|mp3|ogg|opus|sph|ark)\b[^,\t]*|[^,\t]*\|)", re.IGNORECASE)
 _ARCHIVE = re.compile(r".*\.ark(:\d+)?", re.IGNORECASE)
 _PIPE = "its recording is the output of a command (it ends with a bar); write that into a file, and name the file"
 _IN_ARCHIVE = "its recording is within an archive (.ark); write it into a file, and name the file"

@@ -11,6 +11,7 @@ from worker.core.catalog.manifest.notes import Notes
 from worker.core.catalog.manifest.problems import show
 
 _FILES = ("file", "url")
+_TYPE = "type"
 _CUTS = ("MonoCut", "MultiCut", "PaddingCut")
 _MIXED = "it is a mix of several recordings (MixedCut), which is no chunk of a file"
 _PADDING = "it is silence without a recording (PaddingCut)"
@@ -25,7 +26,7 @@ def is_lhotse(fields: Mapping[str, object]) -> bool:
         return "sampling_rate" in fields
     if "recording" in fields or "features" in fields:
         return "start" in fields and "duration" in fields
-    return ("tracks" in fields and "type" in fields) or fields.get("type") in _CUTS
+    return ("tracks" in fields and "type" in fields) or fields.get(_TYPE) in _CUTS
 
 
 def flatten(fields: Mapping[str, Any], notes: Notes) -> dict[str, object]:
@@ -39,16 +40,15 @@ def flatten(fields: Mapping[str, Any], notes: Notes) -> dict[str, object]:
     """
     if "tracks" in fields:
         raise ValueError(_MIXED)
-    if fields.get("type") == "PaddingCut":
+    if fields.get(_TYPE) == _CUTS[-1]:
         raise ValueError(_PADDING)
     recording = fields if "sources" in fields else fields.get("recording")
     if not isinstance(recording, dict):
         raise ValueError(_NO_RECORDING)  # noqa: TRY004 - it is a sentence about the line
     flat: dict[str, object] = {"source": _source(recording, fields.get("channel"), notes)}
-    for name, value in _scalars(fields):
-        flat.setdefault(name, value)
-    for name, value in _scalars(fields.get("custom")):
-        flat.setdefault(name, value)
+    for name, value in (*_scalars(fields), *_scalars(fields.get("custom"))):
+        if name != _TYPE:  # of the cut, not of what is heard
+            flat.setdefault(name, value)
     told = _told_by(fields.get("supervisions") or [])
     return {**flat, **{name: value for name, value in told.items() if name not in flat}}
 
