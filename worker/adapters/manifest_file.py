@@ -22,7 +22,7 @@ STDIN: Final = "-"
 
 _PORTION_BYTES = 262_144
 _KALDI_LEADS = ("segments", "wav.scp")
-_PARQUET = "parquet"
+_KALDI, _PARQUET = "kaldi", "parquet"
 _PACKED_BYTES = 4096  # small, because it may unpack to several thousand times as much
 
 
@@ -61,9 +61,10 @@ def open_manifest(path: Path, wishes: Wishes = AS_IT_IS) -> Iterator[Manifest]:
         SettingsError: It is a Parquet file, and the extra `parquet` is not installed.
     """
     name = manifest_name(path)
-    if str(path) != STDIN and path.is_dir():
+    is_folder = str(path) != STDIN and path.is_dir()
+    if is_folder:
         lead = _kaldi_lead(path, wishes)
-        name, path, wishes = f"{path.name}/{lead.name}", lead, replace(wishes, format="kaldi")
+        name, path, wishes = f"{path.name}/{lead.name}", lead, replace(wishes, format=_KALDI)
     neighbours: Neighbours = NoNeighbours() if str(path) == STDIN else _Folder(path)
     portions = manifest_portions(path)
     first = next(portions, b"")
@@ -71,7 +72,10 @@ def open_manifest(path: Path, wishes: Wishes = AS_IT_IS) -> Iterator[Manifest]:
     with ExitStack() as opened:
         if wishes.format == _PARQUET or (wishes.format is None and first.startswith(MAGIC)):
             content = read_table(name, opened.enter_context(_seekable(path, itertools.chain([first], portions))))
-        yield Manifest(name, content, wishes, neighbours)
+        manifest = Manifest(name, content, wishes, neighbours)
+        if not is_folder and path.name == _KALDI_LEADS[1] and path.with_name(_KALDI_LEADS[0]).exists():
+            manifest.notes.beside.append(_KALDI_LEADS[0])
+        yield manifest
 
 
 def _kaldi_lead(folder: Path, wishes: Wishes) -> Path:
@@ -80,13 +84,14 @@ def _kaldi_lead(folder: Path, wishes: Wishes) -> Path:
     Raises:
         ManifestError: It is no Kaldi folder.
     """
-    if wishes.format in {None, "kaldi"}:
-        for lead in _KALDI_LEADS:
-            if (folder / lead).is_file():
-                return folder / lead
+    name = folder.name or str(folder)
+    if wishes.format not in {None, _KALDI}:
+        raise ManifestError(f"{name} is a folder; accepted for --format {wishes.format} is a file")
+    for lead in _KALDI_LEADS:
+        if (folder / lead).is_file():
+            return folder / lead
     raise ManifestError(
-        f"{folder.name or folder} is a folder without wav.scp; accepted is a file, or a Kaldi folder; "
-        "`catalog scan` reads a folder of audio"
+        f"{name} is a folder without wav.scp; accepted are files, Kaldi folders; `catalog scan` reads audio"
     )
 
 

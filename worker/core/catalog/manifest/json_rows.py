@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from worker.core.catalog.manifest.columns import ACCEPTED, BLANKS, Columns, find_columns, plain_names
+from worker.core.catalog.manifest.columns import ACCEPTED, BLANKS, find_columns, plain_names
 from worker.core.catalog.manifest.formats.lhotse import flatten, is_lhotse
 from worker.core.catalog.manifest.notes import Notes
 from worker.core.catalog.manifest.problems import Problems, show
@@ -16,8 +17,10 @@ _MOST_SHAPES = 1000
 _BACKSLASH = "; a backslash is written twice in JSON"
 _ONE_LINE = "; each object has a line of its own"
 
-_Found = Columns | str
-"""Where the known columns are, or why the names of an object are not accepted."""
+_Name = str | None
+_Names = tuple[_Name, _Name, _Name, _Name, _Name, _Name]
+_Found = _Names | str
+"""The names of our columns in an object, or why its names are not accepted."""
 
 
 class JsonRows:
@@ -66,21 +69,25 @@ class JsonRows:
         found = self._shapes.get(names) or self._look_at(names, self._of_lhotse if is_of_lhotse else self._wishes)
         if isinstance(found, str):
             raise ValueError(found)  # noqa: TRY004 - it is a sentence about the line
-        values = list(fields.values())
-        written, category, status, duration_s, start_s, split = (
-            None if at is None else values[at] for at in found.indexes
-        )
+        path, category, status, duration_s, start_s, split = found
+        get = fields.get
+        written = get(path)
         if isinstance(written, str) and written.strip(BLANKS) != written:
             self._notes.blank_paths += 1
-        if status is None and found.indexes[2] is not None:
+        state = get(status)
+        if state is None and status is not None:
             self._notes.without_status += 1
-        return written, category, status, duration_s, start_s, split
+        return written, get(category), state, get(duration_s), get(start_s), get(split)
 
     def _look_at(self, names: tuple[str, ...], wishes: Wishes) -> _Found:
         """Find the known columns among names that were not seen before."""
         found: _Found
         try:
-            found = columns = find_columns(names, wishes, may_lack=True)
+            columns = find_columns(names, wishes, may_lack=True)
+            path, category, status, duration_s, start_s, split = (
+                None if at is None else names[at] for at in columns.indexes
+            )
+            found = (path, category, status, duration_s, start_s, split)
         except ValueError as error:
             found = str(error)
         else:
@@ -92,7 +99,7 @@ class JsonRows:
         return found
 
 
-def _object(line: str) -> Mapping[str, object]:
+def _object(line: str) -> Mapping[Any, object]:
     """Read one line.
 
     Raises:

@@ -29,6 +29,7 @@ class Notes:
         renamed: What others call a category -> the name that was made of it.
         several: Rows with several labels, of which the first counts.
         first_files: Rows of recordings with a file for each channel, of which the first counts.
+        beside: Names of files beside the manifest that are not read, though they say more.
         open_end: Whether the last line has no line end.
     """
 
@@ -46,6 +47,7 @@ class Notes:
     renamed: dict[str, str] = field(default_factory=dict)
     several: int = 0
     first_files: int = 0
+    beside: list[str] = field(default_factory=list)
     open_end: bool = False
 
     def sentences(self) -> list[str]:
@@ -53,6 +55,7 @@ class Notes:
         said = [_read_as(self.shape)] if self.shape else []
         said += [self._ignored()] if self.ignored else []
         said += [self._renamed()] if self.renamed else []
+        said += [f"{name} beside it is not read: give the folder" for name in self.beside]
         spread = f"{plural(self.spanning, 'row')} over several lines: {self.lines:,} lines, {self.rows:,} rows"
         relative = f"{plural(self.relative, 'relative path')} stored as written; --root DIR puts a folder before them"
         first_file = f"{plural(self.first_files, 'row')} of recordings with a file for each channel: the first is taken"

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from worker.core.catalog.manifest.columns import Columns, find_columns
-from worker.core.catalog.manifest.hints import CATEGORY, COLUMNS
 from worker.core.catalog.manifest.notes import Notes
 from worker.core.catalog.manifest.problems import Problems
 from worker.core.catalog.manifest.rows import Values, seconds_of
@@ -79,6 +78,5 @@ def _values(line: str, columns: Columns) -> Values:
     path, start, end, labels = (cell.strip() for cell in cells)
     start_s = seconds_of(start, _NAMES[1])
     found = (path, start, end, labels.split(","))
-    place = columns.indexes[COLUMNS.index(CATEGORY)]
-    category = None if place is None else found[place]
-    return path, category, None, duration_between(start_s, seconds_of(end, _NAMES[2])), start_s, None
+    _, category, status, _, _, split = (None if at is None else found[at] for at in columns.indexes)
+    return path, category, status, duration_between(start_s, seconds_of(end, _NAMES[2])), start_s, split

@@ -7,7 +7,7 @@ by blanks; an end of -1 in `segments` is the end of the recording.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from worker.core.catalog.manifest.hints import CATEGORY, DURATION, SPLIT, STATUS
+from worker.core.catalog.manifest.hints import CATEGORY, DURATION, PATH, SPLIT, START, STATUS
 from worker.core.catalog.manifest.lines import text_lines
 from worker.core.catalog.manifest.neighbours import Lookup, Neighbours
 from worker.core.catalog.manifest.notes import Notes
@@ -24,6 +24,7 @@ _LOOKS = re.compile(r"\S+[ \t]+([^,\t]*\.(wav|flac|mp3|ogg|opus|sph|ark)\b[^,\t]
 _ARCHIVE = re.compile(r".*\.ark(:\d+)?", re.IGNORECASE)
 _PIPE = "its recording is the output of a command (it ends with a bar); write that into a file, and name the file"
 _IN_ARCHIVE = "its recording is within an archive (.ark); write it into a file, and name the file"
+_TOLD = f"--map FILE=NAME, where NAME is {CATEGORY}, {STATUS}, {DURATION} or {SPLIT}"
 _TO_THE_END = "-1"
 _MOST_FIELDS = 5  # utterance, recording, start, end, and a channel perhaps
 
@@ -89,8 +90,12 @@ class KaldiRows:
         """Return what tells more of utterances: one of our columns -> its file.
 
         Raises:
-            ManifestError: A file that was asked for is missing.
+            ManifestError: A file that was asked for is missing, or is for what `wav.scp` and `segments` say.
         """
+        if taken := {PATH, START}.intersection(self._wishes.columns.values()):
+            raise ManifestError(
+                f"{self._problems.name}: {min(taken)} is what {RECORDINGS} and {SEGMENTS} say; accepted: {_TOLD}"
+            )
         durations = self._neighbours.look_up(DURATIONS, pairs)
         told = {column: self._file(name) for name, column in self._wishes.columns.items() if column}
         return told if durations is None else {DURATION: durations, **told}
