@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from worker.adapters.redis.client import Client, connect
 from worker.adapters.redis.stats import RedisStats
-from worker.admin.weights_in_use import read_stored
+from worker.weights.in_use import read_stored
 from worker.core.keys import Keys
 from worker.core.workers.ready import ready_of
 from worker.core.workers.states import read_workers
