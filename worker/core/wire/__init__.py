@@ -12,7 +12,9 @@ from worker.core.wire.requests import (
     Request,
     Terms,
     asks_for_packed,
+    contradiction,
     encode_request,
+    read_field,
 )
 from worker.core.wire.results import (
     ERROR_CODES,
@@ -46,6 +48,7 @@ __all__ = [
     "Template",
     "Terms",
     "asks_for_packed",
+    "contradiction",
     "decode_any",
     "decode_result",
     "encode_common",
@@ -55,6 +58,7 @@ __all__ = [
     "encode_probabilities",
     "encode_request",
     "ok_template",
+    "read_field",
     "read_ids",
     "read_json",
     "shown",
