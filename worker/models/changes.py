@@ -1,7 +1,7 @@
 """A change of weights."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -35,7 +35,7 @@ class WeightsChange(Model):
     warnings: tuple[str, ...] = Field((), description="What is not as wanted, in sentences.")
 
     @classmethod
-    def from_fields(cls, entry_id: str, fields: Mapping[str | bytes, str | bytes]) -> Self:
+    def from_fields(cls, entry_id: str, fields: Mapping[Any, str | bytes]) -> Self:
         """Read an entry of the history as Redis returns it.
 
         Args:

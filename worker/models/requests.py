@@ -19,6 +19,7 @@ from worker.errors import RequestError
 from worker.models.strict import LARGEST, Model, read_object, refuse_input, refused
 
 _LONGEST_TEXT: Final = 128
+_HUGE: Final = 1 << 1024
 Word = str | bytes
 _NAME: Final = f"^{NAME_PATTERN.pattern}$"
 
@@ -98,7 +99,7 @@ class SampleRequest(Model):
         return read_object(raw)
 
     @classmethod
-    def from_fields(cls, fields: Mapping[Word, Word] | Iterable[tuple[Word, Word]]) -> Self:
+    def from_fields(cls, fields: Mapping[Any, Word] | Iterable[tuple[Word, Word]]) -> Self:
         """Read a request as Redis returns it.
 
         Args:
@@ -109,7 +110,7 @@ class SampleRequest(Model):
         """
         found: dict[str, str | bytes] = {}
         for raw, value in fields.items() if isinstance(fields, Mapping) else fields:
-            if (name := _text(raw)) in found:
+            if (name := _text(raw)) in found and name in REQUEST_FIELDS:
                 refuse_input(cls.__name__, f"{name} is given twice; accepted: each field once", name)
             found[name] = value
         return cls.model_validate(found)
@@ -124,7 +125,7 @@ def _wire_text(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, int):
-        return (str(int(value)) if abs(value) <= LARGEST else hex(value)).encode()  # a huge number has no decimal text
+        return (str(int(value)) if abs(value) < _HUGE else hex(value)).encode()  # a huge number has no decimal text
     return str(value).encode(errors="surrogatepass")
 
 

@@ -42,7 +42,7 @@ class SampleResult(Model):
     message: str | None = Field(None, description="What was wrong, and what is accepted.")
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str | bytes, str | bytes]) -> Self:
+    def from_fields(cls, fields: Mapping[Any, str | bytes]) -> Self:
         """Read a result as Redis returns it.
 
         Args:
