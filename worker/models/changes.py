@@ -26,13 +26,15 @@ class WeightsChange(Model):
     version_before: str | None = Field(description="The same, before.")
     before: dict[str, Share] = Field(description="Category -> weight before; empty if there were none of its own.")
     after: dict[str, Share] = Field(description="The same, after.")
-    until_ms: Whole | None = Field(None, description="When these temporary weights end, Unix time in ms.")
-    applied_by: tuple[str, ...] | None = Field(None, description="Workers that have applied it; null: not waited for.")
-    missing: tuple[str, ...] = Field((), description="Workers that had not when the wait ended.")
-    unasked: tuple[str, ...] = Field((), description="Workers that read it with the first request for this dataset.")
-    waited_ms: float | None = Field(None, ge=0, allow_inf_nan=False, description="How long that took.")
-    left_out: dict[str, Share] | None = Field(None, description="Category -> weight, of those without a READY chunk.")
-    warnings: tuple[str, ...] = Field((), description="What is not as wanted, in sentences.")
+    until_ms: Whole | None = Field(default=None, description="When these temporary weights end, Unix time in ms.")
+    applied_by: tuple[str, ...] | None = Field(default=None, description="Workers that have applied it, if waited for.")
+    missing: tuple[str, ...] = Field(default=(), description="Workers that had not when the wait ended.")
+    unasked: tuple[str, ...] = Field(default=(), description="Workers that read it with the next request.")
+    waited_ms: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="How long that took.")
+    left_out: dict[str, Share] | None = Field(
+        default=None, description="Category -> weight of those without READY chunks."
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="What is not as wanted, in sentences.")
 
     @classmethod
     def from_fields(cls, entry_id: str, fields: Mapping[Any, str | bytes]) -> Self:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
@@ -28,18 +29,18 @@ class SampleResult(Model):
     request_id: str = Field(description="That of the request; without one, the entry's id.")
     entry_id: str = Field(description="Id of the request's entry in the request stream.")
     status: Literal["ok", "error"] = Field(description="Whether there are chunk ids.")
-    chunk_ids: list[Id] | list[str] = Field([], description="In random order; texts where ids are uuids.")
-    counts: dict[str, Whole] = Field({}, description="Category -> how many of the ids.")
-    seconds: dict[str, Amount] | None = Field(None, description="Category -> how long they last together.")
-    passes: dict[str, dict[Pass, Whole]] | None = Field(None, description="Category -> pass -> how many of the ids.")
-    left_out: list[str] = Field([], description="Weighted categories without a READY chunk.")
-    weights_version: str = Field("", description="Version of the weights that the ids were drawn under.")
-    weights_source: str = Field("", description="Where these weights come from.")
-    catalog_version: str = Field("", description="Version of the catalog that they were drawn from.")
-    weights: dict[str, Share] | None = Field(None, description="Category -> effective weight, if asked for.")
-    ready: dict[str, Whole] | None = Field(None, description="Category -> READY chunks, if asked for.")
-    error: str | None = Field(None, description="Code of an error.")
-    message: str | None = Field(None, description="What was wrong, and what is accepted.")
+    chunk_ids: list[Id] | list[str] = Field(default=[], description="In random order; texts where ids are uuids.")
+    counts: dict[str, Whole] = Field(default={}, description="Category -> how many of the ids.")
+    seconds: dict[str, Amount] | None = Field(default=None, description="Category -> how long they last together.")
+    passes: dict[str, dict[Pass, Whole]] | None = Field(default=None, description="Category -> pass -> how many ids.")
+    left_out: list[str] = Field(default=[], description="Weighted categories without a READY chunk.")
+    weights_version: str = Field(default="", description="Version of the weights that the ids were drawn under.")
+    weights_source: str = Field(default="", description="Where these weights come from.")
+    catalog_version: str = Field(default="", description="Version of the catalog that they were drawn from.")
+    weights: dict[str, Share] | None = Field(default=None, description="Category -> effective weight, if asked for.")
+    ready: dict[str, Whole] | None = Field(default=None, description="Category -> READY chunks, if asked for.")
+    error: str | None = Field(default=None, description="Code of an error.")
+    message: str | None = Field(default=None, description="What was wrong, and what is accepted.")
 
     @classmethod
     def from_fields(cls, fields: Mapping[Any, str | bytes]) -> Self:
@@ -54,12 +55,11 @@ class SampleResult(Model):
         words = [_raw(word) for pair in fields.items() for word in pair]
         try:
             reply = decode_result(words, packed=True)
-            told = reply.as_dict()
             if reply.error is None:
-                told |= {"chunk_ids": _read_ids(reply.chunk_ids, sum(reply.counts.values()))}
+                reply = replace(reply, chunk_ids=_read_ids(reply.chunk_ids, sum(reply.counts.values())))
         except ValueError as error:
             refuse_input(cls.__name__, f"this is no result: {error}", ascii(fields)[:_SHOWN])
-        return cls.model_validate(told)
+        return cls.model_validate(reply.as_dict())
 
 
 def _read_ids(raw: Any, count: int) -> list[int | str]:
