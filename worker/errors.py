@@ -10,6 +10,7 @@ An exception says who must act:
      +-- WeightsError ........................ 2  whoever set the weights
      +-- StaleError .......................... 1  whoever changes the weights: read them again
      +-- ManifestError ....................... 2  whoever wrote the manifest
+     +-- ScanError ........................... 2  whoever scans a folder
      +-- SettingsError ....................... 2  the operator
      +-- OutputError ......................... 1  whoever runs the command
      |    +-- ReaderGoneError ................ 1
@@ -121,6 +122,12 @@ class ManifestError(SamplingError):
     def __init__(self, *sentences: str) -> None:
         super().__init__("; ".join(sentences))
         self.sentences = sentences
+
+
+class ScanError(SamplingError):
+    """A folder cannot be scanned as it was asked for. Nothing is registered."""
+
+    exit_status = 2
 
 
 class OutputError(SamplingError):

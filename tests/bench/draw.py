@@ -74,7 +74,7 @@ class Library:
     def __init__(self) -> None:
         codes = (np.arange(ROWS) % len(CATEGORIES)).astype(np.uint8)
         self.catalog: Catalog = build_catalog(np.arange(1, ROWS + 1), codes, CATEGORIES)
-        mixture = make_mixture(default_weights(), self.catalog)
+        mixture = make_mixture(default_weights(), self.catalog.view)
         assert mixture is not None
         self.mixture: Mixture = mixture
         self._snapshots = Snapshots(Derived(self.catalog), {None: in_force(None, None, Held(ABSENT, None))}, now_ms=0)

@@ -31,6 +31,8 @@ def test_importing_the_client_loads_nothing_of_the_worker_that_serves() -> None:
     assert run_job("-c", program).split() == ["adapters", "client", "core", "errors", "settings"]
 
 
+@pytest.mark.fault("a job forks, is interrupted, or hands a client to another process")
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("how", ["fork", "spawn", "os-fork"])
 def test_each_process_of_a_family_works_on_its_own(redis_url: str, prefix: str, how: str) -> None:
@@ -45,6 +47,8 @@ def test_each_process_of_a_family_works_on_its_own(redis_url: str, prefix: str, 
     assert keys_of_clients(redis_url, prefix) == []  # no process has closed its client, but the plainly forked one
 
 
+@pytest.mark.fault("a job forks, is interrupted, or hands a client to another process")
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 def test_a_process_may_be_forked_at_any_moment(redis_url: str, prefix: str) -> None:
     """Also while a thread holds a lock of the client: a child that waited for it would wait for ever."""
@@ -70,6 +74,8 @@ def test_streams_stay_in_their_process(redis_url: str, prefix: str) -> None:
                 pickle.dumps(stream)
 
 
+@pytest.mark.fault("a job forks, is interrupted, or hands a client to another process")
+@pytest.mark.any_redis
 def test_an_interrupted_stream_goes_on_with_the_sample_that_it_waited_for(redis_url: str, prefix: str) -> None:
     program = (
         f"from worker.client import SampleClient\nclient = SampleClient({redis_url!r}, prefix={prefix!r})\n"
@@ -104,6 +110,8 @@ def test_a_pickled_client_is_one_of_its_own(redis_url: str, prefix: str) -> None
         closed.sample()
 
 
+@pytest.mark.fault("a job forks, is interrupted, or hands a client to another process")
+@pytest.mark.any_redis
 def test_an_interrupt_gets_through_a_wait_without_end(redis_url: str, prefix: str) -> None:
     program = (
         f"from worker.client import SampleClient\nclient = SampleClient({redis_url!r}, prefix={prefix!r})\n"
@@ -117,6 +125,7 @@ def test_an_interrupt_gets_through_a_wait_without_end(redis_url: str, prefix: st
     assert keys_of_clients(redis_url, prefix) == []
 
 
+@pytest.mark.fault("a training is killed and starts again: nothing comes twice, nothing is missing")
 @pytest.mark.usefixtures("worker")
 def test_a_killed_job_that_starts_again_repeats_nothing_and_loses_nothing(
     redis_url: str, prefix: str, tmp_path: Path

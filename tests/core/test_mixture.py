@@ -67,7 +67,7 @@ def test_shares_too_narrow_for_one_number_take_a_second() -> None:
 
 def test_categories_without_chunks_are_left_out_and_the_rest_renormalised() -> None:
     catalog = catalog_of({"music": 3, "voice": 5, "noise": 2})
-    mixture = make_mixture(weights_of({"voice": 0.6, "zebra": 0.1, "music": 0.2, "conference": 0.1}), catalog)
+    mixture = make_mixture(weights_of({"voice": 0.6, "zebra": 0.1, "music": 0.2, "conference": 0.1}), catalog.view)
     assert mixture is not None
     assert mixture.categories == ("music", "voice")
     assert mixture.probabilities == pytest.approx([0.25, 0.75])
@@ -77,7 +77,7 @@ def test_categories_without_chunks_are_left_out_and_the_rest_renormalised() -> N
 
 @pytest.mark.parametrize("ready", [{}, {"music": 3}])
 def test_weights_without_any_chunk_make_no_mixture(ready: dict[str, int]) -> None:
-    assert make_mixture(weights_of({"voice": 1, "zebra": 1}), catalog_of(ready)) is None
+    assert make_mixture(weights_of({"voice": 1, "zebra": 1}), catalog_of(ready).view) is None
 
 
 @pytest.mark.parametrize(

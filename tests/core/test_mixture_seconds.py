@@ -23,7 +23,9 @@ def _mix(parts: list[tuple[float, list[int]]]) -> Mixture:
     codes = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(durations) for _, durations in parts])
     durations = np.array([one for _, own in parts for one in own], dtype=np.uint32)
     catalog = build_catalog(np.arange(len(codes)), codes, names, durations)
-    mixture = make_mixture(weights_of({name: weight for name, (weight, _) in zip(names, parts, strict=True)}), catalog)
+    mixture = make_mixture(
+        weights_of({name: weight for name, (weight, _) in zip(names, parts, strict=True)}), catalog.view
+    )
     assert mixture is not None
     return mixture
 
@@ -45,8 +47,8 @@ def test_expected_seconds_are_in_proportion_to_the_weights(parts: list[tuple[flo
 def test_chunks_that_last_alike_are_drawn_as_by_chunks() -> None:
     ids, codes = np.arange(6), np.array([0, 0, 0, 1, 1, 2], dtype=np.uint8)
     weights = weights_of({"a": 0.5, "b": 0.3, "c": 0.2})
-    plain = make_mixture(weights, build_catalog(ids, codes, ("a", "b", "c")))
-    lasting = make_mixture(weights, build_catalog(ids, codes, ("a", "b", "c"), np.full(6, 10_000, np.uint32)))
+    plain = make_mixture(weights, build_catalog(ids, codes, ("a", "b", "c")).view)
+    lasting = make_mixture(weights, build_catalog(ids, codes, ("a", "b", "c"), np.full(6, 10_000, np.uint32)).view)
     assert plain is not None
     assert lasting is not None
     assert plain.times is None
@@ -58,6 +60,7 @@ def test_the_text_of_a_mixture_is_of_time_and_does_not_move_with_durations() -> 
     weights = weights_of({"voice": 0.5, "music": 0.5, "nobody": 1.0})
     ready = {"voice": 7, "music": 9}
     mixtures = [
-        make_mixture(weights, lasting_catalog(ready, means_s)) for means_s in ({"voice": 1, "music": 9}, dict(ready))
+        make_mixture(weights, lasting_catalog(ready, means_s).view)
+        for means_s in ({"voice": 1, "music": 9}, dict(ready))
     ]
     assert all(mixture is not None and json.loads(mixture.text) == {"music": 0.5, "voice": 0.5} for mixture in mixtures)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 from redis.asyncio import Redis
 from scipy.stats import norm
 
@@ -14,6 +15,8 @@ from tests.e2e.conftest import Run, StartWorker
 from tests.e2e.test_serving import read_all, wait_results
 from tests.support.manifest import audioset_manifest
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.any_redis  # tests of the scripts count seconds on both
 
 BY_SECONDS = {"WORKER_WEIGHT_UNIT": "seconds"}
 FALSE_ALARM = 1e-6

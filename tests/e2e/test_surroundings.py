@@ -15,6 +15,8 @@ from tests.support.servers import execute
 from tests.support.waiting import wait_until_sync
 from worker.embedded import PostgresServer, RedisServer
 
+pytestmark = pytest.mark.fault("servers are away when a worker starts, or go away later")
+
 DEADLINE_S = 40.0
 REQUESTS, RESULTS = "audio:sample:requests", "audio:sample:results"
 

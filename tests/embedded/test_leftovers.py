@@ -13,7 +13,10 @@ import pytest
 from tests.support.waiting import wait_until_sync
 from worker.settings.environment import environment_with
 
-pytestmark = pytest.mark.needs_linux  # processes are listed in /proc
+pytestmark = [
+    pytest.mark.fault("a run of tests, a bench or a demo is killed: nothing that it started stays"),
+    pytest.mark.needs_linux,
+]  # processes are listed in /proc
 
 _ROOT = Path(__file__).parents[2]
 _MARK = "LEFTOVERS_OF"

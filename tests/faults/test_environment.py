@@ -46,6 +46,7 @@ def test_a_command_gets_as_far_as_its_server(tmp_path: Path, words: tuple[str, .
     assert "not reachable" in said
 
 
+@pytest.mark.fault("commands, clients and workers start in surroundings of others", "H10")
 @pytest.mark.needs_root
 @pytest.mark.parametrize(
     ("words", "accepted"),
@@ -78,6 +79,7 @@ def test_a_fifo_by_the_name_of_the_file_does_not_hang(tmp_path: Path) -> None:
     _ends(Surroundings({}, tmp_path, words=("stats",), accepted={3}))
 
 
+@pytest.mark.fault("commands, clients and workers start in surroundings of others", "H10")
 def test_random_surroundings_end_in_a_sentence() -> None:
     """A few; `fuzz_environment.py` tries them for minutes."""
     rng = random.Random(16)

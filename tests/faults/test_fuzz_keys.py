@@ -101,6 +101,7 @@ def watching(server: RedisServer) -> Iterator[dict[str, set[str]]]:
             thread.join(20.0)
 
 
+@pytest.mark.fault("every name in Redis that is read is in the table of what strangers may write")
 def test_every_command_that_a_server_sees_is_in_the_table(trial: Trial, tmp_path: Path) -> None:
     urls = {"REDIS_URL": trial.server.url, "DATABASE_URL": trial.library.url}
     settings = {**urls, "WORKER_RUN_DIR": str(tmp_path / "run")}

@@ -179,12 +179,14 @@ def course(desk: Desk, redis_url: str, prefix: str) -> Course:
     return Course(desk, redis_url, prefix)
 
 
+@pytest.mark.fault("a part of a worker is wrong on purpose: the audit finds it")
 @pytest.mark.parametrize("control", CONTROLS.values(), ids=CONTROLS)
 async def test_a_wrong_part_is_found(course: Course, control: Control) -> None:
     await control.steps(course, control.wrong)
     assert course.found() == control.seen_by
 
 
+@pytest.mark.fault("a part of a worker is wrong on purpose: the audit finds it")
 @pytest.mark.parametrize("control", CONTROLS.values(), ids=CONTROLS)
 async def test_with_the_right_part_nothing_is_found(course: Course, control: Control) -> None:
     await (control.steps_of_right or control.steps)(course, control.right)

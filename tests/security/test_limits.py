@@ -43,6 +43,7 @@ def weights_of(catalog: Catalog, heaviest: int) -> Weights:
     return weights
 
 
+@pytest.mark.fault("strangers make up names, datasets and sessions: what a worker remembers is bounded")
 def test_what_is_derived_of_a_catalog_is_bounded_however_wide_it_is(wide: Catalog) -> None:
     """A category each, and the probabilities with it: a result of a megabyte for some sixty bytes of a request."""
     rng, derived = np.random.default_rng(1), Derived(wide)
@@ -52,6 +53,7 @@ def test_what_is_derived_of_a_catalog_is_bounded_however_wide_it_is(wide: Catalo
         assert kept_bytes(derived) < 17 * MIB
 
 
+@pytest.mark.fault("strangers make up names, datasets and sessions: what a worker remembers is bounded")
 def test_mixtures_of_many_datasets_are_bounded_too(wide: Catalog) -> None:
     rng, derived = np.random.default_rng(1), Derived(wide)
     for number in range(40):
@@ -68,6 +70,7 @@ def kept_bytes(derived: Derived) -> int:
     return sum(len(word) for one in derived._templates.values() for word in one.words if word is not None)
 
 
+@pytest.mark.fault("strangers make up names, datasets and sessions: what a worker remembers is bounded")
 def test_sessions_that_a_worker_remembers_are_bounded_in_number_and_in_width(wide: Catalog) -> None:
     book = SessionsBook()
     pinned = Session(pinned=weights_of(wide, 0))
@@ -88,6 +91,7 @@ def test_sessions_that_a_worker_remembers_are_bounded_in_number_and_in_width(wid
     assert book._width == sum(session.width for session in book._sessions.values())
 
 
+@pytest.mark.fault("strangers make up names, datasets and sessions: what a worker remembers is bounded")
 async def test_sessions_too_wide_to_be_remembered_are_served_all_the_same(
     desk: Desk, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +192,7 @@ def test_the_shape_of_a_form_is_remembered_no_longer_than_the_form() -> None:
     assert len(shapes) <= before + 1
 
 
+@pytest.mark.fault("strangers make up names, datasets and sessions: what a worker remembers is bounded")
 def test_weights_that_change_leave_no_texts_behind(wide: Catalog) -> None:
     """A request that names its category has a narrow mixture, whatever the weights beside it."""
     rng, derived = np.random.default_rng(1), Derived(wide)
@@ -214,6 +219,7 @@ def test_of_a_strange_session_nothing_is_remembered(fields: dict[str, bytes]) ->
     assert len(session.problem) < 300
 
 
+@pytest.mark.fault("strangers make up names, datasets and sessions: what a worker remembers is bounded")
 def test_sessions_are_bounded_in_bytes_too() -> None:
     book = SessionsBook()
     owed = f"1:{'f' * 16}:{','.join([f'{rank:016x}' for rank in range(60_000)])}".encode()

@@ -160,6 +160,7 @@ def set_weights(writer: Any, dataset: str | None, weights: dict[str, int]) -> No
     writer.publish(key, "changed")
 
 
+@pytest.mark.fault("workers crash under the role of least rights")
 def test_what_crashes_leave_behind_is_dealt_with_under_the_worker_s_role(place: Place) -> None:
     """Take-overs, dead letters, names that are forgotten and groups that are made again take commands of their own."""
     with place.guarded.client(OWNER) as owner, place.guarded.client(TRAINING_JOB) as job:

@@ -94,6 +94,8 @@ _PLACES: dict[str, tuple[str, Callable[[Worker], tuple[Any, str]]]] = {
 }
 
 
+@pytest.mark.fault("a loop of a worker ends by a bug, and starts again")
+@pytest.mark.any_redis
 @pytest.mark.parametrize("fail", [_raise, _be_cancelled_by_nobody])
 @pytest.mark.parametrize("place", _PLACES)
 async def test_a_loop_that_ends_untold_is_begun_anew_and_all_requests_are_answered_once(
@@ -120,6 +122,7 @@ async def test_a_loop_that_ends_untold_is_begun_anew_and_all_requests_are_answer
     assert {line["loop"] for line in log.of("loop.failed")} == {name}
 
 
+@pytest.mark.fault("a loop of a worker ends by a bug, again and again")
 @pytest.mark.parametrize("fail", [_raise, _be_cancelled_by_nobody])
 @pytest.mark.any_redis
 async def test_what_goes_on_failing_ends_the_worker_with_its_true_reason(

@@ -297,6 +297,7 @@ async def test_feed_waits_for_the_schema(empty_database_url: str) -> None:
         await worker.converges()
 
 
+@pytest.mark.fault("PostgreSQL, or a connection to it, goes away and comes back")
 async def test_lost_connections_lose_no_change(database_url: str, log: Log) -> None:
     await execute(database_url, fill(100))
     async with feeding(PostgresCatalog(database_url), database_url) as worker:
@@ -313,6 +314,7 @@ async def test_lost_connections_lose_no_change(database_url: str, log: Log) -> N
     assert len(log.lines("catalog.loaded")) == 1
 
 
+@pytest.mark.fault("PostgreSQL, or a connection to it, goes away and comes back")
 @pytest.mark.parametrize("end", [lambda server: server.stop("immediate"), lambda server: server.kill()])
 async def test_server_that_goes_and_comes_back(end: Callable[[PostgresServer], None], log: Log) -> None:
     with running(PostgresServer) as server:

@@ -21,6 +21,8 @@ from worker.embedded import PostgresServer
 from worker.errors import PostgresError
 from worker.logs import emit as logs
 
+pytestmark = pytest.mark.fault("what no trigger announces changes the library: partitions, swaps, rights, standbys")
+
 _PROGRAMS = postgres_programs()
 _TABLE = "(id bigint not null, category text not null, status text not null default 'READY'"
 _PARTED = (

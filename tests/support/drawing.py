@@ -73,7 +73,7 @@ def mixture_of(values: Mapping[str, float], ready: Mapping[str, int]) -> Mixture
     """Apply weights to so many chunks. The catalog has bounds alone, which is all that the draw needs."""
     names = tuple(sorted(ready))
     bounds = np.cumsum([0, *(ready[name] for name in names)])
-    mixture = make_mixture(weights_of(values), Catalog(names, bounds, np.empty(0), np.empty(0, "V8"), 0))
+    mixture = make_mixture(weights_of(values), Catalog(names, bounds, np.empty(0), np.empty(0, "V8"), 0).view)
     assert mixture is not None
     return mixture
 

@@ -82,7 +82,7 @@ def sweep(url: str, prefix: str) -> list[str]:
 def new_database(server: PostgresServer, *, template: str = "template1") -> Iterator[str]:
     """Make a database, yield its URL, and drop it whoever is still connected."""
     name = f"t_{secrets.token_hex(6)}"
-    execute(server.url, f"create database {name} template {template}")
+    execute(server.url, f"create database {name} template {template} strategy file_copy")
     try:
         yield server.url.removesuffix("postgres") + name
     finally:

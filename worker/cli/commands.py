@@ -13,12 +13,14 @@ import click
 from worker.cli.help import Group, usage_advice
 from worker.cli.output import complain
 from worker.cli.printing import print_text
-from worker.cli.verbs import library, look, repair, sessions, start, weights
+from worker.cli.verbs import library, look, repair, scan, sessions, start, weights
 from worker.errors import ReaderGoneError, SamplingError
 
 _INTERRUPTED: Final = 130
 _VERBS: Final = (
     start.demo,
+    start.up,
+    start.env,
     start.migrate,
     start.run,
     start.check,
@@ -60,6 +62,8 @@ def app() -> None:
     """A mixing desk for training data: weighted sampling of audio chunks over Redis Streams."""
 
 
+for _verb in (scan.scan, scan.remove):
+    library.catalog.add_command(_verb)
 for _verb in _VERBS:
     app.add_command(_verb)
 

@@ -1,14 +1,13 @@
 """What `catalog show` does: the library as the workers read it."""
 
 import asyncio
-from itertools import pairwise
 from typing import Any
 
 from worker.adapters.postgres.chunks import ChunkCount, count_chunks
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import Clock, counted
-from worker.core.keys import CATEGORY_PATTERN
+from worker.core.keys import CATEGORY_PATTERN, SPLIT_PATTERN
 from worker.ports import ROWS_SHOWN, LoadedCatalog
 from worker.settings.servers import ServerSettings, read_server_settings
 
@@ -31,7 +30,9 @@ def show_library(*, as_json: bool) -> None:
     else:
         print_text(f"0 chunks, by {source}")
     if ignored and not as_json:
-        print_text(f"{counted(ignored, 'READY chunk')} left out by the workers: no category name, or no duration")
+        print_text(
+            f"{counted(ignored, 'READY chunk')} left out by the workers: no name of a category or split, or no duration"
+        )
 
 
 def warn_of_query(settings: ServerSettings) -> None:
@@ -42,9 +43,16 @@ def warn_of_query(settings: ServerSettings) -> None:
 
 def _print_counts(counts: list[ChunkCount], source: str) -> None:
     ready = sum(count.count for count in counts if count.status == _READY)
-    rows = [(c.category, c.status, c.count, "" if c.duration_s is None else Clock(c.duration_s)) for c in counts]
+    has_splits = any(count.split for count in counts)
+    rows = [
+        (
+            *((c.category, c.split) if has_splits else (c.category,)),
+            *(c.status, c.count, "" if c.duration_s is None else Clock(c.duration_s)),
+        )
+        for c in counts
+    ]
     title = f"{counted(ready, 'READY chunk')}, by {source}"
-    print_table(title, ("category", "status", "count", "h:min:s"), rows)
+    print_table(title, ("category", *(("split",) if has_splits else ()), "status", "count", "h:min:s"), rows)
 
 
 async def _read(settings: ServerSettings) -> tuple[list[ChunkCount], int]:
@@ -52,8 +60,7 @@ async def _read(settings: ServerSettings) -> tuple[list[ChunkCount], int]:
     url, by_seconds = settings.database_url, settings.weight_unit == "seconds"
     if not settings.chunks_query and not by_seconds:
         counts = await count_chunks(url)
-        unnamed = [c for c in counts if c.status == _READY and not CATEGORY_PATTERN.fullmatch(c.category or "")]
-        return counts, sum(count.count for count in unnamed)
+        return counts, sum(count.count for count in counts if count.status == _READY and not _is_named(count))
     from worker.adapters.postgres.catalog import PostgresCatalog  # noqa: PLC0415 - numpy, where chunks are read
 
     loaded = await PostgresCatalog(url, settings.chunks_query, with_durations=by_seconds).load()
@@ -68,23 +75,37 @@ async def _tables_that_hide_rows(settings: ServerSettings) -> list[str]:
     return list(await PostgresCatalog(settings.database_url, settings.chunks_query).hiding())
 
 
+def _is_named(count: ChunkCount) -> bool:
+    """Return whether workers draw chunks of this category and split."""
+    is_category = CATEGORY_PATTERN.fullmatch(count.category or "") is not None
+    return is_category and (not count.split or SPLIT_PATTERN.fullmatch(count.split) is not None)
+
+
 def _counts(loaded: LoadedCatalog) -> list[ChunkCount]:
     """Count what a query selects: READY chunks."""
+    from worker.core.catalog import read_part  # noqa: PLC0415 - numpy, where chunks are read
+
     catalog = loaded.catalog
-    sums: list[float | None] = [None] * len(catalog.categories)
+    sums: list[float | None] = [None] * len(catalog.parts)
     if catalog.durations is not None:
-        lasting, spans = catalog.durations.milliseconds, pairwise(catalog.bounds.tolist())
-        sums = [int(lasting[start:end].sum(dtype="int64")) / _MS_A_SECOND for start, end in spans]
+        sums = [total / _MS_A_SECOND for total in catalog.durations.totals_ms.tolist()]
+    parts = [(*read_part(name), count) for name, count in catalog.sizes.items()]
     return [
-        ChunkCount(name, _READY, count, seconds)
-        for (name, count), seconds in zip(catalog.ready.items(), sums, strict=True)
+        ChunkCount(category, _READY, count, seconds, split)
+        for (category, split, count), seconds in zip(parts, sums, strict=True)
     ]
 
 
 def _document(counts: list[ChunkCount], ignored: int, source: str) -> list[dict[str, Any]]:
-    rows = [
-        {"category": c.category, "status": c.status, "count": c.count, "duration_s": c.duration_s, "source": source}
-        for c in counts
+    left_out = ChunkCount("", _IGNORED, ignored, None)
+    return [
+        {
+            "category": c.category or None,
+            "split": c.split or None,
+            "status": c.status,
+            "count": c.count,
+            "duration_s": c.duration_s,
+            "source": source,
+        }
+        for c in (*counts, *((left_out,) if ignored else ()))
     ]
-    left_out = {"category": None, "status": _IGNORED, "count": ignored, "duration_s": None, "source": source}
-    return [*rows, left_out] if ignored else rows

@@ -46,6 +46,26 @@ def counting(doing: str, noun: str, total: int | None = None) -> Iterator[Advanc
         yield advance
 
 
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show how far something is that has several stages.
+
+    Yields:
+        What to call with what is done, how many files are done, and of how many; None: not known.
+    """
+    with _progress() as progress:
+        if progress is None:
+            yield lambda _doing, _done, _total: None
+            return
+        task = progress.add_task("", total=None, amount="")
+
+        def tell(doing: str, done: int, total: int | None) -> None:
+            amount = f"{done:,}{'' if total is None else f' of {total:,}'} files" if done else ""
+            progress.update(task, description=doing, completed=done, total=total, amount=amount)
+
+        yield tell
+
+
 def counted_items(items: Iterable[T], advance: Advance) -> Iterator[T]:
     """Yield items, and count them as they are taken.
 

@@ -121,7 +121,8 @@ def _print_result(result: Reply, *, as_json: bool) -> None:
     elif result.error is None:
         counts = "  ".join(f"{name} {count:,}" for name, count in result.counts.items())
         ids = "packed" if isinstance(result.chunk_ids, bytes) else ", ".join(map(str, result.chunk_ids))
-        print_text(f"{result.request_id}  weights {result.weights_version}  {counts}")
+        split = f"split {result.split}  " if result.split else ""
+        print_text(f"{result.request_id}  {split}weights {result.weights_version}  {counts}")
         print_text(f"  ids: {ids}")
         if result.left_out:
             print_text(f"  left out, without READY chunks: {', '.join(result.left_out)}", "waits")

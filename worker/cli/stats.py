@@ -128,6 +128,8 @@ def _print_counts(counts: Counts, since: str) -> None:
     print_text(f"{counted(requests, 'request')}, {of_them}, {counted(counts.chunks, 'chunk')}; since {since}")
     for (dataset, code), count in sorted(counts.errors.items()):
         print_text(f"  {count:,} {code}{f' in {dataset}' if dataset else ''}", "wrong")
+    for split, got in counts.splits.items():
+        print_text(f"  split {split}: {counted(got.requests, 'request')}, {counted(got.chunks, 'chunk')} of these")
     for dataset, rows in counts.datasets():
         print_table(dataset_title(dataset), *_distribution(rows))
 
@@ -157,6 +159,7 @@ def _document(counts: Counts) -> dict[str, Any]:
         "chunks": counts.chunks,
         "mixed": counts.is_mixed,
         "problems": list(counts.problems),
+        "splits": {name: got._asdict() for name, got in counts.splits.items()},
         "requests_by_dataset": dict(counts.requests),
         "errors_by_code": [
             {"dataset": dataset or None, "error": code, "count": count}

@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
             requests, see `worker.core.wire.seeds.seed_of`.
         encoding: Encoding of ids on the wire; default: the one that is faster to read.
         probabilities: Have `weights` and `ready` in the sample.
+        split: Draw from the chunks of this split only; default: those without a split, and those of `train`.
         request_id: Asking twice with one id returns the same sample, see README.md in this folder. Streams refuse it.
         timeout_s: Longest wait; None: for ever. Default: the client's.
     """
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
     seed: int | None
     encoding: Encoding | None
     probabilities: bool
+    split: str | None
     request_id: str | None
     timeout_s: float | None
 

@@ -33,6 +33,7 @@ class Sample:
         weights: Effective weights, with `probabilities=True`; a chunk's draw probability is weights[c] / ready[c].
         ready: READY chunks by category, with `probabilities=True`.
         passes: With `method="epoch"`: category -> pass -> number of its ids.
+        split: The split that was asked for; None if none was named.
         extra: Result fields that this version does not know.
     """
 
@@ -48,6 +49,7 @@ class Sample:
     weights: Mapping[str, float] | None
     ready: Mapping[str, int] | None
     passes: Mapping[str, Mapping[int, int]] | None
+    split: str | None
     extra: Mapping[str, str]
 
     def to(self, device: object, *, non_blocking: bool = False) -> Self:
@@ -78,6 +80,7 @@ def sample_of(reply: Reply) -> Sample:
         weights=reply.weights or None,
         ready=reply.ready or None,
         passes=reply.passes or None,
+        split=reply.split,
         extra=reply.extra,
     )
 

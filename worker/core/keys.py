@@ -7,6 +7,7 @@ GROUP = "samplers"
 CATALOG_CHANNEL = "audio_chunks_changed"
 PINNED = "weights"
 CATEGORY_PATTERN = re.compile(r"[a-z0-9_-]{1,64}")
+SPLIT_PATTERN = re.compile(r"[a-z0-9_-]{1,32}")
 PREFIX_PATTERN = re.compile(r"[A-Za-z0-9_.:{}-]{1,64}")
 # Redis Cluster hashes only the text in the first {...}, if there is any.
 TAGGED_PATTERN = re.compile(r"[^{]*\{[^}]+\}.*")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog
+from worker.core.catalog import View
 from worker.core.catalog.durations import Durations, Milliseconds
 from worker.core.weights.values import Weights
 
@@ -174,29 +174,29 @@ class Finder:
         return positions
 
 
-def make_mixture(weights: Weights, catalog: Catalog) -> Mixture | None:
+def make_mixture(weights: Weights, view: View) -> Mixture | None:
     """Apply weights to a catalog.
 
     Args:
         weights: Normalised weights.
-        catalog: The READY chunks.
+        view: The READY chunks, as the requests see them.
 
     Returns:
         The mixture; None when no weighted category has a READY chunk.
     """
-    number_of = {name: i for i, name in enumerate(catalog.categories)}
-    names = tuple(name for name in catalog.categories if name in weights.shares)
+    number_of = {name: i for i, name in enumerate(view.categories)}
+    names = tuple(name for name in view.categories if name in weights.shares)
     if not names:
         return None
     chosen = np.array([number_of[name] for name in names])
     shares = np.array([weights.drawn_share(name) for name in names])
-    times = None if catalog.durations is None else _times(shares, chosen, catalog.durations)
+    times = None if view.durations is None else _times(shares, chosen, view.durations)
     if times is not None:
         shares /= times.means_s
     probabilities = shares / math.fsum(shares)  # exact, so that every machine draws alike
     cumulative = np.cumsum(probabilities)
     cumulative[-1] = 1.0
-    starts, ends = catalog.bounds[chosen], catalog.bounds[chosen + 1]
+    starts, ends = view.starts[chosen], view.ends[chosen]
     left_out = tuple(sorted(weights.shares.keys() - number_of.keys()))
     ready = ends - starts
     floats, finder = tuple(probabilities.tolist()), Finder(cumulative, starts, ready)
@@ -208,8 +208,8 @@ def _times(shares: Floats, chosen: Integers, durations: Durations) -> Times:
 
     Args:
         shares: float64, shape (k,): the weights.
-        chosen: int64, shape (k,): the catalog's number of each category.
-        durations: The catalog's durations.
+        chosen: int64, shape (k,): the view's number of each category.
+        durations: The view's durations.
     """
     means_s = durations.means_s[chosen]
     total = math.fsum(shares)

@@ -25,7 +25,7 @@ class LoadedCatalog:
 
     Attributes:
         catalog: The READY chunks.
-        ignored: Rows left out: their category is not a category name, or a needed duration is missing.
+        ignored: Rows left out: their category or split is no such name, or a needed duration is missing.
         ignored_examples: Categories of some of these rows, in printable form.
     """
 
@@ -72,11 +72,11 @@ class Known(NamedTuple):
     """What PostgreSQL says now about some chunks.
 
     Attributes:
-        categories: Shape (m,): the category in which each is READY, or None if it is not READY.
+        parts: Shape (m,): the part in which each is READY, see `worker.core.catalog.parts`; None if it is not READY.
         durations: uint32, shape (m,), ms, each >= 1 if it is READY; None if durations do not matter.
     """
 
-    categories: Sequence[str | None]
+    parts: Sequence[str | None]
     durations: "Milliseconds | None" = None
 
 

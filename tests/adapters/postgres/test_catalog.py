@@ -103,7 +103,7 @@ async def test_categories_may_be_of_any_text_type(empty_database_url: str, categ
     async with listening(empty_database_url) as (listener, writer):
         await writer.execute("update audio_chunks set category = 'music' where id = 1")
         news = await next_news(listener.news())
-        assert (news.ids.tolist(), (await listener.read(news.ids)).categories) == ([1], ["music"])
+        assert (news.ids.tolist(), (await listener.read(news.ids)).parts) == ([1], ["music"])
 
 
 async def test_rows_without_a_category_name_are_left_out_and_counted(empty_database_url: str) -> None:
@@ -248,7 +248,7 @@ async def test_changed_rows_are_heard_of_and_read(database_url: str) -> None:
         heard: set[int] = set()
         while heard != {1, 2, 3}:
             heard |= set((await next_news(news)).ids.tolist())
-        assert (await listener.read(np.array([5, 3, 2, 1, 999]))).categories == ["voice", None, "music", None, None]
+        assert (await listener.read(np.array([5, 3, 2, 1, 999]))).parts == ["voice", None, "music", None, None]
 
 
 async def test_burst_is_few_news(database_url: str) -> None:
@@ -294,7 +294,7 @@ async def test_forged_payload_is_nothing(database_url: str, payload: str) -> Non
         await writer.execute("select pg_notify($1, $2)", CATALOG_CHANNEL, payload)
         await writer.execute("select pg_notify($1, $2)", CATALOG_CHANNEL, f"{payload},7")
         assert (await next_news(listener.news())).ids.tolist() == [7]
-        assert (await listener.read(np.array([7]))).categories == [None]
+        assert (await listener.read(np.array([7]))).parts == [None]
 
 
 async def test_many_rows_are_read_in_the_order_asked_for(database_url: str) -> None:
@@ -303,7 +303,7 @@ async def test_many_rows_are_read_in_the_order_asked_for(database_url: str) -> N
     async with listening(database_url) as (listener, writer):
         rows = await writer.fetch("select id, category from audio_chunks")
         known = {row["id"]: row["category"] for row in rows}
-        assert (await listener.read(ids)).categories == [known.get(chunk) for chunk in ids.tolist()]
+        assert (await listener.read(ids)).parts == [known.get(chunk) for chunk in ids.tolist()]
 
 
 async def test_uuids_are_heard_of_and_read(empty_database_url: str) -> None:
@@ -316,7 +316,7 @@ async def test_uuids_are_heard_of_and_read(empty_database_url: str) -> None:
         while len(heard) < len(ODD_UUIDS):
             ids = (await next_news(news)).ids
             heard |= {str(uuid.UUID(bytes=chunk.ljust(16, b"\0"))) for chunk in ids.tolist()}
-            assert (await listener.read(ids)).categories == ["voice"] * len(ids)
+            assert (await listener.read(ids)).parts == ["voice"] * len(ids)
         assert heard == {str(chunk) for chunk in ODD_UUIDS}
 
 
@@ -327,7 +327,7 @@ async def test_category_that_is_no_name_is_not_ready(empty_database_url: str) ->
         "insert into audio_chunks values (1, 'Voice', 'READY'), (2, null, 'READY'), (3, 'voice', 'READY')",
     )
     async with listening(empty_database_url) as (listener, _):
-        assert (await listener.read(np.array([1, 2, 3]))).categories == [None, None, "voice"]
+        assert (await listener.read(np.array([1, 2, 3]))).parts == [None, None, "voice"]
 
 
 async def test_closed_connection_ends_the_news(database_url: str) -> None:

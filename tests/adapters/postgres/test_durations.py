@@ -76,7 +76,7 @@ async def test_rows_that_are_read_again_are_what_a_load_finds(empty_database_url
     first = len(ODD) + 1
     async with reader(empty_database_url).listening() as listener:
         known = await listener.read(np.array([first + 1, *range(1, first), first + 2, first, 999]))
-    assert known.categories == ["music", *[None] * len(ODD), None, "voice", None]
+    assert known.parts == ["music", *[None] * len(ODD), None, "voice", None]
     assert known.durations is not None
     assert known.durations.tolist() == [3000, *[0] * len(ODD), 0, 2500, 0]
 
@@ -89,7 +89,7 @@ async def test_many_rows_are_read_again_in_the_order_asked_for(database_url: str
         known = await listener.read(ids)
     assert known.durations is not None
     assert known.durations.tolist() == ids.tolist()
-    assert known.categories == [("voice", "music")[i % 2] for i in ids.tolist()]
+    assert known.parts == [("voice", "music")[i % 2] for i in ids.tolist()]
 
 
 async def test_uuids_last_too(empty_database_url: str) -> None:

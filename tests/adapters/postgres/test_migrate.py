@@ -96,6 +96,17 @@ async def test_migration_whose_text_changed_is_applied_again(database_url: str) 
     assert await migrate(database_url) == []
 
 
+async def test_index_of_ready_chunks_is_made_anew_where_it_has_no_split(database_url: str) -> None:
+    read = "select indexdef from pg_indexes where indexdef like '%READY%' order by 1"
+    async with session(database_url) as connection:
+        [made] = await connection.fetchval(f"select array({read})")
+        await connection.execute("drop index audio_chunks_id_category_split_idx")
+        await connection.execute("create index on audio_chunks (id) include (category) where status = 'READY'")
+        await connection.execute("update sampling_worker_migrations set sha256 = '' where name like '0001%'")
+        assert await migrate(database_url) == ["0001_audio_chunks"]
+        assert await connection.fetchval(f"select array({read})") == [made]
+
+
 # --- a table of the user's own
 
 
@@ -115,8 +126,7 @@ async def test_own_table_is_kept_and_gets_what_it_lacks(empty_database_url: str,
         "status": "READY",
         "category": "voice",
         "speaker": "Ada",
-        "duration_s": None,
-        "path": None,
+        **dict.fromkeys(("duration_s", "path", "start_s", "split", "error")),
     }
     assert await heard(empty_database_url, "update audio_chunks set category = 'music'") == ["7"]
 
@@ -190,8 +200,12 @@ async def test_only_what_enters_leaves_or_moves_is_named(database_url: str) -> N
         "insert into audio_chunks (category) select 'voice' from generate_series(7, 9)",
     )
     told = {
-        "update audio_chunks set path = id::text": [],
+        "update audio_chunks set path = id::text": ["1,2,3,4,5,6"],
         "update audio_chunks set duration_s = 1 where id > 6": [],
+        "update audio_chunks set split = 'val', start_s = 2 where id > 6": [],
+        "update audio_chunks set split = 'val' where id = 2": ["2"],
+        "update audio_chunks set start_s = 2 where id in (3, 4)": ["3,4"],
+        "update audio_chunks set error = 'unreadable'": [],
         "update audio_chunks set duration_s = 1 where id in (5, 6)": ["5,6"],
         "update audio_chunks set duration_s = 1.0 where id = 6": [],
         "update audio_chunks set status = status, category = category": [],

@@ -25,7 +25,7 @@ def _of(ids: Sequence[int]) -> Catalog:
 
 
 def _passes(catalog: Catalog, kept: KeptOrders | None = None) -> Passes:
-    return Passes(catalog, "s", catalog.categories[0], kept or KeptOrders())
+    return Passes(catalog.ids, "s", catalog.categories[0], kept or KeptOrders())
 
 
 def _by_pass(catalog: Catalog, wanted: Sequence[int], batches: int, *, distinct: bool) -> list[list[tuple[int, int]]]:

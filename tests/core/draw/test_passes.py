@@ -13,12 +13,12 @@ def test_passes_sessions_and_categories_have_orders_of_their_own_and_all_are_eve
     catalog, kept = catalog_of({"music": 20, "voice": 20}), KeptOrders()
     firsts: Counter[int] = Counter()
     seconds: Counter[tuple[int, int]] = Counter()
-    for session in range(4000):
-        passes = Passes(catalog, f"s{session}", "voice", kept)
+    for session in range(1000):
+        passes = Passes(catalog.ids[20:], f"s{session}", "voice", kept)
         one, two = (passes.after(number, -1, 20)[1].tolist() for number in (1, 2))
         firsts[one[0]] += 1
         seconds[one[0] // 5, two[0] // 5] += 1
         assert one != two
-        assert Passes(catalog, f"s{session}", "music", kept).after(1, -1, 20)[1].tolist() != one
+        assert Passes(catalog.ids[:20], f"s{session}", "music", kept).after(1, -1, 20)[1].tolist() != one
     assert stats.chisquare([firsts[i] for i in range(20)]).pvalue > FALSE_ALARM
     assert stats.chisquare([seconds[i, j] for i in range(4) for j in range(4)]).pvalue > FALSE_ALARM

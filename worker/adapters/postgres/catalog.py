@@ -5,40 +5,25 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
-import numpy as np
 from anyio.to_thread import run_sync
 
 from worker.adapters.postgres.client import Connection, connected, lift_limits, translated
-from worker.adapters.postgres.copy_parser import NAMELESS, Parser, Rows, build
-from worker.adapters.postgres.listener import (
-    DURATION,
-    READY_CHUNKS,
-    READY_CHUNKS_WITH_DURATIONS,
-    DeafListener,
-    PostgresListener,
+from worker.adapters.postgres.copy_parser import Parser, Rows, build
+from worker.adapters.postgres.listener import DeafListener, PostgresListener
+from worker.adapters.postgres.selection import (
+    NAMELESS,
+    Selection,
     array_literal,
-    is_name,
-    type_name,
+    hash_parts,
+    name_part,
+    select_by_query,
+    select_own,
 )
 from worker.core.catalog import Catalog, Checksum, checksum_of
-from worker.core.catalog.rendering import BIGINT, UUID
-from worker.errors import PostgresError
 from worker.ports import CatalogListener, LoadedCatalog
 
 _PATIENCE_S = 60.0
 _NO_LIMIT_S = 86_400.0  # a COPY is limited by silence instead
-_KINDS = {"smallint": BIGINT, "integer": BIGINT, "bigint": BIGINT, "uuid": UUID}
-_ZERO = {BIGINT: "0", UUID: "'00000000-0000-0000-0000-000000000000'"}
-_HASH = 'hashtextextended(category::text collate "C", 0)'
-_MILLISECONDS = """
-case when duration_s::double precision * 1000 >= 0.5 and duration_s::double precision * 1000 < 4294967295.5
-then round(duration_s::double precision * 1000)::bigint end"""
-_SHOWN = f"""
-case when {is_name("category")} then category::text
-else regexp_replace(left(category::text, 80) collate "C", '[^ -~]', '?', 'g') end"""
-_ELSEWHERE = """
-select string_agg(nspname, ', ' order by nspname) from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-where relname = 'audio_chunks' and relkind in ('r', 'p', 'v', 'm', 'f') and to_regclass('audio_chunks') is null"""
 _HIDING = """
 select oid::regclass::text from pg_class
 where relrowsecurity and relkind in ('r', 'p') and row_security_active(oid)
@@ -69,7 +54,8 @@ class PostgresCatalog:
 
         Args:
             database_url: A `postgresql://` URL.
-            chunks_query: A SELECT of `id, category` of READY chunks; None: those of `audio_chunks`.
+            chunks_query: A SELECT of `id, category` of READY chunks, and of `split` if they have any; None: those of
+                `audio_chunks`.
             with_durations: Whether to read `duration_s` too, and leave out chunks without one.
             patience_s: Longest silence of the server, in seconds; an operator's query may take long to begin.
         """
@@ -77,15 +63,12 @@ class PostgresCatalog:
         self._database_url = database_url
         self._known_names: dict[int, str] = {}
         self._beside = Checksum(0, 0)  # of rows that the server counts, but that are not part of a catalog
-        self._is_own_table = chunks_query is None
+        self._query = chunks_query
         self._with_durations = with_durations
-        query = chunks_query or (READY_CHUNKS_WITH_DURATIONS if with_durations else READY_CHUNKS)
-        self._hint = {} if self._is_own_table else {"accepted": _QUERY_ACCEPTED}
+        self._hint = {} if chunks_query is None else {"accepted": _QUERY_ACCEPTED}
         if with_durations:
             own, other = _TABLE_WITH_DURATIONS_ACCEPTED, _QUERY_WITH_DURATIONS_ACCEPTED
-            self._hint = {"accepted": own if self._is_own_table else other}
-        # On lines of its own: a query may end with a comment.
-        self._chunks = f"(\n{query.strip().rstrip(';')}\n) as chunks"
+            self._hint = {"accepted": own if chunks_query is None else other}
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[CatalogListener]:
@@ -94,13 +77,13 @@ class PostgresCatalog:
         Raises:
             PostgresError: PostgreSQL could not be reached, or the table is not there.
         """
-        if not self._is_own_table:
+        if self._query is not None:
             yield DeafListener()
             return
         async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
             with translated(self._database_url, **self._hint):
-                kind = await self._kind(connection)
-            listener = PostgresListener(connection, self._database_url, kind, with_durations=self._with_durations)
+                selection = await self._select(connection)
+            listener = PostgresListener(connection, self._database_url, selection)
             await listener.subscribe()
             yield listener
 
@@ -111,9 +94,9 @@ class PostgresCatalog:
             PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.
         """
         async with self._reading() as connection:
-            kind = await self._kind(connection)
-            rows = await self._copy(connection, kind)
-            names = await self._learn_names(connection, rows, kind)
+            selection = await self._select(connection)
+            rows = await self._copy(connection, selection)
+            names = await self._learn_names(connection, rows, selection)
         loaded, self._beside = await run_sync(build, rows, names)
         return loaded
 
@@ -124,14 +107,13 @@ class PostgresCatalog:
             PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.
         """
         async with self._reading() as connection:
-            kind = await self._kind(connection)
-            if kind != catalog.ids.dtype:
+            selection = await self._select(connection)
+            if selection.kind != catalog.ids.dtype:
                 return False
-            hashes = f"(select {self._row_hash(kind)} as hash from {self._chunks}) as hashes"  # noqa: S608 - the operator's
-            names = 'select name, hashtextextended(name collate "C", 0) from unnest($1::text[]) as name'
+            hashes = f"(select {selection.row_hash} as hash from {selection.rows}) as hashes"  # noqa: S608 - the operator's
             with anyio.move_on_after(self._patience_s) as patience:
                 row = await connection.fetchrow(f"select count(hash), sum(hash) from {hashes}", timeout=_NO_LIMIT_S)  # noqa: S608
-                seeds = dict(map(tuple, await connection.fetch(names, list(catalog.categories))))
+                seeds = await hash_parts(connection, catalog.parts)
             if patience.cancelled_caught:  # a COPY is never silent for long, so a load may succeed
                 return False
         count, total = row or (0, 0)
@@ -145,7 +127,7 @@ class PostgresCatalog:
             PostgresError: PostgreSQL could not be reached, fell silent, or refused the statement.
         """
         async with self._reading() as connection:
-            rows = await connection.fetch(_HIDING, not self._is_own_table)
+            rows = await connection.fetch(_HIDING, self._query is not None)
         return tuple(row[0] for row in rows)
 
     @asynccontextmanager
@@ -158,39 +140,15 @@ class PostgresCatalog:
                 yield connection
                 await connection.execute("commit")
 
-    def _row_hash(self, kind: np.dtype[np.generic]) -> str:
-        """Return the SQL of a row's hash, as `worker.core.catalog.checksum` computes it; null for ignored rows."""
-        if kind == UUID:
-            chunk = f"uuid_hash_extended(id, {_HASH})"
-        else:
-            chunk = f"hashint8extended(id::bigint, {_HASH} # (id::bigint >> 32))"
-        return f"hashint8extended({_MILLISECONDS}, {chunk})" if self._with_durations else chunk
+    async def _select(self, connection: Connection) -> Selection:
+        """Return what is read of each chunk, without reading a row."""
+        if self._query is None:
+            return await select_own(connection, with_durations=self._with_durations)
+        return await select_by_query(connection, self._query, with_durations=self._with_durations)
 
-    async def _kind(self, connection: Connection) -> np.dtype[np.generic]:
-        """Return the data type of ids, without reading a row."""
-        if self._is_own_table and (schemas := await connection.fetchval(_ELSEWHERE)):
-            raise PostgresError(
-                f"audio_chunks is in schema {schemas}, which is not on the search_path of this role, or closed to it; "
-                "accepted: a search_path that has it, set by ALTER ROLE or in DATABASE_URL"
-            )
-        statement = (
-            "select format_type(coalesce(nullif(typbasetype, 0), oid), null) from pg_type "  # noqa: S608
-            f"where oid = pg_typeof((select id from {self._chunks} limit 0))"
-        )
-        name = await connection.fetchval(statement)
-        if name not in _KINDS:
-            raise PostgresError(f"chunk ids are of type {name}; accepted are {', '.join(_KINDS)}")
-        return _KINDS[name]
-
-    async def _copy(self, connection: Connection, kind: np.dtype[np.generic]) -> Rows:
-        """Read the binary COPY of (id, hash of the category[, duration]), in rows of equal length."""
-        parser = Parser(kind, with_durations=self._with_durations)
-        duration = f", {DURATION}" if self._with_durations else ""
-        statement = (
-            f"select coalesce(id::{type_name(kind)}, {_ZERO[kind]}), "  # noqa: S608 - the operator's query
-            f"case when id is null or category is null then {NAMELESS} else {_HASH} end{duration} "
-            f"from {self._chunks}"
-        )
+    async def _copy(self, connection: Connection, selection: Selection) -> Rows:
+        """Read the binary COPY of (id, hash of the part[, duration]), in rows of equal length."""
+        parser = Parser(selection.kind, with_durations=self._with_durations)
         with anyio.fail_after(self._patience_s) as patience:
 
             async def take(part: bytes) -> None:
@@ -198,20 +156,16 @@ class PostgresCatalog:
                 await parser.take(part)
                 patience.deadline = anyio.current_time() + self._patience_s
 
-            await connection.copy_from_query(statement, output=take, format="binary", timeout=_NO_LIMIT_S)
+            await connection.copy_from_query(selection.copied, output=take, format="binary", timeout=_NO_LIMIT_S)
         return await parser.finish()
 
-    async def _learn_names(self, connection: Connection, rows: Rows, kind: np.dtype[np.generic]) -> Mapping[int, str]:
-        """Return the category of each hash; known ones save another run of an operator's query."""
+    async def _learn_names(self, connection: Connection, rows: Rows, selection: Selection) -> Mapping[int, str]:
+        """Return the part of each hash; known ones save another run of an operator's query."""
         names = self._known_names
         unknown = [place for place, code in enumerate(rows.hashes.tolist()) if code not in names and code != NAMELESS]
         if unknown:
             examples = await run_sync(array_literal, rows.examples[unknown])
-            statement = (
-                f"select distinct {_SHOWN} as name, {_HASH} as hash from {self._chunks} "  # noqa: S608
-                f"join unnest($1::text::{type_name(kind)}[]) as example (chunk_id) on id = chunk_id "
-                "where category is not null"
-            )
-            names = names | {row["hash"]: row["name"] for row in await connection.fetch(statement, examples)}
+            found = await connection.fetch(selection.names, examples)
+            names = names | {row["hash"]: name_part(row["category"], row["split"]) for row in found}
         self._known_names = {code: names[code] for code in rows.hashes.tolist() if code in names}
         return self._known_names

@@ -8,7 +8,7 @@ that statement is repeated.
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import asyncpg
@@ -82,8 +82,12 @@ with written as (
 select category, coalesce(rows, 0), coalesce(inserted, 0), coalesce(updated, 0), coalesce(without_duration, 0)
 from given full join counts using (category) order by category"""
 _COUNT = """
-select category::text, status::text, count(*) as count, coalesce(sum(duration_s), 0)::double precision as duration_s
-from audio_chunks group by category, status order by category, status"""
+select category::text, status::text, count(*) as count, coalesce(sum(duration_s), 0)::double precision as duration_s,
+  {split} as split
+from audio_chunks group by category, status, {split} order by category, status, {split}"""
+_HAS_SPLIT = """
+select exists (select from pg_attribute where attrelid = to_regclass('audio_chunks') and attname = 'split'
+  and not attisdropped and has_column_privilege(attrelid, attnum, 'select'))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +144,32 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class ChunkCount:
-    """The number of chunks of one category and status, and their known seconds; None if none are known."""
+    """The number of chunks of one category, status and split, and their known seconds; None if none are known."""
 
     category: str
     status: str
     count: int
     duration_s: float | None
+    split: str = ""
 
 
-async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: Problems | None = None) -> Imported:
+async def import_chunks(
+    database_url: str,
+    rows: Iterable[ChunkRow],
+    problems: Problems | None = None,
+    *,
+    beside: Callable[[Connection], Awaitable[None]] | None = None,
+    is_trial: bool = False,
+) -> Imported:
     """Register chunks by their path and `start_s`, all or none: insert new ones, and update known ones.
 
     Args:
         database_url: A `postgresql://` URL.
         rows: May be a generator, and may raise. A chunk may be repeated by an equal row.
         problems: The problems that `rows` finds on the way; if there are any, nothing is imported.
+        beside: What else is done in the transaction, while the rows stand in the table `incoming`, before they are
+            written. It may change them there.
+        is_trial: Whether everything is undone at the end.
 
     Raises:
         ManifestError: Rows are not accepted, contradict each other, or are refused by PostgreSQL.
@@ -170,8 +185,10 @@ async def import_chunks(database_url: str, rows: Iterable[ChunkRow], problems: P
             last = await _stage(connection, rows, found)
             repeated = await _join_repeated(connection, found)
             found.raise_any()
+            if beside is not None:
+                await beside(connection)
             categories = await _merge_again(connection, last, found)
-            await connection.execute("commit")
+            await connection.execute("rollback" if is_trial else "commit")
     return Imported(tuple(categories), repeated)
 
 
@@ -269,11 +286,12 @@ def _refusal(problems: Problems, line: int, error: asyncpg.PostgresError) -> Man
 
 
 async def count_chunks(database_url: str) -> list[ChunkCount]:
-    """Return the counts of each category and status, in this order.
+    """Return the counts of each category, status and split, in this order.
 
     Raises:
         PostgresError: PostgreSQL could not be reached, or refused a statement.
     """
     with translated(database_url):
         async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
-            return [ChunkCount(*row) for row in await connection.fetch(_COUNT)]
+            split = "coalesce(split::text, '')" if await connection.fetchval(_HAS_SPLIT) else "''::text"
+            return [ChunkCount(*row) for row in await connection.fetch(_COUNT.format(split=split))]

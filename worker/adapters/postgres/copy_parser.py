@@ -7,14 +7,12 @@ import numpy as np
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
+from worker.adapters.postgres.selection import NAMELESS
 from worker.core.catalog import Block, Catalog, Checksum, ascending, checksum_of, checksum_rows, gather_catalog
 from worker.core.catalog.durations import whole_milliseconds
+from worker.core.catalog.parts import is_part
 from worker.core.catalog.rendering import cell_width, render_cells
-from worker.core.keys import CATEGORY_PATTERN
 from worker.ports import LoadedCatalog
-
-NAMELESS = 0
-"""The hash of a row without a category, an id or a duration."""
 
 _HEADER_BYTES = 19
 _TRAILER_BYTES = 2
@@ -24,12 +22,12 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows that were read, before the names of their categories are known.
+    """Rows that were read, before the names of their parts are known.
 
     Attributes:
-        blocks: Ids, the index in `hashes` of each id's category, and durations if they matter.
-        hashes: int64, shape (k,): hash of each category; `NAMELESS` for rows that are left out.
-        examples: int64 or S16, shape (k,): a chunk of each category.
+        blocks: Ids, the index in `hashes` of each id's part, and durations if they matter.
+        hashes: int64, shape (k,): hash of each part; `NAMELESS` for rows that are left out.
+        examples: int64 or S16, shape (k,): a chunk of each part.
     """
 
     blocks: list[Block]
@@ -110,17 +108,17 @@ class Parser:
 
 
 def build(rows: Rows, names: Mapping[int, str]) -> tuple[LoadedCatalog, Checksum]:
-    """Return the catalog of the rows whose category has a valid name.
+    """Return the catalog of the rows whose part has a valid name.
 
     Args:
         rows: The rows that were read.
-        names: Hash -> category, as far as known; some may be no valid names.
+        names: Hash -> part, as far as known; some may be no valid names.
 
     Returns:
         The catalog, and the checksum of rows that PostgreSQL counts beside it: ignored ones, and those that came twice.
     """
     found = [names.get(code, "") for code in rows.hashes.tolist()]
-    wanted = [name if CATEGORY_PATTERN.fullmatch(name) else None for name in found]
+    wanted = [name if is_part(name) else None for name in found]
     unwanted = np.array([name is None for name in wanted], dtype=np.bool_)
     ignored = sum(int(np.count_nonzero(unwanted[block.codes])) for block in rows.blocks) if unwanted.any() else 0
     catalog = gather_catalog(rows.blocks, wanted)

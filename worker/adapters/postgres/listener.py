@@ -9,17 +9,14 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from worker.adapters.postgres.client import Connection, connected, translated
+from worker.adapters.postgres.selection import DURATION, Selection, array_literal, is_name, is_split, type_name
 from worker.adapters.postgres.watch import Sight, look
-from worker.core.catalog import ascending
+from worker.core.catalog import ascending, part_name
 from worker.core.catalog.durations import whole_milliseconds
-from worker.core.catalog.rendering import UUID, cell_width, id_from_text, render_cells
-from worker.core.keys import CATALOG_CHANNEL, CATEGORY_PATTERN
+from worker.core.catalog.rendering import id_from_text
+from worker.core.keys import CATALOG_CHANNEL
 from worker.errors import PostgresError
 from worker.ports import CatalogNews, Known, Unheard
-
-READY_CHUNKS = "select id, category from audio_chunks where status = 'READY'"
-READY_CHUNKS_WITH_DURATIONS = "select id, category, duration_s from audio_chunks where status = 'READY'"
-DURATION = "coalesce(duration_s::double precision, 'NaN')"
 
 _GATHER_S = 0.015
 _INTERVAL_S = 0.15
@@ -40,21 +37,17 @@ class PostgresListener:
     A notification is a hint and no more: every user of a database may send one, with any payload.
     """
 
-    def __init__(
-        self, connection: Connection, database_url: str, kind: np.dtype[np.generic], *, with_durations: bool = False
-    ) -> None:
+    def __init__(self, connection: Connection, database_url: str, selection: Selection) -> None:
         """Take over a connection.
 
         Args:
             connection: Open and idle.
             database_url: For error messages.
-            kind: int64 or S16, what ids are.
-            with_durations: Whether durations matter; chunks without one are then not READY.
+            selection: What is read of each chunk.
         """
         self._connection = connection
         self._database_url = database_url
-        self._kind = kind
-        self._with_durations = with_durations
+        self._selection = selection
         self._sight = Sight(is_standby=False, is_queue_full=False, shape=0, activity=None, found={})
         self._look_at = math.inf
         self._turn = anyio.Lock()  # a connection runs one statement at a time
@@ -117,41 +110,42 @@ class PostgresListener:
         Raises:
             PostgresError: The connection is gone, or silent for too long.
         """
-        categories = np.full(len(ids), None, dtype=np.object_)
-        durations = np.zeros(len(ids), np.uint32) if self._with_durations else None
+        parts = np.full(len(ids), None, dtype=np.object_)
+        durations = np.zeros(len(ids), np.uint32) if self._selection.with_durations else None
         is_found = np.zeros(len(ids), np.bool_)
         for start in range(0, len(ids), _READ_AT_ONCE):
-            part = slice(start, start + _READ_AT_ONCE)
-            for category, packed in await self._read(await run_sync(array_literal, ids[part])):
+            some = slice(start, start + _READ_AT_ONCE)
+            for part, packed in await self._read(await run_sync(array_literal, ids[some])):
                 if durations is None:
                     places = np.frombuffer(packed, ">i4") - 1
                 else:
                     rows = np.frombuffer(packed, [("place", ">i4"), ("duration_s", ">f8")])
                     milliseconds = whole_milliseconds(rows["duration_s"].astype(np.float64))
                     places = (rows["place"] - 1)[milliseconds > 0]
-                    durations[part][places] = milliseconds[milliseconds > 0]
-                if is_found[part][places].any():
+                    durations[some][places] = milliseconds[milliseconds > 0]
+                if is_found[some][places].any():
                     self._ask_for_all()  # partitions allow an id in two categories, which this reading cannot express
-                categories[part][places] = category
-                is_found[part][places] = True
-        found: list[str | None] = categories.tolist()
+                parts[some][places] = part
+                is_found[some][places] = True
+        found: list[str | None] = parts.tolist()
         return Known(found, durations)
 
     async def _read(self, literal: str) -> list[tuple[str, bytes]]:
-        """Read, for each category, which of these ids are READY in it: indices from 1 and durations, packed."""
-        packed, chunks = "int4send(named.place::int)", READY_CHUNKS
-        if self._with_durations:
-            packed, chunks = f"{packed} || float8send({DURATION})", READY_CHUNKS_WITH_DURATIONS
+        """Read, for each part, which of these ids are READY in it: indices from 1 and durations, packed."""
+        selection, packed = self._selection, "int4send(named.place::int)"
+        if selection.with_durations:
+            packed = f"{packed} || float8send({DURATION})"
         statement = (
-            f"select chunk.category::text, string_agg({packed}, '') "  # noqa: S608 - constants
-            f"from unnest($1::text::{type_name(self._kind)}[]) with ordinality as named (id, place) "
-            f"join ({chunks}) as chunk on chunk.id = named.id "
-            f"where chunk.category is not null group by chunk.category having {is_name('chunk.category')}"
+            f"select chunks.category::text, {selection.split} as split, string_agg({packed}, '') "  # noqa: S608 - constants
+            f"from unnest($1::text::{type_name(selection.kind)}[]) with ordinality as named (named_id, place) "
+            f"join {selection.rows} on chunks.id = named.named_id where chunks.category is not null "
+            f"group by chunks.category, {selection.split} "
+            f"having {is_name('chunks.category')} and {is_split(selection.split)}"
         )
         async with self._turn:
             with translated(self._database_url):
                 rows = await self._connection.fetch(statement, literal, timeout=_READ_TIMEOUT_S)
-        return [(category, packed) for category, packed in rows]
+        return [(part_name(category, split), packed) for category, split, packed in rows]
 
     def _hear(self, payload: str) -> None:
         """Collect a notification; those of a bulk update come at once, and are read together later."""
@@ -173,7 +167,7 @@ class PostgresListener:
         payloads, reload, is_doubtful = self._payloads, self._reload, self._is_doubtful
         self._payloads, self._named, self._reload, self._is_doubtful = [], 0, False, False
         self._stirred = anyio.Event()
-        return CatalogNews(await run_sync(_named_ids, payloads, self._kind), reload, is_doubtful)
+        return CatalogNews(await run_sync(_named_ids, payloads, self._selection.kind), reload, is_doubtful)
 
     async def _wait_for_stir(self) -> bool:
         """Wait for a notification, and look at the table now and then; return False if the table was replaced."""
@@ -229,26 +223,6 @@ class DeafListener:
     async def read(self, ids: NDArray[np.generic]) -> Known:
         """Raise an error, as no notification can have named rows."""
         raise NotImplementedError(f"{len(ids)} rows cannot be read by id from a query")
-
-
-def array_literal(ids: NDArray[np.generic]) -> str:
-    """Return ids as an array literal of PostgreSQL, which is JSON with other brackets.
-
-    Args:
-        ids: int64 or S16, shape (n,).
-    """
-    cells = render_cells(ids, cell_width(ids)).tobytes()
-    return "{" + cells[:-1].decode() + "}"
-
-
-def is_name(category: str) -> str:
-    """Return the condition that a category is a valid name; others may not even be text that PostgreSQL can send."""
-    return f"{category}::text collate \"C\" ~ '^(?:{CATEGORY_PATTERN.pattern})$'"
-
-
-def type_name(kind: np.dtype[np.generic]) -> str:
-    """Return the SQL type in which ids of this kind are compared."""
-    return "uuid" if kind == UUID else "bigint"
 
 
 def _named_ids(payloads: Sequence[str], kind: np.dtype[np.generic]) -> NDArray[np.generic]:

@@ -2,23 +2,25 @@
 
 from worker.core.catalog.changes import Difference, apply_changes, compare
 from worker.core.catalog.checksum import Checksum, checksum_of, checksum_rows
+from worker.core.catalog.fingerprint import fingerprint_of, fold_ids
+from worker.core.catalog.parts import part_name, read_part
 from worker.core.catalog.snapshot import (
     Block,
     Catalog,
     ascending,
     build_catalog,
     empty_catalog,
-    fingerprint_of,
-    fold_ids,
     gather_catalog,
     largest_categories,
 )
+from worker.core.catalog.view import View
 
 __all__ = [
     "Block",
     "Catalog",
     "Checksum",
     "Difference",
+    "View",
     "apply_changes",
     "ascending",
     "build_catalog",
@@ -30,4 +32,6 @@ __all__ = [
     "fold_ids",
     "gather_catalog",
     "largest_categories",
+    "part_name",
+    "read_part",
 ]

@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog.durations import Milliseconds
+from worker.core.catalog.fingerprint import hash_pairs, part_keys
 from worker.core.catalog.rendering import cell_width, render_cells
-from worker.core.catalog.snapshot import BLOCK, Catalog, Integers, category_keys, freeze, hash_pairs, lay_out
+from worker.core.catalog.snapshot import BLOCK, Catalog, Integers, freeze, lay_out
 
-_SEARCHED = 64  # categories: up to so many, searching each of them for a few ids is faster than a scan of all ids
+_SEARCHED = 64  # parts: up to so many, searching each of them for a few ids is faster than a scan of all ids
 
 Item = TypeVar("Item", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How many chunks entered and left READY. A chunk that moved to another category counts as both."""
+    """How many chunks entered and left READY. A chunk that moved to another category or split counts as both."""
 
     added: int
     removed: int
@@ -28,7 +29,7 @@ class Difference:
 def apply_changes(
     catalog: Catalog,
     ids: NDArray[np.generic],
-    categories: Sequence[str | None],
+    parts: Sequence[str | None],
     durations: Milliseconds | None = None,
 ) -> tuple[Catalog, Difference]:
     """Apply what is now known of some chunks to a catalog.
@@ -36,7 +37,7 @@ def apply_changes(
     Args:
         catalog: The snapshot to start from; it stays as it is.
         ids: int64 or S16 as in the catalog, shape (m,), each once.
-        categories: Shape (m,): the category in which each is READY now, or None when it is not READY.
+        parts: Shape (m,): the part in which each is READY now, or None when it is not READY.
         durations: uint32, shape (m,), ms, each >= 1 if it is READY; None if the catalog has none.
 
     Returns:
@@ -44,13 +45,13 @@ def apply_changes(
     """
     width = cell_width(ids)
     if width > catalog.cells.dtype.itemsize:
-        catalog = lay_out(catalog.categories, catalog.bounds, (catalog.ids, _lasting(catalog)), width)
-    names, bounds = _with_others(catalog, categories)
-    edit = _compare(catalog, bounds, _Known(ids, _codes_of(names, categories), durations))
+        catalog = lay_out(catalog.parts, catalog.bounds, (catalog.ids, _lasting(catalog)), width)
+    names, bounds = _with_others(catalog, parts)
+    edit = _compare(catalog, bounds, _Known(ids, _codes_of(names, parts), durations))
     difference = Difference(added=len(edit.fresh), removed=len(edit.gone))
     if not difference.added and not difference.removed:
         return catalog, difference
-    keys = category_keys(names)
+    keys = part_keys(names)
     old = _lasting(catalog)
     fingerprint = catalog.fingerprint + hash_pairs(edit.fresh, keys[edit.fresh_codes], edit.durations)
     fingerprint -= hash_pairs(catalog.ids[edit.gone], keys[edit.gone_codes], None if old is None else old[edit.gone])
@@ -77,9 +78,9 @@ def compare(before: Catalog, after: Catalog) -> Difference:
         before: A snapshot.
         after: Another one, with durations if the first has them.
     """
-    known = dict(zip(before.categories, pairwise(before.bounds.tolist()), strict=True))
+    known = dict(zip(before.parts, pairwise(before.bounds.tolist()), strict=True))
     kept = 0
-    for name, part in zip(after.categories, pairwise(after.bounds.tolist()), strict=True):
+    for name, part in zip(after.parts, pairwise(after.bounds.tolist()), strict=True):
         if name in known and before.ids.dtype == after.ids.dtype:
             kept += _count_kept(before, slice(*known[name]), after, slice(*part))
     return Difference(added=len(after) - kept, removed=len(before) - kept)
@@ -91,10 +92,10 @@ class _Edit:
 
     Attributes:
         gone: int64, shape (g,): positions of what is removed, ascending.
-        gone_codes: int64, shape (g,): their categories.
+        gone_codes: int64, shape (g,): their parts.
         at: int64, shape (e,): the position that each new chunk is inserted before, ascending.
         fresh: int64 or S16, shape (e,): the new chunks.
-        fresh_codes: int64, shape (e,): their categories.
+        fresh_codes: int64, shape (e,): their parts.
         durations: uint32, shape (e,), ms: how long they last, if that matters.
     """
 
@@ -107,7 +108,7 @@ class _Edit:
 
 
 class _Known(NamedTuple):
-    """What is known of some chunks: ids, categories (-1 for none), and durations if they matter."""
+    """What is known of some chunks: ids, parts (-1 for none), and durations if they matter."""
 
     ids: NDArray[np.generic]
     codes: Integers
@@ -122,22 +123,22 @@ def _lasting(catalog: Catalog) -> Milliseconds | None:
     return None if catalog.durations is None else catalog.durations.milliseconds
 
 
-def _with_others(catalog: Catalog, categories: Sequence[str | None]) -> tuple[tuple[str, ...], Integers]:
-    """Return the names of a catalog's categories and others, sorted, and the bounds of each, shape (k + 1,)."""
-    ready = catalog.ready
-    names = tuple(sorted(ready.keys() | {name for name in categories if name is not None}))
-    return names, np.cumsum([0, *(ready.get(name, 0) for name in names)])
+def _with_others(catalog: Catalog, parts: Sequence[str | None]) -> tuple[tuple[str, ...], Integers]:
+    """Return the names of a catalog's parts and others, sorted, and the bounds of each, shape (k + 1,)."""
+    sizes = catalog.sizes
+    names = tuple(sorted(sizes.keys() | {name for name in parts if name is not None}))
+    return names, np.cumsum([0, *(sizes.get(name, 0) for name in names)])
 
 
-def _codes_of(names: Sequence[str], categories: Sequence[str | None]) -> Integers:
-    """Return the number of each category among the names; -1 for None."""
+def _codes_of(names: Sequence[str], parts: Sequence[str | None]) -> Integers:
+    """Return the number of each part among the names; -1 for None."""
     numbers: dict[str | None, int] = {name: number for number, name in enumerate(names)}
     numbers[None] = -1
-    return np.fromiter(map(numbers.__getitem__, categories), np.int64, len(categories))
+    return np.fromiter(map(numbers.__getitem__, parts), np.int64, len(parts))
 
 
 def _compare(catalog: Catalog, bounds: Integers, known: _Known) -> _Edit:
-    """Find the edit that puts each id into its category and into no other, with its duration."""
+    """Find the edit that puts each id into its part and into no other, with its duration."""
     known = known.take(np.argsort(known.ids))
     positions = _find(catalog, known.ids)
     codes = np.searchsorted(bounds, positions, "right") - 1
@@ -154,7 +155,7 @@ def _compare(catalog: Catalog, bounds: Integers, known: _Known) -> _Edit:
 
 
 def _count_kept(before: Catalog, old: slice, after: Catalog, new: slice) -> int:
-    """Count the chunks that a category has in common in two catalogs."""
+    """Count the chunks that a part has in common in two catalogs."""
     if before.durations is None or after.durations is None:
         return len(np.intersect1d(before.ids[old], after.ids[new], assume_unique=True))
     _, olds, news = np.intersect1d(before.ids[old], after.ids[new], assume_unique=True, return_indices=True)
@@ -166,7 +167,7 @@ def _find(catalog: Catalog, ids: NDArray[np.generic]) -> Integers:
     """Find the positions of some ids in a catalog; both ascend."""
     if not len(ids):
         return np.empty(0, np.int64)
-    if len(catalog.categories) <= min(_SEARCHED, len(catalog) // len(ids)):
+    if len(catalog.parts) <= min(_SEARCHED, len(catalog) // len(ids)):
         parts = [slice(start, end) for start, end in pairwise(catalog.bounds.tolist())]
         found = [part.start + _positions_of(catalog.ids[part], ids) for part in parts]
     else:
@@ -190,7 +191,7 @@ def _are_among(ids: NDArray[np.generic], wanted: NDArray[np.generic]) -> NDArray
 
 
 def _insert_positions(catalog: Catalog, bounds: Integers, fresh: NDArray[np.generic], codes: Integers) -> Integers:
-    """Find the position that each of some ids is inserted before. The ids ascend by category, then by id."""
+    """Find the position that each of some ids is inserted before. The ids ascend by part, then by id."""
     at = np.empty(len(fresh), np.int64)
     cuts = np.flatnonzero(np.diff(codes)) + 1
     for start, end in pairwise([0, *cuts.tolist(), len(codes)]) if len(codes) else ():

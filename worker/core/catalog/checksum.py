@@ -1,6 +1,6 @@
 """A checksum of the catalog that PostgreSQL can compute, too. One row tells whether both hold the same chunks.
 
-It is the sum modulo 2^64 of a hash of each chunk, in any order. The seed of a chunk's hash is its category's hash. For
+It is the sum modulo 2^64 of a hash of each chunk, in any order. The seed of a chunk's hash is its part's hash. For
 a bigint it includes the upper half. PostgreSQL folds the two halves of a bigint before it hashes them.
 
 Source: PostgreSQL, src/common/hashfn.c, `hash_bytes_extended` and `hash_bytes_uint32_extended`; they are lookup3 by
@@ -46,11 +46,11 @@ def checksum_of(catalog: Catalog, hashes: Mapping[str, int]) -> Checksum:
 
     Args:
         catalog: A snapshot.
-        hashes: PostgreSQL's hash of each of its categories, a signed or unsigned number of 64 bits.
+        hashes: PostgreSQL's hash of each of its parts, a signed or unsigned number of 64 bits.
     """
     durations = None if catalog.durations is None else catalog.durations.milliseconds
     found = Checksum(0, 0)
-    for name, (start, end) in zip(catalog.categories, pairwise(catalog.bounds.tolist()), strict=True):
+    for name, (start, end) in zip(catalog.parts, pairwise(catalog.bounds.tolist()), strict=True):
         seed = np.array([hashes[name] & _MASK], np.uint64)
         for first in range(start, end, BLOCK):
             part = slice(first, min(first + BLOCK, end))
@@ -65,7 +65,7 @@ def checksum_rows(
 
     Args:
         ids: int64 or S16, shape (n,).
-        seeds: uint64, shape (n,) or (1,): PostgreSQL's hash of the category of each, or of all.
+        seeds: uint64, shape (n,) or (1,): PostgreSQL's hash of the part of each, or of all.
         durations: uint32, shape (n,), ms; None if they do not matter.
     """
     hashes = _hash_uuids(ids, seeds) if ids.dtype == UUID else _hash_bigints(ids.astype(np.int64, copy=False), seeds)

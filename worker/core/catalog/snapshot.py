@@ -1,14 +1,13 @@
 """The catalog: which chunks are READY, by category, as one immutable, versioned snapshot.
 
-All ids lie in one array, category after category by name, ascending within a category. A chunk's *position* is its
-index in this array. The order follows from the set of (id, category) pairs alone, so equal catalogs draw equal chunks
-for equal seeds. If durations decide the draw too, they belong to these pairs, and to the version.
+All ids lie in one array, part after part by name, ascending within a part. A part is a category, or one split of it;
+see `parts`. A chunk's *position* is its index in this array. The order follows from the set of (id, part) pairs alone,
+so equal catalogs draw equal chunks for equal seeds. If durations decide the draw too, they belong to these pairs, and
+to the version.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog.durations import Durations, Milliseconds, measure_durations
-from worker.core.catalog.rendering import BIGINT, UUID, cell_width, render_cells
-from worker.core.hashing import GOLDEN, hash64
+from worker.core.catalog.fingerprint import MASK, hash_pairs, part_keys
+from worker.core.catalog.parts import has_part, read_part
+from worker.core.catalog.rendering import BIGINT, cell_width, render_cells
+from worker.core.catalog.view import View, list_splits, make_view
 
 BLOCK = 65_536
 """Rows that are computed at once, so that they stay in the processor's cache."""
-
-_MASK = (1 << 64) - 1
 
 Integers = NDArray[np.int64]
 
@@ -32,7 +31,7 @@ class Block(NamedTuple):
 
     Attributes:
         ids: int64 or S16, shape (n,).
-        codes: unsigned integers, shape (n,): the category of each.
+        codes: unsigned integers, shape (n,): the part of each.
         durations: uint32, shape (n,), ms, each >= 1; None if durations do not matter.
     """
 
@@ -46,21 +45,30 @@ class Catalog:
     """The READY chunks. `build_catalog` makes a catalog, and `apply_changes` makes the next one from it.
 
     Attributes:
-        categories: Names of the categories that have READY chunks, sorted, shape (k,).
-        bounds: int64, shape (k + 1,): category i owns ids[bounds[i]:bounds[i + 1]].
+        parts: Names of the parts that have READY chunks, sorted, shape (k,).
+        bounds: int64, shape (k + 1,): part i owns ids[bounds[i]:bounds[i + 1]].
         ids: int64, or S16 for uuids, shape (n,).
         cells: void, shape (n,): the ids rendered for JSON, see `worker.core.catalog.rendering`.
-        fingerprint: Sum modulo 2^64 of a hash of each (id, category) pair, in any order; of each (id, category,
-            duration) if durations are known.
-        durations: How long they last; None if durations do not matter.
+        fingerprint: Sum modulo 2^64 of a hash of each (id, part) pair, in any order; of each (id, part, duration) if
+            durations are known.
+        durations: How long they last, by part; None if durations do not matter.
+        view: The categories as requests that name no split see them.
+        splits: Names of the splits, sorted.
     """
 
-    categories: tuple[str, ...]
+    parts: tuple[str, ...]
     bounds: NDArray[np.int64]
     ids: NDArray[np.generic]
     cells: NDArray[np.void]
     fingerprint: int
     durations: Durations | None = None
+    view: View = field(init=False)
+    splits: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive what follows from the parts; both are small, and every draw needs them."""
+        object.__setattr__(self, "view", make_view(self.parts, self.bounds, self.durations))
+        object.__setattr__(self, "splits", list_splits(self.parts))
 
     @property
     def version(self) -> str:
@@ -68,19 +76,37 @@ class Catalog:
         return f"{self.fingerprint:016x}"
 
     @property
+    def categories(self) -> tuple[str, ...]:
+        """Return the categories that requests without a split draw from, sorted."""
+        return self.view.categories
+
+    @property
     def ready(self) -> dict[str, int]:
-        """Count the READY chunks of each category."""
-        return dict(zip(self.categories, np.diff(self.bounds).tolist(), strict=True))
+        """Count the READY chunks of each category that requests without a split draw from."""
+        return self.view.ready
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Count the READY chunks of each part."""
+        return dict(zip(self.parts, np.diff(self.bounds).tolist(), strict=True))
 
     def __len__(self) -> int:
-        """Count the (chunk, category) pairs."""
+        """Count the (chunk, part) pairs."""
         return len(self.ids)
 
+    def view_of(self, split: str | None) -> View:
+        """Return the categories as requests of a split see them; None: of no split."""
+        return self.view if split is None else make_view(self.parts, self.bounds, self.durations, split)
+
+    def has(self, category: str) -> bool:
+        """Return whether a category has READY chunks, of whatever split."""
+        return has_part(self.parts, category)
+
     def segments(self) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.void]]]:
-        """Yield name, ids and cells of each category."""
-        for i, name in enumerate(self.categories):
+        """Yield category, ids and cells of each part."""
+        for i, name in enumerate(self.parts):
             owned = slice(int(self.bounds[i]), int(self.bounds[i + 1]))
-            yield name, self.ids[owned], self.cells[owned]
+            yield read_part(name)[0], self.ids[owned], self.cells[owned]
 
 
 def largest_categories(catalog: Catalog, most: int) -> dict[str, int]:
@@ -103,8 +129,8 @@ def build_catalog(
 
     Args:
         ids: int64 or S16, shape (n,).
-        codes: unsigned integers, shape (n,): index of each row's category in `names`.
-        names: Category names, shape (k,), each once; rows of None are left out.
+        codes: unsigned integers, shape (n,): index of each row's part in `names`.
+        names: Names of parts, shape (k,), each once; rows of None are left out.
         durations: uint32, shape (n,), ms, each >= 1; None if they do not matter.
     """
     parts = [slice(start, start + BLOCK) for start in range(0, max(len(ids), 1), BLOCK)]
@@ -117,7 +143,7 @@ def gather_catalog(blocks: Sequence[Block], names: Sequence[str | None]) -> Cata
 
     Args:
         blocks: At least one, best of tens of thousands of rows; all with durations, or none.
-        names: Category names, shape (k,), each once; rows of None are left out.
+        names: Names of parts, shape (k,), each once; rows of None are left out.
     """
     ordered = sorted(name for name in names if name is not None)
     number_of = {name: number for number, name in enumerate(ordered)}
@@ -142,16 +168,6 @@ def empty_catalog(kind: np.dtype[np.generic] = BIGINT) -> Catalog:
     return build_catalog(np.empty(0, kind), np.empty(0, np.uint16), ())
 
 
-def fingerprint_of(ids: NDArray[np.generic], category: str) -> int:
-    """Hash chunks of one category: the sum modulo 2^64 of a hash of each (id, category) pair.
-
-    Args:
-        ids: int64 or S16, shape (n,).
-        category: Their category.
-    """
-    return hash_pairs(ids, _category_key(category))
-
-
 def ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
     """Sort ids and drop repeated ones. Ids that are in order already are returned as they are.
 
@@ -165,53 +181,20 @@ def ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
 
 
-def category_keys(names: Sequence[str]) -> NDArray[np.uint64]:
-    """Return what each category contributes to the hash of its chunks, uint64, shape (k,)."""
-    return np.array([_category_key(name) for name in names], dtype=np.uint64)
-
-
-def hash_pairs(
-    ids: NDArray[np.generic], keys: NDArray[np.uint64] | np.uint64, durations: Milliseconds | None = None
-) -> int:
-    """Hash chunks: the sum modulo 2^64 of a hash of each pair, or of each pair and its duration.
-
-    Args:
-        ids: int64 or S16, shape (n,).
-        keys: Those of their categories, shape (n,) or (), see `category_keys`.
-        durations: uint32, shape (n,), ms; None if they do not matter.
-    """
-    hashes = hash64(hash64(fold_ids(ids)) ^ keys)
-    if durations is not None:
-        hashes = hash64(hashes + durations * GOLDEN)
-    return int(hashes.sum(dtype=np.uint64))
-
-
-def fold_ids(ids: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """Fold each id into 64 bits: a bigint as it is, a uuid as a hash.
-
-    Args:
-        ids: int64 or S16, shape (n,).
-    """
-    if ids.dtype == UUID:
-        words = np.frombuffer(ids.tobytes(), dtype=">u8").astype(np.uint64).reshape(-1, 2)
-        return hash64(words[:, 0]) ^ words[:, 1]
-    return ids.astype(np.int64, copy=False).view(np.uint64)
-
-
 def lay_out(
     names: tuple[str, ...], bounds: Integers, rows: tuple[NDArray[np.generic], Milliseconds | None], width: int
 ) -> Catalog:
     """Make a catalog of chunks that are in their final order, rendering the id of each.
 
     Args:
-        names: Categories that have chunks, sorted, shape (k,).
+        names: Parts that have chunks, sorted, shape (k,).
         bounds: int64, shape (k + 1,): where each begins and ends.
         rows: Ids, int64 or S16, shape (n,); and durations, uint32, shape (n,), if they matter.
         width: Bytes a cell.
     """
     ids, durations = rows
     cells = np.empty(len(ids), np.dtype((np.void, width)))
-    keys, fingerprint = category_keys(names), 0
+    keys, fingerprint = part_keys(names), 0
     for start in range(0, len(ids), BLOCK):
         block = slice(start, start + BLOCK)
         cells[block] = render_cells(ids[block], width)
@@ -231,13 +214,13 @@ def freeze(
     ids, cells, durations = columns
     ids.flags.writeable = cells.flags.writeable = False
     measured = None if durations is None else measure_durations(durations, bounds)
-    return Catalog(names, bounds, ids, cells, fingerprint & _MASK, measured)
+    return Catalog(names, bounds, ids, cells, fingerprint & MASK, measured)
 
 
 def _sort_by_category(
     blocks: Sequence[Block], numbers: NDArray[np.unsignedinteger], count: int
 ) -> tuple[NDArray[np.generic], Milliseconds | None, Integers]:
-    """Sort rows by the number of their category, without numbers from `count` on; return the bounds of each, too."""
+    """Sort rows by the number of their part, without numbers from `count` on; return the bounds of each, too."""
     sizes = np.zeros(count + 1, np.int64)
     for block in blocks:
         np.add.at(sizes, numbers, np.bincount(block.codes, minlength=len(numbers)))
@@ -259,15 +242,10 @@ def _sort_by_category(
 
 
 def _once(ids: NDArray[np.generic], durations: Milliseconds | None) -> tuple[NDArray[np.generic], Milliseconds | None]:
-    """Sort chunks of a category. One that comes twice stays once, with the shorter duration."""
+    """Sort chunks of a part. One that comes twice stays once, with the shorter duration."""
     once = ascending(ids)
     if durations is None or once is ids:
         return once, durations
     order = np.lexsort((durations, ids))
     firsts = np.searchsorted(ids, once, sorter=order)
     return once, durations[order[firsts]]
-
-
-@cache
-def _category_key(category: str) -> np.uint64:
-    return np.uint64(int.from_bytes(hashlib.sha256(category.encode()).digest()[:8], "big"))

@@ -97,6 +97,8 @@ def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Ge
     tally.add_chunks(
         prepared.dataset, mixture.categories, drawn.counts[0].tolist(), expected=expected, variances=variances
     )
+    if request.terms.split is not None:
+        tally.add_split(request.terms.split, 1, chunks=size)
     values = (_cut_chunk_ids(prepared, drawn, sizes)[0], prepared.counts.render(drawn.counts)[0])
     return Result(request.entry_id, request.request_id, request.terms.reply_to, None, prepared.template, values)
 
@@ -160,7 +162,9 @@ def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Gen
     plan = Plan(mixture, sizes, seeds, terms.replace, terms.method == "stratified")
     own: tuple[Sequence[str], ...] = ()
     if terms.method == "epoch" and terms.session is not None and snapshots.derived is not None:
-        drawn, passes = draw_epoch(plan, snapshots.derived, terms.session, answers.visits[terms.session], rng)
+        drawn, passes = draw_epoch(
+            plan, snapshots.derived, answers.visits[terms.session], rng, session=terms.session, split=terms.split
+        )
         own = (passes,)
     else:
         drawn = draw(plan, rng)
@@ -192,10 +196,12 @@ def _count(parts: Sequence[_Part], plan: Plan, drawn: RequestCounts, answers: An
     rows_of: dict[tuple[str | None, str | None], list[int]] = {}
     start = 0
     for part in parts:
-        end, session = start + len(part.requests), part.prepared.terms.session
+        end, terms = start + len(part.requests), part.prepared.terms
         rows_of.setdefault((None, part.prepared.dataset), []).extend(range(start, end))
-        if session is not None:
-            rows_of.setdefault((session, None), []).extend(range(start, end))
+        if terms.split is not None:
+            answers.tally.add_split(terms.split, len(part.requests), chunks=len(part.requests) * terms.size)
+        if terms.session is not None:
+            rows_of.setdefault((terms.session, None), []).extend(range(start, end))
         start = end
     for (session, dataset), rows in rows_of.items():
         own = drawn if len(rows) == len(drawn.sizes) else drawn.take(rows)

@@ -1,16 +1,23 @@
-"""The cursor of a session in a category, and its text in Redis; see `passes`."""
+"""The cursor of a session in a course, and its text in Redis; see `passes`.
+
+A course is what a session goes through in passes. Its name is a category, or `voice+val` where requests name a split.
+So requests of one split leave the passes of the others as they are.
+"""
 
 import re
 from typing import Final, NamedTuple
 
+from worker.core.keys import CATEGORY_PATTERN, SPLIT_PATTERN
+
 _LAST_PASS = 2**53
 _MOST_OWED = 65_536  # ranks: a request skips fewer chunks than it gets
 _RANK = "[0-9a-f]{16}"
+_COURSE: Final = re.compile(f"{CATEGORY_PATTERN.pattern}(?:[+]{SPLIT_PATTERN.pattern})?")
 _TEXT: Final = re.compile(f"([1-9][0-9]{{0,15}}):((?:{_RANK})?):((?:{_RANK}(?:,{_RANK})*)?)")
 
 
 class Cursor(NamedTuple):
-    """How far a session has come in a category.
+    """How far a session has come in a course.
 
     Attributes:
         number: The pass, from 1.
@@ -43,3 +50,18 @@ class Cursor(NamedTuple):
         if int(found[1]) > _LAST_PASS or len(owed) > _MOST_OWED:
             raise ValueError("a pass or a number of ranks beyond what any session reaches")
         return cls(int(found[1]), last, tuple(owed))
+
+
+def course_name(category: str, split: str | None) -> str:
+    """Return the name of a course.
+
+    Args:
+        category: A category name.
+        split: The split that requests name; None if they name none.
+    """
+    return category if split is None else f"{category}+{split}"
+
+
+def is_course(name: str) -> bool:
+    """Return whether a course of this name can exist."""
+    return _COURSE.fullmatch(name) is not None

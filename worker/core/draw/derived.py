@@ -13,7 +13,7 @@ when another catalog comes into force, all of it goes.
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from worker.core.catalog import Catalog
+from worker.core.catalog import Catalog, View
 from worker.core.catalog.rendering import CountsRenderer
 from worker.core.draw.passes import KeptOrders
 from worker.core.mixture import Mixture, make_mixture
@@ -37,7 +37,7 @@ class Prepared(NamedTuple):
         terms: What they ask for.
         dataset: Whose weights they are drawn under, see `worker.core.weights.in_force.InForce`.
         catalog: The READY chunks.
-        mixture: The weights applied to them.
+        mixture: The weights applied to those of the wanted split.
         template: What their results share.
         counts: Renders how many chunks of each category they got.
     """
@@ -66,7 +66,8 @@ class Derived:
         self.catalog = catalog
         self.orders = KeptOrders()
         self._prepared: dict[PreparedKey, Prepared] = {}
-        self._mixtures: dict[str, Mixture | None] = {}
+        self._views: dict[str | None, View] = {None: catalog.view}
+        self._mixtures: dict[tuple[str | None, str], Mixture | None] = {}
         self._templates: dict[tuple[bool, tuple[str, ...]], Template] = {}
         self._renderers: dict[tuple[str, ...], CountsRenderer] = {}
         self._presets: dict[str, InForce] = {}
@@ -104,12 +105,21 @@ class Derived:
         """Keep what requests of some terms are drawn from."""
         self._keep(self._prepared, key, prepared, width=1)
 
-    def mixture(self, weights: Weights) -> Mixture | None:
-        """Return weights applied to this catalog; None when no weighted category has a READY chunk."""
-        text = weights.text
-        if text in self._mixtures:
-            return self._mixtures[text]
-        return self._keep(self._mixtures, text, make_mixture(weights, self.catalog), width=len(weights.shares))
+    def view(self, split: str | None) -> View:
+        """Return the categories as requests of a split see them; all views together hold each part twice at most."""
+        view = self._views.get(split)
+        if view is None:
+            view = self.catalog.view_of(split)
+            if view.categories:
+                self._views[split] = view
+        return view
+
+    def mixture(self, weights: Weights, split: str | None = None) -> Mixture | None:
+        """Return weights applied to this catalog; None when no weighted category has a READY chunk of the split."""
+        key = (split, weights.text)
+        if key in self._mixtures:
+            return self._mixtures[key]
+        return self._keep(self._mixtures, key, make_mixture(weights, self.view(split)), width=len(weights.shares))
 
     def template(self, common: tuple[str, ...], *, has_passes: bool) -> Template:
         """Return the template of results. One object serves all of them, as settling looks at each object once.

@@ -10,7 +10,7 @@ import numpy as np
 
 from worker.core.draw import passes
 from worker.core.draw.allocation import Plan, allocate, order_by
-from worker.core.draw.cursor import Cursor
+from worker.core.draw.cursor import Cursor, course_name
 from worker.core.draw.derived import Derived
 from worker.core.draw.passes import Integers, Passes
 from worker.core.draw.random_numbers import RandomNumbers
@@ -37,32 +37,34 @@ class Taken(NamedTuple):
 
 
 def draw_epoch(
-    plan: Plan, derived: Derived, session: str, visit: Visit, rng: np.random.Generator
+    plan: Plan, derived: Derived, visit: Visit, rng: np.random.Generator, *, session: str, split: str | None
 ) -> tuple[Drawn, Sequence[str]]:
     """Draw the chunks of a plan; weights decide the categories, the session's passes the chunks.
 
     Args:
         plan: What to draw, for one session, without seeds.
         derived: The READY chunks that the plan's mixture was made of, and orders that are kept.
-        session: Name of the session.
         visit: How far the session has come; it moves on.
         rng: Decides the categories and their order.
+        session: Name of the session.
+        split: The split that the plan's mixture was made of; None if none was named.
 
     Returns:
         What was drawn, within each category of a request in the order of the passes; and which passes these are, as
         results write it, shape (r,).
     """
     columns, counts = allocate(plan, RandomNumbers(plan.seeds, plan.sizes, rng))
-    mixture = plan.mixture
+    mixture, ids = plan.mixture, derived.catalog.ids
     parts = []
     spans_of: list[dict[str, Spans]] = [{} for _ in plan.sizes]
     for column in np.flatnonzero(np.logical_or.reduce(counts, axis=0)).tolist():
         name, wanted = mixture.categories[column], counts[:, column].tolist()
-        cursor = visit.cursors.get(name, Cursor())
-        orders = Passes(derived.catalog, session, name, derived.orders)
+        course, start = course_name(name, split), int(mixture.starts[column])
+        cursor = visit.cursors.get(course, Cursor())
+        orders = Passes(ids[start : start + int(mixture.ready[column])], session, course, derived.orders)
         taken = take(orders, cursor, wanted, distinct=not plan.replace)
-        visit.cursors[name] = taken.cursor
-        parts.append(taken.offsets + mixture.starts[column])
+        visit.cursors[course] = taken.cursor
+        parts.append(taken.offsets + start)
         for of_request, spans in zip(spans_of, taken.passes, strict=True):
             if spans:
                 of_request[name] = spans

@@ -1,7 +1,8 @@
 """Passes of a session over a category: each pass draws every READY chunk once, in an order of its own.
 
-1. The rank of a chunk in a pass is a hash of (session, category, pass, chunk id). A pass goes through the chunks by
-   ascending rank. So every worker knows every order without storing one.
+1. A session follows a *course*: a category, or one split of it; see `cursor`. The rank of a chunk in a pass is a hash
+   of (session, course, pass, chunk id). A pass goes through the chunks by ascending rank. So every worker knows every
+   order without storing one.
 2. All that is stored is a `Cursor`: the pass, and the rank of the last chunk drawn. Chunks of a higher rank come next.
 3. If no chunk has a higher rank, the pass has ended, and the next one begins.
 
@@ -18,14 +19,13 @@ Ordering a large category costs time, so a pass is ordered in windows: the next 
 """
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog, fold_ids
+from worker.core.catalog import fold_ids
 from worker.core.hashing import GOLDEN, hash64
 
 Integers = NDArray[np.int64]
@@ -36,7 +36,7 @@ WINDOW: Final = 16_384
 
 _PARTS = 16  # most windows of a pass, as each looks at the whole category
 _MOST_ORDERED = 4_000_000  # chunks in all windows that are kept, 16 bytes each
-_MOST_WINDOWS = 4_096  # of as many categories of sessions
+_MOST_WINDOWS = 4_096  # of as many courses of sessions
 
 
 class Window(NamedTuple):
@@ -74,7 +74,7 @@ class KeptOrders:
         """Return the window of a pass, if it is kept.
 
         Args:
-            name: Session and category.
+            name: Session and course.
             number: The pass.
         """
         return self._windows.get((name, number))
@@ -88,26 +88,25 @@ class KeptOrders:
 
 
 class Passes:
-    """The orders of the chunks of one category in the passes of one session."""
+    """The orders of the chunks of one course in the passes of one session."""
 
-    def __init__(self, catalog: Catalog, session: str, category: str, kept: KeptOrders) -> None:
+    def __init__(self, ids: NDArray[np.generic], session: str, course: str, kept: KeptOrders) -> None:
         """Prepare the keys of the orders.
 
         Args:
-            catalog: The READY chunks.
+            ids: int64 or S16, shape (n,), at least one: the READY chunks of the course.
             session: Name of the session.
-            category: A category with READY chunks.
+            course: Name of the course.
             kept: Keeps orders of this catalog.
         """
-        number = bisect_left(catalog.categories, category)
-        self._ids = catalog.ids[int(catalog.bounds[number]) : int(catalog.bounds[number + 1])]
-        self._name = (session, category)
-        digest = hashlib.sha256(f"{session}\0{category}".encode()).digest()
+        self._ids = ids
+        self._name = (session, course)
+        digest = hashlib.sha256(f"{session}\0{course}".encode()).digest()
         self._keys = np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)
         self._kept = kept
 
     def __len__(self) -> int:
-        """Count the chunks of the category."""
+        """Count the chunks of the course."""
         return len(self._ids)
 
     def ranks(self, numbers: Integers) -> Ranks:
@@ -117,7 +116,7 @@ class Passes:
             numbers: int64, shape (m,): the passes.
 
         Returns:
-            uint64, shape (m, chunks of the category).
+            uint64, shape (m, chunks of the course).
         """
         keys = hash64(self._keys + numbers.astype(np.uint64)[:, None] * GOLDEN)
         return hash64(hash64(fold_ids(self._ids) ^ keys[:, :1]) + keys[:, 1:])

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from worker.core.catalog import Catalog
+from worker.core.catalog.parts import TRAIN
 from worker.core.draw.derived import Derived, Prepared, weights_of
 from worker.core.draw.sessions import Session, unusable
 from worker.core.mixture import Mixture
@@ -122,35 +123,36 @@ def _prepare(terms: Terms, weights: Weights, dataset: str | None, derived: Deriv
         return Unanswerable(unknown_preset((terms.preset or "").encode()), dataset)
     try:
         if terms.category is not None:
-            _check_category(terms.category, weights, catalog)
+            _check_category(terms.category, weights, derived)
             weights = single_category(terms.category)
     except RequestError as error:
         return Unanswerable(error, dataset)
     try:
         mixture = _find_mixture(terms, weights, derived)
     except RequestError as error:
-        return Unanswerable(error, dataset, _encode_common(weights, catalog, None))
-    common = _encode_common(weights, catalog, mixture)
+        return Unanswerable(error, dataset, _encode_common(terms, weights, catalog, None))
+    common = _encode_common(terms, weights, catalog, mixture)
     if terms.probabilities:
         effective = dict(zip(mixture.categories, mixture.probabilities.tolist(), strict=True))
-        common += encode_probabilities(effective, catalog.ready)
+        common += encode_probabilities(effective, derived.view(terms.split).ready)
     template = derived.template(common, has_passes=terms.method == "epoch")
     renderer = derived.counts_renderer(mixture.categories)
     return Prepared(terms, dataset, catalog, mixture, template, renderer)
 
 
-def _encode_common(weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str, ...]:
+def _encode_common(terms: Terms, weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str, ...]:
     return encode_common(
         weights_version=weights.version,
         weights_source=weights.source,
         catalog_version=catalog.version,
         left_out=mixture.left_out if mixture else (),
+        split=terms.split,
     )
 
 
-def _check_category(category: str, weights: Weights, catalog: Catalog) -> None:
-    if category not in BUILT_IN and category not in weights.shares and category not in catalog.categories:
-        known = _list_names(sorted({*BUILT_IN, *weights.shares, *catalog.categories}))
+def _check_category(category: str, weights: Weights, derived: Derived) -> None:
+    if category not in BUILT_IN and category not in weights.shares and not derived.catalog.has(category):
+        known = _list_names(sorted({*BUILT_IN, *weights.shares, *derived.catalog.categories}))
         unknown = f"category {shown(category.encode())} is not known"
         raise RequestError("unknown_category", f"{unknown}; accepted: {known}")
 
@@ -167,14 +169,28 @@ def _find_mixture(terms: Terms, weights: Weights, derived: Derived) -> Mixture:
     Raises:
         RequestError: There are not.
     """
-    mixture = derived.mixture(weights)
+    mixture = derived.mixture(weights, terms.split)
     if mixture is None:
-        lacking = (
-            "" if derived.catalog.durations is None else " with a duration, which WORKER_WEIGHT_UNIT=seconds goes by"
-        )
-        why = f"no chunk of {_list_names(list(weights.shares))} is READY{lacking}"
-        raise RequestError("no_ready_chunks", f"{why}; accepted: weights or a category with READY chunks")
+        raise RequestError("no_ready_chunks", _nothing_ready(terms.split, weights, derived.catalog))
     if not terms.replace and terms.size > (ready := int(mixture.ready.sum())):
-        most = f"at most the {ready} READY chunks of {_list_names(mixture.categories)}, or replace=1"
+        names = f"{_list_names(mixture.categories)}{_of_split(terms.split)}"
+        most = f"at most the {ready} READY chunks of {names}, or replace=1"
         raise RequestError("too_few_chunks", f"size is {terms.size} with replace=0; accepted: {most}")
     return mixture
+
+
+def _nothing_ready(split: str | None, weights: Weights, catalog: Catalog) -> str:
+    """Say why nothing can be drawn, and what could."""
+    if split is not None and split not in catalog.splits:
+        others = f"{_list_names(catalog.splits)}, or no split" if catalog.splits else "a request without a split"
+        return f"no READY chunk is of split {split}; accepted: {others}"
+    whose = _of_split(split)
+    if split is None and catalog.splits not in {(), (TRAIN,)}:
+        whose = f" without a split or of split {TRAIN}"
+    lacking = "" if catalog.durations is None else " with a duration, which WORKER_WEIGHT_UNIT=seconds goes by"
+    why = f"no chunk of {_list_names(list(weights.shares))}{whose} is READY{lacking}"
+    return f"{why}; accepted: weights or a category with READY chunks"
+
+
+def _of_split(split: str | None) -> str:
+    return "" if split is None else f" of split {split}"

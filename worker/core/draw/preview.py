@@ -51,7 +51,7 @@ def preview(weights: Weights, catalog: Catalog, size: int) -> list[PreviewRow]:
         catalog: The READY chunks.
         size: How many chunk ids, >= 1.
     """
-    mixture = make_mixture(weights, catalog)
+    mixture = make_mixture(weights, catalog.view)
     rows = {name: PreviewRow(name, weight, 0, 0.0, 0.0, 0.0, 0.0, None) for name, weight in weights.shares.items()}
     if mixture is not None:
         ready, means_s = mixture.ready.tolist(), mixture.times and mixture.times.means_s.tolist()

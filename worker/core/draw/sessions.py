@@ -15,7 +15,7 @@ A `Visit` follows one session through one batch. Its requests draw one after the
 from the hash. `before` and `after` are what the hash holds if the batch is not settled, and if it is; the worker draws
 the next batch from `after` without waiting for the settling.
 
-Within the hash, the field `weights` is the pin, and `epoch:<category>` is a cursor. Other fields with a colon are
+Within the hash, the field `weights` is the pin, and `epoch:<course>` is a cursor. Other fields with a colon are
 counts. Anybody may have written there: what cannot be read makes the session unusable, and says why.
 """
 
@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from worker.core.draw.cursor import Cursor
-from worker.core.keys import CATEGORY_PATTERN, PINNED
+from worker.core.draw.cursor import Cursor, is_course
+from worker.core.keys import PINNED
 from worker.core.stats import Counts, Tally, read_stats
 from worker.core.weights.values import Weights, parse_weights
 from worker.core.wire import Terms, shown
@@ -43,7 +43,7 @@ class Session(NamedTuple):
     Attributes:
         fields: Field -> value, as far as draws depend on it.
         pinned: The weights that it is pinned to; None while it is not pinned.
-        cursors: Category -> how far it has come.
+        cursors: Course -> how far it has come.
         problem: Why it cannot be used; empty: it can.
     """
 
@@ -115,8 +115,8 @@ def unusable(name: str, session: Session) -> RequestError:
 
 
 def _is_cursor(name: str) -> bool:
-    """Return whether a field is the cursor of a category that can exist."""
-    return name.startswith(_CURSOR) and CATEGORY_PATTERN.fullmatch(name.removeprefix(_CURSOR)) is not None
+    """Return whether a field is the cursor of a course that can exist."""
+    return name.startswith(_CURSOR) and is_course(name.removeprefix(_CURSOR))
 
 
 def _read_cursor(name: str, value: bytes) -> Cursor:
@@ -137,7 +137,7 @@ class Visit:
     """One session in one batch.
 
     Attributes:
-        cursors: Category -> how far it has come by now.
+        cursors: Course -> how far it has come by now.
         tally: Counts of its requests, of no dataset.
     """
 

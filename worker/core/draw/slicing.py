@@ -46,7 +46,12 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
         if not isinstance(request, Request):
             continue
         terms = request.terms
-        source = (terms.preset or terms.dataset, terms.category, terms.session if terms.method == "epoch" else None)
+        source = (
+            terms.preset or terms.dataset,
+            terms.category,
+            terms.split,
+            terms.session if terms.method == "epoch" else None,
+        )
         more = terms.size + (_CHUNKS_A_DRAW if drawn_from and source not in drawn_from else 0)
         if work and work + more > _CHUNKS_A_SLICE:
             yield Slice(requests[start:end], _asked(requests[start:end]))

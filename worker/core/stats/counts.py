@@ -15,8 +15,9 @@ Anybody may have written to the hash: what cannot be read is left out, and a sen
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from worker.core.stats.fields import (
     CHUNKS,
@@ -30,6 +31,8 @@ from worker.core.stats.fields import (
     MIXTURE,
     MS,
     REQUESTS,
+    SPLIT_CHUNKS,
+    SPLIT_REQUESTS,
     SQUARED_MS,
     SQUARES_S2,
     VARIANCE,
@@ -47,7 +50,7 @@ _Kinds = dict[str, dict[_Key, int]]
 _Shares = dict[str, Mapping[str, float]]
 _COUNTED = frozenset(
     (
-        *(REQUESTS, ERRORS, CHUNKS, EXPECTED, VARIANCE, DRAWN, MS, SQUARED_MS),
+        *(REQUESTS, ERRORS, CHUNKS, EXPECTED, VARIANCE, DRAWN, MS, SQUARED_MS, SPLIT_REQUESTS, SPLIT_CHUNKS),
         *(*EXPECTED_S, *VARIANCE_S2, *SQUARES_S2, *DRAWN_S, *DRAWN_S2, *WIDE_S, *WIDE_S2),
     )
 )
@@ -86,6 +89,18 @@ class CategoryCount:
         return z_score(self.amount, self.expected, self.variance)
 
 
+class SplitCount(NamedTuple):
+    """What requests that named a split got.
+
+    Attributes:
+        requests: Results, without errors.
+        chunks: Chunk ids in them.
+    """
+
+    requests: int
+    chunks: int
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """The contents of a stats hash.
@@ -96,6 +111,7 @@ class Counts:
         categories: What was drawn, by dataset and category, sorted.
         is_mixed: Whether some was drawn by shares of chunks, and some by shares of audio time.
         problems: What is unreadable and left out, a sentence each.
+        splits: Split -> what requests that named it got; the other counts include it.
     """
 
     requests: Mapping[str, int]
@@ -103,6 +119,7 @@ class Counts:
     categories: tuple[CategoryCount, ...]
     is_mixed: bool = False
     problems: tuple[str, ...] = ()
+    splits: Mapping[str, SplitCount] = field(default_factory=dict)
 
     @property
     def chunks(self) -> int:
@@ -116,6 +133,7 @@ class Counts:
             {pair: count for pair, count in self.errors.items() if not pair[0].startswith(start)},
             tuple(row for row in self.categories if not row.dataset.startswith(start)),
             self.is_mixed,
+            splits=self.splits,
         )
 
     def datasets(self) -> Iterator[tuple[str, tuple[CategoryCount, ...]]]:
@@ -177,7 +195,15 @@ def read_counts(fields: Mapping[str, int], mixtures: Mapping[str, str] = Mapping
         tuple(rows),
         is_mixed=bool(in_chunks and in_seconds),
         problems=_without_shares(unreadable),
+        splits=_split_counts(kinds),
     )
+
+
+def _split_counts(kinds: _Kinds) -> dict[str, SplitCount]:
+    requests, chunks = (
+        {tail[1]: n for tail, n in kinds.get(kind, {}).items()} for kind in (SPLIT_REQUESTS, SPLIT_CHUNKS)
+    )
+    return {name: SplitCount(requests.get(name, 0), chunks.get(name, 0)) for name in sorted(requests.keys() | chunks)}
 
 
 def read_shares(text: str) -> Mapping[str, float]:

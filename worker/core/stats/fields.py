@@ -1,4 +1,7 @@
-"""The kinds of fields of a stats hash. A field's name is its kind, a dataset, and a category, code or mixture."""
+"""The kinds of fields of a stats hash. A field's name is its kind, a dataset, and a category, code or mixture.
+
+Counts by split have no dataset: the rest of such a name is the split.
+"""
 
 from typing import Final
 
@@ -10,6 +13,8 @@ EXPECTED: Final = "expected"
 VARIANCE: Final = "variance"
 DRAWN: Final = "drawn"
 MIXTURE: Final = "mixture"
+SPLIT_REQUESTS: Final = "split_requests"
+SPLIT_CHUNKS: Final = "split_chunks"
 MS: Final = "ms"
 SQUARED_MS: Final = "squared_ms"
 
@@ -26,7 +31,7 @@ DRAWN_S2: Final[Pair] = ("drawn_s2", "drawn_ms2")
 
 
 def split(name: str) -> tuple[str, str, str]:
-    """Split a field's name into kind, dataset (a preset has a colon in it), and category, code or mixture."""
+    """Split a field's name into kind, dataset (a preset has a colon in it), and category, code, mixture or split."""
     kind, _, rest = name.partition(":")
     dataset, _, last = (rest, "", "") if kind == REQUESTS else rest.rpartition(":")
     return kind, dataset, last

@@ -6,7 +6,7 @@ A batch's tally is added to the hash by the same step that writes its results. S
    variances are in millionths. Milliseconds are exact. A large amount with a fraction takes two fields, whole numbers
    and millionths. So it neither overflows nor is rounded away.
 2. Every field belongs to a dataset, `<kind>:<dataset>:...`, so the counts of a dataset can be removed whole. Totals are
-   sums over datasets.
+   sums over datasets. Beside them, requests that name a split are counted by split.
 3. Each batch adds the mean and the variance that its own weights make one expect; see `draw.moments`. Draws are
    independent, so means and variances add up. The comparison stays exact, however often weights change.
 4. With few categories, each has a field for count, mean and variance. With many, a batch would grow thousands of fields
@@ -36,6 +36,8 @@ from worker.core.stats.fields import (
     MIXTURE,
     MS,
     REQUESTS,
+    SPLIT_CHUNKS,
+    SPLIT_REQUESTS,
     SQUARED_MS,
     SQUARES_S2,
     VARIANCE,
@@ -74,6 +76,17 @@ class Tally:
         """Count an error result."""
         self.errors += 1
         self._grow(f"{ERRORS}:{dataset or ''}:{code}", 1)
+
+    def add_split(self, split: str, count: int, *, chunks: int) -> None:
+        """Count results of requests that name a split, beside their dataset's counts; errors are left out.
+
+        Args:
+            split: A split that has READY chunks.
+            count: How many results.
+            chunks: How many chunk ids they have together.
+        """
+        self._grow(f"{SPLIT_REQUESTS}:{split}", count)
+        self._grow(f"{SPLIT_CHUNKS}:{split}", chunks)
 
     def add_chunks(
         self,

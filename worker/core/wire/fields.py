@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from worker.core.keys import NAME_PATTERN
+from worker.core.keys import NAME_PATTERN, SPLIT_PATTERN
 from worker.errors import RequestError
 
 _SHOWN_LENGTH = 64
@@ -73,6 +73,18 @@ def plain_name(name: str, value: bytes) -> str:
     text = value.decode("ascii", errors="replace")
     if not NAME_PATTERN.fullmatch(text):
         raise invalid(f"{name} is {shown(value)}; accepted: {NAME_PATTERN.pattern}")
+    return text
+
+
+def split_name(name: str, value: bytes) -> str:
+    """Read the name of a split.
+
+    Raises:
+        RequestError: The value is not one.
+    """
+    text = value.decode("ascii", errors="replace")
+    if not SPLIT_PATTERN.fullmatch(text):
+        raise invalid(f"{name} is {shown(value)}; accepted: {SPLIT_PATTERN.pattern}")
     return text
 
 

@@ -10,7 +10,7 @@ from worker.core.wire.fields import shown
 _LARGEST_COUNT = 2**63 - 1
 _LARGEST_NUMBER = 1e300
 _LISTS = ("left_out", "counts", "seconds", "passes", "weights", "ready")
-_REST = frozenset({"status", "weights_source", "catalog_version"})
+_REST = frozenset({"status", "weights_source", "catalog_version", "split"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,11 @@ class Reply:
     def catalog_version(self) -> str:
         """Return the version of the catalog that it was drawn from."""
         return _text(self.fields.get("catalog_version", b""))
+
+    @property
+    def split(self) -> str | None:
+        """Return the split that was asked for; None if none was named."""
+        return _text(self.fields["split"]) if "split" in self.fields else None
 
     @property
     def extra(self) -> dict[str, str]:

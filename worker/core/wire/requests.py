@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
-from worker.core.wire.fields import Reader, invalid, one_of, plain_name, preset, printable, whole_number
+from worker.core.wire.fields import Reader, invalid, one_of, plain_name, preset, printable, split_name, whole_number
 from worker.errors import RequestError
 
 Method = Literal["random", "stratified", "epoch"]
@@ -16,7 +16,7 @@ LARGEST_SEED = 2**63 - 1
 _OWN = (b"request_id", b"seed", b"expires_at")
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 1024  # bytes: large fields of strangers are not kept
-_MOST_WORDS_KNOWN = 64  # nor are many fields, even empty ones: the contract has 13
+_MOST_WORDS_KNOWN = 64  # nor are many fields, even empty ones: the contract has 15
 
 
 class Entry(NamedTuple):
@@ -47,6 +47,7 @@ class Terms(NamedTuple):
     reply_to: str | None = None
     encoding: Encoding = "json"
     probabilities: bool = False
+    split: str | None = None
 
 
 class Request(NamedTuple):
@@ -240,6 +241,7 @@ _READERS: Final[Mapping[bytes, Reader]] = {
     b"expires_at": whole_number(0, 2**63 - 1),
     b"encoding": one_of({b"json": "json", b"packed": "packed"}),
     b"probabilities": _FLAG,
+    b"split": split_name,
 }
 
 

@@ -135,12 +135,18 @@ def encode_dead_letter(entry: Entry, code: str, message: str) -> Sequence[str | 
 
 
 def encode_common(
-    *, weights_version: str, weights_source: str, catalog_version: str, left_out: Sequence[str] = ()
+    *,
+    weights_version: str,
+    weights_source: str,
+    catalog_version: str,
+    left_out: Sequence[str] = (),
+    split: str | None = None,
 ) -> tuple[str, ...]:
-    """Write the fields that all results of the same weights and catalog share."""
+    """Write the fields that all results of the same weights, catalog and split share."""
     versions = ("weights_version", weights_version, "weights_source", weights_source)
     missing = ("left_out", _compact(list(left_out))) if left_out else ()
-    return (*versions, "catalog_version", catalog_version, *missing)
+    named = () if split is None else ("split", split)
+    return (*versions, "catalog_version", catalog_version, *missing, *named)
 
 
 def encode_probabilities(weights: Mapping[str, float], ready: Mapping[str, int]) -> tuple[str, ...]:

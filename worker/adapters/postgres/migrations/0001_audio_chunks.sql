@@ -67,6 +67,7 @@ alter table audio_chunks add column if not exists error text;
 do $$
 declare
   relation regclass;
+  without_split regclass;
 begin
   -- Partitions get the indexes of their parent; tables that inherit do not. Names are PostgreSQL's to choose: those of
   -- a table that was swapped for this one are taken.
@@ -96,9 +97,17 @@ begin
       select from pg_index
       where indrelid = relation and pg_get_expr(indpred, indrelid) like '%READY%'
         and indkey[0] = (select attnum from pg_attribute where attrelid = indrelid and attname = 'id')
+        and (select attnum from pg_attribute where attrelid = indrelid and attname = 'split') = any (indkey)
     ) then
       begin
-        execute format('create index on %s (id) include (category) where status = ''READY''', relation);
+        execute format('create index on %s (id) include (category, split) where status = ''READY''', relation);
+        for without_split in
+          select indexrelid from pg_index -- that of earlier versions, which knew no split
+          where indrelid = relation and pg_get_expr(indpred, indrelid) like '%READY%' and not indisunique
+            and indnkeyatts = 1 and indnatts = 2 and pg_get_indexdef(indexrelid) like '% (id) INCLUDE (category) %'
+        loop
+          execute format('drop index %s', without_split);
+        end loop;
       exception when feature_not_supported then -- a virtual column
         raise warning '% gets no index of its READY rows (%), so that reading it takes longer', relation, sqlerrm;
       end;

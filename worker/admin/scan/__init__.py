@@ -1,0 +1,7 @@
+"""Scan a folder of audio files, once or for as long as it changes."""
+
+from worker.admin.scan.reading import Progress
+from worker.admin.scan.report import ScanReport
+from worker.admin.scan.scanning import scan_folder
+
+__all__ = ["Progress", "ScanReport", "scan_folder"]
