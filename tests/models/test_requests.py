@@ -27,7 +27,18 @@ typed = st.fixed_dictionaries(
         "probabilities": st.booleans(),
         **{
             name: words | st.text(max_size=130) | st.none()
-            for name in ("request_id", "category", "dataset", "preset", "session", "method", "reply_to", "encoding")
+            for name in (
+                "request_id",
+                "category",
+                "dataset",
+                "preset",
+                "session",
+                "split",
+                "split",
+                "method",
+                "reply_to",
+                "encoding",
+            )
         },
     },
 )

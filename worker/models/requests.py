@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from worker.core.keys import NAME_PATTERN
+from worker.core.keys import NAME_PATTERN, SPLIT_PATTERN
 from worker.core.wire import (
     LARGEST_SEED,
     LARGEST_SIZE,
@@ -48,6 +48,7 @@ Time = Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, _NUMBER]
 Flag = Annotated[bool, _FLAG]
 Text = Annotated[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)] | None, _TEXT]
 Name = Annotated[Annotated[str, Field(pattern=_NAME)] | None, _TEXT]
+Split = Annotated[Annotated[str, Field(pattern=f"^{SPLIT_PATTERN.pattern}$")] | None, _TEXT]
 
 
 class SampleRequest(Model):
@@ -70,6 +71,7 @@ class SampleRequest(Model):
     reply_to: Name = Field(default=None, description="The result goes to the result stream of this name.")
     expires_at: Time = Field(default=None, description="Unix time in ms after which nobody wants the answer.")
     encoding: Annotated[Encoding, _TEXT] = Field(default="json", description="How chunk ids come.")
+    split: Split = Field(default=None, description="Draw chunks of this split alone.")
     probabilities: Flag = Field(default=False, description="The result carries effective weights and READY counts.")
 
     @model_validator(mode="before")
