@@ -29,7 +29,7 @@ An exception says who must act:
           +-- PostgresError .................. 1
                +-- PostgresUnreachableError .. 3  also an UnreachableError
                +-- PostgresLoginError ........ 2  also a LoginError
-    LeftOutWarning ........................... -  a UserWarning of Python
+    LeftOutWarning, WeightsWarning ........... -  a UserWarning of Python
 
 The number is the exit status. It says whether the same command can succeed later without anybody's help. 3: it can,
 because a server could not be reached. 2: the arguments, a file or the settings have to change first, as after a refused
@@ -90,6 +90,10 @@ class SampleTimeoutError(SamplingError, TimeoutError):
 
 class LeftOutWarning(UserWarning):
     """A training that was resumed does not get all samples that had been drawn for it."""
+
+
+class WeightsWarning(UserWarning):
+    """Weights were stored, but not all of it will be heard as given, or not yet everywhere. The sentence says what."""
 
 
 class ClientClosedError(SamplingError):

@@ -1,5 +1,6 @@
 """The embedded servers' lives, on the real programs."""
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -276,10 +277,17 @@ class TestPostgres:
 
 @needs_root
 class TestPostgresStartedByRoot:
-    def test_a_folder_closed_to_others_is_named_and_left_closed(self, folder: Path) -> None:
-        with pytest.raises(SettingsError, match=f"cannot enter {folder}/server.*TMPDIR"):
-            PostgresServer(folder / "server").start()
+    @pytest.mark.needs_linux
+    def test_a_folder_closed_to_others_is_entered_and_left_closed(self, folder: Path) -> None:
+        with PostgresServer(folder / 'a "name" of ünicode' / "server") as server:
+            assert asyncio.run(fetch(server, "select 1")) == 1
         assert folder.stat().st_mode & 0o777 == 0o700
+
+    @pytest.mark.usefixtures("closed_wheel")
+    def test_a_wheel_and_a_folder_that_are_both_closed_are_named(self, folder: Path) -> None:
+        folder.chmod(0o700)
+        with pytest.raises(SettingsError, match=f"can enter neither {folder}/server nor .*closed to others; accepted"):
+            PostgresServer(folder / "server").start()
 
     def test_does_not_run_as_root(self, postgres: PostgresServer) -> None:
         owner = (postgres._directory / "data").stat().st_uid  # which a server shares, or does not start

@@ -16,10 +16,10 @@ from worker.run_dir.health import (
     find_problem,
     health_path,
     look_around,
-    process_start,
     url_digest,
     write_health,
 )
+from worker.run_dir.processes import process_start
 
 _NOW = 1_000_000.0
 

@@ -1,1 +1,1 @@
-"""What operators do: change weights, look at what is in use, check a library."""
+"""What operators do: test an installation."""

@@ -19,6 +19,8 @@ from worker.errors import ReaderGoneError, SamplingError
 _INTERRUPTED: Final = 130
 _VERBS: Final = (
     start.demo,
+    start.up,
+    start.env,
     start.migrate,
     start.run,
     start.check,
@@ -27,6 +29,7 @@ _VERBS: Final = (
     look.stats,
     look.sample,
     look.report,
+    look.schema,
     sessions.session,
     look.health,
     repair.dead,

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker.admin.weights_in_use import live_workers, mixes_left_out
 from worker.cli.context import Desk
-from worker.cli.mix import look_at_mix
 from worker.core.stats import Counts
 from worker.core.weights.in_force import preset_name
+from worker.core.workers.mix import look_at_mix
 from worker.core.workers.ready import ready_of
 from worker.core.workers.states import disagreement
 from worker.errors import RedisError
+from worker.weights.in_use import live_workers, mixes_left_out
 
 _LOOKED_AT = 64  # datasets
 

@@ -14,6 +14,7 @@ from worker.core.redaction import escape
 from worker.errors import OutputError, ReaderGoneError, SettingsError
 from worker.run_dir.health import Place, find_problem, look_around, url_digest
 from worker.settings.environment import default_run_dir, read_sources, resolve
+from worker.settings.found import find_up
 
 _URLS = ("REDIS_URL", "DATABASE_URL")
 _NAMES = ("WORKER_PREFIX", "WORKER_CONSUMER", "WORKER_RUN_DIR", *_URLS)
@@ -84,6 +85,8 @@ def _look() -> tuple[Mapping[str, str | None], str | None]:
     values, problems = resolve(_NAMES, read_sources(wanted=_NAMES))
     if wrong := [problem for name, problem in problems.items() if name not in _URLS]:
         raise SettingsError("; ".join(wrong))
+    if not {*_URLS} & {*values, *problems}:
+        values = {**find_up(values).settings, **values}
     run_dir = Path(values.get("WORKER_RUN_DIR") or default_run_dir())
     place = Place(values.get("WORKER_PREFIX", "audio"), *(url_digest(values.get(name, "")) for name in _URLS))
     consumer, now = values.get("WORKER_CONSUMER"), time.time()

@@ -1,4 +1,4 @@
-"""Ask for samples in a training job, by plain or awaited calls.
+"""Ask for samples in a training job, and look at weights and change them, by plain or awaited calls.
 
 It is quick to import: it loads redis-py and some modules of the worker, but neither NumPy, asyncpg nor structlog.
 """
@@ -8,6 +8,7 @@ from worker.client.arguments import Asked, Options
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
 from worker.client.sync import SampleClient
+from worker.client.weights import Preset, WeightsChange, WeightsInForce
 from worker.errors import (
     ClientClosedError,
     LeftOutWarning,
@@ -15,6 +16,9 @@ from worker.errors import (
     SampleError,
     SampleTimeoutError,
     SettingsError,
+    StaleError,
+    WeightsError,
+    WeightsWarning,
 )
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "ClientClosedError",
     "LeftOutWarning",
     "Options",
+    "Preset",
     "RedisError",
     "Sample",
     "SampleClient",
@@ -31,4 +36,9 @@ __all__ = [
     "SampleStream",
     "SampleTimeoutError",
     "SettingsError",
+    "StaleError",
+    "WeightsChange",
+    "WeightsError",
+    "WeightsInForce",
+    "WeightsWarning",
 ]

@@ -11,13 +11,14 @@ from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Optio
 from worker.client.prefetch import PrefetchQueue, RequestIds, make_queue
 from worker.client.requester import Outcome, Requester, ask_all
 from worker.client.samples import Sample
+from worker.client.weights_calls import AsyncWeightsCalls
 from worker.core.redaction import redact
 from worker.errors import ClientClosedError
 
 _left_behind: list[Requester] = []
 
 
-class AsyncSampleClient:
+class AsyncSampleClient(AsyncWeightsCalls):
     """A client that asks for samples on one event loop at a time; see `SampleClient`.
 
     It connects when it is first used, and again when another event loop uses it after the first has ended. Await

@@ -54,6 +54,7 @@ class Requester:
 
     Attributes:
         name: Name of the client in Redis.
+        client: Its connections to Redis.
         prefers_json: Whether ids turned out to be uuids, which are faster to read as JSON.
     """
 
@@ -73,10 +74,10 @@ class Requester:
         self._own_words = encode_request(reply_to=self.name)
         self._id_prefix = secrets.token_hex(8)
         self._numbered = 0
-        self._client = connect(address.url, timeout_s=_REPLY_TIMEOUT_S)
+        self.client = connect(address.url, timeout_s=_REPLY_TIMEOUT_S)
         ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
         self._redis = RedisClientStreams(
-            self._client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=keeping.most if keeping else 0
+            self.client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=keeping.most if keeping else 0
         )
         self._state = ClientState(keeping)
         self._loop = asyncio.get_running_loop()
@@ -85,8 +86,7 @@ class Requester:
         if not self._is_named and name is None:  # a unique name has no earlier results
             self._has_caught_up.set()
         self._alarm: asyncio.TimerHandle | None = None
-        self._failures = 0
-        self._trouble = ""
+        self._failures, self._trouble = 0, ""
         self._is_stopping = False
         self._refusal: SamplingError | None = None
         self.prefers_json = False
@@ -183,7 +183,7 @@ class Requester:
             with suppress(DependencyError, TimeoutError):
                 await asyncio.wait_for(self._redis.withdraw(name), _WITHDRAW_S)
         self._redis.close()
-        await self._client.aclose()
+        await self.client.aclose()
 
     async def _send(self) -> None:
         """Send what is unsent, in as few steps as possible."""

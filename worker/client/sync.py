@@ -16,6 +16,7 @@ from worker.client.requester import Outcome, ask_all
 from worker.client.sample_future import SampleFuture
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
+from worker.client.weights_calls import WeightsCalls
 from worker.core.client_state import Keeping
 from worker.core.redaction import redact
 from worker.errors import ClientClosedError, SampleTimeoutError
@@ -24,7 +25,7 @@ _RELEASE_S = 30.0
 _left_behind: list[Background] = []
 
 
-class SampleClient:
+class SampleClient(WeightsCalls):
     """A client that asks for samples, from any thread.
 
     It connects when it is first used. It may be pickled and forked at any time: each process has its own thread, its

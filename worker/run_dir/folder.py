@@ -24,7 +24,7 @@ def prepare_run_dir(run_dir: Path) -> Path:
     umask = os.umask(_OWN)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        reason = _problem(run_dir)
+        reason = problem_of(run_dir)
     except OSError as error:
         reason = error.strerror or type(error).__name__
     finally:
@@ -37,20 +37,21 @@ def prepare_run_dir(run_dir: Path) -> Path:
     )
 
 
-def open_own(path: Path) -> int:
+def open_own(path: Path, mode: int = _READABLE) -> int:
     """Open a file of the folder, empty, for writing; never follow a link.
 
     Args:
         path: The file, which need not exist.
+        mode: Its permissions. By default, whoever can read the folder can read the file.
 
     Returns:
-        A file descriptor; whoever can read the folder can read the file.
+        A file descriptor.
 
     Raises:
         OSError: It cannot be opened, or is a link.
     """
-    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _READABLE)
-    os.fchmod(opened, _READABLE)  # whatever the umask
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    os.fchmod(opened, mode)  # whatever the umask
     return opened
 
 
@@ -69,8 +70,12 @@ def read_own(path: Path) -> str:
         return file.read()
 
 
-def _problem(run_dir: Path) -> str | None:
-    """Return why a folder cannot be used, or None."""
+def problem_of(run_dir: Path) -> str | None:
+    """Return why a folder cannot be used, or None.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
     found = run_dir.lstat()
     if stat.S_ISLNK(found.st_mode):
         return "it is a symbolic link"

@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 from worker.core.redaction import redact
 from worker.run_dir.folder import open_own, read_own
+from worker.run_dir.processes import is_alive
 
 FRESH_S = 10.0
 SERVING = "serving"
 _SUFFIX = ".health"
 _LONGEST_NAME = 200  # file systems allow 255 bytes, suffix included
-_START_FIELD = 19  # of /proc/<pid>/stat, counted after the name in brackets, which may contain anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,6 @@ def url_digest(url: str) -> str:
     return hashlib.sha256(given.encode(errors="replace")).hexdigest()[:16] if given else ""
 
 
-def process_start(pid: int) -> str:
-    """Return the start time of a process, to tell it from an earlier one with this number; empty if not known."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return stat.rpartition(")")[2].split()[_START_FIELD]
-    except (OSError, IndexError):
-        return ""
-
-
 def health_path(run_dir: Path, consumer: str) -> Path:
     """Return the path of a worker's health file."""
     name = quote(consumer, safe="")
@@ -105,6 +96,11 @@ def write_health(run_dir: Path, health: Health) -> None:
     with os.fdopen(open_own(fresh), "w") as file:
         file.write(json.dumps(asdict(health)))
     fresh.replace(path)
+
+
+def health_of(run_dir: Path, pid: int) -> Health | None:
+    """Return what the worker with a process id last reported; None: nothing."""
+    return next((health for health in _read_all(run_dir) if health.pid == pid), None)
 
 
 def find_problem(run_dir: Path, place: Place, *, consumer: str | None, now: float) -> str | None:
@@ -137,28 +133,23 @@ def look_around(run_dir: Path, place: Place, *, consumer: str | None, now: float
     found = [health for health in _read_all(run_dir) if place.is_same(health.place)]
     if consumer is not None:
         found = [health for health in found if health.consumer == consumer]
-    found.sort(key=lambda health: (_is_alive(health), health.state == SERVING and now - health.at < FRESH_S, health.at))
+    found.sort(
+        key=lambda health: (
+            is_alive(health.pid, health.started),
+            health.state == SERVING and now - health.at < FRESH_S,
+            health.at,
+        )
+    )
     return {health.consumer: _problem_of(health, now) for health in found}
 
 
 def _problem_of(health: Health, now: float) -> str | None:
-    if not _is_alive(health):
+    if not is_alive(health.pid, health.started):
         return f"worker {health.consumer} has died"
     age = now - health.at
     if age >= FRESH_S:
         return f"worker {health.consumer} last showed a sign of life {age:.0f} s ago"
     return None if health.state == SERVING else f"worker {health.consumer} is {health.state}"
-
-
-def _is_alive(health: Health) -> bool:
-    try:
-        os.kill(health.pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    started = process_start(health.pid)
-    return not health.started or not started or health.started == started
 
 
 def _read_all(run_dir: Path) -> list[Health]:

@@ -21,7 +21,8 @@ from worker.core.weights.values import Weights
 from worker.errors import GroupMissingError, RedisError, RefusedError
 from worker.logs.emit import RateLimited, dropped_lines, emit
 from worker.ports import Backlog, Presence
-from worker.run_dir.health import SERVING, Health, health_path, process_start, write_health
+from worker.run_dir.health import SERVING, Health, health_path, write_health
+from worker.run_dir.processes import process_start
 from worker.service.availability import Availability
 from worker.service.meter import Interval, Meter
 from worker.service.mix_watch import MixWatch

@@ -134,6 +134,21 @@ def default_run_dir(environ: Mapping[str, str] | None = None) -> Path:
     return temporary / f"sampling-worker-{os.getuid()}"
 
 
+def run_dirs(environ: Mapping[str, str] | None = None) -> list[Path]:
+    """List the folders that may be the run directory of another process of this user.
+
+    A shell of cron or of `su` has no `XDG_RUNTIME_DIR`, and one of systemd has it. Each has to find what the other
+    runs.
+
+    Args:
+        environ: The environment; None: that of the process.
+    """
+    mine = default_run_dir(environ)
+    session, temporary = Path(f"/run/user/{os.getuid()}/sampling-worker"), Path("/tmp")  # noqa: S108 - as above
+    others = [session, temporary / f"sampling-worker-{os.getuid()}"]
+    return [mine, *(folder for folder in others if folder != mine)]
+
+
 def _is_own(folder: Path) -> bool:
     """Return whether this user owns a folder and may create files in it."""
     return _is_open(folder) and folder.stat().st_uid == os.getuid()

@@ -18,6 +18,7 @@ from worker.core.redaction import redact
 from worker.errors import SettingsError
 from worker.settings.columns import read_columns
 from worker.settings.environment import DOTENV, default_run_dir, read_sources, resolve
+from worker.settings.found import WAYS, find_up
 from worker.settings.levels import read_level
 from worker.settings.names import VARIABLES, is_setting, meant_by
 from worker.settings.postgres_url import POSTGRES_SCHEMES, read_postgres_url
@@ -214,6 +215,8 @@ def load_settings(
 ) -> Settings:
     """Read and check the settings that are needed.
 
+    Where a URL is given nowhere, the settings are those of the `up` that runs on this machine, if one does.
+
     Args:
         environ: The environment; None: that of the process.
         need: Servers whose URL is required, and whether lines are logged. Other settings of these are not read, since
@@ -227,9 +230,13 @@ def load_settings(
     wanted = [name for name in VARIABLES if name not in unneeded]
     sources = read_sources(environ, dotenv, wanted)
     values, problems = resolve(wanted, sources)
-    given = {name for source in sources for name in source}
+    given, hint = {name for source in sources for name in source}, ""
+    if any(name in wanted and name not in {**values, **problems} for name in _URLS):
+        urls, _ = resolve(_URLS, sources)
+        found, hint = find_up({**urls, **values}, environ)
+        values = {name: value for name, value in found.items() if name in wanted} | values
     missing = [name for name in _URLS if name in wanted and name not in {**values, **problems}]
-    problems |= {name: _missing(name, given) for name in missing}
+    problems |= {name: _missing(name, given, hint) for name in missing}
     misspelt = ((name, meant_by(name)) for name in sorted(given))
     problems |= {name: _misspelt(name, meant) for name, meant in misspelt if meant}
     problems |= {name: _in_quotes(name) for name, value in values.items() if is_quoted(value)}
@@ -253,12 +260,12 @@ def _in_quotes(name: str) -> str:
     )
 
 
-def _missing(name: str, given: Collection[str]) -> str:
-    """Describe a missing variable, and name a given one that may be meant for it."""
+def _missing(name: str, given: Collection[str], left_out: str) -> str:
+    """Describe a missing variable, and name a given one that may be meant for it, or an `up` that was left out."""
     strangers = [other for other in given if not is_setting(other)]
     near = difflib.get_close_matches(name, strangers, n=1, cutoff=0.75)
-    hint = f" ({near[0]} is given, which is not a setting)" if near else ""
-    return f"{name} is missing{hint}; accepted: {_ACCEPTED[name]}"
+    hint = f" ({near[0]} is given, which is not a setting)" if near else f" ({left_out})" if left_out else ""
+    return f"{name} is missing{hint}; accepted: {_ACCEPTED[name]}, {WAYS}"
 
 
 def _wrong_values(values: Mapping[str, str]) -> dict[str, str]:

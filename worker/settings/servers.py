@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from worker.core.keys import PREFIX_PATTERN
 from worker.settings.environment import DOTENV, process_environment, read_sources, resolve
+from worker.settings.found import find_up
 from worker.settings.names import FILE_SUFFIX, VARIABLES, meant_by
 from worker.settings.postgres_url import read_postgres_url
 from worker.settings.redis_url import read_redis_url
@@ -25,6 +26,7 @@ _LOGS: Final = ("LOG_LEVEL", "LOG_FORMAT")
 _PREFIX, _QUERY, _UNIT = "WORKER_PREFIX", "WORKER_CHUNKS_QUERY", "WORKER_WEIGHT_UNIT"
 _RUN_DIR: Final = "WORKER_RUN_DIR"
 _CHECKED_HERE: Final = frozenset({*_URLS.values(), _PREFIX, _QUERY, _UNIT, _RUN_DIR})
+_NOT_URLS: Final = _CHECKED_HERE - {*_URLS.values()}
 _SELECT: Final = re.compile(r"(?i)\bselect\b")
 _UNITS: Final = ("chunks", "seconds")
 
@@ -53,6 +55,8 @@ def read_server_settings(
 ) -> ServerSettings:
     """Read and check the settings that a command needs.
 
+    Where a URL is given nowhere, the settings are those of the `up` that runs on this machine, if one does.
+
     Args:
         environ: The environment; None: that of the process.
         need: Servers whose URL has to be given.
@@ -66,9 +70,13 @@ def read_server_settings(
     wanted = [name for name in VARIABLES if name not in {*_URLS.values(), *_LOGS} - needed]
     sources = read_sources(environ, dotenv, wanted)
     values, problems = resolve(wanted, sources)
+    if needed - {*values, *problems}:
+        urls, _ = resolve({*_URLS.values()}, sources)
+        found, _ = find_up({**urls, **values}, environ)
+        values = {name: value for name, value in found.items() if name in needed | _NOT_URLS} | values
     misspelt = any(meant_by(name) for source in sources for name in source)
     if problems or misspelt or not _are_fine(values, needed):
-        return _by_model(_resolved(environ, values), need, dotenv)
+        return _by_model(resolved(environ, values), need, dotenv)
     return ServerSettings(
         values.get("REDIS_URL", ""),
         values.get("DATABASE_URL", ""),
@@ -108,7 +116,7 @@ def _are_urls(values: Mapping[str, str], prefix: str) -> bool:
     return True
 
 
-def _resolved(environ: Mapping[str, str], values: Mapping[str, str]) -> Mapping[str, str]:
+def resolved(environ: Mapping[str, str], values: Mapping[str, str]) -> Mapping[str, str]:
     """Return an environment with the values that were found: a file such as a pipe can be read once only."""
     by_file = {name + FILE_SUFFIX for name in values}
     return {name: value for name, value in environ.items() if name not in by_file} | dict(values)

@@ -4,11 +4,11 @@ import pytest
 
 from tests.support.streams import Desk
 from worker.adapters.redis.stats import RedisStats
-from worker.admin.weights import who_applied
 from worker.core.stats import CategoryCount, read_counts
 from worker.core.weights.history import read_change
 from worker.core.workers.states import disagreement, read_workers
 from worker.errors import UnreadableError
+from worker.weights.change import who_applied
 
 NOTHING = read_counts({})
 STRANGE_STATES = [

@@ -1,4 +1,4 @@
-"""`stats`, `sample`, `report` and `health`."""
+"""`stats`, `sample`, `report`, `schema` and `health`."""
 
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,18 @@ def report(files: tuple[Path, ...], output: Path, *, with_checks: bool, as_json:
     from worker.cli.report import draw_report
 
     draw_report(files, output, with_checks=with_checks, as_json=as_json)
+
+
+@click.command(cls=Verb, panel=LOOK, example="sampling-worker schema request")
+@click.argument("part", metavar="[PART]", required=False)
+def schema(part: str | None) -> None:
+    """Print JSON Schema of requests, results, weights, changes of weights, worker states and log events.
+
+    PART is request, result, weights, change, worker or events; without it all of them are in one document.
+    """
+    from worker.cli.contract import print_schema
+
+    print_schema(part)
 
 
 @click.command(

@@ -5,16 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights import roll_back, time_text
 from worker.cli.context import check_dataset, open_desk
 from worker.cli.printing import print_json, print_text
-from worker.cli.weights.store import Storing, check_version, make_change, user
+from worker.cli.weights.store import Storing, check_version, tell_change
 from worker.cli.words import ago_text
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import WantedChange
 from worker.core.weights.history import Change, moves, moves_text
 from worker.core.weights.in_force import preset_name
 from worker.errors import SettingsError
+from worker.weights.change import roll_back, time_text
+from worker.weights.step import user
 
 
 def show_history(dataset: str | None, preset: str | None, count: int, *, as_json: bool) -> None:
@@ -53,7 +54,7 @@ def roll_back_weights(version: str | None, dataset: str | None, preset: str | No
     check_version(version)
     name = _name(dataset, preset)
     order = WantedChange(None, user(), storing.reason)
-    make_change(lambda writer: roll_back(writer, name, order, version=version), replace(storing, name=name))
+    tell_change(lambda writer: roll_back(writer, name, order, version=version), replace(storing, name=name))
 
 
 def _name(dataset: str | None, preset: str | None) -> str | None:

@@ -2,26 +2,24 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from worker.adapters.redis.weights import RedisWeights
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights_in_use import live_workers, make_survey, unit_of
-from worker.cli.context import Desk, check_dataset, open_desk
+from worker.cli.context import check_dataset, open_desk
 from worker.cli.printing import print_json, print_table, shares_text
 from worker.cli.typed_weights import temper, weights_json, words_json
 from worker.cli.weights.store import Storing, store
 from worker.cli.words import Share
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import StoredWeights
-from worker.core.weights.in_force import UNREAD, observe, preset_name
-from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset
+from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset, own_preset_name
 from worker.core.weights.values import Weights, parse_weights
 from worker.core.workers.ready import ready_of
 from worker.errors import SettingsError, WeightsError
 from worker.settings.servers import read_server_settings
+from worker.weights.in_use import live_workers, make_survey, unit_of
+from worker.weights.presets import all_presets, read_presets
 
 
 def save_preset(name: str, words: Sequence[str], temperature: float | None, storing: Storing) -> None:
@@ -33,23 +31,20 @@ def save_preset(name: str, words: Sequence[str], temperature: float | None, stor
         temperature: The power that they are raised to; None: as they are.
         storing: Why and how; its name is the dataset whose weights in force are meant.
     """
-    _check_own(name)
+    own = own_preset_name(name)
     dataset = check_dataset(storing.name)
     value = words_json(words, temperature) if words else asyncio.run(_in_force(dataset, temperature))
     if parse_weights(value.encode(), "preset") is None:
         raise WeightsError("all weights are zero; accepted: at least one above zero")
-    store(lambda _: value, replace(storing, name=preset_name(name)))
+    store(lambda _: value, replace(storing, name=own))
 
 
 def list_presets(*, as_json: bool) -> None:
     """Print the presets: those that are built in, and those that were saved."""
 
     async def work() -> list[tuple[str, Weights | None]]:
-        built_in = [(name, None if name in BY_READY else built_in_preset(name, {})) for name in BUILT_IN_PRESETS]
         async with open_desk() as desk:
-            names = await RedisWeightsWriter(desk.client, desk.keys).presets()
-            stored = [weights for weights, _ in await _read_stored(desk, names)]
-            return [*built_in, *zip(names, stored, strict=True)]
+            return await all_presets(desk.client, desk.keys)
 
     _print_list(asyncio.run(work()), as_json=as_json)
 
@@ -83,13 +78,13 @@ def remove_preset(name: str, storing: Storing) -> None:
         name: The preset.
         storing: Why and how; its name is not used.
     """
-    _check_own(name)
+    own = own_preset_name(name)
 
     def nothing(found: StoredWeights) -> None:
         if found.value is None:
             raise WeightsError(f"preset {name!r} is not stored; accepted: one that `weights preset list` prints")
 
-    store(nothing, replace(storing, name=preset_name(name)))
+    store(nothing, replace(storing, name=own))
 
 
 def _rows(weights: Weights) -> list[tuple[str, Share]]:
@@ -99,12 +94,6 @@ def _rows(weights: Weights) -> list[tuple[str, Share]]:
 def _check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name):
         raise SettingsError(f"preset {name!r} is not accepted; accepted: {NAME_PATTERN.pattern}")
-
-
-def _check_own(name: str) -> None:
-    _check_name(name)
-    if name in BUILT_IN_PRESETS:
-        raise SettingsError(f"preset {name!r} is built in; accepted: another name than {', '.join(BUILT_IN_PRESETS)}")
 
 
 async def _in_force(dataset: str | None, temperature: float | None) -> str:
@@ -124,7 +113,7 @@ async def _preset(name: str) -> Weights:
     if name in BUILT_IN_PRESETS:
         return built_in_preset(name, await _ready() if name in BY_READY else {})
     async with open_desk() as desk:
-        [(weights, problem)] = await _read_stored(desk, [name])
+        [(weights, problem)] = await read_presets(desk.client, desk.keys, [name])
         if problem is not None:
             raise WeightsError(f"what preset {name!r} holds is refused: {problem}")
         if weights is None:
@@ -143,14 +132,6 @@ async def _ready() -> Mapping[str, int]:
 
     settings = read_server_settings(need=["database"])
     return (await read_catalog(settings, unit_of(workers) or settings.weight_unit)).ready
-
-
-async def _read_stored(desk: Desk, names: Sequence[str]) -> list[tuple[Weights | None, str | None]]:
-    """Read stored presets; None for what is not there or refused, and why it is refused."""
-    with closing(RedisWeights(desk.client, desk.keys)) as reader:
-        readings = await reader.read([preset_name(name) for name in names])
-    seen = [observe(UNREAD, reading.mark, reading.value, "preset") for reading in readings]
-    return [(held.weights, problem) for held, problem in seen]
 
 
 def _print_list(presets: Sequence[tuple[str, Weights | None]], *, as_json: bool) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from worker.adapters.postgres.catalog import PostgresCatalog
-from worker.admin.weights_in_use import live_workers, make_survey, unit_of
 from worker.cli.context import check_dataset, open_desk
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
@@ -17,6 +16,7 @@ from worker.core.weights.values import Weights, normalise, parse_weights
 from worker.core.workers.states import WorkerState, disagreement
 from worker.errors import RedisError, SettingsError, WeightsError
 from worker.settings.servers import ServerSettings, read_server_settings
+from worker.weights.in_use import live_workers, make_survey, unit_of
 
 _GIVE = "accepted: the weights to look at, such as voice=0.7"
 

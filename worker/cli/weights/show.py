@@ -6,14 +6,15 @@ from typing import Any
 
 import click
 
-from worker.admin.weights_in_use import Survey, make_survey
 from worker.cli.context import check_dataset, open_desk
-from worker.cli.mix import Mix, look_at_mix, set_text, until_text
+from worker.cli.mix import set_text, until_text
 from worker.cli.output import complain
 from worker.cli.printing import State, print_json, print_table, print_text, shares_text
 from worker.cli.words import Share, counted, listed
+from worker.core.workers.mix import Mix, look_at_mix
 from worker.core.workers.state_document import UNREADABLE
 from worker.core.workers.weights_in_use import InUse
+from worker.weights.in_use import Survey, make_survey
 
 _SOURCES = {
     "default": "the defaults",

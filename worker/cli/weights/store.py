@@ -1,21 +1,16 @@
 """What `weights set` and `weights remove` do, and what every verb does that stores weights."""
 
 import asyncio
-import getpass
-import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights import Applied, change_weights, time_text, wait_until_applied
-from worker.admin.weights_in_use import try_to_find_ready
 from worker.cli.context import check_dataset, open_desk
-from worker.cli.mix import Mix, look_at_mix, until_text
+from worker.cli.mix import until_text
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_text, shares_text
 from worker.cli.typed_weights import span_ms, temper, weights_json, words_json
@@ -23,9 +18,10 @@ from worker.cli.words import counted, span_text
 from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.history import Change
 from worker.core.weights.in_force import preset_of, source_of
-from worker.core.weights.temporary import Return
 from worker.core.weights.values import parse_weights
 from worker.errors import SettingsError, WeightsError
+from worker.weights.change import Applied, change_weights, time_text
+from worker.weights.step import Made, Place, Work, make_change, user
 
 _VERSION = re.compile("[0-9a-f]{12}")
 
@@ -49,22 +45,6 @@ class Storing:
     if_version: str | None = None
     wait_s: float | None = None
     as_json: bool = False
-
-
-class Made(NamedTuple):
-    """What came of a change.
-
-    Attributes:
-        change: The change.
-        applied: Who has applied it; None where that was not waited for.
-        mix: What it leaves out.
-        pending: The return that is to come from now on.
-    """
-
-    change: Change
-    applied: Applied | None
-    mix: Mix
-    pending: Return | None
 
 
 def set_weights(words: Sequence[str], temperature: float | None, storing: Storing) -> None:
@@ -121,10 +101,10 @@ def store(make: Callable[[StoredWeights], str | None], storing: Storing) -> None
     async def work(writer: RedisWeightsWriter) -> Change:
         return await change_weights(writer, storing.name, wanted, if_version=storing.if_version)
 
-    make_change(work, storing)
+    tell_change(work, storing)
 
 
-def make_change(work: Callable[[RedisWeightsWriter], Awaitable[Change]], storing: Storing) -> None:
+def tell_change(work: Work, storing: Storing) -> None:
     """Make a change, wait until it is applied where that is wanted, and print what came of it.
 
     Args:
@@ -134,15 +114,8 @@ def make_change(work: Callable[[RedisWeightsWriter], Awaitable[Change]], storing
 
     async def run() -> Made:
         async with open_desk() as desk:
-            stats = RedisStats(desk.client, desk.keys)
-            worker_keys = [] if storing.wait_s is None else await stats.worker_keys()
-            ready = await try_to_find_ready(desk.client, desk.keys, desk.settings)
-            writer = RedisWeightsWriter(desk.client, desk.keys, defaults=lambda: ready.defaults)
-            change, applied = await work(writer), None
-            if storing.wait_s is not None:
-                applied = await wait_until_applied(stats, worker_keys, change, timeout_s=storing.wait_s)
-            found = await writer.look(storing.name)
-            return Made(change, applied, look_at_mix(found.in_force.weights.shares, ready), found.pending)
+            place = Place(desk.client, desk.keys, desk.settings)
+            return await make_change(place, storing.name, work, storing.wait_s)
 
     made = asyncio.run(run())
     if storing.as_json:
@@ -163,14 +136,6 @@ def check_version(version: str | None) -> None:
     """
     if version is not None and not _VERSION.fullmatch(version):
         raise SettingsError(f"{version!r} is no version; accepted: 12 hex digits, as `weights history` prints them")
-
-
-def user() -> str:
-    """Return who runs this; a container's user may have no name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return f"uid {os.getuid()}"
 
 
 def _shares(change: Change) -> dict[str, float]:

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.weights import RedisWeights
-from worker.admin.weights import time_text
-from worker.admin.weights_in_use import find_ready, live_workers, make_survey, newest_change, read_stored
 from worker.cli.context import Desk, check_dataset, open_desk
 from worker.cli.printing import print_json, print_text, shares_text
 from worker.cli.sessions import check_session
@@ -18,6 +16,8 @@ from worker.core.draw.sessions import read_session
 from worker.core.weights.history import Change
 from worker.core.weights.values import default_weights
 from worker.core.workers.weights_in_use import InUse
+from worker.weights.change import time_text
+from worker.weights.in_use import find_ready, live_workers, make_survey, newest_change, read_stored
 
 _LOOK_EVERY_S = 0.25
 

@@ -50,6 +50,16 @@ class Change:
         """Return when it was made, Unix time in ms by the clock of Redis."""
         return int(self.id.partition("-")[0])
 
+    @property
+    def shares_before(self) -> Mapping[str, float]:
+        """Return the weights before: category -> share; empty if there were none, or they are not known."""
+        return _shares(self.name, self.before, self.version_before)
+
+    @property
+    def shares_after(self) -> Mapping[str, float]:
+        """Return the weights after, likewise."""
+        return _shares(self.name, self.after, self.version_after)
+
 
 class Target(NamedTuple):
     """What a rollback goes back to.
@@ -177,8 +187,7 @@ class Versions:
 
 def moves(change: Change) -> list[tuple[str, float]]:
     """Compute how many percentage points each category won or lost, the largest move first."""
-    sides = ((change.before, change.version_before), (change.after, change.version_after))
-    before, after = (_shares(change.name, *side) for side in sides)
+    before, after = change.shares_before, change.shares_after
     points = {name: 100 * (after.get(name, 0.0) - before.get(name, 0.0)) for name in {**before, **after}}
     moved = [(name, round(value, 1)) for name, value in points.items() if round(value, 1)]
     return sorted(moved, key=lambda move: (-abs(move[1]), move[0]))

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from worker.core.keys import NAME_PATTERN
 from worker.core.weights.in_force import preset_name
 from worker.core.weights.values import BUILT_IN, DEFAULTS, MAX_CATEGORIES, Weights, normalise
 from worker.core.wire import Terms
+from worker.errors import WeightsError
 
 BY_READY: Final = frozenset({"balanced"})
 """Built-in presets whose weights depend on what is READY."""
@@ -23,6 +25,19 @@ def built_in_preset(preset: str, ready: Mapping[str, int]) -> Weights:
     weights = normalise(BUILT_IN_PRESETS[preset](ready), "preset")
     assert weights is not None  # noqa: S101 - none of them is all zero
     return weights
+
+
+def own_preset_name(preset: str) -> str:
+    """Return the weights name of a preset that people store.
+
+    Raises:
+        WeightsError: It is no name, or that of a built-in preset.
+    """
+    if not NAME_PATTERN.fullmatch(preset):
+        raise WeightsError(f"preset {preset!r} is not accepted; accepted: {NAME_PATTERN.pattern}")
+    if preset in BUILT_IN_PRESETS:
+        raise WeightsError(f"preset {preset!r} is built in; accepted: another name than {', '.join(BUILT_IN_PRESETS)}")
+    return preset_name(preset)
 
 
 def weights_name(terms: Terms) -> str | None:

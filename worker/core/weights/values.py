@@ -8,7 +8,7 @@ version draw alike.
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from types import MappingProxyType
@@ -80,6 +80,18 @@ def parse_weights(value: bytes, source: str) -> Weights | None:
     Raises:
         WeightsError: The value is not valid. The sentence says why, and what is accepted.
     """
+    return normalise(read_values(value), source)
+
+
+def read_values(value: bytes) -> dict[str, float]:
+    """Read a weights value as it was written, not normalised.
+
+    Args:
+        value: A JSON object category -> weight.
+
+    Raises:
+        WeightsError: The value is not valid.
+    """
     if len(value) > MAX_BYTES:
         raise WeightsError(f"the value has {len(value)} bytes; accepted: at most {MAX_BYTES}")
     try:
@@ -88,7 +100,32 @@ def parse_weights(value: bytes, source: str) -> Weights | None:
         raise WeightsError(f"the value is not JSON ({error}); accepted: {ACCEPTED}") from None
     if not isinstance(pairs, _Pairs):
         raise WeightsError(f"the value is not a JSON object; accepted: {ACCEPTED}")
-    return normalise(dict(_checked(pairs)), source)
+    return check_values(pairs)
+
+
+def check_values(pairs: Sequence[tuple[object, object]]) -> dict[str, float]:
+    """Check weights that are not JSON any more.
+
+    Args:
+        pairs: Category and weight, a repeated category included.
+
+    Returns:
+        Category -> finite number >= 0.
+
+    Raises:
+        WeightsError: Workers would refuse them. The sentence says why, and what is accepted.
+    """
+    if len(pairs) > MAX_CATEGORIES:
+        raise WeightsError(f"the object has {len(pairs)} categories; accepted: at most {MAX_CATEGORIES}")
+    values: dict[str, float] = {}
+    for name, value in pairs:
+        shown = ascii(name)[:80]
+        if not isinstance(name, str) or not CATEGORY_PATTERN.fullmatch(name):
+            raise WeightsError(f"{shown} is not a category name; accepted: [a-z0-9_-], 1 to 64 characters")
+        if name in values:
+            raise WeightsError(f"{shown} is given twice; accepted: each category once")
+        values[name] = _number(shown, value)
+    return values
 
 
 def normalise(values: Mapping[str, float], source: str) -> Weights | None:
@@ -144,26 +181,12 @@ def single_category(category: str) -> Weights:
     return Weights(MappingProxyType({category: 1.0}), "category")
 
 
-class _Pairs(list[tuple[str, object]]):
+class _Pairs(list[tuple[object, object]]):
     """The members of a JSON object, repeated names included."""
 
 
 def _refuse_constant(name: str) -> float:
     raise WeightsError(f"a weight is {name}; accepted: finite numbers >= 0")
-
-
-def _checked(pairs: _Pairs) -> dict[str, float]:
-    if len(pairs) > MAX_CATEGORIES:
-        raise WeightsError(f"the object has {len(pairs)} categories; accepted: at most {MAX_CATEGORIES}")
-    values: dict[str, float] = {}
-    for name, value in pairs:
-        shown = ascii(name)[:80]
-        if not CATEGORY_PATTERN.fullmatch(name):
-            raise WeightsError(f"{shown} is not a category name; accepted: [a-z0-9_-], 1 to 64 characters")
-        if name in values:
-            raise WeightsError(f"{shown} is given twice; accepted: each category once")
-        values[name] = _number(shown, value)
-    return values
 
 
 def _number(shown: str, value: object) -> float:

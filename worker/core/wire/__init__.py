@@ -14,7 +14,9 @@ from worker.core.wire.requests import (
     Request,
     Terms,
     asks_for_packed,
+    contradiction,
     encode_request,
+    read_field,
 )
 from worker.core.wire.results import (
     ERROR_CODES,
@@ -55,6 +57,7 @@ __all__ = [
     "Terms",
     "asks_for_packed",
     "column_slots",
+    "contradiction",
     "decode_any",
     "decode_result",
     "encode_common",
@@ -66,6 +69,7 @@ __all__ = [
     "invalid",
     "ok_slots",
     "ok_template",
+    "read_field",
     "read_ids",
     "read_json",
     "shown",

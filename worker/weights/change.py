@@ -1,11 +1,10 @@
 """What people do to weights: store, roll back, and wait until the workers have applied it."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
-
-import anyio
 
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
@@ -126,7 +125,7 @@ async def wait_until_applied(
         found = who_applied(states, change, took_s)
         if not found.missing or took_s >= timeout_s:
             return found
-        await anyio.sleep(wait_s)
+        await asyncio.sleep(wait_s)
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
 
@@ -202,4 +201,4 @@ async def _explain_stale(writer: RedisWeightsWriter, name: str | None, version: 
                 who = f"{change.who} at {time_text(change.at_ms)}"
                 who += f" ({change.reason})" if change.reason else ""
             break
-    return f"version {version} is in force, set by {who}; accepted: --if-version {version}, after a look at it"
+    return f"version {version} is in force, set by {who}; accepted: version {version}, after a look at it"

@@ -54,8 +54,14 @@ class Survey:
         return self.uses[0]
 
 
-async def make_survey(client: Client, keys: Keys, settings: ServerSettings, name: str | None) -> Survey:
+async def make_survey(client: Client, keys: Keys, settings: ServerSettings | None, name: str | None) -> Survey:
     """Find out what is in force by one weights key.
+
+    Args:
+        client: A connection.
+        keys: Names in Redis.
+        settings: See `find_ready`.
+        name: Whose weights, see `Survey`.
 
     Raises:
         RedisError: Redis did not answer, or refused.
@@ -82,15 +88,15 @@ async def live_workers(client: Client, keys: Keys) -> list[WorkerState]:
     return read_workers(await RedisStats(client, keys).workers())
 
 
-async def find_ready(workers: Sequence[WorkerState], settings: ServerSettings) -> Ready:
+async def find_ready(workers: Sequence[WorkerState], settings: ServerSettings | None) -> Ready:
     """Find out which categories have READY chunks: from the workers, else from PostgreSQL where its URL is given.
 
     Args:
         workers: What live workers show.
-        settings: Those of this process.
+        settings: Those of this process; None: PostgreSQL is not asked.
     """
     told = ready_of(workers)
-    if told.known is not None:
+    if told.known is not None or settings is None:
         return told
     try:
         url = read_server_settings(need=["database"]).database_url
@@ -106,7 +112,7 @@ async def find_ready(workers: Sequence[WorkerState], settings: ServerSettings) -
         return replace(told, problem=f"{told.problem}, and {error}")
 
 
-async def try_to_find_ready(client: Client, keys: Keys, settings: ServerSettings) -> Ready:
+async def try_to_find_ready(client: Client, keys: Keys, settings: ServerSettings | None) -> Ready:
     """Find out which categories have READY chunks, for a change that is made whether that is known or not."""
     try:
         return await find_ready(await live_workers(client, keys), settings)

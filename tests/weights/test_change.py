@@ -9,7 +9,6 @@ import pytest
 from tests.support.streams import Desk
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.admin.weights import change_weights, roll_back, wait_until_applied, who_applied
 from worker.core.weights.changes import StoredWeights, WantedChange, version_by_key
 from worker.core.weights.history import Change, read_change
 from worker.core.weights.in_force import UNREAD, mark_of, observe
@@ -17,6 +16,7 @@ from worker.core.weights.values import default_weights
 from worker.core.workers.state_document import version_shown
 from worker.errors import StaleError, WeightsError
 from worker.service.snapshots import CurrentSnapshots
+from worker.weights.change import change_weights, roll_back, wait_until_applied, who_applied
 
 VOICE, MUSIC, BOTH = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 1}'
 
@@ -51,7 +51,7 @@ async def test_a_change_that_was_not_seen_is_not_overwritten(desk: Desk, writer:
     with pytest.raises(StaleError, match=rf"version {_version(MUSIC)} is in force, set by bob at .* \(a test\)"):
         await _set(writer, BOTH, if_version=_version(VOICE))
     await desk.client.set(desk.keys.weights(), BOTH)
-    with pytest.raises(StaleError, match="set by somebody whose change is not in the history; accepted: --if-version"):
+    with pytest.raises(StaleError, match="set by somebody whose change is not in the history; accepted: version"):
         await _set(writer, VOICE, if_version=_version(MUSIC))
     assert await desk.client.get(desk.keys.weights()) == BOTH.encode()
     assert len([change async for change in writer.history()]) == 2

@@ -1,0 +1,42 @@
+"""Whether a process still lives, told apart from a later one with the same number."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+# Fields of /proc/<pid>/stat, counted after the name in brackets, which may contain anything.
+_STATE: Final = 0
+_START: Final = 19
+_ENDED: Final = ("Z", "X")  # it has ended, and its parent has not asked for its exit status
+
+
+def process_start(pid: int) -> str:
+    """Return the start time of a process, to tell it from an earlier one with this number; empty if not known."""
+    return _field(pid, _START)
+
+
+def is_alive(pid: int, started: str) -> bool:
+    """Return whether a process lives.
+
+    Args:
+        pid: Its number.
+        started: Its start time, see `process_start`; empty if not known.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    if _field(pid, _STATE) in _ENDED:
+        return False
+    now = process_start(pid)
+    return not started or not now or started == now
+
+
+def _field(pid: int, number: int) -> str:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return stat.rpartition(")")[2].split()[number]
+    except (OSError, IndexError):
+        return ""
