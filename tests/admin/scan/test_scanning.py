@@ -48,7 +48,7 @@ async def test_a_scan_again_renews_and_marks_what_is_gone(database_url: str, lib
     for name in ("voice/same.wav", "voice/longer.wav", "voice/gone.wav", "voice/moved.wav", "voice/broken.wav"):
         write_audio(library / name)
     await scan_folder(database_url, library)
-    ids = dict(await rows("path, id"))
+    ids: dict[str, int] = dict(await rows("path, id"))
     unchanged = await scan_folder(database_url, library)
     assert (unchanged.registered.imported.unchanged, unchanged.registered.gone) == (5, 0)
     write_audio(library / "voice/longer.wav", 0.5)
@@ -73,7 +73,7 @@ async def test_a_scan_again_renews_and_marks_what_is_gone(database_url: str, lib
     write_audio(library / "voice/broken.wav")
     back = await scan_folder(database_url, library, PRUNED)
     assert (back.registered.gone, back.registered.imported.updated) == (1, 2)
-    kept = dict(await rows("path, id"))
+    kept: dict[str, int] = dict(await rows("path, id"))
     assert {path: ids[path] for path in ids if path != "voice/moved.wav"}.items() <= kept.items()
     assert {status for _, status, _ in await rows(STATE)} == {"READY"}
 
@@ -285,9 +285,13 @@ async def test_two_scans_at_once_do_not_disturb_each_other(database_url: str, li
 async def test_a_scan_that_is_cancelled_writes_nothing(database_url: str, library: Path, rows: Rows) -> None:
     write_audio(library / "voice/a.wav")
     doing: list[str] = []
-    task = asyncio.create_task(
-        scan_folder(database_url, library, progress=lambda what, _, __: doing.append(what) or task.cancel())
-    )  # type: ignore[func-returns-value]
+
+    def stop(what: str, _done: int, _total: int | None) -> None:
+        doing.append(what)
+        loop.call_soon_threadsafe(task.cancel)
+
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(scan_folder(database_url, library, progress=stop))
     with pytest.raises(asyncio.CancelledError):
         await task
     assert doing

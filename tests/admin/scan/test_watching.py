@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,9 +33,9 @@ async def followed(url: str, folder: Path, options: ScanOptions = ScanOptions())
         await asyncio.gather(task, return_exceptions=True)
 
 
-def until(rows: Rows, wanted: list[tuple[object, ...]]) -> Callable[[], object]:
+def until(rows: Rows, wanted: Sequence[tuple[object, ...]]) -> Callable[[], object]:
     async def is_so() -> bool:
-        return await rows(STATE) == wanted
+        return await rows(STATE) == list(wanted)
 
     return is_so
 
