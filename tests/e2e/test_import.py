@@ -90,9 +90,7 @@ def test_all_that_is_wrong_is_said_and_nothing_is_imported(run: Run, tmp_path: P
 
 
 def test_what_is_decided_for_the_user_is_said(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(
-        "path,category,text,duration_s\n a,voice,1,1\npath,category,text,duration_s\n"
-    )
+    (tmp_path / "a.csv").write_text("path,category,text,duration_s\n a,voice,1,1\npath,category,text,duration_s\n")
     ended = run("catalog", "import", "a.csv")
     assert ended.returncode == 0
     assert ended.stderr.splitlines() == [
