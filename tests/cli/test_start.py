@@ -103,6 +103,14 @@ def test_a_verb_that_asks_postgresql_loads_no_redis(tmp_path: Path) -> None:
     assert count <= MOST_OF_POSTGRES
 
 
+def test_a_verb_that_asks_nobody_loads_no_driver(tmp_path: Path) -> None:
+    status, count, names = loaded(tmp_path, "schema")
+    assert status == 0
+    assert "pydantic" in names
+    assert names.intersection({*HEAVY, *SERVERS} - {"pydantic"}) == set()
+    assert count <= MOST_OF_REDIS
+
+
 def test_the_largest_seed_of_an_option_is_that_of_the_contract() -> None:
     sample = app.commands["sample"]
     [seed] = [param for param in sample.params if param.name == "seed"]

@@ -28,11 +28,24 @@ def test_importing_the_client_costs_no_heavy_package() -> None:
 def test_importing_the_client_loads_nothing_of_the_worker_that_serves() -> None:
     loaded = "{name.split('.')[1] for name in sys.modules if name.startswith('worker.')}"
     program = f"import sys, worker.client; print(*sorted({loaded}))"
-    assert run_job("-c", program).split() == ["adapters", "client", "core", "errors", "settings"]
+    assert run_job("-c", program).split() == ["adapters", "client", "core", "errors", "run_dir", "settings"]
 
 
 @pytest.mark.fault("a job forks, is interrupted, or hands a client to another process")
 @pytest.mark.any_redis
+def test_without_pytorch_its_classes_say_how_to_install_it() -> None:
+    program = """
+import sys
+sys.modules["torch"] = None
+try:
+    import worker.client.torch
+except ImportError as error:
+    print(error)
+"""
+    said = run_job("-c", program)
+    assert said.startswith("there is no PyTorch: pip install 'sampling-worker[torch]'; for PyTorch's build for CPU ")
+
+
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("how", ["fork", "spawn", "os-fork"])
 def test_each_process_of_a_family_works_on_its_own(redis_url: str, prefix: str, how: str) -> None:

@@ -26,6 +26,7 @@ from tests.support.servers import connect, execute, redis_binaries
 from tests.support.waiting import wait_until_sync
 from worker.client import SampleClient
 from worker.core.keys import Keys
+from worker.errors import RefusedError
 
 DEADLINE_S = 30.0
 KEYS = Keys("audio")
@@ -151,6 +152,26 @@ def test_weights_are_moved_under_the_writers_role_and_give_way_under_the_workers
         assert writer.get(KEYS.weights("d")) is None
     assert not place.worker.events("weights.revert_refused")
     assert place.guarded.denials() == []
+
+
+def test_weights_are_moved_from_python_under_the_writers_role_and_not_under_a_jobs(place: Place) -> None:
+    with SampleClient(place.guarded.url(WEIGHTS_WRITER), prefix=KEYS.prefix) as writer:
+        change = writer.set_weights({"voice": 1}, reason="why")
+        assert (change.applied_by, change.missing, change.warnings) == ((place.worker.consumer,), (), ())
+        assert writer.weights().workers == (place.worker.consumer,)
+        writer.set_weights({"music": 1}, "d", for_s=60)
+        writer.set_weights({"music": 1}, preset="night")
+        assert "night" in writer.presets()
+        assert len(writer.weights_history()) == 3
+        writer.remove_weights(preset="night")
+        writer.roll_back_weights(dataset="d")
+    assert place.guarded.denials() == []
+    with SampleClient(place.guarded.url(TRAINING_JOB), prefix=KEYS.prefix) as job:
+        assert job.sample(4).counts
+        for refused in (job.weights, job.presets, job.weights_history, lambda: job.set_weights({"voice": 1})):
+            with pytest.raises(RefusedError):
+                refused()
+        assert job.sample(4).counts
 
 
 def set_weights(writer: Any, dataset: str | None, weights: dict[str, int]) -> None:

@@ -29,6 +29,7 @@ _VERBS: Final = (
     look.stats,
     look.sample,
     look.report,
+    look.schema,
     sessions.session,
     look.health,
     repair.dead,

@@ -28,9 +28,9 @@ _FORMS: Final[tuple[tuple[type, Callable[[Any], str]], ...]] = (
 )
 
 
-def print_json(value: object) -> None:
-    """Print one JSON document on a line, at once."""
-    sys.stdout.write(json.dumps(value) + "\n")
+def print_json(value: object, *, indent: int | None = None) -> None:
+    """Print one JSON document at once: on a line, or on many with `indent` blanks for each level."""
+    sys.stdout.write(json.dumps(value, indent=indent) + "\n")
     sys.stdout.flush()
 
 

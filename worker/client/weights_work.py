@@ -3,15 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from worker.adapters.redis.client import Client
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.client.weights import Preset, Values, Wanted, WeightsChange, WeightsInForce, check_text, plain_pairs
 from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.weights.changes import StoredWeights, WantedChange
+from worker.core.weights.documents import change_document
 from worker.core.weights.history import Change
-from worker.core.weights.in_force import preset_of, source_of
 from worker.core.weights.presets import BUILT_IN_PRESETS, own_preset_name
 from worker.core.weights.values import check_values, parse_weights
 from worker.core.wording import plural
@@ -87,7 +86,7 @@ class WeightsWork:
         found: list[WeightsChange] = []
         async for change in RedisWeightsWriter(self.client, self.keys).history():
             if name in {None, change.name} and len(found) < count:
-                found.append(WeightsChange(**_told(change)))
+                found.append(WeightsChange(**change_document(change)))
             if len(found) >= count:
                 break
         return found
@@ -167,7 +166,7 @@ def change_of(made: Made, wait_s: float | None) -> WeightsChange:
         made: What came of it.
         wait_s: How long was waited for the workers at most; None: not at all.
     """
-    told = _told(made.change)
+    told = change_document(made.change)
     if made.applied is not None:
         told |= {
             "applied_by": made.applied.applied,
@@ -177,23 +176,6 @@ def change_of(made: Made, wait_s: float | None) -> WeightsChange:
         }
     warnings = (*made.mix.warnings, *(_late(made.applied, wait_s or 0.0) if made.applied is not None else ()))
     return WeightsChange(**told, left_out=made.mix.left_out, warnings=warnings)
-
-
-def _told(change: Change) -> dict[str, Any]:
-    preset = preset_of(change.name) or None
-    return {
-        "entry": change.id,
-        "dataset": change.name if source_of(change.name) == "dataset" else None,
-        "preset": preset,
-        "who": change.who,
-        "reason": change.reason,
-        "at_ms": change.at_ms,
-        "version": change.version_after or None,
-        "version_before": change.version_before or None,
-        "before": dict(change.shares_before),
-        "after": dict(change.shares_after),
-        "until_ms": change.until_ms,
-    }
 
 
 def _late(applied: Applied, wait_s: float) -> list[str]:

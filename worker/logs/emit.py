@@ -17,7 +17,7 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from worker.core.events import EVENTS, MAX_CHARS, Event, Level, LibraryMessage, Value
+from worker.core.events import EVENTS, LONGEST_TEXT, MAX_CHARS, Event, Level, LibraryMessage, Value
 from worker.core.redaction import escape, redact
 from worker.logs.line_writer import MAX_LINE_BYTES, LineWriter
 from worker.logs.rate_limit import RateLimit
@@ -28,9 +28,9 @@ _LEVELS: Mapping[Level, int] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_MAX_CHARS = 256
 _LIMITS = {
-    kind: {field.name: field.metadata.get(MAX_CHARS, _MAX_CHARS) for field in fields(kind)} for kind in EVENTS.values()
+    kind: {field.name: field.metadata.get(MAX_CHARS, LONGEST_TEXT) for field in fields(kind)}
+    for kind in EVENTS.values()
 }
 _DECIMALS = (("_per_s", 1), ("_ms", 3), ("_s", 3), ("", 9))  # by what a field's name ends with
 _SILENT = logging.CRITICAL + 1
@@ -106,7 +106,7 @@ def configure(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_log.rank),
         context_class=dict,
-    ).bind(**{name: _plain(value, _MAX_CHARS) for name, value in context.items()})
+    ).bind(**{name: _plain(value, LONGEST_TEXT) for name, value in context.items()})
     logging.getLogger().addHandler(_log.handler)
     atexit.unregister(shutdown)
     atexit.register(shutdown, _EXIT_FLUSH_S)

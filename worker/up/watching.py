@@ -7,13 +7,13 @@ from typing import Final, Self
 
 from worker.adapters.redis.client import Client, connect
 from worker.adapters.redis.stats import RedisStats
-from worker.weights.in_use import read_stored
 from worker.core.keys import Keys
 from worker.core.workers.ready import ready_of
 from worker.core.workers.states import read_workers
 from worker.core.workers.weights_in_use import in_use
 from worker.errors import RedisError
 from worker.up.screen import Status
+from worker.weights.in_use import read_stored
 
 _TIMEOUT_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 10.0  # for workers that were started beside ours, which takes a scan of all keys
@@ -35,8 +35,11 @@ class Watch:
         self._last: tuple[float, int] | None = None
 
     def __enter__(self) -> Self:
-        """Open the connection."""
-        self._runner.__enter__()
+        """Open the connection.
+
+        Raises:
+            RedisError: Redis does not answer, or refuses.
+        """
         self._client = self._runner.run(self._connect())
         return self
 
@@ -56,7 +59,9 @@ class Watch:
             return Status(None, 0, 0, None, str(error))
 
     async def _connect(self) -> Client:
-        return connect(self._url, timeout_s=_TIMEOUT_S)
+        client = connect(self._url, timeout_s=_TIMEOUT_S)
+        self._workers = (time.monotonic(), await RedisStats(client, self._keys).worker_keys())
+        return client
 
     async def _read(self) -> Status:
         stats, now = RedisStats(self._client, self._keys), time.monotonic()

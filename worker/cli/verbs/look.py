@@ -1,4 +1,4 @@
-"""`stats`, `sample`, `report` and `health`."""
+"""`stats`, `sample`, `report`, `schema` and `health`."""
 
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ def stats(**wanted: Any) -> None:
 @click.option("--count", type=Whole(1, 100_000), default=1, show_default=True, help="How many requests.")
 @click.option("--category", metavar="CATEGORY", help="Draw from this category alone, whatever the weights.")
 @click.option("--split", metavar="SPLIT", help="Chunks of this split alone, such as val.")
+@click.option("--columns", metavar="COLUMNS", help="category,duration_s,start_s,path: have these of each chunk.")
 @click.option("--method", metavar="METHOD", help="random, stratified, or epoch (needs --session).")
 @click.option("--dataset", metavar="NAME", help="A dataset's own weights, not the global ones.")
 @click.option("--preset", metavar="NAME", help="balanced, voice-heavy, music-heavy, or one of your own.")
@@ -81,6 +82,18 @@ def report(files: tuple[Path, ...], output: Path, *, with_checks: bool, as_json:
     from worker.cli.report import draw_report
 
     draw_report(files, output, with_checks=with_checks, as_json=as_json)
+
+
+@click.command(cls=Verb, panel=LOOK, example="sampling-worker schema request")
+@click.argument("part", metavar="[PART]", required=False)
+def schema(part: str | None) -> None:
+    """Print JSON Schema of requests, results, weights, changes of weights, worker states and log events.
+
+    PART is request, result, weights, change, worker or events; without it all of them are in one document.
+    """
+    from worker.cli.contract import print_schema
+
+    print_schema(part)
 
 
 @click.command(

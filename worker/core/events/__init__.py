@@ -6,7 +6,7 @@ Names, fields and units are part of the wire contract: fields may be added, but 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from worker.core.events.event import MAX_CHARS, Event, Level, Value
+from worker.core.events.event import LONGEST_TEXT, MAX_CHARS, Event, Level, Value
 from worker.core.events.requests import (
     CategoryStats,
     RequestClaimed,
@@ -98,6 +98,7 @@ EVENTS: Mapping[str, type[Event]] = MappingProxyType({kind.event: kind for kind 
 
 __all__ = [
     "EVENTS",
+    "LONGEST_TEXT",
     "MAX_CHARS",
     "CatalogChanged",
     "CatalogHidden",

@@ -6,8 +6,11 @@ from typing import ClassVar, Literal
 Level = Literal["debug", "info", "warning", "error"]
 Value = str | int | float | bool | None
 
+LONGEST_TEXT = 256
+"""Longest text of a field in a line, in characters."""
+
 MAX_CHARS = "max_chars"
-"""Key in a field's metadata: the longest text of the field in a line; 256 characters without it."""
+"""Key in a field's metadata: its longest text, where that is not `LONGEST_TEXT`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,18 @@ def parse_weights(value: bytes, source: str) -> Weights | None:
     Raises:
         WeightsError: The value is not valid. The sentence says why, and what is accepted.
     """
+    return normalise(read_values(value), source)
+
+
+def read_values(value: bytes) -> dict[str, float]:
+    """Read a weights value as it was written, not normalised.
+
+    Args:
+        value: A JSON object category -> weight.
+
+    Raises:
+        WeightsError: The value is not valid.
+    """
     if len(value) > MAX_BYTES:
         raise WeightsError(f"the value has {len(value)} bytes; accepted: at most {MAX_BYTES}")
     try:
@@ -88,7 +100,7 @@ def parse_weights(value: bytes, source: str) -> Weights | None:
         raise WeightsError(f"the value is not JSON ({error}); accepted: {ACCEPTED}") from None
     if not isinstance(pairs, _Pairs):
         raise WeightsError(f"the value is not a JSON object; accepted: {ACCEPTED}")
-    return normalise(check_values(pairs), source)
+    return check_values(pairs)
 
 
 def check_values(pairs: Sequence[tuple[object, object]]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
+from worker.core.wire.columns import column_names
 from worker.core.wire.fields import Reader, invalid, one_of, plain_name, preset, printable, split_name, whole_number
 from worker.errors import RequestError
 
@@ -48,6 +49,7 @@ class Terms(NamedTuple):
     encoding: Encoding = "json"
     probabilities: bool = False
     split: str | None = None
+    columns: tuple[str, ...] = ()
 
 
 class Request(NamedTuple):
@@ -103,7 +105,7 @@ def read_request(entry: Entry, max_size: int) -> Request | Refused:
         except RequestError as error:
             problem = problem or error
             values.setdefault(name, None)
-    problem = problem or _contradiction(values)
+    problem = problem or contradiction(values)
     if problem is not None:
         return _refuse(entry, values, problem)
     own: dict[str, object] = {name: values.pop(name) for raw in _OWN if (name := raw.decode()) in values}
@@ -188,8 +190,25 @@ def _is_short(words: Sequence[bytes]) -> bool:
     return len(words) <= _MOST_WORDS_KNOWN and sum(map(len, words)) <= _LONGEST_KNOWN
 
 
-def _contradiction(values: Mapping[str, object]) -> RequestError | None:
-    """Find fields that are valid by themselves but contradict each other."""
+def read_field(name: str, value: bytes) -> object:
+    """Read one field of a request.
+
+    Args:
+        name: One of `REQUEST_FIELDS`.
+        value: As it is written in the stream.
+
+    Raises:
+        RequestError: The value is not accepted.
+    """
+    return _readers(LARGEST_SIZE)[name.encode()](name, value)
+
+
+def contradiction(values: Mapping[str, object]) -> RequestError | None:
+    """Find fields that are valid by themselves but contradict each other.
+
+    Args:
+        values: What was read of the fields that are given.
+    """
     for name, value in (("pin", True), ("method", "epoch")):
         if values.get(name) == value and "session" not in values:
             given = "1" if value is True else value
@@ -225,6 +244,7 @@ _READERS: Final[Mapping[bytes, Reader]] = {
     b"encoding": one_of({b"json": "json", b"packed": "packed"}),
     b"probabilities": _FLAG,
     b"split": split_name,
+    b"columns": column_names,
 }
 
 

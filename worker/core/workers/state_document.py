@@ -31,8 +31,14 @@ def read_state(consumer: str, value: bytes | None) -> dict[str, Any]:
         return _unreadable(consumer, str(error))
     if type(found) is not dict or found.get("consumer") != consumer:
         return _unreadable(consumer, "the value is no object of this worker")
-    wrong = [name for name, is_right in _FIELDS.items() if name in found and not is_right(found[name])]
-    return _unreadable(consumer, f"{wrong[0]} is of another kind") if wrong else found
+    wrong = wrong_field(found)
+    return found if wrong is None else _unreadable(consumer, f"{wrong} is of another kind")
+
+
+def wrong_field(state: State) -> str | None:
+    """Return the first field of a state document that is of another kind than the contract says; None: all fit."""
+    wrong = (name for name, is_right in _FIELDS.items() if name in state and not is_right(state[name]))
+    return next(wrong, None)
 
 
 def version_shown(state: State, name: str | None) -> str | None:
@@ -86,6 +92,9 @@ def _are_weights(value: Any) -> bool:
 
 _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "state": _is_text,
+    "host": _is_text,
+    "instance": _is_text,
+    "shared_with": _is_text,
     "weight_unit": _is_text,
     "weights_version": _is_text,
     "catalog_version": lambda value: value is None or _is_text(value),
