@@ -57,7 +57,7 @@ def right_draft(chance: random.Random) -> Draft:
     rows = [(p, c, s if with_status else "READY", d if with_duration else None) for p, c, s, d in rows]
     columns = ["path", "category", *["status"] * with_status, *["duration_s"] * with_duration]
     if chance.random() < 0.4:
-        columns.append(chance.choice(["text", "split", "offset_s"]))
+        columns.append(chance.choice(["text", "speaker"]))
     chance.shuffle(columns)
     fields = []
     for path, category, status, duration_s in rows:

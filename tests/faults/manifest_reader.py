@@ -44,31 +44,49 @@ def _json_rows(text: str) -> Iterator[Row]:
             names = [str(name).strip(BLANKS).lower() for name, _ in pairs]
             if len(set(names)) < len(names):
                 raise ValueError("a name twice")
-            yield _row({name: value for name, (_, value) in zip(names, pairs, strict=True)})
+            fields = {name: value for name, (_, value) in zip(names, pairs, strict=True)}
+            yield _row({"path": fields.get("audio_filepath"), **fields})
+
+
+class _Quoted(str):
+    """A cell that stood in quotes: the blanks in it are its own."""
+
+    __slots__ = ()
 
 
 def _csv_rows(text: str) -> Iterator[Row]:
     header: list[str] | None = None
-    for cells in _cells(text):
+    names: list[str] = []
+    for cells in _cells(text, _delimiter(text)):
         plain = [cell.strip(BLANKS) for cell in cells]
         if not any(cell.strip() for cell in plain):
             continue
         lower = [cell.lower() for cell in plain]
         if header is None:
-            header = lower
-        elif lower != header:
+            header = ["path" if name == "audio_filepath" else name for name in lower]
+            names = lower
+        elif lower != names:
             fields: dict[str, object] = dict(zip(header, plain, strict=True))
+            path = cells[header.index("path")]
+            fields["path"] = str(path) if isinstance(path, _Quoted) and path.strip(BLANKS) else fields["path"]
             yield _row(fields | {name: fields.get(name) or None for name in ("status", "duration_s")})
 
 
-def _cells(text: str) -> Iterator[list[str]]:
+def _delimiter(text: str) -> str:
+    header = _LINE_END.split(text.lstrip(BLANKS + "\r\n;,"), maxsplit=1)[0].lower().replace('"', "")
+    known = {"path", "category", "status", "duration_s", "audio_filepath"}
+    return max(",;\t", key=lambda one: len(known.intersection(cell.strip(BLANKS) for cell in header.split(one))))
+
+
+def _cells(text: str, delimiter: str) -> Iterator[list[str]]:
     """Split text into rows of cells, character by character."""
     cells: list[str] = []
     place = 0
     while place < len(text):
-        cell, place = _quoted(text, place + 1) if text[place] == '"' else _plain(text, place)
+        read, start = (_quoted, place + 1) if text[place] == '"' else (_plain, place)
+        cell, place = read(text, start, delimiter)
         cells.append(cell)
-        if text[place : place + 1] == ",":
+        if text[place : place + 1] == delimiter:
             place += 1
             if place < len(text):
                 continue
@@ -78,19 +96,19 @@ def _cells(text: str) -> Iterator[list[str]]:
         cells = []
 
 
-def _plain(text: str, start: int) -> tuple[str, int]:
-    found = re.compile(r"[,\r\n]|\Z").search(text, start)
+def _plain(text: str, start: int, delimiter: str) -> tuple[str, int]:
+    found = re.compile(rf"[{delimiter}\r\n]|\Z").search(text, start)
     end = found.start() if found else len(text)
     return text[start:end], end
 
 
-def _quoted(text: str, start: int) -> tuple[str, int]:
+def _quoted(text: str, start: int, delimiter: str) -> tuple[str, int]:
     end = start
     while True:
         end = text.index('"', end)
         if text[end + 1 : end + 2] != '"':
             break
         end += 2
-    if text[end + 1 : end + 2] not in {",", "\r", "\n", ""}:
+    if text[end + 1 : end + 2] not in {delimiter, "\r", "\n", ""}:
         raise ValueError("text after a quote")
-    return text[start:end].replace('""', '"'), end + 1
+    return _Quoted(text[start:end].replace('""', '"')), end + 1

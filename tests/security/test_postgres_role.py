@@ -61,7 +61,7 @@ async def test_it_reads_and_listens(sampler_url: str, database_url: str) -> None
         async with session(database_url) as owner:
             await owner.execute("insert into audio_chunks (category, status) values ('music', 'READY')")
         news = await anext(listener.news())
-        assert (await listener.read(news.ids)).categories == ["music"]
+        assert (await listener.read(news.ids)).parts == ["music"]
     assert [(chunk.category, chunk.count) for chunk in await count_chunks(sampler_url)] == [("music", 1), ("voice", 1)]
 
 

@@ -1,5 +1,7 @@
 """A catalog in memory follows the splits of chunks, and no request gets a chunk of another split meanwhile."""
 
+from functools import partial
+
 import anyio
 import numpy as np
 import pytest
@@ -33,6 +35,10 @@ def _contents(catalog: Catalog | None) -> dict[int, tuple[str, str]]:
     assert catalog is not None
     parts = zip(catalog.parts, catalog.bounds[:-1].tolist(), catalog.bounds[1:].tolist(), strict=True)
     return {chunk: read_part(name) for name, start, end in parts for chunk in catalog.ids[start:end].tolist()}
+
+
+def _is_as(current: CurrentSnapshots, wanted: dict[int, tuple[str, str]]) -> bool:
+    return _contents(current.catalog) == wanted
 
 
 async def _in_sql(connection: Connection) -> dict[int, tuple[str, str]]:
@@ -73,9 +79,7 @@ async def test_a_million_draws_while_rows_change_their_split_get_none_of_another
                 assert {stays[chunk] for chunk in ids if chunk in stays} <= accepted
                 versions.add(current.catalog.version if current.catalog else "")
             wanted = await _in_sql(writer)
-            await wait_until(
-                lambda wanted=wanted: _contents(current.catalog) == wanted, timeout_s=30, what="splits as in SQL"
-            )  # type: ignore[misc]
+            await wait_until(partial(_is_as, current, wanted), timeout_s=30, what="splits are as in SQL")
             for split in drawn:
                 accepted = {"", "train"} if split is None else {split}
                 assert {wanted[chunk][1] for chunk in set(_draw(current, split, rng))} <= accepted

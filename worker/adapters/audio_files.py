@@ -84,5 +84,5 @@ def _refused(path: str, error: Exception) -> Measured:
         return Measured(None, (refusal.strerror or str(refusal)).lower())
     if is_empty:
         return Measured(None, "it is empty: 0 bytes")
-    said = str(getattr(error, "error_string", "") or error or type(error).__name__).strip().rstrip(".")
+    said = (getattr(error, "error_string", "") or str(error) or type(error).__name__).strip().rstrip(".")
     return Measured(None, said.replace("\n", " ")[:_LONGEST_REASON])

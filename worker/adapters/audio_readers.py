@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from multiprocessing.connection import wait
-from queue import SimpleQueue
+from queue import LifoQueue
 from types import TracebackType
 from typing import Final, Self
 
@@ -41,7 +41,7 @@ class HeaderReaders:
         check_installed()
         number = min(_MOST, max(_FEWEST, os.cpu_count() or 1), max(1, -(-files // FILES_A_BATCH)))
         self._readers = [_Reader() for _ in range(number)]
-        self._free: SimpleQueue[_Reader] = SimpleQueue()
+        self._free: LifoQueue[_Reader] = LifoQueue()  # one that has started is taken again
         for reader in self._readers:
             self._free.put(reader)
         self._threads = ThreadPoolExecutor(number)

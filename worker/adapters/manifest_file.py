@@ -1,21 +1,28 @@
-"""A manifest's bytes: from a file or standard input, compressed or not, in portions."""
+"""A manifest's bytes: from a file, a folder or standard input, compressed or not, in portions."""
 
 import bz2
 import itertools
 import lzma
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Final, Protocol
 
+from worker.adapters.lookup_table import lookup_table
+from worker.adapters.parquet_file import MAGIC, read_table
+from worker.core.catalog.manifest import AS_IT_IS, Lookup, Manifest, Neighbours, NoNeighbours, ReadPairs, Table, Wishes
 from worker.errors import ManifestError
 
 STDIN: Final = "-"
 
 _PORTION_BYTES = 262_144
+_KALDI_LEADS = ("segments", "wav.scp")
+_KALDI, _PARQUET = "kaldi", "parquet"
 _PACKED_BYTES = 4096  # small, because it may unpack to several thousand times as much
 
 
@@ -41,6 +48,103 @@ def manifest_name(path: Path) -> str:
     return "standard input" if str(path) == STDIN else path.name
 
 
+@contextmanager
+def open_manifest(path: Path, wishes: Wishes = AS_IT_IS) -> Iterator[Manifest]:
+    """Open a manifest for a block: a file, standard input, or a Kaldi folder.
+
+    Args:
+        path: A file, a folder, or `-` for standard input.
+        wishes: What was asked for beside what it says.
+
+    Raises:
+        ManifestError: It cannot be read.
+        SettingsError: It is a Parquet file, and the extra `parquet` is not installed.
+    """
+    name = manifest_name(path)
+    is_folder = str(path) != STDIN and path.is_dir()
+    if is_folder:
+        lead = _kaldi_lead(path, wishes)
+        name, path, wishes = f"{path.name}/{lead.name}", lead, replace(wishes, format=_KALDI)
+    neighbours: Neighbours = NoNeighbours() if str(path) == STDIN else _Folder(path)
+    portions = manifest_portions(path)
+    first = next(portions, b"")
+    content: Iterable[bytes] | Table = itertools.chain([first], portions)
+    with ExitStack() as opened:
+        if wishes.format == _PARQUET or (wishes.format is None and first.startswith(MAGIC)):
+            content = read_table(name, opened.enter_context(_seekable(path, itertools.chain([first], portions))))
+        manifest = Manifest(name, content, wishes, neighbours)
+        if not is_folder and path.name == _KALDI_LEADS[1] and path.with_name(_KALDI_LEADS[0]).exists():
+            manifest.notes.beside.append(_KALDI_LEADS[0])
+        yield manifest
+
+
+def _kaldi_lead(folder: Path, wishes: Wishes) -> Path:
+    """Return the file of a Kaldi folder that has a line for each chunk.
+
+    Raises:
+        ManifestError: It is no Kaldi folder.
+    """
+    name = folder.name or str(folder)
+    if wishes.format not in {None, _KALDI}:
+        raise ManifestError(f"{name} is a folder; accepted for --format {wishes.format} is a file")
+    for lead in _KALDI_LEADS:
+        if (folder / lead).is_file():
+            return folder / lead
+    raise ManifestError(
+        f"{name} is a folder without wav.scp; accepted are files, Kaldi folders; `catalog scan` reads audio"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """The folder that a manifest is in."""
+
+    path: Path
+
+    @property
+    def file(self) -> str:
+        """Return the name of the manifest."""
+        return self.path.name
+
+    def look_up(self, name: str, read: ReadPairs) -> Lookup | None:
+        """Read a file beside the manifest, and keep it on disk.
+
+        Raises:
+            ManifestError: It cannot be read, or has a key twice.
+        """
+        beside = self.path.with_name(name)
+        if not name or Path(name).name != name or not beside.is_file():
+            return None
+        return lookup_table(name, read(name, manifest_portions(beside)))
+
+
+@contextmanager
+def _seekable(path: Path, portions: Iterable[bytes]) -> Iterator[IO[bytes]]:
+    """Open a file that can be read in any order: itself, or what standard input or a compressed file holds.
+
+    Raises:
+        ManifestError: It cannot be read.
+    """
+    with ExitStack() as opened:
+        if str(path) != STDIN and _is_packed(path) is None and path.is_file():
+            yield opened.enter_context(path.open("rb"))
+            return
+        kept = opened.enter_context(tempfile.TemporaryFile())
+        kept.writelines(portions)
+        kept.seek(0)
+        yield kept
+
+
+def _is_packed(path: Path) -> Callable[[], _Unpacker] | None:
+    with path.open("rb") as file:
+        return _unpacker(file.read(_PACKED_BYTES))
+
+
+def _unpacker(first: bytes) -> Callable[[], _Unpacker] | None:
+    """Return what begins to unpack a file with these first bytes; None if it is not compressed."""
+    return next((begin for magic, begin in _UNPACKERS.items() if first.startswith(magic)), None)
+
+
 def manifest_portions(path: Path) -> Iterator[bytes]:
     """Read a manifest; gzip, bzip2 and xz are recognised by their first bytes.
 
@@ -55,7 +159,7 @@ def manifest_portions(path: Path) -> Iterator[bytes]:
         with ExitStack() as opened:
             file = _standard_input() if str(path) == STDIN else opened.enter_context(path.open("rb"))
             first = file.read(_PACKED_BYTES)
-            begin = next((begin for magic, begin in _UNPACKERS.items() if first.startswith(magic)), None)
+            begin = _unpacker(first)
             if begin is None:
                 yield from itertools.chain([first], iter(partial(file.read, _PORTION_BYTES), b""))
             else:

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from worker.adapters.manifest_file import STDIN, manifest_name, manifest_portions
+from worker.adapters.manifest_file import STDIN, open_manifest
 from worker.adapters.postgres.chunks import Imported, import_chunks
 from worker.cli.library import warn_of_query
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.progress import counted_items, counting
 from worker.cli.words import counted
-from worker.core.catalog.manifest import Manifest, Notes
+from worker.core.catalog.manifest import Manifest, Notes, Wishes
 from worker.errors import ManifestError
 from worker.settings.servers import read_server_settings
 
@@ -21,21 +21,20 @@ _MOST_CATEGORIES = 30
 _WORDS = ("rows", "inserted", "updated", "without_duration")
 
 
-def import_manifest(file: Path, *, as_json: bool) -> None:
+def import_manifest(file: Path, wishes: Wishes, *, as_json: bool) -> None:
     """Register the chunks of a manifest.
 
     Args:
         file: The manifest; `-` is standard input.
+        wishes: What was asked for beside what it says.
         as_json: Whether to print JSON.
     """
     settings = read_server_settings(need=["database"])
     if str(file) != STDIN and not file.exists():
         raise click.BadParameter(f"there is no file {str(file)!r}")
-    manifest = Manifest(manifest_name(file), manifest_portions(file))
     try:
-        with counting("importing", "rows read") as advance:
-            rows = counted_items(manifest.rows(), advance)
-            imported = asyncio.run(import_chunks(settings.database_url, rows, manifest.problems))
+        with open_manifest(file, wishes) as manifest:
+            imported = _import(settings.database_url, manifest)
     except ManifestError as error:
         for sentence in error.sentences:
             complain(sentence)
@@ -49,6 +48,13 @@ def import_manifest(file: Path, *, as_json: bool) -> None:
         _print_imported(manifest.problems.name, imported, manifest.notes)
 
 
+def _import(url: str, manifest: Manifest) -> Imported:
+    """Register the rows, and show how far that is."""
+    with counting("importing", "rows read") as advance:
+        rows = counted_items(manifest.rows(), advance)
+        return asyncio.run(import_chunks(url, rows, manifest.problems))
+
+
 def _document(imported: Imported, notes: Notes) -> dict[str, Any]:
     return {
         "inserted": imported.inserted,
@@ -57,6 +63,7 @@ def _document(imported: Imported, notes: Notes) -> dict[str, Any]:
         "rows": notes.rows,
         "repeated": imported.repeated,
         "without_duration": imported.without_duration,
+        "format": notes.shape.name if notes.shape else None,
         "ignored_columns": list(notes.ignored),
         "categories": {one.category: {word: getattr(one, word) for word in _WORDS} for one in imported.categories},
     }

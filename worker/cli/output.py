@@ -58,7 +58,16 @@ class Output(io.TextIOBase):
         Raises:
             OutputError: It cannot be written.
         """
-        rest = memoryview(text.encode(self._encoding, self.errors))
+        self.write_bytes(text.encode(self._encoding, self.errors))
+        return len(text)
+
+    def write_bytes(self, written: bytes | memoryview) -> None:
+        """Write bytes, all of them.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        rest = memoryview(written)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
@@ -69,7 +78,6 @@ class Output(io.TextIOBase):
             except OSError as error:
                 reason = _REASONS.get(error.errno or 0) or (error.strerror or type(error).__name__).lower()
                 raise OutputError(f"the output cannot be written: {reason}") from error
-        return len(text)
 
 
 class _Complaints(Output):

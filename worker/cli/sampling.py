@@ -9,7 +9,7 @@ import click
 from worker.adapters.redis.requests import RedisRequests, Words
 from worker.cli.context import check_dataset, open_desk
 from worker.cli.output import complain
-from worker.cli.printing import print_json, print_text
+from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import counted
 from worker.core.wire import Reply, asks_for_packed, encode_request
 from worker.core.wire.seeds import seed_of
@@ -120,11 +120,21 @@ def _print_result(result: Reply, *, as_json: bool) -> None:
         print_json(result.as_dict())
     elif result.error is None:
         counts = "  ".join(f"{name} {count:,}" for name, count in result.counts.items())
-        ids = "packed" if isinstance(result.chunk_ids, bytes) else ", ".join(map(str, result.chunk_ids))
         split = f"split {result.split}  " if result.split else ""
-        print_text(f"{result.request_id}  {split}weights {result.weights_version}  {counts}")
-        print_text(f"  ids: {ids}")
+        title = f"{result.request_id}  {split}weights {result.weights_version}  {counts}"
+        if isinstance(result.chunk_ids, bytes):
+            print_text(f"{title}\n  ids: packed")
+        elif result.columns:
+            _print_columns(title, result)
+        else:
+            print_text(f"{title}\n  ids: {', '.join(map(str, result.chunk_ids))}")
         if result.left_out:
             print_text(f"  left out, without READY chunks: {', '.join(result.left_out)}", "waits")
     else:
         print_text(f"{result.request_id}  {result.error}: {result.message}", "wrong")
+
+
+def _print_columns(title: str, result: Reply) -> None:
+    """Print a line for each chunk: its id, and what was asked for of it."""
+    rows = zip(map(str, result.chunk_ids), *result.columns.values(), strict=True)
+    print_table(title, ("id", *result.columns), [["" if cell is None else cell for cell in row] for row in rows])

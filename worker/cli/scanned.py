@@ -71,6 +71,7 @@ def scan_document(report: ScanReport) -> dict[str, Any]:
         "updated": registered.imported.updated,
         "unchanged": registered.imported.unchanged,
         "gone": registered.gone,
+        "gone_paths": list(registered.gone_paths),
         "kept": registered.kept,
         "categories": {name: asdict(counts) for name, counts in sorted(found.categories.items())},
         "splits": dict(sorted(found.splits.items())),

@@ -1,9 +1,10 @@
 """What `up` prints: what happens, where everything is, and one line about how it stands, renewed in its place."""
 
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,18 +23,23 @@ from worker.up.servers import Ports
 _CLEARED: Final = "\r\x1b[K"
 _INDENT: Final = "  "
 _LARGEST: Final = 3
+_SCAN, _IMPORT = ("catalog", "scan"), ("catalog", "import")
+_KALDI: Final = "wav.scp"  # a folder with this file is a manifest
 _SNIPPET: Final = (
-    "from torch.utils.data import DataLoader",
     "from worker.client.torch import ChunkIdStream",
-    "for sample in DataLoader(ChunkIdStream(size=32), batch_size=None): print(sample.chunk_ids)",
+    "for sample in ChunkIdStream(size=32, batches=100):",
+    "    print(sample.chunk_ids[:3], sample.counts)",
 )
 
 
-def start_up(library: Path | None, data: Path | None, port: int | None, database_port: int | None) -> None:
+def start_up(
+    library: Path | None, options: Sequence[str], data: Path | None, port: int | None, database_port: int | None
+) -> None:
     """Run servers, library and worker until a signal comes.
 
     Args:
         library: A folder, or a manifest; None: what is there already.
+        options: Options of `catalog scan`.
         data: The data folder; None: that of this user.
         port: Port of Valkey; None: that of the last time, or a free one.
         database_port: The same of PostgreSQL.
@@ -41,17 +47,34 @@ def start_up(library: Path | None, data: Path | None, port: int | None, database
     Raises:
         click.exceptions.Exit: The library could not be brought in.
     """
-    if library is not None and not library.exists():
-        raise click.BadParameter(f"there is no file or folder {str(library)!r}")
-    if status := run_up(Wanted(library, data, Ports(port, database_port)), _Terminal(library)):
+    verb = _verb(library, options)
+    if status := run_up(Wanted(verb, data, Ports(port, database_port)), _Terminal(verb)):
         raise click.exceptions.Exit(status)
+
+
+def _verb(library: Path | None, options: Sequence[str]) -> list[str]:
+    """Choose the verb that brings a library in.
+
+    Raises:
+        click.UsageError: There is no such library, or it takes no options.
+    """
+    if library is None or not library.exists():
+        if library is None and not options:
+            return []
+        what = f"{options[0]} is for a LIBRARY" if library is None else f"there is no file or folder {str(library)!r}"
+        raise click.BadParameter(what)
+    if library.is_dir() and not (library / _KALDI).exists():
+        return [*_SCAN, *options, "--", str(library)]
+    if options:
+        raise click.BadParameter(f"{options[0]} is for a folder of audio, and {str(library)!r} is a manifest")
+    return [*_IMPORT, "--", str(library)]
 
 
 class _Terminal:
     """A terminal, or whatever standard output is. That nobody reads it ends nothing."""
 
-    def __init__(self, library: Path | None) -> None:
-        self._library = library
+    def __init__(self, bring_in: Sequence[str]) -> None:
+        self._bring_in = bring_in
         self._has_status = False
 
     @property
@@ -71,9 +94,9 @@ class _Terminal:
         since = ago_text(round(running.since * 1000))
         self.say(f"it runs already (process {running.pid}, started {since}); Ctrl-C there ends it")
         self._show_places(running)
-        if self._library is not None:
-            verb = "scan" if self._library.is_dir() else "import"
-            self.warn(f"{self._library} was not brought in; accepted: sampling-worker catalog {verb}, while it runs")
+        if self._bring_in:
+            command = shlex.join(word for word in self._bring_in if word != "--")
+            self.warn(f"the library was not brought in; accepted: sampling-worker {command}, while it runs")
 
     def show_ready(self, shown: Shown) -> None:
         self._show_places(shown.announcement)

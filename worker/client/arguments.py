@@ -2,8 +2,8 @@
 
 import numbers
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypedDict, get_args, get_type_hints
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypedDict, get_args, get_origin, get_type_hints
 
 from worker.core.wire import Decoder, Encoding, Entry, Method, Request, Result, encode_request
 
@@ -27,6 +27,8 @@ class Options(TypedDict, total=False):
             requests, see `worker.core.wire.seeds.seed_of`.
         encoding: Encoding of ids on the wire; default: the one that is faster to read.
         probabilities: Have `weights` and `ready` in the sample.
+        columns: Have these of each chunk in the sample: `category`, `duration_s`, `start_s`, `path`; the last three of
+            workers with WORKER_CATALOG_COLUMNS.
         split: Draw from the chunks of this split only; default: those without a split, and those of `train`.
         request_id: Asking twice with one id returns the same sample, see README.md in this folder. Streams refuse it.
         timeout_s: Longest wait; None: for ever. Default: the client's.
@@ -43,6 +45,7 @@ class Options(TypedDict, total=False):
     encoding: Encoding | None
     probabilities: bool
     split: str | None
+    columns: Sequence[str] | None
     request_id: str | None
     timeout_s: float | None
 
@@ -199,11 +202,21 @@ def _text(name: str, value: object) -> str | None:
     raise TypeError(f"{name} is {value!r}; accepted: a text")
 
 
+def _names(name: str, value: Any) -> str | None:
+    if isinstance(value, str) or value is None:
+        return value
+    if not isinstance(value, Collection) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"{name} is {value!r}; accepted: names, such as ('category', 'path')")
+    return ",".join(value) or None
+
+
 def _reader(hint: Any) -> Callable[[str, Any], str | int | None]:
     """Choose the reader of an argument by its type."""
     kinds = get_args(hint) or (hint,)
     if bool in kinds:
         return _flag
+    if any(get_origin(kind) is Sequence for kind in kinds):
+        return _names
     return _whole if int in kinds else _text
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-from worker.core.wire import Reply, read_ids
+from worker.core.wire import RESULT_COLUMNS, Reply, read_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +34,10 @@ class Sample:
         ready: READY chunks by category, with `probabilities=True`.
         passes: With `method="epoch"`: category -> pass -> number of its ids.
         split: The split that was asked for; None if none was named.
+        categories: Category of each id, if column `category` was asked for; columns are in the order of `chunk_ids`.
+        durations_s: Duration of each chunk, if column `duration_s` was asked for; None where it is not known.
+        starts_s: Where each chunk begins in its file, if column `start_s` was asked for; None: the whole file.
+        paths: Path of each chunk, if column `path` was asked for; None where it has none.
         extra: Result fields that this version does not know.
     """
 
@@ -50,6 +54,10 @@ class Sample:
     ready: Mapping[str, int] | None
     passes: Mapping[str, Mapping[int, int]] | None
     split: str | None
+    categories: list[str] | None
+    durations_s: list[float | None] | None
+    starts_s: list[float | None] | None
+    paths: list[str | None] | None
     extra: Mapping[str, str]
 
     def to(self, device: object, *, non_blocking: bool = False) -> Self:
@@ -81,6 +89,7 @@ def sample_of(reply: Reply) -> Sample:
         ready=reply.ready or None,
         passes=reply.passes or None,
         split=reply.split,
+        **{name: reply.columns.get(name) for name in RESULT_COLUMNS},  # type: ignore[arg-type]
         extra=reply.extra,
     )
 

@@ -142,9 +142,8 @@ def _version_of(program: Path) -> str:
         SettingsError: It cannot be run.
     """
     try:
-        command = [program, "--version"]
-        said = subprocess.run(command, capture_output=True, check=False).stdout  # noqa: S603 - a program of a wheel
+        ended = subprocess.run([program, "--version"], capture_output=True, check=False)  # noqa: S603 - of a wheel
     except OSError as error:
         raise SettingsError(f"cannot run {program}: {error.strerror}") from error
-    found = _VERSION.search(said.decode(errors="replace"))
+    found = _VERSION.search(ended.stdout.decode(errors="replace"))
     return found[1] if found else ""

@@ -37,10 +37,8 @@ _LITTLE_ROOM: Final = 64 << 20
 _NOT_SHARED: Final = ("WORKER_CONSUMER", "LOG_LEVEL", "LOG_FORMAT")
 _COLUMNS: Final = ("WORKER_CATALOG_COLUMNS", "duration_s,start_s,path")
 _MOST_WITH_COLUMNS: Final = 1_000_000
-_SCAN, _IMPORT = ("catalog", "scan"), ("catalog", "import")
 _READY, _QUERY = "READY", "WORKER_CHUNKS_QUERY"
 _SLOW_S: Final = 10.0
-_KALDI: Final = "wav.scp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +46,12 @@ class Wanted:
     """What is asked for.
 
     Attributes:
-        library: A folder of audio, or a manifest; None: what is there already.
+        bring_in: The verb that brings the library in, with its arguments; empty: what is there already is served.
         data: The data folder; None: that of this user.
         ports: Ports of the embedded servers.
     """
 
-    library: Path | None
+    bring_in: Sequence[str]
     data: Path | None
     ports: Ports
 
@@ -145,7 +143,7 @@ def _run(place: _Place, lock: int, ending: Ending, opened: ExitStack) -> int:
     _announce(place, settings)
     ending.check()
     was_known = bool(counts)
-    if place.wanted.library and not was_known:
+    if place.wanted.bring_in and not was_known:
         if status := _bring_in(place, settings, ending):
             return status
         counts = asyncio.run(count_chunks(settings["DATABASE_URL"]))
@@ -163,7 +161,7 @@ def _run(place: _Place, lock: int, ending: Ending, opened: ExitStack) -> int:
     _wait_until_serving(worker, place, ending, keep)
     ready = {count.category: count.count for count in counts if count.status == _READY}
     place.screen.show_ready(Shown(announcement, time.time() - place.began, ready, bool(settings.get(_QUERY))))
-    if place.wanted.library and was_known and (status := _bring_in(place, settings, ending, keep)):
+    if place.wanted.bring_in and was_known and (status := _bring_in(place, settings, ending, keep)):
         return status
     _keep_until_signal(place, ending, watch, keep)
     return 0
@@ -212,12 +210,9 @@ def _bring_in(
     place: _Place, settings: Mapping[str, str], ending: Ending, meanwhile: Callable[[], None] = lambda: None
 ) -> int:
     """Bring the library in by the verb that does so; return its exit status."""
-    library = place.wanted.library
-    assert library is not None  # noqa: S101 - the caller has looked
-    is_scanned = library.is_dir() and not (library / _KALDI).exists()
-    status = run_verb([*(_SCAN if is_scanned else _IMPORT), "--", str(library)], settings, ending, meanwhile)
+    status = run_verb(place.wanted.bring_in, settings, ending, meanwhile)
     if status:
-        place.screen.warn(f"{library} was not brought in, so `up` ends; see above")
+        place.screen.warn("the library was not brought in, so `up` ends; what is wrong is said above")
     return status
 
 
@@ -235,12 +230,13 @@ def _wait_until_serving(worker: Worker, place: _Place, ending: Ending, keep: Cal
 
 def _keep_until_signal(place: _Place, ending: Ending, watch: Watch, keep: Callable[[], None]) -> None:
     """Keep everything running and show how it stands; a signal ends this by KeyboardInterrupt."""
-    is_said = False
+    was_full = False
     while True:
         keep()
-        if place.folder.free_bytes() < _LITTLE_ROOM and not is_said:
-            is_said = True
+        is_full = place.folder.free_bytes() < _LITTLE_ROOM
+        if is_full and not was_full:
             place.screen.warn(f"less than {_LITTLE_ROOM >> 20} MiB are free on the disk of {place.folder.path}")
+        was_full = is_full
         if place.screen.wants_status:
             place.screen.show_status(watch.look())
         ending.wait(_LOOK_S)

@@ -89,7 +89,7 @@ class Worker:
 
     def _last_words(self) -> str:
         lines = self._log.read_bytes()[-_TAIL:].decode(errors="replace").split("\n")
-        return next((line for line in reversed(lines) if line), "it said nothing")
+        return next((line for line in reversed(lines) if line), "it said nothing").removeprefix("sampling-worker: ")
 
 
 def run_verb(words: Sequence[str], settings: Mapping[str, str], ending: Ending, meanwhile: Callable[[], None]) -> int:

@@ -83,9 +83,8 @@ class Servers:
         """
         for title, server in self._embedded.items():
             if not server.running:
-                self._screen.warn(
-                    f"{title} has ended by itself, and is started again; its log is in {self._folder.path}"
-                )
+                log = self._folder.path / _FOLDERS[title] / "server.log"
+                self._screen.warn(f"{title} has ended by itself, and is started again; its log is {log}")
                 server.start()
 
     def _given(self, title: str) -> str | None:

@@ -35,8 +35,11 @@ class Watch:
         self._last: tuple[float, int] | None = None
 
     def __enter__(self) -> Self:
-        """Open the connection."""
-        self._runner.__enter__()
+        """Open the connection.
+
+        Raises:
+            RedisError: Redis does not answer, or refuses.
+        """
         self._client = self._runner.run(self._connect())
         return self
 
@@ -56,7 +59,9 @@ class Watch:
             return Status(None, 0, 0, None, str(error))
 
     async def _connect(self) -> Client:
-        return connect(self._url, timeout_s=_TIMEOUT_S)
+        client = connect(self._url, timeout_s=_TIMEOUT_S)
+        self._workers = (time.monotonic(), await RedisStats(client, self._keys).worker_keys())
+        return client
 
     async def _read(self) -> Status:
         stats, now = RedisStats(self._client, self._keys), time.monotonic()

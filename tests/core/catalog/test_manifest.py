@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.manifest import audioset_manifest
-from worker.core.catalog.manifest import STATUSES, ChunkRow, Manifest
+from worker.core.catalog.manifest import COLUMNS, STATUSES, ChunkRow, Manifest
 from worker.errors import ManifestError
 
 HEADER = "path,category,status,duration_s\n"
@@ -25,6 +25,8 @@ chunk_rows = st.builds(
     st.from_regex(r"x[a-z0-9_-]{0,63}", fullmatch=True),
     st.sampled_from(STATUSES),
     st.none() | st.floats(0, 1e9).map(abs),
+    st.none() | st.floats(0, 1e5).map(abs),
+    st.none() | st.from_regex(r"[a-z0-9_-]{1,32}", fullmatch=True),
 )
 manifests = st.lists(chunk_rows, min_size=1, max_size=20, unique_by=lambda row: row.path)
 
@@ -58,13 +60,13 @@ def refused(content: str | bytes) -> tuple[str, ...]:
 
 
 def fields(row: ChunkRow) -> dict[str, object]:
-    return {"path": row.path, "category": row.category, "status": row.status, "duration_s": row.duration_s}
+    return {name: getattr(row, name) for name in COLUMNS}
 
 
 def as_csv(rows: Sequence[ChunkRow]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["path", "category", "status", "duration_s"])
+    writer.writerow(COLUMNS)
     writer.writerows(fields(row).values() for row in rows)
     return text.getvalue()
 
@@ -256,8 +258,11 @@ def test_manifest_without_rows_is_refused(content: bytes) -> None:
         ("path,status", "it has no category"),
         ("category", "it has no path"),
         ("a,b,c", "it has no path and no category"),
-        ("path;category", "semicolons separate its columns, and commas are accepted"),
-        ("path\tlabel", "tabs separate its columns, and commas are accepted; rename label to category"),
+        ("path;status", "it has no category"),
+        ("path\tlabel", "rename label to category, or say --map label=category"),
+        ("path;file name;Class (x)", "it has no category"),
+        ("path,category,offset", "column 'offset' may be meant as start_s: rename it to start_s, or remove it"),
+        ("path,category,subset", "column 'subset' may be meant as split: rename it to split, or remove it"),
         ("path|category|text", "bars separate its columns"),
         ("path,category,path", "'path' is the name of two columns"),
         ("path,category,Note,note", "'note' is the name of two columns"),
@@ -285,22 +290,14 @@ def test_header_that_does_not_name_the_columns_is_refused(header: str, hint: str
 @pytest.mark.parametrize(
     ("content", "name"),
     [
-        ('{"audio_filepath": "a.wav", "duration": 2.5, "text": "hello"}\n', "it looks like a NeMo manifest"),
-        ("client_id\tpath\tsentence\tup_votes\n1\ta.mp3\thello, you\t2\n", "it looks like Common Voice"),
         ('fname,labels,mids,split\n64760,"Electric_guitar,Guitar","/m/02sgy",train\n', "it looks like FSD50K"),
         ("filename,fold,target,category,esc10,src_file,take\n1-1-A-0.wav,1,0,dog,True,1,A\n", "it looks like ESC-50"),
         ("slice_file_name,fsID,start,end,salience,fold,classID,class\na.wav,1,0,1,1,5,3,dog\n", "like UrbanSound8K"),
         (
-            '# Segments csv created Sun Mar 5\n# YTID, start_seconds\n--P, 30.0, 40.0, "/m/1"\n',
-            "like AudioSet's segments",
+            '{"id": "a", "recording_id": "r", "start": 0, "duration": 2, "channel": 0, "text": ""}\n',
+            "it looks like Lhotse supervisions, which name no file: give the cuts",
         ),
-        ("utt-1 /data/a.wav\nutt-2 /data/b.wav\n", "it looks like Kaldi's wav.scp"),
-        ("utt-1 sox a.sph -t wav - |\n", "it looks like Kaldi's wav.scp"),
         ("#EXTM3U\n#EXTINF:10,a\na.mp3\n", "it looks like a playlist (M3U)"),
-        ('{"id": "a", "start": 0, "duration": 2, "channel": 0, "supervisions": []}\n', "it looks like Lhotse cuts"),
-        ('{"id": "a", "sources": [], "sampling_rate": 16000, "duration": 2}\n', "it looks like Lhotse recordings"),
-        ('{"file_name": "a.wav", "label": "voice"}\n', "it looks like Hugging Face metadata"),
-        ("file_name,label\na.wav,voice\n", "rename file_name to path, label to category"),
         ('[{"path": "a", "category": "voice"}]\n', "it is a JSON array; JSON Lines has an object a line"),
         ('\n [\n{"path": "a", "category": "voice"}\n]\n', "it is a JSON array; JSON Lines has an object a line"),
         ("<!doctype html>\n", "it is HTML or XML"),
@@ -360,16 +357,16 @@ def test_good_rows_around_a_bad_one_are_yielded() -> None:
     ("content", "sentence"),
     [
         (
-            "path,category,Offset_s,split,\na,voice,1,2,\n",
-            "ignored columns: 'offset_s', 'split', ''; read: path, category, status, duration_s",
+            "path,category,Speaker,text,\na,voice,1,2,\n",
+            "ignored columns: 'speaker', 'text', ''; read: path, category, status, duration_s, start_s, split",
         ),
         (
             '{"path": "a", "category": "voice", "text": 1}\n',
-            "ignored column: 'text'; read: path, category, status, duration_s",
+            "ignored column: 'text'; read: path, category, status, duration_s, start_s, split",
         ),
         (
             "path,category,status,state\na,voice,READY,1\n",
-            "ignored column: 'state'; read: path, category, status, duration_s",
+            "ignored column: 'state'; read: path, category, status, duration_s, start_s, split",
         ),
         ("path,category\na,voice\npath,category\n", "1 line that repeated the header left out"),
         ("path,category\na,voice\n\ufeffPath, Category\n", "1 line that repeated the header left out"),

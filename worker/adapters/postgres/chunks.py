@@ -219,9 +219,10 @@ async def _join_repeated(connection: Connection, problems: Problems) -> int:
     await connection.execute("analyze incoming")  # else the planner takes it for small, and joins row by row
     await connection.execute(_REPEATED)
     contradictions = await connection.fetch(_CONTRADICTIONS, _MOST_NAMED)
+    unit = problems.unit
     for line, first_line, path, start_s, _ in contradictions:
         begin = "" if start_s is None else f" from {start_s:g} s"
-        problems.add(line, f"path {path!r}{begin} is in line {first_line} already, and the two lines differ")
+        problems.add(line, f"path {path!r}{begin} is in {unit} {first_line} already, and the two {unit}s differ")
     if contradictions:
         problems.count += contradictions[0]["count"] - len(contradictions)
     done = await connection.execute(_ONCE)

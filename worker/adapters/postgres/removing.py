@@ -70,7 +70,7 @@ async def select_chunks(database_url: str, selection: Selection) -> Selected:
     with translated(database_url):
         async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
             counts = await connection.fetch(_COUNT, *selection.values)
-            return Selected(dict(counts), await _known(connection, selection))
+            return Selected({row[0]: row[1] for row in counts}, await _known(connection, selection))
 
 
 async def remove_chunks(database_url: str, selection: Selection) -> int:

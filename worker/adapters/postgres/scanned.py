@@ -36,9 +36,17 @@ where (known.path = any($1::text[]) or known.path ^@ any($2::text[])) and not kn
     where known.path = incoming.path and coalesce(known.start_s, -1) = coalesce(incoming.start_s, -1))
 order by known.path collate "C", known.start_s for update of known"""
 _MARK = """
-update audio_chunks as chunk set status = 'FAILED', error = gone.reason from gone
-where chunk.id = gone.id and (chunk.status <> 'FAILED' or chunk.error is distinct from gone.reason)"""
-_PRUNE = "delete from audio_chunks as chunk using gone where chunk.id = gone.id"
+with marked as (
+  update audio_chunks as chunk set status = 'FAILED', error = gone.reason from gone
+  where chunk.id = gone.id and (chunk.status <> 'FAILED' or chunk.error is distinct from gone.reason)
+  returning chunk.path::text as path
+)
+select count(*), (array_agg(distinct path order by path))[1:20] from marked"""
+_PRUNE = """
+with pruned as (
+  delete from audio_chunks as chunk using gone where chunk.id = gone.id returning chunk.path::text as path
+)
+select count(*), (array_agg(distinct path order by path))[1:20] from pruned"""
 _KNOWN = "select count(*) from audio_chunks where path ^@ any($1::text[])"
 
 
@@ -72,12 +80,14 @@ class Registered:
     Attributes:
         imported: Counts of what it found.
         gone: Number of chunks that were marked FAILED or deleted.
+        gone_paths: The first twenty files of these.
         kept: Number of chunks whose status somebody else decided, and which stay so.
         cleared: Number of chunks whose split was taken away.
     """
 
     imported: Imported = field(default_factory=lambda: Imported((), 0))
     gone: int = 0
+    gone_paths: tuple[str, ...] = ()
     kept: int = 0
     cleared: int = 0
 
@@ -108,7 +118,9 @@ async def register_scanned(
             registered.cleared = _count(await connection.execute(_CLEAR_SPLITS))
         await connection.execute(_STAGE_GONE)
         await connection.execute(_FIND_GONE, scope.paths, scope.folders, scope.unreadable, scope.unplaced)
-        registered.gone = _count(await connection.execute(_PRUNE if scope.prune else _MARK))
+        counted = await connection.fetchrow(_PRUNE if scope.prune else _MARK)
+        assert counted is not None  # noqa: S101 - a count is always one row
+        registered.gone, registered.gone_paths = counted[0], tuple(counted[1] or ())
 
     problems = Problems("the scan")
     registered.imported = await import_chunks(database_url, rows, problems, beside=reconcile, is_trial=is_trial)

@@ -1,11 +1,14 @@
 """Scan a folder: find its audio files, read their headers, and register their chunks."""
 
 import os
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Final
 
-from anyio import from_thread, to_thread
+from anyio import to_thread
 
 from worker.adapters.postgres.dominant import dominant_files
 from worker.adapters.postgres.scanned import Scope, register_scanned
@@ -42,11 +45,11 @@ async def scan_folder(
         PostgresError: PostgreSQL could not be reached, or refused a statement.
     """
     root = scanned_root(folder)
-    reading = await to_thread.run_sync(partial(read_folder, root, options, _stoppable(progress)))
+    reading = await _read_in_thread(root, options, progress)
     if reading.unplaced and not reading.files:
         raise ScanError(_without_category(root, reading))
     progress("registering", 0, None)
-    scope = _scope(root, reading, options)
+    scope = scope_of(root, reading, options)
     registered = await register_scanned(database_url, rows_of(reading, options), scope, is_trial=options.dry_run)
     dominant = await dominant_files(database_url, reading.found.categories)
     return ScanReport(root, reading.found, registered, dominant, options.dry_run)
@@ -73,25 +76,39 @@ def scanned_root(folder: Path) -> str:
     return root
 
 
-def _stoppable(progress: Progress) -> Progress:
-    """Return what ends the thread that tells how far it is, once nobody waits for it."""
+async def _read_in_thread(root: str, options: ScanOptions, progress: Progress) -> Reading:
+    """Read a folder; if this is cancelled, the thread is told to end, and is not waited for."""
+    is_stopped = Event()
 
     def tell(doing: str, done: int, total: int | None) -> None:
-        from_thread.check_cancelled()
+        if is_stopped.is_set():
+            raise CancelledError
         progress(doing, done, total)
 
-    return tell
+    try:
+        return await to_thread.run_sync(partial(read_folder, root, options, tell), abandon_on_cancel=True)
+    finally:
+        is_stopped.set()
 
 
-def _scope(root: str, reading: Reading, options: ScanOptions) -> Scope:
-    """Return what a scan of a whole folder has looked at."""
+def scope_of(root: str, reading: Reading, options: ScanOptions, paths: Sequence[str] | None = None) -> Scope:
+    """Return what was looked at.
+
+    Args:
+        root: The scanned folder.
+        reading: What was read.
+        options: What the scan is told.
+        paths: Paths of files, and of what is gone with all that was below it; None: the whole folder was looked at.
+    """
+    folders = [root] if paths is None else paths
     return Scope(
-        folders=[f"{root.rstrip('/')}/"],
+        paths=paths or (),
+        folders=[f"{path.rstrip('/')}/" for path in folders],
         unreadable=reading.unreadable,
         unplaced=reading.unplaced,
         prune=options.prune,
         decides_splits=bool(options.rules.splits) or "split" in (options.rules.category_from or ""),
-        may_be_empty=bool(reading.files) or options.prune,
+        may_be_empty=paths is not None or bool(reading.files) or options.prune,
     )
 
 

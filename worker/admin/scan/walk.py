@@ -69,9 +69,16 @@ class Walk:
             self._tell(len(self.found.audio))
 
     def file(self, relative: str) -> None:
-        """Take up one file, if it is one."""
+        """Take up one file, if it is an audio file that is not found elsewhere.
+
+        Args:
+            relative: Its path below the root. There may be nothing any more.
+        """
         path = self._prefix + relative
-        if is_audio(relative.rpartition("/")[2]) and (os.path.isfile(path) or not os.path.exists(path)):  # noqa: PTH110, PTH113
+        is_link = os.path.islink(path)  # noqa: PTH114 - paths are text here, and there are many of them
+        if not is_audio(relative.rpartition("/")[2]) or (is_link and self._is_found_itself(path)):
+            return
+        if os.path.isfile(path) or (is_link and not os.path.exists(path)):  # noqa: PTH110, PTH113
             self.found.audio.append(relative)
 
     def _list(self, at: str) -> list[str]:
@@ -89,7 +96,7 @@ class Walk:
         except OSError as error:
             self.found.unreadable.append((at, (error.strerror or str(error)).lower()))
             return []
-        folders = []
+        folders: list[str] = []
         for entry in listed:
             relative = f"{at}/{entry.name}" if at else entry.name
             if entry.name.startswith(_HIDDEN):

@@ -64,7 +64,6 @@ def scan(
     folder's new files are added, changed ones renewed, and what is gone is marked FAILED. Paths are stored absolute.
     Needs the extra audio.
     """
-    from worker.cli.scanned import scan as scan_once
     from worker.core.catalog.scan.options import Rules, ScanOptions, check_segments, parse_splits
 
     if by is not None and not splits:
@@ -73,6 +72,13 @@ def scan(
         raise click.UsageError("--watch and --dry-run exclude each other; accepted is one of them")
     rules = Rules(category, category_from, parse_splits(splits), "folder" if by == "folder" else "file")
     told = ScanOptions(rules, check_segments(segment, hop, shortest), prune, dry_run)
+    if watch:
+        from worker.cli.followed import follow
+
+        follow(folder, told, as_json=as_json)
+        return
+    from worker.cli.scanned import scan as scan_once
+
     scan_once(folder, told, as_json=as_json)
 
 

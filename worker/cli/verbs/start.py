@@ -1,12 +1,18 @@
 """`demo`, `up`, `env`, `migrate`, `run` and `check`."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from worker.cli import options
 from worker.cli.help import START, Verb
 from worker.cli.numbers import LONGEST_S, Decimal, Whole
+from worker.cli.verbs.scan import scan
+
+_SCANNING: Final = ("category", "category_from", "segment", "hop", "shortest", "splits", "by")
+"""Options of `catalog scan` that `up` passes on."""
 
 
 @click.command(cls=Verb, panel=START, example="sampling-worker demo --seconds 10")
@@ -35,16 +41,30 @@ def demo(seconds: float, chunks: int) -> None:
 )
 @click.option("--port", type=Whole(1, 65_535), help="Port of Valkey; default: that of the last time, or a free one.")
 @click.option("--database-port", type=Whole(1, 65_535), help="Port of PostgreSQL; the same default.")
-def up(library: Path | None, data: Path | None, port: int | None, database_port: int | None) -> None:
+def up(library: Path | None, data: Path | None, port: int | None, database_port: int | None, **scanning: Any) -> None:
     """Serve a library of your own on this machine: start servers, bring LIBRARY in, run a worker, until Ctrl-C.
 
     LIBRARY is a folder of audio, or a manifest as `catalog import` reads it; without it, what is there already is
-    served. Nothing is lost at the end. Clients and commands of this user find the servers by themselves. Where
-    REDIS_URL or DATABASE_URL is set, that server is used.
+    served. A folder is scanned as `catalog scan` does. Nothing is lost at the end. Clients and commands of this user
+    find the servers by themselves. Where REDIS_URL or DATABASE_URL is set, that server is used. Needs the extras
+    embedded and audio.
     """
     from worker.cli.up import start_up
 
-    start_up(library, data, port, database_port)
+    start_up(library, _words(scanning), data, port, database_port)
+
+
+up.params += [param for param in scan.params if param.name in _SCANNING]
+
+
+def _words(scanning: Mapping[str, Any]) -> list[str]:
+    """Write options of `catalog scan` as they were given."""
+    words: list[str] = []
+    for param in scan.params:
+        values = scanning.get(str(param.name)) or ()
+        for value in values if isinstance(values, tuple) else (values,):
+            words += [param.opts[0], str(value)]
+    return words
 
 
 @click.command(cls=Verb, panel=START, example='eval "$(sampling-worker env)"')

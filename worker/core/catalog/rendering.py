@@ -6,6 +6,7 @@ side between brackets, without the last comma, are a valid JSON array.
 
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from json.encoder import encode_basestring_ascii
 from typing import TypeVar
@@ -78,8 +79,7 @@ def cut_ids(ids: NDArray[np.generic], positions: NDArray[np.int64], sizes: NDArr
         sizes: int64, shape (r,), each >= 1.
     """
     drawn = _gather(ids, positions)
-    packed = (drawn.astype("<i8", copy=False) if ids.dtype == BIGINT else drawn).tobytes()
-    return [packed[start:end] for start, end in _bounds(sizes, ids.dtype.itemsize)]
+    return cut_packed(drawn.astype("<i8", copy=False) if ids.dtype == BIGINT else drawn, sizes)
 
 
 def _gather(column: NDArray[Item], positions: NDArray[np.int64]) -> NDArray[Item]:
@@ -97,12 +97,36 @@ def _bounds(sizes: NDArray[np.int64], width: int) -> Iterator[tuple[int, int]]:
     return pairwise((0, *(sizes.cumsum() * width).tolist()))
 
 
+def cut_packed(items: NDArray[np.generic], sizes: NDArray[np.int64]) -> list[bytes]:
+    """Cut the bytes of some items into those of each request.
+
+    Args:
+        items: Of any type, shape (sizes.sum(),): request after request.
+        sizes: int64, shape (r,), each >= 1.
+    """
+    packed = items.tobytes()
+    return [packed[start:end] for start, end in _bounds(sizes, items.dtype.itemsize)]
+
+
+def render_names(names: Sequence[str]) -> NDArray[np.void]:
+    """Render names as cells, see the module; void, shape (k,)."""
+    texts = [encode_basestring_ascii(name).encode() for name in names]
+    width = max(map(len, texts)) + 1
+    return np.frombuffer(b"".join([b"%*b," % (width - 1, text) for text in texts]), np.dtype((np.void, width)))
+
+
 class CountsRenderer:
     """Writes counts of the same categories as JSON objects, one a request, without categories that have none."""
 
     def __init__(self, categories: Sequence[str]) -> None:
+        self._categories = categories
         self._starts = [f"{encode_basestring_ascii(name)}:" for name in categories]
         self._whole = "{" + ",".join([f"{start.replace('%', '%%')}%d" for start in self._starts]) + "}"
+
+    @cached_property
+    def names(self) -> NDArray[np.void]:
+        """Return the categories as cells, void, shape (k,)."""
+        return render_names(self._categories)
 
     def render(self, counts: NDArray[np.int64]) -> list[str]:
         """Write the counts of some requests.

@@ -76,6 +76,11 @@ class Catalog:
         return f"{self.fingerprint:016x}"
 
     @property
+    def held(self) -> tuple[str, ...]:
+        """Return the columns that are known of each chunk, beside its category."""
+        return ()
+
+    @property
     def categories(self) -> tuple[str, ...]:
         """Return the categories that requests without a split draw from, sorted."""
         return self.view.categories

@@ -14,6 +14,7 @@ import numpy as np
 
 from worker.core.catalog.rendering import cut_cells, cut_ids
 from worker.core.draw.allocation import Plan
+from worker.core.draw.columns import write_columns
 from worker.core.draw.derived import Prepared, weights_of
 from worker.core.draw.epoch import draw_epoch
 from worker.core.draw.moments import RequestCounts, add_up_times, count_drawn
@@ -68,7 +69,7 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
             _refuse_all(alike, prepared, answers)
         else:
             listener = terms.session if terms.method == "epoch" else None
-            key = (id(prepared.mixture), terms.replace, terms.method, terms.encoding, listener)
+            key = (id(prepared.mixture), terms.replace, terms.method, terms.encoding, listener, terms.columns)
             groups.setdefault(key, []).append(_Part(prepared, alike))
     for parts in groups.values():
         for bounded in _cut_into_draws(parts):
@@ -99,7 +100,12 @@ def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Ge
     )
     if request.terms.split is not None:
         tally.add_split(request.terms.split, 1, chunks=size)
-    values = (_cut_chunk_ids(prepared, drawn, sizes)[0], prepared.counts.render(drawn.counts)[0])
+    values: tuple[str | bytes, ...] = (
+        _cut_chunk_ids(prepared, drawn, sizes)[0],
+        prepared.counts.render(drawn.counts)[0],
+    )
+    if request.terms.columns:
+        values += tuple(column[0] for column in write_columns(prepared, drawn.positions, sizes))
     return Result(request.entry_id, request.request_id, request.terms.reply_to, None, prepared.template, values)
 
 
@@ -160,7 +166,7 @@ def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Gen
         sizes = sizes.repeat([len(part.requests) for part in parts])
     seeds = [request.seed for part in parts for request in part.requests]
     plan = Plan(mixture, sizes, seeds, terms.replace, terms.method == "stratified")
-    own: tuple[Sequence[str], ...] = ()
+    own: tuple[Sequence[str | bytes], ...] = ()
     if terms.method == "epoch" and terms.session is not None and snapshots.derived is not None:
         drawn, passes = draw_epoch(
             plan, snapshots.derived, answers.visits[terms.session], rng, session=terms.session, split=terms.split
@@ -172,6 +178,8 @@ def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Gen
     if time is not None:
         own = (prepared.counts.render_seconds(time.milliseconds), *own)
     _count(parts, plan, RequestCounts(sizes, drawn.counts, time), answers)
+    if terms.columns:
+        own = (*own, *write_columns(prepared, drawn.positions, sizes))
     chunk_ids = _cut_chunk_ids(prepared, drawn, sizes)
     values = zip(chunk_ids, prepared.counts.render(drawn.counts), *own, strict=True)
     for part in parts:

@@ -68,7 +68,7 @@ class Derived:
         self._prepared: dict[PreparedKey, Prepared] = {}
         self._views: dict[str | None, View] = {None: catalog.view}
         self._mixtures: dict[tuple[str | None, str], Mixture | None] = {}
-        self._templates: dict[tuple[bool, tuple[str, ...]], Template] = {}
+        self._templates: dict[tuple[tuple[str, ...], tuple[str, ...]], Template] = {}
         self._renderers: dict[tuple[str, ...], CountsRenderer] = {}
         self._presets: dict[str, InForce] = {}
         self._width = 0
@@ -121,18 +121,17 @@ class Derived:
             return self._mixtures[key]
         return self._keep(self._mixtures, key, make_mixture(weights, self.view(split)), width=len(weights.shares))
 
-    def template(self, common: tuple[str, ...], *, has_passes: bool) -> Template:
+    def template(self, common: tuple[str, ...], slots: tuple[str, ...]) -> Template:
         """Return the template of results. One object serves all of them, as settling looks at each object once.
 
         Args:
             common: Fields that they share, see `worker.core.wire.encode_common`.
-            has_passes: Whether they say which passes their chunks are of.
+            slots: Fields that are each result's own, beside its ids and counts.
         """
-        key = (has_passes, common)
+        key = (slots, common)
         template = self._templates.get(key)
         if template is None:
-            has_seconds = self.catalog.durations is not None
-            template = ok_template(common, has_seconds=has_seconds, has_passes=has_passes)
+            template = ok_template(common, slots)
             self._keep(self._templates, key, template, width=1 + sum(map(len, common)) // _NAME_BYTES)
         return template
 

@@ -12,7 +12,17 @@ from worker.core.draw.sessions import Session, unusable
 from worker.core.mixture import Mixture
 from worker.core.weights.in_force import InForce
 from worker.core.weights.values import BUILT_IN, Weights, single_category
-from worker.core.wire import Terms, encode_common, encode_probabilities, shown, unknown_preset
+from worker.core.wire import (
+    CATEGORY,
+    Terms,
+    column_slots,
+    encode_common,
+    encode_probabilities,
+    invalid,
+    ok_slots,
+    shown,
+    unknown_preset,
+)
 from worker.errors import RequestError
 
 _NAMES_SHOWN = 10
@@ -122,6 +132,7 @@ def _prepare(terms: Terms, weights: Weights, dataset: str | None, derived: Deriv
     if not weights.shares:
         return Unanswerable(unknown_preset((terms.preset or "").encode()), dataset)
     try:
+        _check_columns(terms.columns, catalog)
         if terms.category is not None:
             _check_category(terms.category, weights, derived)
             weights = single_category(terms.category)
@@ -135,7 +146,8 @@ def _prepare(terms: Terms, weights: Weights, dataset: str | None, derived: Deriv
     if terms.probabilities:
         effective = dict(zip(mixture.categories, mixture.probabilities.tolist(), strict=True))
         common += encode_probabilities(effective, derived.view(terms.split).ready)
-    template = derived.template(common, has_passes=terms.method == "epoch")
+    slots = ok_slots(has_seconds=catalog.durations is not None, has_passes=terms.method == "epoch")
+    template = derived.template(common, slots + column_slots(terms.columns, packed=terms.encoding == "packed"))
     renderer = derived.counts_renderer(mixture.categories)
     return Prepared(terms, dataset, catalog, mixture, template, renderer)
 
@@ -148,6 +160,14 @@ def _encode_common(terms: Terms, weights: Weights, catalog: Catalog, mixture: Mi
         left_out=mixture.left_out if mixture else (),
         split=terms.split,
     )
+
+
+def _check_columns(columns: Sequence[str], catalog: Catalog) -> None:
+    for name in columns:
+        if name != CATEGORY and name not in catalog.held:
+            held = ", ".join((CATEGORY, *catalog.held))
+            told = f"accepted: {held}, or the same request once workers have WORKER_CATALOG_COLUMNS={name}"
+            raise invalid(f"column {name} is not held by this worker; {told}")
 
 
 def _check_category(category: str, weights: Weights, derived: Derived) -> None:

@@ -1,7 +1,9 @@
 """The wire format of requests and results: every field name. It needs no NumPy, so that clients start fast."""
 
-from worker.core.wire.fields import shown, unknown_preset
-from worker.core.wire.replies import Reply, decode_any, decode_result, read_ids, read_json
+from worker.core.wire.columns import CATEGORY, COLUMNS, PATH, RESULT_COLUMNS, Column, column_slots
+from worker.core.wire.fields import invalid, shown, unknown_preset
+from worker.core.wire.json_text import read_json
+from worker.core.wire.replies import Reply, decode_any, decode_result, read_ids
 from worker.core.wire.requests import (
     LARGEST_SEED,
     LARGEST_SIZE,
@@ -28,16 +30,22 @@ from worker.core.wire.results import (
     encode_error,
     encode_passes,
     encode_probabilities,
+    ok_slots,
     ok_template,
 )
 
 __all__ = [
+    "CATEGORY",
+    "COLUMNS",
     "ERROR_CODES",
     "EXPIRED",
     "FIELDS_OF_LETTER",
     "LARGEST_SEED",
     "LARGEST_SIZE",
+    "PATH",
     "REQUEST_FIELDS",
+    "RESULT_COLUMNS",
+    "Column",
     "Decoder",
     "Encoding",
     "Entry",
@@ -48,6 +56,7 @@ __all__ = [
     "Template",
     "Terms",
     "asks_for_packed",
+    "column_slots",
     "contradiction",
     "decode_any",
     "decode_result",
@@ -57,6 +66,8 @@ __all__ = [
     "encode_passes",
     "encode_probabilities",
     "encode_request",
+    "invalid",
+    "ok_slots",
     "ok_template",
     "read_field",
     "read_ids",

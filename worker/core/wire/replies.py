@@ -1,16 +1,18 @@
 """Results as their receiver reads them. Anybody may have written to a result stream, so everything is checked."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
+from worker.core.wire.columns import INDEXES, RESULT_COLUMNS, Column, read_columns
 from worker.core.wire.fields import shown
+from worker.core.wire.json_text import read_json
 
 _LARGEST_COUNT = 2**63 - 1
 _LARGEST_NUMBER = 1e300
+_COLUMNS = frozenset(RESULT_COLUMNS)
 _LISTS = ("left_out", "counts", "seconds", "passes", "weights", "ready")
-_REST = frozenset({"status", "weights_source", "catalog_version", "split"})
+_REST = frozenset({"status", "weights_source", "catalog_version", "split", INDEXES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Reply:
         weights: Effective weights, if they were asked for.
         ready: READY counts, if they were asked for.
         fields: All fields, as they came.
+        columns: Field -> a value for each id, of the columns that were asked for; see `worker.core.wire.columns`.
     """
 
     entry_id: str
@@ -40,6 +43,7 @@ class Reply:
     weights: Mapping[str, float]
     ready: Mapping[str, int]
     fields: Mapping[str, bytes] = field(repr=False)
+    columns: Mapping[str, Column] = field(default_factory=dict, repr=False)
 
     @property
     def left_out(self) -> list[str]:
@@ -79,14 +83,16 @@ class Reply:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data; packed ids are in hex."""
-        plain: dict[str, Any] = {name: _text(value) for name, value in self.fields.items() if name not in _LISTS}
+        plain: dict[str, Any] = {name: _text(value) for name, value in self.fields.items() if name not in _DECODED}
+        plain |= self.columns
         plain |= {name: getattr(self, name) for name in _LISTS if name in self.fields}
         if "chunk_ids" in self.fields:
             plain["chunk_ids"] = self.chunk_ids.hex() if isinstance(self.chunk_ids, bytes) else self.chunk_ids
-        return {name: plain[name] for name in self.fields}
+        return {name: plain[name] for name in self.fields if name in plain}
 
 
-_NAMES: Final = frozenset(_LISTS) | _REST | {one.name for one in fields(Reply)} - {"fields"}
+_DECODED: Final = frozenset((*_LISTS, *RESULT_COLUMNS, INDEXES))
+_NAMES: Final = _DECODED | _REST | {one.name for one in fields(Reply)} - {"fields", "columns"}
 
 
 def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:
@@ -101,16 +107,18 @@ def decode_result(words: Sequence[bytes], *, packed: bool = False) -> Reply:
     """
     found = _fields(words)
     error = _text(found["error"]) if "error" in found else None
+    counts = _table(found, "counts", _is_count)
     reply = Reply(
         entry_id=_id(found, "entry_id"),
         request_id=_id(found, "request_id"),
         error=error,
         message=_text(found.get("message", b"")),
         chunk_ids=found.get("chunk_ids", b"") if packed and error is None else _ids(found),
-        counts=_table(found, "counts", _is_count),
+        counts=counts,
         weights_version=_text(found.get("weights_version", b"")),
         weights=_table(found, "weights", _is_number),
         ready=_table(found, "ready", _is_count),
+        columns={} if _COLUMNS.isdisjoint(found) else read_columns(found, sum(counts.values())),
         fields=found,
     )
     _ = reply.left_out, reply.seconds, reply.passes  # read once, so that an invalid field is refused here
@@ -139,33 +147,6 @@ def decode_any(words: Sequence[bytes], *, packed: bool = False) -> Reply | None:
     told = {"entry_id": entry_id, "request_id": request_id, "error": "internal", "message": problem}
     own = {name: text.encode() for name, text in told.items()}
     return Reply(entry_id, request_id, "internal", problem, [], {}, "", {}, {}, own)
-
-
-def read_json(name: str, value: bytes) -> Any:
-    """Read JSON that anybody may have written: no NaN, and no text that UTF-8 cannot hold.
-
-    Args:
-        name: Name of the field, for the sentence.
-        value: The text.
-
-    Raises:
-        ValueError: It is not such JSON.
-    """
-    try:
-        text = value.decode()
-        found = _DECODER.decode(text)
-        if "\\u" in text:  # a lone surrogate is legal JSON, but UTF-8 cannot hold it
-            json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise ValueError(f"{name} is {shown(value)}, which is no JSON that is accepted") from None
-    return found
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(name)
-
-
-_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _fields(words: Sequence[bytes]) -> dict[str, bytes]:

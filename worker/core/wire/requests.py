@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
+from worker.core.wire.columns import column_names
 from worker.core.wire.fields import Reader, invalid, one_of, plain_name, preset, printable, split_name, whole_number
 from worker.errors import RequestError
 
@@ -48,6 +49,7 @@ class Terms(NamedTuple):
     encoding: Encoding = "json"
     probabilities: bool = False
     split: str | None = None
+    columns: tuple[str, ...] = ()
 
 
 class Request(NamedTuple):
@@ -242,6 +244,7 @@ _READERS: Final[Mapping[bytes, Reader]] = {
     b"encoding": one_of({b"json": "json", b"packed": "packed"}),
     b"probabilities": _FLAG,
     b"split": split_name,
+    b"columns": column_names,
 }
 
 

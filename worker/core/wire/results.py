@@ -99,16 +99,26 @@ class Decoder:
         return encode_error(request, request.error.code, request.error.message)
 
 
-def ok_template(common: Sequence[str], *, has_seconds: bool = False, has_passes: bool = False) -> Template:
-    """Make the template of ok results. Its slots are `chunk_ids`, `counts` and, if wanted, `seconds` and `passes`.
+def ok_slots(*, has_seconds: bool, has_passes: bool) -> tuple[str, ...]:
+    """Return the slots of ok results beside `chunk_ids` and `counts`.
 
     Args:
-        common: Fields that every result of the same weights and catalog shares, see `encode_common`.
         has_seconds: Whether results say how long their chunks last.
         has_passes: Whether results say which passes their chunks are of.
     """
-    optional = (*(("seconds", None) if has_seconds else ()), *(("passes", None) if has_passes else ()))
-    own = ("chunk_ids", None, "counts", None, *optional)
+    return (*(("seconds",) if has_seconds else ()), *(("passes",) if has_passes else ()))
+
+
+def ok_template(common: Sequence[str], slots: Sequence[str] = ()) -> Template:
+    """Make the template of ok results. Its slots are `chunk_ids`, `counts`, and others.
+
+    Args:
+        common: Fields that every result of the same weights and catalog shares, see `encode_common`.
+        slots: The other slots, in the order in which results fill them.
+    """
+    own: list[str | None] = ["chunk_ids", None, "counts", None]
+    for name in slots:
+        own += (name, None)
     return Template(("request_id", None, "entry_id", None, "status", "ok", *own, *common))
 
 

@@ -1,16 +1,20 @@
-"""Hints on what a refused manifest probably means: near names of columns and categories, known formats."""
+"""Hints on what a refused manifest probably means: near names of columns, known formats."""
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Collection, Sequence
 
-from worker.core.keys import CATEGORY_PATTERN
-
-COLUMNS = ("path", "category", "status", "duration_s")
+COLUMNS = PATH, CATEGORY, STATUS, DURATION, START, SPLIT = (
+    "path",
+    "category",
+    "status",
+    "duration_s",
+    "start_s",
+    "split",
+)
+"""The columns of ours."""
 
 _CLOSE = 0.8
-_LONGEST_CATEGORY = 64
 _MEANT = {
     "path": "file filepath filename fname audio audio_file audio_filepath audio_path wav wav_file wav_path uri url"
     " location clip sound slice_file_name file_path file_name relative_path full_path abs_path",
@@ -19,32 +23,27 @@ _MEANT = {
     "status": "state ready is_ready",
     "duration_s": "dur length len seconds secs sec length_s length_sec length_secs length_seconds length_ms"
     " audio_length num_seconds milliseconds",
+    "start_s": "start begin onset offset start_sec start_secs start_seconds start_time start_ms begin_s begin_time"
+    " offset_s offset_sec offset_seconds",
+    "split": "subset data_split dataset_split",
 }
 _OTHER_NAMES = {other: name for name, others in _MEANT.items() for other in others.split()}
 NAMES = frozenset({*COLUMNS, *_OTHER_NAMES, "duration"})
 """Names of columns, here or in other formats."""
 
 _FORMATS = {
-    "a NeMo manifest": {"audio_filepath", "duration"},
-    "Common Voice": {"client_id", "sentence"},
     "FSD50K": {"fname", "labels", "mids"},
     "ESC-50": {"filename", "fold", "target"},
     "UrbanSound8K": {"slice_file_name", "fold"},
-    "Lhotse cuts": {"start", "channel", "supervisions"},
-    "Lhotse recordings": {"sources", "sampling_rate"},
-    "Lhotse supervisions": {"recording_id", "start"},
-    "Hugging Face metadata": {"file_name"},
+    "Lhotse supervisions, which name no file: give the cuts": {"recording_id", "start"},
 }
-_SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars"}
+_BAR = "|"
 _STARTS = {
-    "# segments csv": "it looks like AudioSet's segments",
-    "# ytid": "it looks like AudioSet's segments",
     "#extm3u": "it looks like a playlist (M3U)",
     "#": "it begins with a comment (#), and a manifest has none",
     "sep=": "it begins with a line for spreadsheets (sep=), which is to be removed",
 }
 _FILE = re.compile(r"[/\\]|\.[a-z0-9]{2,4}\"?\s*$")
-_KALDI = re.compile(r"\S+[ \t]+(\S*\.(wav|flac|mp3|ogg|opus|sph|ark)\b.*|.*\|)", re.IGNORECASE)
 
 
 def meant(name: str) -> str | None:
@@ -58,13 +57,6 @@ def meant(name: str) -> str | None:
     return close[0] if close else None
 
 
-def nearest_category(text: str) -> str | None:
-    """Turn a text into an accepted category name: "Conference calls" becomes conference-calls."""
-    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^a-z0-9_-]+", "-", ascii_only.lower()).strip("-")[:_LONGEST_CATEGORY]
-    return name if CATEGORY_PATTERN.fullmatch(name) else None
-
-
 def renames(names: Sequence[str], missing: Collection[str]) -> str:
     """Return which columns to rename, because they seem to be missing ones; empty if there is none."""
     pairs: dict[str, str] = {}
@@ -72,7 +64,10 @@ def renames(names: Sequence[str], missing: Collection[str]) -> str:
         column = meant(name)
         if column is not None and column in missing and column not in pairs.values():
             pairs[name] = column
-    return ", ".join(f"{name} to {column}" for name, column in pairs.items())
+    if not pairs:
+        return ""
+    told = " ".join(f"--map {_word(name)}={column}" for name, column in pairs.items())
+    return f"rename {', '.join(f'{name} to {column}' for name, column in pairs.items())}, or say {told}"
 
 
 def known_format(names: Collection[str]) -> str | None:
@@ -87,14 +82,14 @@ def header_hints(line: str) -> list[str]:
     hints = [hint for words, hint in _STARTS.items() if start.startswith(words)][:1]
     if not hints and any(_FILE.search(cell) for cell in start.split(",")):
         hints.append("the first line has to name the columns, and this looks like a row")
-    separator = max(_SEPARATORS, key=line.count)
-    if "," not in line and separator in line:
-        hints.append(f"{_SEPARATORS[separator]} separate its columns, and commas are accepted")
-        names = [name.strip() for name in line.split(separator)]
-        if found := known_format(names):
-            hints.append(f"it looks like {found}")
+    if "," not in line and _BAR in line:
+        hints.append("bars separate its columns; accepted are commas, semicolons and tabs")
+        names = [name.strip() for name in line.split(_BAR)]
         if renamed := renames(names, [column for column in COLUMNS if column not in names]):
-            hints.append(f"rename {renamed}")
-    if "," not in line and _KALDI.fullmatch(line.strip()):
-        hints = ["it looks like Kaldi's wav.scp"]
+            hints.append(renamed)
     return hints
+
+
+def _word(name: str) -> str:
+    """Write a name as a word for a shell."""
+    return name if re.fullmatch(r"[\w./-]+", name) else f"'{name}'"

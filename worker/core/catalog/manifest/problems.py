@@ -16,10 +16,12 @@ class Problems:
     Attributes:
         name: What the manifest is called in sentences.
         count: How many problems there are.
+        unit: What rows are numbered by: `line`, or `row` where there are no lines.
     """
 
     name: str
     count: int = 0
+    unit: str = "line"
     _lines: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, line: int, what: str, *, times: int = 1) -> None:
@@ -48,18 +50,19 @@ class Problems:
     def refusal(self) -> ManifestError:
         """Return the error that names all problems."""
         found = sorted((line, times, what) for what, (line, times) in self._lines.items())
-        sentences = [f"{self.name}, line {line}: {what}{_and_more(times - 1)}" for line, times, what in found]
+        sentences = [
+            f"{self.name}, {self.unit} {line}: {what}{self._and_more(times - 1)}" for line, times, what in found
+        ]
         if self.count > 1:
             shown = f"the first {len(found)} kinds are shown, " if len(found) == _MOST_SHOWN else ""
-            sentences.append(f"{self.name}: {self.count:,} lines are not accepted, {shown}nothing is imported")
+            sentences.append(f"{self.name}: {self.count:,} {self.unit}s are not accepted, {shown}nothing is imported")
         return ManifestError(*sentences)
+
+    def _and_more(self, others: int) -> str:
+        return f" (and {plural(others, f'more {self.unit}')} like it)" if others else ""
 
 
 def show(value: object) -> str:
     """Write a value for a sentence, and only the start of a long one."""
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
-
-
-def _and_more(others: int) -> str:
-    return f" (and {plural(others, 'more line')} like it)" if others else ""

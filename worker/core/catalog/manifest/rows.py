@@ -5,18 +5,20 @@ import re
 from dataclasses import dataclass, field
 
 from worker.core.catalog.manifest.columns import BLANKS
-from worker.core.catalog.manifest.hints import COLUMNS, nearest_category
+from worker.core.catalog.manifest.hints import COLUMNS, DURATION, START
 from worker.core.catalog.manifest.problems import show
+from worker.core.catalog.naming import made_name
 from worker.core.keys import CATEGORY_PATTERN
 
 STATUSES = ("PENDING", "PROCESSING", "READY", "FAILED")
 
-Values = tuple[object, object, object, object]
-"""The values of path, category, status and duration_s; None for a missing one."""
+Values = tuple[object, object, object, object, object, object]
+"""The values of path, category, status, duration_s, start_s and split; None for a missing one."""
 
 _MAX_PATH_BYTES = 2000  # a PostgreSQL index takes entries of at most 2,704 bytes
 _MOST_BYTES_A_CHARACTER = 4
 _NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_SPLIT = re.compile(r"[a-z0-9_-]{1,32}")
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)", re.ASCII)
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _NO_PATHS = {*COLUMNS, "nan", "none", "null"}
@@ -56,29 +58,39 @@ def chunk_row(line: int, values: Values) -> ChunkRow:
     Raises:
         ValueError: One is not accepted. The sentence says what is.
     """
-    path, category, status, duration_s = values
+    path, category, status, duration_s, start_s, split = values
     if status is None:
         status = _DEFAULT_STATUS
     if not isinstance(category, str) or not CATEGORY_PATTERN.fullmatch(category) or category in _NO_CATEGORIES:
         raise ValueError(_category_refusal(category))
     if status not in STATUSES:
         raise ValueError(_status_refusal(status))
-    seconds = None if duration_s is None else _duration(duration_s)
-    return ChunkRow(_path(path), category, str(status), seconds, line=line)
+    if split is not None and not (isinstance(split, str) and _SPLIT.fullmatch(split)):
+        raise ValueError(_split_refusal(split))
+    seconds = None if duration_s is None else seconds_of(duration_s)
+    begin = None if start_s is None else seconds_of(start_s, START)
+    return ChunkRow(_path(path), category, str(status), seconds, begin, split, line=line)
 
 
 def _category_refusal(value: object) -> str:
     if isinstance(value, str) and value in _NO_CATEGORIES:
         return f"category {show(value)} is the name of a column, or stands for a category that is missing"
     sentence = f"category {show(value)} is not 1 to 64 of a-z, 0-9, _ and -"
-    nearest = nearest_category(value) if isinstance(value, str) else None
-    return f"{sentence}; the nearest accepted name is {nearest}" if nearest else sentence
+    if not isinstance(value, str) or not value.strip():
+        return sentence
+    return f"{sentence}; the nearest accepted name is {made_name(value)}"
 
 
 def _status_refusal(value: object) -> str:
     sentence = f"status {show(value)} is not one of {', '.join(STATUSES)}"
     is_near = isinstance(value, str) and value.strip().upper() in STATUSES
     return f"{sentence}; write it in capitals" if is_near else sentence
+
+
+def _split_refusal(value: object) -> str:
+    sentence = f"split {show(value)} is not 1 to 32 of a-z, 0-9, _ and -"
+    nearest = value.strip(BLANKS).lower() if isinstance(value, str) else ""
+    return f"{sentence}; the nearest accepted one is {nearest}" if _SPLIT.fullmatch(nearest) else sentence
 
 
 def _path(value: object) -> str:
@@ -112,20 +124,23 @@ def _check_bytes(path: str) -> None:
         raise ValueError(f"path {show(path)} is not 1 to {_MAX_PATH_BYTES:,} bytes of text")
 
 
-def _duration(value: object) -> float:
+def seconds_of(value: object, column: str = DURATION) -> float:
     """Read a number of seconds.
+
+    Args:
+        value: A number, or its text.
+        column: What it is, for the sentence.
 
     Raises:
         ValueError: The value is not one.
     """
     text = str(value)
     if isinstance(value, bool) or not _NUMBER.fullmatch(text) or not math.isfinite(seconds := float(text)):
-        sentence = f"duration_s {show(value)} is not a finite number of seconds, 0 or more"
-        raise ValueError(f"{sentence}{_duration_hint(text)}")
+        raise ValueError(f"{column} {show(value)} is not a finite number of seconds, 0 or more{_seconds_hint(text)}")
     return seconds
 
 
-def _duration_hint(text: str) -> str:
+def _seconds_hint(text: str) -> str:
     if clock := _CLOCK.fullmatch(text.strip()):
         hours, minutes, seconds = clock.groups(default="0")
         return f"; in seconds it is {int(hours) * 3600 + int(minutes) * 60 + float(seconds):g}"

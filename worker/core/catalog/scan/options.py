@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from worker.core.catalog.scan.naming import made_name
+from worker.core.catalog.naming import made_name
 from worker.core.catalog.scan.segments import Segments
 from worker.core.catalog.scan.splitting import By
 from worker.core.keys import CATEGORY_PATTERN

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from unicodedata import normalize
 
-from worker.core.catalog.scan.naming import LONGEST_SPLIT, made_name
+from worker.core.catalog.naming import LONGEST_SPLIT, made_name
 from worker.core.catalog.scan.options import Rules, check_category
 from worker.core.catalog.scan.patterns import Found, finder, first_folder
 from worker.core.catalog.scan.splitting import splitter

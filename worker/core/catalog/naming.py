@@ -25,7 +25,7 @@ def made_name(text: str, longest: int = LONGEST_CATEGORY) -> str:
         text: Not empty.
         longest: Most characters.
     """
-    folded = normalize("NFKD", text.casefold().translate(_LETTERS))
+    folded = normalize("NFKD", text.casefold().translate(_LETTERS)).casefold()
     plain = "".join(letter for letter in folded if not category(letter).startswith("M"))
     if any(not letter.isascii() and letter.isalnum() for letter in plain):
         plain = "xn--" + normalize("NFC", text.lower()).encode("punycode", "replace").decode("ascii").lower()

@@ -1,0 +1,1 @@
+"""Formats of others whose rows need more than other names of columns."""
