@@ -169,7 +169,7 @@ def test_weights_are_moved_from_python_under_the_writers_role_and_not_under_a_jo
     with SampleClient(place.guarded.url(TRAINING_JOB), prefix=KEYS.prefix) as job:
         assert job.sample(4).counts
         for refused in (job.weights, job.presets, job.weights_history, lambda: job.set_weights({"voice": 1})):
-            with pytest.raises(RedisError, match="accepted: the rights of deploy/redis.acl"):
+            with pytest.raises(RedisError, match=r"accepted: the rights of deploy/redis\.acl"):
                 refused()
         assert job.sample(4).counts
 
