@@ -61,8 +61,8 @@ Columns = Annotated[tuple[ColumnName, ...], _LIST]
 class SampleRequest(Model):
     """A request for chunk ids, as `XADD` adds it to the request stream.
 
-    In the stream each value is a text: numbers in decimal digits, true as 1 and false as 0. A field that is null is
-    left out. A worker ignores fields that it does not know; they are kept and sent.
+    In the stream each value is a text: numbers in decimal digits, true as 1 and false as 0, lists with commas. A
+    field that is null is left out. A worker ignores fields that it does not know; they are kept and sent.
     """
 
     size: Size = Field(default=1, description="How many chunk ids; a worker may accept fewer, by its setting.")
@@ -122,7 +122,7 @@ class SampleRequest(Model):
         for raw, value in fields.items() if isinstance(fields, Mapping) else fields:
             if (name := _text(raw)) in found and name in REQUEST_FIELDS:
                 refuse_input(cls.__name__, f"{name} is given twice; accepted: each field once", name)
-            found[name] = value
+            found[name] = value if name in REQUEST_FIELDS else _text(value)
         return cls.model_validate(found)
 
     def fields(self) -> dict[str, str | int]:
