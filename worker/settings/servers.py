@@ -13,7 +13,6 @@ from typing import Final, Literal
 
 from worker.core.keys import PREFIX_PATTERN
 from worker.settings.environment import DOTENV, process_environment, read_sources, resolve
-from worker.settings.found import find_up
 from worker.settings.names import FILE_SUFFIX, VARIABLES, meant_by
 from worker.settings.postgres_url import read_postgres_url
 from worker.settings.redis_url import read_redis_url
@@ -71,6 +70,8 @@ def read_server_settings(
     sources = read_sources(environ, dotenv, wanted)
     values, problems = resolve(wanted, sources)
     if needed - {*values, *problems}:
+        from worker.settings.found import find_up  # noqa: PLC0415 - most commands are given their URLs
+
         urls, _ = resolve({*_URLS.values()}, sources)
         found, _ = find_up({**urls, **values}, environ)
         values = {name: value for name, value in found.items() if name in needed | _NOT_URLS} | values
