@@ -233,7 +233,8 @@ def test_the_sentences_read_as_promised(tmp_path: Path) -> None:
     )
     assert _problem({"REDIS_URL": REDIS_URL}, dotenv=dotenv) == (
         "DATABASE_URL is missing; accepted: a URL that starts with postgresql:// or postgres://, "
-        "such as postgresql://worker@localhost:5432/audio"
+        "such as postgresql://worker@localhost:5432/audio, given in the environment or in .env, "
+        "or a `sampling-worker up` that runs on this machine"
     )
 
 
