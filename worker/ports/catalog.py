@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from worker.core.catalog import Catalog
+    from worker.core.catalog import Catalog, Columns
     from worker.core.catalog.durations import Milliseconds
 
 ROWS_SHOWN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
@@ -74,10 +74,12 @@ class Known(NamedTuple):
     Attributes:
         parts: Shape (m,): the part in which each is READY, see `worker.core.catalog.parts`; None if it is not READY.
         durations: uint32, shape (m,), ms, each >= 1 if it is READY; None if durations do not matter.
+        columns: What else is known of each that is READY; None if nothing is held.
     """
 
     parts: Sequence[str | None]
     durations: "Milliseconds | None" = None
+    columns: "Columns | None" = None
 
 
 class CatalogListener(Protocol):

@@ -246,7 +246,7 @@ class _Subscription:
     def _swap(self, catalog: Catalog) -> bool:
         """Put another catalog in force; keep an equal one, with all that was derived from it."""
         before = self._current.catalog
-        is_other = before is None or (before.version, before.ids.dtype) != (catalog.version, catalog.ids.dtype)
+        is_other = before is None or not before.equals(catalog)
         if is_other:
             defaults = self._current.weights.defaults
             self._current.catalog = catalog

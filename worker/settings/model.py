@@ -16,6 +16,7 @@ from worker.core.events import Level
 from worker.core.keys import PREFIX_PATTERN
 from worker.core.redaction import redact
 from worker.errors import SettingsError
+from worker.settings.columns import read_columns
 from worker.settings.environment import DOTENV, default_run_dir, read_sources, resolve
 from worker.settings.found import WAYS, find_up
 from worker.settings.levels import read_level
@@ -154,7 +155,7 @@ class Settings(BaseModel):
     chunks_query: str | None = _setting(
         "WORKER_CHUNKS_QUERY",
         "a SELECT of `id, category` of READY chunks, instead of the table `audio_chunks`",
-        "a SELECT that returns id and category, and duration_s where WORKER_WEIGHT_UNIT=seconds",
+        "a SELECT that returns id and category, duration_s where WORKER_WEIGHT_UNIT=seconds, and split if any have one",
         None,
         default_words="none",
         pattern=r"(?i)\bselect\b",
@@ -164,6 +165,13 @@ class Settings(BaseModel):
         "what weights are shares of: the chunks drawn, or their audio time; the same for all workers of a prefix",
         "chunks or seconds",
         "chunks",
+    )
+    catalog_columns: Annotated[tuple[str, ...], BeforeValidator(read_columns)] = _setting(
+        "WORKER_CATALOG_COLUMNS",
+        "columns of chunks that workers hold in memory, so that requests may ask for them; the same for all workers",
+        "some of duration_s, start_s, path, with commas between",
+        (),
+        default_words="none",
     )
     results_maxlen: Whole = _whole(
         "WORKER_RESULTS_MAXLEN", "most entries that a result stream keeps", 1_000_000, 1_000_000_000
