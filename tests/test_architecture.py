@@ -38,6 +38,7 @@ WIRE_NAMES = {
 """Fields of requests and results, without those whose names also mean something elsewhere (a column, a log field)."""
 
 BROAD = {
+    "worker/adapters/audio_files.py": "of a broken file a library may raise anything, which is what is wrong with it",
     "worker/adapters/postgres/client.py": "whatever is raised while connecting is of the surroundings, and tried again",
     "worker/adapters/redis/connection_class.py": "the same",
     "worker/service/app.py": "the last words of a process that a bug ends",

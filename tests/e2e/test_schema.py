@@ -55,7 +55,7 @@ async def test_a_run_writes_what_the_schema_says(
     assert run("weights", "set", "voice=7", "music=2", "jazz=1", "--for", "1h", "--wait").returncode == 0
     requests = [
         SampleRequest(size=8, probabilities=True, seed=7),
-        SampleRequest(size=8, encoding="packed", request_id="packed"),
+        SampleRequest(size=8, encoding="packed", request_id="packed", columns=("category",)),
         SampleRequest(size=4, session="s", pin=True, method="epoch"),
         SampleRequest(size=4, category="nothing"),
         SampleRequest(size=4, dataset="d", expires_at=1),
@@ -75,6 +75,7 @@ async def test_a_run_writes_what_the_schema_says(
     packed = next(result for result in results if result.request_id == "packed")
     assert len(packed.chunk_ids) == 8
     assert all(isinstance(one, int) for one in packed.chunk_ids)
+    assert Counter(packed.categories or []) == packed.counts
     printed = run("sample", "--size", "3", "--json").stdout
     checks["result"].validate(json.loads(printed))
     weights = CategoryWeights.model_validate_json(await redis_client.get(keys.weights()) or b"")

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import struct
 import subprocess
 import sys
 from typing import Any
@@ -14,7 +16,7 @@ from pydantic import ValidationError
 
 from worker import models
 from worker.client import WeightsChange as Change
-from worker.core.wire import replies
+from worker.core.wire import columns, replies
 from worker.core.workers.state_document import _FIELDS, UNREADABLE, read_state
 from worker.models import SampleResult, WeightsChange, WorkerState
 
@@ -46,7 +48,7 @@ def test_every_field_of_a_model_is_described(name: str) -> None:
 
 
 def test_a_result_has_the_fields_of_the_contract() -> None:
-    assert set(SampleResult.model_fields) == replies._NAMES
+    assert set(SampleResult.model_fields) == replies._NAMES - {columns.INDEXES}
 
 
 OK = {
@@ -76,6 +78,22 @@ def test_chunk_ids_are_read_in_any_encoding(raw: bytes, ids: list[int] | list[st
     assert (result.chunk_ids, result.counts) == (ids, {"voice": 2, "music": 1})
     assert (result.passes, result.model_extra) == ({"voice": {1: 2}}, {"new": "x"})
     assert SampleResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_columns_are_read_in_any_encoding() -> None:
+    table = {b"categories": b'["voice","voice","music"]', b"durations_s": b"[1.5,2,null]", b"paths": b'["a",null,"b"]'}
+    packed = {
+        **table,
+        b"chunk_ids": struct.pack("<3q", 7, 8, 9),
+        b"categories": b'{"names": ["voice", "music"]}',
+        b"category_indexes": struct.pack("<3h", 0, 0, 1),
+        b"durations_s": struct.pack("<3d", 1.5, 2.0, math.nan),
+    }
+    first, second = (SampleResult.from_fields({**OK, **more}) for more in (table, packed))
+    assert first == second
+    assert (first.categories, first.durations_s) == (["voice", "voice", "music"], [1.5, 2.0, None])
+    assert (first.paths, first.starts_s) == (["a", None, "b"], None)
+    assert first.model_extra == {}
 
 
 def test_an_error_result_is_read() -> None:

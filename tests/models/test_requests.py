@@ -1,19 +1,38 @@
 """A request as a model is accepted exactly when a worker accepts it, and says the same."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from worker.core.wire import LARGEST_SIZE, REQUEST_FIELDS, Entry, Request, encode_request
+from worker.core.wire import COLUMNS, LARGEST_SIZE, REQUEST_FIELDS, Entry, Request, encode_request
 from worker.core.wire.requests import Refused, read_request
 from worker.models import SampleRequest
+from worker.models.requests import ColumnName
 
 known = st.sampled_from(REQUEST_FIELDS).map(str.encode)
 strangers = st.binary(max_size=20) | st.sampled_from([b"SIZE", b"user", b"model_config", b"fields", b"copy", b"_x"])
-words = st.sampled_from(["", "0", "1", "01", "random", "epoch", "json", "packed", "voice", "a b", "x" * 129, "\n"])
+words = st.sampled_from(
+    [
+        "category,path",
+        "path,category",
+        "path,path",
+        "",
+        "0",
+        "1",
+        "01",
+        "random",
+        "epoch",
+        "json",
+        "packed",
+        "voice",
+        "a b",
+        "x" * 129,
+        "\n",
+    ]
+)
 numbers = st.sampled_from([0, 1, 8, 65_536, 65_537, 2**63 - 1, 2**63]) | st.integers(-5, 10)
 values = numbers.map(lambda number: str(number).encode()) | words.map(str.encode) | st.binary(max_size=150)
 typed = st.fixed_dictionaries(
@@ -22,6 +41,7 @@ typed = st.fixed_dictionaries(
         "size": numbers,
         "seed": numbers | st.none(),
         "expires_at": numbers | st.none(),
+        "columns": st.lists(st.sampled_from([*COLUMNS, "id"]), max_size=3),
         "pin": st.booleans(),
         "replace": st.booleans(),
         "probabilities": st.booleans(),
@@ -48,8 +68,14 @@ def read(fields: list[tuple[bytes, bytes]]) -> Request | Refused:
     return read_request(Entry("1-0", [word for pair in fields for word in pair]), LARGEST_SIZE)
 
 
+def word(value: Any) -> str | int | None:
+    if isinstance(value, list):
+        return ",".join(value) or None
+    return int(value) if isinstance(value, bool) else value
+
+
 def read_typed(fields: dict[str, Any]) -> Request | Refused:
-    found = encode_request(**{name: int(value) if isinstance(value, bool) else value for name, value in fields.items()})
+    found = encode_request(**{name: word(value) for name, value in fields.items()})
     wire = [str(word).encode(errors="surrogatepass") for word in found]
     return read(list(zip(wire[0::2], wire[1::2], strict=True)))
 
@@ -66,6 +92,7 @@ def same(request: Request, model: SampleRequest) -> bool:
 
 def test_a_model_has_the_fields_of_the_contract() -> None:
     assert set(SampleRequest.model_fields) == set(REQUEST_FIELDS)
+    assert get_args(ColumnName) == COLUMNS
 
 
 @given(st.lists(st.tuples(known | strangers, values), max_size=8))

@@ -17,7 +17,7 @@ from worker.models import CategoryWeights, SampleRequest, SampleResult, WeightsC
 from worker.models.schema import PARTS, schema_of
 
 EXAMPLES = {
-    "request": SampleRequest(size=8, session="s", pin=True, seed=7, dataset="d"),
+    "request": SampleRequest(size=8, session="s", pin=True, seed=7, dataset="d", columns=("path",)),
     "weights": CategoryWeights.model_validate({"voice": 0.7, "jazz": 2}),
     "worker": WorkerState(consumer="one", ready={"voice": 3}, kept={"": {"voice": 1.0}}),
     "change": WeightsChange.from_fields("5-0", {b"after": b'{"voice":1}', b"who": b"ann", b"until": b"7"}),

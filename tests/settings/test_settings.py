@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "WORKER_CATALOG_WAIT_S": 5.0,
     "WORKER_CHUNKS_QUERY": None,
     "WORKER_WEIGHT_UNIT": "chunks",
+    "WORKER_CATALOG_COLUMNS": (),
     "WORKER_RESULTS_MAXLEN": 1_000_000,
     "WORKER_RESULTS_MAX_BYTES": 1 << 28,
     "WORKER_REPLY_TTL_S": 3600.0,
@@ -67,6 +68,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("WORKER_CHUNKS_QUERY", "-- mine\nselect id, kind from t", "-- mine\nselect id, kind from t"),
     ("WORKER_WEIGHT_UNIT", "seconds", "seconds"),
     ("WORKER_WEIGHT_UNIT", "Chunks", "chunks"),
+    ("WORKER_CATALOG_COLUMNS", "path, duration_s", ("duration_s", "path")),
+    ("WORKER_CATALOG_COLUMNS", "start_s", ("start_s",)),
     ("WORKER_RUN_DIR", "/run/worker", Path("/run/worker")),
     ("WORKER_RESULTS_MAX_BYTES", "16777216", 1 << 24),
     ("WORKER_RESULTS_MAX_BYTES", "1099511627776", 1 << 40),
@@ -92,6 +95,7 @@ BAD: list[tuple[str, str]] = [
     ("WORKER_WEIGHT_UNIT", "minutes"),
     ("WORKER_RESULTS_MAX_BYTES", "16777215"),
     ("WORKER_RESULTS_MAX_BYTES", "1099511627777"),
+    *(("WORKER_CATALOG_COLUMNS", given) for given in ("category", "path,path", "path,", "Path", "path start_s")),
     ("WORKER_RUN_DIR", "run"),
     ("WORKER_RUN_DIR", "/run/a\0b"),
     *((variable, given) for variable in WHOLE for given in ("0", "-1", "1.5", "many", "nan", "1e400")),
@@ -229,7 +233,8 @@ def test_the_sentences_read_as_promised(tmp_path: Path) -> None:
     )
     assert _problem({"REDIS_URL": REDIS_URL}, dotenv=dotenv) == (
         "DATABASE_URL is missing; accepted: a URL that starts with postgresql:// or postgres://, "
-        "such as postgresql://worker@localhost:5432/audio"
+        "such as postgresql://worker@localhost:5432/audio, given in the environment or in .env, "
+        "or a `sampling-worker up` that runs on this machine"
     )
 
 

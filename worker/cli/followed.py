@@ -89,7 +89,7 @@ def _found(followed: Followed) -> Iterator[Line]:
             else:
                 yield {"change": "ready", **document}, f"READY   {path}  {category}, {duration_s:,.1f} s", "fits"
     for path, reason in (*found.refused.first, *found.unplaced.first):
-        yield {"change": "left_out", "path": path, "error": reason}, f"left out  {path}: {reason}", "waits"
+        yield {"change": "skipped", "path": path, "error": reason}, f"skipped {path}: {reason}", "waits"
 
 
 def _gone(followed: Followed, options: ScanOptions) -> Iterator[Line]:

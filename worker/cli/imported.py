@@ -9,6 +9,8 @@ import click
 
 from worker.adapters.manifest_file import STDIN, open_manifest
 from worker.adapters.postgres.chunks import Imported, import_chunks
+from worker.adapters.postgres.dominant import dominant_files
+from worker.cli.dominant import warn_of_dominant
 from worker.cli.library import warn_of_query
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
@@ -42,6 +44,8 @@ def import_manifest(file: Path, wishes: Wishes, *, as_json: bool) -> None:
         raise click.exceptions.Exit(error.exit_status) from error
     for sentence in manifest.notes.sentences():
         complain(f"{manifest.problems.name}: {sentence}")
+    categories = [one.category for one in imported.categories]
+    warn_of_dominant(asyncio.run(dominant_files(settings.database_url, categories)))
     warn_of_query(settings)
     if as_json:
         print_json(_document(imported, manifest.notes))

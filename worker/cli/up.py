@@ -24,11 +24,12 @@ _CLEARED: Final = "\r\x1b[K"
 _INDENT: Final = "  "
 _LARGEST: Final = 3
 _SCAN, _IMPORT = ("catalog", "scan"), ("catalog", "import")
+_OF_BOTH: Final = ("--category",)
 _KALDI: Final = "wav.scp"  # a folder with this file is a manifest
 _SNIPPET: Final = (
     "from worker.client.torch import ChunkIdStream",
-    "for sample in ChunkIdStream(size=32, batches=100):",
-    "    print(sample.chunk_ids[:3], sample.counts)",
+    'for sample in ChunkIdStream(size=32, columns=("path", "start_s"), batches=100):',
+    "    print(sample.paths[:2], sample.starts_s[:2], sample.counts)",
 )
 
 
@@ -39,7 +40,7 @@ def start_up(
 
     Args:
         library: A folder, or a manifest; None: what is there already.
-        options: Options of `catalog scan`.
+        options: Options of `catalog scan`, or of `catalog import` for a manifest; each with its value behind it.
         data: The data folder; None: that of this user.
         port: Port of Valkey; None: that of the last time, or a free one.
         database_port: The same of PostgreSQL.
@@ -65,9 +66,9 @@ def _verb(library: Path | None, options: Sequence[str]) -> list[str]:
         raise click.BadParameter(what)
     if library.is_dir() and not (library / _KALDI).exists():
         return [*_SCAN, *options, "--", str(library)]
-    if options:
-        raise click.BadParameter(f"{options[0]} is for a folder of audio, and {str(library)!r} is a manifest")
-    return [*_IMPORT, "--", str(library)]
+    if scanning := [option for option in options[::2] if option not in _OF_BOTH]:
+        raise click.BadParameter(f"{scanning[0]} is for a folder of audio, and {str(library)!r} is a manifest")
+    return [*_IMPORT, *options, "--", str(library)]
 
 
 class _Terminal:

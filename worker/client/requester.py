@@ -53,8 +53,7 @@ class Requester:
     """Sends requests and receives results for one client, and starts again after every failure.
 
     Attributes:
-        name: Name of the client in Redis.
-        client: Its connections to Redis.
+        name, client: Name of the client in Redis, and its connections.
         prefers_json: Whether ids turned out to be uuids, which are faster to read as JSON.
     """
 
@@ -83,13 +82,13 @@ class Requester:
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._has_work, self._is_waiting, self._has_caught_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        if not self._is_named and name is None:  # a unique name has no earlier results
+        self._is_unused = not self._is_named and name is None
+        if self._is_unused:  # a unique name has no earlier results
             self._has_caught_up.set()
         self._alarm: asyncio.TimerHandle | None = None
         self._failures, self._trouble = 0, ""
-        self._is_stopping = False
         self._refusal: SamplingError | None = None
-        self.prefers_json = False
+        self._is_stopping = self.prefers_json = False
         self._tasks = [asyncio.create_task(self._retry(work)) for work in (self._send, self._read)]
         for task in self._tasks:
             task.add_done_callback(self._end)
@@ -129,6 +128,7 @@ class Requester:
         if any(task.done() for task in self._tasks):
             deliver(ClientClosedError("the client is closed"))
             return
+        self._is_unused = False
         words, request_id, timeout_s, has_encoding = checked
         if not request_id:
             self._numbered += 1
@@ -178,7 +178,7 @@ class Requester:
             for task in left:
                 task.cancel()  # `asyncio.wait_for` of Python 3.11, within redis-py, swallows some cancellations
             await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
-        names = [] if keep and self._is_named else [self.name]
+        names = [] if self._is_unused or (keep and self._is_named) else [self.name]
         for name in (*names, *([forgotten] if forgotten else ())):
             with suppress(DependencyError, TimeoutError):
                 await asyncio.wait_for(self._redis.withdraw(name), _WITHDRAW_S)

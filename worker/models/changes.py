@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from worker.core.weights.documents import change_document
 from worker.core.weights.history import read_change
@@ -15,6 +15,8 @@ class WeightsChange(Model):
 
     It is what `SampleClient.set_weights` returns. Redis holds changes as entries of the history.
     """
+
+    model_config = ConfigDict(from_attributes=True)
 
     entry: str = Field(description="Id of its entry in the history.")
     dataset: str | None = Field(description="Whose weights; null: the global ones, or a preset's.")

@@ -1,7 +1,7 @@
 """A request for a sample."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -30,6 +30,10 @@ def _reading(wanted: str, *kinds: type) -> BeforeValidator:
 
     def read(value: Any, info: ValidationInfo) -> Any:
         name = str(info.field_name)
+        if isinstance(value, list | tuple) and tuple in kinds and all(isinstance(one, str) for one in value):
+            value = ",".join(value)
+            if not value:
+                return ()
         if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in kinds):
             raise refused(f"{name} is {ascii(value)[:64]}; accepted: {wanted}")
         try:
@@ -40,6 +44,7 @@ def _reading(wanted: str, *kinds: type) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+_LIST = _reading("a list of texts", tuple)
 _NUMBER, _FLAG, _TEXT = _reading("a whole number", int), _reading("true or false", bool, int), _reading("a text")
 
 Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE), _NUMBER]
@@ -49,13 +54,15 @@ Flag = Annotated[bool, _FLAG]
 Text = Annotated[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)] | None, _TEXT]
 Name = Annotated[Annotated[str, Field(pattern=_NAME)] | None, _TEXT]
 Split = Annotated[Annotated[str, Field(pattern=f"^{SPLIT_PATTERN.pattern}$")] | None, _TEXT]
+ColumnName = Literal["category", "duration_s", "start_s", "path"]
+Columns = Annotated[tuple[ColumnName, ...], _LIST]
 
 
 class SampleRequest(Model):
     """A request for chunk ids, as `XADD` adds it to the request stream.
 
-    In the stream each value is a text: numbers in decimal digits, true as 1 and false as 0. A field that is null is
-    left out. A worker ignores fields that it does not know; they are kept and sent.
+    In the stream each value is a text: numbers in decimal digits, true as 1 and false as 0, lists with commas. A
+    field that is null is left out. A worker ignores fields that it does not know; they are kept and sent.
     """
 
     size: Size = Field(default=1, description="How many chunk ids; a worker may accept fewer, by its setting.")
@@ -72,6 +79,7 @@ class SampleRequest(Model):
     expires_at: Time = Field(default=None, description="Unix time in ms after which nobody wants the answer.")
     encoding: Annotated[Encoding, _TEXT] = Field(default="json", description="How chunk ids come.")
     split: Split = Field(default=None, description="Draw chunks of this split alone.")
+    columns: Columns = Field(default=(), description="The result says these of each chunk.")
     probabilities: Flag = Field(default=False, description="The result carries effective weights and READY counts.")
 
     @model_validator(mode="before")
@@ -114,7 +122,7 @@ class SampleRequest(Model):
         for raw, value in fields.items() if isinstance(fields, Mapping) else fields:
             if (name := _text(raw)) in found and name in REQUEST_FIELDS:
                 refuse_input(cls.__name__, f"{name} is given twice; accepted: each field once", name)
-            found[name] = value
+            found[name] = value if name in REQUEST_FIELDS else _text(value)
         return cls.model_validate(found)
 
     def fields(self) -> dict[str, str | int]:
@@ -134,6 +142,8 @@ def _wire_text(value: Any) -> bytes:
 def _word(value: Any) -> str | int:
     if isinstance(value, bytes):
         return _text(value)
+    if isinstance(value, tuple):
+        return ",".join(value)
     return int(value) if isinstance(value, bool) else value if isinstance(value, int) else str(value)
 
 

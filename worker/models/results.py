@@ -17,6 +17,7 @@ _SHOWN: Final = 200
 
 Id = Annotated[int, Field(strict=True, ge=~LARGEST, le=LARGEST)]
 Pass = Annotated[int, Field(ge=0, le=LARGEST)]
+Numbers = list[Annotated[float, Field(strict=True, allow_inf_nan=False)] | None] | None
 
 
 class SampleResult(Model):
@@ -33,6 +34,10 @@ class SampleResult(Model):
     counts: dict[str, Whole] = Field(default={}, description="Category -> how many of the ids.")
     seconds: dict[str, Amount] | None = Field(default=None, description="Category -> how long they last together.")
     passes: dict[str, dict[Pass, Whole]] | None = Field(default=None, description="Category -> pass -> how many ids.")
+    categories: list[str] | None = Field(default=None, description="Category of each id, if asked for.")
+    durations_s: Numbers = Field(default=None, description="How long each lasts, if asked for; null: not known.")
+    starts_s: Numbers = Field(default=None, description="Where each begins in its file; null: the whole file.")
+    paths: list[str | None] | None = Field(default=None, description="Path of each, if asked for; null: it has none.")
     left_out: list[str] = Field(default=[], description="Weighted categories without a READY chunk.")
     weights_version: str = Field(default="", description="Version of the weights that the ids were drawn under.")
     weights_source: str = Field(default="", description="Where these weights come from.")

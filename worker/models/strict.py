@@ -18,7 +18,7 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 class Model(BaseModel):
     """The root of all models."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", str_strip_whitespace=False, from_attributes=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:

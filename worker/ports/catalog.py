@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from worker.core.catalog import Catalog
+    from worker.core.catalog import Catalog, Columns
     from worker.core.catalog.durations import Milliseconds
 
 ROWS_SHOWN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
 """What to do if row level security hides every row."""
+
+SPLIT_SHOWN = "accepted: GRANT SELECT (split) ON audio_chunks, as deploy/sampler.sql does"
+"""What to do if the role may not read splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,13 @@ class LoadedCatalog:
         catalog: The READY chunks.
         ignored: Rows left out: their category or split is no such name, or a needed duration is missing.
         ignored_examples: Categories of some of these rows, in printable form.
+        is_split_hidden: Whether there is a column `split` that this role may not read.
     """
 
     catalog: "Catalog"
     ignored: int
     ignored_examples: tuple[str, ...] = ()
+    is_split_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,12 @@ class Known(NamedTuple):
     Attributes:
         parts: Shape (m,): the part in which each is READY, see `worker.core.catalog.parts`; None if it is not READY.
         durations: uint32, shape (m,), ms, each >= 1 if it is READY; None if durations do not matter.
+        columns: What else is known of each that is READY; None if nothing is held.
     """
 
     parts: Sequence[str | None]
     durations: "Milliseconds | None" = None
+    columns: "Columns | None" = None
 
 
 class CatalogListener(Protocol):

@@ -190,6 +190,7 @@ def _source(settings: Settings) -> PostgresCatalog:
         settings.database_url.get_secret_value(),
         settings.chunks_query,
         with_durations=settings.weight_unit == "seconds",
+        held=settings.catalog_columns,
     )
 
 

@@ -16,8 +16,9 @@ from worker.core.events import Level
 from worker.core.keys import PREFIX_PATTERN
 from worker.core.redaction import redact
 from worker.errors import SettingsError
+from worker.settings.columns import read_columns
 from worker.settings.environment import DOTENV, default_run_dir, read_sources, resolve
-from worker.settings.found import WAYS, find_up
+from worker.settings.found import WAYS, with_up
 from worker.settings.levels import read_level
 from worker.settings.names import VARIABLES, is_setting, meant_by
 from worker.settings.postgres_url import POSTGRES_SCHEMES, read_postgres_url
@@ -144,9 +145,7 @@ class Settings(BaseModel):
         "WORKER_WEIGHTS_REFRESH_S", "weights keys are read again at least this often", 1
     )
     catalog_refresh_s: float = _seconds(
-        "WORKER_CATALOG_REFRESH_S",
-        "the catalog is compared with PostgreSQL this often, see PROTOCOL.md",
-        30,
+        "WORKER_CATALOG_REFRESH_S", "the catalog is compared with PostgreSQL this often, see PROTOCOL.md", 30
     )
     catalog_wait_s: float = _seconds(
         "WORKER_CATALOG_WAIT_S", "how long requests wait at the start for a first catalog", 5
@@ -154,7 +153,7 @@ class Settings(BaseModel):
     chunks_query: str | None = _setting(
         "WORKER_CHUNKS_QUERY",
         "a SELECT of `id, category` of READY chunks, instead of the table `audio_chunks`",
-        "a SELECT that returns id and category, and duration_s where WORKER_WEIGHT_UNIT=seconds",
+        "a SELECT that returns id and category, duration_s where WORKER_WEIGHT_UNIT=seconds, and split if any have one",
         None,
         default_words="none",
         pattern=r"(?i)\bselect\b",
@@ -164,6 +163,13 @@ class Settings(BaseModel):
         "what weights are shares of: the chunks drawn, or their audio time; the same for all workers of a prefix",
         "chunks or seconds",
         "chunks",
+    )
+    catalog_columns: Annotated[tuple[str, ...], BeforeValidator(read_columns)] = _setting(
+        "WORKER_CATALOG_COLUMNS",
+        "columns of chunks that workers hold in memory, so that requests may ask for them; the same for all workers",
+        "some of duration_s, start_s, path, with commas between",
+        (),
+        default_words="none",
     )
     results_maxlen: Whole = _whole(
         "WORKER_RESULTS_MAXLEN", "most entries that a result stream keeps", 1_000_000, 1_000_000_000
@@ -222,13 +228,11 @@ def load_settings(
     wanted = [name for name in VARIABLES if name not in unneeded]
     sources = read_sources(environ, dotenv, wanted)
     values, problems = resolve(wanted, sources)
-    given, hint = {name for source in sources for name in source}, ""
-    if any(name in wanted and name not in {**values, **problems} for name in _URLS):
-        urls, _ = resolve(_URLS, sources)
-        found, hint = find_up({**urls, **values}, environ)
-        values = {name: value for name, value in found.items() if name in wanted} | values
+    given = {name for source in sources for name in source}
     missing = [name for name in _URLS if name in wanted and name not in {**values, **problems}]
-    problems |= {name: _missing(name, given, hint) for name in missing}
+    found, hint = with_up(values, missing, sources, environ)
+    values = {name: value for name, value in found.items() if name in wanted}
+    problems |= {name: _missing(name, given, hint) for name in missing if name not in values}
     misspelt = ((name, meant_by(name)) for name in sorted(given))
     problems |= {name: _misspelt(name, meant) for name, meant in misspelt if meant}
     problems |= {name: _in_quotes(name) for name, value in values.items() if is_quoted(value)}

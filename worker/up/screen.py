@@ -31,14 +31,12 @@ class Status:
     Attributes:
         rate: Requests answered a second; None: not known yet.
         chunks: READY chunks that the worker holds.
-        categories: How many categories they have.
         shares: Weights in force; None: not known.
         trouble: What is wrong, in a few words; empty: nothing.
     """
 
     rate: float | None
     chunks: int
-    categories: int
     shares: Mapping[str, float] | None
     trouble: str = ""
 

@@ -14,7 +14,7 @@ from tests.support.servers import fetch_value, new_database
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.postgres.client import version_problem
 from worker.adapters.postgres.migrate import migrate
-from worker.core.catalog import Catalog, apply_changes, checksum_rows
+from worker.core.catalog import Catalog, Rows, apply_changes, checksum_rows
 from worker.embedded import PostgresServer
 from worker.errors import PostgresError
 from worker.ports import LoadedCatalog
@@ -173,11 +173,11 @@ def test_hashes_are_those_of_postgresql(postgres_server: PostgresServer, seed: i
     seeds = np.array([seed & _MASK], np.uint64)
     for number in numbers:
         query = f"select hashint8extended('{number}'::bigint, '{seed}'::bigint # ('{number}'::bigint >> 32))"
-        assert checksum_rows(np.array([number]), seeds).total == fetch_value(postgres_server.url, query) & _MASK
+        assert checksum_rows(Rows(np.array([number])), seeds).total == fetch_value(postgres_server.url, query) & _MASK
     for one in uuids:
         query = f"select uuid_hash_extended('{one}', {seed})"
         ids = np.array([one.bytes], "S16")
-        assert checksum_rows(ids, seeds).total == fetch_value(postgres_server.url, query) & _MASK
+        assert checksum_rows(Rows(ids), seeds).total == fetch_value(postgres_server.url, query) & _MASK
 
 
 _FILLED = """

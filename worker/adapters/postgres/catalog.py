@@ -3,12 +3,13 @@
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 from anyio.to_thread import run_sync
 
 from worker.adapters.postgres.client import Connection, connected, lift_limits, translated
-from worker.adapters.postgres.copy_parser import Parser, Rows, build
+from worker.adapters.postgres.copy_parser import Parser, ReadRows, build
 from worker.adapters.postgres.listener import DeafListener, PostgresListener
 from worker.adapters.postgres.selection import (
     NAMELESS,
@@ -20,6 +21,7 @@ from worker.adapters.postgres.selection import (
     select_own,
 )
 from worker.core.catalog import Catalog, Checksum, checksum_of
+from worker.core.wire import COLUMNS
 from worker.ports import CatalogListener, LoadedCatalog
 
 _PATIENCE_S = 60.0
@@ -34,6 +36,10 @@ _QUERY_WITH_DURATIONS_ACCEPTED = (
     "with WORKER_WEIGHT_UNIT=seconds, WORKER_CHUNKS_QUERY has to be a SELECT of id, category and duration_s, a number "
     "of seconds, that this role may read"
 )
+_HELD_ACCEPTED = {
+    True: "WORKER_CATALOG_COLUMNS={columns} needs these columns of audio_chunks, and the right to read them",
+    False: "with WORKER_CATALOG_COLUMNS={columns}, WORKER_CHUNKS_QUERY has to return these columns, too",
+}
 _TABLE_WITH_DURATIONS_ACCEPTED = (
     "WORKER_WEIGHT_UNIT=seconds needs audio_chunks.duration_s, a number, which `sampling-worker migrate` creates"
 )
@@ -48,6 +54,7 @@ class PostgresCatalog:
         chunks_query: str | None = None,
         *,
         with_durations: bool = False,
+        held: tuple[str, ...] = (),
         patience_s: float = _PATIENCE_S,
     ) -> None:
         """Choose what to read; nothing is opened yet.
@@ -57,6 +64,7 @@ class PostgresCatalog:
             chunks_query: A SELECT of `id, category` of READY chunks, and of `split` if they have any; None: those of
                 `audio_chunks`.
             with_durations: Whether to read `duration_s` too, and leave out chunks without one.
+            held: Columns that requests may ask for, out of `duration_s`, `start_s` and `path`.
             patience_s: Longest silence of the server, in seconds; an operator's query may take long to begin.
         """
         self._patience_s = patience_s
@@ -65,10 +73,13 @@ class PostgresCatalog:
         self._beside = Checksum(0, 0)  # of rows that the server counts, but that are not part of a catalog
         self._query = chunks_query
         self._with_durations = with_durations
+        self._held = tuple(name for name in COLUMNS if name in held)
         self._hint = {} if chunks_query is None else {"accepted": _QUERY_ACCEPTED}
         if with_durations:
             own, other = _TABLE_WITH_DURATIONS_ACCEPTED, _QUERY_WITH_DURATIONS_ACCEPTED
             self._hint = {"accepted": own if chunks_query is None else other}
+        if held:
+            self._hint = {"accepted": _HELD_ACCEPTED[chunks_query is None].format(columns=", ".join(self._held))}
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[CatalogListener]:
@@ -98,7 +109,7 @@ class PostgresCatalog:
             rows = await self._copy(connection, selection)
             names = await self._learn_names(connection, rows, selection)
         loaded, self._beside = await run_sync(build, rows, names)
-        return loaded
+        return replace(loaded, is_split_hidden=selection.is_split_hidden)
 
     async def holds(self, catalog: Catalog) -> bool:
         """Return whether a catalog equals that of PostgreSQL, by a checksum.
@@ -143,12 +154,12 @@ class PostgresCatalog:
     async def _select(self, connection: Connection) -> Selection:
         """Return what is read of each chunk, without reading a row."""
         if self._query is None:
-            return await select_own(connection, with_durations=self._with_durations)
-        return await select_by_query(connection, self._query, with_durations=self._with_durations)
+            return await select_own(connection, with_durations=self._with_durations, held=self._held)
+        return await select_by_query(connection, self._query, with_durations=self._with_durations, held=self._held)
 
-    async def _copy(self, connection: Connection, selection: Selection) -> Rows:
-        """Read the binary COPY of (id, hash of the part[, duration]), in rows of equal length."""
-        parser = Parser(selection.kind, with_durations=self._with_durations)
+    async def _copy(self, connection: Connection, selection: Selection) -> ReadRows:
+        """Read the binary COPY of the rows; without paths they are of equal length."""
+        parser = Parser(selection)
         with anyio.fail_after(self._patience_s) as patience:
 
             async def take(part: bytes) -> None:
@@ -159,7 +170,7 @@ class PostgresCatalog:
             await connection.copy_from_query(selection.copied, output=take, format="binary", timeout=_NO_LIMIT_S)
         return await parser.finish()
 
-    async def _learn_names(self, connection: Connection, rows: Rows, selection: Selection) -> Mapping[int, str]:
+    async def _learn_names(self, connection: Connection, rows: ReadRows, selection: Selection) -> Mapping[int, str]:
         """Return the part of each hash; known ones save another run of an operator's query."""
         names = self._known_names
         unknown = [place for place, code in enumerate(rows.hashes.tolist()) if code not in names and code != NAMELESS]

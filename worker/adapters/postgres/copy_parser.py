@@ -1,31 +1,45 @@
 """A parser for a binary COPY of chunks, which makes no Python object for a row."""
 
+import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.adapters.postgres.selection import NAMELESS
-from worker.core.catalog import Block, Catalog, Checksum, ascending, checksum_of, checksum_rows, gather_catalog
+from worker.adapters.postgres.selection import NAMELESS, Selection
+from worker.core.catalog import (
+    Block,
+    Catalog,
+    Checksum,
+    Columns,
+    Rows,
+    ascending,
+    checksum_of,
+    checksum_rows,
+    gather_catalog,
+    refer_to_paths,
+)
+from worker.core.catalog.columns import NO_TEXTS, finite
 from worker.core.catalog.durations import whole_milliseconds
 from worker.core.catalog.parts import is_part
 from worker.core.catalog.rendering import cell_width, render_cells
+from worker.core.wire import PATH
 from worker.ports import LoadedCatalog
 
 _HEADER_BYTES = 19
-_TRAILER_BYTES = 2
+_LENGTH = struct.Struct(">i")
 _BLOCK_BYTES = 1 << 20
 _EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class ReadRows:
     """Rows that were read, before the names of their parts are known.
 
     Attributes:
-        blocks: Ids, the index in `hashes` of each id's part, and durations if they matter.
+        blocks: The rows, and the index in `hashes` of the part of each.
         hashes: int64, shape (k,): hash of each part; `NAMELESS` for rows that are left out.
         examples: int64 or S16, shape (k,): a chunk of each part.
     """
@@ -45,23 +59,27 @@ class Parser:
     for each field, its length and its bytes in network order; then a trailer.
     """
 
-    def __init__(self, kind: np.dtype[np.generic], *, with_durations: bool) -> None:
+    def __init__(self, selection: Selection) -> None:
         """Choose the format.
 
         Args:
-            kind: Data type of the ids.
-            with_durations: Whether rows have a duration as a third field.
+            selection: What is read.
         """
-        fields = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", kind.newbyteorder(">"))]
-        duration = [("duration_bytes", ">i4"), ("duration_s", ">f8")] if with_durations else []
-        self._row = np.dtype([*fields, ("hash_bytes", ">i4"), ("hash", ">i8"), *duration])
-        self._kind = kind
-        self._with_durations = with_durations
+        numbers = [f"{name}_held" for name in selection.numbers]
+        fields = [("id", selection.kind.newbyteorder(">")), ("hash", ">i8")]
+        fields += [("duration_s", ">f8")] if selection.with_durations else []
+        fields += [("mark", ">i8"), *((name, ">f8") for name in numbers)] if selection.held else []
+        sized = [part for name, kind in fields for part in ((f"{name}_bytes", ">i4"), (name, kind))]
+        self._has_paths = PATH in selection.held
+        self._row = np.dtype([("fields", ">i2"), *sized, *([("path_bytes", ">i4")] if self._has_paths else [])])
+        self._selection = selection
         self._held: list[bytes] = []
         self._held_bytes = -_HEADER_BYTES
+        self._is_first = True
         self._blocks: list[Block] = []
+        self._texts = NO_TEXTS
         self._hashes = np.empty(0, np.int64)
-        self._examples = np.empty(0, kind)
+        self._examples = np.empty(0, selection.kind)
 
     async def take(self, part: bytes) -> None:
         """Parse the next part."""
@@ -70,24 +88,30 @@ class Parser:
         if self._held_bytes >= _BLOCK_BYTES:
             await self._pass_on()
 
-    async def finish(self) -> Rows:
+    async def finish(self) -> ReadRows:
         """Return all rows, after the last part."""
-        self._held_bytes -= _TRAILER_BYTES
         await self._pass_on()
-        return Rows(self._blocks, self._hashes, self._examples)
+        return ReadRows(list(map(self._with_all_texts, self._blocks)), self._hashes, self._examples)
 
     async def _pass_on(self) -> None:
         """Parse the complete rows in a thread; the connection fills its buffers meanwhile."""
         received = b"".join(self._held)
-        count = self._held_bytes // self._row.itemsize
-        start = 0 if self._blocks else _HEADER_BYTES
-        end = start + count * self._row.itemsize
-        self._held, self._held_bytes = [received[end:]], self._held_bytes - (end - start)
-        await run_sync(self._parse, np.frombuffer(received, self._row, count=count, offset=start))
+        start = _HEADER_BYTES if self._is_first else 0
+        self._is_first = False
+        end = await run_sync(self._parse, received, start)
+        self._held = [received[end:]]
+        self._held_bytes = len(received) - end
 
-    def _parse(self, rows: NDArray[np.void]) -> None:
-        ids, hashes, durations = rows["id"].astype(self._kind), rows["hash"].astype(np.int64), None
-        if self._with_durations:
+    def _parse(self, received: bytes, start: int) -> int:
+        """Parse the complete rows, and return where the next one begins; the trailer is shorter than any row."""
+        if self._has_paths:
+            rows, paths, end = self._cut(received, start)
+        else:
+            count = max(0, len(received) - start) // self._row.itemsize
+            end = start + count * self._row.itemsize
+            rows, paths = np.frombuffer(received, self._row, count=count, offset=start), None
+        ids, hashes, durations = rows["id"].astype(self._selection.kind), rows["hash"].astype(np.int64), None
+        if self._selection.with_durations:
             durations = whole_milliseconds(rows["duration_s"].astype(np.float64))
             hashes[durations == 0] = NAMELESS
         codes, is_known = self._look_up(hashes)
@@ -96,7 +120,39 @@ class Parser:
             codes, _ = self._look_up(hashes)
             self._examples = np.resize(self._examples, len(self._hashes))
             self._examples[codes] = ids
-        self._blocks.append(Block(ids, codes.astype(np.min_scalar_type(len(self._hashes))), durations))
+        columns = self._read_columns(rows, paths) if self._selection.held else None
+        self._blocks.append(Block(codes.astype(np.min_scalar_type(len(self._hashes))), Rows(ids, durations, columns)))
+        return end
+
+    def _cut(self, received: bytes, start: int) -> tuple[NDArray[np.void], list[bytes | None], int]:
+        """Cut rows that end with a path: each says how long it is, so that they are found one after the other."""
+        size, most = self._row.itemsize, len(received)
+        heads: list[bytes] = []
+        paths: list[bytes | None] = []
+        while (head := start + size) <= most:
+            (length,) = _LENGTH.unpack_from(received, head - _LENGTH.size)
+            end = head if length < 0 else head + length
+            if end > most:
+                break
+            heads.append(received[start:head])
+            paths.append(None if length < 0 else received[head:end])
+            start = end
+        return np.frombuffer(b"".join(heads), self._row), paths, start
+
+    def _read_columns(self, rows: NDArray[np.void], paths: list[bytes | None] | None) -> Columns:
+        numbers = {name: finite(rows[f"{name}_held"].astype(np.float64)) for name in self._selection.numbers}
+        marks = rows["mark"].astype(np.int64)
+        if paths is None:
+            return Columns(marks, numbers)
+        columns = Columns(marks, numbers, *refer_to_paths(paths)).moved(self._texts)
+        self._texts = columns.texts
+        return columns
+
+    def _with_all_texts(self, block: Block) -> Block:
+        columns = block.rows.columns
+        if columns is None:
+            return block
+        return block._replace(rows=block.rows._replace(columns=replace(columns, texts=self._texts)))
 
     def _look_up(self, hashes: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Return the index of each hash among the earlier ones, and whether it is there."""
@@ -107,7 +163,7 @@ class Parser:
         return codes, self._hashes[codes] == hashes
 
 
-def build(rows: Rows, names: Mapping[int, str]) -> tuple[LoadedCatalog, Checksum]:
+def build(rows: ReadRows, names: Mapping[int, str]) -> tuple[LoadedCatalog, Checksum]:
     """Return the catalog of the rows whose part has a valid name.
 
     Args:
@@ -132,14 +188,13 @@ def build(rows: Rows, names: Mapping[int, str]) -> tuple[LoadedCatalog, Checksum
     return loaded, _beside(rows, catalog, hashes)
 
 
-def _beside(rows: Rows, catalog: Catalog, hashes: Mapping[str, int]) -> Checksum:
-    if sum(len(block.ids) for block in rows.blocks) == len(catalog):
+def _beside(rows: ReadRows, catalog: Catalog, hashes: Mapping[str, int]) -> Checksum:
+    if sum(len(block.codes) for block in rows.blocks) == len(catalog):
         return Checksum(0, 0)
     received, seeds = Checksum(0, 0), rows.hashes.view(np.uint64)
     for block in rows.blocks:
         told = rows.hashes[block.codes] != NAMELESS
-        durations = None if block.durations is None else block.durations[told]
-        received = received.plus(checksum_rows(block.ids[told], seeds[block.codes[told]], durations))
+        received = received.plus(checksum_rows(block.rows.take(told), seeds[block.codes[told]]))
     return received.minus(checksum_of(catalog, hashes))
 
 

@@ -8,14 +8,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from worker.adapters.postgres.chunks import Imported, import_chunks
-from worker.adapters.postgres.client import Connection
+from worker.adapters.postgres.client import Connection, connected, translated
 from worker.core.catalog.manifest import ChunkRow, Problems
+from worker.core.wording import plural
 from worker.errors import ScanError
 
+_STATEMENT_TIMEOUT_S = 60.0
 _KEEP = """
 update incoming set status = known.status, error = null from audio_chunks as known
 where known.path = incoming.path and coalesce(known.start_s, -1) = coalesce(incoming.start_s, -1)
   and incoming.status = 'READY' and known.status <> 'READY' and known.error is null"""
+_INHERIT_SPLITS = """
+update incoming set split = known.split from audio_chunks as known
+where known.path = incoming.path and incoming.split is null and known.split is not null"""
 _CLEAR_SPLITS = """
 update audio_chunks as known set split = null from incoming
 where known.path = incoming.path and coalesce(known.start_s, -1) = coalesce(incoming.start_s, -1)
@@ -47,6 +52,7 @@ with pruned as (
   delete from audio_chunks as chunk using gone where chunk.id = gone.id returning chunk.path::text as path
 )
 select count(*), (array_agg(distinct path order by path))[1:20] from pruned"""
+_LOOK = "select path, start_s, split, error from audio_chunks limit 0"
 _KNOWN = "select count(*) from audio_chunks where path ^@ any($1::text[])"
 
 
@@ -92,6 +98,20 @@ class Registered:
     cleared: int = 0
 
 
+async def check_library(database_url: str) -> None:
+    """Check that the library can be read, before a folder is.
+
+    Args:
+        database_url: A `postgresql://` URL.
+
+    Raises:
+        PostgresError: PostgreSQL could not be reached, or there is no table of chunks.
+    """
+    with translated(database_url):
+        async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
+            await connection.fetch(_LOOK)
+
+
 async def register_scanned(
     database_url: str, rows: Iterable[ChunkRow], scope: Scope, *, is_trial: bool = False
 ) -> Registered:
@@ -116,6 +136,8 @@ async def register_scanned(
         registered.kept = _count(await connection.execute(_KEEP))
         if scope.decides_splits:
             registered.cleared = _count(await connection.execute(_CLEAR_SPLITS))
+        else:  # a file that is cut anew stays in its split
+            await connection.execute(_INHERIT_SPLITS)
         await connection.execute(_STAGE_GONE)
         await connection.execute(_FIND_GONE, scope.paths, scope.folders, scope.unreadable, scope.unplaced)
         counted = await connection.fetchrow(_PRUNE if scope.prune else _MARK)
@@ -136,8 +158,8 @@ async def _refuse_empty(connection: Connection, scope: Scope) -> None:
     known = await connection.fetchval(_KNOWN, scope.folders)
     if known:
         raise ScanError(
-            f"there is no audio file in {scope.folders[0]}, and {known:,} chunks are known there: is a disk missing? "
-            "Nothing is changed; --prune deletes them"
+            f"there is no audio file in {scope.folders[0].rstrip('/') or '/'}, where {plural(known, 'chunk')} of earlier scans lay; "
+            "is a disk missing? Nothing is changed, and --prune deletes what is gone"
         )
 
 

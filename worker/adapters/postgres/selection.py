@@ -14,12 +14,11 @@ from worker.adapters.postgres.client import Connection
 from worker.core.catalog import part_name, read_part
 from worker.core.catalog.rendering import BIGINT, UUID, cell_width, render_cells
 from worker.core.keys import CATEGORY_PATTERN, SPLIT_PATTERN
+from worker.core.wire import PATH
 from worker.errors import PostgresError
 
 NAMELESS = 0
 """The hash of a row without a category, an id or a duration."""
-
-DURATION = "coalesce(duration_s::double precision, 'NaN')"
 
 _KINDS = {"smallint": BIGINT, "integer": BIGINT, "bigint": BIGINT, "uuid": UUID}
 _ZERO = {BIGINT: "0", UUID: "'00000000-0000-0000-0000-000000000000'"}
@@ -30,9 +29,9 @@ then round(duration_s::double precision * 1000)::bigint end"""
 _ELSEWHERE = """
 select string_agg(nspname, ', ' order by nspname) from pg_class join pg_namespace on pg_namespace.oid = relnamespace
 where relname = 'audio_chunks' and relkind in ('r', 'p', 'v', 'm', 'f') and to_regclass('audio_chunks') is null"""
-_READABLE = """
-select attname from pg_attribute where attrelid = to_regclass('audio_chunks') and attnum > 0 and not attisdropped
-and has_column_privilege(attrelid, attnum, 'select')"""
+_CAN_READ_SPLIT = """
+select has_column_privilege(attrelid, attnum, 'select') from pg_attribute
+where attrelid = to_regclass('audio_chunks') and attname = 'split' and not attisdropped"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +43,37 @@ class Selection:
         rows: SQL of a relation that is named `chunks`: READY chunks.
         has_split: Whether the rows say which split a chunk belongs to.
         with_durations: Whether durations matter; chunks without one are then left out.
+        held: Other columns that are read, in the order of `worker.core.wire.COLUMNS`.
+        is_split_hidden: Whether there is a column of splits that this role may not read.
     """
 
     kind: np.dtype[np.generic]
     rows: str
     has_split: bool
     with_durations: bool
+    held: tuple[str, ...] = ()
+    is_split_hidden: bool = False
 
     @property
     def split(self) -> str:
         """Return the SQL of a row's split; empty if it has none."""
         return _SPLIT if self.has_split else "''::text"
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Return the held columns that are numbers."""
+        return tuple(name for name in self.held if name != PATH)
+
+    @property
+    def mark(self) -> str:
+        """Return the SQL of the hash of what a row's held columns hold."""
+        found = "0"
+        for name in self.held:
+            if name == PATH:
+                found = f"hashtextextended(coalesce({PATH}::text, E'\\x01') collate \"C\", {found})"
+            else:
+                found = f"hashfloat8extended({number(name)}, {found})"
+        return found
 
     @property
     def part_hash(self) -> str:
@@ -71,15 +90,19 @@ class Selection:
             chunk = f"uuid_hash_extended(id, {self.part_hash})"
         else:
             chunk = f"hashint8extended(id::bigint, {self.part_hash} # (id::bigint >> 32))"
-        return f"hashint8extended({_MILLISECONDS}, {chunk})" if self.with_durations else chunk
+        chunk = f"hashint8extended({_MILLISECONDS}, {chunk})" if self.with_durations else chunk
+        return f"hashint8extended({self.mark}, {chunk} # ({self.mark} >> 32))" if self.held else chunk
 
     @property
     def copied(self) -> str:
-        """Return the statement that a COPY reads: id, hash of the part and perhaps duration, never null."""
-        duration = f", {DURATION}" if self.with_durations else ""
+        """Return the statement that a COPY reads: id, hash of the part and perhaps more; only a path may be null."""
+        duration = f", {number('duration_s')}" if self.with_durations else ""
+        held = f", {self.mark}" if self.held else ""
+        held += "".join(f", {number(name)}" for name in self.numbers)
+        held += f", {PATH}::text" if PATH in self.held else ""
         return (
             f"select coalesce(id::{type_name(self.kind)}, {_ZERO[self.kind]}), "  # noqa: S608 - the operator's query
-            f"case when id is null or category is null then {NAMELESS} else {self.part_hash} end{duration} "
+            f"case when id is null or category is null then {NAMELESS} else {self.part_hash} end{duration}{held} "
             f"from {self.rows}"
         )
 
@@ -95,7 +118,7 @@ class Selection:
         )
 
 
-async def select_own(connection: Connection, *, with_durations: bool) -> Selection:
+async def select_own(connection: Connection, *, with_durations: bool, held: tuple[str, ...] = ()) -> Selection:
     """Return what is read of the table `audio_chunks`, as far as it is there and this role may read it.
 
     Raises:
@@ -106,13 +129,16 @@ async def select_own(connection: Connection, *, with_durations: bool) -> Selecti
             f"audio_chunks is in schema {schemas}, which is not on the search_path of this role, or closed to it; "
             "accepted: a search_path that has it, set by ALTER ROLE or in DATABASE_URL"
         )
-    has_split = "split" in {row[0] for row in await connection.fetch(_READABLE)}
-    columns = ("id", "category", *(("split",) if has_split else ()), *(("duration_s",) if with_durations else ()))
+    can_read = await connection.fetchval(_CAN_READ_SPLIT)
+    wanted = ("id", "category", *(("split",) if can_read else ()), *(("duration_s",) if with_durations else ()), *held)
+    columns = dict.fromkeys(wanted)
     rows = f"(select {', '.join(columns)} from audio_chunks where status = 'READY') as chunks"  # noqa: S608 - constants
-    return Selection(await _read_kind(connection, rows), rows, has_split, with_durations)
+    return Selection(await _read_kind(connection, rows), rows, bool(can_read), with_durations, held, can_read is False)
 
 
-async def select_by_query(connection: Connection, query: str, *, with_durations: bool) -> Selection:
+async def select_by_query(
+    connection: Connection, query: str, *, with_durations: bool, held: tuple[str, ...] = ()
+) -> Selection:
     """Return what is read of the rows that an operator's query returns.
 
     Raises:
@@ -123,7 +149,7 @@ async def select_by_query(connection: Connection, query: str, *, with_durations:
     kind = await _read_kind(connection, rows)
     told = await connection.prepare(f"select * from {rows} limit 0")  # noqa: S608 - the operator's query
     columns = {column.name for column in told.get_attributes()}
-    return Selection(kind, rows, "split" in columns, with_durations)
+    return Selection(kind, rows, "split" in columns, with_durations, held)
 
 
 async def hash_parts(connection: Connection, parts: Sequence[str]) -> dict[str, int]:
@@ -155,6 +181,11 @@ def is_name(category: str) -> str:
 def is_split(split: str) -> str:
     """Return the condition that a split is a valid name, or empty."""
     return _matches(split, f"|{SPLIT_PATTERN.pattern}")
+
+
+def number(column: str) -> str:
+    """Return the SQL of a column as a number; NaN where it is null."""
+    return f"coalesce({column}::double precision, 'NaN')"
 
 
 def type_name(kind: np.dtype[np.generic]) -> str:

@@ -2,8 +2,10 @@
 
 from worker.core.catalog.changes import Difference, apply_changes, compare
 from worker.core.catalog.checksum import Checksum, checksum_of, checksum_rows
+from worker.core.catalog.columns import Columns, refer_to_paths
 from worker.core.catalog.fingerprint import fingerprint_of, fold_ids
 from worker.core.catalog.parts import part_name, read_part
+from worker.core.catalog.rows import Rows
 from worker.core.catalog.snapshot import (
     Block,
     Catalog,
@@ -19,7 +21,9 @@ __all__ = [
     "Block",
     "Catalog",
     "Checksum",
+    "Columns",
     "Difference",
+    "Rows",
     "View",
     "apply_changes",
     "ascending",
@@ -34,4 +38,5 @@ __all__ = [
     "largest_categories",
     "part_name",
     "read_part",
+    "refer_to_paths",
 ]

@@ -1,16 +1,18 @@
 """Changes of a catalog: what is now known of some chunks, applied to a snapshot. The result is a new snapshot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.core.catalog.columns import Columns
 from worker.core.catalog.durations import Milliseconds
-from worker.core.catalog.fingerprint import hash_pairs, part_keys
+from worker.core.catalog.fingerprint import MASK, hash_pairs, part_keys
 from worker.core.catalog.rendering import cell_width, render_cells
+from worker.core.catalog.rows import Rows
 from worker.core.catalog.snapshot import BLOCK, Catalog, Integers, freeze, lay_out
 
 _SEARCHED = 64  # parts: up to so many, searching each of them for a few ids is faster than a scan of all ids
@@ -31,6 +33,7 @@ def apply_changes(
     ids: NDArray[np.generic],
     parts: Sequence[str | None],
     durations: Milliseconds | None = None,
+    columns: Columns | None = None,
 ) -> tuple[Catalog, Difference]:
     """Apply what is now known of some chunks to a catalog.
 
@@ -39,33 +42,30 @@ def apply_changes(
         ids: int64 or S16 as in the catalog, shape (m,), each once.
         parts: Shape (m,): the part in which each is READY now, or None when it is not READY.
         durations: uint32, shape (m,), ms, each >= 1 if it is READY; None if the catalog has none.
+        columns: What else is known of each, if it is READY; None if the catalog has none.
 
     Returns:
         The new snapshot, and how much differs.
     """
     width = cell_width(ids)
     if width > catalog.cells.dtype.itemsize:
-        catalog = lay_out(catalog.parts, catalog.bounds, (catalog.ids, _lasting(catalog)), width)
+        catalog = lay_out(catalog.parts, catalog.bounds, catalog.rows, width)
     names, bounds = _with_others(catalog, parts)
-    edit = _compare(catalog, bounds, _Known(ids, _codes_of(names, parts), durations))
-    difference = Difference(added=len(edit.fresh), removed=len(edit.gone))
+    edit = _compare(catalog, bounds, _Known(_codes_of(names, parts), Rows(ids, durations, columns)))
+    difference = Difference(added=len(edit.fresh.ids), removed=len(edit.gone))
     if not difference.added and not difference.removed:
         return catalog, difference
     keys = part_keys(names)
-    old = _lasting(catalog)
-    fingerprint = catalog.fingerprint + hash_pairs(edit.fresh, keys[edit.fresh_codes], edit.durations)
-    fingerprint -= hash_pairs(catalog.ids[edit.gone], keys[edit.gone_codes], None if old is None else old[edit.gone])
+    gone, fresh = catalog.rows.take(edit.gone), edit.fresh
+    fingerprint = catalog.fingerprint + hash_pairs(fresh.ids, keys[edit.fresh_codes], fresh.durations)
+    fingerprint -= hash_pairs(gone.ids, keys[edit.gone_codes], gone.durations)
     sizes = np.diff(bounds)
     sizes += np.bincount(edit.fresh_codes, minlength=len(names)) - np.bincount(edit.gone_codes, minlength=len(names))
-    cells = render_cells(edit.fresh, catalog.cells.dtype.itemsize)
     changed = freeze(
         tuple(name for name, size in zip(names, sizes.tolist(), strict=True) if size),
         np.cumsum([0, *sizes[sizes > 0]]),
-        (
-            _splice(catalog.ids, edit, edit.fresh),
-            _splice(catalog.cells, edit, cells),
-            None if old is None or edit.durations is None else _splice(old, edit, edit.durations),
-        ),
+        _edited(catalog.rows, edit, gone),
+        _splice(catalog.cells, edit, render_cells(fresh.ids, catalog.cells.dtype.itemsize)),
         fingerprint,
     )
     return changed, difference
@@ -94,33 +94,26 @@ class _Edit:
         gone: int64, shape (g,): positions of what is removed, ascending.
         gone_codes: int64, shape (g,): their parts.
         at: int64, shape (e,): the position that each new chunk is inserted before, ascending.
-        fresh: int64 or S16, shape (e,): the new chunks.
+        fresh: The new chunks, shape (e,).
         fresh_codes: int64, shape (e,): their parts.
-        durations: uint32, shape (e,), ms: how long they last, if that matters.
     """
 
     gone: Integers
     gone_codes: Integers
     at: Integers
-    fresh: NDArray[np.generic]
+    fresh: Rows
     fresh_codes: Integers
-    durations: Milliseconds | None
 
 
 class _Known(NamedTuple):
-    """What is known of some chunks: ids, parts (-1 for none), and durations if they matter."""
+    """What is known of some chunks: the part of each (-1 for none), and the rest."""
 
-    ids: NDArray[np.generic]
     codes: Integers
-    durations: Milliseconds | None
+    rows: Rows
 
     def take(self, rows: NDArray[np.generic]) -> "_Known":
         """Return some of the rows, given as numbers or as a mask."""
-        return _Known(self.ids[rows], self.codes[rows], None if self.durations is None else self.durations[rows])
-
-
-def _lasting(catalog: Catalog) -> Milliseconds | None:
-    return None if catalog.durations is None else catalog.durations.milliseconds
+        return _Known(self.codes[rows], self.rows.take(rows))
 
 
 def _with_others(catalog: Catalog, parts: Sequence[str | None]) -> tuple[tuple[str, ...], Integers]:
@@ -139,28 +132,47 @@ def _codes_of(names: Sequence[str], parts: Sequence[str | None]) -> Integers:
 
 def _compare(catalog: Catalog, bounds: Integers, known: _Known) -> _Edit:
     """Find the edit that puts each id into its part and into no other, with its duration."""
-    known = known.take(np.argsort(known.ids))
-    positions = _find(catalog, known.ids)
+    known = known.take(np.argsort(known.rows.ids))
+    positions = _find(catalog, known.rows.ids)
     codes = np.searchsorted(bounds, positions, "right") - 1
-    rows = np.searchsorted(known.ids, catalog.ids[positions])
+    rows = np.searchsorted(known.rows.ids, catalog.ids[positions])
     stays = known.codes[rows] == codes
-    if catalog.durations is not None and known.durations is not None:
-        stays &= known.durations[rows] == catalog.durations.milliseconds[positions]
+    stays &= _are_equal(catalog.rows.take(positions), known.rows.take(rows))
     enters = known.codes >= 0
     enters[rows[stays]] = False
     fresh = known.take(enters)
     fresh = fresh.take(np.argsort(fresh.codes, kind="stable"))
-    at = _insert_positions(catalog, bounds, fresh.ids, fresh.codes)
-    return _Edit(positions[~stays], codes[~stays], at, *fresh)
+    at = _insert_positions(catalog, bounds, fresh.rows.ids, fresh.codes)
+    return _Edit(positions[~stays], codes[~stays], at, fresh.rows, fresh.codes)
+
+
+def _are_equal(some: Rows, others: Rows) -> NDArray[np.bool_]:
+    """Return whether rows of the same ids are equal: their durations, and the marks of their columns."""
+    are = np.ones(len(some.ids), np.bool_)
+    if some.durations is not None and others.durations is not None:
+        are &= some.durations == others.durations
+    if some.columns is not None and others.columns is not None:
+        are &= some.columns.marks == others.columns.marks
+    return are
+
+
+def _edited(rows: Rows, edit: _Edit, gone: Rows) -> Rows:
+    """Return the rows without what is gone and with what is fresh."""
+    fresh = edit.fresh
+    if rows.columns is not None and gone.columns is not None and fresh.columns is not None:
+        marked = rows.columns.fingerprint + fresh.columns.hash_marks(fresh.ids) - gone.columns.hash_marks(gone.ids)
+        fresh = fresh._replace(columns=(added := fresh.columns.moved(rows.columns.texts)))
+        rows = rows._replace(columns=replace(rows.columns, texts=added.texts, fingerprint=marked & MASK))
+    pairs = zip(rows.arrays, fresh.arrays, strict=True)
+    return rows.with_arrays([_splice(old, edit, new) for old, new in pairs])
 
 
 def _count_kept(before: Catalog, old: slice, after: Catalog, new: slice) -> int:
     """Count the chunks that a part has in common in two catalogs."""
-    if before.durations is None or after.durations is None:
+    if before.durations is None and before.columns is None:
         return len(np.intersect1d(before.ids[old], after.ids[new], assume_unique=True))
     _, olds, news = np.intersect1d(before.ids[old], after.ids[new], assume_unique=True, return_indices=True)
-    lasting = before.durations.milliseconds[old][olds], after.durations.milliseconds[new][news]
-    return int(np.count_nonzero(np.equal(*lasting)))
+    return int(np.count_nonzero(_are_equal(before.rows.take(old).take(olds), after.rows.take(new).take(news))))
 
 
 def _find(catalog: Catalog, ids: NDArray[np.generic]) -> Integers:

@@ -1,7 +1,8 @@
 """A checksum of the catalog that PostgreSQL can compute, too. One row tells whether both hold the same chunks.
 
-It is the sum modulo 2^64 of a hash of each chunk, in any order. The seed of a chunk's hash is its part's hash. For
-a bigint it includes the upper half. PostgreSQL folds the two halves of a bigint before it hashes them.
+It is the sum modulo 2^64 of a hash of each chunk, in any order. The seed of a chunk's hash is its part's hash. For a
+bigint it includes the upper half. PostgreSQL folds the two halves of a bigint before it hashes them. Durations and the
+marks of columns are hashed on top, if they are known.
 
 Source: PostgreSQL, src/common/hashfn.c, `hash_bytes_extended` and `hash_bytes_uint32_extended`; they are lookup3 by
 Bob Jenkins, 2006.
@@ -14,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.core.catalog.durations import Milliseconds
 from worker.core.catalog.rendering import UUID
+from worker.core.catalog.rows import Rows
 from worker.core.catalog.snapshot import BLOCK, Catalog
 
 _MASK = (1 << 64) - 1
@@ -48,29 +49,27 @@ def checksum_of(catalog: Catalog, hashes: Mapping[str, int]) -> Checksum:
         catalog: A snapshot.
         hashes: PostgreSQL's hash of each of its parts, a signed or unsigned number of 64 bits.
     """
-    durations = None if catalog.durations is None else catalog.durations.milliseconds
     found = Checksum(0, 0)
     for name, (start, end) in zip(catalog.parts, pairwise(catalog.bounds.tolist()), strict=True):
         seed = np.array([hashes[name] & _MASK], np.uint64)
         for first in range(start, end, BLOCK):
-            part = slice(first, min(first + BLOCK, end))
-            found = found.plus(checksum_rows(catalog.ids[part], seed, None if durations is None else durations[part]))
+            found = found.plus(checksum_rows(catalog.rows.take(slice(first, min(first + BLOCK, end))), seed))
     return found
 
 
-def checksum_rows(
-    ids: NDArray[np.generic], seeds: NDArray[np.uint64], durations: Milliseconds | None = None
-) -> Checksum:
+def checksum_rows(rows: Rows, seeds: NDArray[np.uint64]) -> Checksum:
     """Compute the checksum of some chunks.
 
     Args:
-        ids: int64 or S16, shape (n,).
+        rows: The chunks.
         seeds: uint64, shape (n,) or (1,): PostgreSQL's hash of the part of each, or of all.
-        durations: uint32, shape (n,), ms; None if they do not matter.
     """
+    ids, durations, columns = rows
     hashes = _hash_uuids(ids, seeds) if ids.dtype == UUID else _hash_bigints(ids.astype(np.int64, copy=False), seeds)
     if durations is not None:
         hashes = _hash_words(durations, hashes)
+    if columns is not None:
+        hashes = _hash_bigints(columns.marks, hashes)
     return Checksum(len(ids), int(hashes.sum(dtype=np.uint64)))
 
 

@@ -7,18 +7,21 @@ to the version.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.core.catalog.columns import Columns
 from worker.core.catalog.durations import Durations, Milliseconds, measure_durations
 from worker.core.catalog.fingerprint import MASK, hash_pairs, part_keys
 from worker.core.catalog.parts import has_part, read_part
 from worker.core.catalog.rendering import BIGINT, cell_width, render_cells
+from worker.core.catalog.rows import Rows
 from worker.core.catalog.view import View, list_splits, make_view
+from worker.core.wire import PATH
 
 BLOCK = 65_536
 """Rows that are computed at once, so that they stay in the processor's cache."""
@@ -30,14 +33,12 @@ class Block(NamedTuple):
     """Some rows in the order in which they came.
 
     Attributes:
-        ids: int64 or S16, shape (n,).
         codes: unsigned integers, shape (n,): the part of each.
-        durations: uint32, shape (n,), ms, each >= 1; None if durations do not matter.
+        rows: What is known of them.
     """
 
-    ids: NDArray[np.generic]
     codes: NDArray[np.integer]
-    durations: Milliseconds | None = None
+    rows: Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +54,7 @@ class Catalog:
             durations are known.
         durations: How long they last, by part; None if durations do not matter.
         view: The categories as requests that name no split see them.
+        columns: What else is known of each chunk; None if nothing is held.
         splits: Names of the splits, sorted.
     """
 
@@ -62,6 +64,7 @@ class Catalog:
     cells: NDArray[np.void]
     fingerprint: int
     durations: Durations | None = None
+    columns: Columns | None = None
     view: View = field(init=False)
     splits: tuple[str, ...] = field(init=False)
 
@@ -78,7 +81,14 @@ class Catalog:
     @property
     def held(self) -> tuple[str, ...]:
         """Return the columns that are known of each chunk, beside its category."""
-        return ()
+        if self.columns is None:
+            return ()
+        return (*self.columns.numbers, *(() if self.columns.paths is None else (PATH,)))
+
+    @property
+    def rows(self) -> Rows:
+        """Return what is known of each chunk, by position."""
+        return Rows(self.ids, None if self.durations is None else self.durations.milliseconds, self.columns)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -98,6 +108,11 @@ class Catalog:
     def __len__(self) -> int:
         """Count the (chunk, part) pairs."""
         return len(self.ids)
+
+    def equals(self, other: "Catalog") -> bool:
+        """Return whether two catalogs hold the same chunks, and the same columns of them."""
+        pairs = [(one.version, one.ids.dtype, one.columns and one.columns.fingerprint) for one in (self, other)]
+        return pairs[0] == pairs[1]
 
     def view_of(self, split: str | None) -> View:
         """Return the categories as requests of a split see them; None: of no split."""
@@ -129,6 +144,7 @@ def build_catalog(
     codes: NDArray[np.integer],
     names: Sequence[str | None],
     durations: Milliseconds | None = None,
+    columns: Columns | None = None,
 ) -> Catalog:
     """Build a catalog from unordered rows. A pair that comes twice counts once, with the shorter duration.
 
@@ -137,35 +153,36 @@ def build_catalog(
         codes: unsigned integers, shape (n,): index of each row's part in `names`.
         names: Names of parts, shape (k,), each once; rows of None are left out.
         durations: uint32, shape (n,), ms, each >= 1; None if they do not matter.
+        columns: What else is known of each; None if nothing is.
     """
+    rows = Rows(ids, durations, columns)
     parts = [slice(start, start + BLOCK) for start in range(0, max(len(ids), 1), BLOCK)]
-    lasting = [None if durations is None else durations[part] for part in parts]
-    return gather_catalog([Block(ids[p], codes[p], d) for p, d in zip(parts, lasting, strict=True)], names)
+    return gather_catalog([Block(codes[part], rows.take(part)) for part in parts], names)
 
 
 def gather_catalog(blocks: Sequence[Block], names: Sequence[str | None]) -> Catalog:
     """Build a catalog from blocks of unordered rows, which takes less memory than all rows in one array.
 
     Args:
-        blocks: At least one, best of tens of thousands of rows; all with durations, or none.
+        blocks: At least one, best of tens of thousands of rows; all with the same durations and columns, or none. Their
+            columns have the same texts.
         names: Names of parts, shape (k,), each once; rows of None are left out.
     """
     ordered = sorted(name for name in names if name is not None)
     number_of = {name: number for number, name in enumerate(ordered)}
     last = len(ordered)
     numbers = [last if name is None else number_of[name] for name in names]
-    ids, durations, bounds = _sort_by_category(blocks, np.array(numbers, dtype=np.min_scalar_type(last)), last)
-    slices = [slice(start, end) for start, end in pairwise(bounds.tolist())]
-    parts = [(ids[part], None if durations is None else durations[part]) for part in slices]
-    sorted_parts = [_once(*part) for part in parts]
-    if any(one[0] is not other[0] for one, other in zip(parts, sorted_parts, strict=True)):
-        ids, parts = np.concatenate([ids[:0], *(part for part, _ in sorted_parts)]), sorted_parts
-        if durations is not None:
-            durations = np.concatenate([durations[:0], *(part for _, part in sorted_parts if part is not None)])
-    sizes = [len(part) for part, _ in parts]
-    width = max((cell_width(part) for part, _ in parts if len(part)), default=cell_width(ids[:0]))
+    rows, bounds = _sort_by_part(blocks, np.array(numbers, dtype=np.min_scalar_type(last)), last)
+    parts = [rows.take(slice(start, end)) for start, end in pairwise(bounds.tolist())]
+    sorted_parts = [_once(part) for part in parts]
+    if any(one is not other for one, other in zip(parts, sorted_parts, strict=True)):
+        parts = sorted_parts
+        columns = zip(*([one[:0] for one in rows.arrays], *(part.arrays for part in parts)), strict=True)
+        rows = rows.with_arrays([np.concatenate(column) for column in columns])
+    sizes = [len(part.ids) for part in parts]
+    width = max((cell_width(part.ids) for part in parts if len(part.ids)), default=cell_width(rows.ids[:0]))
     ready = tuple(name for name, size in zip(ordered, sizes, strict=True) if size)
-    return lay_out(ready, np.cumsum([0, *(size for size in sizes if size)]), (ids, durations), width)
+    return lay_out(ready, np.cumsum([0, *(size for size in sizes if size)]), rows, width)
 
 
 def empty_catalog(kind: np.dtype[np.generic] = BIGINT) -> Catalog:
@@ -186,52 +203,45 @@ def ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
 
 
-def lay_out(
-    names: tuple[str, ...], bounds: Integers, rows: tuple[NDArray[np.generic], Milliseconds | None], width: int
-) -> Catalog:
+def lay_out(names: tuple[str, ...], bounds: Integers, rows: Rows, width: int) -> Catalog:
     """Make a catalog of chunks that are in their final order, rendering the id of each.
 
     Args:
         names: Parts that have chunks, sorted, shape (k,).
         bounds: int64, shape (k + 1,): where each begins and ends.
-        rows: Ids, int64 or S16, shape (n,); and durations, uint32, shape (n,), if they matter.
+        rows: The chunks.
         width: Bytes a cell.
     """
-    ids, durations = rows
-    cells = np.empty(len(ids), np.dtype((np.void, width)))
-    keys, fingerprint = part_keys(names), 0
-    for start in range(0, len(ids), BLOCK):
-        block = slice(start, start + BLOCK)
-        cells[block] = render_cells(ids[block], width)
+    cells = np.empty(len(rows.ids), np.dtype((np.void, width)))
+    keys, fingerprint, marked = part_keys(names), 0, 0
+    for start in range(0, len(rows.ids), BLOCK):
+        block = rows.take(slice(start, start + BLOCK))
+        cells[start : start + BLOCK] = render_cells(block.ids, width)
         owned = np.diff(bounds.clip(start, start + BLOCK))
-        lasting = None if durations is None else durations[block]
-        fingerprint += hash_pairs(ids[block], keys.repeat(owned), lasting)
-    return freeze(names, bounds, (ids, cells, durations), fingerprint)
+        fingerprint += hash_pairs(block.ids, keys.repeat(owned), block.durations)
+        marked += 0 if block.columns is None else block.columns.hash_marks(block.ids)
+    if rows.columns is not None:
+        rows = rows._replace(columns=replace(rows.columns, fingerprint=marked & MASK))
+    return freeze(names, bounds, rows, cells, fingerprint)
 
 
-def freeze(
-    names: tuple[str, ...],
-    bounds: Integers,
-    columns: tuple[NDArray[np.generic], NDArray[np.void], Milliseconds | None],
-    fingerprint: int,
-) -> Catalog:
-    """Make a catalog of finished columns: ids, cells and perhaps durations. They become read-only."""
-    ids, cells, durations = columns
+def freeze(names: tuple[str, ...], bounds: Integers, rows: Rows, cells: NDArray[np.void], fingerprint: int) -> Catalog:
+    """Make a catalog of finished rows and their cells. They become read-only."""
+    ids, durations, columns = rows
     ids.flags.writeable = cells.flags.writeable = False
     measured = None if durations is None else measure_durations(durations, bounds)
-    return Catalog(names, bounds, ids, cells, fingerprint & MASK, measured)
+    held = None if columns is None else columns.frozen()
+    return Catalog(names, bounds, ids, cells, fingerprint & MASK, measured, held)
 
 
-def _sort_by_category(
-    blocks: Sequence[Block], numbers: NDArray[np.unsignedinteger], count: int
-) -> tuple[NDArray[np.generic], Milliseconds | None, Integers]:
+def _sort_by_part(blocks: Sequence[Block], numbers: NDArray[np.unsignedinteger], count: int) -> tuple[Rows, Integers]:
     """Sort rows by the number of their part, without numbers from `count` on; return the bounds of each, too."""
     sizes = np.zeros(count + 1, np.int64)
     for block in blocks:
         np.add.at(sizes, numbers, np.bincount(block.codes, minlength=len(numbers)))
     bounds = np.cumsum([0, *sizes[:count]])
-    ids, filled = np.empty(bounds[-1], blocks[0].ids.dtype), bounds[:-1].copy()
-    durations = None if blocks[0].durations is None else np.empty(bounds[-1], np.uint32)
+    filled = bounds[:-1].copy()
+    sorted_rows = blocks[0].rows.with_arrays([np.empty(bounds[-1], one.dtype) for one in blocks[0].rows.arrays])
     for block in blocks:
         owners = numbers[block.codes]
         order = np.argsort(owners, kind="stable")  # a radix sort, as they are short integers
@@ -239,18 +249,20 @@ def _sort_by_category(
         owners = owners[order]
         found = np.bincount(owners, minlength=count)
         targets = np.arange(len(owners)) + (filled - np.cumsum(found) + found)[owners]
-        ids[targets] = block.ids[order]
-        if durations is not None and block.durations is not None:
-            durations[targets] = block.durations[order]
+        for ordered, came in zip(sorted_rows.arrays, block.rows.arrays, strict=True):
+            ordered[targets] = came[order]
         filled += found
-    return ids, durations, bounds
+    return sorted_rows, bounds
 
 
-def _once(ids: NDArray[np.generic], durations: Milliseconds | None) -> tuple[NDArray[np.generic], Milliseconds | None]:
+def _once(rows: Rows) -> Rows:
     """Sort chunks of a part. One that comes twice stays once, with the shorter duration."""
-    once = ascending(ids)
-    if durations is None or once is ids:
-        return once, durations
-    order = np.lexsort((durations, ids))
-    firsts = np.searchsorted(ids, once, sorter=order)
-    return once, durations[order[firsts]]
+    once = ascending(rows.ids)
+    if once is rows.ids:
+        return rows
+    ids, *others = rows.arrays
+    if not others:
+        return Rows(once)
+    order = np.lexsort((others[0], ids))
+    firsts = order[np.searchsorted(ids, once, sorter=order)]
+    return rows.with_arrays([once, *(one[firsts] for one in others)])

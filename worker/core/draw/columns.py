@@ -1,14 +1,16 @@
 """Columns of the chunks that were drawn, as results carry them; see `worker.core.wire.columns`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
+from worker.core.catalog import Columns
 from worker.core.catalog.rendering import cut_cells, cut_packed
 from worker.core.draw.derived import Prepared
-from worker.core.mixture import Integers
-from worker.core.wire import CATEGORY
+from worker.core.mixture import Floats, Integers
+from worker.core.wire import CATEGORY, PATH
 
 Written = Sequence[str | bytes]
 """A value for each request."""
@@ -25,11 +27,15 @@ def write_columns(prepared: Prepared, positions: Integers, sizes: Integers) -> l
     Returns:
         The values of each slot of the results, see `worker.core.wire.column_slots`.
     """
-    is_packed = prepared.terms.encoding == "packed"
+    is_packed, columns = prepared.terms.encoding == "packed", prepared.catalog.columns
     written: list[Written] = []
     for name in prepared.terms.columns:
         if name == CATEGORY:
             written += _write_categories(prepared, positions, sizes, is_packed=is_packed)
+        elif columns is not None and name == PATH:
+            written.append(_write_paths(columns, positions, sizes))
+        elif columns is not None:
+            written.append(_write_numbers(columns.numbers[name][positions], sizes, is_packed=is_packed))
     return written
 
 
@@ -53,3 +59,22 @@ def _write_categories(prepared: Prepared, positions: Integers, sizes: Integers, 
 
 def _names(categories: Sequence[str]) -> str:
     return json.dumps({"names": categories}, separators=(",", ":"))
+
+
+def _write_numbers(numbers: Floats, sizes: Integers, *, is_packed: bool) -> Written:
+    if is_packed:
+        return cut_packed(numbers.astype("<f8", copy=False), sizes)
+    values = numbers.tolist()
+    return [json.dumps(values[start:end], separators=(",", ":")).replace("NaN", "null") for start, end in _spans(sizes)]
+
+
+def _write_paths(columns: Columns, positions: Integers, sizes: Integers) -> Written:
+    """Write paths, which are JSON already."""
+    if columns.paths is None:
+        raise AssertionError("paths that are not held were asked for")
+    texts = columns.texts.read(columns.paths[positions])
+    return [b"[" + b",".join(texts[start:end]) + b"]" for start, end in _spans(sizes)]
+
+
+def _spans(sizes: Integers) -> Iterator[tuple[int, int]]:
+    return pairwise((0, *sizes.cumsum().tolist()))

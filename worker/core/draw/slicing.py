@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from worker.core.draw.prepare import Snapshots
-from worker.core.wire import Request, Result, Terms
+from worker.core.wire import CATEGORY, PATH, Request, Result, Terms
 
 _CHUNKS_A_SLICE = 131_072
 _CHUNKS_A_DRAW = 1_024
 _HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain requests is never heavy
 _TIMES_DEARER = 6
+_COLUMN_WORK = {CATEGORY: 1, PATH: 20}  # measured: so many times a plain chunk
+_NUMBER_WORK = {"json": 30, "packed": 1}  # the same, for any other column
 _MANY_SHARES = 1000
 _MANY_RANKED = 100_000
 
@@ -29,7 +31,7 @@ class Slice(NamedTuple):
 
 
 def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
-    """Cut a batch so that no slice draws more than about 131,072 chunks.
+    """Cut a batch so that no slice draws more than about 131,072 chunks; columns of chunks count as more of them.
 
     Each further dataset, category or session takes a draw of its own, which counts as 1,024 chunks.
 
@@ -52,10 +54,11 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
             terms.split,
             terms.session if terms.method == "epoch" else None,
         )
-        more = terms.size + (_CHUNKS_A_DRAW if drawn_from and source not in drawn_from else 0)
+        own = _chunks_of(terms)
+        more = own + (_CHUNKS_A_DRAW if drawn_from and source not in drawn_from else 0)
         if work and work + more > _CHUNKS_A_SLICE:
             yield Slice(requests[start:end], _asked(requests[start:end]))
-            start, work, more = end, 0, terms.size
+            start, work, more = end, 0, own
             drawn_from.clear()
         work += more
         drawn_from.add(source)
@@ -82,7 +85,14 @@ def _asked(requests: Sequence[Request | Result]) -> Sequence[tuple[Terms, int]]:
 
 
 def _chunks(part: Slice) -> int:
-    return sum(terms.size * count for terms, count in part.asked)
+    return sum(_chunks_of(terms) * count for terms, count in part.asked)
+
+
+def _chunks_of(terms: Terms) -> int:
+    """Count the chunks that requests of some terms get, and their columns as so many more."""
+    if not terms.columns:
+        return terms.size
+    return terms.size * (1 + sum(_COLUMN_WORK.get(name, _NUMBER_WORK[terms.encoding]) for name in terms.columns))
 
 
 def _work(request: Request | Result) -> int:
@@ -90,4 +100,4 @@ def _work(request: Request | Result) -> int:
         return 0
     terms = request.terms
     is_cheap = terms.replace and terms.method == "random" and request.seed is None
-    return terms.size if is_cheap else terms.size * _TIMES_DEARER
+    return _chunks_of(terms) if is_cheap else _chunks_of(terms) + terms.size * (_TIMES_DEARER - 1)

@@ -1,0 +1,203 @@
+"""`up` as a user runs it: one command from a manifest to samples, and nothing is lost, however it ends."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.support.command import run_command, start_command
+from tests.support.forks import Forked
+from tests.support.waiting import wait_until_sync
+from worker.core.keys import Keys
+from worker.run_dir.health import SERVING, health_of
+
+pytestmark = [pytest.mark.any_redis, pytest.mark.needs_linux]
+
+_READY_S = 120.0
+_CHUNKS = 300
+_ENDED = "ended; the next `up` goes on from here\n"
+
+
+class Machine:
+    """A user's machine: a run directory, a library, and `up`s on it that end with the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data of 'ü'"
+        self.settings = {"WORKER_RUN_DIR": str(folder / "run")}
+        self.library = folder / "library.csv"
+        rows = (f"/a/{i}.wav,{('voice', 'music', 'documentary')[i % 3]},{1 + i % 7}\n" for i in range(_CHUNKS))
+        self.library.write_text("path,category,duration_s\n" + "".join(rows))
+        self.ups: list[Forked] = []
+
+    def up(self, *words: object, **settings: str) -> Forked:
+        out = self.folder / f"out-{len(self.ups)}"
+        given = {**self.settings, **settings}
+        self.ups.append(start_command("up", *map(str, words), "--data", str(self.data), settings=given, out=out))
+        return self.ups[-1]
+
+    def printed(self, up: Forked) -> str:
+        return (self.folder / f"out-{self.ups.index(up)}").read_text()
+
+    def wait_ready(self, up: Forked) -> None:
+        def is_over() -> bool:
+            return "Ctrl-C ends it all" in self.printed(up) or up.poll() is not None
+
+        wait_until_sync(is_over, timeout_s=_READY_S, what="up is ready")
+        assert up.poll() is None, self.printed(up)
+
+    def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return run_command(*words, settings={**self.settings, **settings}, cwd=self.folder)
+
+    def urls(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.run("env", "--json", "--data", str(self.data)).stdout)
+        return found
+
+    def processes(self) -> dict[int, str]:
+        """Tell the processes that work in the data folder, which a worker, servers and their children do."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if (entry / "cwd").readlink().is_relative_to(self.data):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:  # it has just ended
+                continue
+        return found
+
+    def pid_of(self, words: str) -> int:
+        return min(pid for pid, command in self.processes().items() if words in command)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    (tmp_path / "run").mkdir(mode=0o700)
+    machine = Machine(tmp_path)
+    yield machine
+    for up in machine.ups:
+        up.kill()
+    wait_until_sync(lambda: not machine.processes(), timeout_s=60, what="nothing runs in the data folder")
+
+
+def test_a_library_is_served_and_nothing_is_lost_however_it_ends(machine: Machine) -> None:
+    both = [machine.up(machine.library) for _ in range(2)]  # at the same moment
+    wait_until_sync(lambda: any(up.poll() == 0 for up in both), timeout_s=_READY_S, what="one of them gives way")
+    first, second = sorted(both, key=lambda up: up.poll() is not None)
+    machine.wait_ready(first)
+    assert "it runs already (process" in machine.printed(second)
+    assert f"accepted: sampling-worker catalog import {machine.library}, while" in machine.printed(second)
+    assert f"{_CHUNKS} chunks READY in 3 categories" in machine.printed(first)
+
+    assert machine.run("weights", "set", "voice=0.7", "music=0.3", "--reason", "mine", "--wait").returncode == 0
+    assert machine.run("health").stdout.startswith("serving: ")
+    assert machine.run("sample", "--count", "3").stdout.count("ids: ") == 3
+    urls = machine.urls()
+    lines = machine.run("env").stdout
+    assert lines.splitlines() == [f"export {name}={value}" for name, value in urls.items()]
+
+    os.kill(machine.pid_of("worker run"), signal.SIGSTOP)  # so that requests wait
+    redis, keys = Redis.from_url(urls["REDIS_URL"]), Keys("audio")
+    asked = {redis.xadd(keys.requests, {"size": 4}) for _ in range(20)}
+    first.kill()
+    wait_until_sync(lambda: not machine.processes(), timeout_s=30, what="watchdogs have ended all")
+    assert machine.run("env").returncode == 1
+    [log] = machine.data.glob("valkey/appendonlydir/*.incr.aof")
+    with log.open("ab") as file:
+        file.write(b"*3\r\n$3\r\nSET\r\n$5\r\nhal")  # as a cut of the power leaves it
+    stale = machine.data / "postgresql" / "data" / "postmaster.pid"
+    stale.write_text(f"{os.getpid()}\n/elsewhere\n")
+
+    again = machine.up()
+    machine.wait_ready(again)
+    assert machine.urls() == urls
+    assert f"{_CHUNKS} chunks READY in 3 categories" in machine.printed(again)
+    stream: Any = redis
+    wait_until_sync(
+        lambda: asked <= {fields[b"entry_id"] for _, fields in stream.xrange(keys.results)},
+        timeout_s=60,
+        what="the requests that waited are answered",
+    )
+    assert "voice" in (shown := machine.run("weights", "show").stdout)
+    assert "(mine)" in shown
+    assert redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(60) == 0
+    assert machine.printed(again).endswith(f"ending, in order\n{_ENDED}")
+    assert machine.processes() == {}
+    assert "no `sampling-worker up` runs on this machine" in machine.run("env").stderr
+
+
+def test_what_dies_is_started_again(machine: Machine) -> None:
+    up = machine.up(machine.library)
+    machine.wait_ready(up)
+    for words, title in (("valkey-server", "Valkey"), ("/postgres ", "PostgreSQL"), ("worker run", "the worker")):
+        os.kill(machine.pid_of(words), signal.SIGKILL)
+        wait_until_sync(
+            lambda title=title: (
+                f"{title} ended by SIGKILL, and" in machine.printed(up)  # type: ignore[misc]
+                or f"{title} has ended by itself, and is started again" in machine.printed(up)
+            ),
+            timeout_s=60,
+            what=f"the death of {title} is said",
+        )
+        assert machine.run("sample", "--timeout", "60").returncode == 0
+    worker = machine.pid_of("worker run")
+    for _ in range(2):
+        up.send_signal(signal.SIGINT)
+    assert up.wait(60) == 0
+    assert health_of(machine.folder / "run", worker) is None
+    assert machine.processes() == {}
+
+
+def test_given_servers_are_used(machine: Machine, redis_url: str, empty_database_url: str, prefix: str) -> None:
+    given = {"REDIS_URL": redis_url, "DATABASE_URL": empty_database_url, "WORKER_PREFIX": prefix}
+    up = machine.up(machine.library, **given)
+    machine.wait_ready(up)
+    assert f"Valkey is that of REDIS_URL: {redis_url}\n" in machine.printed(up)
+    assert "the schema in DATABASE_URL was brought up to date: " in machine.printed(up)
+    assert len(machine.processes()) == 1  # the worker
+    health = health_of(machine.folder / "run", machine.pid_of("worker run"))
+    assert health is not None
+    assert (health.state, health.prefix) == (SERVING, prefix)
+    assert machine.run("sample").returncode == 0  # of the same prefix
+    other = machine.run("catalog", "show", REDIS_URL="redis://127.0.0.1:9/0")
+    assert (other.returncode, "REDIS_URL names another server than its own" in other.stderr) == (2, True)
+
+    again = machine.up(machine.folder / "nothing.csv", **given)
+    assert again.wait(60) == 2
+    assert "there is no file or folder" in machine.printed(again)
+    up.send_signal(signal.SIGHUP)
+    assert up.wait(60) == 0
+
+
+def test_a_library_that_cannot_be_brought_in_ends_it_with_the_status_of_the_verb(
+    machine: Machine, redis_url: str, database_url: str, prefix: str
+) -> None:
+    given = {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "WORKER_PREFIX": prefix}
+    machine.library.write_text("path,category\na.wav,Not A Name\n")
+    up = machine.up(machine.library, **given)
+    assert up.wait(60) == 2
+    assert "line 2: category 'Not A Name'" in machine.printed(up)
+    assert "so `up` ends" in machine.printed(up)
+    assert machine.run("env").returncode == 1
+
+
+def test_a_setting_that_is_wrong_ends_it_in_a_sentence(
+    machine: Machine, redis_url: str, database_url: str, prefix: str
+) -> None:
+    given = {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "WORKER_PREFIX": prefix}
+    for name, value, status, words in (
+        ("REDIS_URL", "redis://127.0.0.1:9/0", 3, "Redis at redis://127.0.0.1:9/0 is not reachable"),
+        ("LOG_LEVEL", "nope", 2, "the worker ended with exit status 2: LOG_LEVEL=nope is not accepted"),
+        ("WORKER_BATCH", "0", 2, "WORKER_BATCH=0 is not accepted"),
+    ):
+        up = machine.up(**{**given, name: value})
+        assert up.wait(60) == status
+        assert words in machine.printed(up)
+        assert machine.processes() == {}
