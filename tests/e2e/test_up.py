@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import wave
+from pathlib import Path
 from typing import Any
 
 import pytest
