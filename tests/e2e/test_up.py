@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import subprocess
+import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -73,6 +75,13 @@ class Machine:
         return min(pid for pid, command in self.processes().items() if words in command)
 
 
+def write_wav(path: Path, *, seconds: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16_000 * seconds))
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     (tmp_path / "run").mkdir(mode=0o700)
@@ -115,9 +124,9 @@ def test_a_library_is_served_and_nothing_is_lost_however_it_ends(machine: Machin
     machine.wait_ready(again)
     assert machine.urls() == urls
     assert f"{_CHUNKS} chunks READY in 3 categories" in machine.printed(again)
-    results = keys.results
+    stream: Any = redis
     wait_until_sync(
-        lambda: asked <= {fields[b"entry_id"] for _, fields in redis.xrange(results)},
+        lambda: asked <= {fields[b"entry_id"] for _, fields in stream.xrange(keys.results)},
         timeout_s=60,
         what="the requests that waited are answered",
     )
@@ -156,15 +165,20 @@ def test_what_dies_is_started_again(machine: Machine) -> None:
 
 def test_given_servers_are_used(machine: Machine, redis_url: str, empty_database_url: str, prefix: str) -> None:
     given = {"REDIS_URL": redis_url, "DATABASE_URL": empty_database_url, "WORKER_PREFIX": prefix}
-    up = machine.up(machine.library, **given)
+    for name in ("voice/a.wav", "conference calls/b c.wav"):
+        write_wav(machine.folder / "audio" / name, seconds=2)
+    up = machine.up(machine.folder / "audio", "--segment", 1, **given)
     machine.wait_ready(up)
+    assert "4 chunks READY in 2 categories" in machine.printed(up)
     assert f"Valkey is that of REDIS_URL: {redis_url}\n" in machine.printed(up)
     assert "the schema in DATABASE_URL was brought up to date: " in machine.printed(up)
     assert len(machine.processes()) == 1  # the worker
     health = health_of(machine.folder / "run", machine.pid_of("worker run"))
     assert health is not None
     assert (health.state, health.prefix) == (SERVING, prefix)
-    assert machine.run("sample").returncode == 0  # of the same prefix
+    sample = json.loads(machine.run("sample", "--json", "--field", "columns=path,start_s").stdout)  # of the same prefix
+    assert sample["paths"][0].startswith(str(machine.folder / "audio"))
+    assert sample["starts_s"][0] in {0, 1}
     other = machine.run("catalog", "show", REDIS_URL="redis://127.0.0.1:9/0")
     assert (other.returncode, "REDIS_URL names another server than its own" in other.stderr) == (2, True)
 

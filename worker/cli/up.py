@@ -15,6 +15,7 @@ from worker.cli.output import complain
 from worker.cli.printing import print_text, shares_text
 from worker.cli.words import ago_text, counted, number_text
 from worker.core.redaction import escape, redact
+from worker.core.weights.left_out import unweighted_text
 from worker.errors import OutputError
 from worker.run_dir.announcement import Announcement
 from worker.up import Shown, Status, Wanted, run_up
@@ -24,11 +25,12 @@ _CLEARED: Final = "\r\x1b[K"
 _INDENT: Final = "  "
 _LARGEST: Final = 3
 _SCAN, _IMPORT = ("catalog", "scan"), ("catalog", "import")
+_OF_BOTH: Final = ("--category",)
 _KALDI: Final = "wav.scp"  # a folder with this file is a manifest
 _SNIPPET: Final = (
     "from worker.client.torch import ChunkIdStream",
-    "for sample in ChunkIdStream(size=32, batches=100):",
-    "    print(sample.chunk_ids[:3], sample.counts)",
+    'for sample in ChunkIdStream(size=32, columns=("path", "start_s"), batches=100):',
+    "    print(sample.paths[:2], sample.starts_s[:2], sample.counts)",
 )
 
 
@@ -39,7 +41,7 @@ def start_up(
 
     Args:
         library: A folder, or a manifest; None: what is there already.
-        options: Options of `catalog scan`.
+        options: Options of `catalog scan`, or of `catalog import` for a manifest; each with its value behind it.
         data: The data folder; None: that of this user.
         port: Port of Valkey; None: that of the last time, or a free one.
         database_port: The same of PostgreSQL.
@@ -65,9 +67,9 @@ def _verb(library: Path | None, options: Sequence[str]) -> list[str]:
         raise click.BadParameter(what)
     if library.is_dir() and not (library / _KALDI).exists():
         return [*_SCAN, *options, "--", str(library)]
-    if options:
-        raise click.BadParameter(f"{options[0]} is for a folder of audio, and {str(library)!r} is a manifest")
-    return [*_IMPORT, "--", str(library)]
+    if scanning := [option for option in options[::2] if option not in _OF_BOTH]:
+        raise click.BadParameter(f"{scanning[0]} is for a folder of audio, and {str(library)!r} is a manifest")
+    return [*_IMPORT, *options, "--", str(library)]
 
 
 class _Terminal:
@@ -101,6 +103,8 @@ class _Terminal:
     def show_ready(self, shown: Shown) -> None:
         self._show_places(shown.announcement)
         self.say(f"ready after {shown.took_s:.1f} s: {_library_text(shown)}")
+        if shown.shares and not shown.by_query and (unweighted := unweighted_text(shown.shares, shown.ready)):
+            self.warn(unweighted)
         self.say("")
         self.say("In a training loop, with nothing to set:")
         for line in _SNIPPET:

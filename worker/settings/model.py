@@ -18,7 +18,7 @@ from worker.core.redaction import redact
 from worker.errors import SettingsError
 from worker.settings.columns import read_columns
 from worker.settings.environment import DOTENV, default_run_dir, read_sources, resolve
-from worker.settings.found import WAYS, find_up
+from worker.settings.found import WAYS, with_up
 from worker.settings.levels import read_level
 from worker.settings.names import VARIABLES, is_setting, meant_by
 from worker.settings.postgres_url import POSTGRES_SCHEMES, read_postgres_url
@@ -145,9 +145,7 @@ class Settings(BaseModel):
         "WORKER_WEIGHTS_REFRESH_S", "weights keys are read again at least this often", 1
     )
     catalog_refresh_s: float = _seconds(
-        "WORKER_CATALOG_REFRESH_S",
-        "the catalog is compared with PostgreSQL this often, see PROTOCOL.md",
-        30,
+        "WORKER_CATALOG_REFRESH_S", "the catalog is compared with PostgreSQL this often, see PROTOCOL.md", 30
     )
     catalog_wait_s: float = _seconds(
         "WORKER_CATALOG_WAIT_S", "how long requests wait at the start for a first catalog", 5
@@ -230,13 +228,11 @@ def load_settings(
     wanted = [name for name in VARIABLES if name not in unneeded]
     sources = read_sources(environ, dotenv, wanted)
     values, problems = resolve(wanted, sources)
-    given, hint = {name for source in sources for name in source}, ""
-    if any(name in wanted and name not in {**values, **problems} for name in _URLS):
-        urls, _ = resolve(_URLS, sources)
-        found, hint = find_up({**urls, **values}, environ)
-        values = {name: value for name, value in found.items() if name in wanted} | values
+    given = {name for source in sources for name in source}
     missing = [name for name in _URLS if name in wanted and name not in {**values, **problems}]
-    problems |= {name: _missing(name, given, hint) for name in missing}
+    found, hint = with_up(values, missing, sources, environ)
+    values = {name: value for name, value in found.items() if name in wanted}
+    problems |= {name: _missing(name, given, hint) for name in missing if name not in values}
     misspelt = ((name, meant_by(name)) for name in sorted(given))
     problems |= {name: _misspelt(name, meant) for name, meant in misspelt if meant}
     problems |= {name: _in_quotes(name) for name, value in values.items() if is_quoted(value)}

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from worker.core.keys import PREFIX_PATTERN
 from worker.settings.environment import DOTENV, process_environment, read_sources, resolve
-from worker.settings.found import find_up
+from worker.settings.found import with_up
 from worker.settings.names import FILE_SUFFIX, VARIABLES, meant_by
 from worker.settings.postgres_url import read_postgres_url
 from worker.settings.redis_url import read_redis_url
@@ -24,9 +24,8 @@ Server = Literal["redis", "database"]
 _URLS: Final[Mapping[Server, str]] = {"redis": "REDIS_URL", "database": "DATABASE_URL"}
 _LOGS: Final = ("LOG_LEVEL", "LOG_FORMAT")
 _PREFIX, _QUERY, _UNIT = "WORKER_PREFIX", "WORKER_CHUNKS_QUERY", "WORKER_WEIGHT_UNIT"
-_RUN_DIR: Final = "WORKER_RUN_DIR"
-_CHECKED_HERE: Final = frozenset({*_URLS.values(), _PREFIX, _QUERY, _UNIT, _RUN_DIR})
-_NOT_URLS: Final = _CHECKED_HERE - {*_URLS.values()}
+_RUN_DIR, _COLUMNS = "WORKER_RUN_DIR", "WORKER_CATALOG_COLUMNS"
+_CHECKED_HERE: Final = frozenset({*_URLS.values(), _PREFIX, _QUERY, _UNIT, _RUN_DIR, _COLUMNS})
 _SELECT: Final = re.compile(r"(?i)\bselect\b")
 _UNITS: Final = ("chunks", "seconds")
 
@@ -70,10 +69,9 @@ def read_server_settings(
     wanted = [name for name in VARIABLES if name not in {*_URLS.values(), *_LOGS} - needed]
     sources = read_sources(environ, dotenv, wanted)
     values, problems = resolve(wanted, sources)
-    if needed - {*values, *problems}:
-        urls, _ = resolve({*_URLS.values()}, sources)
-        found, _ = find_up({**urls, **values}, environ)
-        values = {name: value for name, value in found.items() if name in needed | _NOT_URLS} | values
+    given = {*values}
+    found, _ = with_up(values, needed - {*values, *problems}, sources, environ)
+    values = {name: value for name, value in found.items() if name in given | _CHECKED_HERE}
     misspelt = any(meant_by(name) for source in sources for name in source)
     if problems or misspelt or not _are_fine(values, needed):
         return _by_model(resolved(environ, values), need, dotenv)
@@ -99,13 +97,17 @@ def _are_fine(values: Mapping[str, str], needed: Collection[str]) -> bool:
         and unit.lower() in _UNITS
         and Path(run_dir).is_absolute()
         and "\0" not in run_dir
-        and _are_urls(values, prefix)
+        and _can_be_read(values, prefix)
     )
 
 
-def _are_urls(values: Mapping[str, str], prefix: str) -> bool:
-    """Return whether the URLs that are given can be used, with this prefix."""
+def _can_be_read(values: Mapping[str, str], prefix: str) -> bool:
+    """Return whether the URLs that are given can be used, with this prefix, and the columns are known."""
     try:
+        if (columns := values.get(_COLUMNS)) is not None:  # as `env` sets it
+            from worker.settings.columns import read_columns  # noqa: PLC0415 - the wire format, here alone
+
+            read_columns(columns)
         if (redis_url := values.get("REDIS_URL")) is not None:
             read_redis_url(redis_url)
             check_prefix(prefix, redis_url)

@@ -7,6 +7,7 @@ other commands find it while the library is still brought in. A library that is 
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -159,8 +160,8 @@ def _run(place: _Place, lock: int, ending: Ending, opened: ExitStack) -> int:
         worker.start_again()
 
     _wait_until_serving(worker, place, ending, keep)
-    ready = {count.category: count.count for count in counts if count.status == _READY}
-    place.screen.show_ready(Shown(announcement, time.time() - place.began, ready, bool(settings.get(_QUERY))))
+    took_s, shares = time.time() - place.began, watch.look().shares
+    place.screen.show_ready(Shown(announcement, took_s, _ready(counts), _QUERY in settings, shares))
     if place.wanted.bring_in and was_known and (status := _bring_in(place, settings, ending, keep)):
         return status
     _keep_until_signal(place, ending, watch, keep)
@@ -174,6 +175,15 @@ def _migrate(place: _Place, settings: Mapping[str, str]) -> list[ChunkCount]:
     if applied and "DATABASE_URL" in place.given:
         place.screen.say(f"the schema in DATABASE_URL was brought up to date: {', '.join(applied)}")
     return asyncio.run(count_chunks(url))
+
+
+def _ready(counts: Sequence[ChunkCount]) -> dict[str, int]:
+    """Count the READY chunks of each category, over all splits."""
+    found: Counter[str] = Counter()
+    for count in counts:
+        if count.status == _READY:
+            found[count.category] += count.count
+    return dict(found)
 
 
 def _columns(settings: Mapping[str, str], counts: Sequence[ChunkCount]) -> dict[str, str]:

@@ -56,7 +56,7 @@ class Watch:
             return self._runner.run(self._read())
         except RedisError as error:
             self._last = None
-            return Status(None, 0, 0, None, str(error))
+            return Status(None, 0, None, str(error))
 
     async def _connect(self) -> Client:
         client = connect(self._url, timeout_s=_TIMEOUT_S)
@@ -70,12 +70,12 @@ class Watch:
         workers = read_workers(await stats.states(self._workers[1]))
         if not workers:
             self._workers = (float("-inf"), [])
-            return Status(None, 0, 0, None, "no worker shows itself")
+            return Status(None, 0, None, "no worker shows itself")
         ready = ready_of(workers)
         stored, _ = await read_stored(self._client, self._keys, None, ready.defaults)
         newest = max(workers, key=lambda worker: worker.catalog_at_ms)
         rate = self._rate(now, sum((await stats.read()).requests.values()))
-        return Status(rate, newest.chunks, newest.categories, in_use(None, stored, workers)[0].shares)
+        return Status(rate, newest.chunks, in_use(None, stored, workers)[0].shares)
 
     def _rate(self, now: float, requests: int) -> float | None:
         """Count the requests a second since the last look; counts may have been cleared meanwhile."""

@@ -61,8 +61,8 @@ def _words(scanning: Mapping[str, Any]) -> list[str]:
     """Write options of `catalog scan` as they were given."""
     words: list[str] = []
     for param in scan.params:
-        values = scanning.get(str(param.name)) or ()
-        for value in values if isinstance(values, tuple) else (values,):
+        found = scanning.get(str(param.name))
+        for value in found if isinstance(found, tuple) else () if found is None else (found,):
             words += [param.opts[0], str(value)]
     return words
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from worker.core.catalog.scan.naming import LONGEST_SPLIT, made_name
+from worker.core.catalog.naming import LONGEST_SPLIT, made_name
 from worker.core.keys import CATEGORY_PATTERN
 
 
