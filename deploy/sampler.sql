@@ -25,5 +25,6 @@ revoke temporary on database :"DBNAME" from public;
 grant connect on database :"DBNAME" to sampler;
 grant usage on schema public to sampler;
 revoke all on all tables in schema public from sampler;
-grant select (id, category, status, duration_s) on audio_chunks to sampler;
+-- With WORKER_CATALOG_COLUMNS it needs those of them, too: start_s, path.
+grant select (id, category, status, split, duration_s) on audio_chunks to sampler;
 commit;

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.support.servers import connect
 from worker.client import AsyncSampleClient, SampleClient, StaleError, WeightsError, WeightsWarning
 from worker.core.keys import Keys
 from worker.core.weights.values import DEFAULTS, default_weights
+from worker.errors import SamplingError
 from worker.weights.step import user
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -76,7 +78,7 @@ def alone(client: SampleClient) -> Any:
         yield quiet(client)
 
 
-def test_the_command_line_and_the_client_have_one_history(alone: SampleClient, redis_url: str, prefix: str) -> None:
+def test_changes_are_in_the_history_and_can_be_undone(alone: SampleClient, redis_url: str, prefix: str) -> None:
     first = alone.set_weights({"voice": 1}, reason="why")
     second = alone.set_weights([("music", 1.0)], who="ann", if_version=first.version)
     alone.set_weights({"music": 1}, preset="night")
@@ -210,7 +212,7 @@ async def test_awaited_calls_do_the_same(async_client: AsyncSampleClient) -> Non
     with pytest.warns(WeightsWarning) as said:
         change = await client.set_weights({"voice": 1}, reason="why")
     assert {one.filename for one in said} == {__file__}
-    assert change.warnings[-1] == "the weights are stored, but no worker is alive, so that none has applied them"
+    assert change.warnings == ("the weights are stored, but no worker is alive, so that none has applied them",)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert (await client.weights()).version == change.version
@@ -220,6 +222,44 @@ async def test_awaited_calls_do_the_same(async_client: AsyncSampleClient) -> Non
         assert (await client.remove_weights(preset="night")).after == {}
         assert len(await client.weights_history()) == 4
         assert [one.reason for one in await client.weights_history(count=9)][-1] == "why"
+
+
+async def test_plain_calls_work_in_a_notebook_whose_event_loop_runs(alone: SampleClient) -> None:
+    assert alone.set_weights({"voice": 1}, who="ann").version == alone.weights().version
+    assert alone.weights().who == "ann"
+
+
+@pytest.mark.parametrize("value", [b"no JSON", b'{"voice": NaN}', b"\xff", b""])
+@pytest.mark.parametrize("kind", ["string", "list"])
+def test_whatever_stands_in_redis_calls_return_or_raise_errors_of_ours(
+    alone: SampleClient, redis_url: str, prefix: str, kind: str, value: bytes
+) -> None:
+    alone.set_weights({"voice": 1}, for_s=60)
+    alone.set_weights({"music": 1}, preset="night")
+    keys = Keys(prefix)
+    calls: list[Callable[[], object]] = [
+        alone.weights,
+        alone.presets,
+        alone.weights_history,
+        lambda: alone.set_weights({"voice": 1}, timeout_s=0.01),
+        lambda: alone.roll_back_weights(wait=False),
+        lambda: alone.remove_weights(wait=False),
+    ]
+    names = (keys.weights(), keys.weights("preset:night"), keys.history, keys.returns, keys.presets, keys.worker("w"))
+    with connect(redis_url) as server:
+        for name in names:
+            before = server.dump(name)
+            server.delete(name)
+            if kind == "string":
+                server.set(name, value)
+            else:
+                server.rpush(name, value)
+            for call in calls:
+                with suppress(SamplingError):
+                    call()
+            server.delete(name)
+            if before is not None:
+                server.restore(name, 0, before)
 
 
 def test_a_value_that_is_refused_is_told(alone: SampleClient, redis_url: str, prefix: str) -> None:

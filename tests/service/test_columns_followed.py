@@ -128,7 +128,7 @@ async def test_uuids_and_queries_may_have_columns(empty_database_url: str) -> No
     [
         (
             None,
-            "WORKER_CATALOG_COLUMNS=path needs these columns of audio_chunks, which `sampling-worker migrate` makes",
+            "WORKER_CATALOG_COLUMNS=path needs these columns of audio_chunks, and the right to read them",
         ),
         (
             "select 1 as id, 'a' as category",

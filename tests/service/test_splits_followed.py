@@ -1,12 +1,14 @@
 """A catalog in memory follows the splits of chunks, and no request gets a chunk of another split meanwhile."""
 
 from functools import partial
+from pathlib import Path
 
 import anyio
 import numpy as np
 import pytest
 
 from tests.support.library import session
+from tests.support.log_lines import captured_log
 from tests.support.tasks import endless
 from tests.support.waiting import wait_until
 from worker.adapters.postgres.catalog import PostgresCatalog
@@ -151,3 +153,31 @@ async def test_a_query_may_return_splits_and_a_table_need_not_have_them(empty_da
         async with PostgresCatalog(empty_database_url).listening() as listener:
             assert (await listener.read(np.arange(1, 4))).parts == ["voice", "voice", "music"]
         assert (await PostgresCatalog(empty_database_url).load()).catalog.version == without.version
+
+
+async def test_splits_that_the_role_may_not_read_are_told_of_and_found_once_it_may(
+    database_url: str, tmp_path: Path
+) -> None:
+    role = f"reader_{database_url.rpartition('/')[2]}"
+    current = CurrentSnapshots()
+    async with session(database_url) as owner:
+        await owner.execute(f"{FILL}; create role {role} login")
+        await owner.execute(f"grant select (id, category, status) on audio_chunks to {role}")
+        source = PostgresCatalog(database_url.replace("postgres@", f"{role}@"))
+        feed = CatalogFeed(source, current, postgres_availability(), refresh_s=NEVER_S)
+        try:
+            with captured_log(tmp_path) as log:
+                async with anyio.create_task_group() as loops:
+                    await loops.start(endless, feed.run)
+                    assert current.catalog is not None
+                    assert (current.catalog.splits, len(current.catalog)) == ((), 20_000)
+                    await owner.execute(f"grant select (split) on audio_chunks to {role}")
+                    await wait_until(
+                        lambda: bool(current.catalog and current.catalog.splits), timeout_s=30, what="splits"
+                    )
+                    loops.cancel_scope.cancel()
+                [line] = log.of("catalog.split_hidden")
+            assert line["message"] == "accepted: GRANT SELECT (split) ON audio_chunks, as deploy/sampler.sql does"
+            assert not current.is_split_hidden
+        finally:
+            await owner.execute(f"drop owned by {role}; drop role {role}")

@@ -1,6 +1,15 @@
 """What the loops need of Redis and PostgreSQL: values, and protocols that the adapters fulfil."""
 
-from worker.ports.catalog import ROWS_SHOWN, CatalogListener, CatalogNews, CatalogSource, Known, LoadedCatalog, Unheard
+from worker.ports.catalog import (
+    ROWS_SHOWN,
+    SPLIT_SHOWN,
+    CatalogListener,
+    CatalogNews,
+    CatalogSource,
+    Known,
+    LoadedCatalog,
+    Unheard,
+)
 from worker.ports.streams import (
     Backlog,
     Batch,
@@ -16,6 +25,7 @@ from worker.ports.weights import Follower, Notification, Reading, WeightsReader,
 
 __all__ = [
     "ROWS_SHOWN",
+    "SPLIT_SHOWN",
     "Backlog",
     "Batch",
     "CatalogListener",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ROWS_SHOWN = "accepted: a policy that lets this role see rows, or a role with BYPASSRLS"
 """What to do if row level security hides every row."""
 
+SPLIT_SHOWN = "accepted: GRANT SELECT (split) ON audio_chunks, as deploy/sampler.sql does"
+"""What to do if the role may not read splits."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedCatalog:
@@ -27,11 +30,13 @@ class LoadedCatalog:
         catalog: The READY chunks.
         ignored: Rows left out: their category or split is no such name, or a needed duration is missing.
         ignored_examples: Categories of some of these rows, in printable form.
+        is_split_hidden: Whether there is a column `split` that this role may not read.
     """
 
     catalog: "Catalog"
     ignored: int
     ignored_examples: tuple[str, ...] = ()
+    is_split_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

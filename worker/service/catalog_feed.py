@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
-from typing import Literal
 
 import anyio
 import numpy as np
@@ -29,22 +28,18 @@ from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog, Difference, apply_changes, ascending, compare
 from worker.core.events import (
-    CatalogChanged,
     CatalogHidden,
-    CatalogLoaded,
+    CatalogSplitHidden,
     CatalogUnwatched,
     CatalogWatched,
-    WeightsChanged,
 )
-from worker.core.weights.values import Weights
 from worker.errors import PostgresError
 from worker.logs.emit import emit
-from worker.ports import ROWS_SHOWN, CatalogListener, CatalogSource, LoadedCatalog, Unheard
+from worker.ports import ROWS_SHOWN, SPLIT_SHOWN, CatalogListener, CatalogSource, Unheard
 from worker.service.availability import Availability
-from worker.service.snapshots import CurrentSnapshots, WeightsBook
+from worker.service.catalog_events import Cause, log_change, log_defaults, log_first, ms_since
+from worker.service.snapshots import CurrentSnapshots
 from worker.service.supervisor import name_causes, unending
-
-Cause = Literal["notify", "reload", "refresh"]
 
 _READING_SHARE = 50  # comparisons and loads take at most one part in so many of the time
 _DOUBT_SHARE = 10  # the same, if rows may have changed without an announcement
@@ -219,7 +214,7 @@ class _Subscription:
         if self._known is not None:
             catalog, change = await self._read_again(self._known, ids)
             if self._swap(catalog):
-                _log_change(catalog, change, "notify", _ms_since(began))
+                log_change(catalog, change, "notify", ms_since(began))
 
     async def _load(self, cause: Cause) -> None:
         began = time.perf_counter()
@@ -232,11 +227,18 @@ class _Subscription:
             heard, self._heard_during_load = self._heard_during_load, None
             if heard:
                 catalog, _ = await self._read_again(catalog, await run_sync(ascending, np.concatenate(heard)))
-            is_other, took_ms = self._swap(catalog), _ms_since(began)
+            is_other, took_ms = self._swap(catalog), ms_since(began)
+        self._log_hidden_split(is_hidden=loaded.is_split_hidden)
         if before is None:
-            _log_first(catalog, loaded, took_ms)
+            log_first(catalog, loaded, took_ms)
         elif is_other:
-            _log_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
+            log_change(catalog, await run_sync(compare, before, catalog), cause, took_ms)
+
+    def _log_hidden_split(self, *, is_hidden: bool) -> None:
+        """Log that splits cannot be read, once for as long as that lasts."""
+        if is_hidden and not self._current.is_split_hidden:
+            emit(CatalogSplitHidden(message=SPLIT_SHOWN))
+        self._current.is_split_hidden = is_hidden
 
     async def _read_again(self, catalog: Catalog, ids: NDArray[np.generic]) -> tuple[Catalog, Difference]:
         if not len(ids):
@@ -250,49 +252,7 @@ class _Subscription:
         if is_other:
             defaults = self._current.weights.defaults
             self._current.catalog = catalog
-            _log_defaults(self._current.weights, defaults)
+            log_defaults(self._current.weights, defaults)
             self._current.catalog_at_ms = time.time_ns() // 1_000_000
         self._known = self._current.catalog
         return is_other
-
-
-def _log_defaults(book: WeightsBook, before: Weights) -> None:
-    """Log that the default weights changed with the categories, if nobody has set weights."""
-    if book.defaults is not before and book.shared.weights is None:
-        book.changed_at_ms = time.time_ns() // 1_000_000
-        after = book.defaults
-        emit(
-            WeightsChanged(
-                dataset=None, version=after.version, source=after.source, before=before.text, after=after.text
-            )
-        )
-
-
-def _log_first(catalog: Catalog, loaded: LoadedCatalog, load_ms: float) -> None:
-    emit(
-        CatalogLoaded(
-            catalog_version=catalog.version,
-            chunks=len(catalog),
-            categories=len(catalog.categories),
-            ignored=loaded.ignored,
-            ignored_examples=", ".join(loaded.ignored_examples),
-            load_ms=load_ms,
-        )
-    )
-
-
-def _log_change(catalog: Catalog, change: Difference, cause: Cause, apply_ms: float) -> None:
-    emit(
-        CatalogChanged(
-            catalog_version=catalog.version,
-            added=change.added,
-            removed=change.removed,
-            chunks=len(catalog),
-            cause=cause,
-            apply_ms=apply_ms,
-        )
-    )
-
-
-def _ms_since(began: float) -> float:
-    return (time.perf_counter() - began) * 1000

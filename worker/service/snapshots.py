@@ -197,6 +197,7 @@ class CurrentSnapshots:
 
     Attributes:
         catalog_at_ms: Unix time in ms at which the catalog came into force.
+        is_split_hidden: Whether PostgreSQL knows splits that the worker may not read.
         weights: The weights.
         sessions: The sessions.
     """
@@ -206,6 +207,7 @@ class CurrentSnapshots:
         self.weights = WeightsBook()
         self.sessions = SessionsBook()
         self.catalog_at_ms = 0
+        self.is_split_hidden = False
         self.catalog = catalog
 
     @property

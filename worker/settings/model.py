@@ -145,9 +145,7 @@ class Settings(BaseModel):
         "WORKER_WEIGHTS_REFRESH_S", "weights keys are read again at least this often", 1
     )
     catalog_refresh_s: float = _seconds(
-        "WORKER_CATALOG_REFRESH_S",
-        "the catalog is compared with PostgreSQL this often, see PROTOCOL.md",
-        30,
+        "WORKER_CATALOG_REFRESH_S", "the catalog is compared with PostgreSQL this often, see PROTOCOL.md", 30
     )
     catalog_wait_s: float = _seconds(
         "WORKER_CATALOG_WAIT_S", "how long requests wait at the start for a first catalog", 5

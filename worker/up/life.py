@@ -160,8 +160,8 @@ def _run(place: _Place, lock: int, ending: Ending, opened: ExitStack) -> int:
         worker.start_again()
 
     _wait_until_serving(worker, place, ending, keep)
-    by_query = _QUERY in settings
-    place.screen.show_ready(Shown(announcement, time.time() - place.began, _ready(counts), by_query))
+    took_s, shares = time.time() - place.began, watch.look().shares
+    place.screen.show_ready(Shown(announcement, took_s, _ready(counts), _QUERY in settings, shares))
     if place.wanted.bring_in and was_known and (status := _bring_in(place, settings, ending, keep)):
         return status
     _keep_until_signal(place, ending, watch, keep)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.catalog import Catalog, Columns, apply_changes, build_catalog, compare, refer_to_paths
-from worker.core.catalog.columns import LONGEST_PATH, Texts
+from worker.core.catalog.columns import LONGEST_PATH, NO_TEXTS
 
 NAMES = ("music", "voice")
 Row = tuple[str, float | None, str | None]
@@ -82,7 +82,7 @@ def test_what_the_catalog_no_longer_refers_to_is_dropped() -> None:
         assert {chunk: contents(catalog)[chunk] for chunk in list(told)[:50]} == dict(list(told.items())[:50])
     emptied = change(catalog, dict.fromkeys(range(20_000)))
     assert emptied.columns is not None
-    assert (len(emptied), emptied.columns.texts) == (0, Texts())
+    assert (len(emptied), emptied.columns.texts.size) == (0, NO_TEXTS.size)
 
 
 def test_small_changes_do_not_make_many_blocks() -> None:

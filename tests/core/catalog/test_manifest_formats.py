@@ -2,11 +2,23 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from worker.core.catalog.manifest import ChunkRow, Lookup, Manifest, Neighbours, NoNeighbours, ReadPairs, Table, Wishes
+from worker.core.catalog.manifest import (
+    FORMATS,
+    ChunkRow,
+    Lookup,
+    Manifest,
+    Neighbours,
+    NoNeighbours,
+    ReadPairs,
+    Table,
+    Wishes,
+)
 from worker.errors import ManifestError
 
 VOICE = Wishes(category="voice")
@@ -160,7 +172,8 @@ def test_kaldi_segments() -> None:
         ChunkRow("/data/rec2.flac", "de", duration_s=4.5, start_s=10.0),
     ]
     assert [row.line for row in rows] == [1, 2, 4]
-    assert said == ["read as a Kaldi folder", "categories made out of other names: 'EN' is en"]
+    with_files = "read as a Kaldi folder, with utt2dur, utt2lang, wav.scp beside it"
+    assert said == [with_files, "categories made out of other names: 'EN' is en"]
 
 
 def test_kaldi_recordings() -> None:
@@ -210,7 +223,7 @@ def test_common_voice() -> None:
         ChunkRow("clips/cv_en_1.mp3", "male", duration_s=1.25),
         ChunkRow("clips/cv_en_2.mp3", "unknown", duration_s=4.536),
     ]
-    assert said[0] == "read as Common Voice"
+    assert said[0] == "read as Common Voice, with clip_durations.tsv beside it"
     assert [row.duration_s for row in read(COMMON_VOICE)] == [None, None]
 
 
@@ -481,3 +494,33 @@ def test_broken_durations_of_clips_are_said() -> None:
     assert refused(COMMON_VOICE, VOICE, clips) == (
         "clip_durations.tsv, line 2: duration[ms] 'long' is not a finite number of milliseconds, 0 or more",
     )
+
+
+PIECES = [
+    *NEMO.split(","),
+    *json.dumps(CUT).split(","),
+    *AUDIOSET.split(","),
+    *COMMON_VOICE.split("\t"),
+    *'{}[]",\n\t -1',
+]
+
+
+@given(
+    st.binary(max_size=200) | st.lists(st.sampled_from(PIECES), max_size=30).map("".join),
+    st.sampled_from([None, *FORMATS]),
+    st.sampled_from([VOICE, Wishes(), Wishes(columns={"lang": "category"}), Wishes(labels={"de": "voice"})]),
+    st.sampled_from(["", "segments"]),
+)
+def test_nothing_but_manifest_errors_comes_of_strange_content(
+    content: str | bytes, asked: str | None, wishes: Wishes, lead: str
+) -> None:
+    text = content.encode() if isinstance(content, str) else content
+    manifest = Manifest("theirs", [text], replace(wishes, format=asked), Folder(lead, KALDI))
+    try:
+        rows = list(manifest.rows())
+        manifest.problems.raise_any()
+    except ManifestError as error:
+        assert error.sentences  # noqa: PT017 - most strange content is refused, but not all
+    else:
+        assert {len(row.path) > 0 for row in rows} == {True}
+        assert manifest.notes.sentences() is not None

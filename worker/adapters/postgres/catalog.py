@@ -3,6 +3,7 @@
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 from anyio.to_thread import run_sync
@@ -36,7 +37,7 @@ _QUERY_WITH_DURATIONS_ACCEPTED = (
     "of seconds, that this role may read"
 )
 _HELD_ACCEPTED = {
-    True: "WORKER_CATALOG_COLUMNS={columns} needs these columns of audio_chunks, which `sampling-worker migrate` makes",
+    True: "WORKER_CATALOG_COLUMNS={columns} needs these columns of audio_chunks, and the right to read them",
     False: "with WORKER_CATALOG_COLUMNS={columns}, WORKER_CHUNKS_QUERY has to return these columns, too",
 }
 _TABLE_WITH_DURATIONS_ACCEPTED = (
@@ -108,7 +109,7 @@ class PostgresCatalog:
             rows = await self._copy(connection, selection)
             names = await self._learn_names(connection, rows, selection)
         loaded, self._beside = await run_sync(build, rows, names)
-        return loaded
+        return replace(loaded, is_split_hidden=selection.is_split_hidden)
 
     async def holds(self, catalog: Catalog) -> bool:
         """Return whether a catalog equals that of PostgreSQL, by a checksum.

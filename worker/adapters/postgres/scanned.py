@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from worker.adapters.postgres.chunks import Imported, import_chunks
-from worker.adapters.postgres.client import Connection
+from worker.adapters.postgres.client import Connection, connected, translated
 from worker.core.catalog.manifest import ChunkRow, Problems
 from worker.core.wording import plural
 from worker.errors import ScanError
 
+_STATEMENT_TIMEOUT_S = 60.0
 _KEEP = """
 update incoming set status = known.status, error = null from audio_chunks as known
 where known.path = incoming.path and coalesce(known.start_s, -1) = coalesce(incoming.start_s, -1)
@@ -51,6 +52,7 @@ with pruned as (
   delete from audio_chunks as chunk using gone where chunk.id = gone.id returning chunk.path::text as path
 )
 select count(*), (array_agg(distinct path order by path))[1:20] from pruned"""
+_LOOK = "select path, start_s, split, error from audio_chunks limit 0"
 _KNOWN = "select count(*) from audio_chunks where path ^@ any($1::text[])"
 
 
@@ -94,6 +96,20 @@ class Registered:
     gone_paths: tuple[str, ...] = ()
     kept: int = 0
     cleared: int = 0
+
+
+async def check_library(database_url: str) -> None:
+    """Check that the library can be read, before a folder is.
+
+    Args:
+        database_url: A `postgresql://` URL.
+
+    Raises:
+        PostgresError: PostgreSQL could not be reached, or there is no table of chunks.
+    """
+    with translated(database_url):
+        async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
+            await connection.fetch(_LOOK)
 
 
 async def register_scanned(
@@ -142,7 +158,7 @@ async def _refuse_empty(connection: Connection, scope: Scope) -> None:
     known = await connection.fetchval(_KNOWN, scope.folders)
     if known:
         raise ScanError(
-            f"there is no audio file in {scope.folders[0]}, where {plural(known, 'chunk')} of earlier scans lay; "
+            f"there is no audio file in {scope.folders[0].rstrip('/') or '/'}, where {plural(known, 'chunk')} of earlier scans lay; "
             "is a disk missing? Nothing is changed, and --prune deletes what is gone"
         )
 

@@ -29,9 +29,9 @@ then round(duration_s::double precision * 1000)::bigint end"""
 _ELSEWHERE = """
 select string_agg(nspname, ', ' order by nspname) from pg_class join pg_namespace on pg_namespace.oid = relnamespace
 where relname = 'audio_chunks' and relkind in ('r', 'p', 'v', 'm', 'f') and to_regclass('audio_chunks') is null"""
-_READABLE = """
-select attname from pg_attribute where attrelid = to_regclass('audio_chunks') and attnum > 0 and not attisdropped
-and has_column_privilege(attrelid, attnum, 'select')"""
+_CAN_READ_SPLIT = """
+select has_column_privilege(attrelid, attnum, 'select') from pg_attribute
+where attrelid = to_regclass('audio_chunks') and attname = 'split' and not attisdropped"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Selection:
         has_split: Whether the rows say which split a chunk belongs to.
         with_durations: Whether durations matter; chunks without one are then left out.
         held: Other columns that are read, in the order of `worker.core.wire.COLUMNS`.
+        is_split_hidden: Whether there is a column of splits that this role may not read.
     """
 
     kind: np.dtype[np.generic]
@@ -51,6 +52,7 @@ class Selection:
     has_split: bool
     with_durations: bool
     held: tuple[str, ...] = ()
+    is_split_hidden: bool = False
 
     @property
     def split(self) -> str:
@@ -127,11 +129,11 @@ async def select_own(connection: Connection, *, with_durations: bool, held: tupl
             f"audio_chunks is in schema {schemas}, which is not on the search_path of this role, or closed to it; "
             "accepted: a search_path that has it, set by ALTER ROLE or in DATABASE_URL"
         )
-    has_split = "split" in {row[0] for row in await connection.fetch(_READABLE)}
-    wanted = ("id", "category", *(("split",) if has_split else ()), *(("duration_s",) if with_durations else ()), *held)
+    can_read = await connection.fetchval(_CAN_READ_SPLIT)
+    wanted = ("id", "category", *(("split",) if can_read else ()), *(("duration_s",) if with_durations else ()), *held)
     columns = dict.fromkeys(wanted)
     rows = f"(select {', '.join(columns)} from audio_chunks where status = 'READY') as chunks"  # noqa: S608 - constants
-    return Selection(await _read_kind(connection, rows), rows, has_split, with_durations, held)
+    return Selection(await _read_kind(connection, rows), rows, bool(can_read), with_durations, held, can_read is False)
 
 
 async def select_by_query(

@@ -11,7 +11,7 @@ from typing import Final
 from anyio import to_thread
 
 from worker.adapters.postgres.dominant import dominant_files
-from worker.adapters.postgres.scanned import Scope, register_scanned
+from worker.adapters.postgres.scanned import Scope, check_library, register_scanned
 from worker.admin.scan.reading import Progress, Reading, read_folder, rows_of
 from worker.admin.scan.report import ScanReport
 from worker.core.catalog.scan import ScanOptions
@@ -45,6 +45,7 @@ async def scan_folder(
         PostgresError: PostgreSQL could not be reached, or refused a statement.
     """
     root = scanned_root(folder)
+    await check_library(database_url)
     reading = await _read_in_thread(root, options, progress)
     if reading.unplaced and not reading.files:
         raise ScanError(_without_category(root, reading))

@@ -101,6 +101,7 @@ class _Watch:
         self.root = root
         self.options = options
         self._prefix = f"{root.rstrip('/')}/"
+        self._identity = _identity(root)
         self._readers = readers
         self._placing = Placing(options.rules)
         self._settling = Settling()
@@ -117,8 +118,8 @@ class _Watch:
             ScanError: The folder itself is gone.
         """
         now_s = time.monotonic()
-        if not os.path.isdir(self.root):  # noqa: PTH112 - paths are text here
-            raise ScanError(f"folder {self.root} is gone; its chunks stay as they are")
+        if _identity(self.root) != self._identity:
+            raise ScanError(f"folder {self.root} is gone, or another one; its chunks stay as they are")
         for path in changed:
             relative = path.removeprefix(self._prefix)
             if relative != path and not any(part.startswith(".") for part in relative.split("/")):
@@ -148,11 +149,22 @@ class _Watch:
 
     def _look(self, relative: str, now_s: float) -> None:
         """Note what differs below a folder from what is known."""
-        found = self._walk(relative).found.audio
+        found = self._walk(relative).found
+        if found.unreadable or not (found.audio or relative):
+            return  # a disk may be missing; of what was deleted, the system has told
         below = f"{self._prefix}{relative}".rstrip("/") + "/"
-        self._settling.note_differences([self._prefix + name for name in found], below, now_s)
+        self._settling.note_differences([self._prefix + name for name in found.audio], below, now_s)
 
     def _walk(self, relative: str) -> Walk:
         walk = Walk(self.root, lambda _: None)
         walk.folder(relative)
         return walk
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    """Return what tells a folder from another one of its name; None if there is none."""
+    try:
+        about = os.stat(folder)  # noqa: PTH116 - paths are text here
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino

@@ -40,13 +40,13 @@ class Texts(NamedTuple):
 
     Attributes:
         blocks: The blocks.
-        starts: Where each begins.
+        starts: int64, shape (b,): where each begins.
         size: Bytes of all blocks.
     """
 
-    blocks: tuple[bytes, ...] = (_NULL,)
-    starts: tuple[int, ...] = (0,)
-    size: int = len(_NULL)
+    blocks: tuple[bytes, ...]
+    starts: NDArray[np.int64]
+    size: int
 
     def extended(self, block: bytes) -> "Texts":
         """Return these texts and another block, which begins at `size`."""
@@ -54,7 +54,7 @@ class Texts(NamedTuple):
             return self
         if len(self.blocks) > 1 and len(self.blocks[-1]) < _SMALL:
             return Texts((*self.blocks[:-1], self.blocks[-1] + block), self.starts, self.size + len(block))
-        return Texts((*self.blocks, block), (*self.starts, self.size), self.size + len(block))
+        return Texts((*self.blocks, block), np.append(self.starts, self.size), self.size + len(block))
 
     def read(self, references: References) -> list[bytes]:
         """Return the text of each reference.
@@ -63,8 +63,8 @@ class Texts(NamedTuple):
             references: uint64, shape (m,).
         """
         offsets = (references >> _SHIFT).astype(np.int64)
-        places = np.searchsorted(self.starts, offsets, "right") - 1
-        begins = offsets - np.array(self.starts)[places]
+        places = self.starts.searchsorted(offsets, "right") - 1
+        begins = offsets - self.starts[places]
         ends = begins + (references & _LENGTH).astype(np.int64)
         blocks = self.blocks
         return [
@@ -72,7 +72,7 @@ class Texts(NamedTuple):
         ]
 
 
-NO_TEXTS: Final = Texts()
+NO_TEXTS: Final = Texts((_NULL,), np.zeros(1, np.int64), len(_NULL))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -217,6 +217,19 @@ class CatalogWatched(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogSplitHidden(Event):
+    """This role may not read the splits of chunks; chunks of all splits are drawn alike.
+
+    Attributes:
+        message: What is accepted.
+    """
+
+    event: ClassVar[str] = "catalog.split_hidden"
+    level: ClassVar[Level] = "warning"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogHidden(Event):
     """This role sees no READY chunk, and row level security may be hiding some.
 

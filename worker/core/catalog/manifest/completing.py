@@ -88,6 +88,7 @@ class Completion:
         if not self._has_looked:
             self._has_looked = True
             self._clips = self._neighbours.look_up(CLIP_DURATIONS, clip_durations)
+            self._notes.used += [CLIP_DURATIONS] if self._clips else []
         found = self._clips(path) if self._clips else None
         return None if found is None else float(found)
 

@@ -29,6 +29,7 @@ class Notes:
         renamed: What others call a category -> the name that was made of it.
         several: Rows with several labels, of which the first counts.
         first_files: Rows of recordings with a file for each channel, of which the first counts.
+        used: Names of files beside the manifest that say more of its rows.
         beside: Names of files beside the manifest that are not read, though they say more.
         open_end: Whether the last line has no line end.
     """
@@ -47,12 +48,13 @@ class Notes:
     renamed: dict[str, str] = field(default_factory=dict)
     several: int = 0
     first_files: int = 0
+    used: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
     open_end: bool = False
 
     def sentences(self) -> list[str]:
         """Write a sentence for each kind of note."""
-        said = [_read_as(self.shape)] if self.shape else []
+        said = [f"{_read_as(self.shape)}{self._with_used()}"] if self.shape else []
         said += [self._ignored()] if self.ignored else []
         said += [self._renamed()] if self.renamed else []
         said += [f"{name} beside it is not read: give the folder" for name in self.beside]
@@ -72,6 +74,9 @@ class Notes:
             "the last line has no line end; is the file whole?": self.open_end,
         }
         return said + [sentence for sentence, count in told.items() if count]
+
+    def _with_used(self) -> str:
+        return f", with {', '.join(self.used)} beside it" if self.used else ""
 
     def _ignored(self) -> str:
         columns = "column" if len(self.ignored) == 1 else "columns"

@@ -97,6 +97,7 @@ class KaldiRows:
                 f"{self._problems.name}: {min(taken)} is what {RECORDINGS} and {SEGMENTS} say; accepted: {_TOLD}"
             )
         durations = self._neighbours.look_up(DURATIONS, pairs)
+        self._notes.used += [] if durations is None else [DURATIONS]
         told = {column: self._file(name) for name, column in self._wishes.columns.items() if column}
         return told if durations is None else {DURATION: durations, **told}
 
@@ -109,6 +110,7 @@ class KaldiRows:
         found = self._neighbours.look_up(name, pairs)
         if found is None:
             raise ManifestError(f"{self._problems.name}: there is no file {show(name)} beside it")
+        self._notes.used.append(name)
         return found
 
 
