@@ -160,7 +160,10 @@ def test_export_says_what_is_odd_and_is_refused_where_it_cannot_be_written(
         assert sentence in ended.stderr
 
 
-def test_interrupted_export_leaves_what_was_there(settings: Settings, database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_export_that_a_signal_ends_leaves_what_was_there(
+    settings: Settings, database_url: str, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     execute(
         database_url,
         "insert into audio_chunks (path, category, status) select i || '.wav', 'voice', 'READY'"
@@ -173,7 +176,7 @@ def test_interrupted_export_leaves_what_was_there(settings: Settings, database_u
         cwd=tmp_path,
     )
     wait_until_sync(lambda: list(tmp_path.glob(".*.part")), timeout_s=60, what="the export has begun")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    process.send_signal(number)
+    assert process.wait(60) == status
     assert (tmp_path / "a.csv.gz").read_bytes() == b"old"
     assert list(tmp_path.glob(".*")) == []
