@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pyarrow import parquet
 
 from tests.e2e.conftest import Run, Settings
 from tests.support.servers import execute
+from tests.support.waiting import wait_until_sync
 from worker.cli.verbs import library
 from worker.core.catalog.manifest import FORMATS
 from worker.settings.environment import environment_with
@@ -160,7 +160,10 @@ def test_export_says_what_is_odd_and_is_refused_where_it_cannot_be_written(
         assert sentence in ended.stderr
 
 
-def test_interrupted_export_leaves_what_was_there(settings: Settings, database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_export_that_a_signal_ends_leaves_what_was_there(
+    settings: Settings, database_url: str, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     execute(
         database_url,
         "insert into audio_chunks (path, category, status) select i || '.wav', 'voice', 'READY'"
@@ -172,9 +175,8 @@ def test_interrupted_export_leaves_what_was_there(settings: Settings, database_u
         env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
         cwd=tmp_path,
     )
-    while process.poll() is None and not list(tmp_path.glob(".*.part")):
-        os.sched_yield()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    wait_until_sync(lambda: list(tmp_path.glob(".*.part")), timeout_s=60, what="the export has begun")
+    process.send_signal(number)
+    assert process.wait(60) == status
     assert (tmp_path / "a.csv.gz").read_bytes() == b"old"
     assert list(tmp_path.glob(".*")) == []

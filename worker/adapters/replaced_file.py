@@ -35,8 +35,12 @@ def replaced_file(path: Path) -> Iterator[IO[bytes]]:
         flags = os.O_WRONLY | (0 if is_special else os.O_CREAT | os.O_EXCL)
         file = io.BufferedWriter(_Target(path, os.open(target, flags, _MODE)), _BUFFER_BYTES)
     try:
-        with file, _packed(path, file) as written:
-            yield written
+        with file:
+            with _packed(path, file) as written:
+                yield written
+            file.flush()
+            if not is_special:  # else a machine that stops soon after could have the name without the content
+                os.fsync(file.fileno())
         if not is_special:
             with _told(path):
                 if mode is not None:
@@ -57,6 +61,9 @@ class _Target(io.RawIOBase):
 
     def writable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
     def write(self, data: Any) -> int:
         with _told(self._path):

@@ -2,11 +2,12 @@
 
 import asyncio
 import io
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NoReturn, cast
 
 import click
 
@@ -22,6 +23,8 @@ from worker.core.keys import CATEGORY_PATTERN
 from worker.settings.servers import read_server_settings
 
 STDOUT = "-"
+
+_SIGNALLED = 128  # a shell's status of what a signal has ended, less its number
 
 _SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 _LONGEST_SPLIT = 32
@@ -46,6 +49,7 @@ def export_chunks(
     form = format_ or _format_of(file)
     if form == "parquet":
         require_parquet()
+    signal.signal(signal.SIGTERM, _end)
     selection = Selection(settings.chunks_query, categories, split)
     export, count = asyncio.run(_export(settings.database_url, selection, file, form))
     _warn(export, by_query=bool(settings.chunks_query))
@@ -55,6 +59,15 @@ def export_chunks(
         print_json({"chunks": count, "file": str(file), "format": form, "columns": list(export.columns)})
     else:
         print_text(f"{counted(count, 'READY chunk')} exported to {file}: {', '.join(export.columns)}")
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """End because of a signal, but remove first what is half written.
+
+    Raises:
+        SystemExit: Always.
+    """
+    raise SystemExit(_SIGNALLED + number)
 
 
 def _format_of(file: Path) -> str:

@@ -489,6 +489,12 @@ def test_a_file_that_was_asked_for_has_to_be_there() -> None:
         kaldi("segments", Wishes(columns={"utt2gender": "category"}))
 
 
+def test_what_a_folder_says_itself_is_not_mapped() -> None:
+    accepted = "accepted: --map FILE=NAME, where NAME is category, status, duration_s or split"
+    with pytest.raises(ManifestError, match=f"^theirs: path is what wav.scp and segments say; {accepted}$"):
+        kaldi("segments", Wishes(category="voice", columns={"utt2lang": "path"}))
+
+
 def test_broken_durations_of_clips_are_said() -> None:
     clips = Folder("train.tsv", {"clip_durations.tsv": "clip\tduration[ms]\na.mp3\tlong\n"})
     assert refused(COMMON_VOICE, VOICE, clips) == (
