@@ -154,7 +154,7 @@ def test_what_dies_is_started_again(machine: Machine) -> None:
             timeout_s=60,
             what=f"the death of {title} is said",
         )
-        assert machine.run("sample", "--timeout", "60").returncode == 0
+        wait_until_sync(lambda: machine.run("sample").returncode == 0, timeout_s=60, what="requests are answered")
     worker = machine.pid_of("worker run")
     for _ in range(2):
         up.send_signal(signal.SIGINT)
