@@ -89,7 +89,10 @@ def test_what_dies_is_started_again(machine: Machine) -> None:
             timeout_s=60,
             what=f"the death of {title} is said",
         )
-        assert machine.run("sample", "--timeout", "60").returncode == 0
+        wait_until_sync(lambda: machine.run("sample").returncode == 0, timeout_s=60, what="requests are answered")
+    for path in (machine.folder / "run").glob("*.up"):
+        path.unlink()  # as what cleans temporary folders does
+    wait_until_sync(lambda: machine.run("env").returncode == 0, timeout_s=60, what="it is found again")
     worker = machine.pid_of("worker run")
     for _ in range(2):
         up.send_signal(signal.SIGINT)
