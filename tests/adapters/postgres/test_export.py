@@ -105,7 +105,12 @@ async def test_what_is_no_number_of_seconds_is_left_out(database_url: str) -> No
         assert read_back((await exported(database_url, form))[0]) == [ChunkRow("a", "voice"), ChunkRow("b", "voice")]
 
 
-async def test_chunks_that_no_import_takes_are_counted(database_url: str) -> None:
+async def test_chunks_that_no_import_takes_are_counted(database_url: str, empty_database_url: str) -> None:
+    named = (
+        "select 1 as id, 'a' as path, name as category from (values (null), (''), ('A'), (repeat('a', 65)), ('a-_0'),"
+    )
+    async with open_export(empty_database_url, Selection(f"{named} ('é')) as given (name)")) as export:
+        assert (export.count, export.refused) == (6, 5)
     await execute(
         database_url,
         "insert into audio_chunks (path, category, status) values (null, 'voice', 'READY'), ('a', 'voice', 'READY'),"

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from worker.adapters.postgres.client import Connection, connected, lift_limits, translated
-from worker.core.keys import CATEGORY_PATTERN
 from worker.errors import PostgresError
 
 TextFormat = Literal["csv", "jsonl"]
@@ -30,6 +29,8 @@ _COLUMNS: Final = {
 _REQUIRED = ("id", "category")
 _NO_PATH = "path is null or path::text = '' or octet_length(path::text) > 2000"
 _ODD_PATH = r"""path::text ~ '[\x01-\x1f\x7f-\x9f\u2028\u2029]|^"|"$'"""
+# Not by the whole pattern: PostgreSQL takes ten times as long for "{1,64}".
+_NO_CATEGORY = "category is null or length(category::text) not between 1 and 64 or category::text ~ '[^a-z0-9_-]'"
 _NUMBERS = frozenset({"smallint", "integer", "bigint", "int2", "int4", "int8"})
 # Characters that JSON never holds: so nothing is quoted, and each line is an object as it is.
 _NEVER: Final = ("\x02", "\x01")
@@ -128,7 +129,7 @@ async def _look_at(connection: Connection, selection: Selection) -> Export:
         raise PostgresError(f"{what} has no column {' and no '.join(lacking)}; exported are {', '.join(_COLUMNS)}")
     where = f"where {' and '.join(_conditions(selection)) or 'true'}"
     odd = f"{_NO_PATH} or {_ODD_PATH}" if "path" in there else "true"
-    odd = f"{odd} or category is null or category::text !~ '^{CATEGORY_PATTERN.pattern}$'"
+    odd = f"{odd} or {_NO_CATEGORY}"
     splits = "count(nullif(split::text, ''))" if "split" in there else "0"
     counts = f"select count(*), count(*) filter (where {odd}), {splits} from {source} {where}"  # noqa: S608 - ours
     count, refused, with_split = await connection.fetchrow(counts, timeout=_NO_LIMIT_S) or (0, 0, 0)
