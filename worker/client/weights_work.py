@@ -11,6 +11,7 @@ from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.documents import change_document
 from worker.core.weights.history import Change
+from worker.core.weights.left_out import unweighted
 from worker.core.weights.presets import BUILT_IN_PRESETS, own_preset_name
 from worker.core.weights.values import check_values, parse_weights
 from worker.core.wording import plural
@@ -57,6 +58,7 @@ class WeightsWork:
             until_ms=None if survey.pending is None else survey.pending.due_ms,
             problem=survey.problem,
             left_out=mix.left_out,
+            unweighted=tuple(unweighted(use.shares or {}, survey.ready.categories or ())),
             warnings=mix.warnings,
         )
 

@@ -46,6 +46,16 @@ def sentences(shares: Mapping[str, float], ready: Collection[str]) -> list[str]:
     return said
 
 
+def unweighted(shares: Mapping[str, float], ready: Collection[str]) -> list[str]:
+    """Find the categories that have READY chunks and no weight, sorted by name.
+
+    Args:
+        shares: Category -> weight, each > 0, summing to 1.
+        ready: Categories that have READY chunks.
+    """
+    return sorted(set(ready) - shares.keys())
+
+
 def unweighted_text(shares: Mapping[str, float], ready: Collection[str]) -> str:
     """Name the categories that have READY chunks and no weight; empty if there are none.
 
@@ -53,7 +63,7 @@ def unweighted_text(shares: Mapping[str, float], ready: Collection[str]) -> str:
         shares: Category -> weight, each > 0, summing to 1.
         ready: Categories that have READY chunks.
     """
-    names = sorted(set(ready) - shares.keys())
+    names = unweighted(shares, ready)
     if not names:
         return ""
     more = f" and {len(names) - _UNWEIGHTED:,} more" if len(names) > _UNWEIGHTED else ""
