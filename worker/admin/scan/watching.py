@@ -109,7 +109,7 @@ class _Watch:
         self._look_at_s = time.monotonic() + LOOK_EVERY_S
 
     def learn(self) -> None:
-        """Take what is there for known: a scan reads it next. The first reader starts, so that no change waits for it."""
+        """Take what is there for known, as a scan reads it next; start a reader, so that no change waits for it."""
         list(self._readers.measured([self.root]))
         self._settling.learn(self._prefix + name for name in self._walk("").found.audio)
 
