@@ -22,6 +22,8 @@ from tests.support.servers import (
 from tests.support.streams import Desk, desk_at
 from worker.adapters.redis.streams import RedisStreams
 from worker.embedded import PostgresServer, RedisServer
+from worker.run_dir.announcement import list_announced
+from worker.settings.environment import run_dirs
 
 _BINARIES = redis_binaries()
 _ANY = "valkey"
@@ -47,7 +49,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_report_header() -> list[str]:
-    return describe_servers()
+    running = [
+        f"an `up` runs with data in {one.data}: end it, tests would find it" for one in list_announced(run_dirs())
+    ]
+    return [*describe_servers(), *running]
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ def test_importing_the_client_costs_no_heavy_package() -> None:
 def test_importing_the_client_loads_nothing_of_the_worker_that_serves() -> None:
     loaded = "{name.split('.')[1] for name in sys.modules if name.startswith('worker.')}"
     program = f"import sys, worker.client; print(*sorted({loaded}))"
-    assert run_job("-c", program).split() == ["adapters", "client", "core", "errors", "run_dir", "settings"]
+    assert run_job("-c", program).split() == ["adapters", "client", "core", "errors", "settings"]
 
 
 @pytest.mark.fault("a job forks, is interrupted, or hands a client to another process")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.machine import Machine
 from tests.support.command import RunningWorker, run_command
+from tests.support.waiting import wait_until_sync
 
 Settings = dict[str, str]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -47,3 +49,13 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
             return worker.wait_ready() if ready else worker
 
         yield start
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    (tmp_path / "run").mkdir(mode=0o700)
+    machine = Machine(tmp_path)
+    yield machine
+    for up in machine.ups:
+        up.kill()
+    wait_until_sync(lambda: not machine.processes(), timeout_s=60, what="nothing runs in the data folder")

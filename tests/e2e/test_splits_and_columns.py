@@ -29,6 +29,7 @@ async def test_splits_and_columns_are_said_where_people_look(
     assert result["categories"] == [("voice", "music")[chunk % 2] for chunk in ids]
     assert result["starts_s"] == [float(chunk) for chunk in ids]
     assert result["paths"] == [f"f{chunk}" for chunk in ids]
+    assert "  ids: " in run("sample", "--category", "music").stdout.splitlines()[1]
     shown = run(*asked).stdout
     assert "split val" in shown
     assert "paths" in shown

@@ -3,95 +3,38 @@
 import json
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
+import wave
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from tests.support.command import run_command, start_command
-from tests.support.forks import Forked
+from tests.e2e.machine import CHUNKS, READY_S, Machine
 from tests.support.waiting import wait_until_sync
 from worker.core.keys import Keys
 from worker.run_dir.health import SERVING, health_of
 
 pytestmark = [pytest.mark.any_redis, pytest.mark.needs_linux]
 
-_READY_S = 120.0
-_CHUNKS = 300
 _ENDED = "ended; the next `up` goes on from here\n"
 
 
-class Machine:
-    """A user's machine: a run directory, a library, and `up`s on it that end with the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.data = folder / "data of 'ü'"
-        self.settings = {"WORKER_RUN_DIR": str(folder / "run")}
-        self.library = folder / "library.csv"
-        rows = (f"/a/{i}.wav,{('voice', 'music', 'documentary')[i % 3]},{1 + i % 7}\n" for i in range(_CHUNKS))
-        self.library.write_text("path,category,duration_s\n" + "".join(rows))
-        self.ups: list[Forked] = []
-
-    def up(self, *words: object, **settings: str) -> Forked:
-        out = self.folder / f"out-{len(self.ups)}"
-        given = {**self.settings, **settings}
-        self.ups.append(start_command("up", *map(str, words), "--data", str(self.data), settings=given, out=out))
-        return self.ups[-1]
-
-    def printed(self, up: Forked) -> str:
-        return (self.folder / f"out-{self.ups.index(up)}").read_text()
-
-    def wait_ready(self, up: Forked) -> None:
-        def is_over() -> bool:
-            return "Ctrl-C ends it all" in self.printed(up) or up.poll() is not None
-
-        wait_until_sync(is_over, timeout_s=_READY_S, what="up is ready")
-        assert up.poll() is None, self.printed(up)
-
-    def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return run_command(*words, settings={**self.settings, **settings}, cwd=self.folder)
-
-    def urls(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads(self.run("env", "--json", "--data", str(self.data)).stdout)
-        return found
-
-    def processes(self) -> dict[int, str]:
-        """Tell the processes that work in the data folder, which a worker, servers and their children do."""
-        found = {}
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if (entry / "cwd").readlink().is_relative_to(self.data):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:  # it has just ended
-                continue
-        return found
-
-    def pid_of(self, words: str) -> int:
-        return min(pid for pid, command in self.processes().items() if words in command)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    (tmp_path / "run").mkdir(mode=0o700)
-    machine = Machine(tmp_path)
-    yield machine
-    for up in machine.ups:
-        up.kill()
-    wait_until_sync(lambda: not machine.processes(), timeout_s=60, what="nothing runs in the data folder")
+def write_wav(path: Path, *, seconds: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16_000 * seconds))
 
 
 def test_a_library_is_served_and_nothing_is_lost_however_it_ends(machine: Machine) -> None:
     both = [machine.up(machine.library) for _ in range(2)]  # at the same moment
-    wait_until_sync(lambda: any(up.poll() == 0 for up in both), timeout_s=_READY_S, what="one of them gives way")
+    wait_until_sync(lambda: any(up.poll() == 0 for up in both), timeout_s=READY_S, what="one of them gives way")
     first, second = sorted(both, key=lambda up: up.poll() is not None)
     machine.wait_ready(first)
     assert "it runs already (process" in machine.printed(second)
     assert f"accepted: sampling-worker catalog import {machine.library}, while" in machine.printed(second)
-    assert f"{_CHUNKS} chunks READY in 3 categories" in machine.printed(first)
+    assert f"{CHUNKS} chunks READY in 3 categories" in machine.printed(first)
 
     assert machine.run("weights", "set", "voice=0.7", "music=0.3", "--reason", "mine", "--wait").returncode == 0
     assert machine.run("health").stdout.startswith("serving: ")
@@ -115,7 +58,7 @@ def test_a_library_is_served_and_nothing_is_lost_however_it_ends(machine: Machin
     again = machine.up()
     machine.wait_ready(again)
     assert machine.urls() == urls
-    assert f"{_CHUNKS} chunks READY in 3 categories" in machine.printed(again)
+    assert f"{CHUNKS} chunks READY in 3 categories" in machine.printed(again)
     stream: Any = redis
     wait_until_sync(
         lambda: asked <= {fields[b"entry_id"] for _, fields in stream.xrange(keys.results)},
@@ -141,12 +84,15 @@ def test_what_dies_is_started_again(machine: Machine) -> None:
         wait_until_sync(
             lambda title=title: (
                 f"{title} ended by SIGKILL, and" in machine.printed(up)  # type: ignore[misc]
-                or f"{title} has ended by itself, and is started again" in machine.printed(up)
+                or f"{title} ended by itself; its log is " in machine.printed(up)
             ),
             timeout_s=60,
             what=f"the death of {title} is said",
         )
-        assert machine.run("sample", "--timeout", "60").returncode == 0
+        wait_until_sync(lambda: machine.run("sample").returncode == 0, timeout_s=60, what="requests are answered")
+    for path in (machine.folder / "run").glob("*.up"):
+        path.unlink()  # as what cleans temporary folders does
+    wait_until_sync(lambda: machine.run("env").returncode == 0, timeout_s=60, what="it is found again")
     worker = machine.pid_of("worker run")
     for _ in range(2):
         up.send_signal(signal.SIGINT)
@@ -157,15 +103,20 @@ def test_what_dies_is_started_again(machine: Machine) -> None:
 
 def test_given_servers_are_used(machine: Machine, redis_url: str, empty_database_url: str, prefix: str) -> None:
     given = {"REDIS_URL": redis_url, "DATABASE_URL": empty_database_url, "WORKER_PREFIX": prefix}
-    up = machine.up(machine.library, **given)
+    for name in ("voice/a.wav", "conference calls/b c.wav"):
+        write_wav(machine.folder / "audio" / name, seconds=2)
+    up = machine.up(machine.folder / "audio", "--segment", 1, **given)
     machine.wait_ready(up)
+    assert "4 chunks READY in 2 categories" in machine.printed(up)
     assert f"Valkey is that of REDIS_URL: {redis_url}\n" in machine.printed(up)
     assert "the schema in DATABASE_URL was brought up to date: " in machine.printed(up)
     assert len(machine.processes()) == 1  # the worker
     health = health_of(machine.folder / "run", machine.pid_of("worker run"))
     assert health is not None
     assert (health.state, health.prefix) == (SERVING, prefix)
-    assert machine.run("sample").returncode == 0  # of the same prefix
+    sample = json.loads(machine.run("sample", "--json", "--field", "columns=path,start_s").stdout)  # of the same prefix
+    assert sample["paths"][0].startswith(str(machine.folder / "audio"))
+    assert sample["starts_s"][0] in {0, 1}
     other = machine.run("catalog", "show", REDIS_URL="redis://127.0.0.1:9/0")
     assert (other.returncode, "REDIS_URL names another server than its own" in other.stderr) == (2, True)
 

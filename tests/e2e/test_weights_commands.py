@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from tests.e2e.conftest import Run, StartWorker
 from tests.e2e.test_serving import DEADLINE_S, insert
 from tests.support.waiting import wait_until
+from worker.client import SampleClient, WeightsWarning
 
 pytestmark = pytest.mark.any_redis
 
@@ -52,6 +53,22 @@ async def test_history_tells_who_changed_what_and_rollback_undoes_it(
     unknown = run("weights", "rollback", NO_VERSION)
     assert unknown.returncode == 2
     assert first["version"] in unknown.stderr
+
+
+def test_the_command_line_and_a_client_say_the_same(run: Run, redis_url: str, prefix: str) -> None:
+    with SampleClient(redis_url, prefix=prefix) as client:
+        typed = document(run("weights", "set", "voice=3", "music=1", "--reason", "typed", "--dataset", "d", "--json"))
+        shown = client.weights("d")
+        assert (shown.version, shown.weights, shown.reason) == (typed["version"], typed["weights"], "typed")
+        with pytest.warns(WeightsWarning, match="could not be checked: no worker runs"):
+            called = client.set_weights({"music": 1}, "d", reason="called", for_s=60, wait=False)
+        told = document(run("weights", "show", "--dataset", "d", "--json"))
+        assert (told["version"], told["reason"], told["until_ms"]) == (called.version, "called", called.until_ms)
+        entries = document(run("weights", "history", "--json"))
+        changes = client.weights_history()
+    assert [one["entry"] for one in entries] == [change.entry for change in changes]
+    assert [one["who"] for one in entries] == [change.who for change in changes]
+    assert [one["version_after"] for one in entries] == [called.version, typed["version"]]
 
 
 async def test_a_change_that_was_not_seen_is_not_overwritten(run: Run) -> None:

@@ -23,6 +23,7 @@ from worker.core.catalog.scan import Measured
 from worker.errors import ScanError, SettingsError
 
 FILES_A_BATCH: Final = 64
+_FILES_A_READER: Final = 1000  # fewer are read before another process has started
 _FEWEST, _MOST = 4, 16  # a slow disk wants more than there are cores
 
 
@@ -39,7 +40,7 @@ class HeaderReaders:
             SettingsError: The audio libraries are not installed.
         """
         check_installed()
-        number = min(_MOST, max(_FEWEST, os.cpu_count() or 1), max(1, -(-files // FILES_A_BATCH)))
+        number = min(_MOST, max(_FEWEST, os.cpu_count() or 1), max(1, -(-files // _FILES_A_READER)))
         self._readers = [_Reader() for _ in range(number)]
         self._free: LifoQueue[_Reader] = LifoQueue()  # one that has started is taken again
         for reader in self._readers:

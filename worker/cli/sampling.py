@@ -122,16 +122,19 @@ def _print_result(result: Reply, *, as_json: bool) -> None:
         counts = "  ".join(f"{name} {count:,}" for name, count in result.counts.items())
         split = f"split {result.split}  " if result.split else ""
         title = f"{result.request_id}  {split}weights {result.weights_version}  {counts}"
-        if isinstance(result.chunk_ids, bytes):
-            print_text(f"{title}\n  ids: packed")
-        elif result.columns:
+        if result.columns and not isinstance(result.chunk_ids, bytes):
             _print_columns(title, result)
         else:
-            print_text(f"{title}\n  ids: {', '.join(map(str, result.chunk_ids))}")
+            print_text(title)
+            print_text(f"  ids: {_ids_text(result.chunk_ids)}")
         if result.left_out:
             print_text(f"  left out, without READY chunks: {', '.join(result.left_out)}", "waits")
     else:
         print_text(f"{result.request_id}  {result.error}: {result.message}", "wrong")
+
+
+def _ids_text(ids: Sequence[int | str] | bytes) -> str:
+    return "packed" if isinstance(ids, bytes) else ", ".join(map(str, ids))
 
 
 def _print_columns(title: str, result: Reply) -> None:

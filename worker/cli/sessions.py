@@ -126,7 +126,10 @@ def _print_shown(document: dict[str, Any]) -> None:
     pinned = document["pinned"]
     print_text(f"pinned to {pinned['version']}  {shares_text(pinned['weights'])}" if pinned else "not pinned")
     names = sorted({*document["passes"], *document["chunks"]})
-    rows = [(name, document["passes"].get(name, ""), document["chunks"].get(name, 0)) for name in names]
+    rows = [
+        (name, document["passes"].get(name, ""), document["chunks"].get(name, "" if "+" in name else 0))
+        for name in names
+    ]
     left = span_text(document["ends_in_s"])
     title = f"{counted(document['requests'], 'request')}; ends in {left} if nobody asks for it"
     print_table(title, ("category", "pass", "chunks"), rows)

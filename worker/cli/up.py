@@ -15,6 +15,7 @@ from worker.cli.output import complain
 from worker.cli.printing import print_text, shares_text
 from worker.cli.words import ago_text, counted, number_text
 from worker.core.redaction import escape, redact
+from worker.core.weights.left_out import unweighted_text
 from worker.errors import OutputError
 from worker.run_dir.announcement import Announcement
 from worker.up import Shown, Status, Wanted, run_up
@@ -102,6 +103,8 @@ class _Terminal:
     def show_ready(self, shown: Shown) -> None:
         self._show_places(shown.announcement)
         self.say(f"ready after {shown.took_s:.1f} s: {_library_text(shown)}")
+        if shown.shares and not shown.by_query and (unweighted := unweighted_text(shown.shares, shown.ready)):
+            self.warn(unweighted)
         self.say("")
         self.say("In a training loop, with nothing to set:")
         for line in _SNIPPET:

@@ -35,7 +35,8 @@ class WeightsInForce:
         until_ms: When these temporary weights end, Unix time in ms; None: they are not temporary.
         problem: Why what the key holds is refused, so that older weights stay in force; None: it is not.
         left_out: Category -> weight, of those without a READY chunk; None where that is not known.
-        warnings: The same in sentences.
+        unweighted: Categories with READY chunks that have no weight, as far as they are known: nobody hears them.
+        warnings: What is left out, in sentences.
     """
 
     dataset: str | None
@@ -50,6 +51,7 @@ class WeightsInForce:
     until_ms: int | None
     problem: str | None
     left_out: Mapping[str, float] | None
+    unweighted: tuple[str, ...]
     warnings: tuple[str, ...]
 
 

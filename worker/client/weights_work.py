@@ -11,6 +11,7 @@ from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.documents import change_document
 from worker.core.weights.history import Change
+from worker.core.weights.left_out import unweighted
 from worker.core.weights.presets import BUILT_IN_PRESETS, own_preset_name
 from worker.core.weights.values import check_values, parse_weights
 from worker.core.wording import plural
@@ -57,6 +58,7 @@ class WeightsWork:
             until_ms=None if survey.pending is None else survey.pending.due_ms,
             problem=survey.problem,
             left_out=mix.left_out,
+            unweighted=tuple(unweighted(use.shares or {}, survey.ready.categories or ())),
             warnings=mix.warnings,
         )
 
@@ -174,16 +176,16 @@ def change_of(made: Made, wait_s: float | None) -> WeightsChange:
             "unasked": made.applied.unasked,
             "waited_ms": round(made.applied.took_s * _MS, 1),
         }
-    warnings = (*made.mix.warnings, *(_late(made.applied, wait_s or 0.0) if made.applied is not None else ()))
+    warnings = made.mix.warnings if made.applied is None else _doubts(made.mix, made.applied, wait_s or 0.0)
     return WeightsChange(**told, left_out=made.mix.left_out, warnings=warnings)
 
 
-def _late(applied: Applied, wait_s: float) -> list[str]:
-    """Say which workers have not applied a change."""
+def _doubts(mix: Mix, applied: Applied, wait_s: float) -> tuple[str, ...]:
+    """Say what cannot be drawn, and which workers have not applied a change."""
     holders = len(applied.applied) + len(applied.missing)
     if not holders + len(applied.unasked):
-        return ["the weights are stored, but no worker is alive, so that none has applied them"]
+        return ("the weights are stored, but no worker is alive, so that none has applied them",)
     if not applied.missing:
-        return []
+        return mix.warnings
     late = f"applied by {len(applied.applied)} of {plural(holders, 'worker')} within {wait_s:g} s"
-    return [f"{late}; not by {', '.join(applied.missing)}"]
+    return (*mix.warnings, f"{late}; not by {', '.join(applied.missing)}")

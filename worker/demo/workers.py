@@ -31,8 +31,9 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start the process; it serves a moment later."""
+        # -P: a folder `worker` in the working directory is somebody else's.
         launch = Launch(Path.cwd(), self._log, env=environment_with(self._settings))
-        self._child = Child([sys.executable, "-m", "worker", "run"], launch, signal.SIGTERM)
+        self._child = Child([sys.executable, "-P", "-m", "worker", "run"], launch, signal.SIGTERM)
 
     def freeze(self) -> None:
         """Stop the process in the middle of its work, with requests pending."""

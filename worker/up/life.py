@@ -9,14 +9,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from worker.adapters.postgres.chunks import ChunkCount, count_chunks
 from worker.adapters.postgres.migrate import migrate
-from worker.errors import DependencyError
+from worker.errors import DependencyError, SettingsError
 from worker.run_dir.announcement import Announcement, announcement_path, write_announcement
 from worker.run_dir.folder import prepare_run_dir
 from worker.run_dir.health import SERVING
@@ -145,7 +145,7 @@ def _run(place: _Place, lock: int, ending: Ending, opened: ExitStack) -> int:
     ending.check()
     was_known = bool(counts)
     if place.wanted.bring_in and not was_known:
-        if status := _bring_in(place, settings, ending):
+        if status := _bring_in(place, settings, ending, servers.start_again):
             return status
         counts = asyncio.run(count_chunks(settings["DATABASE_URL"]))
     settings |= _columns(settings, counts)
@@ -158,10 +158,11 @@ def _run(place: _Place, lock: int, ending: Ending, opened: ExitStack) -> int:
     def keep() -> None:
         servers.start_again()
         worker.start_again()
+        _announce_again(place, announcement)
 
     _wait_until_serving(worker, place, ending, keep)
-    by_query = _QUERY in settings
-    place.screen.show_ready(Shown(announcement, time.time() - place.began, _ready(counts), by_query))
+    took_s, shares = time.time() - place.began, watch.look().shares
+    place.screen.show_ready(Shown(announcement, took_s, _ready(counts), _QUERY in settings, shares))
     if place.wanted.bring_in and was_known and (status := _bring_in(place, settings, ending, keep)):
         return status
     _keep_until_signal(place, ending, watch, keep)
@@ -211,14 +212,21 @@ def _announce(place: _Place, settings: Mapping[str, str]) -> Announcement:
     return made
 
 
+def _announce_again(place: _Place, announcement: Announcement) -> None:
+    """Announce it again where what cleans temporary folders has removed the file."""
+    path = announcement_path(place.run_dir, place.folder.path)
+    if not path.exists():
+        with suppress(OSError, SettingsError):  # it is tried again in a moment
+            prepare_run_dir(place.run_dir)
+            write_announcement(path, announcement)
+
+
 def _withdraw(place: _Place) -> None:
     for path in (announcement_path(place.run_dir, place.folder.path), place.folder.announcement):
         path.unlink(missing_ok=True)
 
 
-def _bring_in(
-    place: _Place, settings: Mapping[str, str], ending: Ending, meanwhile: Callable[[], None] = lambda: None
-) -> int:
+def _bring_in(place: _Place, settings: Mapping[str, str], ending: Ending, meanwhile: Callable[[], None]) -> int:
     """Bring the library in by the verb that does so; return its exit status."""
     status = run_verb(place.wanted.bring_in, settings, ending, meanwhile)
     if status:

@@ -2,15 +2,15 @@
 
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from worker.embedded.child import Child, Launch
-from worker.errors import DependencyError, SettingsError
+from worker.errors import SettingsError
 from worker.run_dir.health import Health, health_of
 from worker.settings.environment import environment_with
+from worker.up.deaths import Deaths
 from worker.up.ending import Ending
 from worker.up.screen import Screen
 
@@ -21,7 +21,6 @@ _DRAIN_S: Final = 10.0
 _BEYOND_DRAIN_S: Final = 5.0
 _POLL_S: Final = 0.05
 _USAGE: Final = 2
-_SOON_S, _MOST_DEATHS = 60.0, 5
 _TAIL: Final = 2000
 
 
@@ -41,7 +40,7 @@ class Worker:
         self._run_dir = run_dir
         self._log = log
         self._screen = screen
-        self._deaths: list[float] = []
+        self._deaths = Deaths()
         self._child: Child | None = None
 
     @property
@@ -65,13 +64,10 @@ class Worker:
         if self._child is None or (status := self._child.exit_status) is None:
             return
         self.stop()
-        now = time.monotonic()
-        self._deaths = [*(at for at in self._deaths if now - at < _SOON_S), now]
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
         if status == _USAGE:
             raise SettingsError(f"the worker ended {how}: {self._last_words()}")
-        if len(self._deaths) == _MOST_DEATHS:
-            raise DependencyError(f"the worker ended {how}, {_MOST_DEATHS} times in a minute: {self._last_words()}")
+        self._deaths.note(f"the worker ended {how}; its log is {self._log} and ends with: {self._last_words()}")
         self._screen.warn(f"the worker ended {how}, and is started again; its log is {self._log}")
         self.start()
 

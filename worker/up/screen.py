@@ -16,12 +16,14 @@ class Shown:
         took_s: Time since its start.
         ready: Category -> READY chunks in the table.
         by_query: Whether the worker reads them by `WORKER_CHUNKS_QUERY`, and not from the table.
+        shares: Weights in force; None: not known.
     """
 
     announcement: Announcement
     took_s: float
     ready: Mapping[str, int]
     by_query: bool
+    shares: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

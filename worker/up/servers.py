@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from worker.core.redaction import redact
 from worker.embedded.lasting import LastingPostgres, LastingRedis, refuse_older
 from worker.embedded.loopback import HOST, is_free
+from worker.up.deaths import Deaths
 from worker.up.folder import DataFolder
 from worker.up.screen import Screen
 
@@ -43,6 +44,7 @@ class Servers:
         self._screen = screen
         self._ports = {REDIS: ports.redis, POSTGRES: ports.database}
         self._embedded: dict[str, Lasting] = {}
+        self._deaths = {title: Deaths() for title in _FOLDERS}
         self.urls = {name: url for name, url in given.items() if name in _VARIABLES.values() and not self._is_own(url)}
 
     @property
@@ -80,11 +82,13 @@ class Servers:
 
         Raises:
             UnreachableError: One does not come up again.
+            DependencyError: One ends again and again.
         """
         for title, server in self._embedded.items():
             if not server.running:
-                log = self._folder.path / _FOLDERS[title] / "server.log"
-                self._screen.warn(f"{title} has ended by itself, and is started again; its log is {log}")
+                how = f"{title} ended by itself; its log is {self._folder.path / _FOLDERS[title] / 'server.log'}"
+                self._deaths[title].note(how)
+                self._screen.warn(f"{how}; it is started again")
                 server.start()
 
     def _given(self, title: str) -> str | None:

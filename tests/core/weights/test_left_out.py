@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.core.weights.left_out import left_out, nearest_name, sentences
+from worker.core.weights.left_out import left_out, nearest_name, sentences, unweighted_text
 
 READY = {"speech", "songs", "noise"}
 
@@ -42,3 +42,12 @@ def test_of_very_many_the_rest_is_summed_up() -> None:
 )
 def test_the_nearest_name_is_of_a_category_that_is_there_or_built_in(name: str, nearest: str | None) -> None:
     assert nearest_name(name, READY) == nearest
+
+
+def test_what_is_ready_and_weighs_nothing_is_named() -> None:
+    assert unweighted_text({"voice": 1.0}, {"voice", "noise", "calls"}) == (
+        "READY, but not drawn, as they have no weight: calls, noise"
+    )
+    assert unweighted_text({"voice": 1.0, "music": 0.0}, {"voice", "music"}) == ""
+    many = unweighted_text({"voice": 1.0}, {f"c{number:02}" for number in range(20)})
+    assert many.endswith("c06, c07 and 12 more")

@@ -157,8 +157,9 @@ async def _refuse_empty(connection: Connection, scope: Scope) -> None:
     """
     known = await connection.fetchval(_KNOWN, scope.folders)
     if known:
+        folder = scope.folders[0].rstrip("/") or "/"
         raise ScanError(
-            f"there is no audio file in {scope.folders[0].rstrip('/') or '/'}, where {plural(known, 'chunk')} of earlier scans lay; "
+            f"there is no audio file in {folder}, where {plural(known, 'chunk')} of earlier scans lay; "
             "is a disk missing? Nothing is changed, and --prune deletes what is gone"
         )
 

@@ -30,6 +30,7 @@ from worker.errors import PostgresUnreachableError, ScanError
 LOOK_EVERY_S: Final = 300.0
 _LOOK_SOON_S: Final = 2.0
 _MANY: Final = 1000
+_MOST_AT_ONCE: Final = 4000
 _AGAIN_S: Final = 1.0
 
 
@@ -70,7 +71,7 @@ async def watch_folder(
     root = scanned_root(folder)
     async with aclosing(folder_changes(root)) as changes:  # type: ignore[type-var]
         await anext(changes)
-        with HeaderReaders(_MANY) as readers:
+        with HeaderReaders(_MOST_AT_ONCE) as readers:
             watch = _Watch(root, options, readers)
             await to_thread.run_sync(watch.learn)
             tell(await scan_folder(database_url, folder, options, progress))
@@ -108,7 +109,8 @@ class _Watch:
         self._look_at_s = time.monotonic() + LOOK_EVERY_S
 
     def learn(self) -> None:
-        """Take what is there for known: a scan reads it next."""
+        """Take what is there for known: a scan reads it next. The first reader starts, so that no change waits for it."""
+        list(self._readers.measured([self.root]))
         self._settling.learn(self._prefix + name for name in self._walk("").found.audio)
 
     def take_up(self, changed: set[str]) -> Sequence[str]:

@@ -11,6 +11,7 @@ from worker.cli.mix import set_text, until_text
 from worker.cli.output import complain
 from worker.cli.printing import State, print_json, print_table, print_text, shares_text
 from worker.cli.words import Share, counted, listed
+from worker.core.weights.left_out import unweighted_text
 from worker.core.workers.mix import Mix, look_at_mix
 from worker.core.workers.state_document import UNREADABLE
 from worker.core.workers.weights_in_use import InUse
@@ -46,6 +47,8 @@ def show_weights(dataset: str | None, *, as_json: bool) -> None:
         _print_workers(survey)
         for sentence in mix.warnings:
             complain(sentence)
+        if survey.use.shares and (unweighted := unweighted_text(survey.use.shares, survey.ready.categories or ())):
+            print_text(unweighted)
     if survey.problem is not None:
         raise click.exceptions.Exit(1)
 

@@ -1,4 +1,8 @@
-"""Weighted categories without READY chunks: how much they weigh, who gets their share, and which name was meant."""
+"""Where weights and READY chunks do not meet.
+
+Weighted categories without READY chunks: how much they weigh, who gets their share, and which name was meant. And the
+other way round: categories with READY chunks that nobody weighs, so that nobody hears them.
+"""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
@@ -8,6 +12,7 @@ from worker.core.weights.values import BUILT_IN
 _SUGGESTED = 20
 _COMPARED = 2_000
 _NAMED = 3
+_UNWEIGHTED = 8
 
 
 def left_out(shares: Mapping[str, float], ready: Collection[str]) -> dict[str, float]:
@@ -39,6 +44,30 @@ def sentences(shares: Mapping[str, float], ready: Collection[str]) -> list[str]:
     if missing and not takers:
         said.append("no weighted category has a READY chunk: requests would get no_ready_chunks")
     return said
+
+
+def unweighted(shares: Mapping[str, float], ready: Collection[str]) -> list[str]:
+    """Find the categories that have READY chunks and no weight, sorted by name.
+
+    Args:
+        shares: Category -> weight, each > 0, summing to 1.
+        ready: Categories that have READY chunks.
+    """
+    return sorted(set(ready) - shares.keys())
+
+
+def unweighted_text(shares: Mapping[str, float], ready: Collection[str]) -> str:
+    """Name the categories that have READY chunks and no weight; empty if there are none.
+
+    Args:
+        shares: Category -> weight, each > 0, summing to 1.
+        ready: Categories that have READY chunks.
+    """
+    names = unweighted(shares, ready)
+    if not names:
+        return ""
+    more = f" and {len(names) - _UNWEIGHTED:,} more" if len(names) > _UNWEIGHTED else ""
+    return f"READY, but not drawn, as they have no weight: {', '.join(names[:_UNWEIGHTED])}{more}"
 
 
 def nearest_name(name: str, ready: Collection[str]) -> str | None:

@@ -1,0 +1,14 @@
+"""A process that dies again and again is given up on."""
+
+import pytest
+
+from worker.errors import DependencyError
+from worker.up.deaths import Deaths
+
+
+def test_the_fifth_death_in_a_minute_is_the_last() -> None:
+    deaths = Deaths()
+    for _ in range(4):
+        deaths.note("it fell")
+    with pytest.raises(DependencyError, match=r"^5 times in a minute, it fell$"):
+        deaths.note("it fell")
