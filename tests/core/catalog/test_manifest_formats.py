@@ -261,6 +261,19 @@ def test_table() -> None:
     assert read(table(["file_name", "label"], ("a", 3)), Wishes(columns={"label": "category"})) == [ChunkRow("a", "3")]
 
 
+def test_tables_count_rows_and_say_what_was_decided() -> None:
+    rows, said = noted(table(["path", "category", "status"], (" a", "voice", None)), Wishes())
+    assert rows == [ChunkRow(" a", "voice")]
+    assert said == ["1 path with a blank at an end, kept", "1 row with an empty status, taken as READY"]
+    for names, row, sentence in (
+        (["path", "category"], ("a", "Voice"), "theirs, row 1: category 'Voice' is not 1 to 64 of a-z, 0-9, _ and -"),
+        (["path", "label"], ("a", "x"), "theirs, row 1: it has no category; rename label to category, or say --map"),
+    ):
+        with pytest.raises(ManifestError) as caught:
+            noted(table(names, row), Wishes())
+        assert caught.value.sentences[0].startswith(sentence)
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_delimiters_are_told_by_the_header(separator: str) -> None:
     text = (
@@ -482,6 +495,12 @@ def test_broken_kaldi_folders(files: dict[str, str], sentence: str) -> None:
     with pytest.raises(ManifestError) as caught:
         kaldi("segments", VOICE, **files)
     assert caught.value.sentences[0] == sentence
+
+
+def test_recording_without_a_file_is_refused() -> None:
+    assert refused("rec-1\n", Wishes("kaldi", category="voice")) == ("theirs, line 1: 'rec-1' is an id without a file",)
+    with pytest.raises(ManifestError, match="line 1: path '' is not 1 to 2,000 bytes of text"):
+        kaldi("segments", wav_scp="rec-1\nrec-2 a.wav\n")
 
 
 def test_a_file_that_was_asked_for_has_to_be_there() -> None:
