@@ -1,6 +1,6 @@
 """How long an audio file is, by its header alone; or what is wrong with it. The only user of the audio libraries.
 
-Eight libraries were compared on 1,000 files of 3 s of each format, and on 45 broken ones, on one core. In files a
+Eight libraries were compared on 1,000 files of 3 s of each format, and on 38 broken ones, on one core. In files a
 second, soundfile (libsndfile) read 15,500 wav, 12,400 flac, 9,800 mp3, 8,300 opus and 2,000 vorbis. mutagen read 5,100,
 5,700, 2,900, 6,300 and 6,700; tinytag 43,700, 20,300, 12,700, 5,300 and 7,500; PyAV 200 to 3,700. Pytaglib, miniaudio,
 sphn and pymediainfo read fewer formats or say less.
