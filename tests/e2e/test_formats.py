@@ -160,23 +160,22 @@ def test_export_says_what_is_odd_and_is_refused_where_it_cannot_be_written(
         assert sentence in ended.stderr
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_export_that_a_signal_ends_leaves_what_was_there(
-    settings: Settings, database_url: str, tmp_path: Path, number: signal.Signals, status: int
-) -> None:
+@pytest.mark.fault("an export is ended by a signal: the file that was there stays")
+def test_export_that_a_signal_ends_leaves_what_was_there(settings: Settings, database_url: str, tmp_path: Path) -> None:
     execute(
         database_url,
         "insert into audio_chunks (path, category, status) select i || '.wav', 'voice', 'READY'"
         " from generate_series(1, 200000) as i",
     )
     (tmp_path / "a.csv.gz").write_bytes(b"old")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "worker", "catalog", "export", "a.csv.gz"],
-        env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
-        cwd=tmp_path,
-    )
-    wait_until_sync(lambda: list(tmp_path.glob(".*.part")), timeout_s=60, what="the export has begun")
-    process.send_signal(number)
-    assert process.wait(60) == status
-    assert (tmp_path / "a.csv.gz").read_bytes() == b"old"
-    assert list(tmp_path.glob(".*")) == []
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker", "catalog", "export", "a.csv.gz"],
+            env=environment_with({**settings, "PYTHONPATH": str(Path(__file__).parents[2])}),
+            cwd=tmp_path,
+        )
+        wait_until_sync(lambda: list(tmp_path.glob(".*.part")), timeout_s=60, what="the export has begun")
+        process.send_signal(number)
+        assert process.wait(60) == status
+        assert (tmp_path / "a.csv.gz").read_bytes() == b"old"
+        assert list(tmp_path.glob(".*")) == []

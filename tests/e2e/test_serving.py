@@ -54,6 +54,7 @@ async def wait_results(client: Redis, stream: str, count: int) -> list[dict[str,
     return await read_all(client, stream)
 
 
+@pytest.mark.any_redis
 async def test_acceptance_of_the_audioset_library(
     redis_client: Redis, prefix: str, database_url: str, run: Run, start_worker: StartWorker, tmp_path: Path
 ) -> None:

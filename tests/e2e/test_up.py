@@ -27,6 +27,7 @@ def write_wav(path: Path, *, seconds: int) -> None:
         file.writeframes(bytes(16_000 * seconds))
 
 
+@pytest.mark.fault("everything of an `up` is killed, cut off in its writing, or asked to end: the next one goes on")
 def test_a_library_is_served_and_nothing_is_lost_however_it_ends(machine: Machine) -> None:
     both = [machine.up(machine.library) for _ in range(2)]  # at the same moment
     wait_until_sync(lambda: any(up.poll() == 0 for up in both), timeout_s=READY_S, what="one of them gives way")
@@ -76,6 +77,7 @@ def test_a_library_is_served_and_nothing_is_lost_however_it_ends(machine: Machin
     assert "no `sampling-worker up` runs on this machine" in machine.run("env").stderr
 
 
+@pytest.mark.fault("a server or the worker of an `up` dies: it is started again")
 def test_what_dies_is_started_again(machine: Machine) -> None:
     up = machine.up(machine.library)
     machine.wait_ready(up)

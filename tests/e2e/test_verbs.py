@@ -85,6 +85,7 @@ def sentence(ended: Ended) -> str:
     return ended.complaint
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize("words", [*REDIS_VERBS, *WATCHING], ids=" ".join)
 def test_redis_that_is_away_is_named_and_is_status_3(call: Call, words: list[str]) -> None:
     ended = call(words, {"REDIS_URL": "redis://me:h1dden@127.0.0.1:1/0"})
@@ -94,6 +95,7 @@ def test_redis_that_is_away_is_named_and_is_status_3(call: Call, words: list[str
     )
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize("words", POSTGRES_VERBS, ids=" ".join)
 def test_postgresql_that_is_away_is_named_and_is_status_3(call: Call, words: list[str]) -> None:
     ended = call(words, {"DATABASE_URL": "postgresql://me:h1dden@127.0.0.1:1/audio"})
@@ -104,6 +106,7 @@ def test_postgresql_that_is_away_is_named_and_is_status_3(call: Call, words: lis
     assert "connection refused; is it running?" in ended.complaint
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize("words", [*REDIS_VERBS, *WATCHING], ids=" ".join)
 def test_a_login_that_redis_refuses_is_status_2(call: Call, redis_url: str, words: list[str]) -> None:
     ended = call(words, {"REDIS_URL": redis_url.replace("redis://", "redis://me:h1dden@")})
@@ -113,6 +116,7 @@ def test_a_login_that_redis_refuses_is_status_2(call: Call, redis_url: str, word
     assert "h1dden" not in ended.complaint
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize("words", POSTGRES_VERBS, ids=" ".join)
 @pytest.mark.parametrize("wrong", ["role", "database"])
 def test_a_login_that_postgresql_refuses_is_status_2(
@@ -135,6 +139,7 @@ def powerless_url(redis_url: str, prefix: str) -> Iterator[str]:
         client.execute_command("ACL", "DELUSER", prefix)
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize("words", [*REDIS_VERBS, *WATCHING], ids=" ".join)
 def test_what_redis_does_not_allow_is_status_1(call: Call, powerless_url: str, words: list[str]) -> None:
     ended = call(words, {"REDIS_URL": powerless_url})
@@ -149,6 +154,7 @@ def powerless_database_url(database_url: str, prefix: str) -> Iterator[str]:
     run_sql(database_url, f"drop role {prefix}")
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize("words", POSTGRES_VERBS[1:], ids=" ".join)
 def test_what_postgresql_does_not_allow_is_status_1(call: Call, powerless_database_url: str, words: list[str]) -> None:
     ended = call(words, {"DATABASE_URL": powerless_database_url})
@@ -156,6 +162,7 @@ def test_what_postgresql_does_not_allow_is_status_1(call: Call, powerless_databa
     assert "permission denied" in sentence(ended)
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize("words", POSTGRES_VERBS[1:], ids=" ".join)
 def test_a_schema_that_is_not_there_is_status_1(call: Call, empty_database_url: str, words: list[str]) -> None:
     ended = call(words, {"DATABASE_URL": empty_database_url})
@@ -186,6 +193,7 @@ def test_other_types_and_garbage_under_every_key_are_told(
     assert ended.out or ended.complaint
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize(
     "query", ["select id, category from nowhere", "select 1 / 0 as id, 'a' as category", "select 1"]
 )
@@ -210,6 +218,7 @@ def shell(words: str, settings: Settings, cwd: Path) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize(
     ("redirection", "reason"), [(">/dev/full", "no space is left on its device"), (">&-", "it is closed")]
 )
@@ -221,6 +230,7 @@ def test_output_that_cannot_be_written_is_one_sentence_and_status_1(
     assert (ended.returncode, ended.stderr) == (1, f"sampling-worker: the output cannot be written: {reason}\n")
 
 
+@pytest.mark.fault("a server is away, or refuses: each verb ends in a sentence that names it")
 @pytest.mark.parametrize(
     ("words", "status"),
     [

@@ -30,7 +30,7 @@ select (array['voice', 'music'])[1 + i % 2], 'READY', nullif(i % 10, 0) / 3.0, n
   case i % 6 when 0 then null when 1 then case i when 1 then '' end when 2 then E'a "quoted"\\\n\t\x01 path ' || i
   when 3 then repeat(U&'\00e9\+01F600', i % 40) || i else repeat('folder/', i % 60) || i || '.flac' end,
   (array[null, 'val'])[1 + i / 5 % 2]
-from generate_series(1, 20000) as i"""
+from generate_series(1, 3000) as i"""
 
 
 def _contents(catalog: Catalog | None) -> dict[str, Row]:
@@ -91,7 +91,7 @@ async def test_columns_that_change_are_followed(database_url: str, refresh_s: fl
         "update audio_chunks set start_s = start_s + 0.001 where id <= 30",
         "update audio_chunks set duration_s = null, path = null where id = 4",
         "update audio_chunks set split = 'test', path = 'x' || id where id between 5 and 9",
-        "delete from audio_chunks where id > 19000",
+        "delete from audio_chunks where id > 2800",
         "insert into audio_chunks (category, status, path) values ('voice', 'READY', 'new'), ('b', 'READY', null)",
     ]
     async with session(database_url) as writer, anyio.create_task_group() as loops:
