@@ -423,6 +423,11 @@ class TestSecrets:
             shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
         assert CANARY not in shown
 
+    @pytest.mark.parametrize("url", [f"redis:///:{CANARY}", f"redis://a/b:{CANARY}%0a?@1", f"redis://ac/]:[/{CANARY}"])
+    def test_a_password_that_slipped_behind_the_host_is_not_shown(self, tmp_path: Path, url: str) -> None:
+        problem = _problem({**URLS, "REDIS_URL": url}, dotenv=tmp_path / ".env")
+        assert problem.startswith("REDIS_URL is not accepted: what follows its host is not the number of a database")
+
     def test_a_url_in_the_wrong_place_is_redacted(self, tmp_path: Path) -> None:
         problem = _problem({**URLS, "WORKER_PREFIX": f"redis://:{CANARY}@h"}, dotenv=tmp_path / ".env")
         assert problem.startswith("WORKER_PREFIX=redis://:***@h is not accepted")

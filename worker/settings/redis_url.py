@@ -21,6 +21,7 @@ _LEAST_TIMEOUT_S = 2  # a blocking read takes up to 1 s
 _LONGEST_TIMEOUT_S = 3600
 _LEAST_CONNECTIONS = 10  # more than a worker, a client or a command ever opens
 _DATABASE = re.compile(r"/?|/\d{1,9}")
+_NAME = re.compile(r"[/A-Za-z0-9_-]*", re.ASCII)
 _TLS_START = "ssl_"
 # Spelling of Celery, kombu and others.
 _CERTIFICATES = {"CERT_NONE": "none", "CERT_OPTIONAL": "optional", "CERT_REQUIRED": "required"}
@@ -99,7 +100,7 @@ def read_redis_url(url: str) -> RedisUrl:
 def _check_address(parts: SplitResult) -> None:
     """Refuse what is not part of the address of one server."""
     if not _DATABASE.fullmatch(parts.path):
-        shown = "what follows its host" if "@" in parts.path else parts.path  # a password may have slipped into it
+        shown = parts.path if _NAME.fullmatch(parts.path) else "what follows its host"  # where a password may be
         raise ValueError(f"{shown} is not the number of a database")
     if "," in parts.netloc.rpartition("@")[2]:
         raise ValueError("it names several hosts, which redis+sentinel:// and redis+cluster:// take")
