@@ -342,3 +342,17 @@ async def _change_and_return(desk: Desk) -> None:
     await wait_until(has_returned, timeout_s=_SOON_S, what="the temporary weights have given way")
     assert [one.returned_ms for one in [one async for one in writer.history()]] == [change.until_ms, None]
     assert await writer.presets() == []
+
+
+async def test_a_cancellation_is_never_lost_at_whatever_step_it_comes(redis_url: str) -> None:
+    """Python 3.11's `wait_for`, in which redis-py sends, hands out a result instead, if both come in one moment."""
+    client = connect(redis_url, timeout_s=5.0)
+    for steps in range(60):
+        task = asyncio.ensure_future(client.ping())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if task.cancel():
+            await asyncio.wait([task])
+            assert task.cancelled(), steps
+    assert await client.ping()
+    await client.aclose()

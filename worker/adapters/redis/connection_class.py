@@ -1,9 +1,12 @@
 """Connections that redis-py makes, by our rules: each has a name in `CLIENT LIST`, and its errors name the server."""
 
+import asyncio
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
+import anyio
 import redis.exceptions
 from redis.asyncio.connection import AbstractConnection
 
@@ -43,9 +46,18 @@ class _Named:
             await connection.read_response()
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
-        """Send a command."""
+        """Send a command.
+
+        redis-py sends in `asyncio.wait_for`. In Python 3.11 that returns, instead of raising the cancellation, if what
+        it waits for is done in that moment (CPython issue 86296). A cancelled scope of anyio cancels again by itself.
+        """
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
         with naming_server(self.server):
             await cast("Any", super()).send_packed_command(*args, **options)
+        if task and task.cancelling() > before and anyio.current_effective_deadline() > -math.inf:
+            await cast("Any", self).disconnect(nowait=True)  # as redis-py does: nobody will read the reply
+            raise asyncio.CancelledError
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """Read a reply."""
