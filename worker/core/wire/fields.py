@@ -1,8 +1,9 @@
 """Field values of requests: what each field accepts, and the error sentence for other values."""
 
+import re
 from collections.abc import Callable, Mapping
 
-from worker.core.keys import NAME_PATTERN, SPLIT_PATTERN
+from worker.core.keys import NAME_PATTERN
 from worker.errors import RequestError
 
 _SHOWN_LENGTH = 64
@@ -64,28 +65,16 @@ def printable(name: str, value: bytes) -> str:
     return text
 
 
-def plain_name(name: str, value: bytes) -> str:
-    """Read a name that becomes part of a key in Redis.
+def matching(pattern: re.Pattern[str]) -> Reader:
+    """Make a reader of names: ASCII that matches a pattern from end to end; others raise a RequestError."""
 
-    Raises:
-        RequestError: The value is not one.
-    """
-    text = value.decode("ascii", errors="replace")
-    if not NAME_PATTERN.fullmatch(text):
-        raise invalid(f"{name} is {shown(value)}; accepted: {NAME_PATTERN.pattern}")
-    return text
+    def read(name: str, value: bytes) -> str:
+        text = value.decode("ascii", errors="replace")
+        if not pattern.fullmatch(text):
+            raise invalid(f"{name} is {shown(value)}; accepted: {pattern.pattern}")
+        return text
 
-
-def split_name(name: str, value: bytes) -> str:
-    """Read the name of a split.
-
-    Raises:
-        RequestError: The value is not one.
-    """
-    text = value.decode("ascii", errors="replace")
-    if not SPLIT_PATTERN.fullmatch(text):
-        raise invalid(f"{name} is {shown(value)}; accepted: {SPLIT_PATTERN.pattern}")
-    return text
+    return read
 
 
 def preset(_name: str, value: bytes) -> str:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
+from worker.core.keys import NAME_PATTERN, SPLIT_PATTERN
 from worker.core.wire.columns import column_names
-from worker.core.wire.fields import Reader, invalid, one_of, plain_name, preset, printable, split_name, whole_number
+from worker.core.wire.fields import Reader, invalid, matching, one_of, preset, printable, whole_number
 from worker.errors import RequestError
 
 Method = Literal["random", "stratified", "epoch"]
@@ -232,18 +233,18 @@ _FLAG = one_of({b"1": True, b"0": False})
 _READERS: Final[Mapping[bytes, Reader]] = {
     b"request_id": printable,
     b"category": printable,
-    b"dataset": plain_name,
+    b"dataset": matching(NAME_PATTERN),
     b"preset": preset,
     b"session": printable,
     b"pin": _FLAG,
     b"replace": _FLAG,
     b"method": one_of({b"random": "random", b"stratified": "stratified", b"epoch": "epoch"}),
     b"seed": whole_number(0, LARGEST_SEED),
-    b"reply_to": plain_name,
+    b"reply_to": matching(NAME_PATTERN),
     b"expires_at": whole_number(0, 2**63 - 1),
     b"encoding": one_of({b"json": "json", b"packed": "packed"}),
     b"probabilities": _FLAG,
-    b"split": split_name,
+    b"split": matching(SPLIT_PATTERN),
     b"columns": column_names,
 }
 
