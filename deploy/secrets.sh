@@ -11,8 +11,8 @@ folder=${1:-$deploy/secrets}
 case $folder in /*) ;; *) folder=$PWD/$folder ;; esac
 files=(
     postgres_password sampler_password redis_password
-    owner_url database_url operator_url redis_url training_job_url weights_writer_url
-    redis.acl
+    owner_url database_url operator_url redis_url training_job_url weights_writer_url desk_reader_url desk_url desk_token
+    demo_url grafana_password redis.acl
 )
 
 if [ -e "$folder" ] && [ -n "$(ls -A "$folder")" ]; then
@@ -48,14 +48,20 @@ printf '%s\n' "$sampler" > sampler_password
 printf %s "postgresql://owner:$owner@postgres:5432/audio" > owner_url
 printf %s "postgresql://sampler:$sampler@postgres:5432/audio" > database_url
 
-operator=$(new_password) worker=$(new_password) job=$(new_password) writer=$(new_password)
+operator=$(new_password) worker=$(new_password) job=$(new_password) writer=$(new_password) reader=$(new_password)
 printf %s "$operator" > redis_password
 printf %s "redis://default:$operator@valkey:6379/0" > operator_url
 printf %s "redis://worker:$worker@valkey:6379/0" > redis_url
 printf %s "redis://training-job:$job@localhost:6379/0" > training_job_url
 printf %s "redis://weights-writer:$writer@localhost:6379/0" > weights_writer_url
+printf %s "redis://weights-writer:$writer@valkey:6379/0" > desk_url
+new_password > desk_token
+printf %s "redis://training-job:$job@valkey:6379/0" > demo_url
+new_password > grafana_password
+printf %s "redis://desk-reader:$reader@localhost:6379/0" > desk_reader_url
 sed -e "s/#DEFAULT/#$(digest "$operator")/; s/#WORKER/#$(digest "$worker")/" \
-    -e "s/#TRAINING_JOB/#$(digest "$job")/; s/#WEIGHTS_WRITER/#$(digest "$writer")/" "$deploy/redis.acl" > redis.acl
+    -e "s/#TRAINING_JOB/#$(digest "$job")/; s/#WEIGHTS_WRITER/#$(digest "$writer")/" \
+    -e "s/#DESK_READER/#$(digest "$reader")/" "$deploy/redis.acl" > redis.acl
 
 # The folder is closed and its files are open: Compose mounts files as they are, and each container reads its own as
 # another user.

@@ -1,16 +1,20 @@
 """Real servers, started once a run and only if a test asks for one; a prefix and a database for each test."""
 
 import asyncio
+import gc
 import os
 import secrets
+import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.support.browsers import describe_browser, find_browser
 from tests.support.servers import (
     describe_servers,
     execute,
@@ -27,17 +31,43 @@ from worker.settings.environment import run_dirs
 
 _BINARIES = redis_binaries()
 _ANY = "valkey"
+# No deadlines, as tests count and never time. 50 examples a run, drawn anew each time, find more than a few long runs.
+settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+OPTIONAL_PROGRAMS = ("jq", "npm", "node", "journalctl", "systemd-analyze", "kubectl")
+"""Programs that some tests need, and that a machine may be without."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage meanwhile: nearly all that is made here stays, and looking for it takes half of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs root or Linux where that is missing, and soaks unless `-m` names them."""
+    """Leave out what needs something that is missing, see the markers, and soaks unless `-m` names them."""
     missing = {
         "needs_root": os.geteuid() != 0,
+        "needs_browser": find_browser() is None,
         "needs_linux": sys.platform != "linux",
         "soak": "soak" not in config.option.markexpr,
     }
     left_out = [marker for marker, is_missing in missing.items() if is_missing]
-    items[:] = [item for item in items if not any(map(item.get_closest_marker, left_out))]
+    items[:] = [
+        item for item in items if not any(map(item.get_closest_marker, left_out)) and not _missing_programs(item)
+    ]
+    # What a process is to do first, no other one takes off it: so there is one browser, and one of what it looks at.
+    items.sort(key=lambda item: item.get_closest_marker("needs_browser") is None)
+
+
+def _missing_programs(item: pytest.Item) -> list[str]:
+    """Return the programs that a test is marked to need and that are not on the path."""
+    return [name for marker in item.iter_markers("needs") for name in marker.args if not shutil.which(name)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -52,7 +82,9 @@ def pytest_report_header() -> list[str]:
     running = [
         f"an `up` runs with data in {one.data}: end it, tests would find it" for one in list_announced(run_dirs())
     ]
-    return [*describe_servers(), *running]
+    missing = [name for name in OPTIONAL_PROGRAMS if not shutil.which(name)]
+    absent = [f"{name}: not on the PATH, cases not collected" for name in missing]
+    return [*describe_servers(), describe_browser(), *absent, *running]
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +137,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: PostgresServer) -> str:
-    from worker.adapters.postgres.migrate import migrate  # noqa: PLC0415 - most tests need no schema
+    from worker.adapters.postgres.migrate import migrate
 
     name = "template_migrated"
     execute(postgres_server.url, f"create database {name}")

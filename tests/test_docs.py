@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
+from worker.adapters.redis import feedback
 from worker.cli.commands import app
 from worker.core import wire
+from worker.core.adjust.reports import MOST_CELLS
 from worker.core.draw import derived, slicing
 from worker.core.events import EVENTS
 from worker.core.weights import values as weights
@@ -18,7 +20,8 @@ from worker.core.weights.changes import StoredWeights, WantedChange, plan_change
 from worker.core.weights.in_force import ABSENT, mark_of
 from worker.core.weights.values import DEFAULTS
 from worker.core.wire import fields as wire_fields
-from worker.core.wire import requests, results
+from worker.core.wire import losses, requests, results
+from worker.core.wire.feedback import FIELDS_OF_REFUSED, REPORT_FIELDS
 from worker.service import snapshots as state
 from worker.settings import environment, postgres_url, redis_url
 from worker.settings.model import Settings
@@ -91,7 +94,7 @@ EVENT_ROWS = event_rows()
 
 @pytest.mark.parametrize("row", [*setting_rows(), *EVENT_ROWS])
 def test_every_setting_and_event_is_documented_once(row: str) -> None:
-    assert row in PROTOCOL
+    assert PROTOCOL.count(row) == 1
     assert [name for name, text in PAGES.items() if row.rpartition(" | ")[0] in text] == ["worker/PROTOCOL.md"]
 
 
@@ -121,6 +124,12 @@ def test_result_fields_are_documented() -> None:
     assert first_cells(section(PROTOCOL, "A result")) >= RESULT_FIELDS
 
 
+def test_report_fields_are_documented() -> None:
+    text = section(PROTOCOL, "Feedback")
+    assert first_cells(text) == {*REPORT_FIELDS}
+    assert all(f"`{name}`" in text for name in FIELDS_OF_REFUSED)
+
+
 def test_defaults_are_documented() -> None:
     assert ", ".join(f"{name} {share}" for name, share in DEFAULTS.items()) in PROTOCOL
 
@@ -139,7 +148,7 @@ def documented_verbs(text: str) -> set[str]:
     for cell in re.findall(r"^\| (`.+?) \|", text, flags=re.MULTILINE):
         first, *others = re.findall(r"`([^`]+)`", cell)
         group = first.rpartition(" ")[0]
-        found |= {first, *(f"{group} {other}" for other in others)}
+        found |= {first, *(f"{group} {other}".strip() for other in others)}
     return found
 
 
@@ -241,7 +250,13 @@ def test_limits_are_those_of_the_code() -> None:
         weights.MAX_CATEGORIES,
         derived.MOST_KEPT,
         derived.WIDEST_KEPT,
+        losses.MAX_CATEGORIES,
+        feedback.MOST_REPORTS,
+        feedback.MOST_REFUSED,
+        MOST_CELLS,
     }
     assert numbers <= shown
     assert f"{weights.MAX_BYTES // (1 << 20)} MiB" in text
+    assert f"in {feedback.MOST_BYTES >> 20} MiB" in text
+    assert losses.MAX_BYTES == weights.MAX_BYTES
     assert f"2^{(requests.LARGEST_SEED + 1).bit_length() - 1}-1" in text

@@ -4,18 +4,17 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
 
+from tests.support.sources import ROOT, modules
 from worker.cli.commands import app
 from worker.core import wire
 from worker.core.events import EVENTS
 from worker.core.keys import Keys
 from worker.settings.model import Settings
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     "README.md",
     "worker/README.md",
@@ -27,15 +26,11 @@ DOCUMENTS = [
     "tests/README.md",
 ]
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
-MODULES = {
-    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(ROOT.glob("worker/**/*.py"))
-}
 KEYS = Keys("audio")
 
 
 def _nodes(*but: str) -> Iterator[ast.AST]:
-    for path, tree in MODULES.items():
+    for path, tree in modules().items():
         if not path.startswith(but):
             yield from ast.walk(tree)
 

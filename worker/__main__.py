@@ -14,7 +14,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
             stream.reconfigure(errors="backslashreplace")  # a terminal of ASCII alone shows names of any kind, escaped
-    if arguments[:1] in (["run"], ["up"]):
+    if arguments[:1] in (["run"], ["up"], ["desk"]):
         # Until the verb handles signals, there is nothing to finish, so the process ends at once, in order. An
         # exception would not do: an import that is tried and given up would swallow it, and the signal with it.
         for number in (signal.SIGTERM, signal.SIGINT):

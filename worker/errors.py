@@ -8,9 +8,11 @@ An exception says who must act:
      +-- SampleTimeoutError .................. 1  the training job: its result is late; also a TimeoutError
      +-- ClientClosedError ................... 1  the training job: it has closed its client
      +-- WeightsError ........................ 2  whoever set the weights
+     +-- AdjustError ......................... 2  whoever set a rule that moves the weights
      +-- StaleError .......................... 1  whoever changes the weights: read them again
      +-- ManifestError ....................... 2  whoever wrote the manifest
      +-- ScanError ........................... 2  whoever scans a folder
+     +-- DeskError ........................... 1  whoever asks the desk: a browser or a program
      +-- SettingsError ....................... 2  the operator
      +-- OutputError ......................... 1  whoever runs the command
      |    +-- ReaderGoneError ................ 1
@@ -29,7 +31,7 @@ An exception says who must act:
           +-- PostgresError .................. 1
                +-- PostgresUnreachableError .. 3  also an UnreachableError
                +-- PostgresLoginError ........ 2  also a LoginError
-    LeftOutWarning, WeightsWarning ........... -  a UserWarning of Python
+    LeftOutWarning, WeightsWarning, FeedbackWarning  -  a UserWarning of Python
 
 The number is the exit status. It says whether the same command can succeed later without anybody's help. 3: it can,
 because a server could not be reached. 2: the arguments, a file or the settings have to change first, as after a refused
@@ -96,12 +98,22 @@ class WeightsWarning(UserWarning):
     """Weights were stored, but not all of it will be heard as given, or not yet everywhere. The sentence says what."""
 
 
+class FeedbackWarning(UserWarning):
+    """Losses were not reported: they are no finite numbers, or Redis did not store them. The training goes on."""
+
+
 class ClientClosedError(SamplingError):
     """The client was closed before the result came."""
 
 
 class WeightsError(SamplingError):
     """A weights value is not valid. It is refused, and the last valid weights stay in force."""
+
+    exit_status = 2
+
+
+class AdjustError(SamplingError):
+    """The settings of a rule that moves the weights are not valid, or no such rule is set. The sentence says why."""
 
     exit_status = 2
 
@@ -148,6 +160,20 @@ class LoopEndedError(SamplingError):
 
 class NotTestedError(CheckError):
     """An acceptance test could not be run, so it says nothing about the distribution."""
+
+
+class DeskError(SamplingError):
+    """The desk refuses a request of HTTP. The sentence says why, and what is accepted.
+
+    Attributes:
+        status: Status of the answer.
+        code: What is wrong, in a word for programs.
+    """
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
 
 
 class DependencyError(SamplingError):

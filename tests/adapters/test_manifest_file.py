@@ -8,16 +8,19 @@ import re
 import threading
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
 from worker.adapters.manifest_file import manifest_name, manifest_portions, open_manifest
 from worker.core.catalog.manifest import ChunkRow, Wishes
 from worker.errors import ManifestError
 
 CONTENT = b"path,category\n" + b"".join(b"a/%d.flac,voice\n" % number for number in range(50_000))
-PACKED = {"csv": CONTENT, "gz": gzip.compress(CONTENT), "bz2": bz2.compress(CONTENT), "xz": lzma.compress(CONTENT)}
+PACKED = {
+    "csv": CONTENT,
+    "gz": gzip.compress(CONTENT),
+    "bz2": bz2.compress(CONTENT),
+    "xz": lzma.compress(CONTENT, preset=0),
+}
 
 
 @pytest.mark.parametrize("ending", PACKED)
@@ -62,6 +65,9 @@ def test_standard_input_is_named() -> None:
 
 @pytest.mark.parametrize("way", ["file", "packed", "pipe"])
 def test_table_is_read_wherever_it_comes_from(way: str, tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     parquet.write_table(pa.table({"path": ["a", "b"], "category": ["voice", "music"]}), tmp_path / "plain")
     content, place = (tmp_path / "plain").read_bytes(), tmp_path / "library"
     if way == "pipe":

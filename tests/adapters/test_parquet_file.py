@@ -6,9 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
 from worker.adapters.parquet_file import read_table, write_table
 from worker.errors import ManifestError, SettingsError
@@ -23,6 +21,8 @@ async def portions() -> AsyncIterator[Sequence[Sequence[object]]]:
 
 
 async def test_what_is_written_is_read_back_by_row_group(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
     with (tmp_path / "a.parquet").open("wb") as file:
         await write_table(file, COLUMNS, portions())
     assert parquet.ParquetFile(tmp_path / "a.parquet").num_row_groups == 4
@@ -33,6 +33,9 @@ async def test_what_is_written_is_read_back_by_row_group(tmp_path: Path) -> None
 
 
 def test_texts_that_are_kept_once_are_read(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     column = pa.array(["voice", "music", "voice"]).dictionary_encode()
     parquet.write_table(pa.table({"category": column, "duration": pa.array([1, 2, None], "float32")}), tmp_path / "a")
     assert list(read_table("a", tmp_path / "a").read([0, 1])) == [("voice", 1.0), ("music", 2.0), ("voice", None)]
@@ -45,6 +48,9 @@ def test_what_is_no_parquet_file_is_refused(content: bytes) -> None:
 
 
 def test_damage_within_a_file_is_said(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     written = tmp_path / "a.parquet"
     parquet.write_table(pa.table({"path": [f"{number * 7919 % 10007}.wav" for number in range(10_000)]}), written)
     content = bytearray(written.read_bytes())

@@ -23,9 +23,10 @@ from tests.support.command import Process, RunningWorker
 from tests.support.waiting import wait_until_sync
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.redis.client import connect
-from worker.adapters.redis.connection import pack
+from worker.adapters.redis.packing import pack
 from worker.adapters.redis.settling import lay_out
-from worker.adapters.redis.streams import _SETTLE, _SETTLE_SHA, RedisStreams
+from worker.adapters.redis.settling_scripts import SETTLE
+from worker.adapters.redis.streams import RedisStreams
 from worker.core.catalog import Catalog
 from worker.core.draw.answer import answer
 from worker.core.draw.derived import Derived
@@ -200,7 +201,7 @@ def time_running(at: Servers, client: redis.Redis, case: Case, running: Sequence
 
 def time_ceiling(at: Servers, client: redis.Redis, case: Case, catalog: Catalog) -> Timing:
     """Replay what a worker would send for a backlog."""
-    client.script_load(_SETTLE)
+    client.script_load(SETTLE.text)
     commands = list(_commands(at, case, catalog))
     clear(at, case)
     add_backlog(at, case)
@@ -226,7 +227,7 @@ def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes
         span = (requests[0].entry_id, requests[-1].entry_id)
         settled = Batch(answered.results, span, weights.marks, answered.tally.fields, {})
         keys, words = lay_out(settled, keys=KEYS, consumer=REPLAY, limits=limits, token=0)
-        settle = pack(("EVALSHA", _SETTLE_SHA, len(keys), *keys, *words))
+        settle = pack(("EVALSHA", SETTLE.sha, len(keys), *keys, *words))
         yield pack(stream._read_command(len(numbers), 500)) + settle, 2
 
 

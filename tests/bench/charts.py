@@ -41,6 +41,7 @@ _KNOWN = {
         ),
     ),
     "latency": Chart("bars", (("ours us", "echo us", "ping us"), ("ratio",)), log=True),
+    "ordinary": Chart("table"),
     "weights": Chart("bars", (("p50 ms", "its p50"), ("p99 ms", "its p99"), ("ratio p99",)), log=True),
     "peers": Chart(
         "bars", (("requests/s", "ours requests/s"), ("CPU us/request", "ours CPU us/request"), ("ours/this",)), log=True

@@ -4,7 +4,7 @@ By default: 64 ids a request, weights and READY chunks in 5 categories, no datas
 chunks, one worker. Each line of growth has its default in it, and `ratio` is requests/s against that row. Workers serve
 a backlog that was there before they start on it; Redis has the first core, all workers share the second. `still` is the
 longest time for which a worker's event loop looked at nothing new, beside the same of a loop in another process that
-has nothing to do (see stillness.py for what watching costs). CPU times tick in hundredths of a second.
+has nothing to do (see stillness.py for what watching costs).
 
 The second table tells by which power of what grows the CPU time of a request grows, from the default to the end of the
 line (for fewer than the default: from the beginning): 1 is in proportion, 0 not at all.

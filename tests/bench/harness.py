@@ -24,7 +24,9 @@ from worker.embedded import PostgresServer, RedisServer
 CATEGORIES = ("voice", "music", "documentary", "conference", "custom")
 SERVER_CORE = 0
 WORKER_CORE = 1
-_TICKS = os.sysconf("SC_CLK_TCK")
+CLIENT_CORES = range(2, min(os.cpu_count() or 1, 10))
+"""Cores to spare for clients; none where there are but two."""
+_ALL_OF_A_PROCESS = 2  # what Linux calls CPUCLOCK_SCHED: time on a core, of all its threads, in ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,17 @@ def servers(kind: str = "valkey") -> Iterator[Servers]:
 
 
 @contextmanager
-def worker(at: Servers, *, cores: Sequence[int] = (WORKER_CORE,), **settings: str) -> Iterator[RunningWorker]:
-    """Run a worker process."""
+def worker(
+    at: Servers, *, cores: Sequence[int] = (WORKER_CORE,), says_ready: bool = True, **settings: str
+) -> Iterator[RunningWorker]:
+    """Run a worker process, from the moment it says that it is ready; one that does not log that is not waited for."""
     urls = {"REDIS_URL": at.redis_url, "DATABASE_URL": at.database_url}
     running = RunningWorker({**urls, **settings}, at.folder, f"w-{time.time_ns()}", fresh=True)
     try:
         running.start()
         assert running.process is not None
         pin(running.process.pid, *cores)
-        yield running.wait_ready()
+        yield running.wait_ready() if says_ready else running
     finally:
         running.stop()
 
@@ -81,11 +85,16 @@ def pin(pid: int, *cores: int) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used, its kernel time included (Linux; elsewhere by `ps`)."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.exists():
-        fields = stat.read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+    """Return the CPU seconds that a process has used, its kernel time included (Linux: to the ns; elsewhere by `ps`).
+
+    Raises:
+        ProcessLookupError: The process is gone.
+    """
+    if sys.platform == "linux":
+        try:
+            return time.clock_gettime_ns((~pid << 3) | _ALL_OF_A_PROCESS) / 1e9  # see clock_getcpuclockid(3)
+        except OSError as error:
+            raise ProcessLookupError(f"there is no process {pid}") from error
     shown = subprocess.run(["ps", "-o", "time=", "-p", str(pid)], check=True, capture_output=True, text=True)  # noqa: S607
     seconds = 0.0
     for part in shown.stdout.strip().split(":"):

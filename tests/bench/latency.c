@@ -4,6 +4,7 @@
    latency ping   HOST PORT COUNT              time PING
    latency closed HOST PORT SIZE COUNT         time requests one by one: XADD, then XREAD until its result is there
    latency open   HOST PORT SIZE RATE SECONDS  send RATE requests a second, whatever the answers; time from when due
+   latency poisson HOST PORT SIZE RATE SEED SECONDS  the same, with arrivals of a Poisson process instead of even gaps
 
    The clients print one latency a line, in ns. `open` prints a line before them: the ns from the start until the last
    request was sent, and until the last result was read. An error ends the program with one sentence and status 1. */
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #endif
 #include <errno.h>
+#include <math.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -325,18 +327,17 @@ static void closed_loop(struct link *link, const char *size, long count, int64_t
     print_all(latencies, count);
 }
 
-/* An open loop under way. The request of number i, which is its request_id, is due `i / rate` after the start. */
+/* An open loop under way. The request of number i, which is its request_id, is due `due[i]` ns after the start. */
 struct loop {
     struct link *sender, *reader;
     struct replies replies;
     const char *size;
-    double gap_ns;
     long count, sent, accepted, answered;
-    int64_t start, last_sent, last_answered, *latencies;
+    int64_t start, last_sent, last_answered, *due, *latencies;
 };
 
 static int64_t due_ns(const struct loop *loop, long number) {
-    return loop->start + (int64_t)((double)number * loop->gap_ns);
+    return loop->start + loop->due[number];
 }
 
 static void send_due(struct loop *loop) {
@@ -411,14 +412,33 @@ static void open_loop(struct loop *loop) {
     print_all(loop->latencies, loop->count);
 }
 
-static void run_open(char **words) {
-    double rate = strtod(words[3], NULL), seconds = strtod(words[4], NULL);
+/* A random number in (0, 1], by splitmix64 (Steele, Lea and Flood 2014). */
+static double uniform(uint64_t *state) {
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (double)(((z ^ (z >> 31)) >> 11) + 1) / 9007199254740992.0;
+}
+
+/* Say when each request is due: after even gaps, or with a seed after gaps of an exponential distribution. */
+static void plan(struct loop *loop, double gap_ns, const char *seed) {
+    uint64_t state = seed != NULL ? strtoull(seed, NULL, 10) : 0;
+    double due = 0;
+    for (long i = 0; i < loop->count; i++) {
+        loop->due[i] = (int64_t)due;
+        due += seed != NULL ? -log(uniform(&state)) * gap_ns : gap_ns;
+    }
+}
+
+static void run_open(char **words, const char *seed, const char *length) {
+    double rate = strtod(words[3], NULL), seconds = strtod(length, NULL);
     struct loop loop = {.sender = connect_to(words[0], words[1]), .reader = connect_to(words[0], words[1])};
     if (!(rate > 0 && seconds > 0 && rate * seconds >= 1)) fail("RATE and SECONDS have to make at least one request");
     loop.replies = new_replies();
     loop.size = words[2];
-    loop.gap_ns = 1e9 / rate;
     loop.count = (long)(rate * seconds);
+    loop.due = reserve(NULL, (size_t)loop.count * sizeof *loop.due);
+    plan(&loop, 1e9 / rate, seed);
     loop.latencies = reserve(NULL, (size_t)loop.count * sizeof *loop.latencies);
     memset(loop.latencies, 0, (size_t)loop.count * sizeof *loop.latencies);
 #ifdef __linux__
@@ -432,15 +452,19 @@ int main(int count, char **words) {
     long last = count > 4 ? strtol(words[count - 1], NULL, 10) : 0;
     signal(SIGPIPE, SIG_IGN); /* a server that went away is told of in a sentence */
     if (count == 7 && strcmp(mode, "open") == 0) {
-        run_open(words + 2);
+        run_open(words + 2, NULL, words[6]);
         return 0;
     }
-    if (last < 1) fail("usage: latency echo|ping|closed|open HOST PORT ..., see the top of latency.c");
+    if (count == 8 && strcmp(mode, "poisson") == 0) {
+        run_open(words + 2, words[6], words[7]);
+        return 0;
+    }
+    if (last < 1) fail("usage: latency echo|ping|closed|open|poisson HOST PORT ..., see the top of latency.c");
     struct link *link = connect_to(words[2], words[3]);
     int64_t *latencies = reserve(NULL, (size_t)last * sizeof *latencies);
     if (count == 5 && strcmp(mode, "echo") == 0) echo(link, ids_of(last));
     else if (count == 5 && strcmp(mode, "ping") == 0) ping(link, last, latencies);
     else if (count == 6 && strcmp(mode, "closed") == 0) closed_loop(link, words[4], last, latencies);
-    else fail("usage: latency echo|ping|closed|open HOST PORT ..., see the top of latency.c");
+    else fail("usage: latency echo|ping|closed|open|poisson HOST PORT ..., see the top of latency.c");
     return 0;
 }

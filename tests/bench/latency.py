@@ -112,7 +112,7 @@ def compile_program(folder: Path) -> Path:
     if compiler is None:
         sys.exit("the latency benchmark needs a C compiler on the path as cc, such as gcc or clang")
     program = folder / "latency"
-    subprocess.run([compiler, "-O2", "-o", program, Path(__file__).with_suffix(".c")], check=True)
+    subprocess.run([compiler, "-O2", "-o", program, Path(__file__).with_suffix(".c"), "-lm"], check=True)
     return program
 
 
@@ -124,14 +124,14 @@ def empty(at: Servers) -> None:
 
 
 @contextmanager
-def echo(bench: Bench, id_bytes: int) -> Iterator[None]:
-    """Run the echo worker, whose results carry so many bytes as ids."""
+def echo(bench: Bench, id_bytes: int) -> Iterator[int]:
+    """Run the echo worker, whose results carry so many bytes as ids, and yield its process."""
     empty(bench.at)
     process = bench.start("echo", id_bytes, core=WORKER_CORE)
     try:
         with connect(bench.at.redis_url) as client:
             wait_until_sync(lambda: client.exists(REQUESTS), timeout_s=DONE_S, what="the echo has made its group")
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()

@@ -2,13 +2,16 @@
 
 The job is the same for all: 64 chunk ids by weights, out of a million READY chunks in five categories held in memory,
 drawn by vectorised NumPy (`peer_programs/job.py`); one result for each request, with ids, counts and the request's id.
-Each queue is set for throughput (`settings`) and keeps results where its documentation puts them (`results in`).
-A backlog is sent by the queue's own client; then one worker starts, on a core of its own, and is timed from the first
+Each queue is set for throughput (`settings`) and keeps results where its documentation puts them (`results in`). A
+backlog is sent by the queue's own client; then one worker starts, on a core of its own, and is timed from the first
 results that are seen to the last. Then a client, on the server's core, times single requests, one after the other, by
-what the queue offers to wait for a result; those that poll do so every ms. At last every result of the backlog is read
-and held against its request. Our worker does all this right before each of them, round by round: figures are medians
-of the rounds, and ratios medians of the ratios of each round. CPU is of all processes of a worker; where others use
-the machine too, it moves far less than requests/s, and its ratio is the one to read.
+what the queue offers to wait for a result; those that poll do so every ms. Then requests come at the times of a Poisson
+process, 1,000 a second, each timed from when it was due; a queue is too slow for that if its last result is not there
+half a second after the last request was due. Its client has the third core; where there is none, it is not pinned. At
+last every result of the backlog is read and held against its request. Our worker does all this right before each of
+them, round by round: figures are medians of the rounds, and ratios medians of the ratios of each round. CPU is of all
+processes of a worker; where others use the machine too, it moves far less than requests/s, and its ratio is the one to
+read.
 
 The queues are installed from PyPI, each into a virtual environment of its own, so that none has to share a client
 library: the first run takes some minutes more.
@@ -19,7 +22,6 @@ library: the first run takes some minutes more.
 import argparse
 import json
 import os
-import re
 import signal
 import statistics
 import subprocess
@@ -36,7 +38,20 @@ import redis
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.harness import SERVER_CORE, WORKER_CORE, Servers, arguments, cpu_s, fill, pin, report, servers, worker
+from tests.bench.harness import (
+    CLIENT_CORES,
+    SERVER_CORE,
+    WORKER_CORE,
+    Servers,
+    arguments,
+    cpu_s,
+    fill,
+    pin,
+    report,
+    servers,
+    worker,
+)
+from tests.bench.peer_programs.install import add_env, install, versions
 from tests.bench.peer_programs.roster import OURS, PEERS, PROGRAMS, Peer
 from tests.support.children import ending_with_us
 from tests.support.servers import connect
@@ -45,18 +60,33 @@ from tests.support.waiting import wait_until_sync
 ROOT = Path(__file__).parents[2]
 ROWS = 1_000_000
 TRIPS = 200
+STEADY_RATE, STEADY_S = 1_000, 4.0
+TOO_SLOW = "too slow"
 DONE_S = 1200.0
 STOP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one worker did: requests a second, CPU for each request, and the median of its single requests."""
+    """What one worker did.
+
+    Attributes:
+        rate: Requests a second of a backlog.
+        cpu_us: CPU for each of them.
+        trip_ms: The median of single requests.
+        steady_us: CPU for each request at 1,000 a second; None: too slow for that.
+        steady_ms: The median of these.
+    """
 
     rate: float
     cpu_us: float
     trip_ms: float
+    steady_us: float | None = None
+    steady_ms: float | None = None
 
+
+Ask = Callable[[], list[float] | None]
+"""Puts a steady load on a worker; returns the times of its requests in ms, None where the queue was too slow."""
 
 Pair = tuple[Measured, Measured]
 """Ours, and a peer's, of one round."""
@@ -70,29 +100,49 @@ class Bench:
     client: redis.Redis
 
     def measure(self, peer: Peer, python: str) -> Measured:
-        """Time a backlog and single requests, and check every result."""
+        """Time a backlog, single requests and a steady load, and check every result."""
         self.client.flushall()
         self._run(peer, python, "enqueue", peer.requests)
-        with self._serving(peer, python) as pid:
+        with self.serving(peer, python) as pid:
             rate, cpu_us = self._time_backlog(peer, pid)
             trips = self._run(peer, python, "trip", TRIPS)
+            steady_us, steady_ms = self._time_steady(peer, python, pid)
         good = self._run(peer, python, "check", peer.requests)
         assert good == peer.requests, f"{peer.name}: {good} of {peer.requests} requests have the result they asked for"
-        return Measured(rate, cpu_us, statistics.median(trips))
+        return Measured(rate, cpu_us, statistics.median(trips), steady_us, steady_ms)
+
+    def _time_steady(self, peer: Peer, python: str, pid: int) -> tuple[float | None, float | None]:
+        """Return the CPU time of each request of a steady load in us, and the median of its times in ms."""
+        with self.warm(peer, python, STEADY_RATE, STEADY_S, 1) as ask:
+            before = session_cpu_s(pid)
+            times = ask()
+            used = session_cpu_s(pid) - before
+        return (used / len(times) * 1e6, statistics.median(times)) if times else (None, None)
+
+    @contextmanager
+    def warm(self, peer: Peer, python: str, rate: float, seconds: float, *seeds: int) -> Iterator[Ask]:
+        """Start a queue's own client of a steady load and warm it up; yield what puts the load on the worker."""
+        with self._start(peer, python, "steady", rate, seconds, *seeds) as process:
+            assert process.stdout is not None
+            if CLIENT_CORES:
+                pin(process.pid, CLIENT_CORES[0])
+            process.stdout.readline()
+            yield lambda: told_by(process, "go\n")
 
     def _run(self, peer: Peer, python: str, mode: str, count: int) -> Any:
         """Run a program on the side of those that send requests, and return what it tells."""
-        command = ending_with_us(python, "-m", f"{PROGRAMS}.{peer.program}", mode, str(count))
-        with subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, text=True) as process:
+        with self._start(peer, python, mode, count) as process:
             if mode == "trip":
                 pin(process.pid, SERVER_CORE)
-            told = process.communicate()[0]
-        if process.returncode != 0:
-            sys.exit(f"{peer.name}: the program ended with status {process.returncode} on {mode}")
-        return json.loads(told)
+            return told_by(process)
+
+    def _start(self, peer: Peer, python: str, *words: object) -> subprocess.Popen[str]:
+        command = ending_with_us(python, "-m", f"{PROGRAMS}.{peer.program}", *map(str, words))
+        ends = subprocess.PIPE
+        return subprocess.Popen(command, env=self._environment, stdin=ends, stdout=ends, text=True)
 
     @contextmanager
-    def _serving(self, peer: Peer, python: str) -> Iterator[int]:
+    def serving(self, peer: Peer, python: str) -> Iterator[int]:
         """Run the one worker, and yield the process that leads its session."""
         if peer is OURS:
             with worker(self.at) as running:
@@ -135,6 +185,14 @@ class Bench:
         return (peer.requests - before) / seconds, cpu / (peer.requests - before) * 1e6
 
 
+def told_by(process: subprocess.Popen[str], word: str = "") -> Any:
+    """Say a word to a program, wait for its end and return what it tells."""
+    told = process.communicate(word)[0]
+    if process.returncode != 0:
+        sys.exit(f"{process.args!r} ended with status {process.returncode}")
+    return json.loads(told)
+
+
 def session_cpu_s(leader: int) -> float:
     """Return the CPU seconds of all processes of a session; of its leader alone where the system has no /proc."""
     total = 0.0
@@ -155,35 +213,6 @@ def end_session(leader: subprocess.Popen[bytes]) -> None:
     leader.wait()
 
 
-def install(peer: Peer, folder: Path) -> str:
-    """Make the virtual environment of a queue, unless it is there, and return its interpreter."""
-    home = folder / project(peer.requires[0])
-    python, stamp = home / "bin" / "python", home / "installed"
-    wanted = "\n".join(["numpy>=2.1", *peer.requires])
-    if not stamp.exists() or stamp.read_text() != wanted:
-        sys.stderr.write(f"installing {peer.requires[0]} into {home}\n")
-        try:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted.splitlines()], check=True)
-        except subprocess.CalledProcessError as error:
-            sys.exit(f"{peer.name} cannot be installed: status {error.returncode}; --only runs one of the others")
-        stamp.write_text(wanted)
-    return str(python)
-
-
-def project(requirement: str) -> str:
-    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-
-
-def versions(peer: Peer, python: str) -> str:
-    """Return the version of a queue, and of a part that it comes in, such as taskiq-redis."""
-    name = project(peer.requires[0])
-    parts = [part for part in map(project, peer.requires) if part.startswith(name)]
-    ask = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    told = subprocess.run([python, "-c", ask, *parts], check=True, capture_output=True, text=True).stdout.split()
-    return ", ".join([told[0], *(f"{part} {number}" for part, number in zip(parts[1:], told[1:], strict=True))])
-
-
 def row(peer: Peer, version: str, pairs: Sequence[Pair]) -> dict[str, Any]:
     """Make a row out of the rounds of a peer."""
 
@@ -199,18 +228,25 @@ def row(peer: Peer, version: str, pairs: Sequence[Pair]) -> dict[str, Any]:
         "this/ours CPU": middle(lambda ours, its: its.cpu_us / ours.cpu_us),
         "round trip p50 ms": middle(lambda _, its: its.trip_ms),
         "this/ours trip": middle(lambda ours, its: its.trip_ms / ours.trip_ms),
+        "CPU us at 1,000/s": middle_if_kept_up([its.steady_us for _, its in pairs]),
+        "p50 ms at 1,000/s": middle_if_kept_up([its.steady_ms for _, its in pairs]),
         "results in": peer.results_in,
         "settings": peer.settings,
     }
 
 
+def middle_if_kept_up(figures: Sequence[float | None]) -> float | str:
+    """Return the median, or that a queue was too slow in most of the rounds."""
+    known = [figure for figure in figures if figure is not None]
+    return statistics.median(known) if 2 * len(known) > len(figures) else TOO_SLOW
+
+
 def parse_options() -> argparse.Namespace:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sampling-worker" / "bench-peers"
     parser = arguments(__doc__)
     parser.add_argument("--quick", action="store_true", help="a fifth of the peers' requests, and one round")
     parser.add_argument("--only", choices=[peer.name for peer in PEERS], help="this peer alone, and ours")
     parser.add_argument("--rounds", type=int, default=3, help="times that each peer has its turn (default: 3)")
-    parser.add_argument("--env", type=Path, default=cache, help="where the queues are installed (default: %(default)s)")
+    add_env(parser)
     return parser.parse_args()
 
 

@@ -28,10 +28,14 @@ class Table:
     Attributes:
         columns: Title of each column -> its name in the figures.
         only: Column -> the value that rows of the table have.
+        across: Column whose values become columns; "" for none. Then the others of `columns` name rows.
+        cells: What stands in these columns, and half its interval: names in the figures, in thousandths.
     """
 
     columns: Mapping[str, str]
     only: Mapping[str, str] = field(default_factory=dict)
+    across: str = ""
+    cells: tuple[str, str] = ("", "")
 
 
 TABLES: Final[Mapping[str, Table]] = {
@@ -58,6 +62,18 @@ TABLES: Final[Mapping[str, Table]] = {
             "settling script (us)": "script us",
         },
         {"load": "closed"},
+    ),
+    "ordinary": Table(
+        {
+            "load": "load",
+            "figure": "figure",
+            "ours": "ours",
+            "echo in C": "echo",
+            "ours / echo": "ours/echo",
+            "FastStream in batches": "faststream-batch",
+            "ours / this": "ours/faststream-batch",
+            "FastStream": "faststream",
+        }
     ),
     "weights": Table(
         {
@@ -94,7 +110,28 @@ TABLES: Final[Mapping[str, Table]] = {
             "mean (us)": "wait mean us",
         }
     ),
+    "feedback": Table(
+        {
+            "losses": "losses",
+            "chunks": "chunks",
+            "us/step": "us/step",
+            "slowest round": "us/step max",
+            "without a report": "us/step without a report",
+            "of (us)": "of us",
+        }
+    ),
     "catalog": Table({"chunks": "rows", "what": "what", "value": "value", "plain": "plain"}),
+    "cold_start": Table(
+        {
+            "turns": "turns",
+            "reading at once": "reading at once",
+            "sessions": "sessions",
+            "refused": "refused",
+            "first ready (s)": "first ready s",
+            "median ready (s)": "median ready s",
+            "last ready (s)": "last ready s",
+        }
+    ),
     "peers": Table(
         {
             "peer": "peer",
@@ -103,6 +140,8 @@ TABLES: Final[Mapping[str, Table]] = {
             "ours / this": "ours/this",
             "CPU us/request": "CPU us/request",
             "round trip p50 (ms)": "round trip p50 ms",
+            "CPU us at 1,000/s": "CPU us at 1,000/s",
+            "p50 (ms) at 1,000/s": "p50 ms at 1,000/s",
         }
     ),
     "sql": Table(
@@ -115,6 +154,16 @@ TABLES: Final[Mapping[str, Table]] = {
             "biased": "biased",
         }
     ),
+    "drift": Table(
+        {
+            "what": "what",
+            "of": "of",
+            "stated rate": "stated rate",
+            "runs": "runs",
+            "alarms, or mean": "mean",
+            "largest": "largest",
+        }
+    ),
     "growth": Table(
         {
             "what": "what",
@@ -124,6 +173,83 @@ TABLES: Final[Mapping[str, Table]] = {
             "worker us/request": "worker us/request",
             "server us/request": "server us/request",
             "still ms": "still ms",
+        }
+    ),
+    "report": Table(
+        {
+            "log": "log",
+            "lines": "lines",
+            "MB": "MB",
+            "CPU s": "CPU s",
+            "json.loads alone (CPU s)": "json.loads CPU s",
+            "ratio": "times json.loads",
+            "peak MB": "peak MB",
+        }
+    ),
+    "log_cost": Table(
+        {
+            "size": "size",
+            "requests": "requests",
+            "level info (us/request)": "info us/request",
+            "level error": "error us/request",
+            "no statistics": "no statistics us/request",
+            "logging %": "logging %",
+            "logging and statistics %": "logging and statistics %",
+        }
+    ),
+    "fader": Table({"releases": "releases", "p50 (ms)": "p50 ms", "p99 (ms)": "p99 ms", "max (ms)": "max ms"}),
+    "adjust": Table({"scenario": "scenario"}, {"guards": "yes"}, across="mix", cells=("gap", "gap ±")),
+    "learning": Table(
+        {
+            "weights": "weights",
+            "what": "what",
+            "clean": "clean",
+            "noisy": "noisy",
+            "gliding": "gliding",
+            "double": "double",
+            "drowned": "drowned",
+            "mean": "mean",
+        }
+    ),
+    "lag": Table(
+        {
+            "loops": "loops",
+            "pause (s)": "pause s",
+            "size": "size",
+            "requests/s": "requests/s",
+            "worker (% of a core)": "worker % of a core",
+            "looks": "looks",
+            "XLEN, mean": "XLEN",
+            "looks above 0 (%)": "XLEN > 0 %",
+            "unread, mean": "unread",
+            "looks above 0 (%) ": "unread > 0 %",
+            "unread / XLEN": "part",
+        }
+    ),
+    "autoscale": Table(
+        {
+            "scenario": "scenario",
+            "rule": "rule",
+            "waiting (%)": "waiting %",
+            "±": "waiting ±",
+            "full stops a day": "stops a day",
+            "longest (s)": "longest s",
+            "ended in use, a day": "ended a day",
+            "worker hours a day": "worker hours",
+            "most workers": "most workers",
+        }
+    ),
+    "desk": Table(
+        {
+            "categories": "categories",
+            "browsers": "browsers",
+            "worker %": "worker %",
+            "watched": "worker % watched",
+            "Redis %": "redis %",
+            "watched ": "redis % watched",
+            "desk %": "desk %",
+            "watched  ": "desk % watched",
+            "kB/s a browser": "kB/s a browser",
         }
     ),
 }
@@ -138,11 +264,26 @@ def write_table(name: str) -> str:
     """Return one table with the machine and the day of its run, in Markdown."""
     table, bench = TABLES[name], read_figures(name)
     rows = [row for row in bench.rows if all(row[column] == value for column, value in table.only.items())]
-    cells = [[_cell(row.get(column)) for column in table.columns.values()] for row in rows]
-    marks = ["---:" if _is_number(rows, column) else "---" for column in table.columns.values()]
-    lines = [f"| {' | '.join(line)} |" for line in (list(table.columns), *cells)]
+    titles = dict(table.columns)
+    if table.across:
+        titles |= {value: value for value in dict.fromkeys(row[table.across] for row in rows)}
+        rows = _turned(rows, table)
+    cells = [[_cell(row.get(column)) for column in titles.values()] for row in rows]
+    marks = ["---:" if _is_number(rows, column) else "---" for column in titles.values()]
+    lines = [f"| {' | '.join(line)} |" for line in (list(titles), *cells)]
     lines.insert(1, f"|{'|'.join(marks)}|")
     return "\n".join([f"{bench.machine}, Python {bench.python}, {bench.date}:", "", *lines, ""])
+
+
+def _turned(rows: list[Row], table: Table) -> list[Row]:
+    """Make one row of all those that differ only in the column that goes across."""
+    value, half = table.cells
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        names = {column: row[column] for column in table.columns.values()}
+        turned = found.setdefault(tuple(names.values()), names)
+        turned[row[table.across]] = f"{1000 * row[value]:.0f} ± {1000 * row[half]:.0f}"
+    return list(found.values())
 
 
 def read_figures(name: str) -> Bench:

@@ -28,7 +28,7 @@ import anyio
 import asyncpg
 import numpy as np
 import redis.asyncio
-from scipy import stats
+import scipy
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -139,7 +139,7 @@ def bias(ids: Sequence[int], shares: Sequence[float]) -> dict[str, Any]:
     count = len(drawn)
     blocks = np.bincount((drawn - 1) * BLOCKS // ROWS, minlength=BLOCKS)
     categories = np.bincount(drawn % len(CATEGORIES), minlength=len(CATEGORIES))
-    p_blocks = float(stats.chisquare(blocks).pvalue)
+    p_blocks = float(scipy.stats.chisquare(blocks).pvalue)
     p_categories = p_of_categories(categories, np.array(shares))
     in_category = ROWS / len(CATEGORIES)
     expected = in_category * -np.expm1(count * np.log1p(-np.array(shares) / in_category)).sum()
@@ -161,7 +161,7 @@ def p_of_categories(counts: np.ndarray[Any, Any], shares: np.ndarray[Any, Any]) 
     if counts[shares == 0].any():
         return 0.0
     weighted = shares > 0
-    return float(stats.chisquare(counts[weighted], counts.sum() * shares[weighted]).pvalue)
+    return float(scipy.stats.chisquare(counts[weighted], counts.sum() * shares[weighted]).pvalue)
 
 
 async def one_by_one(at: Servers, size: int, seconds: float) -> Asked:

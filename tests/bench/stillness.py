@@ -80,7 +80,7 @@ def quiet_loop() -> Iterator[Callable[[], Spans]]:
     Yields:
         What ends it, and tells how long it stood still.
     """
-    from tests.support.children import ending_with_us  # noqa: PLC0415 - not there when this file is the program
+    from tests.support.children import ending_with_us
 
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         path = Path(folder) / "spans.json"

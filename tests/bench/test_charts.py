@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -10,7 +11,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.bench.charts import chart_of, hidden_columns, label_columns, shown
-from tests.bench.picture import draw_benches
 from tests.bench.printed import FIGURES, Bench, read_benches
 
 BENCHES: list[dict[str, Any]] = [
@@ -90,10 +90,17 @@ def test_values_are_written_for_people() -> None:
     ]
 
 
+@cache
+def drawn(lines: str) -> bytes:
+    """Draw an SVG picture of benchmarks."""
+    from tests.bench.picture import draw_benches
+
+    return draw_benches([*read_benches(lines.splitlines())], ".svg")
+
+
 def texts(*benches: dict[str, Any]) -> str:
-    """Collect what is written in an SVG picture of benchmarks."""
-    picture = draw_benches([*read_benches(json.dumps(one) for one in benches)], ".svg")
-    root = ET.fromstring(picture)  # noqa: S314 - our own
+    """Collect what is written in a picture of benchmarks."""
+    root = ET.fromstring(drawn("".join(json.dumps(one) + "\n" for one in benches)))  # noqa: S314 - our own
     return "\n".join(element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text"))
 
 
@@ -122,4 +129,4 @@ def test_the_program_draws_what_benchmarks_print(tmp_path: Path) -> None:
     program = [sys.executable, str(FIGURES.parent / "picture.py"), "-", "--output", str(tmp_path / "bench.svg")]
     lines = "".join(json.dumps(one) + "\n" for one in BENCHES)
     subprocess.run(program, input=lines, text=True, check=True)
-    assert (tmp_path / "bench.svg").read_bytes() == draw_benches([*read_benches(lines.splitlines())], ".svg")
+    assert (tmp_path / "bench.svg").read_bytes() == drawn(lines)

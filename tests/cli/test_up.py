@@ -77,6 +77,6 @@ def test_options_of_a_scan_are_passed_on_as_they_were_given() -> None:
     up = app.commands["up"]
     words = ["--split", "val=0.1", "--split", "test=0.1", "--segment", "3", "--by", "folder", "--shortest", "0"]
     given = up.make_context("up", ["lib", *words]).params
-    scanning = {name: given[name] for name in given.keys() - {"library", "data", "port", "database_port"}}
+    scanning = {name: given[name] for name in given.keys() - {"library", "data", "port", "database_port", "desk"}}
     again = app.commands["catalog"].commands["scan"].make_context("scan", [*_words(scanning), "lib"]).params  # type: ignore[attr-defined]
     assert {name: again[name] for name in scanning} == scanning

@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 from worker.client import AsyncSampleClient, ClientClosedError, SampleError, SampleTimeoutError
 from worker.core.keys import PINNED
 
-SOON_S = 10.0
+SOON_S = 60.0
 
 
 async def keys_of_clients(desk: Desk) -> list[bytes]:

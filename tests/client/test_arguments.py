@@ -50,6 +50,7 @@ def test_a_time_of_its_own_and_an_id_are_told_apart() -> None:
         ({"seed": -1}, "seed is '-1'; accepted"),
         ({"encoding": "xml"}, "encoding is 'xml'; accepted: json or packed"),
         ({"request_id": "x" * 129}, "request_id is .*; accepted"),
+        ({"traceparent": "00-4bf9"}, "traceparent is '00-4bf9'; accepted: a W3C trace context, such as 00-"),
         ({"timeout_s": 0}, "timeout_s is 0; accepted: seconds above 0"),
         ({"timeout_s": math.inf}, "timeout_s is inf; accepted"),
         ({"timeout_s": math.nan}, "timeout_s is nan; accepted"),
@@ -85,7 +86,7 @@ def test_each_of_many_requests_is_checked_before_any_is_sent() -> None:
 
 
 def test_options_name_every_field_that_is_not_the_clients_own() -> None:
-    from worker.core.wire.requests import _READERS  # noqa: PLC0415
+    from worker.core.wire.requests import _READERS
 
     own = {"reply_to", "expires_at"}
     assert set(Options.__annotations__) - {"timeout_s"} == {name.decode() for name in _READERS} - own

@@ -4,14 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import arange
-from torch.utils.data import DataLoader, TensorDataset
 
 from tests.client.conftest import MakeClient
 from tests.support.background import serving_in_background
 from tests.support.workers import Wiring
 from worker.client import Sample, SampleError
-from worker.client.torch import ChunkIdStream, WeightedBatchSampler, WithSample
 from worker.core.catalog import Catalog, Columns, build_catalog, refer_to_paths
 
 pytestmark = pytest.mark.any_redis
@@ -43,6 +40,11 @@ def _check(sample: Sample, split: str | None) -> None:
 def test_a_sample_has_what_was_asked_for(
     make_client: MakeClient, redis_url: str, prefix: str, split: str | None
 ) -> None:
+    from torch import arange
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from worker.client.torch import ChunkIdStream, WeightedBatchSampler, WithSample
+
     asked: dict[str, Any] = {"columns": COLUMNS, "split": split}
     with serving_in_background(redis_url, prefix, Wiring(catalog=_catalog())):
         client = make_client(name="job")

@@ -5,7 +5,6 @@ import pytest
 from worker.client import AsyncSampleClient, SampleClient, SampleTimeoutError
 from worker.client.address import find_address
 from worker.client.requester import Requester
-from worker.client.torch import ChunkIdStream
 
 NOWHERE = "redis://user:secret@127.0.0.1:1/0"
 SHOWN = "redis://user:***@127.0.0.1:1/0"
@@ -59,6 +58,8 @@ async def test_an_awaited_stream_says_how_far_it_is(redis_url: str, prefix: str)
 
 @pytest.mark.usefixtures("worker")
 def test_an_iteration_says_how_far_it_is(client: SampleClient) -> None:
+    from worker.client.torch import ChunkIdStream
+
     iteration = iter(ChunkIdStream(1, name="job", batches=3, client=client, prefetch=2))
     assert repr(iteration) == "<Iteration of job, unused>"
     next(iteration)

@@ -34,10 +34,10 @@ def read(ids: bytes, count: int) -> Sample:
 @pytest.fixture
 def no_numpy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An interpreter that has no NumPy."""
-    samples._find_numpy.cache_clear()
+    samples.find_numpy.cache_clear()
     monkeypatch.setitem(sys.modules, "numpy", None)
     yield
-    samples._find_numpy.cache_clear()
+    samples.find_numpy.cache_clear()
 
 
 @given(NUMBERS)

@@ -3,11 +3,9 @@
 from typing import Any
 
 import pytest
-from torch.utils.data import DataLoader
 
 from tests.client.conftest import MakeClient
 from worker.client import AsyncSampleClient, Sample, SampleClient
-from worker.client.torch import ChunkIdStream, WeightedBatchSampler
 from worker.core.wire.seeds import seed_of
 
 pytestmark = pytest.mark.any_redis
@@ -37,6 +35,9 @@ async def test_a_stream_is_a_sequence(
 @pytest.mark.parametrize("options", [{}, {"num_workers": 2}, {"num_workers": 2, "persistent_workers": True}], ids=str)
 def test_a_training_hears_the_same_sequence_again(client: SampleClient, options: dict[str, Any]) -> None:
     """Three iterations, the second of which is left before its end, once each worker has handed out a batch."""
+    from torch.utils.data import DataLoader
+
+    from worker.client.torch import ChunkIdStream
 
     def train() -> list[Batch]:
         stream = ChunkIdStream(8, batches=6, seed=42, client=client)
@@ -55,6 +56,8 @@ def test_a_training_hears_the_same_sequence_again(client: SampleClient, options:
 
 @pytest.mark.usefixtures("worker")
 def test_ranks_hear_sequences_of_their_own(client: SampleClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worker.client.torch import WeightedBatchSampler
+
     heard = []
     for rank in "01":
         monkeypatch.setenv("RANK", rank)
@@ -65,6 +68,8 @@ def test_ranks_hear_sequences_of_their_own(client: SampleClient, monkeypatch: py
 
 @pytest.mark.usefixtures("worker")
 def test_a_resumed_training_goes_on_with_its_sequence(client: SampleClient) -> None:
+    from worker.client.torch import ChunkIdStream
+
     stream = ChunkIdStream(8, batches=6, seed=42, client=client)
     iteration = iter(stream)
     before = [batch_of(next(iteration)) for _ in range(4)]
@@ -85,6 +90,8 @@ def test_a_resumed_training_goes_on_with_its_sequence(client: SampleClient) -> N
 def test_what_is_right_for_one_request_alone_is_refused(
     client: SampleClient, options: dict[str, Any], words: str
 ) -> None:
+    from worker.client.torch import ChunkIdStream
+
     with pytest.raises(ValueError, match=words):
         client.stream(4, **options)
     with pytest.raises(ValueError, match=words.partition(" names")[0]):

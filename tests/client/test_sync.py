@@ -1,5 +1,6 @@
 """The client of a training loop on real servers: one call for a sample, none asked for twice, nothing left behind."""
 
+import asyncio
 import gc
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from worker.client import Asked, ClientClosedError, SampleClient, SampleError, S
 from worker.core.keys import Keys
 from worker.errors import RefusedError
 
-SOON_S = 10.0
+SOON_S = 60.0
 
 
 @pytest.fixture
@@ -57,6 +58,9 @@ def test_what_is_asked_for_is_drawn(client: SampleClient) -> None:
     assert (first.weights, first.ready) == ({"music": 1.0}, {"documentary": 50, "music": 50, "voice": 50})
     again = client.sample(np.int64(5), category="music", seed=7, replace=False, encoding="json")  # type: ignore[arg-type]
     assert np.array_equal(first.chunk_ids, again.chunk_ids)
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    assert [one.traceparent for one in client.stream(2, count=2, traceparent=trace)] == [trace, trace]
+    assert (first.traceparent, first.extra) == (None, {})
     spread = client.sample(10, method="stratified", preset="balanced", dataset="of-its-own")
     assert set(spread.counts.values()) <= {3, 4}
     passed = client.sample(50, category="voice", method="epoch", session="training", pin=True)
@@ -261,3 +265,16 @@ def test_a_client_that_was_never_used_has_nothing_to_close() -> None:
     before = threads_of_clients()
     with closing(SampleClient("redis://127.0.0.1:1")):
         assert threads_of_clients() == before
+
+
+def test_a_thread_that_gets_no_answer_in_time_says_what_was_waited_for(client: SampleClient) -> None:
+    with pytest.raises(SampleTimeoutError, match=r"^Redis did not say within 0.01 s whether it has the report$"):
+        client.start().call(asyncio.sleep(60), 0.01, "whether it has the report")
+
+
+def test_time_outs_of_what_is_asked_are_not_taken_for_those_of_the_thread(client: SampleClient) -> None:
+    async def late() -> None:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        client.start().call(late(), 60, "anything")

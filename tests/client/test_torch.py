@@ -4,34 +4,42 @@ import json
 import os
 import pickle
 import signal
-import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
 from tests.client.conftest import MakeClient
-from tests.support.jobs import PROGRAMS, finish_job, keys_of_clients, run_job, start_job, start_quiet_job
+from tests.support.jobs import ENDS_S, PROGRAMS, keys_of_clients
+from tests.support.pytorch import Program
 from tests.support.servers import connect
+from tests.support.waiting import wait_until_sync
 from worker.adapters.redis.client_streams import KEPT_TTL_S
 from worker.client import Sample, SampleClient, SampleError
-from worker.client.torch import ChunkIdStream
 from worker.core.keys import Keys
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+    from worker.client.torch import ChunkIdStream
 
 pytestmark = pytest.mark.any_redis
 
 Batches = list[dict[str, Any]]
 
 
-def loader_of(stream: ChunkIdStream, **options: Any) -> "DataLoader[Sample]":
+def loader_of(stream: "ChunkIdStream", **options: Any) -> "DataLoader[Sample]":
+    from torch.utils.data import DataLoader
+
     return DataLoader(stream, batch_size=None, **options)
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_loader_hands_out_samples(client: SampleClient, redis_url: str, prefix: str) -> None:
+    from worker.client.torch import ChunkIdStream
+
     stream = ChunkIdStream(5, batches=12, client=client, category="music")
     samples = list(loader_of(stream))
     assert len(samples) == len(loader_of(stream)) == 12
@@ -41,6 +49,8 @@ def test_a_loader_hands_out_samples(client: SampleClient, redis_url: str, prefix
 
 @pytest.mark.usefixtures("worker")
 def test_a_loader_without_end_goes_on(client: SampleClient, redis_url: str, prefix: str) -> None:
+    from worker.client.torch import ChunkIdStream
+
     stream = ChunkIdStream(5, client=client)
     found = [sample.request_id for sample, _ in zip(loader_of(stream), range(50), strict=False)]
     assert len(set(found)) == 50
@@ -51,6 +61,8 @@ def test_a_loader_without_end_goes_on(client: SampleClient, redis_url: str, pref
 
 @pytest.mark.usefixtures("worker")
 def test_an_iteration_goes_on_from_a_state(client: SampleClient, redis_url: str, prefix: str) -> None:
+    from worker.client.torch import ChunkIdStream
+
     stream = ChunkIdStream(5, name="run", batches=10, client=client)
     iteration = iter(stream)
     before = [next(iteration) for _ in range(4)]
@@ -73,6 +85,8 @@ def test_an_iteration_goes_on_from_a_state(client: SampleClient, redis_url: str,
 
 @pytest.mark.usefixtures("worker")
 def test_a_launcher_says_which_rank_it_is(client: SampleClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worker.client.torch import ChunkIdStream
+
     stream = ChunkIdStream(5, name="run", batches=1, client=client)
     for rank, told in (("3", "3"), ("", "0"), ("x", "0")):
         monkeypatch.setenv("RANK", rank)
@@ -82,6 +96,8 @@ def test_a_launcher_says_which_rank_it_is(client: SampleClient, monkeypatch: pyt
 
 @pytest.mark.usefixtures("worker")
 def test_an_error_comes_through_the_loader(client: SampleClient) -> None:
+    from worker.client.torch import ChunkIdStream
+
     with pytest.raises(SampleError, match="unknown_category"):
         list(loader_of(ChunkIdStream(client=client, category="unheard-of")))
     with pytest.raises(RuntimeError, match="unknown_category: "):  # what torch makes of it in a worker process
@@ -102,6 +118,8 @@ def test_an_error_comes_through_the_loader(client: SampleClient) -> None:
 def test_wrong_arguments_are_refused_at_once(
     make_client: MakeClient, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
+    from worker.client.torch import ChunkIdStream
+
     with pytest.raises(error, match=words):
         ChunkIdStream(client=make_client(), **options)
 
@@ -123,10 +141,11 @@ def passes_of(batches: Batches) -> dict[tuple[str, int], list[int]]:
 def test_ranks_and_workers_each_ask_for_themselves_again_and_again(
     redis_url: str, prefix: str, tmp_path: Path, how: str, ranks: int, rounds: int
 ) -> None:
-    words = (str(PROGRAMS / "loader.py"), redis_url, prefix, how, str(tmp_path / "store"), str(rounds))
+    words = (redis_url, prefix, how, str(tmp_path / "store"), str(rounds))
     settings = [{"RANK": str(rank), "WORLD_SIZE": str(ranks)} for rank in range(ranks)]
-    jobs = [start_quiet_job(*words, settings=own) for own in settings]
-    found = [json.loads(finish_job(job)) for job in jobs]
+    program = PROGRAMS / "loader.py"
+    jobs = [Program(program, *words, out=tmp_path / own["RANK"], settings=own) for own in settings]
+    found = [json.loads(job.finish()) for job in jobs]
     batches: Batches = []
     for one in found:
         assert [len(batches) for batches in (*one["whole"], one["half"])] == [7] * rounds + [3]
@@ -147,14 +166,14 @@ def test_a_killed_training_that_starts_again_repeats_nothing_and_loses_nothing(
     redis_url: str, prefix: str, tmp_path: Path, kind: str
 ) -> None:
     """Two kills; 30 batches of 5 are three passes over the 50 chunks of voice, each chunk once a pass."""
-    quiet = ("-W", "ignore:'set_vital' is deprecated")  # torchdata says so of torch
-    words = (*quiet, str(PROGRAMS / "resuming.py"), redis_url, prefix, str(tmp_path / "checkpoint"), kind, "30")
+    program, out = PROGRAMS / "resuming.py", tmp_path / "out"
+    words = (redis_url, prefix, str(tmp_path / "checkpoint"), kind, "30")
     for steps in (4, 5):
-        with start_job(*words, str(steps), start_new_session=True, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "taken\n"
-            os.killpg(process.pid, signal.SIGKILL)
-    done = json.loads(run_job(*words, "30"))
+        job = Program(program, *words, str(steps), out=out)
+        wait_until_sync(lambda: job.written() == "taken\n", timeout_s=ENDS_S, what="so many steps are taken")  # noqa: B023
+        os.killpg(job.pid, signal.SIGKILL)
+        assert job.wait() == -signal.SIGKILL
+    done = json.loads(Program(program, *words, "30", out=out).finish())
     assert [len(ids) for ids in done] == [5] * 30
     assert set(Counter(chunk for ids in done for chunk in ids).values()) == {3}
     with connect(redis_url) as server:

@@ -4,14 +4,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from torch import Tensor, arange
-from torch.utils.data import DataLoader, TensorDataset
 
 from tests.client.conftest import MakeClient
 from tests.support.jobs import keys_of_clients
 from tests.support.servers import connect
 from worker.client import Sample, SampleClient
-from worker.client.torch import ChunkIdStream, WeightedBatchSampler, WithSample
 from worker.core.keys import Keys
 
 pytestmark = pytest.mark.any_redis
@@ -24,6 +21,11 @@ CATEGORIES = {1: "voice", 2: "music", 3: "documentary"}
 def test_it_replaces_the_batch_sampler_of_a_loader(
     client: SampleClient, redis_url: str, prefix: str, workers: int
 ) -> None:
+    from torch import Tensor, arange
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from worker.client.torch import WeightedBatchSampler
+
     sampler = WeightedBatchSampler(8, batches=10, index_of=int, client=client, category="music")
     loader: DataLoader[Any] = DataLoader(TensorDataset(arange(4000)), batch_sampler=sampler, num_workers=workers)
     for _ in range(2):  # as trainers use it: again for each epoch, and left half-way now and then
@@ -36,6 +38,8 @@ def test_it_replaces_the_batch_sampler_of_a_loader(
 
 @pytest.mark.usefixtures("worker")
 def test_ids_find_their_places_in_the_dataset(client: SampleClient) -> None:
+    from worker.client.torch import WeightedBatchSampler
+
     places = {chunk: chunk - 1000 for chunk in range(1000, 4000)}
     options: Any = {"batches": 3, "client": client, "session": "s", "method": "epoch"}
     for index_of in (places, places.__getitem__, lambda chunk: chunk - 1000):
@@ -52,6 +56,11 @@ def test_a_batch_comes_with_the_sample_that_it_is_of(
     client: SampleClient, redis_url: str, prefix: str, workers: int, size: int
 ) -> None:
     """The weights change while the loader holds batches that were drawn before."""
+    from torch import arange
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from worker.client.torch import WeightedBatchSampler, WithSample
+
     sampler = WeightedBatchSampler(size, batches=40, index_of=range(1000, 5000), client=client, category=None)
     dataset = WithSample(TensorDataset(arange(1000, 5000)))
     versions = set()
@@ -68,6 +77,11 @@ def test_a_batch_comes_with_the_sample_that_it_is_of(
 
 @pytest.mark.usefixtures("worker")
 def test_a_collate_fn_of_ones_own_is_given_pairs(client: SampleClient) -> None:
+    from torch import arange
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from worker.client.torch import WeightedBatchSampler, WithSample
+
     def collate(pairs: list[tuple[Any, Sample]]) -> tuple[list[int], str]:
         assert len({id(sample) for _, sample in pairs}) == 1
         return [int(item) for [item], _ in pairs], pairs[0][1].weights_version
@@ -79,6 +93,11 @@ def test_a_collate_fn_of_ones_own_is_given_pairs(client: SampleClient) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_a_chunk_that_the_dataset_does_not_have_is_named(client: SampleClient) -> None:
+    from torch import arange
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from worker.client.torch import WeightedBatchSampler, WithSample
+
     options: Any = {"batches": 1, "client": client, "category": "voice"}
     short = DataLoader(
         WithSample(TensorDataset(arange(10))), batch_sampler=WeightedBatchSampler(8, index_of=int, **options)
@@ -97,12 +116,19 @@ def test_a_chunk_that_the_dataset_does_not_have_is_named(client: SampleClient) -
 
 @pytest.mark.parametrize("index_of", [None, [1, 2], 5])
 def test_it_has_to_be_said_where_chunks_are(client: SampleClient, index_of: Any) -> None:
+    from worker.client.torch import WeightedBatchSampler
+
     with pytest.raises(TypeError, match=r"index_of is .*; accepted: a mapping .* where they begin at 1"):
         WeightedBatchSampler(8, batches=1, client=client, index_of=index_of)
 
 
 @pytest.mark.usefixtures("worker")
 def test_items_without_a_sample_are_refused(client: SampleClient) -> None:
+    from torch import arange
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from worker.client.torch import ChunkIdStream, WithSample
+
     dataset = WithSample(TensorDataset(arange(10)))
     for loader in (DataLoader(dataset, batch_size=2), DataLoader(dataset, batch_size=None)):
         with pytest.raises(TypeError, match="which has no sample; accepted: DataLoader"):
@@ -114,6 +140,8 @@ def test_items_without_a_sample_are_refused(client: SampleClient) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_it_goes_on_from_a_state(client: SampleClient) -> None:
+    from worker.client.torch import WeightedBatchSampler
+
     sampler = WeightedBatchSampler(8, batches=6, index_of=int, name="run", client=client)
     iteration = iter(sampler)
     before = [next(iteration) for _ in range(2)]
@@ -130,6 +158,8 @@ def test_it_goes_on_from_a_state(client: SampleClient) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_a_state_of_more_batches_than_there_are_is_the_end(client: SampleClient) -> None:
+    from worker.client.torch import WeightedBatchSampler
+
     sampler = WeightedBatchSampler(8, batches=2, index_of=int, client=client)
     state = sampler.state_dict()
     sampler.load_state_dict({**state, "position": 5})
@@ -138,5 +168,7 @@ def test_a_state_of_more_batches_than_there_are_is_the_end(client: SampleClient)
 
 @pytest.mark.parametrize(("options", "words"), [({"batches": 0}, "batches is 0"), ({"name": ""}, "name is ''")])
 def test_wrong_arguments_are_refused_at_once(make_client: MakeClient, options: dict[str, Any], words: str) -> None:
+    from worker.client.torch import WeightedBatchSampler
+
     with pytest.raises(ValueError, match=words):
         WeightedBatchSampler(8, client=make_client(), **{"batches": 1, "index_of": int, **options})

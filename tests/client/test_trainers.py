@@ -2,17 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.jobs import PROGRAMS, start_quiet_job
-from tests.support.topologies import free_port
+from tests.support.jobs import PROGRAMS
+from tests.support.pytorch import Program
 
 pytestmark = [pytest.mark.any_redis, pytest.mark.usefixtures("worker")]
 
-ENDS_S = 300.0
 HEARD_ONCE = {
     "accelerate": ["accelerate-sampler", "accelerate-sampler.workers", "accelerate-stream"],
     "lightning": ["lightning-sampler.undistributed", "lightning-stream", "lightning-stream.raw.workers"],
@@ -28,23 +27,22 @@ REFUSED = {
 }
 
 
-def told_by(whats: Iterable[str], url: str, prefix: str) -> dict[str, list[Any]]:
-    """Run two ranks, which train in each way in turn: starting them takes most of the time."""
-    launch = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(free_port()))
-    with start_quiet_job(*launch, str(PROGRAMS / "trainers.py"), url, prefix, *whats) as process:
-        out, err = process.communicate(timeout=ENDS_S)
-    found = re.search(r"^TOLD (.*)$", out, re.MULTILINE)
-    assert found, err[-4000:]
+def told_by(program: Program) -> dict[str, list[Any]]:
+    """Return what two ranks heard, which train in each way in turn: starting them takes most of the time."""
+    program.wait()
+    found = re.search(r"^TOLD (.*)$", program.written(), re.MULTILINE)
+    assert found, program.errors()[-4000:]
     told: dict[str, list[Any]] = json.loads(found[1])
     return told
 
 
 @pytest.mark.parametrize("trainer", ["accelerate", "lightning"])
 def test_a_whole_pass_is_heard_once_and_what_would_throw_batches_away_is_refused(
-    redis_url: str, prefix: str, trainer: str
+    redis_url: str, prefix: str, tmp_path: Path, trainer: str
 ) -> None:
     """A stream that Accelerate dispatches is rank 0's alone, which has half of the pass."""
-    told = told_by([*HEARD_ONCE[trainer], *REFUSED[trainer]], redis_url, prefix)
+    trainings = [*HEARD_ONCE[trainer], *REFUSED[trainer]]
+    told = told_by(Program(PROGRAMS / "trainers.py", "2", redis_url, prefix, *trainings, out=tmp_path / "out"))
     for what in HEARD_ONCE[trainer]:
         heard = sorted(chunk for rank in told[what] for chunk in rank)
         if what == "accelerate-stream":
@@ -55,10 +53,9 @@ def test_a_whole_pass_is_heard_once_and_what_would_throw_batches_away_is_refused
         assert [words in sentence for sentence in told[what]] == [True, True], (what, told[what])
 
 
-def test_samples_that_accelerate_cannot_hand_on_are_refused(redis_url: str, prefix: str) -> None:
+def test_samples_that_accelerate_cannot_hand_on_are_refused(redis_url: str, prefix: str, tmp_path: Path) -> None:
     """Only rank 0 asks, and the other one waits for it: nothing can be gathered from both."""
-    launch = ("-m", "torch.distributed.run", "--nproc_per_node", "1", "--master_port", str(free_port()))
-    words = (*launch, str(PROGRAMS / "trainers.py"), redis_url, prefix, "accelerate-stream.raw")
-    with start_quiet_job(*words) as process:
-        out, err = process.communicate(timeout=ENDS_S)
-    assert "accepted: a collate_fn that makes tensors of a sample" in out + err
+    words = ("1", redis_url, prefix, "accelerate-stream.raw")
+    program = Program(PROGRAMS / "trainers.py", *words, out=tmp_path / "out")
+    program.wait()
+    assert "accepted: a collate_fn that makes tensors of a sample" in program.written() + program.errors()

@@ -22,6 +22,8 @@ CONTRACT = {
     "weights.vanished",
     "mix.left_out",
     "mix.complete",
+    "mix.drifted",
+    "mix.fits",
     "catalog.loaded",
     "catalog.changed",
     "request.served",
@@ -33,7 +35,18 @@ CONTRACT = {
     "postgres.lost",
     "postgres.restored",
 }
-RATIOS = {"share", "weight", "expected", "z"}
+RATIOS = {
+    "share",
+    "expected_share",
+    "weight",
+    "expected",
+    "z",
+    "false_alarm_rate",
+    "repeats",
+    "limit",
+    "prior_share",
+    "loss",
+}
 
 
 def _alternatives(annotation: object) -> set[object]:

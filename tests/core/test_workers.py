@@ -1,6 +1,7 @@
 """People are shown the weights that live workers draw under, whatever the key holds."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from worker.core.weights.in_force import InForce
 from worker.core.weights.values import Weights, default_weights, defaults_for, normalise
 from worker.core.workers.ready import Ready, ready_of
-from worker.core.workers.state_document import read_state
+from worker.core.workers.state_document import UNREADABLE, read_state
 from worker.core.workers.states import WorkerState, disagreement, read_workers
 from worker.core.workers.weights_in_use import InUse, in_use
 
@@ -114,12 +115,47 @@ def test_whatever_stands_there_is_read_or_left_out(field: str, value: object) ->
         assert ready_of(workers).defaults.shares
 
 
+_EVENT: dict[str, Any] = {"at_ms": 1, "level": "warning", "event": "redis.lost", "text": "away"}
+_OTHERS: list[Any] = [None, [], -1, "x" * 201]
+_RIGHT: Mapping[str, list[Any]] = {
+    "ready": [None, {}, {"x" * 64: 1}],
+    "events": [[], [_EVENT], [_EVENT] * 16, [{**_EVENT, "text": "x" * 200}]],
+    "latency_p50_ms": [None, 0, 1.5],
+}
+_WRONG: Mapping[str, list[Any]] = {
+    "ready": [{"x" * 65: 1}],
+    "events": [None, {}, [1], [_EVENT] * 17, *([{**_EVENT, name: other}] for name in _EVENT for other in _OTHERS)],
+    "memory_bytes": [-1, "1", True, 1e300, []],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "is_read"),
+    [
+        (name, value, cases is _RIGHT)
+        for cases in (_RIGHT, _WRONG)
+        for name, values in cases.items()
+        for value in values
+    ],
+)
+def test_vitals_and_events_are_read_as_a_worker_writes_them(field: str, value: object, is_read: bool) -> None:  # noqa: FBT001 - a case
+    assert (UNREADABLE not in read_state("a", json.dumps({"consumer": "a", field: value}).encode())) is is_read
+
+
 @pytest.mark.parametrize(
     ("workers", "problem"),
     [
         ([], None),
         ([{"consumer": "a"}, {"consumer": "b", "weight_unit": "chunks"}], None),
         ([{"consumer": "a", "weight_unit": "seconds"}], None),
+        ([{"consumer": "a"}, {"consumer": "b", "wire_version": 2}], None),
+        (
+            [{"consumer": "b", "wire_version": 3}, {"consumer": "c", "wire_version": 2}, {"consumer": "a"}],
+            (
+                "workers of one group have wire versions too far apart: a has 1, b has 3, c has 2; accepted: "
+                "neighbouring ones; `pip install --upgrade sampling-worker` where the older ones run"
+            ),
+        ),
         (
             [{"consumer": "b", "weight_unit": "seconds"}, {"consumer": "a"}],
             (

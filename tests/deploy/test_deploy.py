@@ -2,7 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
+from importlib.metadata import distribution
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,12 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 MAINTAINERS = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+EXTRAS_IN_THE_IMAGE = ("desk", "yaml")
+IN_THE_IMAGE = [
+    *PROJECT["dependencies"],
+    *(line for extra in EXTRAS_IN_THE_IMAGE for line in PROJECT["optional-dependencies"][extra]),
+]
 
 CLOSING_S = 2 * app._CLEANUP_S + app._FLUSH_S
 """What the last statistics, closing connections and writing the last lines may take after a drain."""
@@ -95,6 +105,13 @@ class TestCompose:
             "migrate": {"postgres": "service_healthy"},
             "sampler": {"migrate": "service_completed_successfully"},
             "worker": {"valkey": "service_healthy", "sampler": "service_completed_successfully"},
+            "desk": {"valkey": "service_healthy"},
+            "demo-library": {"migrate": "service_completed_successfully"},
+            "demo-training": {"demo-library": "service_completed_successfully", "worker": "service_healthy"},
+            "vector": {},
+            "loki": {},
+            "prometheus": {},
+            "grafana": {},
             "operator": {},
         }
 
@@ -122,7 +139,7 @@ class TestCompose:
         assert used == set(self.FILE["secrets"])
         for name, service in self.SERVICES.items():
             rest = json.dumps(service) + "".join(text(file) for file in service.get("env_file", ()))
-            assert set(service["secrets"]) == set(re.findall(r"/run/secrets/([\w.]+)", rest)), name
+            assert set(service.get("secrets", ())) == set(re.findall(r"/run/secrets/([\w.]+)", rest)), name
 
     def test_every_secret_is_made_by_the_script_that_the_readme_names(self) -> None:
         assert {f"secrets/{name}" for name in self.FILE["secrets"]} == {
@@ -131,13 +148,40 @@ class TestCompose:
         assert all(f"> {name}" in text("secrets.sh") for name in self.FILE["secrets"])
         assert "\ndeploy/secrets.sh" in text("README.md")
 
-    @pytest.mark.parametrize("name", ["worker", "migrate", "operator"])
+    @pytest.mark.parametrize("name", ["worker", "migrate", "operator", "demo-library", "demo-training"])
     def test_our_containers_can_do_little(self, name: str) -> None:
         service = self.SERVICES[name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert not {"privileged", "cap_add", "ports", "volumes"} & service.keys()
+
+    def test_profiles_start_what_they_are_for(self) -> None:
+        profiles: dict[str, set[str]] = {}
+        for name, service in self.SERVICES.items():
+            for profile in service.get("profiles", [""]):
+                profiles.setdefault(profile, set()).add(name)
+        assert profiles == {
+            "": {"valkey", "postgres", "migrate", "sampler", "worker"},
+            "desk": {"desk"},
+            "demo": {"desk", "demo-library", "demo-training"},
+            "observability": {"vector", "loki", "prometheus", "grafana"},
+            "operator": {"operator"},
+        }
+
+    def test_what_is_mounted_is_there(self) -> None:
+        mounts = [mount.split(":") for service in self.SERVICES.values() for mount in service.get("volumes", ())]
+        files = [source for source, *_ in mounts if source.startswith(".")]
+        assert [source for source in files if not (DEPLOY / source).is_file()] == []
+        named = {source for source, *_ in mounts if not source.startswith((".", "/"))}
+        assert named == self.FILE["volumes"].keys()
+        assert all(rest[-1] == "ro" for source, *rest in mounts if source.startswith((".", "/")))
+
+    def test_what_watches_has_fixed_versions_and_can_do_little(self) -> None:
+        for name in ("vector", "loki", "prometheus", "grafana"):
+            service = self.SERVICES[name]
+            assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+(-alpine)?", service["image"]), name
+            assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
 
     def test_replicas_get_different_host_names(self) -> None:
         assert not {"hostname", "container_name"} & self.WORKER.keys()
@@ -167,10 +211,10 @@ class TestLock:
     def test_direct_requirements_are_those_of_the_project(self) -> None:
         project = canonicalize_name(PROJECT["name"])
         direct = {canonicalize_name(pin.name) for pin, reasons in self.pins() if project in reasons}
-        assert direct == {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+        assert direct == {canonicalize_name(Requirement(line).name) for line in IN_THE_IMAGE}
 
     def test_every_version_is_one_that_the_project_accepts(self) -> None:
-        accepted = {canonicalize_name(r.name): r.specifier for r in map(Requirement, PROJECT["dependencies"])}
+        accepted = {canonicalize_name(r.name): r.specifier for r in map(Requirement, IN_THE_IMAGE)}
         for pin, _ in self.pins():
             version = next(iter(pin.specifier)).version
             assert version in accepted.get(canonicalize_name(pin.name), pin.specifier), pin
@@ -188,6 +232,8 @@ class TestLock:
         assert command
         options = command[0].split()
         assert {"pyproject.toml", "--universal", "--generate-hashes", "--no-emit-index-url"} <= set(options)
+        extras = [after for option, after in pairwise(options) if option == "--extra"]
+        assert tuple(extras) == EXTRAS_IN_THE_IMAGE
         assert "deploy/requirements.lock" in options
         assert options[options.index("--python-version") + 1] == PROJECT["requires-python"].removeprefix(">=")
 
@@ -237,6 +283,45 @@ class TestImage:
 
     def test_logs_at_once(self) -> None:
         assert "PYTHONUNBUFFERED=1" in self.last("ENV")
+
+    def test_is_labelled_with_the_version_that_it_has(self) -> None:
+        versions = [line for line in self.LINES if line.startswith("ARG VERSION=")]
+        assert versions == [f"ARG VERSION={PROJECT['version']}"] * 2
+        labels = re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', text("Dockerfile"))
+        assert dict(labels) == {
+            "title": PROJECT["name"],
+            "description": PROJECT["description"],
+            "version": "${VERSION}",
+            "revision": "${REVISION}",
+        }
+
+    def test_the_program_in_it_knows_its_version(self, tmp_path: Path) -> None:
+        """It is copied and not installed; the log of a fleet says which worker is which."""
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+        (command,) = (line.removeprefix("RUN ") for line in self.LINES if line.startswith("RUN own="))
+        script = command.replace("/venv/", f"{tmp_path}/venv/")
+        subprocess.run(
+            ["/bin/sh", "-euc", script], env={"VERSION": PROJECT["version"], "PATH": "/usr/bin:/bin"}, check=True
+        )
+        asked = [
+            str(tmp_path / "venv/bin/python"),
+            "-c",
+            "from worker.version import own_version; print(own_version())",
+        ]
+        done = subprocess.run(asked, cwd=ROOT, env={}, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{PROJECT['version']}\n"
+
+    def test_weighs_what_the_readme_says(self) -> None:
+        """Of the packages that are installed here, whose versions may be others than those of the lock."""
+        markers = (pin for pin, _ in TestLock.pins() if pin.marker is None or pin.marker.evaluate())
+        files = [file for pin in markers for file in distribution(pin.name).files or () if file.suffix != ".pyc"]
+        weight = sum(path.stat().st_size for path in map(Path, (file.locate() for file in files)) if path.is_file())
+        said = re.search(r"packages weigh about (\d+) MB", text("README.md"))
+        assert said
+        assert 0.75 * int(said[1]) < weight / 1e6 < int(said[1])  # bytecode is another tenth
+
+    def test_has_no_pip(self) -> None:
+        assert "RUN python -m venv --without-pip /venv" in self.LINES
 
     def test_installs_the_lock_and_nothing_else(self) -> None:
         installs = [line for line in self.LINES if " install " in line]

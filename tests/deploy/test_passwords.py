@@ -77,7 +77,10 @@ def test_a_folder_is_made_where_it_is_named_and_nothing_is_left_beside_it(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
-@pytest.mark.parametrize("name", ["operator_url", "redis_url", "training_job_url", "weights_writer_url"])
+@pytest.mark.parametrize(
+    "name",
+    ["operator_url", "redis_url", "training_job_url", "weights_writer_url", "desk_reader_url", "desk_url", "demo_url"],
+)
 def test_roles_of_redis_log_in_by_their_urls(secrets: Path, name: str) -> None:
     login = urlsplit((secrets / name).read_text())
     assert login.password
@@ -85,12 +88,19 @@ def test_roles_of_redis_log_in_by_their_urls(secrets: Path, name: str) -> None:
     hashed = hashlib.sha256(login.password.encode()).hexdigest()
     lines = (secrets / "redis.acl").read_text().splitlines()
     assert [line.split()[:4] for line in lines if hashed in line] == [["user", login.username, "on", f"#{hashed}"]]
-    assert len(lines) == len((DEPLOY / "redis.acl").read_text().splitlines()) == 4
+    assert len(lines) == len((DEPLOY / "redis.acl").read_text().splitlines()) == 5
 
 
 def test_passwords_differ_and_fit_where_they_are_read_alone(secrets: Path) -> None:
     urls = [urlsplit(path.read_text()) for path in secrets.glob("*_url")]
     passwords = {url.username: url.password for url in urls}
-    assert len(set(passwords.values())) == len(urls) == 6
+    assert len(set(passwords.values())) == len(passwords) == 7
+    assert all(
+        passwords[url.username] == url.password for url in urls
+    )  # the desk logs in as weights-writer, the demo as training-job
+    token = (secrets / "desk_token").read_text().rstrip("\n")
+    assert len(token) == 48
+    assert token not in passwords.values()
+    assert (secrets / "grafana_password").read_text().rstrip("\n") not in {*passwords.values(), token}
     for name, role in (("postgres", "owner"), ("sampler", "sampler"), ("redis", "default")):
         assert (secrets / f"{name}_password").read_text().rstrip("\n") == passwords[role]

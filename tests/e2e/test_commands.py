@@ -31,11 +31,13 @@ VERBS = [
     ["migrate"],
     ["sample"],
     ["stats"],
+    ["watch"],
     ["report"],
     ["check"],
     ["health"],
     ["weights", "show"],
     ["weights", "set"],
+    ["weights", "import"],
     ["weights", "remove"],
     ["weights", "watch"],
     ["weights", "history"],
@@ -128,6 +130,29 @@ def test_a_server_that_cannot_be_reached_is_status_3_and_one_sentence(words: lis
         (["weights", "preset", "remove", "night"], "preset list"),
         (["weights", "preset", "apply", "night"], "balanced, voice-heavy, music-heavy"),
         (["catalog", "import", "missing.csv"], "missing.csv"),
+        # an option that would say nothing is refused, and not passed over
+        (["weights", "set", "voice=1", "--timeout", "5"], "--timeout is for --wait, which is not given"),
+        (["weights", "import", "mix.json", "--timeout", "5"], "--timeout is for --wait"),
+        (["weights", "remove", "--timeout", "5"], "--timeout is for --wait"),
+        (["weights", "rollback", "--timeout", "5"], "--timeout is for --wait"),
+        (["weights", "preset", "apply", "balanced", "--timeout", "5"], "--timeout is for --wait"),
+        (["weights", "preset", "save", "night", "voice=1", "--dataset", "d"], "accepted: one of both"),
+        (["weights", "import", "mix.json", "--mode", "on"], "--mode is for --as-schedule, which is not given"),
+        (["weights", "import", "mix.json", "--most-change", "1"], "--most-change is for --as-schedule"),
+        (["weights", "import", "mix.json", "--floor", "0.1"], "--floor is for --as-schedule"),
+        (["weights", "import", "mix.json", "--as-schedule", "--for", "2h"], "--for is not for --as-schedule"),
+        (["weights", "import", "mix.json", "--as-schedule", "--wait"], "--wait is not for --as-schedule"),
+        (["weights", "import", "mix.json", "--as-schedule", "--phase", "a"], "--phase is not for --as-schedule"),
+        (["stats", "--session", "s", "--all"], "--all is not for --session"),
+        (["stats", "--session", "s", "--clear"], "--clear and --session"),
+        (["report", "w.log", "--every", "5"], "--every without --follow"),
+        (["catalog", "export", "-", "--json"], "--json and - exclude each other"),
+        (["catalog", "export", "a.csv.gz", "--format", "parquet"], "Parquet is compressed in itself"),
+        (["catalog", "scan", "folder", "--by", "folder"], "--by is for --split"),
+        (["catalog", "scan", "folder", "--hop", "5"], "--hop is for --segment"),
+        (["up", "--segment", "5"], "--segment is for a LIBRARY"),
+        (["feedback", "--dead", "--kind", "train"], "--kind is not for --dead"),
+        (["feedback", "--dead", "--dataset", "d"], "--dataset is not for --dead"),
     ],
 )
 def test_wrong_usage_is_status_2_and_says_what_is_accepted(words: list[str], hint: str, run: Run) -> None:
@@ -296,6 +321,40 @@ async def test_packed_samples_are_shown_in_hex(run: Run, start_worker: StartWork
     words = ("sample", "--size", "2", "--field", "encoding=packed", "--field", "category=voice")
     assert len(bytes.fromhex(json.loads(run(*words, "--json").stdout)["chunk_ids"])) == 16
     assert "packed" in run(*words).stdout
+
+
+async def test_a_session_follows_a_schedule_that_a_person_types(
+    database_url: str, run: Run, start_worker: StartWorker
+) -> None:
+    await insert(database_url, {"voice": 30, "music": 5})
+    start_worker()
+    assert run("weights", "preset", "save", "evening", "music=1").returncode == 0
+    asked = ("session", "schedule", "s", "0 voice=1 nothing=0.0001; 20 evening")
+    typed = run(*asked)
+    assert typed.returncode == 0
+    assert "nothing" in typed.stderr
+    shown = "by chunks, now at 0, step: 0 voice=1 nothing=0.0001; 20 evening (music=1)"
+    assert shown in " ".join(typed.stdout.split())
+    ask = ("sample", "--session", "s", "--size", "10", "--count", "3", "--field", "pin=1", "--json")
+    samples = [json.loads(line) for line in run(*ask).stdout.splitlines()]
+    assert [sample["counts"] for sample in samples][-1] == {"music": 10}
+    document = json.loads(run("session", "show", "s", "--json").stdout)
+    assert (document["position"], document["schedule"]["unit"]) == (30, "chunks")
+    assert "by chunks, now at 30" in " ".join(run("session", "show", "s").stdout.split())
+    assert json.loads(run(*asked, "--json").stdout)["position"] == 0
+    for words, said in (
+        (("0 nope",), "no preset"),
+        (("[1", "--unit", "requests"), "accepted"),
+        (("5 voice=1; 5 music=1",), "positions that go up"),
+        (("0 voice=1", "--keep", "long"), "no time span"),
+        (("0 voice=1", "--unit", "seconds"), "chunks"),
+        (("; ".join(f"{at} voice=1 music=1 documentary=1 conference=1" for at in range(900)),), "at most 65536"),
+    ):
+        refused = run("session", "schedule", "s", *words)
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+    assert "workers count chunks" in run("session", "schedule", "s", "0 voice=1", "--unit", "hours").stderr
+    assert run("session", "release", "s").stdout == "released\n"
+    assert json.loads(run("session", "show", "s", "--json").stdout)["schedule"] is None
 
 
 async def test_a_session_is_looked_at_released_and_ended(

@@ -33,9 +33,11 @@ def test_the_demo_holds_its_own_checks_and_cleans_up(tmp_path: Path, temporary: 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, temporary: Path) -> None:
     out = tmp_path / "out"
-    demo = start_command("demo", "--seconds", "600", "--chunks", "1000", settings={"TMPDIR": str(temporary)}, out=out)
+    words = ("demo", "--seconds", "600", "--chunks", "1000", "--desk")
+    demo = start_command(*words, settings={"TMPDIR": str(temporary), "BROWSER": "true"}, out=out)
     wait_until_sync(lambda: "training jobs ask" in out.read_text(), timeout_s=120, what="the demo to begin")
     assert list(temporary.glob("sampling-demo-*"))
+    assert "desk on http://127.0.0.1:" in out.read_text()
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 130
     assert list(temporary.iterdir()) == []

@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
 from tests.e2e.conftest import Run, Settings
 from tests.support.servers import execute
@@ -127,6 +125,9 @@ def test_what_is_exported_is_imported_as_it_was(run: Run, database_url: str, tmp
 
 
 def test_parquet_goes_through_a_pipe(run: Run, settings: Settings, tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     (tmp_path / "in.csv").write_text("path,category\na,voice\nb,music\n")
     run("catalog", "import", "in.csv")
     exported = piped(settings, tmp_path, b"", "export", "-", "--format", "parquet", "--category", "voice")

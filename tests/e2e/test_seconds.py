@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 import pytest
+import scipy
 from redis.asyncio import Redis
-from scipy.stats import norm
 
 from tests.e2e.conftest import Run, StartWorker
 from tests.e2e.test_serving import read_all, wait_results
@@ -71,7 +71,7 @@ async def test_the_audioset_library_is_heard_by_seconds(
     for name, weight in WEIGHTS.items():
         off = sum(drawn_ms[name]) - weight * total  # a sum over draws of d ([c] - w), by its own squares
         spread = math.sqrt(squares[name] * (1 - 2 * weight) + weight**2 * sum(squares.values()))
-        assert 2 * norm.sf(abs(off / spread)) > FALSE_ALARM / 3, (name, sum(drawn_ms[name]) / total)
+        assert 2 * scipy.stats.norm.sf(abs(off / spread)) > FALSE_ALARM / 3, (name, sum(drawn_ms[name]) / total)
     assert abs(len(drawn_ms["music"]) / 100_000 - WEIGHTS["music"]) > 0.2, "the shares of chunks are others"
 
 

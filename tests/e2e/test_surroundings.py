@@ -17,7 +17,7 @@ from worker.embedded import PostgresServer, RedisServer
 
 pytestmark = pytest.mark.fault("servers are away when a worker starts, or go away later")
 
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
 REQUESTS, RESULTS = "audio:sample:requests", "audio:sample:results"
 
 

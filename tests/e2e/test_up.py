@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from redis import Redis
 
 from tests.e2e.machine import CHUNKS, READY_S, Machine
+from tests.support.servers import redis_binaries, running
+from tests.support.topologies import as_cluster
 from tests.support.waiting import wait_until_sync
 from worker.core.keys import Keys
 from worker.run_dir.health import SERVING, health_of
@@ -18,6 +21,25 @@ from worker.run_dir.health import SERVING, health_of
 pytestmark = [pytest.mark.any_redis, pytest.mark.needs_linux]
 
 _ENDED = "ended; the next `up` goes on from here\n"
+
+
+def recording_browser(folder: Path) -> Path:
+    """Write a browser that notes what it is told to open, in the file `opened`."""
+    browser = folder / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {folder}/note && mv {folder}/note {folder}/opened\n')
+    browser.chmod(0o755)
+    return browser
+
+
+@pytest.fixture
+def cluster_url(redis_binary: Path) -> Iterator[str]:
+    with running(lambda folder: as_cluster(folder, redis_binary)) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_binary(request: pytest.FixtureRequest) -> Path:
+    return redis_binaries()[request.param]
 
 
 def write_wav(path: Path, *, seconds: int) -> None:
@@ -36,6 +58,9 @@ def test_a_library_is_served_and_nothing_is_lost_however_it_ends(machine: Machin
     assert "it runs already (process" in machine.printed(second)
     assert f"accepted: sampling-worker catalog import {machine.library}, while" in machine.printed(second)
     assert f"{CHUNKS} chunks READY in 3 categories" in machine.printed(first)
+    third = machine.up("--desk")
+    wait_until_sync(lambda: third.poll() == 0, timeout_s=READY_S, what="it gives way, too")
+    assert "not followed: --desk; accepted: to end what runs, and the same again" in machine.printed(third)
 
     assert machine.run("weights", "set", "voice=0.7", "music=0.3", "--reason", "mine", "--wait").returncode == 0
     assert machine.run("health").stdout.startswith("serving: ")
@@ -56,8 +81,12 @@ def test_a_library_is_served_and_nothing_is_lost_however_it_ends(machine: Machin
     stale = machine.data / "postgresql" / "data" / "postmaster.pid"
     stale.write_text(f"{os.getpid()}\n/elsewhere\n")
 
-    again = machine.up()
+    again = machine.up("--desk", BROWSER=f"{recording_browser(machine.folder)} %s")
     machine.wait_ready(again)
+    wait_until_sync(lambda: "desk on http" in machine.printed(again), timeout_s=60, what="up says where its desk is")
+    opened = machine.folder / "opened"
+    wait_until_sync(opened.exists, timeout_s=60, what="the desk is opened in the browser")
+    assert f"desk on {opened.read_text()}\n" in machine.printed(again)
     assert machine.urls() == urls
     assert f"{CHUNKS} chunks READY in 3 categories" in machine.printed(again)
     stream: Any = redis
@@ -101,6 +130,15 @@ def test_what_dies_is_started_again(machine: Machine) -> None:
     assert up.wait(60) == 0
     assert health_of(machine.folder / "run", worker) is None
     assert machine.processes() == {}
+
+
+def test_a_prefix_of_a_cluster_is_served(machine: Machine, cluster_url: str, empty_database_url: str) -> None:
+    given = {"REDIS_URL": cluster_url, "DATABASE_URL": empty_database_url, "WORKER_PREFIX": "{team-a}"}
+    up = machine.up(machine.library, **given)
+    machine.wait_ready(up)
+    assert json.loads(machine.run("sample", "--size", "4", "--json").stdout)["status"] == "ok"  # of the same prefix
+    told = machine.run("weights", "set", "voice=1", "--prefix", "{team-a}", "--prefix", "{team-b}", **given)
+    assert told.stdout.splitlines()[-1] == "stored in {team-a}, {team-b}"
 
 
 def test_given_servers_are_used(machine: Machine, redis_url: str, empty_database_url: str, prefix: str) -> None:

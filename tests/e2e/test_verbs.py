@@ -40,6 +40,8 @@ REDIS_VERBS = [
     ["session", "show", "s"],
     ["session", "release", "s"],
     ["session", "end", "s"],
+    ["feedback"],
+    ["feedback", "--dead"],
     ["dead", "show"],
     ["dead", "requeue", "--all"],
     ["dead", "requeue", "1-1"],
@@ -50,7 +52,7 @@ POSTGRES_VERBS = [
     ["weights", "preview", "voice=1"],
     ["weights", "preset", "show", "balanced"],
 ]
-WATCHING = [["weights", "watch"], ["stats", "--watch"]]
+WATCHING = [["weights", "watch"], ["stats", "--watch"], ["watch"], ["watch", "--once", "--json"]]
 
 
 class Ended(NamedTuple):
@@ -177,7 +179,17 @@ def test_other_types_and_garbage_under_every_key_are_told(
     call: Call, redis_url: str, prefix: str, words: list[str], kind: str
 ) -> None:
     keys = Keys(prefix)
-    names = [keys.requests, keys.dead, keys.stats, keys.weights(), keys.history, keys.returns, keys.presets]
+    names = [
+        keys.feedback,
+        keys.dead_feedback,
+        keys.requests,
+        keys.dead,
+        keys.stats,
+        keys.weights(),
+        keys.history,
+        keys.returns,
+        keys.presets,
+    ]
     client: redis.Redis = redis.Redis.from_url(redis_url)
     with client:
         for name in [*names, keys.session("s"), keys.worker("w"), keys.weights("preset:night")]:

@@ -63,7 +63,7 @@ def shell(script: str, folder: Path) -> Child:
 def printed(folder: Path) -> str:
     """Return the first line of a child's log, once there is one."""
     log = folder / "log"
-    wait_until_sync(lambda: log.read_text().endswith("\n"), timeout_s=10, what="the child prints a line")
+    wait_until_sync(lambda: log.read_text().endswith("\n"), timeout_s=60, what="the child prints a line")
     return log.read_text().strip()
 
 
@@ -92,7 +92,7 @@ def test_what_stays_behind_is_an_error(tmp_path: Path) -> None:
 def test_a_child_has_a_session_of_its_own(tmp_path: Path) -> None:
     child = shell("exec sleep 600", tmp_path)
     assert os.getsid(child.pid) == child.pid
-    child.end(signal.SIGTERM, timeout_s=10)
+    child.end(signal.SIGTERM, timeout_s=60)
 
 
 def test_a_program_that_cannot_run_leaves_nothing(tmp_path: Path) -> None:
@@ -106,19 +106,19 @@ def test_servers_end_when_their_owner_is_killed() -> None:
     with tempfile.TemporaryDirectory(prefix="sampling-worker-") as folder:
         pids = [int(word) for word in run_python(_START_BOTH, folder).split()]
         assert len(pids) == 2
-        wait_until_sync(lambda: not any(map(is_alive, pids)), timeout_s=20, what="both servers followed their owner")
+        wait_until_sync(lambda: not any(map(is_alive, pids)), timeout_s=60, what="both servers followed their owner")
 
 
 def test_a_stopped_child_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     pid = int(run_python(_START_STOPPED, str(tmp_path)))
-    wait_until_sync(lambda: not is_alive(pid), timeout_s=20, what="the stopped child followed its owner")
+    wait_until_sync(lambda: not is_alive(pid), timeout_s=60, what="the stopped child followed its owner")
 
 
 def test_ending_a_child_returns_its_exit_status(tmp_path: Path) -> None:
     child = shell("trap 'exit 7' TERM; echo trapped; while :; do sleep 0.01; done", tmp_path)
     assert printed(tmp_path) == "trapped"
-    assert child.end(signal.SIGTERM, timeout_s=10) == 7
-    assert shell("exec sleep 600", tmp_path).end(signal.SIGKILL, timeout_s=10) == -signal.SIGKILL
+    assert child.end(signal.SIGTERM, timeout_s=60) == 7
+    assert shell("exec sleep 600", tmp_path).end(signal.SIGKILL, timeout_s=60) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ class TestRedis:
         with RedisServer(folder) as server:
             port = server.port
             os.kill(server.pid, signal.SIGKILL)
-            wait_until_sync(lambda: not server.running, timeout_s=10, what="the kill is noticed")
+            wait_until_sync(lambda: not server.running, timeout_s=60, what="the kill is noticed")
             server.start()
             assert server.running
             assert server.port == port
@@ -251,7 +251,7 @@ class TestPostgres:
         connection = await asyncpg.connect(postgres.url)
         backend = await connection.fetchval("select pg_backend_pid()")
         postgres.kill()
-        await wait_until(lambda: not is_alive(backend), timeout_s=10, what="the backend is gone")
+        await wait_until(lambda: not is_alive(backend), timeout_s=60, what="the backend is gone")
         connection.terminate()
         postgres.start()  # which gives back the shared memory of the killed one
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from scipy import stats
+import scipy
 
 from tests.faults.audit_weights import DEFAULTS
 from tests.faults.records import Answer, Asked, Chunk, Run, normalised, version_of
@@ -77,7 +77,7 @@ def _chance(tests: Sequence[tuple[Sequence[int], Sequence[float]]]) -> float:
         cells = _merged(counts, [share * sum(counts) for share in shares])
         statistic += sum((count - ideal) ** 2 / ideal for count, ideal in cells)
         freedom += max(0, len(cells) - 1)
-    return float(stats.chi2.sf(statistic, freedom)) if freedom else 1.0
+    return float(scipy.stats.chi2.sf(statistic, freedom)) if freedom else 1.0
 
 
 def _merged(counts: Sequence[int], expected: Sequence[float]) -> list[tuple[int, float]]:

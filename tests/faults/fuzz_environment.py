@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 NOWHERE = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATABASE_URL": "postgresql://u@127.0.0.1:1/db"}
 HANGS_AFTER_S = 90.0
-FIRST_LINE_S = 10.0
+FIRST_LINE_S = 30.0
 RUNS_S = 2.0
 NAMELESS = 123_456
 
@@ -217,7 +217,7 @@ def problem(at: Surroundings, status: int | None, said: str, complained: str) ->
         return "it hung"
     if "Traceback" in said + complained:
         return "a traceback"
-    if '"worker.failed"' in said or '"loop.failed"' in said:
+    if '"worker.failed"' in said or '"loop.failed"' in said or '"adjust.failed"' in said:
         return "a bug"
     if status not in at.accepted:
         return f"exit status {status}, accepted: {sorted(at.accepted)}"

@@ -18,7 +18,13 @@ NAME = "job"
 Verb = tuple[str, ...]
 _SHOW, _HISTORY, _WAIT = ("weights", "show"), ("weights", "history"), ("--wait", "--timeout", "0.3")
 _SAMPLE: Verb = ("sample", "--size", "3", "--timeout", "3")
+_WATCH: Verb = ("watch", "--once")
 _CHECK: Verb = ("check", "--samples", "1000", "--timeout", "3")
+_ADJUST: tuple[Verb, ...] = (
+    *(("adjust", "show"), ("adjust", "show", "--json"), ("adjust", "preview"), ("adjust", "history")),
+    *(("adjust", "set", "cap", "times=4", "--mode", "on"), ("adjust", "freeze"), ("adjust", "resume")),
+    *(("adjust", "preview", "cap", "times=4"), ("adjust", "rollback"), ("adjust", "off")),
+)
 
 
 class Kind(NamedTuple):
@@ -56,7 +62,7 @@ TABLE: Sequence[Kind] = (
         "stream",
         _words("XGROUP XINFO XREADGROUP XAUTOCLAIM XCLAIM XPENDING XACK XADD XDEL XTRIM XRANGE XLEN EVAL EVALSHA"),
         "workers; the client's script",
-        (_SAMPLE, ("dead", "requeue", "--all")),
+        (_SAMPLE, _WATCH, ("dead", "requeue", "--all")),
     ),
     Kind("results", "stream", _words("TYPE XADD XTRIM XDEL XREAD XLEN MEMORY EVAL EVALSHA"), "settling; any reader"),
     Kind(
@@ -81,7 +87,7 @@ TABLE: Sequence[Kind] = (
         "hash",
         _words("TYPE HINCRBY HSETNX HGETALL HGET HKEYS HDEL HSET DEL EVAL EVALSHA"),
         "settling and folding; verbs",
-        (("stats",), ("stats", "--json"), ("stats", "--clear"), _CHECK),
+        (("stats",), ("stats", "--json"), ("stats", "--clear"), _WATCH, _CHECK),
     ),
     Kind(
         "weights",
@@ -91,6 +97,7 @@ TABLE: Sequence[Kind] = (
         (
             (*_SHOW, "--dataset", NAME),
             (*_SHOW, "--dataset", NAME, "--json"),
+            (*_WATCH, "--dataset", NAME),
             ("weights", "set", "voice=1", "music=2", "--dataset", NAME, *_WAIT),
             ("weights", "set", "voice=1", "--dataset", NAME, "--for", "1h"),
             ("weights", "remove", "--dataset", NAME),
@@ -101,10 +108,16 @@ TABLE: Sequence[Kind] = (
     Kind(
         "history",
         "stream",
-        _words("XADD XREVRANGE EVAL EVALSHA"),
+        _words("XADD XRANGE XREVRANGE EVAL EVALSHA"),
         "verbs",
         (
-            *((_HISTORY), (*_HISTORY, "--json"), ("weights", "rollback"), ("weights", "rollback", "0123456789ab")),
+            *(
+                _HISTORY,
+                _WATCH,
+                (*_HISTORY, "--json"),
+                ("weights", "rollback"),
+                ("weights", "rollback", "0123456789ab"),
+            ),
             ("weights", "set", "voice=1", "--if-version", "0123456789ab"),
             ("weights", "set", "voice=3", "music=1", *_WAIT),
         ),
@@ -115,7 +128,7 @@ TABLE: Sequence[Kind] = (
         _words("HGETALL HGET HSET HDEL EVAL EVALSHA"),
         "workers; verbs",
         (
-            *(_SHOW, (*_SHOW, "--dataset", NAME), ("weights", "set", "voice=1", "--for", "1h")),
+            *(_SHOW, _WATCH, (*_SHOW, "--dataset", NAME), ("weights", "set", "voice=1", "--for", "1h")),
             ("weights", "set", "voice=1", "--dataset", NAME),
         ),
     ),
@@ -130,7 +143,7 @@ TABLE: Sequence[Kind] = (
                 ("weights", "preset", "list", "--json"),
                 ("weights", "preset", "show", NAME),
             ),
-            *(("weights", "preset", "save", NAME, "voice=1"), ("weights", "preset", "apply", NAME)),
+            *(_WATCH, ("weights", "preset", "save", NAME, "voice=1"), ("weights", "preset", "apply", NAME)),
             ("weights", "preset", "remove", NAME),
         ),
     ),
@@ -140,7 +153,7 @@ TABLE: Sequence[Kind] = (
         _words("TYPE HGETALL HGET HSET HDEL HINCRBY EXPIRE TTL DEL EVAL EVALSHA"),
         "workers; the client; verbs",
         (
-            *(("session", "show", NAME), ("session", "show", NAME, "--json"), ("session", "list")),
+            *(_WATCH, ("session", "show", NAME), ("session", "show", NAME, "--json"), ("session", "list")),
             *(("stats", "--session", NAME), ("session", "release", NAME), ("session", "end", NAME)),
         ),
         name=NAME,
@@ -151,11 +164,29 @@ TABLE: Sequence[Kind] = (
         _words("SET GET DEL EXISTS EVAL"),
         "verbs",
         (
-            *(_SHOW, (*_SHOW, "--json"), ("stats",), ("health",), _CHECK),
+            *(_SHOW, _WATCH, (*_SHOW, "--json"), ("stats",), ("health",), _CHECK),
             ("weights", "set", "voice=3", "music=1", *_WAIT),
         ),
         name=NAME,
     ),
+    Kind("adjust", "hash", _words("HGET HKEYS HSET HDEL EXISTS EVAL"), "workers; verbs", _ADJUST),
+    Kind("adjust_state", "hash", _words("HGET HKEYS HSET HDEL EXISTS EVAL"), "workers; verbs", _ADJUST[:3]),
+    Kind("heard", "hash", _words("HGET HMGET HKEYS HDEL HINCRBY EVAL"), "settling; workers; verbs", _ADJUST[:3]),
+    Kind(
+        "bounds",
+        "hash",
+        _words("HGET HGETALL HMGET HKEYS HSET HDEL EXISTS EVAL"),
+        "settling; workers; verbs",
+        _ADJUST[:3],
+    ),
+    Kind(
+        "feedback",
+        "stream",
+        _words("TYPE XADD XRANGE XREVRANGE XTRIM XLEN EVAL"),
+        "workers; verbs",
+        (("feedback",), ("feedback", "--json")),
+    ),
+    Kind("dead_feedback", "stream", _words("XADD XREVRANGE XLEN EVAL"), "verbs", (("feedback", "--dead"),)),
     Kind("weights_pattern", "channel", _words("PSUBSCRIBE PUBLISH PUNSUBSCRIBE"), "the weights feed; `weights watch`"),
 )
 BY_MEMBER = {kind.member: kind for kind in TABLE}

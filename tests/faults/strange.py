@@ -79,6 +79,8 @@ _FIELDS: dict[str, Sequence[bytes]] = {
     ),
     "session": (
         b"weights",
+        b"schedule",
+        b"position",
         b"epoch:voice",
         b"epoch:",
         b"epoch:../x",

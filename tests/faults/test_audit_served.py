@@ -28,7 +28,7 @@ VALUES = ({"voice": 1.0, "music": 2.0}, {"voice": 3.0, "music": 1.0, "silence": 
 
 async def test_a_right_worker_passes_every_auditor(desk: Desk, redis_url: str, prefix: str) -> None:
     asked, changes = [], []
-    stays = [Stay(chunk, name) for name, ids, _ in small_catalog().segments() for chunk in ids.tolist()]
+    stays = [Stay(chunk, name) for name, ids in small_catalog().segments() for chunk in ids.tolist()]
     async with serving(redis_url, prefix):
         for values in (*VALUES, None):
             begun_ns = time.time_ns()

@@ -1,6 +1,5 @@
 """A cluster's nodes die, and slots move: workers go where the cluster sends them."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +11,9 @@ from tests.faults.lineage import LineageTrial
 from tests.faults.trial import DEADLINE_S, Figure
 from tests.support.clusters import Cluster, clustered
 from tests.support.command import run_command
+from tests.support.servers import running
 from tests.support.waiting import wait_until_sync
+from worker.core.stats.heard import heard_field
 
 _PREFIX = "{audio}"
 _SOME = 30
@@ -21,10 +22,7 @@ _SOME = 30
 @pytest.fixture
 def cluster(redis_binary: Path) -> Iterator[Cluster]:
     """Three masters, and a replica of the one that has our names."""
-    with (
-        tempfile.TemporaryDirectory(prefix="sampling-worker-") as folder,
-        clustered(Path(folder), redis_binary, _PREFIX) as cluster,
-    ):
+    with running(lambda folder: clustered(folder, redis_binary, _PREFIX)) as cluster:
         yield cluster
 
 
@@ -62,6 +60,28 @@ def test_the_slot_is_moved(trial: LineageTrial, cluster: Cluster) -> None:
         _wait_asked(trial)
     assert trial.lose() == []
     trial.count_one_each([])
+
+
+@pytest.mark.fault("the slot is moved while a rule goes by counts: what was heard is on the other node first", "C07")
+def test_what_was_heard_is_counted_while_the_slot_is_moved(
+    trial: LineageTrial, cluster: Cluster, tmp_path: Path
+) -> None:
+    trial.start()
+    words = ("schedule", "points=0 voice=1; 1e6 music=1", "unit=requests", "--mode", "on")
+    settings = {"REDIS_URL": cluster.url, "WORKER_PREFIX": _PREFIX, "DATABASE_URL": trial.library.url}
+    assert run_command("adjust", "set", *words, settings=settings, cwd=tmp_path).returncode == 0
+    wait_until_sync(lambda: trial.client.hlen(trial.keys.bounds), timeout_s=DEADLINE_S, what="the rule begins")
+    asked = len(trial.ask(_SOME))
+    trial.wait_answered()
+    move = cluster.moving(first=trial.keys.heard)
+    next(move)
+    next(move)  # the hash has moved, and the next key has not
+    asked += len(trial.ask(_SOME))
+    answered = trial.look()
+    for _ in move:
+        assert trial.look() == answered
+    trial.wait_answered()
+    assert int(trial.client.hget(trial.keys.heard, heard_field("requests", None))) == asked
 
 
 @pytest.mark.fault("two of three masters crash and come back: CLUSTERDOWN for a while", "C08")

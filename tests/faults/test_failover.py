@@ -1,7 +1,6 @@
 """Servers fail over under Sentinel: workers follow by themselves, and what is lost is known exactly."""
 
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from tests.faults.library import Library
 from tests.faults.lineage import LineageTrial
 from tests.faults.trial import DEADLINE_S, Figure
 from tests.support.replication import Replicated, replicated
-from tests.support.servers import connect
+from tests.support.servers import connect, running
 from tests.support.waiting import wait_until_sync
 from worker.client import SampleClient
 
@@ -30,10 +29,7 @@ def options() -> list[str]:
 @pytest.fixture
 def servers(redis_binary: Path, options: list[str]) -> Iterator[Replicated]:
     """A master, its replica and a Sentinel."""
-    with (
-        tempfile.TemporaryDirectory(prefix="sampling-worker-") as folder,
-        replicated(Path(folder), redis_binary, options) as servers,
-    ):
+    with running(lambda folder: replicated(folder, redis_binary, options)) as servers:
         yield servers
 
 

@@ -28,6 +28,7 @@ from tests.faults.wrong_parts import (
 from tests.support.proxy import losing_replies
 from tests.support.servers import connect
 from tests.support.streams import Desk
+from tests.support.waiting import wait_until
 from tests.support.workers import Wiring, serving, settled, small_catalog
 
 VALUES = {"voice": 5.0, "music": 3.0, "documentary": 2.0}
@@ -62,7 +63,7 @@ class Course:
 
     def found(self) -> set[str]:
         """Tell which auditors found something."""
-        stays = [Stay(chunk, name) for name, ids, _ in small_catalog(CHUNKS).segments() for chunk in ids.tolist()]
+        stays = [Stay(chunk, name) for name, ids in small_catalog(CHUNKS).segments() for chunk in ids.tolist()]
         with connect(self.url) as client:
             remains = collect(client, self.desk.keys)
         run = Run(self.asked, changes=self.changes, stays=stays, **remains._asdict())
@@ -87,9 +88,20 @@ def lost_reply(word: str) -> Steps:
     async def steps(course: Course, wiring: Wiring) -> None:
         async with losing_replies(course.url, word) as url, course.serving(wiring, url):
             await course.ask(10)
-            await settled(course.desk)
+            await _acknowledged(course)
 
     return steps
+
+
+async def _acknowledged(course: Course) -> None:
+    """Wait until all was delivered and nothing is pending; a wrong part may leave in the stream what it answered."""
+
+    async def is_acknowledged() -> bool:
+        groups = await course.desk.client.xinfo_groups(course.desk.keys.requests)
+        delivered = [group["last-delivered-id"].decode() for group in groups]
+        return delivered == [course.asked[-1].entry_id] and not await course.desk.pending()
+
+    await wait_until(is_acknowledged, timeout_s=60, what="every request is acknowledged")
 
 
 async def changing_weights(course: Course, wiring: Wiring) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.trial import DEADLINE_S, Trial
+from tests.faults.trial import DEADLINE_S, Figure, Trial
 from tests.support.command import RunningWorker
 from tests.support.proxy import HOST, Pace, Proxy
 from tests.support.servers import execute, fetch_value, new_database, running
@@ -227,3 +228,36 @@ def test_postgres_is_stopped_while_the_worker_loads(
     own_postgres.start()
     worker.wait_ready()
     _end_fault(trial, worker)
+
+
+@pytest.mark.fault("a worker without a catalog steps back; the last one that has a catalog is killed", "A02", "F08")
+@pytest.mark.parametrize("is_back_soon", [False, True], ids=["PostgreSQL stays away", "PostgreSQL is back soon"])
+def test_the_last_worker_with_a_catalog_is_killed(
+    trial: Trial, own_postgres: PostgresServer, figure: Figure, *, is_back_soon: bool
+) -> None:
+    able = trial.start("w-1")
+    own_postgres.stop("immediate")
+    try:
+        others = trial.start_many("w-2", "w-3", WORKER_CATALOG_WAIT_S="0.2")
+        for other in others:
+            trial.wait_event(other, "worker.stepped_back")
+        with trial.load():
+            trial.wait_some_answered()
+        trial.wait_answered()  # by the one that has a catalog: an error counts as a broken promise
+        able.kill()
+        if not is_back_soon:
+            with trial.library.outage():
+                begun = time.monotonic()
+                trial.ask(20)
+                trial.wait_answered()
+                figure("taken over in", time.monotonic() - begun, "s")
+    finally:
+        own_postgres.start()
+    for other in others:
+        trial.wait_event(other, "catalog.loaded")
+    with trial.load():
+        trial.wait_some_answered()
+    trial.recover()
+    run = trial.count(losses=0)
+    errors = {answer.error for answer in run.answers if answer.error}
+    assert errors == (set() if is_back_soon else {"catalog_unavailable"})

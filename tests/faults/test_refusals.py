@@ -89,9 +89,7 @@ def test_the_login_may_be_refused(trial: Trial, denial: str) -> None:
 @pytest.mark.fault("niceties are denied: the client's name, the worker's own key, the look at what waits", "B13")
 def test_niceties_may_be_denied_from_the_start(trial: Trial) -> None:
     """It serves, is healthy, and says once what it does without."""
-    _rule(
-        trial, "on", ">secret", "resetkeys", "allchannels", "+@all", "-client|setname", "-xinfo", *_keys_but(trial, 7)
-    )
+    _rule(trial, "on", ">secret", "resetkeys", "allchannels", "+@all", "-client|setname", "-xlen", *_keys_but(trial, 7))
     url = trial.server.url.replace("//", f"//{_USER}:secret@")
     worker = trial.start(REDIS_URL=url, WORKER_STATS_INTERVAL_S="0.2")
     with trial.load():

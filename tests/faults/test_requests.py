@@ -28,7 +28,7 @@ _CODES: dict[str, list[Pairs]] = {
         *[[(b"expires_at", at)] for at in (b"9223372036854775807", b"99999999999999")],
         *[[(b"reply_to", name)] for name in (b"requests", b"dead", b"stats", b"..", b".", b"-", b"x" * 64)],
         *[[(b"request_id", text)] for text in (b"x" * 128, "é".encode() * 128, b"{}", b" ")],
-        *[[(name, b"x" * _MIB)] for name in (b"note", b"SIZE", b"entry_id")],
+        *[[(name, b"x" * _MIB)] for name in (b"note", b"SIZE", b"entry_id", b"traceparent")],
         *[[(name, b"\xff\0")] for name in (b"", b"\0", b"\xff", b"size\0", b"n" * _MIB)],
         [(b"", b""), (b"", b"")],
         [(b"replace", b"0"), (b"size", b"600")],
@@ -39,7 +39,7 @@ _CODES: dict[str, list[Pairs]] = {
         *[[(name, value)] for name in (b"expires_at", b"seed") for value in (b"9223372036854775808", b"soon")],
         *[[(name, value)] for name in (b"reply_to", b"dataset") for value in _ASIDE],
         *[[(name, value)] for name in (b"request_id", b"session", b"category") for value in (*_CONTROL, b"x" * 129)],
-        *[[(name, b"x" * _MIB)] for name in ACCEPTS if name != b"preset"],
+        *[[(name, b"x" * _MIB)] for name in ACCEPTS if name not in {b"preset", b"traceparent"}],
         *[[(name, b"yes")] for name in (b"pin", b"replace", b"method", b"encoding", b"probabilities")],
         *[[(name, b"1"), (name, b"1")] for name in ACCEPTS],
         *[[value] for value, _, is_needed in NEEDS if is_needed],
@@ -117,6 +117,8 @@ _VALUES: dict[bytes, list[bytes]] = {
     b"expires_at": [b"0", b"9223372036854775807"],
     b"encoding": [b"json", b"packed"],
     b"probabilities": [b"0", b"1"],
+    b"columns": [b"category", b"path,path"],
+    b"traceparent": [b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", b"none"],
 }
 _TRASH = [b"", b"0", b"1", b"*", b"{}", b"../x", b"NaN", b"true", b"\0", b"\n", b"\xff", b"%s", b"[]", b"x" * 5000]
 _READY = {b"voice": 300, b"music": 200, b"documentary": 100}

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from tests.faults.cases import ALL, UNTESTED
 from tests.faults.table import BEGIN, END, README, Row, put, read_rows, table, write_figure
 
 _TESTS = Path(__file__).parents[1]
+_PAGES = [_TESTS / "README.md", _TESTS.parent / "README.md", _TESTS.parent / "worker" / "PROTOCOL.md", README]
 _JUNIT = """<testsuites><testsuite>
 <testcase classname="t" name="a[valkey]"><properties>
   <property name="fault" value="it breaks" /><property name="cases" value="A01 A02" />
@@ -24,12 +25,17 @@ _JUNIT = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
-def _markers() -> Iterator[tuple[str, ...]]:
+@cache
+def _markers() -> list[tuple[str, ...]]:
     """Find the arguments of every `fault` marker in the tests."""
-    for path in sorted(_TESTS.rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.fault":
-                yield tuple(ast.literal_eval(argument) for argument in node.args)
+    texts = [path.read_text() for path in sorted(_TESTS.rglob("test_*.py"))]
+    return [
+        tuple(ast.literal_eval(argument) for argument in node.args)
+        for text in texts
+        if "pytest.mark.fault" in text
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.fault"
+    ]
 
 
 def test_every_case_has_a_test_or_a_reason_and_not_both() -> None:
@@ -47,7 +53,7 @@ def test_every_fault_has_its_row_in_the_readme_and_survives() -> None:
     assert not [line for line in shown if "**failed**" in line]
 
 
-@pytest.mark.parametrize("page", [_TESTS / "README.md", _TESTS.parent / "README.md", README])
+@pytest.mark.parametrize("page", _PAGES)
 def test_pages_say_how_many_faults_there_are(page: Path) -> None:
     faults = {words for words, *_ in _markers()}
     assert set(re.findall(r"(?<![\d,])(\d+) faults", page.read_text())) == {str(len(faults))}

@@ -102,6 +102,8 @@ def test_workers_are_restarted_one_after_the_other(trial: Trial) -> None:
     trial.recover()
     trial.count(losses=0)
     assert not any(worker.events("request.claimed") for worker in workers)
+    ends = [end["reason"] for worker in workers for end in worker.events("worker.stopped")]
+    assert ends == ["drained"] * len(workers)
 
 
 @pytest.mark.fault("SIGTERM to a worker that waits for requests, in the very moment in which one is added", "A08")

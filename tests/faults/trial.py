@@ -26,7 +26,7 @@ DEADLINE_S = 60.0
 _PAGE = 5000
 _PAUSE_S = 0.02
 _MOST_MEMORY_MB = 350
-_BUGS = ("worker.failed", "loop.failed", "request.failed", "library.message")
+_BUGS = ("worker.failed", "loop.failed", "adjust.failed", "request.failed", "library.message")
 _AWAY = (redis.RedisError, redis.exceptions.RedisClusterException, OSError)
 _MOST_LINES = 60  # of a worker, starts and stops included
 

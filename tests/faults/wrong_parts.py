@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +25,15 @@ class MultiStreams(RedisStreams):
 
     async def settle(self, batch: Batch) -> Settled:
         """Write, acknowledge and count."""
-        client: Any = self._client
         with redis_errors("MULTI"):
-            pipeline = client.pipeline(transaction=True)
+            await self._connection.call("MULTI")
             for result in batch.results:
-                pipeline.execute_command("XADD", _stream(self, result), "*", *result.fields)
-                pipeline.execute_command("XACK", self._keys.requests, GROUP, result.entry_id)
-                pipeline.execute_command("XDEL", self._keys.requests, result.entry_id)
+                self._connection.send("XADD", _stream(self, result), "*", *result.fields)
+                self._connection.send("XACK", self._keys.requests, GROUP, result.entry_id)
+                self._connection.send("XDEL", self._keys.requests, result.entry_id)
             for field, growth in batch.growth.items():
-                pipeline.execute_command("HINCRBY", self._keys.stats, field, growth)
-            await pipeline.execute(raise_on_error=False)
+                self._connection.send("HINCRBY", self._keys.stats, field, growth)
+            await self._connection.call("EXEC")
         return Settled(at_ms=self.now_ms())
 
 
@@ -44,14 +42,13 @@ class AcknowledgingStreams(RedisStreams):
 
     async def settle(self, batch: Batch) -> Settled:
         """Acknowledge, then write."""
-        client: Any = self._client
         for result in batch.results:
             with redis_errors("XACK"):
-                if not await client.execute_command("XACK", self._keys.requests, GROUP, result.entry_id):
+                if not await self._connection.call("XACK", self._keys.requests, GROUP, result.entry_id):
                     continue
-                await client.execute_command("XDEL", self._keys.requests, result.entry_id)
+                await self._connection.call("XDEL", self._keys.requests, result.entry_id)
             with redis_errors("XADD"):
-                await client.execute_command("XADD", _stream(self, result), "*", *result.fields)
+                await self._connection.call("XADD", _stream(self, result), "*", *result.fields)
         return Settled(at_ms=self.now_ms())
 
 
@@ -90,7 +87,7 @@ class NaiveDraw:
     def __call__(self, requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
         """Answer plain requests."""
         assert snapshots.catalog is not None
-        chunks = {name: ids.tolist() for name, ids, _ in snapshots.catalog.segments()}
+        chunks = {name: ids.tolist() for name, ids in snapshots.catalog.segments()}
         weights = dict(sorted(self.shares(snapshots).items()))
         shares = {name: share for name, share in weights.items() if name in chunks}
         edges = np.cumsum(list(shares.values())) / sum(shares.values())

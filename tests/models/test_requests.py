@@ -29,6 +29,7 @@ words = st.sampled_from(
         "packed",
         "voice",
         "a b",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         "x" * 129,
         "\n",
     ]
@@ -54,7 +55,7 @@ typed = st.fixed_dictionaries(
                 "preset",
                 "session",
                 "split",
-                "split",
+                "traceparent",
                 "method",
                 "reply_to",
                 "encoding",
@@ -82,7 +83,7 @@ def read_typed(fields: dict[str, Any]) -> Request | Refused:
 
 def plain(request: Request) -> dict[str, Any]:
     own = {"request_id": request.request_id, "seed": request.seed, "expires_at": request.expires_at}
-    return {**request.terms._asdict(), **own}
+    return {**request.terms._asdict(), **own, "traceparent": request.traceparent}
 
 
 def same(request: Request, model: SampleRequest) -> bool:

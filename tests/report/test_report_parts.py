@@ -2,7 +2,9 @@
 
 import json
 import math
+from dataclasses import fields
 from datetime import UTC, datetime
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.events import (
+    EVENTS,
     CategoryStats,
     Event,
     MixComplete,
@@ -27,12 +30,13 @@ from worker.core.events import (
 )
 from worker.logs import emit as logs
 from worker.report.bins import Bins, divide
-from worker.report.fit import fit_categories
+from worker.report.changes import find_changes
+from worker.report.fit import fit_categories, group_draws
+from worker.report.missing import missing_at_end
 from worker.report.reading import read_lines
 from worker.report.records import Draws, MissingCategories, Records
 from worker.report.summary import describe_missing
 from worker.report.timeline import Outage, Timeline, build_timeline
-from worker.report.weight_steps import find_changes
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 
@@ -55,13 +59,18 @@ def worker_stats(
         requests_per_s=requests / 10,
         chunks_per_s=chunks / 10,
         latency_p50_ms=p50,
+        latency_p95_ms=p99,
         latency_p99_ms=p99,
+        latency_max_ms=p99,
         lag=0,
         pending=0,
         redrawn=0,
         weights_version="v1",
         catalog_version="c1",
         log_lines_dropped=0,
+        oldest_pending_ms=None,
+        loop_lag_ms=0.0,
+        memory_bytes=None,
     )
 
 
@@ -114,9 +123,9 @@ def worker_stopped() -> WorkerStopped:
     return WorkerStopped(reason="SIGTERM", exit_status=0, requests=1, chunks=1, uptime_s=1.0)
 
 
-def worker_ready(version: str) -> WorkerReady:
+def worker_ready(version: str, consumer: str = "w-1") -> WorkerReady:
     return WorkerReady(
-        consumer="w-1", startup_ms=1.0, weights_version=version, catalog_version="c1", chunks=1, categories=1
+        consumer=consumer, startup_ms=1.0, weights_version=version, catalog_version="c1", chunks=1, categories=1
     )
 
 
@@ -164,6 +173,8 @@ def test_a_line_that_stood_there_before_is_counted_once() -> None:
         b"{}",
         b'{"timestamp": "yesterday", "event": "worker.stats"}',
         b'{"timestamp": "9999-12-31T23:59:59Z", "event": "worker.stopped"}',
+        b'{"timestamp": "2026-11-24T12:00:00Z", "event": ["worker.stopped"]}',
+        b'{"timestamp": "2026-11-24T12:00:00Z", "event": {"worker.stopped": 1}}',
         b'{"bench": "throughput", "rows": [{"size": 1}]}',
         b'{"a":' * 100_000,
         b"\xff\xfe\x00",
@@ -185,6 +196,42 @@ def test_a_line_that_tells_nothing_is_counted(line: bytes) -> None:
 def test_reading_never_fails(lines: list[bytes]) -> None:
     records = read(*lines)
     assert 0 <= records.unused + records.repeated <= records.lines <= len(lines)
+
+
+@pytest.mark.parametrize("field", ["count", "share", "expected", "weight", "z"])
+@pytest.mark.parametrize("value", ["true", '"7"', "[]", "-1e16", "1e16"])
+def test_counts_of_a_category_that_are_no_numbers_are_left_out(field: str, value: str) -> None:
+    entry = json.loads(written(10, category_stats("voice", 5, 5.0, 0.5)))
+    broken = json.dumps({**entry, field: "?"}).replace('"?"', value)
+    records = read(broken.encode(), written(10, category_stats("voice", 5, 5.0, 0.5)))
+    assert (records.lines, records.unused, len(records.draws)) == (2, 1, 1)
+
+
+def test_the_same_line_with_its_fields_in_another_order_is_counted_once() -> None:
+    line = written(10, worker_stats())
+    entry = dict(sorted(json.loads(line).items()))
+    labelled = {**entry, "labels": {"app": "worker"}}
+    records = read(line, json.dumps(entry).encode(), json.dumps(labelled).encode(), json.dumps(labelled).encode())
+    assert (records.repeated, len(records.intervals)) == (2, 2)
+
+
+PLAIN: dict[type, Any] = {str: "{}", int: 1, float: 1.0, bool: True}
+
+
+def plain_event(kind: type[Event]) -> Event:
+    """Make an event whose fields say as little as they can."""
+    values: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        if name in {field.name for field in fields(kind)}:
+            first = (get_args(hint) or (hint,))[0]
+            values[name] = PLAIN.get(first, first)
+    return kind(**values)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EVENTS.values() if kind.level in {"warning", "error"}])
+def test_every_warning_and_error_is_on_the_picture(kind: type[Event]) -> None:
+    line = written(0.0, plain_event(kind))
+    assert [one.event for one in read_lines([("w", [line])]).occurrences] == [kind.event]
 
 
 def test_empty_lines_are_no_lines_and_unknown_events_are_not_in_the_way() -> None:
@@ -250,7 +297,7 @@ def test_a_span_is_divided_into_parts_of_about_the_width_wanted_and_not_too_many
 
 def test_counts_and_expectations_are_summed_and_z_is_that_of_the_sums() -> None:
     lines = [draws("voice", 60, 50.0, 2.0), draws("voice", 45, 50.0, -1.0), draws("music", 40, 50.0, -2.0)]
-    fits = {fit.category: fit for fit in fit_categories(lines)[""]}
+    fits = {fit.category: fit for fit in fit_categories(group_draws(lines))[""]}
     assert (fits["voice"].count, fits["voice"].expected) == (105, 100)
     assert fits["voice"].z == pytest.approx(5 / math.sqrt(25 + 25))
     assert fits["music"].z == pytest.approx(-2.0)
@@ -263,7 +310,7 @@ def test_lines_that_tell_seconds_are_summed_in_seconds() -> None:
         category_stats("music", 4, 20.0, None, dataset="d"),
     ]
     records = read(*(written(i, line) for i, line in enumerate(lines)))
-    fits = fit_categories(records.draws)
+    fits = fit_categories(group_draws(records.draws))
     assert [(fit.category, fit.count, fit.unit) for fit in fits[""]] == [
         ("voice", 12.5, "seconds"),
         ("music", 0.0, "seconds"),
@@ -272,22 +319,22 @@ def test_lines_that_tell_seconds_are_summed_in_seconds() -> None:
 
 
 def test_draws_that_left_nothing_to_chance_have_no_z() -> None:
-    (fit,) = fit_categories([draws("voice", 50, 50.0, None)])[""]
+    (fit,) = fit_categories(group_draws([draws("voice", 50, 50.0, None)]))[""]
     assert fit.z is None
 
 
 def test_a_z_of_about_zero_tells_no_variance_and_is_taken_to_be_of_independent_draws() -> None:
-    (fit,) = fit_categories([draws("voice", 50, 50.0, 0.0), draws("voice", 0, 0.1, -0.01)])[""]
+    (fit,) = fit_categories(group_draws([draws("voice", 50, 50.0, 0.0), draws("voice", 0, 0.1, -0.01)]))[""]
     assert fit.z == pytest.approx(-0.1 / math.sqrt(25 + 0.05))
     # Half as much in a line that tells it, as where some draws are stratified: so it is in one that does not.
     half = [draws("voice", 55, 50.0, 5 / math.sqrt(12.5), share=0.55), draws("voice", 50, 50.0, 0.0)]
-    (fit,) = fit_categories(half)[""]
+    (fit,) = fit_categories(group_draws(half))[""]
     assert fit.z == pytest.approx(5 / math.sqrt(12.5 + 12.5))
 
 
 def test_datasets_come_by_how_much_was_drawn_behind_the_global_weights() -> None:
     lines = [draws("a", 1, 1, None, "small"), draws("a", 9, 9, None, "large"), draws("a", 5, 5, None)]
-    assert list(fit_categories(lines)) == ["", "large", "small"]
+    assert list(fit_categories(group_draws(lines))) == ["", "large", "small"]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -300,7 +347,7 @@ def test_the_overall_z_is_nearly_that_of_the_exact_variances(seed: int) -> None:
         share, z = round(count / size, 6), round((count - expected) / sigma, 3)
         lines.append(draws("voice", int(count), round(expected, 3), z, share=share))
         off, variance = off + count - expected, variance + sigma**2
-    (fit,) = fit_categories(lines)[""]
+    (fit,) = fit_categories(group_draws(lines))[""]
     assert fit.z == pytest.approx(off / math.sqrt(variance), rel=0.01)
 
 
@@ -390,7 +437,7 @@ def test_rates_are_summed_over_workers() -> None:
         written(20, worker_stats(300, 3000)),
         written(20, worker_stats(50, 500), "w-2"),
     )
-    assert timeline.workers == ("w-1", "w-2")
+    assert [worker.worker for worker in timeline.workers] == ["w-1", "w-2"]
     assert timeline.requests_per_s.tolist() == [10.0, 35.0]
     assert timeline.chunks_per_s.tolist() == [100.0, 350.0]
     assert (timeline.totals.requests, timeline.totals.chunks, timeline.totals.errors) == (450, 4500, 3)
@@ -453,8 +500,9 @@ def test_what_was_left_out_at_the_end_is_told_once_however_many_workers_said_so(
         written(5, MixComplete(dataset="e", weights_version="v2", catalog_version="c1")),
     ]
     records = read_lines([("one", lines)])
-    assert set(records.missing.values()) == {MissingCategories("jazz", 0.3), MissingCategories("voic", 0.7)}
-    assert describe_missing(records) == [
+    missing = missing_at_end(records, timeline_of(*lines).workers)
+    assert missing == [("", MissingCategories("jazz", 0.3)), ("d", MissingCategories("voic", 0.7))]
+    assert describe_missing(missing) == [
         "global weights: jazz had no READY chunk at the end, 30.0% of the weights",
         "dataset d: voic had no READY chunk at the end, 70.0% of the weights",
     ]

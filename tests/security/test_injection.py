@@ -18,7 +18,7 @@ from tests.support.servers import execute
 from tests.support.waiting import wait_until_sync
 from worker.core.keys import CATALOG_CHANNEL, Keys
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 FORGED = "FORGED"
 EVIL = (
     f"\n2026-01-01T00:00:00Z [info] {FORGED}",

@@ -14,7 +14,7 @@ from tests.support.guarded import as_sampler, make_sampler
 from tests.support.library import session
 from tests.support.servers import execute
 from worker.adapters.postgres.catalog import PostgresCatalog
-from worker.adapters.postgres.chunks import count_chunks
+from worker.adapters.postgres.counts import count_chunks
 
 NEVER = (
     "insert into audio_chunks (category, status) values ('voice', 'READY')",

@@ -11,7 +11,9 @@ import pytest
 import redis.exceptions
 
 from tests.support.command import RunningWorker, run_command
+from tests.support.desks import running_desk
 from tests.support.guarded import (
+    DESK_READER,
     OWNER,
     TRAINING_JOB,
     WEIGHTS_WRITER,
@@ -24,14 +26,18 @@ from tests.support.guarded import (
 )
 from tests.support.servers import connect, execute, redis_binaries
 from tests.support.waiting import wait_until_sync
+from worker.adapters.redis.client import connect as connect_worker
+from worker.adapters.redis.feedback import read_reports, trim_reports
+from worker.cli.verbs.adjust import adjust
 from worker.client import SampleClient
 from worker.core.keys import Keys
+from worker.core.wire.feedback import RefusedReport, Report
 from worker.errors import RedisError
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 KEYS = Keys("audio")
 _BINARIES = redis_binaries()
-_ROLES = (WORKER, TRAINING_JOB, WEIGHTS_WRITER)
+_ROLES = (WORKER, TRAINING_JOB, WEIGHTS_WRITER, DESK_READER)
 
 
 @pytest.fixture(scope="module", params=_BINARIES)
@@ -116,6 +122,9 @@ def test_everything_that_is_served_is_served_under_the_roles(place: Place, datab
         set_weights(writer, "d", {"voice": 1})
         assert place.sample(dataset="d")["weights_source"] == "dataset"
         assert place.sample(session="s", pin=1)["weights_source"] == "session"
+        place.run(WEIGHTS_WRITER, "session", "schedule", "s", "0 voice=1")
+        assert place.sample(session="s", pin=1)["counts"] == '{"voice":10}'
+        place.run(WEIGHTS_WRITER, "session", "release", "s")
         with SampleClient(place.guarded.url(TRAINING_JOB)) as client:
             client.release("s")
         assert place.sample(session="s", method="epoch")["passes"] == '{"music":{"1":10}}'
@@ -128,6 +137,28 @@ def test_everything_that_is_served_is_served_under_the_roles(place: Place, datab
     assert json.loads(place.run(WEIGHTS_WRITER, "weights", "show", "--json"))["workers"]
     assert place.worker.stop() == 0
     assert not place.worker.events("redis.lost")
+    assert place.guarded.denials() == []
+
+
+def test_a_desk_works_under_its_roles_and_is_denied_nothing(place: Place, tmp_path: Path) -> None:
+    """One that changes weights as weights-writer, one that only shows as desk-reader."""
+    place.sample(session="s", method="epoch")
+    urls = {role: {"REDIS_URL": place.guarded.url(role)} for role in (WEIGHTS_WRITER, DESK_READER)}
+    with (
+        running_desk(urls[WEIGHTS_WRITER], tmp_path) as desk,
+        running_desk(urls[DESK_READER], tmp_path, "--read-only") as reader,
+    ):
+        made = desk.post("/api/weights", {"weights": {"music": 3, "voice": 1}, "for_s": 600}).document
+        assert (made["applied"]["workers"], made["warnings"]) == (1, [])
+        assert desk.post("/api/rollback", {"reason": "too loud"}).status == 200
+        assert desk.post("/api/presets", {"name": "night", "weights": {"voice": 1}}).status == 200
+        assert desk.post("/api/presets/apply", {"name": "night"}).status == 200
+        for one in (desk, reader):
+            view = one.get("/api/view").document
+            assert (view["redis"]["ok"], view["problems"], len(view["workers"])) == (True, [], 1)
+            assert one.post("/api/preview", {"weights": {"voice": 1}}).document["categories"][0]["ready"] == 50
+            for path in ("/api/history", "/api/categories?q=v", "/api/phases", "/api/session?name=s"):
+                assert one.get(path).status == 200, path
     assert place.guarded.denials() == []
 
 
@@ -158,6 +189,10 @@ def test_weights_are_moved_from_python_under_the_writers_role_and_not_under_a_jo
     with SampleClient(place.guarded.url(WEIGHTS_WRITER), prefix=KEYS.prefix) as writer:
         change = writer.set_weights({"voice": 1}, reason="why")
         assert (change.applied_by, change.missing, change.warnings) == ((place.worker.consumer,), (), ())
+        wait_until_sync(
+            lambda: place.worker.events("weights.changed"), timeout_s=DEADLINE_S, what="the change is logged"
+        )
+        assert place.worker.events("weights.changed")[-1]["reason"] == "why"
         assert writer.weights().workers == (place.worker.consumer,)
         writer.set_weights({"music": 1}, "d", for_s=60)
         writer.set_weights({"music": 1}, preset="night")
@@ -172,6 +207,84 @@ def test_weights_are_moved_from_python_under_the_writers_role_and_not_under_a_jo
             with pytest.raises(RedisError, match=r"accepted: the rights of deploy/redis\.acl"):
                 refused()
         assert job.sample(4).counts
+
+
+async def test_losses_are_reported_by_jobs_read_by_workers_and_seen_by_people(guarded: Guarded, tmp_path: Path) -> None:
+    with SampleClient(guarded.url(TRAINING_JOB)) as job:
+        job.report({"voice": 1.5}, step=1)
+    with guarded.client(TRAINING_JOB) as stranger:
+        stranger.xadd(KEYS.feedback, {"losses": "x"})
+    async with connect_worker(guarded.url(WORKER), timeout_s=5) as worker:
+        reports, _ = await read_reports(worker, KEYS, "")
+        assert [type(one) for one in reports] == [Report, RefusedReport]
+        assert await trim_reports(worker, KEYS, most_bytes=1) == 1
+    for role in (WEIGHTS_WRITER, DESK_READER):
+        for words, said in ((["feedback"], "voice"), (["feedback", "--dead"], "which is no JSON")):
+            ended = run_command(*words, settings={"REDIS_URL": guarded.url(role)}, cwd=tmp_path)
+            assert said in ended.stdout, ended.stderr
+    assert guarded.denials() == []
+
+
+def test_who_scales_workers_needs_no_more_than_the_reader(guarded: Guarded) -> None:
+    """KEDA asks for XLEN under this role, as the overlay keda says."""
+    with guarded.client(OWNER) as owner:
+        owner.xadd(KEYS.requests, {"size": 1})
+    with guarded.client(DESK_READER) as reader:
+        assert (reader.ping(), reader.xlen(KEYS.requests), reader.xlen(KEYS.dead_feedback)) == (True, 1, 0)
+    assert guarded.denials() == []
+
+
+@pytest.mark.parametrize("role", [DESK_READER, WEIGHTS_WRITER])
+def test_who_looks_sees_everything_and_is_denied_nothing(place: Place, role: str) -> None:
+    place.run(WEIGHTS_WRITER, "weights", "set", "voice=1", "--for", "1h")
+    place.run(WEIGHTS_WRITER, "weights", "preset", "save", "night", "voice=1")
+    place.sample(session="s", pin=1)
+    with place.guarded.client(OWNER) as owner:
+        owner.hset(KEYS.adjust, "", '{"rule":"cooldown","parameters":{"over":5}}')
+        owner.hset(KEYS.adjust_state, "", '{"rule_mark":"of an earlier rule"}')
+    view = json.loads(place.run(role, "watch", "--once", "--json"))
+    assert (view["rule"]["name"], view["rule"]["status"]) == ("cooldown", "frozen")
+    assert (view["problems"], view["redis"]["ok"], view["applied"]["workers"]) == ([], True, 1)
+    assert (view["weights"]["set_by"]["reason"], view["weights"]["then"]) == ("", {"version": None, "shares": None})
+    assert "night" in {preset["name"] for preset in view["presets"]}
+    assert [(mark["dataset"], mark["entry"] is not None) for mark in view["marks"]] == [(None, True)]
+    assert view["backlog"]["lag"] == 0
+    assert place.guarded.denials() == []
+
+
+LOOKS = (("show",), ("show", "--dataset", "d"), ("preview",), ("preview", "cooldown", "over=9"), ("history",))
+"""Verbs of `adjust` that only read."""
+
+ORDERS = (
+    ("set", "cooldown", "over=1e6", "--mode", "on", "--dataset", "d"),
+    ("freeze", "--dataset", "d"),
+    ("resume", "--dataset", "d"),
+    ("rollback", "--dataset", "d"),
+    ("off",),
+)
+"""Those that change something."""
+
+
+def test_rules_are_looked_at_under_both_roles_and_told_something_under_the_writers(place: Place) -> None:
+    """Every verb, beside a worker that moves a shadow by what was served: nobody is denied what is its work."""
+    assert {words[0] for words in (*LOOKS, *ORDERS)} == adjust.commands.keys()
+    place.sample()
+    place.run(WEIGHTS_WRITER, "adjust", "set", "cooldown", "over=1e6", "--mode", "shadow")
+
+    def has_stepped() -> bool:
+        [rule] = json.loads(place.run(DESK_READER, "adjust", "show", "--json"))
+        return bool(rule.get("step"))
+
+    wait_until_sync(has_stepped, timeout_s=DEADLINE_S, what="the shadow makes a step")
+    for role, words in itertools.product((DESK_READER, WEIGHTS_WRITER), LOOKS):
+        place.run(role, "adjust", *words)
+    for words in ORDERS:
+        place.run(WEIGHTS_WRITER, "adjust", *words)
+    assert not place.worker.events("adjust.refused")
+    assert place.guarded.denials() == []
+    for words in ORDERS:
+        with pytest.raises(AssertionError, match="may not run EVAL"):
+            place.run(DESK_READER, "adjust", *words)
 
 
 def set_weights(writer: Any, dataset: str | None, weights: dict[str, int]) -> None:
@@ -246,11 +359,14 @@ FOR_NOBODY = (
     ("DEL", KEYS.stats),
     ("HSET", KEYS.stats, "requests:", "0"),
     ("DEL", KEYS.dead),
+    ("DEL", KEYS.feedback),
+    ("DEL", KEYS.dead_feedback),
+    ("XTRIM", KEYS.dead_feedback, "MAXLEN", "0"),
     ("DEL", KEYS.history),
     ("XTRIM", KEYS.history, "MAXLEN", "0"),
     ("DEL", KEYS.session("s")),
 )
-"""What none of the three may do."""
+"""What none of them may do."""
 
 FOR_OTHERS = {
     WORKER: (
@@ -258,6 +374,7 @@ FOR_OTHERS = {
         ("HSET", KEYS.returns, "", "{}"),
         ("DEL", KEYS.returns),
         ("XRANGE", KEYS.history, "-", "+"),
+        ("XADD", KEYS.feedback, "*", "losses", "{}"),
         ("SMEMBERS", KEYS.presets),
         ("EVAL", "return redis.call('DEL', KEYS[1])", "1", KEYS.stats),
         ("EVAL", "return redis.call('HSET', KEYS[1], '', '{}')", "1", KEYS.returns),
@@ -275,6 +392,11 @@ FOR_OTHERS = {
         ("DEL", KEYS.results),
         ("XTRIM", KEYS.results, "MAXLEN", "0"),
         ("XRANGE", KEYS.dead, "-", "+"),
+        ("XRANGE", KEYS.feedback, "-", "+"),
+        ("XREAD", "STREAMS", KEYS.feedback, "0"),
+        ("XTRIM", KEYS.feedback, "MAXLEN", "0"),
+        ("XDEL", KEYS.feedback, "1-1"),
+        ("XADD", KEYS.dead_feedback, "*", "a", "b"),
         ("GET", KEYS.weights()),
         ("SET", KEYS.weights(), "{}"),
         ("PUBLISH", KEYS.weights(), "x"),
@@ -296,9 +418,37 @@ FOR_OTHERS = {
         ("XREAD", "STREAMS", KEYS.reply("job"), "0"),
         ("XRANGE", KEYS.dead, "-", "+"),
         ("EVAL", "return redis.call('DEL', KEYS[1])", "1", KEYS.stats),
-        ("HGETALL", KEYS.session("s")),
+        ("XREADGROUP", "GROUP", "samplers", "me", "COUNT", "1", "STREAMS", KEYS.requests, ">"),
+        ("DEL", KEYS.session("s")),
         ("SET", KEYS.worker("w-1"), "{}"),
+        ("XADD", KEYS.feedback, "*", "losses", "{}"),
         ("DEL", KEYS.worker("w-1")),
+    ),
+    DESK_READER: (
+        ("XADD", KEYS.requests, "*", "size", "1"),
+        ("XRANGE", KEYS.requests, "-", "+"),
+        ("XREADGROUP", "GROUP", "samplers", "me", "COUNT", "1", "STREAMS", KEYS.requests, ">"),
+        ("XACK", KEYS.requests, "samplers", "1-1"),
+        ("XRANGE", KEYS.results, "-", "+"),
+        ("XREAD", "STREAMS", KEYS.reply("job"), "0"),
+        ("XRANGE", KEYS.dead, "-", "+"),
+        ("SET", KEYS.weights(), "{}"),
+        ("DEL", KEYS.weights("d")),
+        ("PUBLISH", KEYS.weights(), "x"),
+        ("PSUBSCRIBE", KEYS.weights_pattern),
+        ("EVAL", "return redis.call('GET', KEYS[1])", "1", KEYS.weights()),
+        ("XADD", KEYS.history, "*", "a", "b"),
+        ("HSET", KEYS.returns, "", "{}"),
+        ("HSET", KEYS.adjust, "", "{}"),
+        ("HDEL", KEYS.adjust_state, ""),
+        ("SADD", KEYS.presets, "p"),
+        ("HDEL", KEYS.session("s"), "weights"),
+        ("EXPIRE", KEYS.session("s"), "1"),
+        ("SET", KEYS.worker("w-1"), "{}"),
+        ("GET", KEYS.failure("1-1")),
+        ("HVALS", KEYS.asked("job")),
+        ("XADD", KEYS.feedback, "*", "losses", "{}"),
+        ("XDEL", KEYS.feedback, "1-1"),
     ),
 }
 """What one of them may not do, though others may."""

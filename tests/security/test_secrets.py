@@ -18,7 +18,7 @@ from worker.core.keys import Keys
 from worker.embedded import PostgresServer, RedisServer
 from worker.embedded.loopback import HOST
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 CANARY, ESCAPED = "h1dden@:/?p4ss", "h1dden%40%3A%2F%3Fp4ss"
 SIGNS = ("h1dden", "p4ss")
 KEYS = Keys("audio")

@@ -17,14 +17,14 @@ from tests.support.command import RunningWorker, run_command
 from tests.support.servers import execute
 from tests.support.terminator import behind
 from tests.support.waiting import wait_until_sync
-from worker.adapters.postgres.chunks import count_chunks
+from worker.adapters.postgres.counts import count_chunks
 from worker.adapters.redis.client import connect, redis_errors
 from worker.core.keys import Keys
 from worker.embedded import PostgresServer, RedisServer
 from worker.embedded.loopback import HOST
 from worker.errors import PostgresError, RedisError
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 NOT_TRUSTED = "unable to get local issuer certificate"
 
 

@@ -1,6 +1,7 @@
 """The life cycle with a part that fails: whatever ends a loop, the worker says so, and never that it has drained."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,8 +15,10 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect
+from worker.adapters.redis.feedback import MOST_REPORTS
 from worker.core.events import WeightsRevertRefused
 from worker.run_dir.folder import prepare_run_dir
+from worker.run_dir.health import SERVING
 from worker.service import app
 from worker.service.housekeeping import HousekeepingTask
 from worker.service.supervisor import MOST_FAILURES, name_causes
@@ -122,6 +125,24 @@ async def test_a_loop_that_ends_untold_is_begun_anew_and_all_requests_are_answer
     assert {line["loop"] for line in log.of("loop.failed")} == {name}
 
 
+@pytest.mark.any_redis
+async def test_a_worker_that_says_it_is_ready_is_listed_as_serving(worker: Worker, log: LogLines) -> None:
+    """Who changes weights as soon as a worker is ready is told what that worker knows."""
+    show, said_before = worker.stream.show, []
+
+    async def show_and_note(document: str, **options: Any) -> Any:
+        if json.loads(document)["state"] == SERVING:
+            said_before.append(len(log.of("worker.ready")))
+        return await show(document, **options)
+
+    worker.stream.show = show_and_note  # type: ignore[method-assign]
+    living = asyncio.create_task(app._live(worker, "one", 0.0))
+    await wait_until(lambda: log.of("worker.ready"), timeout_s=_SOON_S, what="it is ready")
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (await living)[0] == "drained"
+    assert said_before[0] == 0
+
+
 @pytest.mark.fault("a loop of a worker ends by a bug, again and again")
 @pytest.mark.parametrize("fail", [_raise, _be_cancelled_by_nobody])
 @pytest.mark.any_redis
@@ -137,3 +158,36 @@ async def test_what_goes_on_failing_ends_the_worker_with_its_true_reason(
     assert error == ("ZeroDivisionError" if fail is _raise else "LoopEndedError")
     assert log.of("loop.failed")[-1]["loop"] == "broken"
     assert MOST_FAILURES >= len(log.of("loop.failed")) > 1
+
+
+@pytest.mark.any_redis
+async def test_reports_beyond_the_bound_are_dropped_by_any_worker(desk: Desk, worker: Worker, log: LogLines) -> None:
+    pipeline = desk.client.pipeline(transaction=False)
+    for _ in range(MOST_REPORTS + 1000):
+        pipeline.xadd(desk.keys.feedback, {"losses": "{}"})
+    await pipeline.execute()
+    living = asyncio.create_task(app._live(worker, "one", 0.0))
+
+    async def are_dropped() -> bool:
+        return int(await desk.client.xlen(desk.keys.feedback)) < MOST_REPORTS + 200
+
+    await wait_until(are_dropped, timeout_s=_SOON_S, what="the oldest are dropped")
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (await living)[0] == "drained"
+    assert await desk.client.xlen(desk.keys.feedback) >= MOST_REPORTS
+    assert not log.of("feedback.trim_refused")
+
+
+@pytest.mark.any_redis
+async def test_a_refusal_to_drop_reports_is_told_and_the_worker_serves(
+    desk: Desk, worker: Worker, log: LogLines
+) -> None:
+    await desk.client.set(desk.keys.feedback, "no stream")
+    living = asyncio.create_task(app._live(worker, "one", 0.0))
+    await wait_until(lambda: log.of("feedback.trim_refused"), timeout_s=_SOON_S, what="the refusal is told")
+    await desk.add({"size": 1})
+    await wait_until(desk.results, timeout_s=_SOON_S, what="the request is answered")
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (await living)[0] == "drained"
+    [line] = log.of("feedback.trim_refused")
+    assert desk.keys.feedback in line["message"]

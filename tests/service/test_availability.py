@@ -1,18 +1,23 @@
 """One event when a server is lost, one when it is back, whoever of the loops noticed."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
 
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.waiting import wait_until
-from worker.core.events import RedisLost, RedisRestored
+from worker.adapters.postgres.client import connected
+from worker.adapters.redis.client import connect, redis_errors
+from worker.core.events import PostgresLost, PostgresRestored, RedisLost, RedisRestored
+from worker.errors import PostgresError, RedisError
 from worker.service.availability import _AGAIN_S, Availability, cause_of
 from worker.service.wiring import redis_availability
 
-_SOON_S = 5.0
+_SOON_S = 60.0
 
 
 @pytest.fixture
@@ -88,6 +93,46 @@ async def test_a_loss_is_logged_again_when_its_cause_changes_and_not_too_often(l
     assert _logged(log) == ["redis.lost"] * 6 + ["redis.restored"]
 
 
+async def _redis_says(url: str) -> str:
+    async with connect(url, timeout_s=0.5) as client:
+        with pytest.raises(RedisError) as lost, redis_errors("PING"):
+            await client.execute_command("PING")
+    return str(lost.value)
+
+
+async def _postgres_says(url: str) -> str:
+    with pytest.raises(PostgresError) as lost:
+        async with connected(url, statement_timeout_s=1.0):
+            pass
+    return str(lost.value)
+
+
+@pytest.mark.any_redis
+async def test_a_loss_is_logged_again_when_a_server_that_was_gone_hangs_and_then_refuses_the_login(
+    log: LogLines, redis_url: str, database_url: str
+) -> None:
+    """By what the drivers say of a port where nobody listens, of one where nobody answers, and of a wrong login."""
+    redis = _moving()
+    postgres = _Moving(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as closing:
+        hangs, gone = (f"127.0.0.1:{one.getsockname()[1]}" for one in (silent, closing))
+        closing.close()
+        login = redis_url.replace("//", "//nobody:wrong@")
+        for url in (f"redis://{gone}", f"redis://{hangs}", login):
+            for _ in range(2):  # the same again is no other cause
+                await redis.failed("lane 0", await _redis_says(url))
+                redis.let_time_pass()
+        unknown = urlsplit(database_url)._replace(path="/nowhere").geturl()
+        for url in (f"postgresql://a@{gone}/b", f"postgresql://a@{hangs}/b?connect_timeout=1", unknown):
+            for _ in range(2):
+                await postgres.failed("catalog", await _postgres_says(url))
+                postgres.let_time_pass()
+    for event in ("redis.lost", "postgres.lost"):
+        causes = [cause_of(line["message"]) for line in log.of(event)]
+        assert causes[:2] == ["away", "silent"], log.of(event)
+        assert len(causes) == 3
+
+
 async def test_loops_that_word_one_cause_differently_are_no_change_of_it(log: LogLines) -> None:
     availability = _moving()
     for _ in range(3):
@@ -101,12 +146,16 @@ async def test_loops_that_word_one_cause_differently_are_no_change_of_it(log: Lo
 
 
 def test_causes_are_told_apart_by_what_the_server_says_and_not_by_names_and_numbers() -> None:
-    away = [
+    silent = [
         "Redis did not answer PING: no reply within 5.0 s",
         "Redis did not answer PING: Timeout connecting to server",
+        "Redis at redis://h:6379/0 is not reachable: no answer in time",
+        "PostgreSQL at postgresql://a@b:5432/c is not reachable: [Errno 110] Connect call failed ('10.0.0.1', 5432)",
+    ]
+    assert {cause_of(message) for message in silent} == {"silent"}
+    away = [
         "Redis did not answer PING: Connection reset by peer",
         "Redis at redis://h:6379/0 is not reachable: connection refused; is it running?",
-        "Redis at redis://h:6379/0 is not reachable: no answer in time",
         "Redis at redis://h:6379/0 is not reachable: the server closed the connection; where it asks for TLS",
         "PostgreSQL at postgresql://a@b:5432/c: [Errno 111] Connect call failed ('127.0.0.1', 5432)",
         "PostgreSQL at postgresql://a@b:5432/c: the database system is starting up",

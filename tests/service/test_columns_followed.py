@@ -1,26 +1,25 @@
 """Held columns are those of PostgreSQL: after a load, after each change that is heard, and after one that is found."""
 
 import json
-from functools import partial
 from typing import Any
 
 import anyio
 import numpy as np
 import pytest
 
+from tests.support.feeding import FOUND_S, NEVER_S
 from tests.support.library import session
 from tests.support.tasks import endless
 from tests.support.waiting import wait_until
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.postgres.client import Connection
 from worker.core.catalog import Catalog
-from worker.core.catalog.rendering import cut_cells
+from worker.core.catalog.rendering import cut_rendered
 from worker.errors import PostgresError
 from worker.service.catalog_feed import CatalogFeed
 from worker.service.snapshots import CurrentSnapshots
 from worker.service.wiring import postgres_availability
 
-NEVER_S = 3600.0
 ALL = ("duration_s", "start_s", "path")
 Row = tuple[str, float | None, float | None, str | None]
 # Paths of all kinds, some megabytes of them, so that they are read in several blocks.
@@ -41,11 +40,11 @@ def _contents(catalog: Catalog | None) -> dict[str, Row]:
     assert columns.paths is not None
     numbers = [[None if np.isnan(one) else one for one in columns.numbers[name].tolist()] for name in ALL[:2]]
     ids = (
-        json.loads(cut_cells(catalog.cells, np.arange(len(catalog)), np.array([len(catalog)]))[0])
+        json.loads(cut_rendered(catalog.ids, catalog.width, np.arange(len(catalog)), np.array([len(catalog)]))[0])
         if len(catalog)
         else []
     )
-    names = [name for name, owned, _ in catalog.segments() for _ in owned]
+    names = [name for name, owned in catalog.segments() for _ in owned]
     texts = [json.loads(text) for text in columns.texts.read(columns.paths)]
     return dict(zip(map(str, ids), zip(names, *numbers, texts, strict=True), strict=True))
 
@@ -57,8 +56,17 @@ async def _in_sql(connection: Connection) -> dict[str, Row]:
     return {row[0]: tuple(row)[1:] for row in rows}
 
 
-def _is_as(current: CurrentSnapshots, wanted: dict[str, Row]) -> bool:
-    return _contents(current.catalog) == wanted
+async def _becomes(current: CurrentSnapshots, wanted: dict[str, Row], after: str) -> None:
+    """Wait until the catalog is as wanted; each is read once, as that takes longer than a look."""
+    seen: list[Catalog | None] = [None]
+
+    def is_as_wanted() -> bool:
+        if current.catalog is seen[-1]:
+            return False
+        seen.append(current.catalog)
+        return _contents(current.catalog) == wanted
+
+    await wait_until(is_as_wanted, timeout_s=FOUND_S, what=f"columns are as after {after}")
 
 
 @pytest.mark.parametrize("with_durations", [False, True], ids=["chunks", "seconds"])
@@ -101,8 +109,7 @@ async def test_columns_that_change_are_followed(database_url: str, refresh_s: fl
         await loops.start(endless, feed.run)
         for statement in statements:
             await writer.execute(statement)
-            wanted = await _in_sql(writer)
-            await wait_until(partial(_is_as, current, wanted), timeout_s=30, what=f"columns are as after {statement}")
+            await _becomes(current, await _in_sql(writer), statement)
         assert current.catalog is not None
         assert await PostgresCatalog(database_url, held=ALL).holds(current.catalog)
         without = (await PostgresCatalog(database_url).load()).catalog

@@ -25,6 +25,7 @@ from worker.core.weights.values import parse_weights
 from worker.core.wire import Request, Result
 from worker.ports import Backlog
 from worker.service.consumer import LANES
+from worker.service.linger import Linger
 
 _SOON_MS = 50
 _NOW_MS = 10
@@ -174,6 +175,21 @@ async def test_stopping_within_a_recovery_leaves_the_rest_to_the_next_worker(
     assert (len(await desk.results()), await desk.pending()) == (256, 600 - 256)
     async with serving(redis_url, prefix):
         await answers(desk, ids)
+
+
+async def test_whoever_is_told_to_stop_while_it_waits_for_company_reads_no_more(
+    desk: Desk, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.add_many(3)
+    async with wired(redis_url, prefix) as parts:
+
+        def wait(_linger: Linger, _now: float) -> float:
+            parts.consumer.stop()
+            return 0.001
+
+        monkeypatch.setattr(Linger, "wait_s", wait)
+        await parts.consumer.run()
+    assert (await desk.pending(), await desk.results()) == (0, [])
 
 
 async def test_stopping_waits_until_what_is_in_hand_can_be_settled(desk: Desk, redis_url: str, prefix: str) -> None:
@@ -543,8 +559,8 @@ async def test_what_a_lost_reply_delivered_comes_before_what_was_added_later(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
     async def are_delivered() -> bool:
-        groups = await desk.client.execute_command("XINFO GROUPS", desk.keys.requests)
-        return bool(groups) and dict(zip(groups[0][0::2], groups[0][1::2], strict=True))[b"entries-read"] == 10
+        groups = await desk.client.xinfo_groups(desk.keys.requests)
+        return bool(groups) and groups[0]["entries-read"] == 10
 
     async with losing_replies(redis_url, "XREADGROUP") as url:
         first = await desk.add_many(10)

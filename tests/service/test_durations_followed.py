@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from tests.support.feeding import FOUND_S, NEVER_S
 from tests.support.library import session
 from tests.support.log_lines import captured_log
 from tests.support.tasks import endless
@@ -16,7 +17,6 @@ from worker.service.catalog_feed import CatalogFeed
 from worker.service.snapshots import CurrentSnapshots
 from worker.service.wiring import postgres_availability
 
-NEVER_S = 3600.0
 FILL = (
     "insert into audio_chunks (category, status, duration_s) select 'voice', 'READY', i from generate_series(1, 9) as i"
 )
@@ -25,7 +25,7 @@ FILL = (
 def _contents(catalog: Catalog | None) -> dict[tuple[str, int], int]:
     assert catalog is not None
     assert catalog.durations is not None
-    names = [name for name, ids, _ in catalog.segments() for _ in ids]
+    names = [name for name, ids in catalog.segments() for _ in ids]
     return dict(
         zip(zip(names, catalog.ids.tolist(), strict=True), catalog.durations.milliseconds.tolist(), strict=True)
     )
@@ -63,7 +63,7 @@ async def test_durations_that_change_are_followed(database_url: str, tmp_path: P
                 wanted = await _in_sql(writer)
                 await wait_until(
                     lambda wanted=wanted: _contents(current.catalog) == wanted,  # type: ignore[misc]
-                    timeout_s=30,
+                    timeout_s=FOUND_S,
                     what=f"durations are what SQL says after {statement}",
                 )
             loops.cancel_scope.cancel()

@@ -13,23 +13,24 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.waiting import wait_until
 from worker.core.draw.answer import Answers
 from worker.core.stats import Tally
-from worker.core.wire import Request, Result, Template, Terms, encode_error
+from worker.core.wire import Request, Result, Template, Terms, encode_error, ok_template
 from worker.ports import Failure, GivenUp, Settled
-from worker.service.meter import Interval, Meter
+from worker.service.latencies import Latencies
+from worker.service.meter import Meter
 
 _STEP = 2 ** (1 / 8) + 1e-9
 latencies = st.lists(st.floats(min_value=0.125, max_value=1e12), min_size=1)
 
 
 def test_nothing_has_no_percentile() -> None:
-    assert Interval().percentile_ms(0.5) is None
+    assert Latencies().percentile_ms(0.5) is None
 
 
 @given(latencies, st.floats(min_value=1e-9, max_value=1.0))
 def test_a_percentile_is_at_most_a_step_above_the_true_one(values: list[float], part: float) -> None:
-    interval = Interval()
+    interval = Latencies()
     for value in values:
-        interval.add_latency(value)
+        interval.add(value)
     true = sorted(values)[math.ceil(part * len(values)) - 1]
     found = interval.percentile_ms(part)
     assert found is not None
@@ -38,22 +39,22 @@ def test_a_percentile_is_at_most_a_step_above_the_true_one(values: list[float], 
 
 @pytest.mark.parametrize("value", [-5.0, 0.0, 0.125])
 def test_what_took_no_time_counts_as_the_least(value: float) -> None:
-    interval = Interval()
-    interval.add_latency(value)
+    interval = Latencies()
+    interval.add(value)
     assert interval.percentile_ms(1.0) == 0.125
 
 
 def test_percentiles_of_many_values_are_close() -> None:
-    interval = Interval()
+    interval = Latencies()
     values = np.random.default_rng(1).lognormal(3, 1, 100_000)
     for value in values.tolist():
-        interval.add_latency(value)
-    interval.add_latency(5.0, 3)
+        interval.add(value)
+    interval.add(5.0, 3)
     for part in (0.5, 0.99):
         found = interval.percentile_ms(part)
         assert found is not None
         assert np.quantile(values, part) <= found <= np.quantile(values, part) * _STEP
-    assert len(interval.latencies) < 150  # however many values there are
+    assert len(interval) < 150  # however many values there are
 
 
 def _tally(requests: int, errors: int, chunks: int) -> Tally:
@@ -86,7 +87,7 @@ def test_an_interval_ends_and_the_totals_go_on() -> None:
 # -- what was settled -----------------------------------------------------------------------------------------
 
 _AT_MS = 1_000_000
-_SOON_S = 5.0
+_SOON_S = 60.0
 
 
 @pytest.fixture
@@ -124,10 +125,10 @@ def _refused(number: int, code: str = "invalid_request") -> Result:
     return encode_error(_request(number), code, "a sentence")
 
 
-def _record(meter: Meter, *requests: Request | Result, counted: bool = True) -> None:
+def _record(meter: Meter, *requests: Request | Result, uncounted: str = "") -> None:
     answers = _answer(*requests)
     answers.results.reverse()  # in no particular order
-    meter.record(requests, answers, Settled(_AT_MS, counted))
+    meter.record(requests, answers, Settled(_AT_MS, uncounted))
 
 
 async def _lines(log: LogLines, event: str, count: int) -> Sequence[dict[str, object]]:
@@ -145,7 +146,7 @@ def test_everything_is_counted(meter: Meter) -> None:
     counted = ("requests:", "errors::invalid_request", "errors::no_ready_chunks", "chunks::voice")
     assert [interval.tally[name] for name in counted] == [4, 1, 1, 12]
     assert interval.latencies.total() == 4
-    assert interval.percentile_ms(1.0) == 8.0
+    assert interval.latencies.percentile_ms(1.0) == 8.0
 
 
 async def test_rejections_of_a_kind_are_told_a_few_times(meter: Meter, log: LogLines) -> None:
@@ -176,10 +177,51 @@ async def test_a_valid_request_that_got_an_error_is_shown_as_one(meter: Meter, l
     assert (line["status"], line["weights_version"]) == ("error", "")
 
 
+async def test_a_line_says_all_about_a_request_and_one_with_a_trace_context_is_preferred(
+    meter: Meter, log: LogLines
+) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    terms = Terms(size=3, dataset="d", preset="night", session="s", split="val", method="stratified")
+    traced = Request(f"{_AT_MS - 8}-1", "r1", terms, traceparent=trace)
+    template = ok_template(("weights_version", "0123456789ab"))
+    results = [
+        Result(one.entry_id, one.request_id, None, None, template, ("[1,2,3]", '{"voice":3}'))
+        for one in (_request(0), traced)
+    ]
+    meter.record([_request(0), traced], Answers(results, Tally(), {}), Settled(_AT_MS))
+    [line] = await _lines(log, "request.served", 1)
+    assert {name: line[name] for name in line if name not in {"timestamp", "consumer"}} == {
+        "event": "request.served",
+        "level": "info",
+        "request_id": "r1",
+        "entry_id": traced.entry_id,
+        "size": 3,
+        "status": "ok",
+        "error": None,
+        "dataset": "d",
+        "preset": "night",
+        "session": "s",
+        "split": "val",
+        "method": "stratified",
+        "counts": '{"voice":3}',
+        "weights_version": "0123456789ab",
+        "latency_ms": 8,
+        "traceparent": trace,
+        "sampled_1_in": 2,
+    }
+    refused = encode_error(traced, "expired", "a sentence")
+    _record(meter, refused)
+    [rejected] = await _lines(log, "request.rejected", 1)
+    meter.log_given_up([GivenUp(refused, (), 5, Failure("internal", "a bug"))])
+    [dead] = await _lines(log, "request.dead_lettered", 1)
+    assert [rejected["traceparent"], dead["traceparent"]] == [trace, trace]
+
+
 async def test_results_that_could_not_be_counted_are_told_once(meter: Meter, log: LogLines) -> None:
     for i in range(5):
-        _record(meter, _request(i), counted=False)
-    assert [line["requests"] for line in await _lines(log, "stats.write_failed", 1)] == [1]
+        _record(meter, _request(i), uncounted="audio:sample:stats")
+    lines = await _lines(log, "stats.write_failed", 1)
+    assert [(line["requests"], line["key"]) for line in lines] == [(1, "audio:sample:stats")]
 
 
 def test_failures_are_told_with_where_and_how_many_they_stand_for(meter: Meter, log: LogLines) -> None:

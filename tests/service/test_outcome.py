@@ -27,7 +27,7 @@ def test_a_settled_part_is_done_and_names_what_was_given_up_on() -> None:
 
 
 def test_what_could_not_be_counted_or_trimmed_is_done_all_the_same() -> None:
-    assert decide(RESULTS, {}, Settled(1, counted=False, unbounded="refused"), redraws=0) == Done()
+    assert decide(RESULTS, {}, Settled(1, uncounted="audio:sample:stats", unbounded="refused"), redraws=0) == Done()
 
 
 @pytest.mark.parametrize("redraws", [0, 1, FENCED_REDRAWS])

@@ -18,16 +18,18 @@ from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, running, wired
+from worker.core.events import RedisLost
 from worker.core.weights.changes import version_by_key
 from worker.core.weights.in_force import Held
 from worker.core.weights.values import normalise
-from worker.core.workers.state_document import read_state
+from worker.core.workers.state_document import UNREADABLE, read_state
 from worker.core.workers.states import read_workers
 from worker.embedded import RedisServer
-from worker.logs.emit import dropped_lines
+from worker.logs.emit import dropped_lines, emit
 from worker.ports import Backlog, Presence
 from worker.run_dir.health import SERVING, Place, find_problem, health_path
-from worker.service.reporter import Identity, Reporter
+from worker.service.health_file import Identity
+from worker.service.reporter import Reporter
 from worker.service.supervisor import unending
 from worker.service.wiring import Serving
 
@@ -132,6 +134,24 @@ async def test_a_worker_shows_what_it_keeps_and_what_is_ready_and_tells_what_is_
     assert (line["categories"], line["share"]) == ("jazz", 0.5)
 
 
+async def test_a_worker_shows_how_fast_it_is_and_what_was_notable(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path, log: LogLines
+) -> None:
+    emit(RedisLost(message="no way to redis://me:s3cr3t@there"))
+    async with wired(redis_url, prefix) as parts, running(parts), _reporting(_reporter(parts, prefix, tmp_path)):
+        await answers(desk, await desk.add_many(5))
+        time.sleep(0.2)  # noqa: ASYNC251 - blocks the event loop, which is to be shown
+        shown = await _shows(desk, requests=5)
+    assert shown["requests_per_s"] > 0
+    assert 0 < shown["latency_p50_ms"] <= shown["latency_p99_ms"] <= shown["latency_max_ms"]
+    assert shown["loop_lag_ms"] >= 100
+    assert shown["memory_bytes"] is None or shown["memory_bytes"] > 1 << 20
+    noted = [event for event in shown["events"] if event["event"] == "redis.lost"]
+    assert [(event["level"], event["text"]) for event in noted][-1:] == [("warning", "no way to redis://me:***@there")]
+    assert [line["message"] for line in log.of("redis.lost")] == [noted[-1]["text"]]
+    assert UNREADABLE not in read_state("one", json.dumps(shown).encode())
+
+
 async def test_weights_in_force_are_shown_without_waiting_for_the_next_sign_of_life(
     desk: Desk, redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +179,9 @@ class CountingPresence:
 
     async def backlog(self) -> Backlog:
         return await self._presence.backlog()
+
+    def now_ms(self) -> int:
+        return self._presence.now_ms()
 
 
 async def test_many_changes_make_few_documents_and_the_last_one_is_shown(
@@ -234,7 +257,9 @@ async def test_statistics_count_an_interval_and_hold_it_against_the_weights(
     counted = {name: first[name] for name in ("requests", "chunks", "errors", "lag", "pending", "redrawn")}
     assert counted == {"requests": 3, "chunks": 41, "errors": 1, "lag": 2, "pending": 0, "redrawn": first["redrawn"]}
     assert (first["catalog_version"], first["log_lines_dropped"]) == (catalog.version, dropped)
-    assert first["latency_p50_ms"] <= first["latency_p99_ms"]
+    assert first["latency_p50_ms"] <= first["latency_p95_ms"] <= first["latency_p99_ms"] <= first["latency_max_ms"]
+    assert (first["loop_lag_ms"], first["oldest_pending_ms"]) == (0.0, None)  # the reporter's loop does not run here
+    assert first["memory_bytes"] is None or first["memory_bytes"] > 1 << 20
     assert (second["requests"], second["latency_p50_ms"], second["requests_per_s"]) == (0, None, 0.0)
     lines = [
         (line["dataset"], line["category"], line["count"], line["weight"], line["share"], line["expected"], line["z"])
@@ -247,6 +272,27 @@ async def test_statistics_count_an_interval_and_hold_it_against_the_weights(
     ]
     assert [line["weights_version"] for line in log.of("category.stats")[1:]] == [version, version]
     assert {line["ready"] for line in log.of("category.stats")} == {50}
+
+
+async def test_the_oldest_pending_request_and_a_blocked_loop_are_told(
+    desk: Desk, redis_url: str, prefix: str, tmp_path: Path, log: LogLines
+) -> None:
+    async with wired(redis_url, prefix) as parts:
+        await parts.stream.open()
+        await desk.client.xadd(desk.keys.requests, {"size": 1}, id=f"{time.time_ns() // 1_000_000 - 90_000}-0")
+        await desk.add_many(1)
+        await parts.stream.read(2, 1)
+        async with _reporting(_reporter(parts, prefix, tmp_path, stats_interval_s=0.2)):
+            await wait_until(lambda: log.of("worker.stats"), timeout_s=DONE_S, what="the first line is there")
+            time.sleep(0.5)  # noqa: ASYNC251 - blocks the event loop, which is to be told
+            await wait_until(
+                lambda: any(line["loop_lag_ms"] > 300 for line in log.of("worker.stats")),
+                timeout_s=DONE_S,
+                what="the delay is told",
+            )
+    line = log.of("worker.stats")[-1]
+    assert 90_000 <= line["oldest_pending_ms"] < 90_000 + 1000 * DONE_S
+    assert line["pending"] == 2
 
 
 async def test_statistics_come_again_and_again(redis_url: str, prefix: str, tmp_path: Path, log: LogLines) -> None:
@@ -267,6 +313,17 @@ async def test_a_health_file_that_cannot_be_written_is_told_and_no_reason_to_fal
             reporter.enter("draining")
             await _shows(desk, state="draining")
     assert [line["level"] for line in log.of("health.write_failed")] == ["warning"]
+
+
+async def test_a_clock_that_is_set_back_keeps_no_health_file_from_being_renewed(
+    redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with wired(redis_url, prefix) as parts, _reporting(_reporter(parts, prefix, tmp_path)):
+        await wait_until(lambda: _file(tmp_path), timeout_s=DONE_S, what="the file is there")
+        an_hour_ago = time.time() - 3600
+        monkeypatch.setattr(time, "time", lambda: an_hour_ago)
+        health_path(tmp_path, "one").unlink()
+        await wait_until(lambda: _file(tmp_path), timeout_s=DONE_S, what="the file is there again")
 
 
 async def test_a_group_that_is_not_made_yet_is_no_loss_of_redis(

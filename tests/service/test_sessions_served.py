@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, serving, settled, small_catalog
-from worker.core.keys import PINNED
+from worker.adapters.redis.sessions import RedisSessions
+from worker.core.draw.session_schedules import read_schedule
+from worker.core.keys import PINNED, POSITION, SCHEDULE
 from worker.core.stats import read_counts
 
 VOICE, MUSIC = (json.dumps({name: 1}) for name in ("voice", "music"))
@@ -139,6 +141,57 @@ async def test_a_session_costs_a_few_hundred_bytes_and_counts_what_it_heard(
     assert counts.requests == {"": 100}
     assert {row.category: row.count for row in counts.categories} == heard
     assert await desk.client.memory_usage(desk.keys.session("s")) < 1000
+
+
+# -- schedule --------------------------------------------------------------------------------------------------
+
+
+async def test_each_request_of_a_session_is_drawn_at_its_position_by_any_number_of_workers(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    """Results come in the order of their settling, which is that of the positions."""
+    schedule = read_schedule(json.dumps({"points": "0 voice=1; 900 music=1", "between": "linear"}).encode())
+    await desk.client.hset(desk.keys.session("s"), SCHEDULE, schedule.text)
+    catalog, requests = small_catalog(CHUNKS), [{"session": "s", "pin": 1, "size": 1 + i % 7} for i in range(300)]
+    async with (
+        serving(redis_url, prefix, Wiring("one", batch=3, catalog=catalog)),
+        serving(redis_url, prefix, Wiring("two", batch=3, catalog=catalog)),
+        serving(redis_url, prefix, Wiring("three", batch=3, catalog=catalog)),
+    ):
+        await _ask(desk, *requests)
+    position, versions = 0, []
+    for _, words in await desk.client.xrange(desk.keys.results):
+        result = dict(zip(words[::2], words[1::2], strict=True))
+        weights = schedule.weights_at(position, {})
+        assert weights is not None
+        assert result[b"weights_version"].decode() == weights.version
+        versions.append(weights.version)
+        position += len(json.loads(result[b"chunk_ids"]))
+    assert position == sum(1 + i % 7 for i in range(300))
+    assert await desk.client.hget(desk.keys.session("s"), POSITION) == b"%d" % position
+    assert len(set(versions)) > 50
+
+
+async def test_a_schedule_holds_for_the_next_request_on_every_worker(desk: Desk, redis_url: str, prefix: str) -> None:
+    pinned, key = {"session": "s", "pin": 1, "size": 3}, desk.keys.session("s")
+    sessions = RedisSessions(desk.client, desk.keys)
+    async with (
+        serving(redis_url, prefix, Wiring("one", batch=1)),
+        serving(redis_url, prefix, Wiring("two", batch=1)),
+    ):
+        await _set(desk, VOICE)
+        await _ask(desk, *[pinned] * 10)
+        await sessions.set_schedule("s", b'{"points": "0 music=1"}', 60)
+        scheduled = await _ask(desk, *[pinned] * 10)
+        await sessions.set_schedule("s", b'{"points": "1000 music=1"}', 60)
+        again = await _ask(desk, *[pinned] * 10)
+        assert await desk.client.hget(key, POSITION) == b"30"
+        assert await sessions.release("s")
+        await _set(desk, MUSIC)
+        released = await _ask(desk, *[pinned] * 10)
+    assert await desk.client.hget(key, POSITION) is None
+    heard = [{result["counts"] for result in results} for results in (scheduled, again, released)]
+    assert heard == [{'{"music":3}'}, {'{"voice":3}'}, {'{"music":3}'}]
 
 
 # -- epoch -----------------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ async def test_weights_that_change_while_a_long_draw_runs_beside_are_seen(desk: 
         if draw == 1:
             client.set(desk.keys.weights(), MUSIC)
             client.publish(desk.keys.weights(), "")
-            wait_until_sync(lambda: "music" in books[0].in_force(None).weights.shares, timeout_s=10, what="it is heard")
+            wait_until_sync(lambda: "music" in books[0].in_force(None).weights.shares, timeout_s=60, what="it is heard")
 
     meddler = Meddler(redis_url, change)
     async with serving(redis_url, desk.keys.prefix, Wiring(draw=meddler.draw)) as parts:

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 from worker.errors import LoopEndedError
 from worker.service.supervisor import MOST_FAILURES, Loop, keep, name_causes, unending
 
-_SOON_S = 10.0
+_SOON_S = 60.0
 
 
 @pytest.fixture

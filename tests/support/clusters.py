@@ -15,11 +15,11 @@ from tests.support.waiting import wait_until_sync
 from worker.embedded import RedisServer
 from worker.embedded.loopback import HOST
 
-_SOON_S = 30.0
+SOON_S = 30.0
 _PATIENCE_S = 2.0  # of a producer with a node that hangs
 _PATIENCE_MS = 5000
 _PACES = ["--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"]
-_RANGES = ((0, 5460), (5461, 10_922), (10_923, 16_383))
+RANGES = ((0, 5460), (5461, 10_922), (10_923, 16_383))
 
 
 class Cluster(NamedTuple):
@@ -48,31 +48,16 @@ class Cluster(NamedTuple):
         return [self.owner, *self.others, self.replica]
 
     def producer(self) -> Any:
-        """Make a client as others have them: it goes where the cluster sends it, and tries nothing again."""
-        url = f"redis://{HOST}:{self.others[0].port}"
-        return redis.RedisCluster.from_url(url, protocol=2, socket_timeout=_PATIENCE_S, retry=Retry(NoBackoff(), 0))
+        """Make a client as others have them."""
+        return producer_by(self.others[0])
 
     def wait_taken_over(self) -> None:
         """Wait until the replica is the owner, for every node that lives."""
-        replica = _id_of(self.replica)
-        wait_until_sync(
-            lambda: all(_owner_for(node, self.slot) == replica for node in self.nodes if node.running),
-            timeout_s=_SOON_S,
-            what="the replica owns the slot",
-        )
+        wait_owned(self.nodes, self.slot, self.replica)
 
-    def moving(self) -> Iterator[None]:
+    def moving(self, first: str = "") -> Iterator[None]:
         """Move the slot to another master, key by key; stop before each, and before nodes are told."""
-        target = self.others[1]
-        source_id, target_id = _id_of(self.owner), _id_of(target)
-        _call(target, "CLUSTER", "SETSLOT", self.slot, "IMPORTING", source_id)
-        _call(self.owner, "CLUSTER", "SETSLOT", self.slot, "MIGRATING", target_id)
-        while keys := _call(self.owner, "CLUSTER", "GETKEYSINSLOT", self.slot, 1):
-            yield
-            _call(self.owner, "MIGRATE", HOST, target.port, "", 0, _PATIENCE_MS, "KEYS", *keys)
-        yield
-        for node in (target, self.owner, self.others[0]):
-            _call(node, "CLUSTER", "SETSLOT", self.slot, "NODE", target_id)
+        return move_slot(self.slot, self.owner, self.others[1], [self.others[0]], first=first)
 
 
 @contextmanager
@@ -85,64 +70,114 @@ def clustered(directory: Path, binary: Path, name: str) -> Iterator[Cluster]:
         name: One of the test's names.
     """
     with ExitStack() as undo:
-        buses = [free_port() for _ in range(len(_RANGES) + 1)]
+        buses = [free_port() for _ in range(len(RANGES) + 1)]
         nodes = [
             undo.enter_context(RedisServer(directory / str(i), binary=binary, options=[*cluster_words(bus), *_PACES]))
             for i, bus in enumerate(buses)
         ]
         *masters, replica = nodes
-        slot = _introduce(nodes, buses, name)
-        [owner] = [node for node, (first, last) in zip(masters, _RANGES, strict=True) if first <= slot <= last]
-        _call(replica, "CLUSTER", "REPLICATE", _id_of(owner))
+        slot = introduce(nodes, buses, name)
+        [owner] = [node for node, (first, last) in zip(masters, RANGES, strict=True) if first <= slot <= last]
+        call(replica, "CLUSTER", "REPLICATE", id_of(owner))
         cluster = Cluster(slot, owner, replica, [node for node in masters if node is not owner])
-        wait_until_sync(lambda: _is_whole(cluster), timeout_s=_SOON_S, what="the cluster serves")
+        wait_until_sync(lambda: _is_whole(cluster), timeout_s=SOON_S, what="the cluster serves")
         yield cluster
 
 
-def _introduce(nodes: Sequence[RedisServer], buses: Sequence[int], name: str) -> int:
+def introduce(nodes: Sequence[RedisServer], buses: Sequence[int], name: str) -> int:
     """Give out the slots, and make all nodes known to each other; tell the slot of a name."""
-    for epoch, (node, slots) in enumerate(zip(nodes, _RANGES, strict=False), 1):
-        _call(node, "CLUSTER", "ADDSLOTSRANGE", *slots)
-        _call(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
+    for epoch, (node, slots) in enumerate(zip(nodes, RANGES, strict=False), 1):
+        call(node, "CLUSTER", "ADDSLOTSRANGE", *slots)
+        call(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
     for node, bus in zip(nodes[1:], buses[1:], strict=True):
-        _call(nodes[0], "CLUSTER", "MEET", HOST, node.port, bus)
+        call(nodes[0], "CLUSTER", "MEET", HOST, node.port, bus)
     wait_until_sync(
-        lambda: all(len(_table(node)) == len(nodes) for node in nodes), timeout_s=_SOON_S, what="all nodes have met"
+        lambda: all(len(table(node)) == len(nodes) for node in nodes), timeout_s=SOON_S, what="all nodes have met"
     )
-    return int(_call(nodes[0], "CLUSTER", "KEYSLOT", name))
+    return int(call(nodes[0], "CLUSTER", "KEYSLOT", name))
 
 
 def _is_whole(cluster: Cluster) -> bool:
     """Tell whether every node serves, and knows of the replica, which is up to date."""
     with connect(cluster.replica.url) as client:
         about: Any = client.info("replication")
-    knowing = [sum("slave" in row[2] for row in _table(node)) for node in cluster.nodes]
-    return about.get("master_link_status") == "up" and knowing == [1] * 4 and all(map(_serves, cluster.nodes))
+    knowing = [sum("slave" in row[2] for row in table(node)) for node in cluster.nodes]
+    return about.get("master_link_status") == "up" and knowing == [1] * 4 and all(map(serves, cluster.nodes))
 
 
-def _serves(node: RedisServer) -> bool:
-    return b"cluster_state:ok" in _call(node, "CLUSTER", "INFO")
+def producer_by(node: RedisServer) -> Any:
+    """Make a client as others have them: it goes where the cluster sends it, and tries nothing again."""
+    url = f"redis://{HOST}:{node.port}"
+    return redis.RedisCluster.from_url(url, protocol=2, socket_timeout=_PATIENCE_S, retry=Retry(NoBackoff(), 0))
 
 
-def _table(node: RedisServer) -> list[list[str]]:
+def wait_owned(nodes: Sequence[RedisServer], slot: int, owner: RedisServer) -> None:
+    """Wait until every node that lives knows the owner of a slot."""
+    name = id_of(owner)
+    wait_until_sync(
+        lambda: all(owner_for(node, slot) == name for node in nodes if node.running),
+        timeout_s=SOON_S,
+        what="all nodes know the owner of the slot",
+    )
+
+
+def move_slot(
+    slot: int,
+    source: RedisServer,
+    target: RedisServer,
+    others: Sequence[RedisServer],
+    *,
+    keys_at_once: int = 1,
+    first: str = "",
+) -> Iterator[None]:
+    """Move a slot as `redis-cli --cluster reshard` does; stop before each of its moves, and before nodes are told.
+
+    Args:
+        slot: The slot.
+        source: The master that has it.
+        target: The one that gets it.
+        others: Other masters, which are told as well.
+        keys_at_once: How many keys move together; redis-cli moves 10.
+        first: The key that moves before the others; empty: none.
+    """
+    source_id, target_id = id_of(source), id_of(target)
+    call(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+    call(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+    keys = [first] if first else []
+    while keys := keys or call(source, "CLUSTER", "GETKEYSINSLOT", slot, keys_at_once):
+        yield
+        call(source, "MIGRATE", HOST, target.port, "", 0, _PATIENCE_MS, "KEYS", *keys)
+        keys = []
+    yield
+    for node in (target, source, *others):
+        call(node, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
+
+
+def serves(node: RedisServer) -> bool:
+    """Tell whether a node takes the cluster for whole."""
+    return b"cluster_state:ok" in call(node, "CLUSTER", "INFO")
+
+
+def table(node: RedisServer) -> list[list[str]]:
     """Read what a node knows of all nodes."""
-    return [line.split() for line in _call(node, "CLUSTER", "NODES").decode().splitlines()]
+    return [line.split() for line in call(node, "CLUSTER", "NODES").decode().splitlines()]
 
 
-def _owner_for(node: RedisServer, slot: int) -> str:
+def owner_for(node: RedisServer, slot: int) -> str:
     """Tell who owns a slot, as one node sees it; empty where nobody does."""
-    for row in _table(node):
+    for row in table(node):
         spans = [span.partition("-") for span in row[8:] if not span.startswith("[")]
         if any(int(first) <= slot <= int(last or first) for first, _, last in spans):
             return row[0]
     return ""
 
 
-def _id_of(node: RedisServer) -> str:
-    return str(_call(node, "CLUSTER", "MYID").decode())
+def id_of(node: RedisServer) -> str:
+    """Tell a node's name in the cluster."""
+    return str(call(node, "CLUSTER", "MYID").decode())
 
 
-def _call(node: RedisServer, *words: str | bytes | int) -> Any:
+def call(node: RedisServer, *words: str | bytes | int) -> Any:
     """Have a node itself obey a command."""
     with connect(node.url) as client:
         raw: Any = client

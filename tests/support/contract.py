@@ -19,6 +19,16 @@ def is_name(value: bytes) -> bool:
     return re.fullmatch(rb"[A-Za-z0-9_.-]{1,64}", value) is not None
 
 
+def _is_split(value: bytes) -> bool:
+    return re.fullmatch(rb"[a-z0-9_-]{1,32}", value) is not None
+
+
+def _are_columns(value: bytes) -> bool:
+    """Tell whether bytes are some of the columns of chunks, each once, with commas between."""
+    names = value.split(b",")
+    return len(names) == len(set(names)) and {*names} <= {b"category", b"duration_s", b"start_s", b"path"}
+
+
 def _is_number(least: int, largest: int) -> Callable[[bytes], bool]:
     """Make what tells whether digits are a number between two; Python reads no more than 4,300 of them."""
     return lambda value: re.fullmatch(rb"[0-9]{1,4300}", value) is not None and least <= int(value) <= largest
@@ -39,6 +49,9 @@ ACCEPTS: Final[Mapping[bytes, Callable[[bytes], bool]]] = {
     b"expires_at": _is_number(0, 2**63 - 1),
     b"encoding": (b"json", b"packed").__contains__,
     b"probabilities": (b"0", b"1").__contains__,
+    b"split": _is_split,
+    b"columns": _are_columns,
+    b"traceparent": lambda _: True,  # ignored if it is not valid
 }
 """Field -> which values it accepts."""
 NEEDS: Final[Sequence[tuple[tuple[bytes, bytes], bytes, bool]]] = [

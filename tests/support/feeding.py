@@ -21,6 +21,8 @@ from worker.service.snapshots import CurrentSnapshots
 from worker.service.wiring import postgres_availability
 
 NEVER_S = 3600.0
+FOUND_S = 300.0
+"""Longest wait for what a comparison finds: on a busy machine one takes a second, and the next comes after fifty."""
 
 
 class Remembering(CurrentSnapshots):
@@ -56,7 +58,7 @@ class Worker:
         return contents(self.current.catalog) == await ready_in(self.writer)
 
     async def converges(self) -> None:
-        await wait_until(self.agrees, timeout_s=30, what="the catalog is what SQL says")
+        await wait_until(self.agrees, timeout_s=FOUND_S, what="the catalog is what SQL says")
 
 
 @asynccontextmanager

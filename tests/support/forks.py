@@ -4,8 +4,8 @@ A forked process is a process of its own, with its own pid, environment, folder,
 `worker.__main__` as a fresh one does. What the interpreter itself does at a start (encodings, streams that are closed,
 signals amid imports) is seen in a fresh one alone; tests of that start one.
 
-The server forks a minder for each start. The minder forks the process, waits for it, and writes how it ended. Each
-ends with its parent, even where SIGKILL ends that: a test run that is killed leaves nothing behind.
+The server forks the processes, waits for each, and writes how it ended. Each ends with its parent, even where SIGKILL
+ends that: a test run that is killed leaves nothing behind.
 """
 
 import atexit
@@ -25,7 +25,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
@@ -34,7 +35,8 @@ _ROOT: Final = Path(__file__).parents[2]
 _LARGEST: Final = 1 << 20
 _ENDED: Final = struct.Struct("=i")
 _SET_PARENT_DEATH_SIGNAL: Final = 1  # of prctl(2)
-_HEAVY: Final = ("worker.client", "worker.report", "worker.__main__")  # what few commands need
+_HEAVY: Final = ("worker.client.torch", "worker.report", "worker.__main__")  # what few commands need
+_LATE: Final = ("anyio._backends._asyncio", "email.parser", "encodings.ascii", "encodings.idna")  # what many load later
 
 
 class Forked:
@@ -92,7 +94,7 @@ class Forked:
         return bool(ended.poll(None if timeout is None else timeout * 1000))
 
     def _read(self) -> None:
-        """Read the exit status, once; of a minder that was killed there is none, and its process was killed with it."""
+        """Read the exit status, once. A server that was killed tells none: its processes were killed with it."""
         with self._looking:
             if self.returncode is None:
                 words = os.read(self._ended, _ENDED.size)
@@ -152,45 +154,64 @@ def _end(requests: socket.socket, server: subprocess.Popen[bytes]) -> None:
 
 
 def _serve(requests: socket.socket) -> None:
-    """Fork until whoever asks has ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # minders leave no zombies
+    """Fork, and say how each process ended, until whoever asks has ended."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all that it has started
-    for module in pkgutil.walk_packages([str(_ROOT / "worker")], "worker."):
-        if not module.name.startswith(_HEAVY):
-            importlib.import_module(module.name)
+    for name in (*_modules(_ROOT / "worker", "worker."), *_LATE):
+        importlib.import_module(name)
     gc.freeze()
+    running: dict[int, tuple[int, int]] = {}  # by what becomes readable at its end: its pid, and where to say how
+    seen = select.poll()
+    seen.register(requests, select.POLLIN)
     while True:
-        order, files, _, _ = socket.recv_fds(requests, _LARGEST, 4)
-        if not order:
-            return
-        if os.fork() == 0:
-            requests.close()
-            _mind(json.loads(order), files)
-        for file in files:
-            os.close(file)
+        for ready, _ in seen.poll():
+            if ready != requests.fileno():
+                seen.unregister(ready)
+                _say_how_it_ended(ready, *running.pop(ready))
+                continue
+            order, files, _, _ = socket.recv_fds(requests, _LARGEST, 4)
+            if not order:
+                return
+            watched, pid = _start(order, files, [requests.fileno(), *running, *(ends for _, ends in running.values())])
+            running[watched] = (pid, files[3])
+            seen.register(watched, select.POLLIN)
 
 
-def _mind(order: Mapping[str, Any], files: Sequence[int]) -> None:
-    """Fork the process, say its pid, and say how it ended."""
-    _end_with_parent()
-    os.setsid()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _say_how_it_ended(watched: int, pid: int, ends: int) -> None:
+    os.close(watched)
+    _tell(ends, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    os.close(ends)
+
+
+def _tell(ends: int, number: int) -> None:
+    with suppress(BrokenPipeError):  # nobody asks any more
+        os.write(ends, _ENDED.pack(number))
+
+
+def _start(order: bytes, files: Sequence[int], ours: Sequence[int]) -> tuple[int, int]:
+    """Fork a process that keeps nothing of ours open; return what becomes readable at its end, and its pid."""
     pid = os.fork()
     if pid == 0:
-        os.close(files[3])
-        _become(order, files)
+        for file in (*ours, files[3]):
+            os.close(file)
+        _become(json.loads(order), files)
     for file in files[:3]:
         os.close(file)
-    os.write(files[3], _ENDED.pack(pid))
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    os.write(files[3], _ENDED.pack(status))
-    os._exit(0)
+    _tell(files[3], pid)
+    return os.pidfd_open(pid), pid
+
+
+def _modules(folder: Path, prefix: str) -> Iterator[str]:
+    for module in pkgutil.iter_modules([str(folder)], prefix):
+        if module.name not in _HEAVY:
+            yield module.name
+            if module.ispkg:
+                yield from _modules(folder / module.name.rpartition(".")[2], f"{module.name}.")
 
 
 def _become(order: Mapping[str, Any], files: Sequence[int]) -> None:
     """Be the command from here on."""
-    _end_with_parent()
+    end_with_parent()
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -231,7 +252,7 @@ def _run_to_end() -> int:
     return status
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Be killed when the parent ends, however it does."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)

@@ -16,7 +16,7 @@ from worker.embedded.child import from_wheel
 from worker.embedded.loopback import HOST
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-WORKER, TRAINING_JOB, WEIGHTS_WRITER = "worker", "training-job", "weights-writer"
+WORKER, TRAINING_JOB, WEIGHTS_WRITER, DESK_READER = "worker", "training-job", "weights-writer", "desk-reader"
 OWNER = "default"
 _AWKWARD = 'it\'s \\ a "password"'
 

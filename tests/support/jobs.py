@@ -20,9 +20,9 @@ def start_job(*words: str, settings: dict[str, str] | None = None, **options: An
     return subprocess.Popen(ending_with_us(sys.executable, *words), env=environment, text=True, **options)
 
 
-def start_quiet_job(*words: str, settings: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def start_quiet_job(*words: str, **options: Any) -> subprocess.Popen[str]:
     """Start a job whose output `finish_job` returns."""
-    return start_job(*words, settings=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return start_job(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def finish_job(process: subprocess.Popen[str]) -> str:

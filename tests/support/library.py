@@ -37,9 +37,9 @@ def contents(catalog: Catalog | None) -> Ready | None:
     if catalog.ids.dtype == UUID:
         return {
             name: {str(uuid.UUID(bytes=chunk.ljust(16, b"\0"))) for chunk in ids.tolist()}
-            for name, ids, _ in catalog.segments()
+            for name, ids in catalog.segments()
         }
-    return {name: {str(chunk) for chunk in ids.tolist()} for name, ids, _ in catalog.segments()}
+    return {name: {str(chunk) for chunk in ids.tolist()} for name, ids in catalog.segments()}
 
 
 async def ready_in(connection: "asyncpg.Connection[asyncpg.Record]") -> Ready:

@@ -9,7 +9,7 @@ from typing import Any
 from tests.support.waiting import wait_until_sync
 from worker.logs import emit as logs
 
-_FLUSH_S = 10.0
+_FLUSH_S = 60.0
 _MARK = "mark of a test"
 
 

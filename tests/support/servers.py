@@ -1,12 +1,13 @@
 """Find, describe and clean the real servers that the tests run on."""
 
 import asyncio
+import os
 import secrets
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,11 +16,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from worker.embedded import PostgresServer, RedisServer
+from worker.embedded import PostgresServer
 from worker.embedded.child import from_wheel
 
+MEMORY = Path("/dev/shm")  # noqa: S108 -- folders in it are made as safely as those in /tmp
+"""A file system in memory, on Linux: PostgreSQL copies a database of 300 files there in a tenth of the time."""
+_ROOM_BYTES = 4 << 30
+
 _T = TypeVar("_T")
-_Server = TypeVar("_Server", PostgresServer, RedisServer)
+_Running = TypeVar("_Running")
 
 
 def redis_binaries() -> dict[str, Path]:
@@ -57,10 +62,19 @@ def tls_binaries() -> dict[str, Path]:
 
 
 @contextmanager
-def running(build: Callable[[Path], _Server]) -> Iterator[_Server]:
-    """Run a server in a folder of its own: pytest's are closed to `nobody`, who runs PostgreSQL for root."""
-    with tempfile.TemporaryDirectory(prefix="sampling-worker-") as folder, build(Path(folder)) as server:
-        yield server
+def running(build: Callable[[Path], AbstractContextManager[_Running]]) -> Iterator[_Running]:
+    """Run servers in a folder of their own: pytest's are closed to `nobody`, who runs PostgreSQL for root."""
+    place = MEMORY if is_roomy(MEMORY) else None
+    with tempfile.TemporaryDirectory(prefix="sampling-worker-", dir=place) as folder, build(Path(folder)) as servers:
+        yield servers
+
+
+def is_roomy(place: Path) -> bool:
+    """Tell whether a file system has room for servers of all processes, and lets programs in it run."""
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return False
+    system = os.statvfs(place)
+    return system.f_bavail * system.f_frsize >= _ROOM_BYTES and not system.f_flag & os.ST_NOEXEC
 
 
 def connect(url: str) -> redis.Redis:

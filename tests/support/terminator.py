@@ -10,7 +10,7 @@ from tests.support.tasks import end
 from worker.embedded.loopback import HOST
 
 _CHUNK = 1 << 16
-_START_S = 10.0
+_START_S = 60.0
 _SSL_REQUEST = (8).to_bytes(4, "big") + (80_877_103).to_bytes(4, "big")
 
 

@@ -1,8 +1,10 @@
 """Servers in other shapes than one on a TCP port: under Sentinel, as a cluster, on a socket, behind TLS."""
 
+import os
+import secrets
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tests.support.certificates import Authority
@@ -12,7 +14,10 @@ from worker.embedded import RedisServer
 from worker.embedded.loopback import HOST
 
 SERVICE = "mymaster"
-_SOON_S = 20.0
+_PROCESSES = 8
+_OF_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PROCESSES
+_BUS_PORTS = list(range(10_000 + _OF_PROCESS, 20_000, _PROCESSES))  # none that another process of the run may choose
+_SOON_S = 60.0
 
 
 class SentinelServer(RedisServer):
@@ -80,9 +85,14 @@ def under_sentinel(directory: Path, binary: Path) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """Find a port for what nodes tell each other: theirs plus 10,000, as they would choose, is free or not."""
-    with closing(socket.create_server((HOST, 0))) as free:
-        return int(free.getsockname()[1])
+    """Find a port for what nodes tell each other: theirs plus 10,000, as they would choose, is free or not.
+
+    It is none of those that the system gives to connections, or that servers of tests take.
+    """
+    while True:
+        port = _BUS_PORTS.pop(secrets.randbelow(len(_BUS_PORTS)))  # each once: a node may not listen yet
+        with suppress(OSError), closing(socket.create_server((HOST, port))):
+            return port
 
 
 def cluster_words(bus_port: int) -> list[str]:

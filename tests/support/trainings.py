@@ -1,7 +1,6 @@
 """Trainings that take states, are killed, and go on from one of them: each in a process that has torch already."""
 
 import json
-import multiprocessing
 import os
 import signal
 import warnings
@@ -9,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.pytorch import FORKS
+
 ENDS_S = 240.0
-_FORKS: Any = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["torch", "torchdata.stateful_dataloader", "worker.client.torch"])
 
 Steps = dict[int, list[int]]
 
@@ -60,7 +59,7 @@ class Training:
         notes = self.folder / "notes"
         notes.unlink(missing_ok=True)
         words = (self, until, begins_with, saves_at, breaks_at, notes)
-        process = _FORKS.Process(target=_train, args=words)
+        process = FORKS.Process(target=_train, args=words)
         process.start()
         process.join(ENDS_S)
         assert process.exitcode == -signal.SIGKILL, process.exitcode
@@ -79,10 +78,10 @@ class Numbers:
 
 def loader_of(training: Training) -> Any:
     """Make the loader of a training."""
-    from torchdata.stateful_dataloader import StatefulDataLoader  # noqa: PLC0415 - not for who only starts trainings
+    from torchdata.stateful_dataloader import StatefulDataLoader
 
-    from worker.client import SampleClient  # noqa: PLC0415
-    from worker.client.torch import ChunkIdStream, WeightedBatchSampler  # noqa: PLC0415
+    from worker.client import SampleClient
+    from worker.client.torch import ChunkIdStream, WeightedBatchSampler
 
     client = SampleClient(training.url, prefix=training.prefix, timeout_s=60)
     common: dict[str, Any] = {"name": "run", "batches": training.batches, "client": client, **dict(training.options)}
@@ -109,7 +108,7 @@ def _ids_of(sample: Any) -> list[int]:
 def _train(
     training: Training, until: int, begins_with: int | None, saves_at: tuple[int, ...], breaks_at: int, notes: Path
 ) -> None:
-    import torch  # noqa: PLC0415
+    import torch
 
     loader = loader_of(training)
     if begins_with is not None:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 
 _POLL_S = 0.01
+_LEAST_S = 30.0  # a deadline that a busy machine misses says nothing
 
 
 async def wait_until(predicate: Callable[[], object], *, timeout_s: float, what: str) -> None:
     """Wait until `predicate()`, or what it awaits, is true; `what` ends the sentence "waited ... until"."""
+    assert timeout_s >= _LEAST_S, what
     try:
         async with asyncio.timeout(timeout_s):
             while not await _outcome(predicate):
@@ -20,6 +22,7 @@ async def wait_until(predicate: Callable[[], object], *, timeout_s: float, what:
 
 def wait_until_sync(predicate: Callable[[], object], *, timeout_s: float, what: str) -> None:
     """Wait until `predicate()` is true; `what` ends the sentence "waited ... until"."""
+    assert timeout_s >= _LEAST_S, what
     deadline = time.monotonic() + timeout_s
     while not predicate():
         if time.monotonic() > deadline:

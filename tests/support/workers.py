@@ -23,7 +23,7 @@ from worker.service.settler import Draw
 from worker.service.snapshots import CurrentSnapshots
 from worker.service.wiring import Serving, ServingOptions, wire_serving
 
-DONE_S = 20.0
+DONE_S = 60.0
 _NEVER_S = 3600.0
 _FIRST_ID = {"voice": 1_000, "music": 2_000, "documentary": 3_000}
 
@@ -100,7 +100,7 @@ async def running(parts: Serving) -> AsyncIterator[Serving]:
 async def _has_ended(serving: asyncio.Task[None], parts: Serving) -> bool:
     """Wait for the end of a consumer, waking up a read that waits for requests."""
     deadline = asyncio.get_running_loop().time() + DONE_S
-    client: Any = parts.stream._client
+    client: Any = parts.stream._connection._client
     while not serving.done() and asyncio.get_running_loop().time() < deadline:
         with suppress(redis.exceptions.RedisError, OSError):
             blocked = [one["id"] for one in await client.client_list() if "b" in one["flags"]]
@@ -135,9 +135,7 @@ async def settled(desk: Desk) -> None:
     """Wait until nothing is pending and nothing waits."""
 
     async def is_quiet() -> bool:
-        groups = await desk.client.execute_command("XINFO GROUPS", desk.keys.requests)
-        about = dict(zip(groups[0][0::2], groups[0][1::2], strict=True)) if groups else {}
-        return about.get(b"pending") == 0 and not about[b"lag"]
+        return not await desk.client.xlen(desk.keys.requests) and not await desk.pending()
 
     await wait_until(is_quiet, timeout_s=DONE_S, what="every request is settled")
 

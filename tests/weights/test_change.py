@@ -130,6 +130,27 @@ async def test_a_version_that_is_not_there_is_an_error_that_names_those_that_are
         await _back(writer, _version(BOTH))
 
 
+@pytest.mark.parametrize("version", [None, MUSIC], ids=["undo", "version"])
+async def test_what_positions_the_weights_of_a_rule_does_not_come_back(
+    desk: Desk, writer: RedisWeightsWriter, version: str | None
+) -> None:
+    for value in (VOICE, f" {VOICE}", f" {MUSIC}", BOTH):
+        await _set(writer, value)
+    await _back(writer, version and _version(version))
+    assert await desk.client.get(desk.keys.weights()) == MUSIC.encode()
+
+
+async def test_a_change_that_only_positions_the_weights_is_not_one_to_undo(
+    desk: Desk, writer: RedisWeightsWriter
+) -> None:
+    """A rule begins by one, and ends by one when it is removed."""
+    for value in (BOTH, VOICE, f" {VOICE}", f" {MUSIC}", MUSIC):
+        await _set(writer, value)
+    for expected in (VOICE, BOTH):
+        await _back(writer)
+        assert await desk.client.get(desk.keys.weights()) == expected.encode()
+
+
 async def test_what_workers_would_refuse_does_not_come_back(desk: Desk, writer: RedisWeightsWriter) -> None:
     await desk.client.set(desk.keys.weights(), "no JSON")
     await _set(writer, VOICE)

@@ -6,7 +6,7 @@ import time
 import click
 
 from worker.admin.check import Report, run_check
-from worker.cli.context import open_desk
+from worker.cli.context import open_redis
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import Score, Share, counted, p_text
@@ -23,8 +23,8 @@ def check_installation(samples: int, significance: float, timeout_s: float, *, a
     """
 
     async def work() -> Report:
-        async with open_desk() as desk:
-            return await run_check(desk.client, desk.keys, samples=samples, timeout_s=timeout_s, tell=complain)
+        async with open_redis() as opened:
+            return await run_check(opened.client, opened.keys, samples=samples, timeout_s=timeout_s, tell=complain)
 
     started = time.monotonic()
     report = asyncio.run(work())

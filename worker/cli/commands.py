@@ -13,7 +13,7 @@ import click
 from worker.cli.help import Group, usage_advice
 from worker.cli.output import complain
 from worker.cli.printing import print_text
-from worker.cli.verbs import library, look, repair, scan, sessions, start, weights
+from worker.cli.verbs import adjust, desk, library, look, repair, scan, sessions, start, weights
 from worker.errors import ReaderGoneError, SamplingError
 
 _INTERRUPTED: Final = 130
@@ -26,8 +26,12 @@ _VERBS: Final = (
     start.check,
     library.catalog,
     weights.weights,
+    adjust.adjust,
     look.stats,
+    look.watch,
     look.sample,
+    look.feedback,
+    desk.desk,
     look.report,
     look.schema,
     sessions.session,

@@ -15,7 +15,7 @@ _REDIS: Final[tuple[Server, ...]] = ("redis",)
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Opened:
     """The settings of a verb, its connection to Redis, and the names there."""
 
     settings: ServerSettings
@@ -24,20 +24,21 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(need: Collection[Server] = _REDIS) -> AsyncIterator[Desk]:
+async def open_redis(need: Collection[Server] = _REDIS, prefix: str | None = None) -> AsyncIterator[Opened]:
     """Connect to Redis as the settings say.
 
     Args:
         need: Servers whose URL has to be given.
+        prefix: The start of names there; None: as the settings say.
 
     Raises:
         SettingsError: Something is missing or wrong.
         RedisUnreachableError: Redis cannot be reached; the sentence names its URL.
     """
-    settings = read_server_settings(need=need)
+    settings = read_server_settings(need=need, prefix=prefix)
     client = connect(settings.redis_url, timeout_s=_TIMEOUT_S)
     try:
-        yield Desk(settings, client, Keys(settings.prefix))
+        yield Opened(settings, client, Keys(settings.prefix))
     finally:
         await client.aclose()
 

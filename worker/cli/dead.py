@@ -8,7 +8,8 @@ import click
 
 from worker.adapters.redis.clock import redis_now_ms
 from worker.adapters.redis.dead_letters import DeadLetter, RedisDeadLetters
-from worker.cli.context import open_desk
+from worker.cli.context import open_redis
+from worker.cli.letters import fields_text, message_text, value_text
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_text
 from worker.cli.progress import counting
@@ -18,7 +19,6 @@ from worker.errors import SettingsError
 
 _NUMBER = re.compile("[0-9]{1,9}")
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
-_VALUE_LENGTH, _MESSAGE_LENGTH, _MOST_FIELDS = 100, 1000, 20
 _ENTRY, _ERROR, _MESSAGE, _DELIVERIES = FIELDS_OF_LETTER
 _LEFT_OUT = "fields_left_out"
 _MOST_NAMED = 3
@@ -33,9 +33,9 @@ def show_letters(count: int, *, as_json: bool) -> None:
     """
 
     async def work() -> tuple[int, int, list[DeadLetter]]:
-        async with open_desk() as desk:
-            dead = RedisDeadLetters(desk.client, desk.keys)
-            now_ms = await redis_now_ms(desk.client, desk.keys.dead)
+        async with open_redis() as opened:
+            dead = RedisDeadLetters(opened.client, opened.keys)
+            now_ms = await redis_now_ms(opened.client, opened.keys.dead)
             return now_ms, await dead.count(), await dead.newest(count)
 
     now_ms, existing, letters = asyncio.run(work())
@@ -75,8 +75,8 @@ def requeue_letters(ids: Sequence[str], *, every: bool, as_json: bool) -> None:
 
 async def _requeue(ids: Sequence[str]) -> dict[str, str]:
     """Send the requests of some letters again, or of all; return their new entries."""
-    async with open_desk() as desk:
-        dead = RedisDeadLetters(desk.client, desk.keys)
+    async with open_redis() as opened:
+        dead = RedisDeadLetters(opened.client, opened.keys)
         if ids:
             return await dead.requeue(ids)
         sent: dict[str, str] = {}
@@ -105,17 +105,14 @@ def _print_letter(letter: DeadLetter, now_ms: int) -> None:
     """Print a letter as a block: when and why its request was given up, then what was asked for."""
     asked, why = _split(letter.fields)
     age = ago_text(int(letter.id.partition("-")[0]), now_ms)
-    print_text(f"{letter.id}  {age}  {_shown(why.get(_ERROR, 'unreadable: of no worker'), _VALUE_LENGTH)}", "wrong")
+    print_text(f"{letter.id}  {age}  {value_text(why.get(_ERROR, 'unreadable: of no worker'))}", "wrong")
     if message := why.get(_MESSAGE):
-        print_text(f"  why:      {_shown(message, _MESSAGE_LENGTH)}")
-    shown = [f"{_shown(name, _VALUE_LENGTH)}={_shown(value, _VALUE_LENGTH)}" for name, value in asked[:_MOST_FIELDS]]
-    left_out = len(asked) - len(shown) + int(why.get(_LEFT_OUT, 0))
-    more = [f"and {counted(left_out, 'more field')}"] if left_out else []
-    print_text(f"  request:  {'  '.join([*shown, *more]) or 'no field'}")
+        print_text(f"  why:      {message_text(message)}")
+    print_text(f"  request:  {fields_text(asked, int(why.get(_LEFT_OUT, 0)))}")
     if entry := why.get(_ENTRY):
         deliveries = why[_DELIVERIES]
-        times = "once" if deliveries == "1" else f"{_shown(deliveries, _VALUE_LENGTH)} times"
-        print_text(f"  entry:    {_shown(entry, _VALUE_LENGTH)}, delivered {times}")
+        times = "once" if deliveries == "1" else f"{value_text(deliveries)} times"
+        print_text(f"  entry:    {value_text(entry)}, delivered {times}")
 
 
 def _split(fields: Sequence[tuple[str, str]]) -> tuple[Sequence[tuple[str, str]], dict[str, str]]:
@@ -127,9 +124,3 @@ def _split(fields: Sequence[tuple[str, str]]) -> tuple[Sequence[tuple[str, str]]
     if [name for name, _ in end] != list(FIELDS_OF_LETTER):
         return fields, {}
     return own[: -len(end)], {**dict(end), **left_out}
-
-
-def _shown(text: str, most: int) -> str:
-    """Write text of other programs on one line, in ASCII."""
-    shown = ascii(text)[1:-1]
-    return shown if len(shown) <= most else f"{shown[:most]}..."

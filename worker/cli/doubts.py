@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker.cli.context import Desk
+from worker.cli.context import Opened
 from worker.core.stats import Counts
 from worker.core.weights.in_force import preset_name
 from worker.core.workers.mix import look_at_mix
@@ -34,17 +34,17 @@ class Doubts:
         return asdict(self)
 
 
-async def look_for_doubts(desk: Desk, counts: Counts | None) -> Doubts:
+async def look_for_doubts(opened: Opened, counts: Counts | None) -> Doubts:
     """Find what is doubtful about counts; without the right to look at workers and weights, that is said.
 
     Args:
-        desk: The connection to Redis.
+        opened: The connection to Redis.
         counts: The counts of datasets; None: of a session, whose weights are its own.
     """
     names = [] if counts is None else list({row.dataset or None: None for row in counts.categories})[:_LOOKED_AT]
     try:
-        workers = await live_workers(desk.client, desk.keys)
-        uses = await mixes_left_out(desk.client, desk.keys, names, workers) if names else {}
+        workers = await live_workers(opened.client, opened.keys)
+        uses = await mixes_left_out(opened.client, opened.keys, names, workers) if names else {}
     except RedisError as error:
         return Doubts(warnings=[f"whether live workers agree in WORKER_WEIGHT_UNIT is not known: {error}"])
     missing: list[dict[str, Any]] = []

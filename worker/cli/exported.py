@@ -46,7 +46,11 @@ def export_chunks(
     for name, longest in (*((name, 64) for name in categories), *([(split, _LONGEST_SPLIT)] if split else ())):
         if not CATEGORY_PATTERN.fullmatch(name) or len(name) > longest:
             raise click.BadParameter(f"{name!r} is not 1 to {longest} of a-z, 0-9, _ and -")
+    if as_json and str(file) == STDOUT:
+        raise click.UsageError("--json and - exclude each other, as the export is on standard output; accepted: one")
     form = format_ or _format_of(file)
+    if form == "parquet" and file.suffix == PACKED_SUFFIX:
+        raise click.BadParameter(f"{file.name!r}: Parquet is compressed in itself; leave {PACKED_SUFFIX} out")
     if form == "parquet":
         require_parquet()
     signal.signal(signal.SIGTERM, _end)
@@ -80,8 +84,6 @@ def _format_of(file: Path) -> str:
             f"{file.name!r} does not say which format is wanted; accepted are names that end with .csv, .jsonl or "
             ".parquet, the first two also with .gz behind them, or --format"
         )
-    if form == "parquet" and name != file:
-        raise click.BadParameter(f"{file.name!r}: Parquet is compressed in itself; leave {PACKED_SUFFIX} out")
     return form
 
 

@@ -3,17 +3,16 @@
 import asyncio
 from typing import Any
 
-from worker.adapters.postgres.chunks import ChunkCount, count_chunks
+from worker.adapters.postgres.counts import READY, ChunkCount, count_chunks, counts_of
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import Clock, counted
 from worker.core.keys import CATEGORY_PATTERN, SPLIT_PATTERN
-from worker.ports import ROWS_SHOWN, LoadedCatalog
+from worker.ports import ROWS_SHOWN
 from worker.settings.servers import ServerSettings, read_server_settings
 
 TABLE, QUERY = "audio_chunks", "WORKER_CHUNKS_QUERY"
-_READY, _IGNORED = "READY", "IGNORED"
-_MS_A_SECOND = 1000
+_IGNORED = "IGNORED"
 
 
 def show_library(*, as_json: bool) -> None:
@@ -42,7 +41,7 @@ def warn_of_query(settings: ServerSettings) -> None:
 
 
 def _print_counts(counts: list[ChunkCount], source: str) -> None:
-    ready = sum(count.count for count in counts if count.status == _READY)
+    ready = sum(count.count for count in counts if count.status == READY)
     has_splits = any(count.split for count in counts)
     rows = [
         (
@@ -60,11 +59,11 @@ async def _read(settings: ServerSettings) -> tuple[list[ChunkCount], int]:
     url, by_seconds = settings.database_url, settings.weight_unit == "seconds"
     if not settings.chunks_query and not by_seconds:
         counts = await count_chunks(url)
-        return counts, sum(count.count for count in counts if count.status == _READY and not _is_named(count))
+        return counts, sum(count.count for count in counts if count.status == READY and not _is_named(count))
     from worker.adapters.postgres.catalog import PostgresCatalog  # noqa: PLC0415 - numpy, where chunks are read
 
     loaded = await PostgresCatalog(url, settings.chunks_query, with_durations=by_seconds).load()
-    counts = _counts(loaded) if settings.chunks_query else await count_chunks(url)
+    counts = counts_of(loaded) if settings.chunks_query else await count_chunks(url)
     return counts, loaded.ignored
 
 
@@ -79,21 +78,6 @@ def _is_named(count: ChunkCount) -> bool:
     """Return whether workers draw chunks of this category and split."""
     is_category = CATEGORY_PATTERN.fullmatch(count.category or "") is not None
     return is_category and (not count.split or SPLIT_PATTERN.fullmatch(count.split) is not None)
-
-
-def _counts(loaded: LoadedCatalog) -> list[ChunkCount]:
-    """Count what a query selects: READY chunks."""
-    from worker.core.catalog import read_part  # noqa: PLC0415 - numpy, where chunks are read
-
-    catalog = loaded.catalog
-    sums: list[float | None] = [None] * len(catalog.parts)
-    if catalog.durations is not None:
-        sums = [total / _MS_A_SECOND for total in catalog.durations.totals_ms.tolist()]
-    parts = [(*read_part(name), count) for name, count in catalog.sizes.items()]
-    return [
-        ChunkCount(category, _READY, count, seconds, split)
-        for (category, split, count), seconds in zip(parts, sums, strict=True)
-    ]
 
 
 def _document(counts: list[ChunkCount], ignored: int, source: str) -> list[dict[str, Any]]:

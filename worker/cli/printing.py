@@ -11,11 +11,16 @@ from worker.cli.words import Clock, Score, Share, clock_text, number_text, share
 from worker.core.redaction import escape
 from worker.settings.environment import process_environment
 
-State = Literal["fits", "waits", "wrong"]
+State = Literal["fits", "waits", "wrong", "dim"]
 Part = tuple[str, State | None]
 """Some text of a line, and what it says."""
 
-_COLOURS: Final[Mapping[State, str]] = {"fits": "\x1b[32m", "waits": "\x1b[33m", "wrong": "\x1b[31m"}
+_COLOURS: Final[Mapping[State, str]] = {
+    "fits": "\x1b[32m",
+    "waits": "\x1b[33m",
+    "wrong": "\x1b[31m",
+    "dim": "\x1b[2m",
+}
 _PLAIN: Final = "\x1b[0m"
 _GAP: Final = "  "
 _TELLING_Z, _WRONG_Z = 3.0, 5.0
@@ -41,7 +46,7 @@ def print_text(text: str, state: State | None = None) -> None:
         text: What to print; what Redis and PostgreSQL hold may have been written by anybody.
         state: What the line says, for its colour on a terminal.
     """
-    _print_line([(escape(text), state)])
+    print_line([(escape(text), state)])
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -54,16 +59,16 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     """
     print_text(title)
     cells = [[(escape(_shown(cell)), _state_of(cell)) for cell in row] for row in rows]
-    widths = [max(map(_width, (name, *(row[i][0] for row in cells)))) for i, name in enumerate(columns)]
+    widths = [max(map(text_width, (name, *(row[i][0] for row in cells)))) for i, name in enumerate(columns)]
     total = sum(widths) + len(_GAP) * (len(columns) - 1)
     if total > shutil.get_terminal_size().columns:
         _print_blocks(columns, cells)
         return
     sides = [_is_numeric(rows, i) for i in range(len(columns))]
-    _print_line(_laid_out([(name, None) for name in columns], widths, sides))
-    _print_line([("─" * total, None)])
+    print_line(_laid_out([(name, None) for name in columns], widths, sides))
+    print_line([("─" * total, None)])
     for row in cells:
-        _print_line(_laid_out(row, widths, sides))
+        print_line(_laid_out(row, widths, sides))
 
 
 def shares_text(shares: Mapping[str, float]) -> str:
@@ -74,10 +79,10 @@ def shares_text(shares: Mapping[str, float]) -> str:
 def _print_blocks(columns: Sequence[str], cells: Sequence[Sequence[Part]]) -> None:
     """Print each row as a block: its first cell, then the others by name."""
     for first, *others in cells:
-        _print_line([first])
+        print_line([first])
         for name, cell in zip(columns[1:], others, strict=True):
             if cell[0]:
-                _print_line([(f"  {name}: ", None), cell])
+                print_line([(f"  {name}: ", None), cell])
 
 
 def _laid_out(row: Sequence[Part], widths: Sequence[int], sides: Sequence[bool]) -> list[Part]:
@@ -90,20 +95,42 @@ def _laid_out(row: Sequence[Part], widths: Sequence[int], sides: Sequence[bool])
     """
     parts: list[Part] = []
     for (text, state), width, is_right in zip(row, widths, sides, strict=True):
-        blanks = " " * (width - _width(text))
+        blanks = " " * (width - text_width(text))
         parts += [(blanks, None), (text, state)] if is_right else [(text, state), (blanks, None)]
         parts.append((_GAP, None))
     return parts
 
 
-def _print_line(parts: Sequence[Part]) -> None:
-    """Print a line, in colours where they can be seen."""
+def print_line(parts: Sequence[Part]) -> None:
+    """Print a line, in colours where they can be seen; nothing in it is escaped any more."""
     while parts and not parts[-1][0].strip(" "):
         parts = parts[:-1]
     has_colours = any(state for _, state in parts) and _shows_colours()
     shown = (f"{_COLOURS[state]}{text}{_PLAIN}" if state and has_colours else text for text, state in parts)
     sys.stdout.write(f"{''.join(shown)}\n")
     sys.stdout.flush()
+
+
+def cut_line(parts: Sequence[Part], width: int) -> list[Part]:
+    """Cut a line to some columns of a terminal; a character at its end says that more follows.
+
+    Args:
+        parts: The line.
+        width: The columns.
+    """
+    if sum(text_width(text) for text, _ in parts) <= width:
+        return list(parts)
+    found: list[Part] = []
+    room = width - 1
+    for text, state in parts:
+        kept = text
+        while text_width(kept) > room:
+            kept = kept[:-1]
+        room -= text_width(kept)
+        found.append((kept, state))
+        if kept != text:
+            return [*found, ("…", None)]
+    return found
 
 
 def _shows_colours() -> bool:
@@ -116,7 +143,7 @@ def _is_numeric(rows: Sequence[Sequence[Any]], column: int) -> bool:
     return bool(rows) and all(not isinstance(row[column], str) or row[column] in {"", "-"} for row in rows)
 
 
-def _width(text: str) -> int:
+def text_width(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
     wide = sum(east_asian_width(letter) in "WF" for letter in text)
     return len(text) + wide - sum(map(bool, map(combining, text)))

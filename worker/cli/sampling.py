@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from worker.adapters.redis.requests import RedisRequests, Words
-from worker.cli.context import check_dataset, open_desk
+from worker.cli.context import check_dataset, open_redis
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import counted
@@ -70,8 +70,8 @@ def _complain_of(results: Mapping[str, Reply], asking: Asking) -> None:
 
 async def _draw(requests: Sequence[Words], timeout_s: float) -> dict[str, Reply]:
     """Send requests, wait for their results, and take back what is not answered."""
-    async with open_desk() as desk:
-        streams = RedisRequests(desk.client, desk.keys, "sample", packed=asks_for_packed(requests[0]))
+    async with open_redis() as opened:
+        streams = RedisRequests(opened.client, opened.keys, "sample", packed=asks_for_packed(requests[0]))
         try:
             return await streams.sample(requests, timeout_s=timeout_s)
         finally:

@@ -1,17 +1,27 @@
 """What the verbs of `session` do."""
 
 import asyncio
-from typing import Any, NamedTuple
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from worker.adapters.redis.sessions import RedisSessions
-from worker.cli.context import open_desk
+from worker.cli.context import Opened, open_redis
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text, shares_text
+from worker.cli.typed_weights import span_ms
 from worker.cli.words import counted, span_text
-from worker.core.draw.sessions import Fields, Session, read_session, session_counts
-from worker.errors import SettingsError
+from worker.core.draw.sessions import Fields, Session, read_session, session_counts, session_document
+from worker.core.stats.fields import MS
+from worker.core.workers.mix import look_at_mix
+from worker.core.workers.ready import ready_of
+from worker.errors import AdjustError, SettingsError
+from worker.weights.in_use import live_workers, unit_of
+
+if TYPE_CHECKING:
+    from worker.core.draw.session_schedules import SessionSchedule
 
 _LONGEST = 128
 
@@ -22,6 +32,15 @@ class _Listed(NamedTuple):
     name: str
     fields: Fields
     left_s: int
+
+
+class Wanted(NamedTuple):
+    """A schedule as it is typed: its points, their unit, what is between them, and how long an idle session is kept."""
+
+    points: str
+    unit: str
+    between: str
+    keep: str
 
 
 def check_session(name: str) -> str:
@@ -39,8 +58,8 @@ def list_sessions(*, as_json: bool) -> None:
     """Print the sessions: their names alone for programs, what they counted for people."""
 
     async def work() -> list[_Listed]:
-        async with open_desk() as desk:
-            sessions = RedisSessions(desk.client, desk.keys)
+        async with open_redis() as opened:
+            sessions = RedisSessions(opened.client, opened.keys)
             names = await sessions.names()
             if as_json:
                 return [_Listed(name, {}, 0) for name in names]
@@ -57,32 +76,51 @@ def list_sessions(*, as_json: bool) -> None:
 
 
 def show_session(name: str, *, as_json: bool) -> None:
-    """Print the weights that a session is pinned to, its passes, and what it heard."""
+    """Print the weights that a session is pinned to, its schedule, its passes, and what it heard."""
     check_session(name)
 
     async def work() -> tuple[Fields, int]:
-        async with open_desk() as desk:
-            sessions = RedisSessions(desk.client, desk.keys)
+        async with open_redis() as opened:
+            sessions = RedisSessions(opened.client, opened.keys)
             return await sessions.read(name), await sessions.idle_left_s(name)
 
     fields, left_s = asyncio.run(work())
     if fields == {}:
         complain(f"there is no session {name!a}; sampling-worker session list names those that exist")
         raise click.exceptions.Exit(1)
-    document = _document(name, fields, left_s)
-    if as_json:
-        print_json(document)
-    else:
-        _print_shown(document)
+    _print_session(name, fields, left_s, as_json=as_json)
+
+
+def schedule_session(name: str, wanted: Wanted, *, as_json: bool) -> None:
+    """Let a session follow a schedule, and print the session.
+
+    Raises:
+        AdjustError: The points are not accepted.
+        WeightsError: The time span is not accepted.
+    """
+    check_session(name)
+    keep_s = max(1, span_ms(wanted.keep) // 1000)
+
+    async def work() -> tuple[Fields, int, Sequence[str]]:
+        async with open_redis() as opened:
+            schedule = await _read_wanted(opened, wanted)
+            sessions = RedisSessions(opened.client, opened.keys)
+            await sessions.set_schedule(name, schedule.text, keep_s)
+            return await sessions.read(name), await sessions.idle_left_s(name), await _warnings(opened, schedule)
+
+    fields, left_s, warnings = asyncio.run(work())
+    for sentence in warnings:
+        complain(sentence)
+    _print_session(name, fields, left_s, as_json=as_json)
 
 
 def release_session(name: str) -> None:
-    """Unpin a session from its weights, and print whether it was pinned."""
+    """Unpin a session from its weights, remove its schedule, and print whether it had any."""
     check_session(name)
 
     async def work() -> bool:
-        async with open_desk() as desk:
-            return await RedisSessions(desk.client, desk.keys).release(name)
+        async with open_redis() as opened:
+            return await RedisSessions(opened.client, opened.keys).release(name)
 
     print_text("released" if asyncio.run(work()) else "it was not pinned")
 
@@ -92,10 +130,60 @@ def end_session(name: str) -> None:
     check_session(name)
 
     async def work() -> bool:
-        async with open_desk() as desk:
-            return await RedisSessions(desk.client, desk.keys).end(name)
+        async with open_redis() as opened:
+            return await RedisSessions(opened.client, opened.keys).end(name)
 
     print_text("ended" if asyncio.run(work()) else f"there is no session {name!a}")
+
+
+async def _read_wanted(opened: Opened, wanted: Wanted) -> "SessionSchedule":
+    """Read a typed schedule, with the weights that stored presets have now.
+
+    Raises:
+        AdjustError: It is not accepted.
+    """
+    try:
+        points = json.loads(wanted.points)
+    except (ValueError, RecursionError):
+        points = wanted.points
+    # numpy, where there is a schedule
+    from worker.core.draw.session_schedules import read_schedule  # noqa: PLC0415
+    from worker.weights.points import fill_points  # noqa: PLC0415
+
+    filled = await fill_points(opened.client, opened.keys, points)
+    parameters = {"points": filled, "unit": wanted.unit, "between": wanted.between}
+    typed = read_schedule(json.dumps(parameters, separators=(",", ":")).encode())
+    return read_schedule(typed.text)  # as workers read it, which may be longer than what was typed
+
+
+async def _warnings(opened: Opened, schedule: "SessionSchedule") -> list[str]:
+    """Say which categories of a schedule have no READY chunk, and whether workers count what it goes by."""
+    workers = await live_workers(opened.client, opened.keys)
+    ready = ready_of(workers)
+    said = []
+    if schedule.goes_by == MS and unit_of(workers) == "chunks":
+        said.append("workers count chunks: requests are refused until they have WORKER_WEIGHT_UNIT=seconds")
+    said += [sentence for weights in schedule.weights for sentence in look_at_mix(weights, ready).warnings]
+    return list(dict.fromkeys(said))
+
+
+def _print_session(name: str, fields: Fields, left_s: int, *, as_json: bool) -> None:
+    document = session_document(name, fields, left_s)
+    if as_json:
+        print_json(document)
+        return
+    session = read_session(fields)
+    _print_shown(document, _schedule_text(session) if session.schedule else "")
+
+
+def _schedule_text(session: Session) -> str:
+    """Write the schedule of a session for people."""
+    from worker.core.draw.session_schedules import read_schedule  # noqa: PLC0415 - numpy, where there is one
+
+    try:
+        return read_schedule(session.schedule or b"").text_at(session.position)
+    except AdjustError as error:
+        return f"which cannot be used: {error}"
 
 
 def _row(one: _Listed) -> tuple[Any, ...]:
@@ -105,26 +193,13 @@ def _row(one: _Listed) -> tuple[Any, ...]:
     return one.name, sum(counts.requests.values()), counts.chunks, pinned, span_text(one.left_s)
 
 
-def _document(name: str, fields: Fields, left_s: int) -> dict[str, Any]:
-    session: Session = read_session(fields)
-    counts = session_counts(fields or {})
-    pinned = session.pinned
-    return {
-        "session": name,
-        "problem": session.problem or None,
-        "pinned": None if pinned is None else {"version": pinned.version, "weights": dict(pinned.shares)},
-        "passes": {category: cursor.number for category, cursor in sorted(session.cursors.items())},
-        "requests": sum(counts.requests.values()),
-        "chunks": {row.category: row.count for row in counts.categories},
-        "ends_in_s": left_s,
-    }
-
-
-def _print_shown(document: dict[str, Any]) -> None:
+def _print_shown(document: dict[str, Any], schedule: str) -> None:
     if document["problem"]:
         print_text(f"it cannot be used, {document['problem']}", "wrong")
     pinned = document["pinned"]
     print_text(f"pinned to {pinned['version']}  {shares_text(pinned['weights'])}" if pinned else "not pinned")
+    if schedule:
+        print_text(f"schedule of requests with pin=1, {schedule}")
     names = sorted({*document["passes"], *document["chunks"]})
     rows = [
         (name, document["passes"].get(name, ""), document["chunks"].get(name, "" if "+" in name else 0))

@@ -7,7 +7,7 @@ from typing import Any
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.stats import RedisStats
-from worker.cli.context import Desk, open_desk
+from worker.cli.context import Opened, open_redis
 from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
@@ -55,6 +55,8 @@ def show_stats(wanted: Wanted) -> None:
     Raises:
         SettingsError: The options do not go together.
     """
+    if wanted.session is not None and wanted.with_checks:
+        raise SettingsError("--all is not for --session, which has no datasets; accepted: one of both")
     if wanted.session is not None and wanted.clear:
         raise SettingsError(
             "--clear and --session do not go together; accepted: sampling-worker session end, to begin anew"
@@ -63,10 +65,10 @@ def show_stats(wanted: Wanted) -> None:
 
 
 async def _show(wanted: Wanted) -> None:
-    async with open_desk() as desk:
-        read = _reader(desk, wanted)
+    async with open_redis() as opened:
+        read = _reader(opened, wanted)
         found = await read(wanted.clear)
-        doubts = await look_for_doubts(desk, None if wanted.session else found.counts)
+        doubts = await look_for_doubts(opened, None if wanted.session else found.counts)
         _print_found(found, doubts, wanted)
         if wanted.watch:
             await _watch(read, found, wanted)
@@ -82,9 +84,9 @@ async def _watch(read: _Read, last: _Found, wanted: Wanted) -> None:
             _print_found(found, Doubts(), wanted)
 
 
-def _reader(desk: Desk, wanted: Wanted) -> _Read:
+def _reader(opened: Opened, wanted: Wanted) -> _Read:
     """Make what reads the counts that are asked for."""
-    sessions, stats = RedisSessions(desk.client, desk.keys), RedisStats(desk.client, desk.keys)
+    sessions, stats = RedisSessions(opened.client, opened.keys), RedisStats(opened.client, opened.keys)
 
     async def read(clear: bool) -> _Found:  # noqa: FBT001 - see `_Read`
         if wanted.session is not None:

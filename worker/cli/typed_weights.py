@@ -1,19 +1,17 @@
 """Weights as people type them, and the durations that they last."""
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from worker.cli.numbers import is_decimal
-from worker.core.weights.values import parse_weights
+from worker.core.weights.values import parse_weights, temper
 from worker.errors import WeightsError
 
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])")
 _LONGEST_MS = 366 * 86_400_000
-_LEAST = 1e-300
 
 
 def values_from_words(words: Sequence[str]) -> dict[str, float]:
@@ -60,29 +58,6 @@ def words_json(words: Sequence[str], temperature: float | None) -> str:
         wanted = "at least one above zero, or `weights remove` to end those that are set"
         raise WeightsError(f"all weights are zero; accepted: {wanted}")
     return text if temperature is None else weights_json(temper(values, temperature))
-
-
-def temper(values: Mapping[str, float], temperature: float) -> dict[str, float]:
-    """Raise weights to a power: 0 makes all alike, 1 changes nothing, and above 1 the heavy ones gain.
-
-    Args:
-        values: Category -> finite number >= 0.
-        temperature: The power, >= 0.
-
-    Returns:
-        Category -> weight: 1 for the heaviest, 0 exactly for those that weighed 0.
-
-    Raises:
-        WeightsError: The temperature is not accepted.
-
-    Source: google-research/bert, multilingual.md, "Data Source and Sampling": languages are drawn by their share to the
-    power of 0.7, so that rare ones are heard more often.
-    """
-    if not 0 <= temperature < math.inf:
-        raise WeightsError(f"temperature {temperature} is not accepted; accepted: a finite number >= 0, such as 0.5")
-    heaviest = max(values.values(), default=0.0)
-    # Too small a number for a float would be 0, and its category lost.
-    return {name: max((value / heaviest) ** temperature, _LEAST) if value else 0.0 for name, value in values.items()}
 
 
 def span_ms(text: str) -> int:

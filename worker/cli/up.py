@@ -35,7 +35,13 @@ _SNIPPET: Final = (
 
 
 def start_up(
-    library: Path | None, options: Sequence[str], data: Path | None, port: int | None, database_port: int | None
+    library: Path | None,
+    options: Sequence[str],
+    data: Path | None,
+    port: int | None,
+    database_port: int | None,
+    *,
+    desk: bool,
 ) -> None:
     """Run servers, library and worker until a signal comes.
 
@@ -45,12 +51,15 @@ def start_up(
         data: The data folder; None: that of this user.
         port: Port of Valkey; None: that of the last time, or a free one.
         database_port: The same of PostgreSQL.
+        desk: Whether a desk runs as well, opened in a browser.
 
     Raises:
         click.exceptions.Exit: The library could not be brought in.
     """
     verb = _verb(library, options)
-    if status := run_up(Wanted(verb, data, Ports(port, database_port)), _Terminal(verb)):
+    asked = {"--port": port is not None, "--database-port": database_port is not None, "--desk": desk}
+    screen = _Terminal(verb, [option for option, is_given in asked.items() if is_given])
+    if status := run_up(Wanted(verb, data, Ports(port, database_port), desk), screen):
         raise click.exceptions.Exit(status)
 
 
@@ -75,8 +84,9 @@ def _verb(library: Path | None, options: Sequence[str]) -> list[str]:
 class _Terminal:
     """A terminal, or whatever standard output is. That nobody reads it ends nothing."""
 
-    def __init__(self, bring_in: Sequence[str]) -> None:
+    def __init__(self, bring_in: Sequence[str], asked: Sequence[str] = ()) -> None:
         self._bring_in = bring_in
+        self._asked = asked
         self._has_status = False
 
     @property
@@ -99,6 +109,8 @@ class _Terminal:
         if self._bring_in:
             command = shlex.join(word for word in self._bring_in if word != "--")
             self.warn(f"the library was not brought in; accepted: sampling-worker {command}, while it runs")
+        if self._asked:
+            self.warn(f"not followed: {', '.join(self._asked)}; accepted: to end what runs, and the same again")
 
     def show_ready(self, shown: Shown) -> None:
         self._show_places(shown.announcement)

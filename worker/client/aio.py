@@ -8,8 +8,10 @@ from typing import Any, NoReturn, Self, Unpack
 
 from worker.client.address import find_address
 from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
+from worker.client.asking import ask_all
 from worker.client.prefetch import PrefetchQueue, RequestIds, make_queue
-from worker.client.requester import Outcome, Requester, ask_all
+from worker.client.report_calls import AsyncReportCalls
+from worker.client.requester import Outcome, Requester
 from worker.client.samples import Sample
 from worker.client.weights_calls import AsyncWeightsCalls
 from worker.core.redaction import redact
@@ -18,7 +20,7 @@ from worker.errors import ClientClosedError
 _left_behind: list[Requester] = []
 
 
-class AsyncSampleClient(AsyncWeightsCalls):
+class AsyncSampleClient(AsyncWeightsCalls, AsyncReportCalls):
     """A client that asks for samples on one event loop at a time; see `SampleClient`.
 
     It connects when it is first used, and again when another event loop uses it after the first has ended. Await

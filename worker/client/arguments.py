@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
         columns: Have these of each chunk in the sample: `category`, `duration_s`, `start_s`, `path`; the last three of
             workers with WORKER_CATALOG_COLUMNS.
         split: Draw from the chunks of this split only; default: those without a split, and those of `train`.
+        traceparent: W3C trace context of the caller; workers copy it to the result and to their log.
         request_id: Asking twice with one id returns the same sample, see README.md in this folder. Streams refuse it.
         timeout_s: Longest wait; None: for ever. Default: the client's.
     """
@@ -46,6 +47,7 @@ class Options(TypedDict, total=False):
     probabilities: bool
     split: str | None
     columns: Sequence[str] | None
+    traceparent: str | None
     request_id: str | None
     timeout_s: float | None
 
@@ -118,7 +120,11 @@ class Checker:
             raise TypeError(f"{min(unknown)} is not an argument; accepted: {', '.join((*_READERS, _TIMEOUT))}")
         given = {"size": size, **options}
         words = encode_request(**{name: _READERS[name](name, value) for name, value in given.items()})
-        return Checked(words, _read(words).request_id, timeout_s, given.get("encoding") is not None)
+        request = _read(words)
+        if request.traceparent != given.get(_TRACEPARENT):  # workers ignore it, as W3C wants; who sets it is told
+            shown = ascii(given[_TRACEPARENT])[:_SHOWN]
+            raise ValueError(f"{_TRACEPARENT} is {shown}; accepted: a W3C trace context, {_EXAMPLE}")
+        return Checked(words, request.request_id, timeout_s, given.get("encoding") is not None)
 
     def check_asked(self, asked: Asked) -> Checked:
         """Check one request of many.
@@ -143,7 +149,7 @@ class Checker:
         rest = dict(options)
         size = rest.pop("size", DEFAULT_SIZE)
         checked = self.check(size, rest)
-        seed = _whole(_SEED, rest.pop(_SEED, None))
+        seed = check_whole(_SEED, rest.pop(_SEED, None))
         return (checked if seed is None else self.check(size, rest)), seed
 
 
@@ -175,7 +181,7 @@ def check_count(name: str, value: int) -> int:
     Raises:
         ValueError: It is not accepted.
     """
-    number = _whole(name, value)
+    number = check_whole(name, value)
     if number is None or number < 1:
         raise ValueError(f"{name} is {value!r}; accepted: a whole number from 1")
     return number
@@ -187,7 +193,12 @@ def _flag(name: str, value: object) -> int:
     raise TypeError(f"{name} is {value!r}; accepted: True or False")
 
 
-def _whole(name: str, value: Any) -> int | None:
+def check_whole(name: str, value: Any) -> int | None:
+    """Return a whole number of any kind as a plain one, and None as it is.
+
+    Raises:
+        TypeError: It is neither.
+    """
     try:
         if value is None or not isinstance(value, bool):
             return None if value is None else operator.index(value)  # NumPy's numbers are whole numbers too
@@ -217,13 +228,16 @@ def _reader(hint: Any) -> Callable[[str, Any], str | int | None]:
         return _flag
     if any(get_origin(kind) is Sequence for kind in kinds):
         return _names
-    return _whole if int in kinds else _text
+    return check_whole if int in kinds else _text
 
 
 _DECODER: Final = Decoder()
 _SEED: Final = "seed"
+_TRACEPARENT: Final = "traceparent"
+_EXAMPLE: Final = "such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+_SHOWN: Final = 64
 _TIMEOUT: Final = "timeout_s"
 _READERS: Final = {
-    "size": _whole,
+    "size": check_whole,
     **{name: _reader(hint) for name, hint in get_type_hints(Options).items() if name != _TIMEOUT},
 }

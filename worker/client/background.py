@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from worker.client.address import Address
 from worker.client.requester import Requester
 from worker.core.client_state import Keeping
-from worker.errors import ClientClosedError, SettingsError
+from worker.errors import ClientClosedError, SampleTimeoutError, SettingsError
 
 GRACE_S = 1.0
 """Extra time that a caller waits beyond the request's own time-out."""
@@ -62,9 +62,37 @@ class Background:
         except RuntimeError:
             raise ClientClosedError("the client is closed") from None
 
-    def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
-        """Run a coroutine on the event loop and return its value; with `timeout_s` None wait for ever."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout_s)
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None, what: str) -> T:
+        """Run a coroutine on the event loop and return its value.
+
+        Args:
+            coroutine: What asks Redis.
+            timeout_s: Longest wait, in seconds; None: for ever.
+            what: What Redis is to say, for the sentence.
+
+        Raises:
+            ClientClosedError: The thread has ended.
+            SampleTimeoutError: Redis did not say it in time.
+        """
+        future = self.submit(coroutine)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            if future.done():
+                raise
+            raise SampleTimeoutError(f"Redis did not say within {timeout_s:g} s {what}") from None
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Run a coroutine on the event loop, and return the future of its value.
+
+        Raises:
+            ClientClosedError: The thread has ended.
+        """
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            coroutine.close()
+            raise ClientClosedError("the client is closed") from None
 
     def stop(self, *, keep: bool, forgotten: str | None = None) -> None:
         """End the requester and the thread.

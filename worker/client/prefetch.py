@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from worker.client.arguments import Checked, Checker, check_count
-from worker.client.requester import Numbered, Outcome
+from worker.client.asking import Numbered
+from worker.client.requester import Outcome
 from worker.client.samples import Sample
 from worker.core.wire.seeds import seed_of
 from worker.errors import SampleTimeoutError

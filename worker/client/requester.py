@@ -18,12 +18,12 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 
 from worker.adapters.redis.client import connect
 from worker.adapters.redis.client_streams import KEPT_TTL_S, NOTES_TTL_S, RedisClientStreams
 from worker.client.address import Address
 from worker.client.arguments import Checked
+from worker.client.report_sender import ReportSender
 from worker.client.samples import Sample, sample_of
 from worker.core.client_state import NEVER, Ask, ClientState, Keeping
 from worker.core.keys import Keys
@@ -42,11 +42,9 @@ _BLOCK_MS = 1000
 _FIRST_WAIT_S = 0.02
 _LONGEST_WAIT_S = 1.0
 _WITHDRAW_S = 2.0
-_CANCEL_AGAIN_S = 0.05
 
 Outcome = Sample | SamplingError
 Deliver = Callable[[Outcome], None]
-Numbered = tuple[int, Checked]
 
 
 class Requester:
@@ -55,6 +53,7 @@ class Requester:
     Attributes:
         name, client: Name of the client in Redis, and its connections.
         prefers_json: Whether ids turned out to be uuids, which are faster to read as JSON.
+        reports: Sends reports of losses over the same connections.
     """
 
     def __init__(self, address: Address, keeping: Keeping | None = None, *, name: str | None = None) -> None:
@@ -74,6 +73,7 @@ class Requester:
         self._id_prefix = secrets.token_hex(8)
         self._numbered = 0
         self.client = connect(address.url, timeout_s=_REPLY_TIMEOUT_S)
+        self.reports = ReportSender(self.client, Keys(address.prefix))
         ttl_s = KEPT_TTL_S if self._is_named else NOTES_TTL_S
         self._redis = RedisClientStreams(
             self.client, Keys(address.prefix), self.name, ttl_s=ttl_s, most_kept=keeping.most if keeping else 0
@@ -174,14 +174,16 @@ class Requester:
             forgotten: Name of an ended client whose kept requests and results are to be removed.
         """
         self._is_stopping = True
-        while left := [task for task in self._tasks if not task.done()]:
-            for task in left:
-                task.cancel()  # `asyncio.wait_for` of Python 3.11, within redis-py, swallows some cancellations
-            await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.reports.finish(_WITHDRAW_S)
         names = [] if self._is_unused or (keep and self._is_named) else [self.name]
         for name in (*names, *([forgotten] if forgotten else ())):
             with suppress(DependencyError, TimeoutError):
-                await asyncio.wait_for(self._redis.withdraw(name), _WITHDRAW_S)
+                async with asyncio.timeout(_WITHDRAW_S):
+                    await self._redis.withdraw(name)
         self._redis.close()
         await self.client.aclose()
 
@@ -286,15 +288,3 @@ class Requester:
             return SampleError("internal", f"the result cannot be read: {error}", request_id)
         self.prefers_json = isinstance(sample.chunk_ids, list) and isinstance(sample.chunk_ids[0], str)
         return sample
-
-
-def ask_all(requester: Requester, requests: Sequence[Numbered], arrive: Callable[[int, Outcome], None]) -> None:
-    """Ask for several samples in one step.
-
-    Args:
-        requester: The requester of the client.
-        requests: Number and arguments of each request.
-        arrive: Called with the number and the outcome of each request.
-    """
-    for number, checked in requests:
-        requester.ask(checked, partial(arrive, number))

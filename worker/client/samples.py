@@ -34,6 +34,7 @@ class Sample:
         ready: READY chunks by category, with `probabilities=True`.
         passes: With `method="epoch"`: category -> pass -> number of its ids.
         split: The split that was asked for; None if none was named.
+        traceparent: Trace context of the request; None if it had none.
         categories: Category of each id, if column `category` was asked for; columns are in the order of `chunk_ids`.
         durations_s: Duration of each chunk, if column `duration_s` was asked for; None where it is not known.
         starts_s: Where each chunk begins in its file, if column `start_s` was asked for; None: the whole file.
@@ -54,6 +55,7 @@ class Sample:
     ready: Mapping[str, int] | None
     passes: Mapping[str, Mapping[int, int]] | None
     split: str | None
+    traceparent: str | None
     categories: list[str] | None
     durations_s: list[float | None] | None
     starts_s: list[float | None] | None
@@ -89,6 +91,7 @@ def sample_of(reply: Reply) -> Sample:
         ready=reply.ready or None,
         passes=reply.passes or None,
         split=reply.split,
+        traceparent=reply.traceparent,
         **{name: reply.columns.get(name) for name in RESULT_COLUMNS},  # type: ignore[arg-type]
         extra=reply.extra,
     )
@@ -101,7 +104,7 @@ def _read_ids(raw: Any, count: int) -> Any:
     if raw[:1] == b"[" and raw[-1:] == b"]" and (ids := _read_json(raw, count)) is not None:
         return ids
     if len(raw) == count * _NUMBER_BYTES:
-        numpy = _find_numpy()
+        numpy = find_numpy()
         # An array over bytes is read-only, and torch.from_numpy warns about that.
         return numpy.frombuffer(bytearray(raw), "<i8") if numpy else list(struct.unpack(f"<{count}q", raw))
     if len(raw) == count * _UUID_BYTES:
@@ -118,7 +121,7 @@ def _read_json(raw: bytes, count: int) -> Any:
         return None
     if len(ids) != count:
         return None
-    numpy = _find_numpy()
+    numpy = find_numpy()
     return numpy.array(ids, numpy.int64) if numpy and isinstance(ids[0], int) else ids
 
 
@@ -127,7 +130,7 @@ def _uuid_text(digits: str) -> str:
 
 
 @cache
-def _find_numpy() -> Any:
+def find_numpy() -> Any:
     """Import NumPy with the first sample, if it is installed: importing the client stays cheap."""
     try:
         import numpy  # noqa: ICN001, PLC0415

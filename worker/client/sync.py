@@ -10,9 +10,11 @@ from typing import Any, Self, Unpack
 
 from worker.client.address import find_address
 from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
+from worker.client.asking import ask_all
 from worker.client.background import GRACE_S, Background
 from worker.client.prefetch import RequestIds, make_queue
-from worker.client.requester import Outcome, ask_all
+from worker.client.report_calls import ReportCalls
+from worker.client.requester import Outcome
 from worker.client.sample_future import SampleFuture
 from worker.client.samples import Sample
 from worker.client.stream import SampleStream
@@ -25,7 +27,7 @@ _RELEASE_S = 30.0
 _left_behind: list[Background] = []
 
 
-class SampleClient(WeightsCalls):
+class SampleClient(WeightsCalls, ReportCalls):
     """A client that asks for samples, from any thread.
 
     It connects when it is first used. It may be pickled and forked at any time: each process has its own thread, its
@@ -170,11 +172,7 @@ class SampleClient(WeightsCalls):
             SampleTimeoutError: Redis did not answer in time.
         """
         background = self.start()
-        try:
-            return background.call(background.requester.recall(request_ids), self._timeout_s)
-        except TimeoutError:
-            late = f"Redis did not say within {self._timeout_s:g} s what was asked for before"
-            raise SampleTimeoutError(late) from None
+        return background.call(background.requester.recall(request_ids), self._timeout_s, "what was asked for before")
 
     def keep(self, most: int) -> None:
         """Keep this many results in Redis from now on, for the next client of this name."""
@@ -191,11 +189,12 @@ class SampleClient(WeightsCalls):
 
         Raises:
             RedisError: Redis did not answer, or refused.
+            SampleTimeoutError: Redis did not answer in time.
             ValueError: The session is not accepted.
         """
         self._checker.check(1, {"session": session})
         background = self.start()
-        background.call(background.requester.release(session), _RELEASE_S)
+        background.call(background.requester.release(session), _RELEASE_S, "whether the session is released")
 
     def close(self, *, keep: bool = False, forgotten: str | None = None) -> None:
         """End the thread and the connections. Unanswered requests are withdrawn.

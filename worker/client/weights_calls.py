@@ -177,7 +177,7 @@ class WeightsCalls:
     def _run(self, call: Call[T], wait_s: float | None = None) -> T:
         background = self.start()
         work = _work_of(background.requester, self._address)
-        return background.call(call(work), (wait_s or 0.0) + _LONGEST_S)
+        return background.call(call(work), (wait_s or 0.0) + _LONGEST_S, "what the weights are")
 
 
 def _work_of(requester: Requester, address: Address) -> "WeightsWork":

@@ -67,6 +67,17 @@ class WeightsWork:
         text = weights_text(weights)
         return await self._change(lambda _: text, dataset, wanted)
 
+    async def update(self, weights: Values, dataset: str | None, wanted: Wanted) -> WeightsChange:
+        """Store some weights; categories that are not named keep what they weigh."""
+        named = check_values(plain_pairs(weights))
+
+        def merged(found: StoredWeights) -> str:
+            if found.problem is not None:
+                raise WeightsError(f"what the key holds is refused, so that nothing can be kept of it: {found.problem}")
+            return weights_text({**found.values, **named})
+
+        return await self._change(merged, dataset, wanted)
+
     async def remove(self, dataset: str | None, wanted: Wanted) -> WeightsChange:
         """Remove weights."""
 
@@ -80,7 +91,11 @@ class WeightsWork:
         """Undo the last change, or go back to a version."""
         name = name_of(dataset, wanted.preset)
         order = WantedChange(None, who_of(wanted), wanted.reason)
-        return await self._make(lambda writer: roll_back(writer, name, order, version=version), name, wanted)
+
+        async def work(writer: RedisWeightsWriter) -> Change:
+            return await roll_back(writer, name, order, version=version, if_version=wanted.if_version)
+
+        return await self._make(work, name, wanted)
 
     async def history(self, dataset: str | None, preset: str | None, count: int) -> list[WeightsChange]:
         """Read the newest changes."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 GROUP = "samplers"
 CATALOG_CHANNEL = "audio_chunks_changed"
 PINNED = "weights"
+SCHEDULE = "schedule"
+POSITION = "position"
 CATEGORY_PATTERN = re.compile(r"[a-z0-9_-]{1,64}")
 SPLIT_PATTERN = re.compile(r"[a-z0-9_-]{1,32}")
 PREFIX_PATTERN = re.compile(r"[A-Za-z0-9_.:{}-]{1,64}")
@@ -60,6 +62,36 @@ class Keys:
     def presets(self) -> str:
         """Return the set of stored presets."""
         return f"{self.prefix}:weights:presets"
+
+    @property
+    def adjust(self) -> str:
+        """Return the hash of rules that move the weights: dataset ("" for the global weights) -> settings, as JSON."""
+        return f"{self.prefix}:adjust"
+
+    @property
+    def adjust_state(self) -> str:
+        """Return the hash of how far each rule is: dataset -> state, as JSON. Only the step of a rule writes it."""
+        return f"{self.prefix}:adjust:state"
+
+    @property
+    def heard(self) -> str:
+        """Return the hash of what was heard since a rule began: `<unit>:<dataset>` -> count."""
+        return f"{self.prefix}:adjust:heard"
+
+    @property
+    def bounds(self) -> str:
+        """Return the hash of bounds: `<unit>:<dataset>` -> count at which a rule's next step is due."""
+        return f"{self.prefix}:adjust:bounds"
+
+    @property
+    def feedback(self) -> str:
+        """Return the stream of reports of losses."""
+        return f"{self.prefix}:sample:feedback"
+
+    @property
+    def dead_feedback(self) -> str:
+        """Return the stream of reports that were refused."""
+        return f"{self.prefix}:sample:feedback:dead"
 
     @property
     def weights_pattern(self) -> str:

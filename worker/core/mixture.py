@@ -59,6 +59,7 @@ class Mixture:
         left_out: Weighted categories without a READY chunk.
         finder: Finds the category of a uniform number, and a chunk by the rest of its bits.
         times: The weights as shares of audio time; None if they are shares of the chunks drawn.
+        left_out_shares: The weights of the categories that are left out.
     """
 
     categories: tuple[str, ...]
@@ -70,6 +71,7 @@ class Mixture:
     left_out: tuple[str, ...]
     finder: "Finder"
     times: Times | None = None
+    left_out_shares: tuple[float, ...] = ()
 
     @property
     def is_wide(self) -> bool:
@@ -200,7 +202,8 @@ def make_mixture(weights: Weights, view: View) -> Mixture | None:
     left_out = tuple(sorted(weights.shares.keys() - number_of.keys()))
     ready = ends - starts
     floats, finder = tuple(probabilities.tolist()), Finder(cumulative, starts, ready)
-    return Mixture(names, probabilities, cumulative, floats, starts, ready, left_out, finder, times)
+    without = tuple(weights.shares[name] for name in left_out)
+    return Mixture(names, probabilities, cumulative, floats, starts, ready, left_out, finder, times, without)
 
 
 def _times(shares: Floats, chosen: Integers, durations: Durations) -> Times:

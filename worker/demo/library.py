@@ -26,4 +26,4 @@ def describe_chunks(count: int) -> Iterator[ChunkRow]:
 
 def ready_by_id(catalog: Catalog) -> dict[int | str, str]:
     """Return chunk id -> category."""
-    return {chunk: name for name, ids, _ in catalog.segments() for chunk in ids.tolist()}
+    return {chunk: name for name, ids in catalog.segments() for chunk in ids.tolist()}

@@ -27,7 +27,9 @@ from worker.demo.library import describe_chunks, ready_by_id
 from worker.demo.screen import Screen, summary
 from worker.demo.workers import WorkerProcess
 from worker.embedded import PostgresServer, RedisServer
+from worker.embedded.desk_child import DeskChild
 from worker.run_dir.health import SERVING, Place, find_problem
+from worker.settings.environment import environment_with
 
 JOBS = 4
 MIXES = (
@@ -54,13 +56,14 @@ class Stage:
     workers: tuple[WorkerProcess, WorkerProcess]
 
 
-async def show(seconds: float, chunks: int, console: Console) -> bool:
+async def show(seconds: float, chunks: int, console: Console, *, has_desk: bool) -> bool:
     """Run the demo.
 
     Args:
         seconds: How long the jobs ask for samples.
         chunks: Number of chunks in the library.
         console: The console to show it on.
+        has_desk: Whether a desk runs as well, opened in a browser.
 
     Returns:
         Whether all checks of the demo hold.
@@ -83,6 +86,10 @@ async def show(seconds: float, chunks: int, console: Console) -> bool:
                 running.callback(worker.stop)
             for worker in workers:
                 await _wait_until_serving(stage, worker, console)
+            if has_desk:
+                desk = DeskChild(environment_with(settings), run_dir / "desk.log")
+                running.callback(desk.stop)
+                await _wait_until_told(desk, console)
             return await _play(stage, Ledger(ready), seconds, console)
 
 
@@ -118,6 +125,14 @@ async def _wait_until_serving(stage: Stage, worker: WorkerProcess, console: Cons
         while find_problem(stage.run_dir, Place("audio"), consumer=worker.name, now=time.time()) is not None:
             await anyio.sleep(0.05)
     console.print(f"worker {worker.name} is {SERVING} after {time.monotonic() - began:.1f} s", highlight=False)
+
+
+async def _wait_until_told(desk: DeskChild, console: Console) -> None:
+    """Wait until a desk has said where it is, or why it is not."""
+    with anyio.fail_after(_START_S):
+        while not (news := desk.news()):
+            await anyio.sleep(0.05)
+    console.print(news, highlight=False)
 
 
 @asynccontextmanager

@@ -11,16 +11,20 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from worker.core.events import EVENTS, LONGEST_TEXT, MAX_CHARS, Event, Level, LibraryMessage, Value
+from worker.core.events import EVENTS, LONGEST_TEXT, MAX_CHARS, NOTABLE, Event, Level, LibraryMessage, Value
 from worker.core.redaction import escape, redact
+from worker.logs.journal import priorities
 from worker.logs.line_writer import MAX_LINE_BYTES, LineWriter
+from worker.logs.notable import Notes
 from worker.logs.rate_limit import RateLimit
+
+LineFormat = Literal["json", "console"] | None
 
 _LEVELS: Mapping[Level, int] = {
     "debug": logging.DEBUG,
@@ -67,10 +71,12 @@ class _Log:
     Attributes:
         rank: Least stdlib level that is logged.
         dropped: Lines dropped by writers that are closed now.
+        notes: The last notable events, logged or below the level that is.
     """
 
     rank: int = _SILENT
     dropped: int = 0
+    notes: Notes = field(default_factory=Notes)
     writer: LineWriter | None = None
     handler: _LibraryHandler | None = None
     logger: FilteringBoundLogger | None = None
@@ -80,11 +86,7 @@ _log = _Log()
 
 
 def configure(
-    level: Level,
-    line_format: Literal["json", "console"] | None,
-    *,
-    context: Mapping[str, str],
-    fd: int | None = None,
+    level: Level, line_format: LineFormat, *, context: Mapping[str, str], fd: int | None = None, journal: str = ""
 ) -> None:
     """Begin to log, and include what libraries log with Python's logging.
 
@@ -93,6 +95,7 @@ def configure(
         line_format: None means console on a terminal, and json elsewhere.
         context: Fields of every line, for example the consumer.
         fd: File descriptor to write to; None means stdout.
+        journal: The socket of systemd's journal, see `worker.logs.journal`.
     """
     shutdown(_EXIT_FLUSH_S)
     fd = _stdout() if fd is None else fd
@@ -103,6 +106,7 @@ def configure(
         processors=[
             structlog.processors.add_log_level,
             *(_for_eyes(fd) if is_console else _for_programs()),
+            *priorities(fd, journal),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_log.rank),
         context_class=dict,
@@ -117,7 +121,7 @@ def emit(event: Event) -> None:
 
     Never waits and never raises; without `configure` it does nothing.
     """
-    if wanted(type(event)):
+    if wanted(type(event)) or type(event) in NOTABLE:
         _log_line(type(event), lambda: _flatten(event))
 
 
@@ -155,6 +159,14 @@ def dropped_lines() -> int:
     return _log.dropped + (_log.writer.dropped if _log.writer else 0)
 
 
+def notable_events() -> list[dict[str, Any]]:
+    """Return the last notable events of this process as plain data, the newest last; see `worker.core.events.NOTABLE`.
+
+    Each has `at_ms` (Unix time in ms), `level`, `event` and `text`, its fields in short.
+    """
+    return _log.notes.documents()
+
+
 def shutdown(deadline_s: float) -> None:
     """Write what is buffered, and stop logging.
 
@@ -176,7 +188,10 @@ def _log_line(kind: type[Event], flatten: Callable[[], dict[str, Value]]) -> Non
     if logger is None:
         return
     try:
-        logger.log(_LEVELS[kind.level], kind.event, **flatten())
+        told = flatten()
+        if kind in NOTABLE:
+            _log.notes.add(kind.level, kind.event, told)
+        logger.log(_LEVELS[kind.level], kind.event, **told)
     except Exception as exc:  # noqa: BLE001 - a worker must not fail because a value cannot be shown
         logger.log(_LEVELS[kind.level], kind.event, unloggable=type(exc).__name__)
 

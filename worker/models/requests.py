@@ -56,6 +56,7 @@ Name = Annotated[Annotated[str, Field(pattern=_NAME)] | None, _TEXT]
 Split = Annotated[Annotated[str, Field(pattern=f"^{SPLIT_PATTERN.pattern}$")] | None, _TEXT]
 ColumnName = Literal["category", "duration_s", "start_s", "path"]
 Columns = Annotated[tuple[ColumnName, ...], _LIST]
+Trace = Annotated[str | None, _TEXT]
 
 
 class SampleRequest(Model):
@@ -81,6 +82,7 @@ class SampleRequest(Model):
     split: Split = Field(default=None, description="Draw chunks of this split alone.")
     columns: Columns = Field(default=(), description="The result says these of each chunk.")
     probabilities: Flag = Field(default=False, description="The result carries effective weights and READY counts.")
+    traceparent: Trace = Field(default=None, description="W3C trace context, echoed; one that is not valid is ignored.")
 
     @model_validator(mode="before")
     @classmethod

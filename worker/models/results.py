@@ -43,6 +43,7 @@ class SampleResult(Model):
     weights_source: str = Field(default="", description="Where these weights come from.")
     catalog_version: str = Field(default="", description="Version of the catalog that they were drawn from.")
     split: str | None = Field(default=None, description="The split that was asked for.")
+    traceparent: str | None = Field(default=None, description="Trace context of the request, if it had one.")
     weights: dict[str, Share] | None = Field(default=None, description="Category -> effective weight, if asked for.")
     ready: dict[str, Whole] | None = Field(default=None, description="Category -> READY chunks, if asked for.")
     error: str | None = Field(default=None, description="Code of an error.")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from worker.core.draw.sessions import Fields, SessionChange
 from worker.core.wire import Entry, Result
 
 if TYPE_CHECKING:
+    from worker.core.draw.sessions import Fields, SessionChange
     from worker.core.mixture import Mixture
 
 
@@ -52,12 +52,14 @@ class Backlog:
     """The number of requests that wait.
 
     Attributes:
-        lag: Entries not delivered yet.
+        lag: Entries not delivered yet: all of the stream less those that are pending.
         pending: Entries delivered and not acknowledged, of all consumers.
+        oldest_at_ms: When the oldest of these was added, Unix time in ms by the clock of Redis; None: none is pending.
     """
 
     lag: int
     pending: int
+    oldest_at_ms: int | None = None
 
 
 class Batch(NamedTuple):
@@ -71,6 +73,8 @@ class Batch(NamedTuple):
         dead: Entry id -> fields and values of its dead letter, for requests given up on.
         mixtures: Field of the stats hash -> the mixture that the counts refer to.
         sessions: Session -> the change of its hash, which must still hold what the batch was drawn under.
+        heard: Field of what was heard -> how much it grows, see `worker.core.stats.heard`.
+        is_bounded: Whether it may settle only while no bound of these fields is met.
     """
 
     results: Sequence[Result]
@@ -79,7 +83,9 @@ class Batch(NamedTuple):
     growth: Mapping[str, int]
     dead: Mapping[str, Sequence[str | bytes]]
     mixtures: Mapping[str, "Mixture"] = MappingProxyType({})
-    sessions: Mapping[str, SessionChange] = MappingProxyType({})
+    sessions: Mapping[str, "SessionChange"] = MappingProxyType({})
+    heard: Mapping[str, int] = MappingProxyType({})
+    is_bounded: bool = True
 
 
 class Failure(NamedTuple):
@@ -115,26 +121,28 @@ class Settled(NamedTuple):
 
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
-        counted: Whether the counts were added; they are not if the stats key has another type.
+        uncounted: A key that could not be counted in, as it or one of its fields holds something else; empty: none.
         stale: Dataset -> mark of what its weights key holds now, if the batch was drawn under something else.
         moved: Session -> what its hash holds now, if the batch was drawn under something else.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.
+        met: Fields of what was heard whose bounds are met: their rules have to make a step before.
         unbounded: Why old results that take too many bytes were not dropped; empty if nothing prevented it.
     """
 
     at_ms: int
-    counted: bool = True
+    uncounted: str = ""
     stale: Mapping[str | None, bytes] = MappingProxyType({})
-    moved: Mapping[str, Fields] = MappingProxyType({})
+    moved: Mapping[str, "Fields"] = MappingProxyType({})
     lost: tuple[str, ...] = ()
     unwritable: tuple[str, ...] = ()
+    met: tuple[str, ...] = ()
     unbounded: str = ""
 
     @property
     def is_done(self) -> bool:
         """Return whether it was settled; otherwise nothing was written."""
-        return not (self.stale or self.moved or self.lost or self.unwritable)
+        return not (self.stale or self.moved or self.met or self.lost or self.unwritable)
 
 
 class RequestStream(Protocol):
@@ -174,7 +182,7 @@ class RequestStream(Protocol):
     async def failure_of(self, entry_id: str) -> Failure | None:
         """Return why the last attempt at an entry failed, if a worker has stored it."""
 
-    async def read_sessions(self, names: Sequence[str]) -> list[Fields]:
+    async def read_sessions(self, names: Sequence[str]) -> "list[Fields]":
         """Read the hashes of some sessions."""
 
     async def settle(self, batch: Batch) -> Settled:
@@ -189,3 +197,13 @@ class Presence(Protocol):
 
     async def backlog(self) -> Backlog:
         """Return how many requests wait."""
+
+    def now_ms(self) -> int:
+        """Return the Unix time in ms by the clock of Redis."""
+
+
+class OtherWorkers(Protocol):
+    """Shows the other live workers."""
+
+    async def other_workers(self) -> dict[str, bytes]:
+        """Return the states of the other live workers, by consumer."""

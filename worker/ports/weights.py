@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from worker.core.weights.history import Authorship
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -54,6 +56,12 @@ class WeightsStore(Protocol):
 
     def close(self) -> None:
         """Close the connection that keys are read over."""
+        ...
+
+    async def authorships(
+        self, after: str, newest_of: Sequence[str | None] = (), *, most: int = ...
+    ) -> Sequence[Authorship]:
+        """Read who made the changes of weights after an entry of the history, the newest first."""
         ...
 
     def notifications(self, follower: Follower | None = None) -> AsyncIterator[Notification]:

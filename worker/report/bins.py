@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 _LEAST_S = 1e-3
@@ -30,7 +32,7 @@ class Bins:
         edges: Floats = self.start + self.width_s * np.arange(self.count + 1, dtype=np.float64)
         return edges
 
-    def spread(self, ends: Sequence[float], lengths: Sequence[float], amounts: Sequence[float]) -> Floats:
+    def spread(self, ends: ArrayLike, lengths: ArrayLike, amounts: ArrayLike) -> Floats:
         """Distribute the amounts of intervals over the parts that they overlap, evenly over each interval.
 
         Args:
@@ -64,6 +66,11 @@ class Bins:
             part = slice(min(first, self.count - 1), max(first, last) + 1)
             highest[part] = np.fmax(highest[part], value)
         return highest
+
+
+def column(records: Sequence[Any], name: str) -> Floats:
+    """Return a field of records that is a number in each, float64, shape (records,)."""
+    return np.fromiter(map(attrgetter(name), records), np.float64, len(records))
 
 
 def divide(start: float, end: float, *, width_s: float, most: int) -> Bins:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from worker.core.events import EVENTS, PostgresRestored, RedisRestored, WorkerReady
-from worker.report.style import DAY_S, FAINT, PALETTE, lighter
+from worker.report.style import DAY_S, FAINT, PALE, PALETTE
 from worker.report.summary import count_events
 from worker.report.timeline import Outage, Timeline
 
@@ -56,7 +56,7 @@ def draw_events(panel: Axes, rows: Sequence[StripRow]) -> None:
     for y, row in enumerate(rows):
         color = _COLORS[EVENTS[row.event].level]
         bars = [(outage.start / DAY_S, (outage.end - outage.start) / DAY_S) for outage in row.outages]
-        panel.broken_barh(bars, (y - 0.3, 0.6), color=lighter(color))
+        panel.broken_barh(bars, (y - 0.3, 0.6), color=color, alpha=PALE, linewidth=0)
         panel.plot(
             [at / DAY_S for at in row.times], [y] * len(row.times), "|", color=color, markersize=8, markeredgewidth=1.4
         )

@@ -44,22 +44,42 @@ def read_text_lines(file: Path) -> Iterator[str]:
     """
     with _described(file), _opened(file) as raw:
         plain_bytes = _decompressed(file, raw)
-        text = io.TextIOWrapper(plain_bytes, encoding=_encoding(plain_bytes.peek(_LOOK)), errors="replace")
+        text = io.TextIOWrapper(plain_bytes, encoding=encoding_of(plain_bytes.peek(_LOOK)), errors="replace")
         yield from text
         text.detach()  # closing it would close standard input as well
 
 
 def plain(line: str) -> str:
     """Remove colours and record separators from a line."""
-    return _COLOUR.sub("", line).strip().lstrip("\ufeff") if "\x1b" in line or not line.isprintable() else line.strip()
+    if line.isascii() and "\x1b" not in line and "\x1e" not in line and "\x00" not in line:
+        return line.strip()
+    return _COLOUR.sub("", line).strip().lstrip("\ufeff")
+
+
+def open_input() -> IO[bytes]:
+    """Return standard input as bytes.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    if sys.stdin is None:
+        raise SettingsError("there is no standard input to read; accepted: the path of a file")
+    return sys.stdin.buffer
+
+
+def is_compressed(file: Path) -> bool:
+    """Return whether the first bytes of a file say that it is compressed.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with file.open("rb") as raw:
+        first = raw.read(_LOOK)
+    return first.startswith((_ZSTD, *(magic for magic, _ in _UNPACK)))
 
 
 def _opened(file: Path) -> AbstractContextManager[Any]:
-    if file != STDIN:
-        return file.open("rb")
-    if sys.stdin is None:
-        raise SettingsError("there is no standard input to read; accepted: the path of a file")
-    return nullcontext(sys.stdin.buffer)
+    return file.open("rb") if file != STDIN else nullcontext(open_input())
 
 
 def _decompressed(file: Path, raw: Any) -> Any:
@@ -74,7 +94,7 @@ def _decompressed(file: Path, raw: Any) -> Any:
     return reader
 
 
-def _encoding(first: bytes) -> str:
+def encoding_of(first: bytes) -> str:
     """Detect the encoding: by a byte order mark, or by the place of zero bytes in ASCII text of UTF-16."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if first.startswith(mark):

@@ -1,11 +1,13 @@
 """Overall counts beside overall expectations, summed from the lines of all intervals."""
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from worker.core.stats.fit import z_score
+from worker.report.bins import column
 from worker.report.records import Draws
 
 _CLEAR_Z = 0.02
@@ -31,43 +33,39 @@ class Fit:
     unit: str = "count"
 
 
-def fit_categories(draws: Iterable[Draws]) -> dict[str, tuple[Fit, ...]]:
+def group_draws(draws: Iterable[Draws]) -> dict[str, dict[str, list[Draws]]]:
+    """Group draws by dataset, and by category within each."""
+    groups: dict[str, dict[str, list[Draws]]] = defaultdict(lambda: defaultdict(list))
+    for line in draws:
+        groups[line.dataset][line.category].append(line)
+    return groups
+
+
+def fit_categories(groups: Mapping[str, Mapping[str, list[Draws]]]) -> dict[str, tuple[Fit, ...]]:
     """Sum the draws of each category.
 
     Args:
-        draws: Lines of any workers and times.
+        groups: Lines of any workers and times, from `group_draws`.
 
     Returns:
         Dataset -> its categories, the most frequent first. The global weights come first, then the busiest dataset.
     """
-    lines: dict[tuple[str, str], list[Draws]] = defaultdict(list)
-    for line in draws:
-        lines[line.dataset, line.category].append(line)
-    datasets: dict[str, list[Fit]] = defaultdict(list)
-    for (dataset, _), own in lines.items():
-        datasets[dataset].append(_fit(own))
+    datasets = {dataset: [_fit(lines) for lines in own.values()] for dataset, own in groups.items()}
     ordered = sorted(datasets, key=lambda name: (name != "", -sum(fit.count for fit in datasets[name]), name))
     return {name: tuple(sorted(datasets[name], key=lambda fit: (-fit.count, fit.category))) for name in ordered}
 
 
 def _fit(lines: list[Draws]) -> Fit:
     """Compute the overall z from the variances that the z of each line implies."""
-    variance, independent, unclear = 0.0, 0.0, 0.0
-    by_chance = [line for line in lines if line.z is not None]
-    for line in by_chance:
-        if line.z and abs(line.z) >= _CLEAR_Z:
-            variance += ((line.count - line.expected) / line.z) ** 2
-            independent += _independent_variance(line)
-        else:
-            unclear += _independent_variance(line)
+    count, share, expected, weight = (column(lines, name) for name in ("drawn", "share", "expected", "weight"))
+    z = np.array([line.z for line in lines], dtype=np.float64)  # None becomes NaN
+    by_chance, is_clear = ~np.isnan(z), np.abs(z) >= _CLEAR_Z
+    chance = np.divide(expected * share, count, out=weight, where=count > 0)
+    independent = expected * np.maximum(0.0, 1.0 - chance)
+    variance = float((((count - expected)[is_clear] / z[is_clear]) ** 2).sum())
+    clear, unclear = float(independent[is_clear].sum()), float(independent[by_chance & ~is_clear].sum())
     # Lines with z near 0 reveal no variance. Theirs is scaled like that of the category's other lines.
-    variance += unclear * (variance / independent if independent > 0 else 1.0)
-    count, expected = math.fsum(line.count for line in lines), math.fsum(line.expected for line in lines)
-    z = z_score(count, expected, variance) if by_chance else None
-    return Fit(lines[0].dataset, lines[0].category, count, expected, z, lines[0].unit)
-
-
-def _independent_variance(line: Draws) -> float:
-    """Compute the variance of independent draws of the same number."""
-    chance = line.expected * line.share / line.count if line.count else line.weight
-    return line.expected * max(0.0, 1.0 - chance)
+    variance += unclear * (variance / clear if clear > 0 else 1.0)
+    drawn, wanted = float(count.sum()), float(expected.sum())
+    overall = z_score(drawn, wanted, variance) if by_chance.any() else None
+    return Fit(lines[0].dataset, lines[0].category, drawn, wanted, overall, lines[0].unit)

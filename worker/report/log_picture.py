@@ -1,4 +1,4 @@
-"""Draw a log: the mix of each dataset, rates, latencies and events, one above the other on one time axis."""
+"""Draw a log: the mix of each dataset, rates, latencies, workers and events, below each other on one time axis."""
 
 from collections.abc import Sequence
 from datetime import UTC
@@ -9,55 +9,71 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from worker.report.bins import Floats
+from worker.report.changes_list import describe_changes
 from worker.report.events_strip import draw_events, strip_rows
-from worker.report.mix_panel import draw_mix, fold, palette_of
-from worker.report.style import DAY_S, FAINT, MONO, PALETTE, Sheet, axis_number, lighter, styled
+from worker.report.mix_panel import draw_mix, fold, mark_changes, palette_of
+from worker.report.style import DAY_S, FAINT, MONO, PALE, PALETTE, Sheet, axis_number, styled
 from worker.report.summary import describe_span, describe_totals
+from worker.report.text_rows import MOST_WORKERS, changes_height, draw_changes, draw_workers
 from worker.report.timeline import Timeline
 
 _MOST_MIXES = 4
 _WIDTH, _LEFT, _PANEL, _ASIDE = 12.6, 1.75, 7.0, 9.45
-_HEAD, _GAP, _FOOT = 1.0, 0.5, 0.5
+_HEAD, _SMALL_HEAD, _GAP, _FOOT = 1.0, 0.4, 0.5, 0.5
 _MIX, _SMALL, _ROW = 2.3, 1.2, 0.2
 _LOG_FROM = 20.0
 _REQUESTS, _CHUNKS, _P50, _P99 = PALETTE[0], PALETTE[6], PALETTE[2], PALETTE[3]
 
 
-def draw_timeline(timeline: Timeline, ending: str) -> bytes:
+def draw_timeline(timeline: Timeline, ending: str, *, is_alone: bool = True) -> bytes:
     """Draw a log.
 
     Args:
         timeline: What to draw.
         ending: Ending of the picture's name, such as `.png`.
+        is_alone: Whether the picture has a head, and the changes of weights in words; else a page around it has them.
     """
-    mixes = [fold(mix) for mix in timeline.mixes[:_MOST_MIXES]]
-    rows = strip_rows(timeline)
-    heights = [*[_MIX for _ in mixes], _SMALL, _SMALL, *([_ROW * len(rows)] if rows else [])]
+    mixes, rows = [fold(mix) for mix in timeline.mixes[:_MOST_MIXES]], strip_rows(timeline)
+    workers = timeline.workers[:MOST_WORKERS]
+    heights = [*[_MIX for _ in mixes], _SMALL, _SMALL, _ROW * len(workers), *([_ROW * len(rows)] if rows else [])]
+    head = _HEAD if is_alone else _SMALL_HEAD
+    body = head + sum(heights) + _GAP * (len(heights) - 1) + _FOOT
+    changes = describe_changes(timeline.changes, timeline.workers) if is_alone else []
     with styled():
-        sheet = Sheet(_WIDTH, _HEAD + sum(heights) + _GAP * (len(heights) - 1) + _FOOT)
-        _write_head(sheet, timeline)
-        panels, colors = _place_panels(sheet, heights), palette_of(mixes)
+        sheet = Sheet(_WIDTH, body + changes_height(len(changes)))
+        if is_alone:
+            _write_head(sheet, timeline)
+        panels, colors = _place_panels(sheet, heights, top=head), palette_of(mixes)
         for panel, mix in zip(panels, mixes, strict=False):
             draw_mix(panel, mix, timeline.bins.edges, colors, aside=_aside())
-        _draw_rates(panels[len(mixes)], timeline)
-        _draw_latencies(panels[len(mixes) + 1], timeline)
+        below = panels[len(mixes) :]
+        _draw_rates(below[0], timeline)
+        _draw_latencies(below[1], timeline)
+        draw_workers(below[2], workers, aside=_aside())
         if rows:
-            draw_events(panels[-1], rows)
+            draw_events(below[3], rows)
+        for panel in below:
+            mark_changes(panel, timeline.changes)
+        if changes:
+            draw_changes(sheet, body, changes)
         _share_time(panels, timeline.bins.edges)
         return sheet.render(ending)
 
 
 def _write_head(sheet: Sheet, timeline: Timeline) -> None:
-    hidden = len(timeline.mixes) - _MOST_MIXES
-    left_out = f"; not drawn: {hidden} more datasets" if hidden > 0 else ""
+    hidden = (
+        (len(timeline.mixes) - _MOST_MIXES, "more datasets"),
+        (len(timeline.workers) - MOST_WORKERS, "more workers"),
+    )
+    left_out = "".join(f"; not drawn: {count} {noun}" for count, noun in hidden if count > 0)
     sheet.write(0.3, 0.2, "sampling-worker", size=14.0, weight="bold")
     steps = f"steps of {timeline.bins.width_s:,.3g} s, mixed where weights change"
     sheet.write(2.35, 0.255, f"{describe_span(timeline)}, {steps}", size=10.0, color=FAINT)
     sheet.write(0.3, 0.52, describe_totals(timeline) + left_out, size=10.0)
 
 
-def _place_panels(sheet: Sheet, heights: Sequence[float]) -> list[Axes]:
-    panels, top = list[Axes](), _HEAD
+def _place_panels(sheet: Sheet, heights: Sequence[float], *, top: float) -> list[Axes]:
+    panels = list[Axes]()
     for height in heights:
         panels.append(sheet.place(_LEFT, top, _PANEL, height))
         top += height + _GAP
@@ -85,7 +101,7 @@ def _share_time(panels: Sequence[Axes], edges: Floats) -> None:
 
 def _draw_rates(panel: Axes, timeline: Timeline) -> None:
     days, right = timeline.bins.edges / DAY_S, panel.twinx()
-    right.stairs(timeline.chunks_per_s, days, fill=True, color=lighter(_CHUNKS))
+    right.stairs(timeline.chunks_per_s, days, fill=True, color=_CHUNKS, alpha=PALE, linewidth=0)
     panel.stairs(timeline.requests_per_s, days, baseline=None, color=_REQUESTS, linewidth=1.5)
     panel.set_zorder(right.get_zorder() + 1)
     panel.patch.set_visible(False)

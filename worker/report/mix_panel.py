@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from worker.report.bins import Floats
+from worker.report.changes import WeightsChange
 from worker.report.fit import Fit
 from worker.report.style import DAY_S, FAINT, INK, MONO, OTHERS, PALETTE, darker, shorten
 from worker.report.summary import shares, title_of
@@ -19,6 +20,8 @@ _MOST = len(PALETTE)
 _NAME_CHARS, _TITLE_CHARS = 16, 32
 _STRANGE_Z = 4.0
 _LINE = 0.085
+_NUMBER_ROOM = 0.018
+"""Room of a number, as a fraction of the panel's width."""
 
 
 def fold(mix: Mix) -> Mix:
@@ -58,13 +61,29 @@ def draw_mix(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str], *,
     """
     _draw_bands(panel, mix, edges, colors)
     _draw_weights(panel, mix, edges, colors)
-    for change in mix.changes:
-        panel.axvline(change.new.at / DAY_S, color=INK, linewidth=0.9, alpha=0.7)
+    mark_changes(panel, mix.changes)
+    _number_changes(panel, mix.changes, edges)
     panel.set_ylim(0.0, 1.0)
     panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     panel.set_title(f"{shorten(title_of(mix.dataset), _TITLE_CHARS)}: share of each category")
-    panel.set_title("dashed: weights; upright: changes", loc="right", color=FAINT, size=8.0, weight="normal")
+    panel.set_title("dashed: weights; numbers: changes", loc="right", color=FAINT, size=8.0, weight="normal")
     _write_table(panel, mix, colors, aside)
+
+
+def mark_changes(panel: Axes, changes: Sequence[WeightsChange]) -> None:
+    """Draw an upright line where weights changed, below ticks and above areas."""
+    for change in changes:
+        panel.axvline(change.new.at / DAY_S, color=INK, linewidth=0.9, alpha=0.7, zorder=1.5)
+
+
+def _number_changes(panel: Axes, changes: Sequence[WeightsChange], edges: Floats) -> None:
+    """Write the number of each change below its line, as far as there is room."""
+    room, free_from = _NUMBER_ROOM * (edges[-1] - edges[0]), float("-inf")
+    for change in changes:
+        if change.new.at >= free_from:
+            place, style = (change.new.at / DAY_S, -0.02), {"ha": "center", "va": "top", "weight": "bold", "size": 7.5}
+            panel.text(*place, str(change.number), transform=panel.get_xaxis_transform(), **style)  # type: ignore[arg-type]
+            free_from = change.new.at + room
 
 
 def _draw_bands(panel: Axes, mix: Mix, edges: Floats, colors: Mapping[str, str]) -> None:

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
+from worker.core.redaction import escape
+
 INK, FAINT, RULE = "#22272e", "#6b7683", "#d9dee4"
 PALETTE = (
     "#3f76b5",
@@ -25,6 +27,8 @@ PALETTE = (
 )
 OTHERS = "#c4cbd3"
 MONO = "DejaVu Sans Mono"
+PALE = 0.3
+"""Opacity of an area under a line of the same colour; it shows whatever is behind, light or dark."""
 DAY_S = 86_400.0
 """A day in seconds: matplotlib counts time in days."""
 
@@ -77,7 +81,7 @@ class Sheet:
         )
 
     def write(self, left: float, top: float, text: str, **style: Any) -> None:
-        """Write a line of text below a point.
+        """Write a line of text below a point; its control characters are escaped.
 
         Args:
             left: Inches from the left.
@@ -85,7 +89,7 @@ class Sheet:
             text: The line.
             style: Properties of `matplotlib.text.Text`.
         """
-        self.figure.text(left / self._width, 1.0 - top / self._height, text, va="top", **style)
+        self.figure.text(left / self._width, 1.0 - top / self._height, escape(text), va="top", **style)
 
     def render(self, ending: str) -> bytes:
         """Render the figure.
@@ -115,7 +119,8 @@ def axis_number(value: float, _place: int | None = None) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Cut text to at most `most` characters."""
+    """Escape control characters, which no picture may hold, and cut text to at most `most` characters."""
+    text = escape(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -123,9 +128,3 @@ def darker(color: str) -> str:
     """Darken a colour, for a line on an area of that colour."""
     red, green, blue = to_rgb(color)
     return to_hex((red * 0.55, green * 0.55, blue * 0.55))
-
-
-def lighter(color: str) -> str:
-    """Lighten a colour, for an area under a line of that colour."""
-    red, green, blue = to_rgb(color)
-    return to_hex((0.7 + red * 0.3, 0.7 + green * 0.3, 0.7 + blue * 0.3))

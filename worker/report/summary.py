@@ -1,16 +1,25 @@
 """What a report says beside its picture: figures for people, and the same as a JSON document."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from worker.core.wording import plural
+from worker.report.changes import WeightsChange
+from worker.report.changes_list import ChangeText, describe_changes
 from worker.report.fit import Fit
+from worker.report.missing import missing_at_end
 from worker.report.records import MissingCategories, Records
 from worker.report.timeline import Timeline
-from worker.report.weight_steps import WeightsChange
+from worker.report.workers import Run, WorkerLog, clock_offsets
+
+GLOBAL = "global"
+"""What stands for a dataset's name where the global weights are meant."""
+
+_CHANGE_COLUMNS = ("number", "time", "dataset", "weights", "who and why", "applied by")
+_WORKER_COLUMNS = ("worker", "requests", "errors", "chunks", "highest p99 ms", "starts", "at the end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +48,12 @@ class Summary:
 
 def sum_up(timeline: Timeline, records: Records) -> Summary:
     """Sum up a log."""
-    events = count_events(timeline)
+    events, missing = count_events(timeline), missing_at_end(records, timeline.workers)
     document = {
         **_lines_document(records),
         "from": iso_time(timeline.bins.start),
         "to": iso_time(float(timeline.bins.edges[-1])),
-        "workers": list(timeline.workers),
+        "workers": [worker.worker for worker in timeline.workers],
         "requests": round(timeline.totals.requests),
         "errors": round(timeline.totals.errors),
         "chunks": round(timeline.totals.chunks),
@@ -61,15 +70,25 @@ def sum_up(timeline: Timeline, records: Records) -> Summary:
             for mix in timeline.mixes
             for fit, share, expected_share in shares(mix.fits)
         ],
-        "missing": _missing_document(records),
+        "runs": [_run_document(worker, run) for worker in timeline.workers for run in worker.runs],
+        "missing": [{"dataset": dataset or None, **asdict(found)} for dataset, found in missing],
         "weights_changes": [_change_document(change) for change in timeline.changes],
         "events": events,
     }
-    tables = [Table(title_of(mix.dataset), *_distribution(mix.fits)) for mix in timeline.mixes]
+    said = [*_lines_sentences(records), describe_span(timeline), describe_totals(timeline)]
+    said += [*describe_missing(missing), *_clock_sentences(timeline)]
+    return Summary(document, (*said,), (*_tables(timeline, events),))
+
+
+def _tables(timeline: Timeline, events: Mapping[str, int]) -> Iterator[Table]:
+    for mix in timeline.mixes:
+        yield Table(title_of(mix.dataset), *_distribution(mix.fits))
+    if timeline.changes:
+        yield Table("changes of weights", _CHANGE_COLUMNS, (*map(_change_row, _described(timeline)),))
+    if timeline.workers:
+        yield Table("workers", _WORKER_COLUMNS, (*map(_worker_row, timeline.workers),))
     if events:
-        tables.append(Table("events", ("event", "count"), tuple(events.items())))
-    said = (*_lines_sentences(records), describe_span(timeline), describe_totals(timeline), *describe_missing(records))
-    return Summary(document, said, (*tables,))
+        yield Table("events", ("event", "count"), (*events.items(),))
 
 
 def describe_span(timeline: Timeline) -> str:
@@ -96,11 +115,20 @@ def describe_totals(timeline: Timeline) -> str:
     return ", ".join(said)
 
 
-def describe_missing(records: Records) -> list[str]:
+def describe_missing(missing: Sequence[tuple[str, MissingCategories]]) -> list[str]:
     """Describe the weighted categories that had no READY chunk at the end."""
     return [
         f"{title_of(dataset)}: {found.categories} had no READY chunk at the end, {found.share:.1%} of the weights"
-        for dataset, found in _missing(records)
+        for dataset, found in missing
+    ]
+
+
+def _clock_sentences(timeline: Timeline) -> list[str]:
+    """Describe workers whose clock differs from that of the others."""
+    return [
+        f"{worker} logs each change {abs(late_s):,.1f} s {'after' if late_s > 0 else 'before'} the others: "
+        "the clocks of their machines differ, so its lines are drawn at other times than theirs"
+        for worker, late_s in clock_offsets(timeline.changes).items()
     ]
 
 
@@ -111,16 +139,6 @@ def _distribution(fits: Sequence[Fit]) -> tuple[tuple[str, ...], tuple[tuple[Any
         for fit, share, expected in shares(fits)
     )
     return ("category", fits[0].unit, "share", "expected", "z"), tuple(rows)
-
-
-def _missing_document(records: Records) -> list[dict[str, Any]]:
-    return [{"dataset": dataset or None, **asdict(found)} for dataset, found in _missing(records)]
-
-
-def _missing(records: Records) -> list[tuple[str, MissingCategories]]:
-    """List missing categories, each once, however many workers logged them."""
-    said = {(dataset, found): None for (_, dataset), found in records.missing.items()}
-    return sorted(said, key=lambda one: one[0])
 
 
 def shares(fits: Sequence[Fit]) -> list[tuple[Fit, float, float]]:
@@ -149,7 +167,39 @@ def iso_time(at: float) -> str:
 
 def _change_document(change: WeightsChange) -> dict[str, Any]:
     new = change.new
-    return {"at": iso_time(new.at), "dataset": new.dataset or None, "version": new.version}
+    return {
+        "at": iso_time(new.at),
+        "dataset": new.dataset or None,
+        "version": new.version,
+        "before": new.before,
+        "after": new.after,
+        **{name: getattr(change, name) or None for name in ("who", "reason", "entry")},
+        "applied": {worker: iso_time(at) for worker, at in sorted(change.applied.items())},
+        "spread_ms": None if change.spread_ms is None else round(change.spread_ms, 3),
+    }
+
+
+def _run_document(worker: WorkerLog, run: Run) -> dict[str, Any]:
+    return {"worker": worker.worker, "from": iso_time(run.start), "to": iso_time(run.end), "ending": run.ending}
+
+
+def _described(timeline: Timeline) -> list[ChangeText]:
+    return describe_changes(timeline.changes, timeline.workers)
+
+
+def _change_row(change: ChangeText) -> tuple[Any, ...]:
+    return change.number, iso_time(change.at), change.dataset or GLOBAL, change.moves, change.who, change.applied
+
+
+def _worker_row(worker: WorkerLog) -> tuple[Any, ...]:
+    served = (round(worker.requests), round(worker.errors), round(worker.chunks))
+    return (
+        worker.worker,
+        *served,
+        "-" if worker.p99_ms is None else worker.p99_ms,
+        len(worker.runs),
+        worker.runs[-1].ending,
+    )
 
 
 def _lines_document(records: Records) -> dict[str, Any]:
@@ -158,6 +208,7 @@ def _lines_document(records: Records) -> dict[str, Any]:
         "lines_used": records.used,
         "lines_left_out": records.unused,
         "lines_repeated": records.repeated,
+        "records_older": records.older,
         "checks_left_out": len(records.checks),
     }
 
@@ -171,6 +222,8 @@ def _lines_sentences(records: Records) -> list[str]:
         said.append(f"{records.console:,} of these are in the format for people: LOG_FORMAT=json makes them usable")
     if records.repeated:
         said.append(f"{records.repeated:,} left out: they came before")
+    if records.older:
+        said.append(f"{records.older:,} older than the end that is drawn")
     if records.checks:
         said.append(f"{plural(len(records.checks), 'dataset')} of `check` left out: --all shows them")
     return ["; ".join(said)]

@@ -1,11 +1,12 @@
 """A log over time: the mix of each dataset, rates, latencies and events."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from worker.core.events import (
     PostgresLost,
@@ -16,10 +17,12 @@ from worker.core.events import (
     WorkerStarted,
     WorkerStopped,
 )
-from worker.report.bins import Bins, Floats, divide
-from worker.report.fit import Fit, fit_categories
+from worker.report.bins import Bins, Floats, column, divide
+from worker.report.changes import WeightsChange, choose_changes, find_changes
+from worker.report.fit import Fit, fit_categories, group_draws
 from worker.report.records import Draws, Interval, NewWeights, Occurrence, Records
-from worker.report.weight_steps import WeightsChange, WeightStep, choose_changes, find_changes, find_steps
+from worker.report.weight_steps import WeightStep, find_steps
+from worker.report.workers import WorkerLog, list_workers
 
 _MOST_BINS = 240
 _RESTORES = {RedisRestored.event: RedisLost.event, PostgresRestored.event: PostgresLost.event}
@@ -74,7 +77,7 @@ class Timeline:
     """A log over time. Arrays are float64 of shape (bins,), NaN where nothing is known.
 
     Attributes:
-        workers: Names of the workers.
+        workers: The workers, by name.
         mixes: The global weights first, then the busiest dataset.
         requests_per_s: Sum over workers.
         chunks_per_s: Sum over workers.
@@ -86,7 +89,7 @@ class Timeline:
     """
 
     bins: Bins
-    workers: tuple[str, ...]
+    workers: tuple[WorkerLog, ...]
     totals: Totals
     mixes: tuple[Mix, ...]
     requests_per_s: Floats
@@ -103,15 +106,16 @@ def build_timeline(records: Records) -> Timeline | None:
     if not (records.intervals or records.draws or records.new_weights or records.occurrences):
         return None
     bins, changes = _bins(records), find_changes(records)
+    end = bins.start + bins.width_s * bins.count
     occurrences = tuple(sorted(records.occurrences, key=lambda occurrence: occurrence.at))
     intervals = records.intervals
-    rates = [_spread(bins, intervals, [getattr(i, name) for i in intervals]) for name in ("requests", "chunks")]
+    rates = [_spread(bins, intervals, column(intervals, name)) for name in ("requests", "chunks")]
     p50_ms, p99_ms = _latencies(
         bins, [interval for interval in intervals if interval.p50_ms is not None and interval.requests]
     )
     return Timeline(
         bins=bins,
-        workers=_workers(records),
+        workers=tuple(list_workers(records, end)),
         totals=Totals(*(sum(getattr(i, name) for i in intervals) for name in ("requests", "chunks", "errors"))),
         mixes=tuple(_mixes(records, bins, changes)),
         requests_per_s=rates[0] / bins.width_s,
@@ -120,33 +124,29 @@ def build_timeline(records: Records) -> Timeline | None:
         p99_ms=p99_ms,
         changes=tuple(change for change in changes if not change.is_first),
         occurrences=occurrences,
-        outages=tuple(_outages(occurrences, bins.start + bins.width_s * bins.count)),
+        outages=tuple(_outages(occurrences, end)),
     )
 
 
 def _bins(records: Records) -> Bins:
     """Divide the time from the first line, or the start of its interval, to the last line."""
-    measured: list[Interval | Draws] = [*records.intervals, *records.draws]
     noted: list[NewWeights | Occurrence] = [*records.new_weights, *records.occurrences]
-    times = [*(record.at for record in measured), *(record.at for record in noted)]
-    start = min([*times, *(record.at - record.length_s for record in measured)])
+    ends = [column(records.intervals, "at"), column(records.draws, "at"), column(noted, "at")]
+    lengths_s = [column(records.intervals, "length_s"), column(records.draws, "length_s"), np.zeros(len(noted))]
+    times = np.concatenate(ends)
+    start = float((times - np.concatenate(lengths_s)).min())
     lengths = [interval.length_s for interval in records.intervals if interval.length_s > 0]
     width_s = median(lengths) if lengths else 1.0
-    return divide(start, max(times), width_s=width_s, most=_MOST_BINS)
+    return divide(start, float(times.max()), width_s=width_s, most=_MOST_BINS)
 
 
-def _workers(records: Records) -> tuple[str, ...]:
-    named: list[Interval | NewWeights | Occurrence] = [*records.intervals, *records.new_weights, *records.occurrences]
-    return tuple(sorted({record.worker for record in named}))
-
-
-def _spread(bins: Bins, records: Sequence[Interval | Draws], amounts: Sequence[float]) -> Floats:
-    return bins.spread([record.at for record in records], [record.length_s for record in records], amounts)
+def _spread(bins: Bins, records: Sequence[Interval | Draws], amounts: ArrayLike) -> Floats:
+    return bins.spread(column(records, "at"), column(records, "length_s"), amounts)
 
 
 def _latencies(bins: Bins, intervals: Sequence[Interval]) -> tuple[Floats, Floats]:
     """Join the latencies of workers. Percentiles do not add up, so the picture says how they were joined."""
-    requests = _spread(bins, intervals, [i.requests for i in intervals])
+    requests = _spread(bins, intervals, column(intervals, "requests"))
     weighted = _spread(bins, intervals, [i.requests * (i.p50_ms or 0.0) for i in intervals])
     p50_ms = np.divide(weighted, requests, out=np.full(bins.count, np.nan), where=requests > 0)
     ends, lengths = [i.at for i in intervals], [i.length_s for i in intervals]
@@ -154,24 +154,20 @@ def _latencies(bins: Bins, intervals: Sequence[Interval]) -> tuple[Floats, Float
 
 
 def _mixes(records: Records, bins: Bins, changes: Sequence[WeightsChange]) -> Iterator[Mix]:
-    drawn: dict[str, list[Draws]] = defaultdict(list)
-    for line in sorted(records.draws, key=lambda line: line.at):
-        drawn[line.dataset].append(line)
-    for dataset, fits in fit_categories(records.draws).items():
-        own_changes = choose_changes(dataset, changes, drawn[dataset])
-        steps = tuple(find_steps(own_changes, drawn[dataset]))
+    groups = group_draws(records.draws)
+    for dataset, fits in fit_categories(groups).items():
+        own = groups[dataset]
+        own_changes = choose_changes(dataset, changes, chain.from_iterable(own.values()))
+        steps = tuple(find_steps(own_changes, chain.from_iterable(own.values())))
         weighted = {name for step in steps for name, weight in step.weights.items() if weight > 0}
         undrawn = sorted(weighted - {fit.category for fit in fits})
         all_fits = (*fits, *(Fit(dataset, name, 0.0, 0.0, None, fits[0].unit) for name in undrawn))
-        counts = _counts(bins, drawn[dataset], [fit.category for fit in all_fits])
+        counts = np.stack([_drawn(bins, own.get(fit.category, [])) for fit in all_fits])
         yield Mix(dataset, all_fits, counts, steps, tuple(change for change in own_changes if not change.is_first))
 
 
-def _counts(bins: Bins, draws: Sequence[Draws], categories: Sequence[str]) -> Floats:
-    own: dict[str, list[Draws]] = {category: [] for category in categories}
-    for line in draws:
-        own[line.category].append(line)
-    return np.stack([_spread(bins, lines, [line.count for line in lines]) for lines in own.values()])
+def _drawn(bins: Bins, draws: Sequence[Draws]) -> Floats:
+    return _spread(bins, draws, column(draws, "drawn"))
 
 
 def _outages(occurrences: Sequence[Occurrence], end: float) -> Iterator[Outage]:

@@ -7,17 +7,15 @@ An object is the worker's if its `event` is a known name. Any other object with 
 because another version of the worker may have written it.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 from worker.core.events import EVENTS
+from worker.report.json_text import quoted, value_at_end, values
 
-_OBJECT: Final = re.compile(r'\{\s*"')
-_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*\{\\"(?:[^"\\]|\\.)*"')
 _PIECE: Final = re.compile(r"^\S+ (stdout|stderr) ([PF])(?: (.*))?$", re.DOTALL)
 _TIMES: Final = (
     "timestamp",
@@ -29,8 +27,9 @@ _TIMES: Final = (
     "receiveTimestamp",
     "__REALTIME_TIMESTAMP",
 )
+_KNOWN: Final = frozenset(EVENTS)
+_DOCKER: Final = '{"log":'
 _DEEPEST = 12
-_MOST_TRIES = 100  # of braces in a line that begin no object
 _MOST_HELD = 20_000  # lines of one object
 _OLDEST_S, _NEWEST_S = 1e9, 7.3e9
 _Time = str | None
@@ -55,13 +54,29 @@ class Unwrapper:
         self._pieces: dict[str, list[str]] = {}
         self._open = _Open()
 
-    def find(self, line: str) -> list[Found]:
-        """Find the objects that are complete at the end of a line.
+    def find_whole(self, line: str) -> Mapping[str, Any] | None:
+        """Find the object of a line as a worker or Docker has written it; None if there is more to look at.
+
+        Nearly all lines are so, and this takes a fraction of the time that `find` does.
 
         Args:
             line: A line without its line end, not empty.
         """
-        piece = _PIECE.match(line)
+        if line[0] == "{":
+            text = _log_of(line) if line.startswith(_DOCKER) and not self._pieces else line
+        elif _PIECE.match(line):
+            return None
+        else:
+            text = line
+        return self._entry_at_end(text)
+
+    def find(self, line: str) -> list[Found]:
+        """Find the objects that are complete at the end of a line in which `find_whole` has found none.
+
+        Args:
+            line: A line without its line end, not empty.
+        """
+        piece = None if line[0] == "{" else _PIECE.match(line)
         if piece is None:
             return self._find(line, 1)
         held = self._pieces.setdefault(piece[1], [])
@@ -69,19 +84,37 @@ class Unwrapper:
         if piece[2] == "P" and len(held) < _MOST_HELD:
             return []
         del self._pieces[piece[1]]
+        if len(held) == 1 and (entry := self._entry_at_end(held[0])) is not None:
+            return [Found(entry)]
         return self._find("".join(held), len(held))
 
+    def _entry_at_end(self, text: str) -> Mapping[str, Any] | None:
+        """Return the worker's object that begins with the first brace of a text and ends with the text, if any."""
+        begin = text.find('{"')
+        if begin < 0 or '"event"' not in text:
+            return None
+        try:
+            value: dict[str, Any] = value_at_end(text, begin)
+        except (ValueError, RecursionError):
+            return None
+        event = value.get("event")
+        if type(event) is not str or event not in _KNOWN or type(value.get("timestamp")) is not str:
+            return None
+        if self._open.starts:
+            self._open.settle()
+        return value
+
     def _find(self, text: str, lines: int) -> list[Found]:
-        found = [Found(entry, lines) for value in _values(text) for entry in self._dig(value, None, 0)]
+        found = [Found(entry, lines) for value in values(text) for entry in self._dig(value, None, 0)]
         if not found:
-            found = [Found(entry, lines) for value in _quoted(text) for entry in self._dig(value, None, 0)]
+            found = [Found(entry, lines) for value in quoted(text) for entry in self._dig(value, None, 0)]
         if found:
             self._open.settle()
             return found
         block = self._open.add(text)
         if block is None:
             return []
-        held = [Found(entry, len(block)) for value in _values("\n".join(block)) for entry in self._dig(value, None, 0)]
+        held = [Found(entry, len(block)) for value in values("\n".join(block)) for entry in self._dig(value, None, 0)]
         if held:
             self._open.take_out(block)
         return held
@@ -97,7 +130,7 @@ class Unwrapper:
         if depth > _DEEPEST:
             return
         if isinstance(value, str) and "{" in value:
-            for inner in _values(value):
+            for inner in values(value):
                 yield from self._dig(inner, at, depth + 1)
         elif isinstance(value, list):
             if value and all(isinstance(item, int) and 0 <= item < 256 for item in value):  # noqa: PLR2004 - bytes
@@ -111,7 +144,7 @@ class Unwrapper:
             yield from self._dig_object(value, at, depth)
 
     def _dig_object(self, value: dict[str, Any], at: _Time, depth: int) -> Iterator[Mapping[str, Any]]:
-        if value.get("event") in EVENTS:
+        if _is_ours(value):
             if isinstance(value.get("timestamp"), str):
                 yield value
             elif (time := _time_of(value) or at) is not None:
@@ -127,7 +160,7 @@ class Unwrapper:
     def _join(self, stream: str, piece: str) -> str:
         """Join the pieces of a line that Docker has cut. Only the last piece ends with a line end."""
         text = "".join(self._pieces.pop(f"log {stream}", [])) + piece
-        if not piece.endswith("\n") and "{" in text and not any(True for _ in _values(text)):
+        if not piece.endswith("\n") and "{" in text and not any(True for _ in values(text)):
             self._pieces[f"log {stream}"] = [text[-(1 << 20) :]]
         return text
 
@@ -176,28 +209,18 @@ class _Open:
         self.settle()
 
 
-def _values(text: str) -> Iterator[Any]:
-    """Decode the objects of a text one after the other, skipping what stands between them."""
-    position, tries = 0, 0
-    while tries < _MOST_TRIES and (begin := _OBJECT.search(text, position)):
-        try:
-            value, position = _decode(text, begin.start())
-        except (ValueError, RecursionError):
-            tries, position = tries + 1, begin.end()
-        else:
-            yield value
+def _log_of(line: str) -> str:
+    """Return the line that Docker has put into an object; empty if it is not whole."""
+    try:
+        log = value_at_end(line, 0).get("log")
+    except (ValueError, RecursionError):
+        return ""
+    return log.rstrip() if isinstance(log, str) and log.endswith("\n") else ""
 
 
-def _quoted(text: str) -> Iterator[Any]:
-    """Decode objects with escaped quotes: in a JSON string or in a CSV cell."""
-    if '{""' in text:
-        yield from _values(text.replace('""', '"'))
-    if '{\\"' in text:
-        for found in _TEXT.finditer(text):
-            try:
-                yield json.loads(found[0])
-            except ValueError:
-                continue
+def _is_ours(value: Mapping[str, Any]) -> bool:
+    event = value.get("event")
+    return type(event) is str and event in _KNOWN
 
 
 def _time_of(value: Mapping[str, Any]) -> _Time:
@@ -228,10 +251,3 @@ def _iso(number: float) -> _Time:
         if _OLDEST_S <= number / unit <= _NEWEST_S:
             return datetime.fromtimestamp(number / unit, UTC).isoformat()
     return None
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
-_decode = json.JSONDecoder(parse_constant=_refuse).raw_decode

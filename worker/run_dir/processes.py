@@ -34,6 +34,15 @@ def is_alive(pid: int, started: str) -> bool:
     return not started or not now or started == now
 
 
+def resident_bytes() -> int | None:
+    """Return how much memory this process has resident, in bytes; None where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def _field(pid: int, number: int) -> str:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")

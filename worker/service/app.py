@@ -25,7 +25,9 @@ from worker.core.events import (
     WorkerStopped,
 )
 from worker.core.redaction import redact
-from worker.errors import LoopEndedError, RedisError, RefusedError
+from worker.core.workers.state_document import read_state
+from worker.core.workers.states import WIRE_VERSION, read_workers, versions_apart
+from worker.errors import LoopEndedError, RedisError, RefusedError, SettingsError
 from worker.logs import emit as logs
 from worker.logs.emit import emit
 from worker.run_dir.consumer_name import consumer_name
@@ -33,7 +35,7 @@ from worker.run_dir.folder import prepare_run_dir
 from worker.run_dir.health import SERVING
 from worker.service.supervisor import keep, name_causes, unending
 from worker.service.wiring import Worker, wire
-from worker.settings.environment import list_unknown_names
+from worker.settings.environment import journal_stream, list_unknown_names
 from worker.settings.model import Settings
 from worker.version import own_version
 
@@ -56,7 +58,9 @@ def run_worker(settings: Settings) -> int:
         SettingsError: The run directory or a URL cannot be used.
     """
     with consumer_name(prepare_run_dir(settings.run_dir), settings.consumer) as consumer:
-        logs.configure(settings.log_level, settings.log_format, context={"consumer": consumer})
+        logs.configure(
+            settings.log_level, settings.log_format, context={"consumer": consumer}, journal=journal_stream()
+        )
         try:
             return anyio.run(_serve, settings, consumer)
         finally:
@@ -68,6 +72,7 @@ async def _serve(settings: Settings, consumer: str) -> int:
     started_at = time.monotonic()
     _log_start(settings, consumer)
     async with _open(settings, consumer) as worker:
+        await _check_neighbours(worker, consumer)
         patience_s = _CLEANUP_S
         try:
             reason, patience_s = await _live(worker, consumer, started_at)
@@ -90,6 +95,22 @@ async def _serve(settings: Settings, consumer: str) -> int:
         return exit_status
 
 
+async def _check_neighbours(worker: Worker, consumer: str) -> None:
+    """Refuse to serve beside workers of a release that is too far from this one, if Redis shows them now.
+
+    Raises:
+        SettingsError: The versions are too far apart.
+    """
+    try:
+        found = await worker.stream.other_workers()
+    except RedisError:
+        return  # the loops meet the same error, tell it, and begin again
+    others = read_workers(read_state(name, state) for name, state in found.items())
+    versions = {other.consumer: other.wire_version for other in others}
+    if problem := versions_apart({**versions, consumer: WIRE_VERSION}):
+        raise SettingsError(problem)
+
+
 async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, float]:
     """Run the loops from start to stop; return why they ended, and how long (s) the cleanup may wait for Redis."""
     reason, left_s = "", 0.0
@@ -110,13 +131,17 @@ async def _live(worker: Worker, consumer: str, started_at: float) -> tuple[str, 
 async def _start(worker: Worker, loops: TaskGroup, consumer: str, started_at: float) -> None:
     """Start every loop but the one that serves, each after those it needs; wait until requests can be served."""
     loops.start_soon(keep, "reporter", worker.reporter.run)
+    loops.start_soon(keep, "watchdog", worker.watchdog.run)
     await _start_feed(loops, "weights", worker.weights.run)
     for task in worker.housekeeping:
         loops.start_soon(keep, task.name, task.run)
     await _start_feed(loops, "catalog", worker.catalog.run)
+    loops.start_soon(keep, "rules", worker.adjuster.run)
     await worker.consumer.open()
     await _wait_for_catalog(worker)
     worker.reporter.enter(SERVING)
+    await worker.reporter.wait_shown()  # whoever reads that it is ready finds it among the workers
+    worker.watchdog.look()
     _log_ready(worker, consumer, started_at)
     _tune_gc()
     _raise_malloc_threshold()
@@ -159,6 +184,7 @@ async def _watch_signals(signals: AsyncIterator[signal.Signals], worker: Worker,
         worker.consumer.stop()
         scope.deadline = anyio.current_time() + worker.settings.drain_timeout_s
         worker.reporter.enter("draining")
+        worker.watchdog.look()
         emit(WorkerDraining(signal=number.name, held=worker.consumer.held))
 
 

@@ -13,8 +13,9 @@ from worker.logs.emit import emit
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 1.0
 _AGAIN_S = 5.0  # shortest time until a loss is logged again with another cause
+_SILENT = re.compile(r"time(d )?out|no (reply|answer)|Err(no|or) 110\b", re.IGNORECASE)
 _AWAY = re.compile(
-    r"Err(no|or) (111|104|32)\b|clos(ed|ing)|connection (was )?lost|reset by peer|time(d )?out|no (reply|answer)"
+    r"Err(no|or) (111|104|32)\b|clos(ed|ing)|connection (was )?lost|reset by peer"
     r"|is it running|terminating connection|starting up|shutting down",
     re.IGNORECASE,
 )
@@ -80,11 +81,13 @@ class Availability:
 def cause_of(message: str) -> str:
     """Return the cause in a failure's message, without the operation and without names and numbers.
 
-    All messages that mean "nobody answers" have one cause: a server that stops is first silent, then it closes the
-    connection, then it refuses new ones.
+    All messages of a server that is gone have one cause: when it stops, it closes the connection and then refuses new
+    ones. A server that is silent has another cause: it hangs, or the network loses what is sent.
 
     Args:
         message: The message of a `RedisError` or a `PostgresError`.
     """
     said = message.partition(": ")[2] or message
+    if _SILENT.search(said):
+        return "silent"
     return "away" if _AWAY.search(said) else _NAMES_AND_NUMBERS.sub(lambda found: found[1] or "", said)

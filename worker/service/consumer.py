@@ -9,7 +9,8 @@ Rules:
    and the lane goes on with what it has in hand.
 4. If the consumer group is gone, all lanes let go of everything. A new group, or another server, delivers again what
    still exists.
-5. To stop is to read no more. The lanes end when nothing is in hand and no read is in progress.
+5. Nothing is taken while this worker leaves requests to others, see `worker.service.step_back`.
+6. To stop is to read no more. The lanes end when nothing is in hand and no read is in progress.
 
 If a bug ends a lane, all lanes end, and the supervisor starts them again. They let go of what they held, whose entries
 are either pending or settled. A reclaim delivers the pending ones again and counts that, so that requests that bring
@@ -27,12 +28,15 @@ from worker.core.wire import Decoder, Entry
 from worker.errors import GroupMissingError, RedisError
 from worker.ports import RequestStream
 from worker.service.availability import Availability
+from worker.service.linger import Linger
 from worker.service.meter import Meter
 from worker.service.reclaim import Reclaim
 from worker.service.settler import Settler
+from worker.service.step_back import StepBack
 from worker.service.supervisor import unending
 
 LANES = 2
+_STEP_BACK_S = 0.1  # until it is asked again whether to step back
 _BLOCK_MS = 500
 _FULL = 0.25  # of a batch: above it, more requests are likely to wait
 
@@ -44,10 +48,27 @@ class RequestLimits:
     Attributes:
         batch: Most requests read at once.
         max_size: Largest `size` of a request.
+        linger_s: Longest wait for company before a read, see `worker.service.linger`; 0: none.
     """
 
     batch: int
     max_size: int
+    linger_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What decides which requests are taken, and when.
+
+    Attributes:
+        reclaim: Finds entries that were delivered and never answered.
+        step_back: Says whether to leave requests to other workers.
+        limits: How much is read at once, and how large a request may be.
+    """
+
+    reclaim: Reclaim
+    step_back: StepBack
+    limits: RequestLimits
 
 
 class Consumer:
@@ -58,28 +79,28 @@ class Consumer:
         stream: RequestStream,
         settlers: Sequence[Settler],
         *,
-        reclaim: Reclaim,
+        intake: Intake,
         availability: Availability,
         meter: Meter,
-        limits: RequestLimits,
     ) -> None:
         """Connect the parts.
 
         Args:
             stream: Delivers the requests.
             settlers: Answer and settle them, one for each lane.
-            reclaim: Finds entries that were delivered and never answered.
+            intake: Decides which requests are taken, and when.
             availability: Is told whether Redis answers.
             meter: Remembers when the loop last made progress.
-            limits: How much is read at once, and how large a request may be.
         """
         self._stream = stream
         self._settlers = settlers
-        self._reclaim = reclaim
+        self._reclaim = intake.reclaim
+        self._step_back = intake.step_back
         self._availability = availability
         self._meter = meter
-        self._batch = limits.batch
-        self._decoder = Decoder(limits.max_size)
+        self._batch = intake.limits.batch
+        self._linger = Linger(intake.limits.linger_s)
+        self._decoder = Decoder(intake.limits.max_size)
         self._turn = anyio.Lock(fast_acquire=True)
         self._is_stopping = False
         self._is_open = False
@@ -153,10 +174,15 @@ class Consumer:
             await self._read(settler)
         elif not self._is_stopping:
             await self._open()
-            if self._reclaim.is_due():
+            if await self._step_back.is_needed():
+                await anyio.sleep(_STEP_BACK_S)
+            elif self._reclaim.is_due():
                 await self._reclaim_entries(settler)
             else:
-                await self._read(settler)
+                if (wait_s := self._linger.wait_s(time.monotonic())) > 0:
+                    await anyio.sleep(wait_s)
+                if not self._is_stopping:  # it may have been told while it waited
+                    await self._read(settler)
 
     async def _open(self) -> None:
         if not self._is_open:
@@ -166,6 +192,7 @@ class Consumer:
 
     async def _read(self, settler: Settler) -> None:
         entries = await self._stream.read(self._batch, _BLOCK_MS)
+        self._linger.note(len(entries), time.monotonic())
         # No read may be in progress when a reclaim begins.
         if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._reclaim.is_due():
             self._stream.read_ahead(self._batch, _BLOCK_MS)
@@ -179,6 +206,7 @@ class Consumer:
             for entry in reclaimed.given_up:
                 settler.in_hand.add_dead(await self._reclaim.give_up(entry))
             await settler.settle_held()
+            self._meter.progress_at = time.monotonic()  # a round over many pending entries is long
             if self._is_stopping:
                 return
 

@@ -3,11 +3,10 @@
 The counts are for the statistics lines, and for the totals of the last line. They are never read by another process.
 """
 
-import math
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,13 +21,11 @@ from worker.core.events import (
     StatsWriteFailed,
 )
 from worker.core.mixture import Mixture
-from worker.core.stats import Tally
+from worker.core.stats import Asked, Tally
 from worker.core.wire import EXPIRED, Request, Result
 from worker.logs.emit import RateLimited, wanted
 from worker.ports import GivenUp, Settled
-
-_STEPS_A_DOUBLING = 8
-_LEAST_MS = 0.125
+from worker.service.latencies import Latencies, Recent
 
 
 @dataclass(slots=True)
@@ -43,7 +40,8 @@ class Interval:
         redrawn: Batches drawn again because weights or a session had just changed.
         tally: Growth of the stats hash, by field.
         mixtures: The mixtures that these fields refer to, see `worker.core.stats.Tally`.
-        latencies: Step of the scale -> how many results took that long, see `percentile_ms`.
+        asked: What the weights ask for beyond what the draws could follow.
+        latencies: How long the results took.
     """
 
     since: float = field(default_factory=time.monotonic)
@@ -53,29 +51,13 @@ class Interval:
     redrawn: int = 0
     tally: Counter[str] = field(default_factory=Counter)
     mixtures: dict[str, Mixture] = field(default_factory=dict)
-    latencies: Counter[int] = field(default_factory=Counter)
+    asked: Asked = field(default_factory=Asked)
+    latencies: Latencies = field(default_factory=Latencies)
 
     @property
     def mixture_texts(self) -> dict[str, str]:
         """Return the mixtures as text, as the stats hash stores them."""
         return {name: mixture.text for name, mixture in self.mixtures.items()}
-
-    def add_latency(self, milliseconds: float, count: int = 1) -> None:
-        """Count how long results took, in ms; steps of a factor 2^(1/8) keep the error below 10 %."""
-        self.latencies[math.ceil(_STEPS_A_DOUBLING * math.log2(max(milliseconds, _LEAST_MS)))] += count
-
-    def percentile_ms(self, part: float) -> float | None:
-        """Return the longest time, in ms, that the given part of the results took; None without results.
-
-        Args:
-            part: Within (0, 1].
-        """
-        left = math.ceil(part * self.latencies.total())
-        for step in sorted(self.latencies):
-            left -= self.latencies[step]
-            if left <= 0:
-                return round(math.exp2(step / _STEPS_A_DOUBLING), 3)
-        return None
 
 
 class Meter:
@@ -84,8 +66,9 @@ class Meter:
     Attributes:
         requests: Results written since the start.
         chunks: Chunk ids drawn since the start.
-        progress_at: When a lane last finished a round (monotonic, s).
+        progress_at: When a lane last finished a round, or settled entries that it reclaimed (monotonic, s).
         interval: The counts of the current interval.
+        recent: How fast it was in the last few seconds.
     """
 
     def __init__(self) -> None:
@@ -93,8 +76,9 @@ class Meter:
         self.chunks = 0
         self.progress_at = time.monotonic()
         self.interval = Interval()
+        self.recent = Recent()
         self._rejected = RateLimited(interval_s=10.0, burst=5)
-        self._served = RateLimited(interval_s=0.5, burst=2)
+        self._served = RateLimited(interval_s=1.0, burst=2)
         self._failed = RateLimited(interval_s=10.0, burst=5)
         self._dead_lettered = RateLimited(interval_s=10.0, burst=5)
         self._unwritable = RateLimited(interval_s=10.0, burst=5)
@@ -115,6 +99,7 @@ class Meter:
         self.interval.chunks += tally.chunks
         self.interval.tally.update(tally.fields)
         self.interval.mixtures.update(tally.mixtures)
+        self.interval.asked.add(tally.asked)
 
     def count_redraw(self) -> None:
         """Count a batch that is drawn again."""
@@ -135,9 +120,9 @@ class Meter:
                 if result.error is not None:
                     self._log_rejection(result)
         if wanted(RequestServed) and isinstance(part[0], Request):
-            self._served.emit(partial(_served, part[0], answered, settled.at_ms))
-        if not settled.counted:
-            self._uncounted.emit(lambda _: StatsWriteFailed(requests=len(part)))
+            self._served.emit(partial(_served, part, answered, settled.at_ms))
+        if settled.uncounted:
+            self._uncounted.emit(lambda _: StatsWriteFailed(requests=len(part), key=settled.uncounted))
         if settled.unbounded:
             self._untrimmed.emit(
                 lambda suppressed: ResultsTrimRefused(message=settled.unbounded, suppressed=suppressed)
@@ -175,9 +160,10 @@ class Meter:
         timed = answered.results
         if answered.tally.errors:
             timed = [result for result in timed if result.error != EXPIRED]
-        added_at_ms = Counter([result.entry_id.partition("-")[0] for result in timed])
-        for added_at, count in added_at_ms.items():
-            self.interval.add_latency(at_ms - int(added_at), count)
+        for added_at_ms, count in _count_arrivals(timed):
+            took_ms = at_ms - added_at_ms
+            self.interval.latencies.add(took_ms, count)
+            self.recent.add(took_ms, count)
 
     def _log_dead_letter(self, given_up: GivenUp) -> None:
         result, code = given_up.result, given_up.failure.code
@@ -188,6 +174,7 @@ class Meter:
                 error=code,
                 message=result.message,
                 deliveries=given_up.deliveries,
+                traceparent=result.traceparent,
                 suppressed=suppressed,
             ),
             key=code,
@@ -201,22 +188,41 @@ class Meter:
                 entry_id=result.entry_id,
                 error=code,
                 message=result.message,
+                traceparent=result.traceparent,
                 suppressed=suppressed,
             ),
             key=code,
         )
 
 
-def _served(request: Request, answered: Answers, at_ms: int, suppressed: int) -> RequestServed:
-    """Return the event that shows one request of a batch."""
+def _count_arrivals(results: Sequence[Result]) -> Iterable[tuple[int, int]]:
+    """Return when the requests of some results were added (Unix time in ms), and how many at each time."""
+    if len(results) == 1:
+        return ((int(results[0].entry_id.partition("-")[0]), 1),)
+    arrivals = Counter([result.entry_id.partition("-")[0] for result in results])
+    return [(int(added_at), count) for added_at, count in arrivals.items()]
+
+
+def _served(part: Sequence[Request | Result], answered: Answers, at_ms: int, suppressed: int) -> RequestServed:
+    """Return the event that shows one request of a batch: the first one with a trace context, or else the first one."""
+    valid = [one for one in part if isinstance(one, Request)]
+    request = next((one for one in valid if one.traceparent is not None), valid[0])
     result = next(result for result in answered.results if result.entry_id == request.entry_id)
+    terms = request.terms
     return RequestServed(
         request_id=request.request_id,
         entry_id=request.entry_id,
-        size=request.terms.size,
+        size=terms.size,
         status="ok" if result.error is None else "error",
-        dataset=request.terms.dataset,
+        error=result.error,
+        dataset=terms.dataset,
+        preset=terms.preset,
+        session=terms.session,
+        split=terms.split,
+        method=terms.method,
+        counts=result.counts or None,
         weights_version=result.weights_version,
         latency_ms=at_ms - int(request.entry_id.partition("-")[0]),
+        traceparent=request.traceparent,
         sampled_1_in=len(answered.results) * (suppressed + 1),
     )

@@ -3,15 +3,15 @@
 Redis settles a part wholly or not at all, and says why not. There are three outcomes:
 
 1. It is settled -> `Done`: every result is written, so the requests leave the hand.
-2. Weights or a session changed since the draw -> `DrawAgain`: nothing was written, and the whole part is drawn again.
-   This comes before the third case, as a new draw may write other results.
+2. Weights or a session changed since the draw, or a rule has to make a step before -> `DrawAgain`: nothing was written,
+   and the whole part is drawn again. This comes before the third case, as a new draw may write other results.
 3. Some entries are lost, or their results cannot be written -> `Drop`: only these leave the hand. The rest is drawn
    again as another part.
 
 A writer of weights that never rests must not keep requests waiting for ever. So a part is fenced, which means held
 against the weights keys, only for the first draws. The promise to the writer still holds: after that many draws, the
 weights were read later than every request of the part had been added. Sessions stay fenced, as a draw under an older
-state of a session would repeat chunks.
+state of a session would repeat chunks. Positioned weights stay fenced, too: they change only when a rule makes a step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -83,7 +83,7 @@ def decide(results: Sequence[Result], dead: Mapping[str, GivenUp], settled: Sett
         settled: What Redis said.
         redraws: How often the part's weights had changed under it before.
     """
-    if settled.stale or settled.moved:
+    if settled.stale or settled.moved or settled.met:
         return DrawAgain(redraws + bool(settled.stale))
     if settled.lost or settled.unwritable:
         unwritten = [one for one in results if one.entry_id in settled.unwritable]

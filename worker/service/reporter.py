@@ -2,60 +2,35 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 
 from worker.core.catalog import Catalog, largest_categories
-from worker.core.events import CategoryStats, HealthWriteFailed, WorkerListingRefused, WorkerStats
+from worker.core.events import CategoryStats, WorkerListingRefused, WorkerStats
 from worker.core.stats import read_counts
-from worker.core.weights.in_force import preset_name
-from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset
-from worker.core.weights.values import Weights
+from worker.core.workers.states import WIRE_VERSION
 from worker.errors import GroupMissingError, RedisError, RefusedError
-from worker.logs.emit import RateLimited, dropped_lines, emit
+from worker.logs.emit import RateLimited, dropped_lines, emit, notable_events
 from worker.ports import Backlog, Presence
-from worker.run_dir.health import SERVING, Health, health_path, write_health
-from worker.run_dir.processes import process_start
+from worker.run_dir.processes import resident_bytes
 from worker.service.availability import Availability
+from worker.service.drift_watch import DriftWatch, counted_weights
+from worker.service.health_file import HealthFile, Identity
+from worker.service.loop_lag import LoopLag
 from worker.service.meter import Interval, Meter
 from worker.service.mix_watch import MixWatch
 from worker.service.shared_consumer import Namesake
 from worker.service.snapshots import CurrentSnapshots
+from worker.version import own_version
 
 HEARTBEAT_S = 1.0
 _NEWS_EVERY_S = 0.05  # weights may change a thousand times a second
 _DATASETS_SHOWN = 64
 _CATEGORIES_SHOWN = 1024
-_STUCK_AFTER_S = 5.0
 _LINES_AT_ONCE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The worker that reports.
-
-    Attributes:
-        consumer: The worker's name in the group.
-        prefix: Start of its names in Redis.
-        run_dir: Where its health file lives.
-        weight_unit: What weights are shares of: `chunks` or `seconds`.
-        redis: Digest of the URL of Redis, see `worker.run_dir.health.url_digest`.
-        database: The same of PostgreSQL.
-    """
-
-    consumer: str
-    prefix: str
-    run_dir: Path
-    weight_unit: str = "chunks"
-    redis: str = ""
-    database: str = ""
 
 
 class Reporter:
@@ -82,27 +57,32 @@ class Reporter:
             stats_interval_s: Time between two statistics lines, in seconds.
         """
         self._identity = identity
-        self._started = process_start(os.getpid())
+        self._health = HealthFile(identity, current, meter, availability)
         self._presence = presence
         self._current = current
         self._meter = meter
         self._availability = availability
         self._stats_interval_s = stats_interval_s
-        self._unwritten = RateLimited(interval_s=60.0, burst=1)
         self._refused = RateLimited(interval_s=60.0, burst=1)
         self._namesake = Namesake(identity.consumer)
         self._mix = MixWatch(current)
-        self._phase = "starting"
+        self._lag = LoopLag()
+        self._drift = DriftWatch(current)
         self._shown: tuple[str, Mapping[str, int]] = ("", {})
-        self._news = anyio.Event()
+        self._news, self._beaten = anyio.Event(), anyio.Event()
         current.weights.watch(self._wake)
 
     async def run(self) -> None:
         """Report until cancelled."""
+        with self._lag.measured():
+            await self._report()
+
+    async def _report(self) -> None:
         stats_due = time.monotonic() + self._stats_interval_s
         while True:
-            beaten_at = time.monotonic()
+            beaten_at, beaten = time.monotonic(), self._beaten
             await self._beat()
+            beaten.set()
             now = time.monotonic()
             if now >= stats_due:
                 await self.log_stats()
@@ -114,17 +94,24 @@ class Reporter:
 
     def enter(self, phase: str) -> None:
         """Report at once that the worker is `serving` or `draining` now."""
-        self._phase = phase
-        self._write_health()
+        self._health.enter(phase)
         self._wake()
+
+    async def wait_shown(self) -> None:
+        """Wait until Redis was told how this worker is now, or did not take it."""
+        self._beaten = anyio.Event()
+        await self._beaten.wait()
+
+    def state(self) -> str:
+        """Return what the health file says now."""
+        return self._health.state
 
     def _wake(self) -> None:
         self._news.set()
 
     def remove_health_file(self) -> None:
         """Remove the health file, as this worker has ended in order."""
-        with suppress(OSError):  # the file of a process that has ended misleads no probe
-            health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
+        self._health.remove()
 
     async def log_stats(self, patience_s: float = math.inf) -> None:
         """Log the statistics of the interval that ends now; the backlog only if Redis answers within `patience_s`."""
@@ -142,25 +129,37 @@ class Reporter:
                 errors=interval.errors,
                 requests_per_s=interval.requests / length,
                 chunks_per_s=interval.chunks / length,
-                latency_p50_ms=interval.percentile_ms(0.5),
-                latency_p99_ms=interval.percentile_ms(0.99),
+                latency_p50_ms=interval.latencies.percentile_ms(0.5),
+                latency_p95_ms=interval.latencies.percentile_ms(0.95),
+                latency_p99_ms=interval.latencies.percentile_ms(0.99),
+                latency_max_ms=interval.latencies.longest_ms,
                 lag=backlog.lag if backlog else None,
                 pending=backlog.pending if backlog else None,
+                oldest_pending_ms=self._age_ms(backlog),
                 redrawn=interval.redrawn,
                 weights_version=self._current.weights.in_force(None).weights.version,
                 catalog_version=catalog.version if catalog is not None else "",
                 log_lines_dropped=dropped_lines(),
+                loop_lag_ms=self._lag.begin_interval(),
+                memory_bytes=resident_bytes(),
             )
         )
         for number, line in enumerate(self._category_lines(interval), 1):
             emit(line)
             if number % _LINES_AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()  # there may be thousands
+        for _ in self._drift.look(interval, interval.since + length):
+            await anyio.lowlevel.checkpoint()
+
+    def _age_ms(self, backlog: Backlog | None) -> int | None:
+        """Return how long ago the oldest pending entry was added."""
+        oldest_at_ms = None if backlog is None else backlog.oldest_at_ms
+        return None if oldest_at_ms is None else max(0, self._presence.now_ms() - oldest_at_ms)
 
     def _category_lines(self, interval: Interval) -> Iterator[CategoryStats]:
         ready = self._current.catalog.ready if self._current.catalog is not None else {}
         for dataset, rows in read_counts(interval.tally, interval.mixture_texts).datasets():
-            weights = self._weights_of(dataset, ready)
+            weights = counted_weights(self._current, dataset)
             total = sum(row.amount for row in rows)
             for row in rows:
                 yield CategoryStats(
@@ -176,17 +175,9 @@ class Reporter:
                     weights_version=weights.version,
                 )
 
-    def _weights_of(self, dataset: str, ready: Mapping[str, int]) -> Weights:
-        """Return the weights of a dataset's counts, or of a preset's; "" are the global ones."""
-        held = self._current.weights.held(dataset) if dataset else self._current.weights.shared
-        preset = dataset.removeprefix(preset_name(""))
-        if preset != dataset and preset in BUILT_IN_PRESETS:
-            return built_in_preset(preset, ready)
-        return held.weights or self._current.weights.in_force(None).weights
-
     async def _beat(self) -> None:
         """Report the state, to the health file and to Redis."""
-        self._write_health()
+        self._health.write()
         self._mix.look()
         try:
             self._namesake.look(await self._presence.show(self._document(), ttl_s=10))
@@ -200,13 +191,6 @@ class Reporter:
     def _log_refusal(self, error: RefusedError) -> None:
         self._refused.emit(lambda suppressed: WorkerListingRefused(message=str(error), suppressed=suppressed))
 
-    def _write_health(self) -> None:
-        try:
-            write_health(self._identity.run_dir, self._health())
-        except OSError as error:
-            message = str(error)
-            self._unwritten.emit(lambda suppressed: HealthWriteFailed(message=message, suppressed=suppressed))
-
     async def _backlog(self) -> Backlog | None:
         try:
             return await self._presence.backlog()
@@ -218,20 +202,11 @@ class Reporter:
             await self._availability.failed("heartbeat", str(error))
         return None
 
-    def _health(self) -> Health:
-        stuck = time.monotonic() - self._meter.progress_at > _STUCK_AFTER_S
-        is_waiting = self._phase == SERVING and (stuck or not self._availability.is_up or self._current.catalog is None)
-        state = "waiting" if is_waiting else self._phase
-        who, pid = self._identity, os.getpid()
-        return Health(pid, who.prefix, who.consumer, state, time.time(), who.redis, who.database, self._started)
-
     def _ready_shown(self, catalog: Catalog) -> Mapping[str, int]:
         """Return the READY chunks of the largest categories; they are counted once for each catalog."""
-        version, shown = self._shown
-        if version != catalog.version:
-            shown = largest_categories(catalog, _CATEGORIES_SHOWN)
-            self._shown = catalog.version, shown
-        return shown
+        if self._shown[0] != catalog.version:
+            self._shown = catalog.version, largest_categories(catalog, _CATEGORIES_SHOWN)
+        return self._shown[1]
 
     def _document(self) -> str:
         """Return this worker's state as JSON: what it has applied, and when."""
@@ -240,7 +215,9 @@ class Reporter:
         return json.dumps(
             {
                 "consumer": self._identity.consumer,
-                "state": self._health().state,
+                "state": self._health.state,
+                "version": own_version(),
+                "wire_version": WIRE_VERSION,
                 **self._namesake.identity(),
                 "weight_unit": self._identity.weight_unit,
                 "weights_version": shared.version,
@@ -255,6 +232,20 @@ class Reporter:
                 "categories": len(catalog.categories) if catalog is not None else 0,
                 "ready": self._ready_shown(catalog) if catalog is not None else None,
                 "requests": self._meter.requests,
+                **self._vitals(),
+                "events": notable_events(),
                 "at_ms": time.time_ns() // 1_000_000,
             }
         )
+
+    def _vitals(self) -> dict[str, float | None]:
+        """Return how fast the worker was in the last few seconds, how late its event loop, and its memory."""
+        speed = self._meter.recent.look(self._meter.requests)
+        return {
+            "requests_per_s": round(speed.requests_per_s, 1),
+            "latency_p50_ms": speed.p50_ms,
+            "latency_p99_ms": speed.p99_ms,
+            "latency_max_ms": speed.longest_ms,
+            "loop_lag_ms": round(self._lag.recent_ms, 3),
+            "memory_bytes": resident_bytes(),
+        }

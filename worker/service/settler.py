@@ -16,9 +16,14 @@ also covers a reply that got lost: the part is still in hand, it is settled agai
 
 Why a change of weights is in force for the next request: the change replaces the value of a key. A part that was drawn
 under the previous value is refused, and the key is read again before the next draw.
+
+Why a rule's steps are exact: a part that meets a bound is refused, and drawn again after the step; see
+`worker.core.stats.heard`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 from anyio.to_thread import run_sync
@@ -26,9 +31,11 @@ from anyio.to_thread import run_sync
 from worker.core.draw.answer import Answers, answer
 from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.slicing import Slice, is_heavy
+from worker.core.stats.heard import heard_growth
 from worker.core.weights.presets import weights_name
 from worker.core.wire import Request, Result, Terms
-from worker.ports import Batch, Failure, RequestStream, Settled, WeightsReader
+from worker.ports import Batch, Failure, RequestStream, Settled
+from worker.service.due_steps import DueSteps
 from worker.service.in_hand import InHand, SessionsInHand
 from worker.service.meter import Meter
 from worker.service.outcome import Done, DrawAgain, Drop, decide, is_fenced
@@ -38,6 +45,7 @@ from worker.service.snapshots import CurrentSnapshots
 _WHY = "the key of its stream holds another type or takes no more entries"
 _NO_RESULT = f"its result could not be written, {_WHY}"
 _NO_LETTER = f"its dead letter could not be written, {_WHY}"
+_NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 Draw = Callable[[Sequence[Request | Result], Snapshots, np.random.Generator], Answers]
 
 
@@ -53,7 +61,7 @@ class Settler:
         stream: RequestStream,
         current: CurrentSnapshots,
         *,
-        weights: WeightsReader,
+        steps: DueSteps,
         reclaim: Reclaim,
         meter: Meter,
         draw: Draw = answer,
@@ -63,7 +71,8 @@ class Settler:
         Args:
             stream: Takes the results.
             current: The snapshots to draw under.
-            weights: Reads weights that are not known, and applies those that settling found.
+            steps: Waits for the steps of rules. Its `weights` reads weights that are not known, and applies those that
+                settling found.
             reclaim: Remembers what could not be settled.
             meter: Counts and logs what was settled.
             draw: Makes results of requests.
@@ -72,7 +81,8 @@ class Settler:
         self._stream = stream
         self._current = current
         self._sessions = SessionsInHand(stream, current.sessions)
-        self._weights = weights
+        self._weights = steps.weights
+        self._steps = steps
         self._reclaim = reclaim
         self._meter = meter
         self._draw = draw
@@ -93,7 +103,7 @@ class Settler:
 
     async def _settle_part(self, part: Slice) -> None:
         """Draw a part and settle it, again and again while weights or sessions change under it."""
-        redraws = 0
+        redraws, wait = 0, self._steps.new_wait()
         while True:
             snapshots = await self._snapshots([terms for terms, _ in part.asked])
             try:
@@ -101,16 +111,19 @@ class Settler:
             except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
                 await self._isolate(part, error)
                 return
-            batch = self._batch(part, answered, snapshots, redraws)
+            batch = self._batch(part, answered, snapshots, redraws)._replace(is_bounded=wait.is_bounded)
             settled = await self._stream.settle(batch)
             self._sessions.correct(answered.visits, settled)
             outcome = decide(answered.results, self.in_hand.dead, settled, redraws=redraws)
             if not isinstance(outcome, DrawAgain):
+                wait.end(batch.heard)
                 await self._conclude(part, answered, settled, outcome)
                 return
             redraws = outcome.redraws
             self._meter.count_redraw()
             await self._weights.catch_up(settled.stale, drawn=dict(batch.marks))
+            if settled.met and not settled.stale:
+                await wait.refused(settled.met)
 
     async def _snapshots(self, asked: Sequence[Terms]) -> Snapshots:
         """Return the snapshots in force for what is asked for."""
@@ -139,11 +152,12 @@ class Settler:
         return Batch(
             results=answered.results,
             span=(part.requests[0].entry_id, part.requests[-1].entry_id),  # in the order of the stream
-            marks=_marks(snapshots) if is_fenced(redraws) else (),
+            marks=_marks(snapshots, is_fenced=is_fenced(redraws)),
             growth=tally.fields,
             dead={entry_id: one.letter for entry_id, one in self.in_hand.dead.items()},
             mixtures=tally.mixtures,
             sessions=self._sessions.advance(answered.visits),
+            heard=_heard(tally.fields, snapshots),
         )
 
     async def _isolate(self, part: Slice, error: Exception) -> None:
@@ -176,6 +190,13 @@ class Settler:
             await self._reclaim.note_failures(failed, Failure("too_many_deliveries", _NO_RESULT))
 
 
-def _marks(snapshots: Snapshots) -> tuple[tuple[str | None, bytes], ...]:
-    """Return the values of the weights keys, as marks, that some requests were drawn under; each key once."""
-    return tuple(dict(mark for held in snapshots.weights.values() for mark in held.marks).items())
+def _marks(snapshots: Snapshots, *, is_fenced: bool) -> tuple[tuple[str | None, bytes], ...]:
+    """Return the values of the weights keys, as marks, that settling has to find; each key once."""
+    held = [held for held in snapshots.weights.values() if is_fenced or held.is_positioned]
+    return tuple(dict(mark for each in held for mark in each.marks).items())
+
+
+def _heard(growth: Mapping[str, int], snapshots: Snapshots) -> Mapping[str, int]:
+    """Return what a batch adds to what was heard under positioned weights."""
+    positioned = {held.dataset for held in snapshots.weights.values() if held.is_positioned}
+    return heard_growth(growth, positioned) if positioned else _NOTHING

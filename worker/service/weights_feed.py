@@ -37,6 +37,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from worker.core.events import WeightsChanged, WeightsRejected, WeightsVanished
+from worker.core.weights.authors import AppliedChange
 from worker.core.weights.in_force import ABSENT, Held, observe, source_of
 from worker.errors import RedisError
 from worker.logs.emit import emit
@@ -44,6 +45,7 @@ from worker.ports import Reading, WeightsStore
 from worker.service.availability import Availability
 from worker.service.snapshots import WeightsBook
 from worker.service.supervisor import unending
+from worker.service.weights_log import WeightsLog
 
 _LONG = 4096  # bytes: parsing a longer value would hold up others
 _DISAGREEMENTS = 3  # in a row between settling and reading, after which the connection is opened anew
@@ -65,6 +67,7 @@ class WeightsFeed:
         self._book = book
         self._availability = availability
         self._refresh_s = refresh_s
+        self._log = WeightsLog(store)
         self._orders: dict[str | None, int] = {}  # dataset -> number of its latest reading
         self._disagreements: dict[str | None, tuple[bytes, int]] = {}  # dataset -> what settling found, and how often
 
@@ -78,6 +81,7 @@ class WeightsFeed:
         """Keep the weights fresh until cancelled; started after the first attempt to read them."""
         attempted = anyio.Event()
         async with anyio.create_task_group() as loops:
+            loops.start_soon(unending, self._log.run)
             loops.start_soon(unending, partial(self._refresh_for_ever, attempted))
             await attempted.wait()
             loops.start_soon(unending, self._listen_for_ever)
@@ -201,14 +205,15 @@ class WeightsFeed:
         if text_before != text_after:
             self._book.changed_at_ms = time.time_ns() // 1_000_000
             weights = self._book.in_force(dataset).weights
-            emit(
+            self._log.tell(
+                AppliedChange(dataset, held.mark),
                 WeightsChanged(
                     dataset=dataset,
                     version=weights.version,
                     source=weights.source,
                     before=text_before,
                     after=text_after or weights.text,
-                )
+                ),
             )
 
     def _warn_if_vanished(self, dataset: str | None, before: Held, held: Held) -> None:

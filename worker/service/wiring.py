@@ -1,10 +1,13 @@
 """Connect the parts of a worker: the only place where loops meet adapters."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from worker.adapters.postgres.catalog import PostgresCatalog
+from worker.adapters.redis.adjust import RedisAdjust
 from worker.adapters.redis.client import Client
+from worker.adapters.redis.feedback import trim_reports
 from worker.adapters.redis.stats_folding import RedisFolding
 from worker.adapters.redis.streams import RedisStreams
 from worker.adapters.redis.weights import RedisWeights
@@ -12,6 +15,7 @@ from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.draw.answer import answer
 from worker.core.events import (
     ConsumersCleanupRefused,
+    FeedbackTrimRefused,
     PostgresLost,
     PostgresRestored,
     RedisLost,
@@ -23,19 +27,27 @@ from worker.core.keys import Keys
 from worker.errors import UnreadableError
 from worker.ports import StreamLimits
 from worker.run_dir.health import url_digest
+from worker.run_dir.systemd import Systemd
+from worker.service.adjuster import Adjuster
 from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
-from worker.service.consumer import LANES, Consumer, RequestLimits
+from worker.service.consumer import LANES, Consumer, Intake, RequestLimits
+from worker.service.due_steps import DueSteps
+from worker.service.health_file import Identity
 from worker.service.housekeeping import HousekeepingTask
 from worker.service.meter import Meter
 from worker.service.reclaim import Reclaim
-from worker.service.reporter import Identity, Reporter
+from worker.service.reporter import Reporter
 from worker.service.settler import Draw, Settler
 from worker.service.snapshots import CurrentSnapshots
+from worker.service.step_back import StepBack
+from worker.service.watchdog import Watchdog
 from worker.service.weights_feed import WeightsFeed
+from worker.settings.environment import systemd_variables
 from worker.settings.model import Settings
 
 _FOLD_EVERY_S = 30.0
+_TRIM_EVERY_S = 30.0
 _GONE = 60  # times WORKER_CLAIM_IDLE_S: then a consumer that holds nothing belongs to no worker any more
 
 
@@ -71,6 +83,7 @@ class Serving:
     current: CurrentSnapshots
     stream: RedisStreams
     weights: WeightsFeed
+    steps: DueSteps
     reclaim: Reclaim
     settlers: Sequence[Settler]
     consumer: Consumer
@@ -90,6 +103,8 @@ class Worker:
     consumer: Consumer
     reporter: Reporter
     housekeeping: Sequence[HousekeepingTask]
+    adjuster: Adjuster
+    watchdog: Watchdog
     meter: Meter
 
 
@@ -118,8 +133,12 @@ def wire(settings: Settings, consumer: str, clients: Sequence[Client]) -> Worker
         serving.stream,
         writer=RedisWeightsWriter(clients[0], keys, defaults=lambda: current.weights.defaults),
         folding=RedisFolding(clients[0], keys),
+        trim=partial(trim_reports, clients[0], keys),
         availability=availability,
     )
+    rules = RedisAdjust(clients[0], keys, defaults=lambda: current.weights.defaults)
+    adjuster = Adjuster(rules, current, availability)
+    serving.steps.notify = adjuster.wake
     return Worker(
         settings,
         current,
@@ -129,6 +148,8 @@ def wire(settings: Settings, consumer: str, clients: Sequence[Client]) -> Worker
         serving.consumer,
         reporter,
         housekeeping,
+        adjuster,
+        Watchdog(Systemd(*systemd_variables()), reporter.state, serving.meter),
         serving.meter,
     )
 
@@ -146,14 +167,14 @@ def wire_serving(clients: Sequence[Client], keys: Keys, options: ServingOptions,
     meter, availability = Meter(), redis_availability()
     stream = options.streams(client, keys=keys, consumer=options.consumer, limits=options.limits)
     weights = WeightsFeed(RedisWeights(subscriber, keys), current.weights, availability, refresh_s=options.refresh_s)
+    steps = DueSteps(weights)
     reclaim = Reclaim(stream, idle_ms=options.idle_ms, max_deliveries=options.max_deliveries)
     settlers = [
-        Settler(stream, current, weights=weights, reclaim=reclaim, meter=meter, draw=options.draw) for _ in range(LANES)
+        Settler(stream, current, steps=steps, reclaim=reclaim, meter=meter, draw=options.draw) for _ in range(LANES)
     ]
-    consumer = Consumer(
-        stream, settlers, reclaim=reclaim, availability=availability, meter=meter, limits=options.requests
-    )
-    return Serving(current, stream, weights, reclaim, settlers, consumer, meter, availability)
+    intake = Intake(reclaim, StepBack(stream, current), options.requests)
+    consumer = Consumer(stream, settlers, intake=intake, availability=availability, meter=meter)
+    return Serving(current, stream, weights, steps, reclaim, settlers, consumer, meter, availability)
 
 
 def redis_availability() -> Availability:
@@ -177,7 +198,7 @@ def _options(settings: Settings, consumer: str) -> ServingOptions:
     return ServingOptions(
         consumer,
         limits,
-        RequestLimits(settings.batch, settings.max_size),
+        RequestLimits(settings.batch, settings.max_size, settings.linger_ms / 1000),
         idle_ms=max(1, round(settings.claim_idle_s * 1000)),
         max_deliveries=settings.max_deliveries,
         refresh_s=settings.weights_refresh_s,
@@ -206,6 +227,7 @@ def _housekeeping(
     *,
     writer: RedisWeightsWriter,
     folding: RedisFolding,
+    trim: Callable[[], Awaitable[object]],
     availability: Availability,
 ) -> list[HousekeepingTask]:
     """Return the housekeeping tasks."""
@@ -229,4 +251,5 @@ def _housekeeping(
         HousekeepingTask(
             "consumers", forget_consumers, availability, every_s=gone_s / 10, refusal=ConsumersCleanupRefused
         ),
+        HousekeepingTask("feedback", trim, availability, every_s=_TRIM_EVERY_S, refusal=FeedbackTrimRefused),
     ]

@@ -4,6 +4,7 @@ It needs the standard library alone, unless a `.env` has settings of ours. So `h
 """
 
 import os
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -83,9 +84,31 @@ def unset_matplotlib_backend() -> None:
     os.environ.pop("MPLBACKEND", None)
 
 
+def has_display() -> bool:
+    """Return whether a browser can be opened: there is a desktop, or somebody has chosen a browser."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
 def list_unknown_names() -> list[str]:
     """List the variables of the environment that start with `WORKER_` but are no settings."""
     return list_unknown(os.environ)
+
+
+def systemd_variables() -> tuple[str, float]:
+    """Return what systemd gives to a service: the address of its socket, and the period of its watchdog in s.
+
+    The address is empty where there is none, and the period 0 where there is no watchdog for this process.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    period = os.environ.get("WATCHDOG_USEC", "")
+    is_ours = os.environ.get("WATCHDOG_PID", "") in {"", str(os.getpid())}
+    is_known = address.startswith(("/", "@"))
+    return address if is_known else "", int(period) / 1e6 if is_ours and period.isdecimal() else 0.0
+
+
+def journal_stream() -> str:
+    """Return device and inode of the socket to systemd's journal, as systemd names them; empty: there is none."""
+    return os.environ.get("JOURNAL_STREAM", "")
 
 
 def postgres_defaults() -> dict[str, str]:

@@ -6,95 +6,41 @@ it: both of `NAME` and `NAME_FILE`, the `.env` of other programs, misspelt names
 """
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
 from worker.core.events import Level
 from worker.core.keys import PREFIX_PATTERN
 from worker.core.redaction import redact
 from worker.errors import SettingsError
 from worker.settings.columns import read_columns
+from worker.settings.declared import (
+    LONGEST_CONSUMER,
+    Whole,
+    check_absolute,
+    check_consumer,
+    check_database_url,
+    check_redis_url,
+    check_token,
+    seconds,
+    setting,
+    url,
+    whole,
+)
 from worker.settings.environment import DOTENV, default_run_dir, read_sources, resolve
 from worker.settings.found import WAYS, with_up
 from worker.settings.levels import read_level
-from worker.settings.names import VARIABLES, is_setting, meant_by
-from worker.settings.postgres_url import POSTGRES_SCHEMES, read_postgres_url
-from worker.settings.redis_url import REDIS_SCHEMES, read_redis_url
+from worker.settings.names import DESK_TOKEN, VARIABLES, is_setting, meant_by
+from worker.settings.postgres_url import POSTGRES_SCHEMES
+from worker.settings.redis_url import REDIS_SCHEMES
 from worker.settings.urls import check_prefix, is_quoted
 
-Need = Literal["redis", "database", "logs"]
+Need = Literal["redis", "database", "logs", "desk"]
 
-_YEAR_S = 31_536_000
 _LONGEST_SHOWN = 80
-_LONGEST_CONSUMER = 128
-
-
-def _setting(variable: str, description: str, accepted: str, default: object, **rules: Any) -> Any:
-    """Declare a setting. `accepted` and `default_words` go into error sentences and documentation."""
-    words: dict[str, Any] = {"accepted": accepted, "default": rules.pop("default_words", str(default))}
-    return Field(default, alias=variable, description=description, json_schema_extra=words, **rules)
-
-
-def _whole(variable: str, description: str, default: int, high: int, *, low: int = 1) -> Any:
-    """Declare a setting that is a whole number."""
-    return _setting(variable, description, f"a whole number from {low} to {high}", default, ge=low, le=high)
-
-
-def _seconds(variable: str, description: str, default: float) -> Any:
-    """Declare a setting that is a duration."""
-    accepted = f"a number of seconds from 0.001 to {_YEAR_S}"
-    return _setting(variable, description, accepted, float(default), ge=0.001, le=_YEAR_S, default_words=f"{default:g}")
-
-
-def _url(variable: str, description: str, example: str, schemes: Collection[str]) -> Any:
-    """Declare a required URL. It stays empty for a command that does not need it."""
-    accepted = f"a URL that starts with {_or(f'{scheme}://' for scheme in schemes)}, such as {example}"
-    return _setting(variable, description, accepted, SecretStr(""), default_words="required")
-
-
-def _or(choices: Iterable[str]) -> str:
-    """Join choices by commas and "or"."""
-    *rest, last = choices
-    return f"{', '.join(rest)} or {last}"
-
-
-def _check_redis_url(secret: SecretStr) -> SecretStr:
-    """Refuse a URL that is not valid for Redis."""
-    read_redis_url(secret.get_secret_value())
-    return secret
-
-
-def _check_database_url(secret: SecretStr) -> SecretStr:
-    """Refuse a URL that is not valid for PostgreSQL."""
-    read_postgres_url(secret.get_secret_value())
-    return secret
-
-
-def _check_consumer(name: str) -> str:
-    """Refuse a consumer name that could not be read in a log line."""
-    if not 1 <= len(name) <= _LONGEST_CONSUMER or not name.isprintable() or " " in name:
-        raise ValueError
-    return name
-
-
-def _check_absolute(path: Path) -> Path:
-    """Refuse a relative path, since worker and `health` may run in different folders."""
-    if not path.is_absolute() or "\0" in str(path):
-        raise ValueError
-    return path
-
-
-def _check_whole(value: object) -> object:
-    """Refuse a text that is no whole number, such as 5.0."""
-    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise ValueError
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_check_whole)]
 
 
 class Settings(BaseModel):
@@ -102,55 +48,56 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    redis_url: Annotated[SecretStr, AfterValidator(_check_redis_url)] = _url(
+    redis_url: Annotated[SecretStr, AfterValidator(check_redis_url)] = url(
         "REDIS_URL", "where Redis or Valkey is", "redis://localhost:6379/0", REDIS_SCHEMES
     )
-    database_url: Annotated[SecretStr, AfterValidator(_check_database_url)] = _url(
+    database_url: Annotated[SecretStr, AfterValidator(check_database_url)] = url(
         "DATABASE_URL", "where PostgreSQL is", "postgresql://worker@localhost:5432/audio", POSTGRES_SCHEMES
     )
-    log_level: Annotated[Level, BeforeValidator(read_level)] = _setting(
+    log_level: Annotated[Level, BeforeValidator(read_level)] = setting(
         "LOG_LEVEL",
         "least level of the lines that are logged",
         "debug, info, warning or error; names of others too: trace, notice, WARN, critical, fatal, 10 to 50",
         "info",
     )
-    log_format: Annotated[Literal["json", "console"], BeforeValidator(str.lower)] | None = _setting(
+    log_format: Annotated[Literal["json", "console"], BeforeValidator(str.lower)] | None = setting(
         "LOG_FORMAT",
         "form of the log lines",
         "json or console",
         None,
         default_words="console on a terminal, else json",
     )
-    prefix: str = _setting(
+    prefix: str = setting(
         "WORKER_PREFIX",
         "start of every name in Redis; for Redis Cluster a hash tag such as {audio}",
         "1 to 64 of A-Z a-z 0-9 _ . : { } -",
         "audio",
         pattern=f"^{PREFIX_PATTERN.pattern}$",
     )
-    consumer: Annotated[str, AfterValidator(_check_consumer)] | None = _setting(
+    consumer: Annotated[str, AfterValidator(check_consumer)] | None = setting(
         "WORKER_CONSUMER",
         "consumer name, the same after a restart",
-        f"1 to {_LONGEST_CONSUMER} printable characters without spaces",
+        f"1 to {LONGEST_CONSUMER} printable characters without spaces",
         None,
         default_words="host name, with a number that no live worker of this host has",
     )
-    max_size: Whole = _whole("WORKER_MAX_SIZE", "largest `size` of a request", 65_536, 65_536)
-    batch: Whole = _whole("WORKER_BATCH", "most requests answered in one batch", 256, 1000)
-    claim_idle_s: float = _seconds("WORKER_CLAIM_IDLE_S", "another consumer's entry is taken over after this", 5)
-    max_deliveries: Whole = _whole(
+    max_size: Whole = whole("WORKER_MAX_SIZE", "largest `size` of a request", 65_536, 65_536)
+    batch: Whole = whole("WORKER_BATCH", "most requests answered in one batch", 256, 1000)
+    linger_ms: Whole = whole(
+        "WORKER_LINGER_MS", "longest wait for more requests while they come fast; 0: none", 0, 1000, low=0
+    )
+    claim_idle_s: float = seconds("WORKER_CLAIM_IDLE_S", "another consumer's entry is taken over after this", 5)
+    max_deliveries: Whole = whole(
         "WORKER_MAX_DELIVERIES", "after so many a request goes to the dead letters", 5, 1_000_000
     )
-    weights_refresh_s: float = _seconds(
-        "WORKER_WEIGHTS_REFRESH_S", "weights keys are read again at least this often", 1
-    )
-    catalog_refresh_s: float = _seconds(
+    weights_refresh_s: float = seconds("WORKER_WEIGHTS_REFRESH_S", "weights keys are read again at least this often", 1)
+    catalog_refresh_s: float = seconds(
         "WORKER_CATALOG_REFRESH_S", "the catalog is compared with PostgreSQL this often, see PROTOCOL.md", 30
     )
-    catalog_wait_s: float = _seconds(
+    catalog_wait_s: float = seconds(
         "WORKER_CATALOG_WAIT_S", "how long requests wait at the start for a first catalog", 5
     )
-    chunks_query: str | None = _setting(
+    chunks_query: str | None = setting(
         "WORKER_CHUNKS_QUERY",
         "a SELECT of `id, category` of READY chunks, instead of the table `audio_chunks`",
         "a SELECT that returns id and category, duration_s where WORKER_WEIGHT_UNIT=seconds, and split if any have one",
@@ -158,34 +105,41 @@ class Settings(BaseModel):
         default_words="none",
         pattern=r"(?i)\bselect\b",
     )
-    weight_unit: Annotated[Literal["chunks", "seconds"], BeforeValidator(str.lower)] = _setting(
+    weight_unit: Annotated[Literal["chunks", "seconds"], BeforeValidator(str.lower)] = setting(
         "WORKER_WEIGHT_UNIT",
         "what weights are shares of: the chunks drawn, or their audio time; the same for all workers of a prefix",
         "chunks or seconds",
         "chunks",
     )
-    catalog_columns: Annotated[tuple[str, ...], BeforeValidator(read_columns)] = _setting(
+    catalog_columns: Annotated[tuple[str, ...], BeforeValidator(read_columns)] = setting(
         "WORKER_CATALOG_COLUMNS",
         "columns of chunks that workers hold in memory, so that requests may ask for them; the same for all workers",
         "some of duration_s, start_s, path, with commas between",
         (),
         default_words="none",
     )
-    results_maxlen: Whole = _whole(
+    results_maxlen: Whole = whole(
         "WORKER_RESULTS_MAXLEN", "most entries that a result stream keeps", 1_000_000, 1_000_000_000
     )
-    results_max_bytes: Whole = _whole(
+    results_max_bytes: Whole = whole(
         "WORKER_RESULTS_MAX_BYTES",
         "about the most bytes that a result stream keeps; beyond them the oldest results go",
         256 << 20,
         1 << 40,
         low=16 << 20,
     )
-    reply_ttl_s: float = _seconds("WORKER_REPLY_TTL_S", "life of an unused reply stream", 3600)
-    session_ttl_s: float = _seconds("WORKER_SESSION_TTL_S", "life of an idle session", 86_400)
-    stats_interval_s: float = _seconds("WORKER_STATS_INTERVAL_S", "time between `worker.stats` lines", 10)
-    drain_timeout_s: float = _seconds("WORKER_DRAIN_TIMEOUT_S", "longest stop after the first signal", 10)
-    run_dir: Annotated[Path, AfterValidator(_check_absolute)] = _setting(
+    reply_ttl_s: float = seconds("WORKER_REPLY_TTL_S", "life of an unused reply stream", 3600)
+    session_ttl_s: float = seconds("WORKER_SESSION_TTL_S", "life of an idle session", 86_400)
+    stats_interval_s: float = seconds("WORKER_STATS_INTERVAL_S", "time between `worker.stats` lines", 10)
+    drain_timeout_s: float = seconds("WORKER_DRAIN_TIMEOUT_S", "longest stop after the first signal", 10)
+    desk_token: Annotated[SecretStr, AfterValidator(check_token)] | None = setting(
+        "WORKER_DESK_TOKEN",
+        "what browsers have to give to `desk`, once; needed where it listens on more than loopback",
+        "16 to 1024 printable characters of ASCII without spaces",
+        None,
+        default_words="none",
+    )
+    run_dir: Annotated[Path, AfterValidator(check_absolute)] = setting(
         "WORKER_RUN_DIR",
         "where health files and consumer locks live",
         "an absolute path",
@@ -203,6 +157,7 @@ _NEEDED: Mapping[Need, tuple[str, ...]] = {
     "redis": ("REDIS_URL",),
     "database": ("DATABASE_URL",),
     "logs": ("LOG_LEVEL", "LOG_FORMAT"),
+    "desk": (DESK_TOKEN,),
 }
 _ALL: tuple[Need, ...] = ("redis", "database", "logs")
 _URLS = ("REDIS_URL", "DATABASE_URL")
@@ -218,7 +173,7 @@ def load_settings(
     Args:
         environ: The environment; None: that of the process.
         need: Servers whose URL is required, and whether lines are logged. Other settings of these are not read, since
-            other programs use the same names.
+            other programs use the same names. The token of `desk` is read for it alone.
         dotenv: A file of `NAME=value` lines, which need not exist. The environment has precedence.
 
     Raises:
@@ -289,6 +244,8 @@ def _refusal(name: str, values: Mapping[str, str], context: Mapping[str, Any]) -
     """Describe a value that is not accepted, without showing a secret."""
     if name in _URLS:
         return f"{name} is not accepted: {context['error']}; accepted: {_ACCEPTED[name]}"
+    if name == DESK_TOKEN:
+        return f"{name} is not accepted; accepted: {_ACCEPTED[name]}"
     shown = redact(values[name])
     if len(shown) > _LONGEST_SHOWN:
         shown = f"{shown[:_LONGEST_SHOWN]}…"

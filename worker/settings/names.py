@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 OWN = "WORKER_"
 FILE_SUFFIX = "_FILE"
+DESK_TOKEN = "WORKER_DESK_TOKEN"  # noqa: S105 - its name
 VARIABLES = (
     "REDIS_URL",
     "DATABASE_URL",
@@ -21,6 +22,7 @@ VARIABLES = (
     "WORKER_CONSUMER",
     "WORKER_MAX_SIZE",
     "WORKER_BATCH",
+    "WORKER_LINGER_MS",
     "WORKER_CLAIM_IDLE_S",
     "WORKER_MAX_DELIVERIES",
     "WORKER_WEIGHTS_REFRESH_S",
@@ -35,6 +37,7 @@ VARIABLES = (
     "WORKER_SESSION_TTL_S",
     "WORKER_STATS_INTERVAL_S",
     "WORKER_DRAIN_TIMEOUT_S",
+    DESK_TOKEN,
     "WORKER_RUN_DIR",
 )
 """The variable of every setting. `worker.settings.model` defines what each accepts."""
@@ -89,7 +92,8 @@ def _is_near(name: str, variable: str) -> bool:
     if variable.endswith("_S") and _TIMED.sub("", name) == _TIMED.sub("", variable):
         return True
     mistyped, meant = (text.removeprefix(OWN).replace("_", "") for text in (name, variable))
-    return _count_errors(mistyped, meant) <= (2 if len(meant) >= _LONG else 1)
+    most = 2 if len(meant) >= _LONG else 1
+    return abs(len(mistyped) - len(meant)) <= most and _count_errors(mistyped, meant) <= most
 
 
 def _count_errors(left: str, right: str) -> int:

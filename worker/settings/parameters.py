@@ -1,6 +1,5 @@
 """Read the parameters of a server's URL. A sentence says what is accepted if one is unknown or not valid."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -110,7 +109,9 @@ def file(*words: str) -> Rule:
 
 def _unknown(name: str, rules: Rules, *, is_shown: bool) -> str:
     """Describe an unknown parameter. It is not shown if it may be part of a password that was not encoded."""
-    near = difflib.get_close_matches(name, rules, n=1, cutoff=0.75)
+    from difflib import get_close_matches  # noqa: PLC0415 - for a name that nothing has, here alone
+
+    near = get_close_matches(name, rules, n=1, cutoff=0.75)
     shown = f"parameter {name}" if is_shown and _NAME.fullmatch(name) else "parameter"
     meant = f" (is {near[0]} meant?)" if near else ""
     return f"it has a {shown} that is not known{meant}; known are {', '.join(sorted(rules))}"

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from worker.core.keys import PREFIX_PATTERN
 from worker.settings.environment import DOTENV, process_environment, read_sources, resolve
 from worker.settings.found import with_up
-from worker.settings.names import FILE_SUFFIX, VARIABLES, meant_by
+from worker.settings.names import DESK_TOKEN, FILE_SUFFIX, VARIABLES, meant_by
 from worker.settings.postgres_url import read_postgres_url
 from worker.settings.redis_url import read_redis_url
 from worker.settings.urls import check_prefix, is_quoted
@@ -22,7 +22,8 @@ from worker.settings.urls import check_prefix, is_quoted
 Server = Literal["redis", "database"]
 
 _URLS: Final[Mapping[Server, str]] = {"redis": "REDIS_URL", "database": "DATABASE_URL"}
-_LOGS: Final = ("LOG_LEVEL", "LOG_FORMAT")
+_OF_OTHERS: Final = ("LOG_LEVEL", "LOG_FORMAT", DESK_TOKEN)
+"""What only `run` and `desk` read."""
 _PREFIX, _QUERY, _UNIT = "WORKER_PREFIX", "WORKER_CHUNKS_QUERY", "WORKER_WEIGHT_UNIT"
 _RUN_DIR, _COLUMNS = "WORKER_RUN_DIR", "WORKER_CATALOG_COLUMNS"
 _CHECKED_HERE: Final = frozenset({*_URLS.values(), _PREFIX, _QUERY, _UNIT, _RUN_DIR, _COLUMNS})
@@ -50,7 +51,11 @@ class ServerSettings:
 
 
 def read_server_settings(
-    environ: Mapping[str, str] | None = None, *, need: Collection[Server], dotenv: Path = DOTENV
+    environ: Mapping[str, str] | None = None,
+    *,
+    need: Collection[Server],
+    dotenv: Path = DOTENV,
+    prefix: str | None = None,
 ) -> ServerSettings:
     """Read and check the settings that a command needs.
 
@@ -60,13 +65,15 @@ def read_server_settings(
         environ: The environment; None: that of the process.
         need: Servers whose URL has to be given.
         dotenv: A file of `NAME=value` lines, which need not exist; the environment wins.
+        prefix: Given in the place of `WORKER_PREFIX`; None: it is not.
 
     Raises:
         SettingsError: Something is missing, wrong or misspelt, as `worker.settings.model.load_settings` says it.
     """
     environ = process_environment() if environ is None else environ
+    environ = environ if prefix is None else _with_prefix(environ, prefix)
     needed = {_URLS[server] for server in need}
-    wanted = [name for name in VARIABLES if name not in {*_URLS.values(), *_LOGS} - needed]
+    wanted = [name for name in VARIABLES if name not in {*_URLS.values(), *_OF_OTHERS} - needed]
     sources = read_sources(environ, dotenv, wanted)
     values, problems = resolve(wanted, sources)
     given = {*values}
@@ -82,6 +89,10 @@ def read_server_settings(
         values.get(_QUERY),
         values.get(_UNIT, _UNITS[0]).lower(),
     )
+
+
+def _with_prefix(environ: Mapping[str, str], prefix: str) -> Mapping[str, str]:
+    return {name: value for name, value in environ.items() if name != _PREFIX + FILE_SUFFIX} | {_PREFIX: prefix}
 
 
 def _are_fine(values: Mapping[str, str], needed: Collection[str]) -> bool:

@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from worker.adapters.postgres.chunks import ChunkCount, count_chunks
+from worker.adapters.postgres.counts import ChunkCount, count_chunks
 from worker.adapters.postgres.migrate import migrate
+from worker.embedded.desk_child import DeskChild
 from worker.errors import DependencyError, SettingsError
 from worker.run_dir.announcement import Announcement, announcement_path, write_announcement
+from worker.run_dir.ending import Ending
 from worker.run_dir.folder import prepare_run_dir
 from worker.run_dir.health import SERVING
 from worker.run_dir.processes import process_start
+from worker.settings.environment import environment_with
 from worker.settings.for_up import read_given
-from worker.settings.names import VARIABLES
-from worker.up.ending import Ending
+from worker.settings.names import DESK_TOKEN, VARIABLES
 from worker.up.folder import DataFolder, default_data
 from worker.up.processes import Worker, run_verb
 from worker.up.screen import Screen, Shown
@@ -35,7 +37,7 @@ _POLL_S, _LOOK_S = 0.05, 1.0
 _SAY_AFTER_S: Final = 1.0
 _PATIENCE_S: Final = 120.0
 _LITTLE_ROOM: Final = 64 << 20
-_NOT_SHARED: Final = ("WORKER_CONSUMER", "LOG_LEVEL", "LOG_FORMAT")
+_NOT_SHARED: Final = ("WORKER_CONSUMER", "LOG_LEVEL", "LOG_FORMAT", DESK_TOKEN)
 _COLUMNS: Final = ("WORKER_CATALOG_COLUMNS", "duration_s,start_s,path")
 _MOST_WITH_COLUMNS: Final = 1_000_000
 _READY, _QUERY = "READY", "WORKER_CHUNKS_QUERY"
@@ -50,11 +52,13 @@ class Wanted:
         bring_in: The verb that brings the library in, with its arguments; empty: what is there already is served.
         data: The data folder; None: that of this user.
         ports: Ports of the embedded servers.
+        has_desk: Whether a desk runs as well, opened in a browser.
     """
 
     bring_in: Sequence[str]
     data: Path | None
     ports: Ports
+    has_desk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +167,25 @@ def _run(place: _Place, lock: int, ending: Ending, opened: ExitStack) -> int:
     _wait_until_serving(worker, place, ending, keep)
     took_s, shares = time.time() - place.began, watch.look().shares
     place.screen.show_ready(Shown(announcement, took_s, _ready(counts), _QUERY in settings, shares))
+    desk = _start_desk(place, settings, opened)
     if place.wanted.bring_in and was_known and (status := _bring_in(place, settings, ending, keep)):
         return status
-    _keep_until_signal(place, ending, watch, keep)
+    _keep_until_signal(place, ending, watch, [keep, *desk])
     return 0
+
+
+def _start_desk(place: _Place, settings: Mapping[str, str], opened: ExitStack) -> list[Callable[[], None]]:
+    """Start a desk if one is wanted; return what has to be called while it runs."""
+    if not place.wanted.has_desk:
+        return []
+    desk = DeskChild(environment_with(settings), place.folder.log.with_name("desk.log"))
+    opened.callback(desk.stop)
+
+    def tell() -> None:
+        if news := desk.news():
+            place.screen.say(news)
+
+    return [tell]
 
 
 def _migrate(place: _Place, settings: Mapping[str, str]) -> list[ChunkCount]:
@@ -246,11 +265,12 @@ def _wait_until_serving(worker: Worker, place: _Place, ending: Ending, keep: Cal
         ending.wait(_POLL_S)
 
 
-def _keep_until_signal(place: _Place, ending: Ending, watch: Watch, keep: Callable[[], None]) -> None:
+def _keep_until_signal(place: _Place, ending: Ending, watch: Watch, keep: Sequence[Callable[[], None]]) -> None:
     """Keep everything running and show how it stands; a signal ends this by KeyboardInterrupt."""
     was_full = False
     while True:
-        keep()
+        for step in keep:
+            step()
         is_full = place.folder.free_bytes() < _LITTLE_ROOM
         if is_full and not was_full:
             place.screen.warn(f"less than {_LITTLE_ROOM >> 20} MiB are free on the disk of {place.folder.path}")

@@ -8,10 +8,10 @@ from typing import Final
 
 from worker.embedded.child import Child, Launch
 from worker.errors import SettingsError
+from worker.run_dir.ending import Ending
 from worker.run_dir.health import Health, health_of
 from worker.settings.environment import environment_with
 from worker.up.deaths import Deaths
-from worker.up.ending import Ending
 from worker.up.screen import Screen
 
 # -P: a folder `worker` in the working directory is somebody else's.

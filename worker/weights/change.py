@@ -72,7 +72,12 @@ async def change_weights(
 
 
 async def roll_back(
-    writer: RedisWeightsWriter, name: str | None, wanted: WantedChange, *, version: str | None
+    writer: RedisWeightsWriter,
+    name: str | None,
+    wanted: WantedChange,
+    *,
+    version: str | None,
+    if_version: str | None = None,
 ) -> Change:
     """Undo the latest change that is not undone yet, or go back to a version of the history.
 
@@ -81,13 +86,14 @@ async def roll_back(
         name: Whose weights, see `worker.core.weights.changes.StoredWeights`.
         wanted: Who wants it, and why.
         version: The version; None: undo.
+        if_version: The version that has to be in force; None: any.
 
     Raises:
         StaleError: The weights were changed meanwhile.
         WeightsError: The history has nothing to go back to.
         RedisError: Redis did not answer, or refused.
     """
-    found = await writer.look(name)
+    found = await look_at_version(writer, name, if_version)
     target = await _find_target(writer, found, version)
     _check(target, name)
     reason = f"rollback to {target.version or 'none'}"
@@ -101,6 +107,25 @@ async def roll_back(
     if change is None:
         raise StaleError("the weights were changed meanwhile; accepted: the same again, after a look at the history")
     return change
+
+
+async def look_at_version(writer: RedisWeightsWriter, name: str | None, if_version: str | None) -> StoredWeights:
+    """Read what a change would find.
+
+    Args:
+        writer: Where.
+        name: Whose weights, see `worker.core.weights.changes.StoredWeights`.
+        if_version: The version that has to be in force; None: any.
+
+    Raises:
+        StaleError: Another version is in force; the sentence says which, and who set it.
+        RedisError: Redis did not answer, or refused.
+    """
+    found = await writer.look(name)
+    version = found.in_force.weights.version
+    if if_version not in {None, version}:
+        raise StaleError(await _explain_stale(writer, name, version))
+    return found
 
 
 async def wait_until_applied(

@@ -65,7 +65,7 @@ async def test_ready_chunks_are_loaded(database_url: str) -> None:
 
 async def test_empty_library_is_an_empty_catalog(database_url: str) -> None:
     loaded = await PostgresCatalog(database_url).load()
-    assert (len(loaded.catalog), loaded.ignored, loaded.catalog.ids.dtype) == (0, 0, BIGINT)
+    assert (len(loaded.catalog), loaded.ignored, loaded.catalog.kind) == (0, 0, BIGINT)
 
 
 async def test_uuids_are_loaded(empty_database_url: str) -> None:

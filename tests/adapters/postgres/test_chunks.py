@@ -14,7 +14,8 @@ from tests.support.library import session
 from tests.support.manifest import audioset_manifest
 from tests.support.waiting import wait_until
 from worker.adapters.postgres.catalog import PostgresCatalog
-from worker.adapters.postgres.chunks import CategoryImport, ChunkCount, count_chunks, import_chunks
+from worker.adapters.postgres.chunks import CategoryImport, import_chunks
+from worker.adapters.postgres.counts import ChunkCount, count_chunks
 from worker.adapters.postgres.migrate import migrate
 from worker.core.catalog.manifest import ChunkRow, Manifest
 from worker.errors import ManifestError, PostgresError
@@ -240,8 +241,8 @@ async def test_chunks_are_counted_by_category_and_status(database_url: str) -> N
     )
     assert await count_chunks(database_url) == [
         ChunkCount("music", "READY", 1, 3.0),
-        ChunkCount("voice", "FAILED", 1, 0.0),
-        ChunkCount("voice", "READY", 2, 1.5),
+        ChunkCount("voice", "FAILED", 1, 0.0, undated=1),
+        ChunkCount("voice", "READY", 2, 1.5, undated=1),
     ]
 
 

@@ -125,7 +125,8 @@ async def test_a_query_without_durations_is_told_what_it_lacks(
     with pytest.raises(PostgresError, match=complaint) as caught:
         await reader(empty_database_url, query).load()
     accepted = (
-        "; with WORKER_WEIGHT_UNIT=seconds, WORKER_CHUNKS_QUERY has to be a SELECT of id, category and duration_s"
+        "; with WORKER_WEIGHT_UNIT=seconds, or sizes by hours, "
+        "WORKER_CHUNKS_QUERY has to be a SELECT of id, category and duration_s"
     )
     assert accepted in str(caught.value)
 

@@ -13,7 +13,7 @@ from worker.adapters.postgres.migrate import migrate
 from worker.core.keys import CATALOG_CHANNEL
 from worker.errors import PostgresError
 
-ALL = ["0001_audio_chunks", "0002_notify_changes"]
+ALL = ["0001_audio_chunks", "0002_notify_changes", "0003_indexes"]
 LARGEST_PAYLOAD = 7999
 UUID_TABLE = """
 create table audio_chunks (
@@ -30,7 +30,7 @@ async def heard(url: str, *statements: str) -> list[str]:
         for statement in statements:
             await writer.execute(statement)
         await writer.execute("select pg_catalog.pg_notify($1, 'the end')", CATALOG_CHANNEL)
-        await wait_until(lambda: "the end" in payloads, timeout_s=10, what="all was heard")
+        await wait_until(lambda: "the end" in payloads, timeout_s=60, what="all was heard")
     return payloads[:-1]
 
 
@@ -102,8 +102,8 @@ async def test_index_of_ready_chunks_is_made_anew_where_it_has_no_split(database
         [made] = await connection.fetchval(f"select array({read})")
         await connection.execute("drop index audio_chunks_id_category_split_idx")
         await connection.execute("create index on audio_chunks (id) include (category) where status = 'READY'")
-        await connection.execute("update sampling_worker_migrations set sha256 = '' where name like '0001%'")
-        assert await migrate(database_url) == ["0001_audio_chunks"]
+        await connection.execute("update sampling_worker_migrations set sha256 = '' where name like '0003%'")
+        assert await migrate(database_url) == ["0003_indexes"]
         assert await connection.fetchval(f"select array({read})") == [made]
 
 
@@ -240,6 +240,7 @@ async def test_bulk_is_named_up_to_a_limit(database_url: str) -> None:
     assert named(payloads) == Counter(str(chunk) for chunk in range(1, 100_001))
     assert max(map(len, payloads)) <= LARGEST_PAYLOAD
     assert len(payloads) <= 1000
+    await execute(database_url, "truncate audio_chunks")
     assert await heard(database_url, fill(100_001)) == ["*"]
     assert await heard(database_url, "update audio_chunks set status = 'FAILED'") == ["*"]
     assert await heard(database_url, "update audio_chunks set duration_s = 3") == []

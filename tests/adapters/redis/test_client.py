@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,19 @@ from tests.support.topologies import (
     under_sentinel_behind_tls,
 )
 from tests.support.waiting import wait_until
+from worker.adapters.redis.adjust import RedisAdjust
 from worker.adapters.redis.client import connect, redis_errors, redis_refusals
+from worker.adapters.redis.feedback import add_report, read_reports, trim_reports
 from worker.adapters.redis.requests import RedisRequests
 from worker.adapters.redis.stats import RedisStats
 from worker.client import AsyncSampleClient
+from worker.core.adjust.orders import plan_set
 from worker.core.weights.changes import WantedChange, plan_change
 from worker.core.weights.in_force import mark_of, preset_name
 from worker.errors import GroupMissingError, RedisError, RedisUnreachableError, SettingsError, UnreadableError
 from worker.ports import Backlog, Notification
 
-_SOON_S = 10.0
+_SOON_S = 60.0
 _NOBODY = "127.0.0.1:1"
 _PREFIX = "{audio}"
 
@@ -326,6 +329,26 @@ async def test_every_topology_changes_weights(topology_url: str) -> None:
         await desk.client.delete(desk.keys.weights(), desk.keys.history)
 
 
+async def test_every_topology_has_rules_and_reports(topology_url: str) -> None:
+    """Call everything that rules and reports of losses call."""
+    told = {"rule": "cooldown", "parameters": {"over": 1000}, "mode": "on"}
+    async with desk_at(topology_url, _PREFIX) as desk:
+        await desk.client.execute_command("HSET", desk.keys.stats, "requests:d", 2)
+        with closing(RedisAdjust(desk.client, desk.keys)) as rules:
+            assert await rules.names() == []
+            await rules.change("d", lambda found: plan_set(found, told, "ann"))
+            assert await rules.names() == ["d"]
+            found, peeked = await rules.look("d"), await rules.peek("d", ["voice"])
+            assert (peeked.settings, peeked.state, peeked.heard) == (found.settings, b"", {})
+            assert 0 <= peeked.now_ms - found.now_ms < 60_000
+            assert await rules.served("d") == {"requests": 2}
+            assert await rules.author(found) == ("", found.now_ms)
+        entry = await add_report(desk.client, desk.keys, ["losses", '{"voice": 1}'])
+        assert [one.entry_id for one in (await read_reports(desk.client, desk.keys, ""))[0]] == [entry]
+        assert await trim_reports(desk.client, desk.keys) == 1
+        await desk.client.delete(desk.keys.adjust, desk.keys.stats, desk.keys.feedback)
+
+
 async def _change_and_return(desk: Desk) -> None:
     """Call everything that a writer calls."""
     writer, name = desk.writer(), preset_name("night")
@@ -345,7 +368,7 @@ async def _change_and_return(desk: Desk) -> None:
 
 
 async def test_a_cancellation_is_never_lost_at_whatever_step_it_comes(redis_url: str) -> None:
-    """Python 3.11's `wait_for`, in which redis-py sends, hands out a result instead, if both come in one moment."""
+    """redis-py sends in Python 3.11's `wait_for`, which hands out a result instead, if both come in one moment."""
     client = connect(redis_url, timeout_s=5.0)
     for steps in range(60):
         task = asyncio.ensure_future(client.ping())
@@ -356,3 +379,24 @@ async def test_a_cancellation_is_never_lost_at_whatever_step_it_comes(redis_url:
             assert task.cancelled(), steps
     assert await client.ping()
     await client.aclose()
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+async def test_a_cancellation_that_comes_just_before_a_command_is_not_lost(
+    redis_url: str, *, is_connected: bool
+) -> None:
+    """Ctrl-C comes between two steps of Python, not between two of the event loop."""
+    async with connect(redis_url, timeout_s=5.0) as client:
+        if is_connected:
+            await client.ping()
+
+        async def ping_when_cancelled() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await client.ping()
+
+        task = asyncio.create_task(ping_when_cancelled())
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert await client.ping()

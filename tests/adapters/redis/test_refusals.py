@@ -17,7 +17,7 @@ from worker.adapters.redis.refusals import meaning_of
 from worker.embedded import RedisServer
 from worker.errors import RedisError
 
-_SOON_S = 10.0
+_SOON_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from worker.core.wire import Entry
 from worker.errors import RedisError
 from worker.ports import Pending
 
-_SOON_S = 5.0
+_SOON_S = 60.0
 _NOW_MS = 10
 _PENDING = [Pending("1-0", 0, 1)]
 Topology = Callable[[Path, Path], AbstractContextManager[str]]
@@ -47,7 +47,7 @@ _WORK: dict[str, tuple[str, Work]] = {
     "look at": ("XRANGE", lambda _, stream: stream.look_at(_PENDING[0])),
     "sessions": ("HGETALL", lambda _, stream: stream.read_sessions(["s", "t"])),
     "settle": ("EVALSHA", lambda _, stream: stream.settle(batch_of([result_of("1-0")]))),
-    "backlog": ("XLEN", lambda _, stream: stream.backlog()),
+    "backlog": ("XPENDING", lambda _, stream: stream.backlog()),
     "weights": ("GET", lambda desk, _: desk.weights().read([None, "d"])),
     "returns": ("EVAL", lambda desk, _: desk.writer().expire_temporary()),
     "change": ("EVAL", lambda desk, _: desk.writer().look(None)),

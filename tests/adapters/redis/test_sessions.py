@@ -75,7 +75,7 @@ async def test_a_count_that_cannot_grow_does_not_undo_the_rest(desk: Desk, strea
     await desk.client.hset(desk.keys.session("a"), mapping={"requests:": "many", "chunks::voice": str(2**63 - 1)})
     change = SessionChange({}, {"x": b"1"}, {"requests:": 1, "chunks::voice": 1, "chunks::music": 1})
     settled = await _settle(desk, stream, {"a": change})
-    assert not settled.counted
+    assert settled.uncounted == desk.keys.session("a")
     assert (await _hash(desk, "a"))[b"x"] == b"1"
     assert len(await desk.results()) == 1
 

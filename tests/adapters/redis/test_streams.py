@@ -19,12 +19,12 @@ from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
 from worker.core.wire import Entry, Result, Template
 from worker.embedded import RedisServer
 from worker.errors import GroupMissingError, RedisError, RefusedError
-from worker.ports import Backlog, Pending, StreamLimits
+from worker.ports import Pending, StreamLimits
 
 _NOW_MS = 10
 _LONG_MS = 3000
 _HOUR_MS = 3_600_000
-_SOON_S = 5.0
+_SOON_S = 60.0
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def test_opening_again_changes_nothing(desk: Desk, stream: RedisStreams) -
     await stream.read(2, _NOW_MS)
     await stream.open()
     await desk.consumer("two").open()
-    assert await stream.backlog() == Backlog(lag=1, pending=2)
+    assert await waiting(stream) == (1, 2)
 
 
 async def test_a_key_of_another_type_is_an_error_of_the_surroundings(desk: Desk) -> None:
@@ -152,12 +152,12 @@ async def test_a_result_is_written_field_by_field_and_acknowledged(desk: Desk, s
         result_of(entries[1], "job", "counts", "{}"),
     ]
     settled = await stream.settle(batch_of(results))
-    assert (settled.stale, settled.lost, settled.unwritable, settled.counted) == ({}, (), (), True)
+    assert (settled.stale, settled.lost, settled.unwritable, settled.uncounted) == ({}, (), (), "")
     for result, key in zip(results, (desk.keys.results, desk.keys.reply("job")), strict=True):
         assert await desk.words(key) == [
             tuple(word.encode() if isinstance(word, str) else word for word in result.fields)
         ]
-    assert await stream.backlog() == Backlog(lag=0, pending=0)
+    assert await waiting(stream) == (0, 0)
     assert await desk.ids(desk.keys.requests) == []
 
 
@@ -432,7 +432,7 @@ async def test_answered_requests_are_removed_and_unanswered_ones_never(desk: Des
             unanswered = [entry_id for entry_id in unanswered if entry_id not in part]
         pending = len(held[0]) + len(held[1])
         assert await desk.ids(desk.keys.requests) == unanswered
-        assert await consumers[0].backlog() == Backlog(lag=len(unanswered) - pending, pending=pending)
+        assert await waiting(consumers[0]) == (len(unanswered) - pending, pending)
     for consumer, mine in zip(consumers, held, strict=True):
         for entry_id in mine:
             await consumer.settle(batch_of([result_of(entry_id)]))
@@ -454,7 +454,7 @@ async def test_the_stats_are_the_sum_of_what_was_settled(desk: Desk, stream: Red
         await consumer.read(2, _NOW_MS)
         growth = {"requests:": 2, f"chunks::c{i}": 10**15 + i, "variance::c": 0}
         batch = batch_of([result_of(entry_id) for entry_id in ids[2 * i : 2 * i + 2]], growth=growth)
-        assert (await consumer.settle(batch)).counted
+        assert (await consumer.settle(batch)).uncounted == ""
         assert (await consumer.settle(batch)).lost  # the second time counts nothing
         total = {name: total.get(name, 0) + growth.get(name, 0) for name in total | growth}
     assert await desk.counts() == total
@@ -473,7 +473,7 @@ async def test_results_are_written_even_where_they_cannot_be_counted(
     await stream.read(2, _NOW_MS)
     batch = batch_of([result_of(entry_id, "job") for entry_id in ids], growth={"requests:": 2})
     settled = await stream.settle(batch)
-    assert (settled.counted, settled.lost) == (False, ())
+    assert (settled.uncounted, settled.lost) == (desk.keys.stats, ())
     assert (len(await desk.results("job")), await desk.pending()) == (2, 0)
     assert await desk.ids(desk.keys.requests) == []
     assert await desk.client.ttl(desk.keys.reply("job")) > 0
@@ -590,6 +590,31 @@ async def test_consumers_that_hold_nothing_ask_for_nothing_and_show_no_state_are
     assert await stream.forget_consumers(_HOUR_MS) == 0
 
 
+async def test_other_workers_are_found_from_their_start_and_by_their_states(
+    desk: Desk, stream: RedisStreams, other: RedisStreams
+) -> None:
+    third = desk.consumer("three")
+    for each in (other, third):
+        await each.open()
+    assert await stream.other_workers() == {}
+    for each in (stream, other):
+        await each.show('{"requests": 0}', ttl_s=60)
+    await desk.client.rpush(desk.keys.worker("three"), "another type")
+    assert await stream.other_workers() == {"two": b'{"requests": 0}'}
+    assert set(await third.other_workers()) == {"one", "two"}
+    await desk.client.xgroup_destroy(desk.keys.requests, GROUP)
+    assert await stream.other_workers() == {}
+    await desk.client.delete(*map(desk.keys.worker, ("one", "two", "three")))
+
+
+async def test_to_open_delivers_nothing(desk: Desk, stream: RedisStreams) -> None:
+    [entry_id] = await desk.add_many(1)
+    await stream.read(1, _NOW_MS)
+    await desk.add_many(1)
+    await stream.open()
+    assert [(one.id, one.deliveries) for one in await stream.pending()] == [(entry_id, 1)]
+
+
 async def test_without_a_group_there_is_nobody_to_forget_and_a_refusal_is_one(desk: Desk, stream: RedisStreams) -> None:
     await desk.client.xgroup_destroy(desk.keys.requests, GROUP)
     assert await stream.forget_consumers(0) == 0
@@ -665,27 +690,42 @@ async def test_looking_at_an_entry_does_not_deliver_it(desk: Desk, stream: Redis
 # -- backlog, show, hide ---------------------------------------------------------------------------------------
 
 
+async def waiting(stream: RedisStreams) -> tuple[int, int]:
+    """Count what was not delivered, and what is pending."""
+    found = await stream.backlog()
+    assert (found.oldest_at_ms is None) == (found.pending == 0)
+    return found.lag, found.pending
+
+
+async def test_the_oldest_pending_entry_tells_since_when_it_waits(desk: Desk, stream: RedisStreams) -> None:
+    ids = await desk.add_many(3)
+    await stream.read(2, _NOW_MS)
+    assert (await stream.backlog()).oldest_at_ms == int(ids[0].partition("-")[0])
+    await stream.settle(batch_of([result_of(ids[0])]))
+    assert (await stream.backlog()).oldest_at_ms == int(ids[1].partition("-")[0])
+
+
 async def test_the_backlog_counts_what_waits(desk: Desk, stream: RedisStreams, other: RedisStreams) -> None:
-    assert await stream.backlog() == Backlog(lag=0, pending=0)
+    assert await waiting(stream) == (0, 0)
     await desk.add_many(5)
-    assert await stream.backlog() == Backlog(lag=5, pending=0)
+    assert await waiting(stream) == (5, 0)
     await stream.read(1, _NOW_MS)
     await other.read(1, _NOW_MS)
-    assert await stream.backlog() == Backlog(lag=3, pending=2)
+    assert await waiting(stream) == (3, 2)
 
 
 async def test_the_lag_is_known_even_where_somebody_deleted_what_was_not_read(desk: Desk, stream: RedisStreams) -> None:
     ids = await desk.add_many(5)
     await stream.read(1, _NOW_MS)
     await desk.client.xdel(desk.keys.requests, ids[3])
-    assert await stream.backlog() == Backlog(lag=3, pending=1)
+    assert await waiting(stream) == (3, 1)
 
 
 async def test_the_group_of_another_program_is_not_ours(desk: Desk, stream: RedisStreams) -> None:
     await desk.client.xgroup_create(desk.keys.requests, "audit", "0")
     await desk.add_many(2)
     await stream.read(1, _NOW_MS)
-    assert await stream.backlog() == Backlog(lag=1, pending=1)
+    assert await waiting(stream) == (1, 1)
 
 
 async def test_a_worker_shows_itself_for_some_seconds_and_hides_in_the_end(desk: Desk, stream: RedisStreams) -> None:
@@ -705,7 +745,7 @@ async def test_batches_that_settle_out_of_order_leave_no_answered_request(
     assert await desk.ids(desk.keys.requests) == [entry.id for entry in first]
     await stream.settle(batch_of([result_of(entry) for entry in first]))
     assert await desk.client.xlen(desk.keys.requests) == 0
-    assert await stream.backlog() == Backlog(lag=0, pending=0)
+    assert await waiting(stream) == (0, 0)
 
 
 # -- counts of many categories ---------------------------------------------------------------------------------
@@ -728,5 +768,5 @@ async def test_a_key_that_holds_no_counts_takes_no_mixtures_either(desk: Desk, s
     await stream.read(1, _NOW_MS)
     mixture = mixture_of({"voice": 1}, {"voice": 5})
     settled = await stream.settle(batch_of([result_of(entry_id)], growth={"a": 1}, mixtures={"mixture:x": mixture}))
-    assert not settled.counted
+    assert settled.uncounted == desk.keys.stats
     assert await desk.ids(desk.keys.results) != []

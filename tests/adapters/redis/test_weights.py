@@ -21,7 +21,7 @@ from worker.embedded import RedisServer
 from worker.errors import RedisError
 from worker.ports import Notification, Reading
 
-_SOON_S = 5.0
+_SOON_S = 60.0
 _RESYNC = Notification(None, resync=True)
 
 

@@ -13,7 +13,7 @@ from worker.adapters.redis.weights_listener import WeightsListener
 from worker.core.weights.in_force import ABSENT, WRONG_TYPE, mark_of
 from worker.ports import Notification, Reading
 
-_SOON_S = 5.0
+_SOON_S = 60.0
 _RESYNC = Notification(None, resync=True)
 
 

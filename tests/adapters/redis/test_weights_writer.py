@@ -133,8 +133,9 @@ async def test_nothing_is_stored_where_a_part_of_it_cannot_be(desk: Desk, writer
     name = preset_name("night")
     await desk.client.set(getattr(desk.keys, key), "of another type")
     await desk.client.set(desk.keys.weights(name), VOICE)
-    with pytest.raises(RedisError, match="WRONGTYPE"):
+    with pytest.raises(RedisError) as refusal:
         await writer.change(name, _to(MUSIC, LONG_MS))
+    assert f": {getattr(desk.keys, key)} is of another type (WRONGTYPE)" in str(refusal.value)
     assert await desk.client.get(desk.keys.weights(name)) == VOICE.encode()
     assert sorted(await desk.client.keys(f"{desk.keys.prefix}*")) == sorted(
         one.encode() for one in (getattr(desk.keys, key), desk.keys.weights(name))

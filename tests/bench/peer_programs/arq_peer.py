@@ -3,7 +3,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ from arq import create_pool
 from arq.connections import RedisSettings
 from arq.jobs import Job
 
-from tests.bench.peer_programs.face import REDIS_URL, main
+from tests.bench.peer_programs.face import REDIS_URL, Answer, main
 from tests.bench.peer_programs.job import Library, Request, Result
 
 AT_ONCE = 50
@@ -55,6 +55,9 @@ class ArqClient:
         job = await self._enqueue(request)
         result: Result = await job.result(timeout=5, poll_delay=0.001)
         return result
+
+    def answering(self) -> AbstractAsyncContextManager[Answer]:
+        return nullcontext(self.answer)
 
     async def _enqueue(self, request: Request) -> Any:
         return await self._pool.enqueue_job("sample", request, _job_id=request["request_id"])

@@ -13,7 +13,7 @@ from faststream import FastStream
 from faststream.redis import BinaryMessageFormatV1, Pipeline, RedisBroker, StreamSub
 from redis.asyncio import Redis
 
-from tests.bench.peer_programs.face import REDIS_URL, main
+from tests.bench.peer_programs.face import READ_MS, REDIS_URL, Answer, answering_by_stream, main
 from tests.bench.peer_programs.job import Library, Request, Result
 
 REQUESTS, RESULTS = "requests", "results"
@@ -78,6 +78,22 @@ class FastStreamClient:
         reply = await self._client.xread({RESULTS: self._last}, block=5000)
         self._last, fields = reply[0][1][0]
         return _result(fields)
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[Answer]:
+        newest = await self._client.xrevrange(RESULTS, count=1)
+        self._last = newest[0][0] if newest else "0"
+        async with answering_by_stream(self._send, self._read) as answer:
+            yield answer
+
+    async def _send(self, request: Request) -> None:
+        await self._broker.publish(request, stream=REQUESTS)
+
+    async def _read(self) -> list[Result]:
+        reply = await self._client.xread({RESULTS: self._last}, block=READ_MS)
+        entries = reply[0][1] if reply else []
+        self._last = entries[-1][0] if entries else self._last
+        return [_result(fields) for _, fields in entries]
 
 
 def _result(fields: Mapping[bytes, bytes]) -> Result:

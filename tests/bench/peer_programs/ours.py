@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import redis
+import redis.asyncio
 
-from tests.bench.peer_programs.face import REDIS_URL, main
+from tests.bench.peer_programs.face import READ_MS, REDIS_URL, Answer, answering_by_stream, main
 from tests.bench.peer_programs.job import Request, Result
 
 REQUESTS, RESULTS = "audio:sample:requests", "audio:sample:results"
@@ -41,6 +42,30 @@ class OurClient:
         reply: Any = self._client.xread({f"{RESULTS}:trip": self._last}, block=5000)
         self._last, fields = reply[0][1][0]
         return _result(fields)
+
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[Answer]:
+        async with redis.asyncio.Redis.from_url(REDIS_URL, protocol=2, socket_timeout=10) as client:
+            steady = Steady(client)
+            async with answering_by_stream(steady.send, steady.read) as answer:
+                yield answer
+
+
+class Steady:
+    """Send requests at once, and read their results from one stream."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._last: Any = "0"
+
+    async def send(self, request: Request) -> None:
+        await self._client.xadd(REQUESTS, {**_fields(request), b"reply_to": b"steady"})
+
+    async def read(self) -> list[Result]:
+        reply: Any = await self._client.xread({f"{RESULTS}:steady": self._last}, block=READ_MS)
+        entries = reply[0][1] if reply else []
+        self._last = entries[-1][0] if entries else self._last
+        return [_result(fields) for _, fields in entries]
 
 
 def _fields(request: Request) -> dict[Any, Any]:

@@ -3,13 +3,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import orjson
 from saq import Queue
 
-from tests.bench.peer_programs.face import REDIS_URL, main
+from tests.bench.peer_programs.face import REDIS_URL, Answer, main
 from tests.bench.peer_programs.job import Library, Request, Result
 
 AT_ONCE = 50
@@ -46,6 +46,9 @@ class SaqClient:
         waiting = QUEUE.apply("sample", timeout=5, poll_interval=0.001, key=request["request_id"], request=request)
         result: Result = await waiting
         return result
+
+    def answering(self) -> AbstractAsyncContextManager[Answer]:
+        return nullcontext(self.answer)
 
 
 @asynccontextmanager

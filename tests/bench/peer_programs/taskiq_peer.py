@@ -3,13 +3,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from taskiq.serializers import ORJSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
-from tests.bench.peer_programs.face import REDIS_URL, RESULTS_URL, main
+from tests.bench.peer_programs.face import REDIS_URL, RESULTS_URL, Answer, main
 from tests.bench.peer_programs.job import Library, Request, Result
 
 AT_ONCE = 50
@@ -42,6 +42,9 @@ class TaskiqClient:
         task = await self._enqueue(request)
         result: Result = (await task.wait_result(check_interval=0.001, timeout=5)).return_value
         return result
+
+    def answering(self) -> AbstractAsyncContextManager[Answer]:
+        return nullcontext(self.answer)
 
     async def _enqueue(self, request: Request) -> Any:
         return await TASK.kicker().with_task_id(request["request_id"]).kiq(request)

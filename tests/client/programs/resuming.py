@@ -8,6 +8,7 @@ After so many steps it says so and waits to be killed, unless it has come to the
 import json
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -59,5 +60,6 @@ def main(client: SampleClient, checkpoint: Path, kind: str, batches: int, steps:
 
 
 if __name__ == "__main__":
+    warnings.filterwarnings("ignore", message="'set_vital' is deprecated")  # torchdata says so of torch
     url, prefix, path, kind = sys.argv[1:5]
     main(SampleClient(url, prefix=prefix, timeout_s=60), Path(path), kind, int(sys.argv[5]), int(sys.argv[6]))

@@ -1,8 +1,8 @@
-"""One rank of some trainings that a trainer drives, one after the other.
+"""Ranks that go through some trainings one after the other, each driven by a trainer; started as torchrun starts them.
 
-Rank 0 writes the chunks that every rank heard in each of them, or the sentence of its error.
+    python trainers.py RANKS URL PREFIX WHAT...
 
-python -m torch.distributed.run --nproc_per_node 2 ... trainers.py URL PREFIX WHAT...
+It writes the chunks that every rank heard in each of them, or the sentence of its error.
 
 WHAT is `accelerate-sampler`, `accelerate-stream`, `lightning-sampler` and so on, with what departs from it behind dots.
 """
@@ -10,16 +10,20 @@ WHAT is `accelerate-sampler`, `accelerate-stream`, `lightning-sampler` and so on
 import json
 import sys
 import warnings
+from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.utils.data import DataLoader, TensorDataset
 
 from worker.client import SampleClient
 from worker.client.torch import ChunkIdStream, WeightedBatchSampler, WithSample
 
 BATCHES, SIZE = 5, 5
+MODULES = {"accelerate": "accelerate", "lightning": "lightning.pytorch"}
 
 
 def tensor_of(sample: Any) -> torch.Tensor:
@@ -49,7 +53,7 @@ def loader_of(what: str, client: SampleClient) -> Any:
 
 
 def accelerate(what: str, client: SampleClient) -> list[int]:
-    from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches  # noqa: PLC0415
+    from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches
 
     settings: dict[str, Any] = {}
     if ".split" in what:
@@ -74,7 +78,7 @@ def accelerate(what: str, client: SampleClient) -> list[int]:
 
 
 def lightning(what: str, client: SampleClient) -> list[int]:
-    from lightning.pytorch import LightningModule, Trainer  # noqa: PLC0415
+    from lightning.pytorch import LightningModule, Trainer
 
     heard: list[int] = []
 
@@ -110,13 +114,22 @@ def told(what: str, client: SampleClient) -> list[Any]:
     return everybody
 
 
-def main(url: str, prefix: str, *whats: str) -> None:
-    warnings.simplefilter("ignore")
+def train(url: str, prefix: str, *whats: str) -> dict[str, list[Any]]:
+    """Be one rank."""
     client = SampleClient(url, prefix=prefix, timeout_s=60)
     found = {what: told(what, client) for what in whats}
-    if distributed.get_rank() == 0:
-        sys.stdout.write("TOLD " + json.dumps(found) + "\n")
     distributed.destroy_process_group()
+    return found
+
+
+def main(ranks: str, url: str, prefix: str, *whats: str) -> None:
+    """Import what all ranks need, once, and fork them off."""
+    warnings.simplefilter("ignore")
+    import_module(MODULES[whats[0].partition("-")[0]])
+    config = LaunchConfig(1, 1, int(ranks), rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=prefix)
+    config = replace(config, start_method="fork", max_restarts=0)
+    found = elastic_launch(config, train)(url, prefix, *whats)
+    sys.stdout.write("TOLD " + json.dumps(found[0]) + "\n")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def contents(catalog: Catalog) -> dict[int, Row]:
     """Read everything back; texts as a result shows them."""
     assert catalog.columns is not None
     assert catalog.columns.paths is not None
-    names = [name for name, ids, _ in catalog.segments() for _ in ids]
+    names = [name for name, ids in catalog.segments() for _ in ids]
     starts_s = [None if np.isnan(one) else one for one in catalog.columns.numbers["start_s"].tolist()]
     texts = [json.loads(text) for text in catalog.columns.texts.read(catalog.columns.paths)]
     assert catalog.columns.fingerprint == catalog.columns.hash_marks(catalog.ids)

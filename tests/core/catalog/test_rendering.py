@@ -18,6 +18,7 @@ from worker.core.catalog.rendering import (
     cut_cells,
     cut_ids,
     id_from_text,
+    narrow_ids,
     render_cells,
 )
 
@@ -41,7 +42,27 @@ uuids = st.uuids() | st.sampled_from([uuid.UUID(int=0), uuid.UUID(int=1), uuid.U
 @given(st.lists(bigints, min_size=1), st.integers(0, 2))
 def test_cells_of_bigints_are_a_json_array(chunks: list[int], spare_words: int) -> None:
     ids = np.array(chunks, dtype=BIGINT)
-    assert json.loads(join_cells(render_cells(ids, cell_width(ids) + 8 * spare_words))) == chunks
+    assert json.loads(join_cells(render_cells(ids, cell_width(ids) + 4 * spare_words))) == chunks
+
+
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1))
+def test_ids_that_are_kept_in_four_bytes_are_written_alike(chunks: list[int]) -> None:
+    ids = np.array(chunks, dtype=BIGINT)
+    narrow = narrow_ids(ids)
+    assert narrow.itemsize == 4
+    assert render_cells(narrow, cell_width(narrow)).tobytes() == render_cells(ids, cell_width(ids)).tobytes()
+    assert pack_ids(narrow) == pack_ids(ids)
+
+
+@pytest.mark.parametrize("chunk", [2**31, -(2**31) - 1, 2**63 - 1, -(2**63)])
+def test_ids_that_do_not_fit_stay_as_they_are(chunk: int) -> None:
+    ids = np.array([1, chunk], dtype=BIGINT)
+    assert narrow_ids(ids) is ids
+
+
+def test_each_number_of_digits_is_written_in_more_than_one_block() -> None:
+    ids = np.concatenate([np.arange(-20_000, 20_000), 10 ** np.arange(19), 10 ** np.arange(19) - 1])
+    assert json.loads(join_cells(render_cells(ids, cell_width(ids)))) == ids.tolist()
 
 
 @given(st.lists(uuids, min_size=1))
@@ -73,8 +94,8 @@ def test_requests_are_cut_where_they_end(requests: list[list[int]]) -> None:
 def test_width_is_whole_words_and_fits(chunks: list[int]) -> None:
     width = cell_width(np.array(chunks, dtype=BIGINT))
     longest = max((len(str(chunk)) for chunk in chunks), default=1)
-    assert width % 8 == 0
-    assert longest < width <= longest + 8
+    assert width % 4 == 0
+    assert longest < width <= longest + 4
 
 
 def test_width_of_uuids_is_theirs_whatever_they_are() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, weights_of
 from worker.core.catalog import Catalog
@@ -95,7 +95,7 @@ def _category_of_each_id(catalog: Catalog) -> dict[int | str, str]:
     is_uuid = catalog.ids.dtype == UUID
     return {
         str(uuid.UUID(bytes=bytes(owned).ljust(16, b"\0"))) if is_uuid else int(owned): name
-        for name, ids, _ in catalog.segments()
+        for name, ids in catalog.segments()
         for owned in ids.tolist()
     }
 
@@ -292,7 +292,7 @@ def test_stated_probabilities_are_those_of_the_draw(encoding: str) -> None:
             observed.append(found.pop(chunk))
             ideal.append(60_000 * share / read["ready"][name])
     assert not found
-    assert stats.chisquare(observed, ideal).pvalue > FALSE_ALARM
+    assert scipy.stats.chisquare(observed, ideal).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("category", ["noise", "voice"])
@@ -320,8 +320,8 @@ def test_a_batch_of_many_datasets_is_drawn_under_the_weights_of_each() -> None:
     assert set(totals["dataset"]) == {"voice", "conference"}
     assert set(totals["redis"]) == {"voice", "music"}
     assert (totals["dataset"].total(), totals["redis"].total()) == (2000, 4000)
-    assert stats.binomtest(totals["dataset"]["voice"], 2000, 0.9).pvalue > FALSE_ALARM
-    assert stats.binomtest(totals["redis"]["voice"], 4000, 2 / 3).pvalue > FALSE_ALARM
+    assert scipy.stats.binomtest(totals["dataset"]["voice"], 2000, 0.9).pvalue > FALSE_ALARM
+    assert scipy.stats.binomtest(totals["redis"]["voice"], 4000, 2 / 3).pvalue > FALSE_ALARM
     assert {row.dataset for row in read_counts(answers.tally.fields).categories} == {"", "speech"}
 
 

@@ -60,8 +60,7 @@ def _durations_ms(catalog: Catalog) -> dict[int, int]:
 
 LASTING = {id(catalog): _durations_ms(catalog) for catalog in (FEW, MANY)}
 CATEGORY_OF = {
-    id(catalog): {chunk: name for name, ids, _ in catalog.segments() for chunk in ids.tolist()}
-    for catalog in (FEW, MANY)
+    id(catalog): {chunk: name for name, ids in catalog.segments() for chunk in ids.tolist()} for catalog in (FEW, MANY)
 }
 
 

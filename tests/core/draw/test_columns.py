@@ -45,7 +45,7 @@ def _ids(reply: Reply) -> list[int]:
 @pytest.mark.parametrize(("catalog", "count"), [*itertools.product([FEW, MANY], [1, 5])])
 @pytest.mark.parametrize("encoding", ["json", "packed"])
 def test_categories_are_those_of_the_ids(catalog: Catalog, count: int, encoding: str) -> None:
-    owner = {chunk: name for name, ids, _ in catalog.segments() for chunk in ids.tolist()}
+    owner = {chunk: name for name, ids in catalog.segments() for chunk in ids.tolist()}
     for terms in METHODS[: 3 if catalog is MANY else None]:
         replies = _replies(catalog, count, size=64, encoding=encoding, columns=("category",), **terms)
         assert len(replies) == count

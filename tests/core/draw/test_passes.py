@@ -2,9 +2,7 @@
 
 from collections import Counter
 
-from scipy import stats
-
-from tests.support.drawing import FALSE_ALARM, catalog_of
+from tests.support.drawing import FALSE_ALARM, catalog_of, chance_of_fit
 from worker.core.draw.passes import KeptOrders, Passes
 
 
@@ -20,5 +18,5 @@ def test_passes_sessions_and_categories_have_orders_of_their_own_and_all_are_eve
         seconds[one[0] // 5, two[0] // 5] += 1
         assert one != two
         assert Passes(catalog.ids[:20], f"s{session}", "music", kept).after(1, -1, 20)[1].tolist() != one
-    assert stats.chisquare([firsts[i] for i in range(20)]).pvalue > FALSE_ALARM
-    assert stats.chisquare([seconds[i, j] for i in range(4) for j in range(4)]).pvalue > FALSE_ALARM
+    assert chance_of_fit([firsts[i] for i in range(20)], [1000 / 20] * 20) > FALSE_ALARM
+    assert chance_of_fit([seconds[i, j] for i in range(4) for j in range(4)], [1000 / 16] * 16) > FALSE_ALARM

@@ -14,7 +14,7 @@ from worker.core.draw.answer import Answers, answer
 from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.sessions import NEW_SESSION, Session, read_session
-from worker.core.keys import PINNED
+from worker.core.keys import PINNED, SCHEDULE
 from worker.core.stats import read_counts
 from worker.core.weights.in_force import InForce
 from worker.core.weights.values import normalise
@@ -61,7 +61,7 @@ def test_the_first_pinned_request_decides_for_the_session() -> None:
     versions = {_fields(result)["weights_version"] for result in answers.results if "session" in result.template.words}
     assert versions == {WEIGHTS["d"].weights.version}
     change = answers.visits["s"].change
-    assert change.expected == {PINNED: b""}
+    assert change.expected == {PINNED: b"", SCHEDULE: b""}
     assert json.loads(change.stored[PINNED]) == {"music": 1.0}
 
 
@@ -72,7 +72,10 @@ def test_a_pinned_session_holds_its_weights_and_what_it_holds_is_fenced() -> Non
     assert session.pinned.version == WEIGHTS["d"].weights.version
     second = _answer(_request(2, pin=True), known=session)
     assert _fields(second.results[0])["weights_version"] == session.pinned.version
-    assert second.visits["s"].change.expected == {PINNED: first.visits["s"].change.stored[PINNED]}
+    assert second.visits["s"].change.expected == {
+        PINNED: first.visits["s"].change.stored[PINNED],
+        SCHEDULE: b"",
+    }
     assert second.visits["s"].change.stored == {}
     assert second.visits["s"].after == session
 
@@ -130,7 +133,7 @@ def _drawn(result: Result) -> list[int]:
 
 
 def test_every_chunk_comes_once_a_pass_and_the_result_says_which() -> None:
-    category_of = {int(i): name for name, ids, _ in CATALOG.segments() for i in ids.tolist()}
+    category_of = {int(i): name for name, ids in CATALOG.segments() for i in ids.tolist()}
     session, seen = NEW_SESSION, Counter[tuple[str, int, int]]()
     for batch in range(40):
         requests = [_request(batch * 3 + i, method="epoch", size=size) for i, size in enumerate((7, 1, 16))]

@@ -94,6 +94,14 @@ def test_temporary_weights_give_way_to_what_stood_before(before: str | None) -> 
     assert planned.record["until"] == str(NOW_MS + HOUR_MS)
 
 
+@pytest.mark.parametrize("name", [None, "d"])
+def test_temporary_weights_do_not_give_way_to_what_positions_the_weights_of_a_rule(name: str | None) -> None:
+    planned = plan_change(stored(f" {VOICE}", name), WantedChange(MUSIC, "ann", "", HOUR_MS, "1h"))
+    due = read_return(planned.return_text.encode())
+    assert due is not None
+    assert due.back == VOICE
+
+
 def test_temporary_weights_upon_temporary_ones_give_way_to_what_stood_before_the_first() -> None:
     planned = plan_change(lasting(MUSIC, MUSIC, NOW_MS + 5, VOICE), WantedChange(ZERO, "bob", "", HOUR_MS, "1h"))
     due = read_return(planned.return_text.encode())

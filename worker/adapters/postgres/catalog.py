@@ -1,4 +1,8 @@
-"""The catalog in PostgreSQL: it reads every READY chunk in one pass of fixed-width rows."""
+"""The catalog in PostgreSQL: it reads every READY chunk in one pass of fixed-width rows.
+
+A URL may name several servers. What is loaded or compared comes from the server that the listener listens to. Another
+one may lag behind it, and would bring back an older state.
+"""
 
 import math
 from collections.abc import AsyncIterator, Mapping
@@ -8,7 +12,7 @@ from dataclasses import replace
 import anyio
 from anyio.to_thread import run_sync
 
-from worker.adapters.postgres.client import Connection, connected, lift_limits, translated
+from worker.adapters.postgres.client import Connection, Place, connected, lift_limits, place_of, translated
 from worker.adapters.postgres.copy_parser import Parser, ReadRows, build
 from worker.adapters.postgres.listener import DeafListener, PostgresListener
 from worker.adapters.postgres.selection import (
@@ -20,6 +24,7 @@ from worker.adapters.postgres.selection import (
     select_by_query,
     select_own,
 )
+from worker.adapters.postgres.turns import READERS, Turns
 from worker.core.catalog import Catalog, Checksum, checksum_of
 from worker.core.wire import COLUMNS
 from worker.ports import CatalogListener, LoadedCatalog
@@ -33,8 +38,8 @@ where relrowsecurity and relkind in ('r', 'p') and row_security_active(oid)
 order by oid limit 3"""
 _QUERY_ACCEPTED = "WORKER_CHUNKS_QUERY has to be a SELECT of id and category that this role may read"
 _QUERY_WITH_DURATIONS_ACCEPTED = (
-    "with WORKER_WEIGHT_UNIT=seconds, WORKER_CHUNKS_QUERY has to be a SELECT of id, category and duration_s, a number "
-    "of seconds, that this role may read"
+    "with WORKER_WEIGHT_UNIT=seconds, or sizes by hours, WORKER_CHUNKS_QUERY has to be a SELECT of id, category and "
+    "duration_s, a number of seconds, that this role may read"
 )
 _HELD_ACCEPTED = {
     True: "WORKER_CATALOG_COLUMNS={columns} needs these columns of audio_chunks, and the right to read them",
@@ -56,6 +61,7 @@ class PostgresCatalog:
         with_durations: bool = False,
         held: tuple[str, ...] = (),
         patience_s: float = _PATIENCE_S,
+        readers: int = READERS,
     ) -> None:
         """Choose what to read; nothing is opened yet.
 
@@ -66,7 +72,10 @@ class PostgresCatalog:
             with_durations: Whether to read `duration_s` too, and leave out chunks without one.
             held: Columns that requests may ask for, out of `duration_s`, `start_s` and `path`.
             patience_s: Longest silence of the server, in seconds; an operator's query may take long to begin.
+            readers: How many workers may read everything at the same time, see `worker.adapters.postgres.turns`.
         """
+        self._turns = Turns(readers)
+        self._place: Place | None = None  # where the listener is
         self._patience_s = patience_s
         self._database_url = database_url
         self._known_names: dict[int, str] = {}
@@ -96,7 +105,11 @@ class PostgresCatalog:
                 selection = await self._select(connection)
             listener = PostgresListener(connection, self._database_url, selection)
             await listener.subscribe()
-            yield listener
+            self._place = place_of(connection)
+            try:
+                yield listener
+            finally:
+                self._place = None
 
     async def load(self) -> LoadedCatalog:
         """Read the whole catalog in one snapshot, over a connection of its own.
@@ -119,7 +132,7 @@ class PostgresCatalog:
         """
         async with self._reading() as connection:
             selection = await self._select(connection)
-            if selection.kind != catalog.ids.dtype:
+            if selection.kind != catalog.kind:
                 return False
             hashes = f"(select {selection.row_hash} as hash from {selection.rows}) as hashes"  # noqa: S608 - the operator's
             with anyio.move_on_after(self._patience_s) as patience:
@@ -143,13 +156,20 @@ class PostgresCatalog:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
-        """Open a connection with a snapshot of one moment."""
+        """Wait for a turn to read, on a connection with a snapshot of one moment."""
         with translated(self._database_url, **self._hint):
-            async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
-                await connection.execute("begin isolation level repeatable read, read only")
+            async with self._turns.taken(self._connected) as connection:
                 await lift_limits(connection)
                 yield connection
                 await connection.execute("commit")
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connection]:
+        """Connect to the listener's server, or to any if nothing listens."""
+        url, patience_s = self._database_url, self._patience_s
+        async with connected(url, statement_timeout_s=patience_s, place=self._place) as connection:
+            await connection.execute("begin isolation level repeatable read, read only")
+            yield connection
 
     async def _select(self, connection: Connection) -> Selection:
         """Return what is read of each chunk, without reading a row."""

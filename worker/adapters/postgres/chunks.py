@@ -1,4 +1,4 @@
-"""The library in PostgreSQL: register chunks, and count them.
+"""The library in PostgreSQL: register chunks.
 
 A chunk is known again by its path and `start_s`. An import is one transaction. It stages its rows in a temporary table
 and finds repeated chunks there. Then one statement writes the rows in the order of their paths. So two imports take
@@ -81,13 +81,6 @@ with written as (
 )
 select category, coalesce(rows, 0), coalesce(inserted, 0), coalesce(updated, 0), coalesce(without_duration, 0)
 from given full join counts using (category) order by category"""
-_COUNT = """
-select category::text, status::text, count(*) as count, coalesce(sum(duration_s), 0)::double precision as duration_s,
-  {split} as split
-from audio_chunks group by category, status, {split} order by category, status, {split}"""
-_HAS_SPLIT = """
-select exists (select from pg_attribute where attrelid = to_regclass('audio_chunks') and attname = 'split'
-  and not attisdropped and has_column_privilege(attrelid, attnum, 'select'))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +133,6 @@ class Imported:
     def without_duration(self) -> int:
         """Return the number of rows without a duration that a worker can weigh by."""
         return sum(one.without_duration for one in self.categories)
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkCount:
-    """The number of chunks of one category, status and split, and their known seconds; None if none are known."""
-
-    category: str
-    status: str
-    count: int
-    duration_s: float | None
-    split: str = ""
 
 
 async def import_chunks(
@@ -284,15 +266,3 @@ async def _is_refused(connection: Connection, first: int, last: int) -> bool:
 def _refusal(problems: Problems, line: int, error: asyncpg.PostgresError) -> ManifestError:
     problems.add(line, f"PostgreSQL refuses it: {redact(str(error)).partition(chr(10))[0]}")
     return problems.refusal()
-
-
-async def count_chunks(database_url: str) -> list[ChunkCount]:
-    """Return the counts of each category, status and split, in this order.
-
-    Raises:
-        PostgresError: PostgreSQL could not be reached, or refused a statement.
-    """
-    with translated(database_url):
-        async with connected(database_url, statement_timeout_s=_STATEMENT_TIMEOUT_S) as connection:
-            split = "coalesce(split::text, '')" if await connection.fetchval(_HAS_SPLIT) else "''::text"
-            return [ChunkCount(*row) for row in await connection.fetch(_COUNT.format(split=split))]

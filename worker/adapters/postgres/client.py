@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import anyio
 import asyncpg
@@ -48,18 +48,28 @@ select set_config(name, '0', true) from pg_settings
 where name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'lock_timeout')"""
 
 
+class Place(NamedTuple):
+    """Where one server listens: a host name, an IP address or a folder of sockets, and a port."""
+
+    host: str
+    port: int
+
+
 @asynccontextmanager
-async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIterator[Connection]:
+async def connected(
+    database_url: str, *, statement_timeout_s: float, place: Place | None = None
+) -> AsyncIterator[Connection]:
     """Open a connection for a block, and drop it at once if the block fails.
 
     Args:
         database_url: A `postgresql://` URL.
         statement_timeout_s: Longest wait for an answer, in seconds, for calls that name no other.
+        place: The only server to connect to, of those that the URL names; None: any of them.
 
     Raises:
         PostgresError: PostgreSQL could not be reached, refused the connection, or is too old.
     """
-    connection, link = await _connect(database_url, statement_timeout_s)
+    connection, link = await _connect(database_url, statement_timeout_s, place)
     try:
         if problem := version_problem(connection.get_server_version()):
             raise PostgresError(f"PostgreSQL at {redact(database_url)}: {problem}")
@@ -71,11 +81,24 @@ async def connected(database_url: str, *, statement_timeout_s: float) -> AsyncIt
         connection.terminate()
 
 
-async def _connect(database_url: str, statement_timeout_s: float) -> tuple[Connection, Mapping[str, Value]]:
+def place_of(connection: Connection) -> Place:
+    """Return which of the servers that a URL names a connection leads to."""
+    address: str | tuple[str, int] = connection._addr  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+    if isinstance(address, tuple):
+        return Place(*address)
+    folder, _, port = address.rpartition("/.s.PGSQL.")
+    return Place(folder, int(port))
+
+
+async def _connect(
+    database_url: str, statement_timeout_s: float, place: Place | None
+) -> tuple[Connection, Mapping[str, Value]]:
     """Connect; every error meanwhile comes from outside: a name, a file, a user or a server."""
     taken: list[str] = []
     try:
         url, taken[:] = complete(read_postgres_url(database_url), postgres_defaults())
+        if place is not None:
+            url = url._replace(hosts=[place.host], ports=[place.port])
         options = _options(url, statement_timeout_s)
         return await _connect_encrypted(options, ways_to_encrypt(url.tls)), url.connection
     except Exception as error:
@@ -113,7 +136,9 @@ async def _connect_encrypted(options: Mapping[str, Any], ways: Sequence[ssl.SSLC
     try:
         connection: Connection = await asyncpg.connect(**options, ssl=first)
     except (asyncpg.InvalidAuthorizationSpecificationError, ConnectionError, ssl.SSLError) as error:
-        if not others or isinstance(error, (asyncpg.InvalidPasswordError, ConnectionRefusedError)):
+        # Of several servers, the one before may have refused no more than the encryption.
+        is_away = isinstance(error, ConnectionRefusedError) and len(options["host"] or ()) < 2  # noqa: PLR2004
+        if not others or is_away or isinstance(error, asyncpg.InvalidPasswordError):
             raise
         return await _connect_encrypted(options, others)
     return connection

@@ -24,7 +24,7 @@ from worker.core.catalog import (
 from worker.core.catalog.columns import NO_TEXTS, finite
 from worker.core.catalog.durations import whole_milliseconds
 from worker.core.catalog.parts import is_part
-from worker.core.catalog.rendering import cell_width, render_cells
+from worker.core.catalog.rendering import cell_width, narrow_ids, render_cells
 from worker.core.wire import PATH
 from worker.ports import LoadedCatalog
 
@@ -121,7 +121,9 @@ class Parser:
             self._examples = np.resize(self._examples, len(self._hashes))
             self._examples[codes] = ids
         columns = self._read_columns(rows, paths) if self._selection.held else None
-        self._blocks.append(Block(codes.astype(np.min_scalar_type(len(self._hashes))), Rows(ids, durations, columns)))
+        self._blocks.append(
+            Block(codes.astype(np.min_scalar_type(len(self._hashes))), Rows(narrow_ids(ids), durations, columns))
+        )
         return end
 
     def _cut(self, received: bytes, start: int) -> tuple[NDArray[np.void], list[bytes | None], int]:
@@ -179,7 +181,7 @@ def build(rows: ReadRows, names: Mapping[int, str]) -> tuple[LoadedCatalog, Chec
     ignored = sum(int(np.count_nonzero(unwanted[block.codes])) for block in rows.blocks) if unwanted.any() else 0
     catalog = gather_catalog(rows.blocks, wanted)
     examples = tuple(
-        f"none (chunk {_shown(rows.examples[place])})" if code == NAMELESS else found[place]
+        f"none (chunk {_shown(rows.examples[place : place + 1])})" if code == NAMELESS else found[place]
         for place, code in enumerate(rows.hashes.tolist())
         if unwanted[place]
     )
@@ -198,6 +200,6 @@ def _beside(rows: ReadRows, catalog: Catalog, hashes: Mapping[str, int]) -> Chec
     return received.minus(checksum_of(catalog, hashes))
 
 
-def _shown(chunk: np.generic) -> str:
-    cell = np.array([chunk])
-    return render_cells(cell, cell_width(cell)).tobytes().decode().strip(' ,"')
+def _shown(chunk: NDArray[np.generic]) -> str:
+    """Write an array of one id as text; NumPy would cut the last zero bytes off a uuid that it gives out alone."""
+    return render_cells(chunk, cell_width(chunk)).tobytes().decode().strip(' ,"')

@@ -9,7 +9,7 @@ import numpy as np
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.adapters.postgres.client import Connection, connected, translated
+from worker.adapters.postgres.client import Connection, connected, place_of, translated
 from worker.adapters.postgres.findings import Findings, packed_columns
 from worker.adapters.postgres.selection import Selection, array_literal, is_name, is_split, type_name
 from worker.adapters.postgres.watch import Sight, look
@@ -188,7 +188,8 @@ class PostgresListener:
 
     async def _hears_another(self) -> bool:
         """Notify from another session, and return whether that arrives: some poolers pass no notifications on."""
-        async with connected(self._database_url, statement_timeout_s=_PROBE_TIMEOUT_S) as other:
+        place = place_of(self._connection)
+        async with connected(self._database_url, statement_timeout_s=_PROBE_TIMEOUT_S, place=place) as other:
             with translated(self._database_url):
                 await other.execute("select pg_notify($1, '')", CATALOG_CHANNEL)
             with anyio.move_on_after(_HEAR_TIMEOUT_S):

@@ -36,9 +36,9 @@ Client = Redis | RedisCluster
 CONNECT_TIMEOUT_S = 3.0
 _DEFAULT_PORT = 6379
 _DEFAULT_SENTINEL_PORT = 26379
-_RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD", "XINFO GROUPS")
-# When a stream vanishes, a blocked read gets UNBLOCKED from Redis 7.0 and NOGROUP from later ones; XINFO, no such key.
-_GROUP_GONE = ("NOGROUP", "UNBLOCKED", "no such key")
+_RAW_REPLIES = ("XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XRANGE", "XREVRANGE", "XREAD")
+# When a stream vanishes, a blocked read gets UNBLOCKED from Redis 7.0 and NOGROUP from later ones.
+_GROUP_GONE = ("NOGROUP", "UNBLOCKED")
 # A second attempt does not change these: a password, a right, the type of a key.
 _LASTING = (redis.exceptions.NoPermissionError,)
 _LASTING_WORDS = ("ACL failure", "The user executing the script can't")  # within scripts; the latter is Redis 7.0's

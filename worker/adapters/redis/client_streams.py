@@ -6,14 +6,15 @@ another one, because a blocked read holds up whatever is behind it.
 
 import hashlib
 from contextlib import suppress
-from importlib.resources import files
 from typing import Any, Final
 
 import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_refusals
-from worker.adapters.redis.connection import DirectConnection, Word
+from worker.adapters.redis.connection import DirectConnection
+from worker.adapters.redis.packing import Word
 from worker.adapters.redis.replies import check_ids, read_records
+from worker.adapters.redis.script_texts import read_script
 from worker.core.client_state import NEVER, Sending
 from worker.core.keys import GROUP, PINNED, Keys
 from worker.core.wire import Reply, decode_any, encode_request
@@ -22,8 +23,8 @@ NOTES_TTL_S = 3600
 KEPT_TTL_S = 86_400
 _PAGE = 1000
 _EXPIRY: Final = encode_request(expires_at=0)[0]
-_ADD: Final = files("worker.adapters.redis").joinpath("scripts", "submit.lua").read_bytes()
-_END: Final = files("worker.adapters.redis").joinpath("scripts", "withdraw.lua").read_bytes()
+_ADD: Final = read_script("submit.lua")
+_END: Final = read_script("withdraw.lua")
 
 
 class RedisClientStreams:

@@ -1,11 +1,11 @@
 """The clock of Redis: it decides when a request expires and how old an entry is. This machine's clock may be wrong."""
 
-from importlib.resources import files
 from typing import Final
 
 from worker.adapters.redis.client import Client, redis_errors
+from worker.adapters.redis.script_texts import read_script
 
-_TIME: Final = files("worker.adapters.redis").joinpath("scripts", "clock_read.lua").read_text()
+_TIME: Final = read_script("clock_read.lua")
 
 
 async def redis_now_ms(client: Client, key: str) -> int:

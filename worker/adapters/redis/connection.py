@@ -13,7 +13,8 @@ Theory:
 - It also closes when nothing can come any more: the server closed it, or the oldest reply is overdue (a half-open
   link never says so).
 - And it closes when the server says that another server is the master now (`_ELSEWHERE`). The next `open` asks
-  Sentinel or the cluster again.
+  Sentinel or the cluster again, or goes where the server said.
+- While a slot is moved, its keys are on two nodes, and commands are put off; see `worker.adapters.redis.moving_slots`.
 - Closing gives its error to every command that waits. It never cancels them: a task group would take a cancelled
   task for one that has ended.
 - What a command did before its connection closed is not known. Only the callers know which commands can be repeated.
@@ -21,7 +22,7 @@ Theory:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -33,9 +34,10 @@ from redis.asyncio.connection import AbstractConnection
 
 from worker.adapters.redis.client import Client
 from worker.adapters.redis.connection_class import name_server
+from worker.adapters.redis.moving_slots import Patient, follow
+from worker.adapters.redis.packing import Word, pack
 from worker.adapters.redis.replies import misread_as_invalid_response
 
-Word = str | bytes | int
 Callback = Callable[[Any], None]
 """Receives a reply, or the error in its place. It must not raise."""
 _NEVER_S = 1e9
@@ -43,8 +45,6 @@ _LEAST_BYTES_A_S = 32_768  # of a usable link: a long command gets more time
 # Errors that mean: this server is no longer the master, or has lost its replicas.
 _ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError, redis.exceptions.ClusterDownError)
 _LEFT = "NOREPLICAS"
-_SHORT = 1024
-_HEADS = [b"\r\n$%d\r\n" % length for length in range(_SHORT)]  # what stands before an argument of this length
 
 
 class DirectConnection:
@@ -62,6 +62,7 @@ class DirectConnection:
         self._key = key
         self._on_message = on_message
         self._protocol: _RespProtocol | None = None
+        self._followed: Exception | None = None
         self._opening = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -126,6 +127,8 @@ class DirectConnection:
         """
         if self._protocol is None or not self._protocol.is_open:
             raise redis.exceptions.ConnectionError("the connection is closed")
+        if isinstance(self._client, RedisCluster):
+            callback = Patient(self._protocol, callback, words)
         self._protocol.send(callback, words)
 
     async def call(self, *words: Word) -> Any:
@@ -170,7 +173,10 @@ class DirectConnection:
         if isinstance(self._client, RedisCluster):
             await self._client.initialize()
             if self._protocol is not None:  # the last one may have closed because the cluster has changed
-                await self._client.nodes_manager.initialize()
+                end = self._protocol.end
+                # A node that was named in vain is not tried again.
+                await follow(self._client, None if end is self._followed else end)
+                self._followed = end
             node = cast("Any", self._client.get_node_from_key(self._key))
             connection = node.connection_class(**node.connection_kwargs)
         else:
@@ -180,7 +186,12 @@ class DirectConnection:
 
 
 class _RespProtocol(asyncio.Protocol):
-    """The protocol of one open connection: matches replies to commands, each within its time."""
+    """The protocol of one open connection: matches replies to commands, each within its time.
+
+    Attributes:
+        end: What closed it; None while it is open.
+        timeout_s: Longest wait for a reply, in seconds.
+    """
 
     def __init__(self, connection: AbstractConnection, on_message: Callback | None) -> None:
         self._on_message = on_message
@@ -192,7 +203,7 @@ class _RespProtocol(asyncio.Protocol):
         )
         self._waiting: deque[tuple[Callback, float]] = deque()
         self.sent_bytes = 0
-        self._timeout_s: float = connection.socket_timeout or _NEVER_S
+        self.timeout_s: float = connection.socket_timeout or _NEVER_S
         self._received_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -202,6 +213,7 @@ class _RespProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", self._writer.transport)
         self._transport.set_protocol(self)
         self.is_open = not self._transport.is_closing()
+        self.end: Exception | None = None
 
     def __repr__(self) -> str:
         host, port = self.address
@@ -211,15 +223,15 @@ class _RespProtocol(asyncio.Protocol):
         """Send a command and note who waits for its reply."""
         command = pack(words)
         self.sent_bytes += len(command)
-        self._waiting.append((callback, self._loop.time() + self._timeout_s + len(command) / _LEAST_BYTES_A_S))
+        self._waiting.append((callback, self._loop.time() + self.timeout_s + len(command) / _LEAST_BYTES_A_S))
         if self._timer is None:
-            self._timer = self._loop.call_later(self._timeout_s, self._close_if_overdue)
+            self._timer = self._loop.call_later(self.timeout_s, self._close_if_overdue)
         self._transport.write(command)
 
     def close(self, error: Exception) -> None:
         """Close the connection; give this error to every command that waits."""
         name_server(error, self._server)
-        was_open, self.is_open = self.is_open, False
+        was_open, self.is_open, self.end = self.is_open, False, error
         self._transport.abort()
         if self._timer is not None:
             self._timer.cancel()
@@ -262,26 +274,11 @@ class _RespProtocol(asyncio.Protocol):
         if not self._waiting:
             return
         # While parts of a long reply come in, it is not overdue.
-        overdue_at = max(self._waiting[0][1], self._received_at + self._timeout_s)
+        overdue_at = max(self._waiting[0][1], self._received_at + self.timeout_s)
         if overdue_at <= self._loop.time():
-            self.close(redis.exceptions.TimeoutError(f"no reply within {self._timeout_s} s"))
+            self.close(redis.exceptions.TimeoutError(f"no reply within {self.timeout_s} s"))
         else:
             self._timer = self._loop.call_at(overdue_at, self._close_if_overdue)
-
-
-def pack(words: Sequence[Word]) -> bytes:
-    """Encode a command in RESP.
-
-    Args:
-        words: The command's name, a word each, and its arguments.
-    """
-    parts = [b"*%d" % len(words)]
-    for word in words:
-        raw = word if type(word) is bytes else word.encode() if type(word) is str else str(word).encode()
-        length = len(raw)
-        parts += (_HEADS[length] if length < _SHORT else b"\r\n$%d\r\n" % length, raw)
-    parts.append(b"\r\n")
-    return b"".join(parts)
 
 
 def _is_elsewhere(refusal: Exception) -> bool:

@@ -1,8 +1,7 @@
 """Connections that redis-py makes, by our rules: each has a name in `CLIENT LIST`, and its errors name the server."""
 
 import asyncio
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -44,19 +43,23 @@ class _Named:
         with suppress(redis.exceptions.ResponseError):  # a right or a command is missing: it works without a name
             await connection.read_response()
 
-    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+    async def send_packed_command(self, command: str | bytes | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
         """Send a command.
 
         redis-py sends in `asyncio.wait_for`. In Python 3.11 that returns, instead of raising the cancellation, if what
-        it waits for is done in that moment (CPython issue 86296). A cancelled scope of anyio cancels again by itself.
+        it waits for is done in that moment (CPython issue 86296). `asyncio.timeout` loses none, and makes no task.
         """
-        task = asyncio.current_task()
-        before = task.cancelling() if task else 0
+        connection = cast("Any", self)
         with naming_server(self.server):
-            await cast("Any", super()).send_packed_command(*args, **options)
-        if task and task.cancelling() > before and not _is_in_cancelled_scope():
-            await cast("Any", self).disconnect(nowait=True)  # as redis-py does: nobody will read the reply
-            raise asyncio.CancelledError
+            if not connection.is_connected:
+                await connection.connect_check_health(check_health=False)
+            if check_health:
+                await connection.check_health()
+            try:
+                await _write(connection, command)
+            except (asyncio.CancelledError, redis.exceptions.RedisError):  # half a command may be written
+                await connection.disconnect(nowait=True)
+                raise
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """Read a reply."""
@@ -75,10 +78,17 @@ def connection_class(of_redis_py: type[AbstractConnection], name: str, server: s
     return type("OwnConnection", (_Named, of_redis_py), {"client_word": name, "server": server})
 
 
-def _is_in_cancelled_scope() -> bool:
-    import anyio  # noqa: PLC0415 - training jobs do without it, until a cancellation is lost
-
-    return anyio.current_effective_deadline() == -math.inf
+async def _write(connection: Any, command: str | bytes | Iterable[bytes]) -> None:
+    """Write a command, and wait until the socket has taken it."""
+    words = command.encode() if isinstance(command, str) else command
+    try:
+        async with asyncio.timeout(connection.socket_timeout):
+            connection._writer.writelines([words] if isinstance(words, bytes) else words)  # noqa: SLF001
+            await connection._writer.drain()  # noqa: SLF001
+    except TimeoutError as error:
+        raise redis.exceptions.TimeoutError("Timeout writing to socket") from error
+    except OSError as error:
+        raise redis.exceptions.ConnectionError(f"{error} while writing to socket") from error
 
 
 @contextmanager

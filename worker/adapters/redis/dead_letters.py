@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Final
 
 from worker.adapters.redis.client import Client, redis_errors
+from worker.adapters.redis.replies import text_of
+from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import Keys
 from worker.core.wire import FIELDS_OF_LETTER
 
-_REQUEUE: Final = files("worker.adapters.redis").joinpath("scripts", "dead_requeue.lua").read_text()
+_REQUEUE: Final = read_script("dead_requeue.lua")
 _AT_ONCE = 100
-_IDS: Final = files("worker.adapters.redis").joinpath("scripts", "dead_ids.lua").read_text()
+_IDS: Final = read_script("dead_ids.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class RedisDeadLetters:
         """
         with redis_errors(f"reading the dead letters in {self._keys.dead}"):
             found = await self._client.execute_command("XREVRANGE", self._keys.dead, "+", "-", "COUNT", count)
-        return [DeadLetter(_text(entry_id), _pairs(words)) for entry_id, words in found]
+        return [DeadLetter(text_of(entry_id), _pairs(words)) for entry_id, words in found]
 
     async def requeue_all(self) -> AsyncIterator[dict[str, str]]:
         """Send the requests of all dead letters again, the oldest first; letters that come meanwhile stay.
@@ -74,7 +75,7 @@ class RedisDeadLetters:
                 )
             if not found:
                 return
-            ids = [_text(entry_id) for entry_id in found]
+            ids = [text_of(entry_id) for entry_id in found]
             yield await self.requeue(ids)
             start = f"({ids[-1]}"
 
@@ -99,15 +100,10 @@ class RedisDeadLetters:
                 words = await self._client.execute_command(
                     "EVAL", _REQUEUE, 2, self._keys.dead, self._keys.requests, *own, *part
                 )
-            texts = [_text(word) for word in words]
+            texts = [text_of(word) for word in words]
             sent |= zip(texts[0::2], texts[1::2], strict=True)
         return sent
 
 
 def _pairs(words: Sequence[Any]) -> list[tuple[str, str]]:
-    return list(zip(map(_text, words[0::2]), map(_text, words[1::2]), strict=True))
-
-
-def _text(word: Any) -> str:
-    text: str = word.decode(errors="replace")
-    return text
+    return list(zip(map(text_of, words[0::2]), map(text_of, words[1::2]), strict=True))

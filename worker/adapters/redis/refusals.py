@@ -18,6 +18,10 @@ _CAUSES: Final = tuple(
         (r"\bLOADING\b|is loading the dataset", "it is still loading its data"),
         (r"MASTERDOWN|Link with MASTER is down", "it is a replica that has lost its master"),
         (r"CLUSTERDOWN|cluster is down", "its cluster is down"),
+        (
+            r"rehashing of slot|^\d+ \S+:\d+$|non local key",
+            "the slot of its keys is moved to another node, or was just now",
+        ),
         (r"READONLY|read only replica", "it is a replica and accepts no changes; accepted: the URL of the master"),
         (r"NOREPLICAS|Not enough good replicas", "too few of its replicas are connected"),
         (r"MISCONF|unable to persist", "it cannot save its data and accepts no changes (MISCONF); see its log"),
@@ -25,6 +29,7 @@ _CAUSES: Final = tuple(
             r"\bOOM\b|used memory > 'maxmemory'",
             "its memory is full; accepted: a larger `maxmemory`, or less that is kept",
         ),
+        (r"WRONGTYPE (?P<what>\S+) is of another type", "{what} is of another type (WRONGTYPE)"),
         (r"WRONGTYPE", "a key is of another type (WRONGTYPE)"),
         (r"\bBUSY\b|busy running a script", "another script has kept it busy for too long"),
         (

@@ -47,6 +47,11 @@ async def closing_if_misread(client: Client) -> AsyncIterator[None]:
         raise
 
 
+def text_of(word: str | bytes) -> str:
+    """Return a word of a reply as text."""
+    return word if isinstance(word, str) else word.decode(errors="replace")
+
+
 def check_ids(ids: Sequence[bytes]) -> None:
     """Refuse what is no id of a stream entry, and ids that come twice: their request would be answered twice.
 

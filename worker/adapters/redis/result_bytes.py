@@ -16,16 +16,16 @@ server for 25 ms, so that looks have to be rare or short:
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 
 import redis.exceptions
 
 from worker.adapters.redis.connection import DirectConnection
+from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import Keys
 from worker.ports import Batch, StreamLimits
 
-_TRIM: Final = files("worker.adapters.redis").joinpath("scripts", "trim_results.lua").read_bytes()
+_TRIM: Final = read_script("trim_results.lua")
 _STREAMS_REMEMBERED = 4096
 _SHARED_BYTES = 200  # of a result, about, which are sent once a batch
 _LONG_BYTES = 4096  # Redis's `stream-node-max-bytes`: a result of more has a node of its own

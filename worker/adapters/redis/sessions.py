@@ -6,7 +6,7 @@ import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors
 from worker.core.draw.sessions import Fields
-from worker.core.keys import PINNED, Keys
+from worker.core.keys import PINNED, POSITION, SCHEDULE, Keys
 
 
 class RedisSessions:
@@ -52,13 +52,29 @@ class RedisSessions:
             return max(0, int(await self._client.ttl(self._keys.session(name))))
 
     async def release(self, name: str) -> bool:
-        """Release a session from the weights that it is pinned to; return whether it was pinned.
+        """Release a session from the weights that it is pinned to, and from its schedule; return whether it had any.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
         with redis_errors(f"releasing a session in {self._keys.session(name)}"):
-            return bool(await self._client.hdel(self._keys.session(name), PINNED))
+            return bool(await self._client.hdel(self._keys.session(name), PINNED, SCHEDULE, POSITION))
+
+    async def set_schedule(self, name: str, schedule: bytes, keep_s: int) -> None:
+        """Let a session follow a schedule from its beginning.
+
+        Args:
+            name: The session, which need not exist.
+            schedule: See `worker.core.draw.session_schedules`.
+            keep_s: In how many seconds it ends if nobody asks for it.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        key = self._keys.session(name)
+        with redis_errors(f"storing the schedule of a session in {key}"):
+            await self._client.hset(key, mapping={SCHEDULE: schedule, POSITION: 0})
+            await self._client.expire(key, keep_s)
 
     async def end(self, name: str) -> bool:
         """End a session: its weights, passes and counts; return whether there was one.

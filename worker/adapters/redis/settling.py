@@ -13,6 +13,9 @@ from worker.core.keys import GROUP, Keys
 from worker.core.wire import ERROR_CODES, Template
 from worker.ports import Batch, Failure, Settled, StreamLimits
 
+MOST_FEW: Final = 8
+MOST_HEARD: Final = 1000
+_LAST_EXACT: Final = 2**53 - 1  # what Lua counts with
 _LONGEST_WHY = 1000
 _ADD = ("XADD", "", "*")  # the stream's name is an entry's own
 _SHAPES: Final = WeakKeyDictionary[Template, str]()  # as long as the forms: one may be of megabytes
@@ -59,11 +62,59 @@ def lay_out(
     head = (GROUP, consumer, *batch.span, limits.results_maxlen, limits.reply_ttl_s, limits.session_ttl_s)
     counts = (len(batch.marks), len(batch.growth), len(forms), len(batch.results), len(letters), len(batch.sessions))
     body = (*marks, *sessions, *growth, *shapes, *entries, *chain.from_iterable(letters))
-    return names, [*head, *counts, *body, token]
+    return names, [*head, *counts, len(batch.heard), *body, *_heard(batch, keys), token]
 
 
-def read_settled(batch: Batch, reply: Sequence[Any], token: int) -> Settled:
-    """Read what the script answered.
+def is_few(batch: Batch) -> bool:
+    """Return whether a batch is for `settle_few.lua`: a few requests without dead letters and sessions."""
+    return len(batch.results) <= MOST_FEW and len(batch.heard) <= MOST_HEARD and not batch.dead and not batch.sessions
+
+
+def lay_out_few(
+    batch: Batch, *, keys: Keys, consumer: str, limits: StreamLimits, token: int
+) -> tuple[list[str], list[Any]]:
+    """Lay out KEYS and ARGV of `settle_few.lua`; see `lay_out`.
+
+    Args:
+        batch: What is to be settled, see `is_few`.
+        keys: Names in Redis.
+        consumer: Who settles.
+        limits: What stays in Redis for how long.
+        token: A number that the reply has to repeat.
+    """
+    names = [keys.requests, keys.stats]
+    places: dict[str | None, int] = {}
+    entries: list[str | bytes | int] = []
+    for result in batch.results:
+        place = places.get(result.reply_to)
+        if place is None:
+            names.append(keys.results if result.reply_to is None else keys.reply(result.reply_to))
+            place = places[result.reply_to] = len(names)
+        words = result.fields
+        entries += (result.entry_id, place, len(words), *words)
+    marks = [word for name, mark in batch.marks for word in (keys.weights(name), mark)]
+    growth = [word for field in batch.growth.items() for word in field]
+    first, last = batch.span
+    head = (GROUP, consumer, first, last, _id_after(last), limits.results_maxlen, limits.reply_ttl_s)
+    counts = (places.get(None, 0), len(batch.marks), len(batch.growth), len(batch.results), len(batch.heard))
+    return names, [*head, *counts, *marks, *growth, *entries, *_heard(batch, keys), token]
+
+
+def _heard(batch: Batch, keys: Keys) -> Sequence[str | int]:
+    """Lay out what the batch adds to what was heard; the hash of bounds is not named where they do not matter."""
+    if not batch.heard:
+        return ()
+    return (keys.bounds if batch.is_bounded else "", keys.heard, *batch.heard, *batch.heard.values())
+
+
+def _id_after(entry_id: str) -> str:
+    """Return the next id; empty where `settle.lua` cannot count on, so that both scripts trim the same."""
+    milliseconds, number = map(int, entry_id.split("-"))
+    return f"{milliseconds}-{number + 1}" if number < _LAST_EXACT else ""
+
+
+def read_settled(batch: Batch, reply: Sequence[Any], token: int) -> Settled | None:
+    """Read what a script answered; None if `settle_few.lua` leaves the batch to `settle.lua`.
 
     Args:
         batch: What was to be settled.
@@ -75,14 +126,17 @@ def read_settled(batch: Batch, reply: Sequence[Any], token: int) -> Settled:
     """
     if reply[-1] != b"%d" % token:
         raise ValueError("it answers another settling")
+    if reply[0] == b"unclear":
+        return None
     at_ms = int(reply[1])
     if reply[0] == b"settled":
-        return Settled(at_ms=at_ms, counted=bool(reply[2]))
+        return Settled(at_ms=at_ms, uncounted=reply[2].decode())
     if reply[0] == b"stale":
         now = zip((batch.marks[i][0] for i in reply[2]), map(_check_mark, reply[3]), strict=True)
         names = list(batch.sessions)
         moved = zip((names[i] for i in reply[4]), map(read_fields, reply[5]), strict=True)
-        return Settled(at_ms=at_ms, stale=dict(now), moved=dict(moved))
+        fields = list(batch.heard)
+        return Settled(at_ms=at_ms, stale=dict(now), moved=dict(moved), met=tuple(fields[i] for i in reply[6]))
     if reply[0] != b"refused":
         raise ValueError("the script knows no such answer")
     ids = [result.entry_id for result in batch.results]

@@ -1,17 +1,17 @@
 """Counts over all workers, and the states of live workers."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors
+from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import Keys
 from worker.core.stats import Counts, fields_of_dataset, read_stats
 from worker.core.workers.state_document import read_state
 
-_READ: Final = files("worker.adapters.redis").joinpath("scripts", "stats_read.lua").read_text()
+_CLEAR: Final = read_script("stats_clear.lua")
 _PAGE = 10_000
 
 
@@ -34,10 +34,14 @@ class RedisStats:
         return read_stats(await self._fields(clear=clear))
 
     async def _fields(self, *, clear: bool = False) -> dict[str, str]:
-        # A script, because redis-py's pipelines cannot read and remove in one step in a cluster.
         with redis_errors(f"reading the counts in {self._keys.stats}"):
-            words = await self._client.execute_command("EVAL", _READ, 1, self._keys.stats, int(clear))
-        pairs = zip(words[0::2], words[1::2], strict=True)
+            if clear:
+                # A script, because redis-py's pipelines cannot read and remove in one step in a cluster.
+                words = await self._client.execute_command("EVAL", _CLEAR, 1, self._keys.stats)
+                pairs = list(zip(words[0::2], words[1::2], strict=True))
+            else:  # reading alone needs no right to write
+                fields: Any = await self._client.hgetall(self._keys.stats)
+                pairs = list(fields.items())
         return {name.decode(errors="replace"): text.decode(errors="replace") for name, text in pairs}
 
     async def remove_dataset(self, dataset: str) -> None:

@@ -13,20 +13,22 @@ without an end the hash would grow for ever. Folding ends it:
 
 import time
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.replies import closing_if_misread
+from worker.adapters.redis.replies import closing_if_misread, text_of
+from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import Keys
 from worker.core.mixture import Mixture
-from worker.core.stats import FOLDED_KINDS, MIXTURE, fold, read_count, read_shares
+from worker.core.stats import MIXTURE, read_count, read_shares
+from worker.core.stats.folding import KINDS as FOLDED_KINDS
+from worker.core.stats.folding import fold
 
-_LOOK: Final = files("worker.adapters.redis").joinpath("scripts", "stats_mixtures.lua").read_text()
-_FOLD: Final = files("worker.adapters.redis").joinpath("scripts", "stats_fold.lua").read_text()
+_LOOK: Final = read_script("stats_mixtures.lua")
+_FOLD: Final = read_script("stats_fold.lua")
 _START: Final = f"{MIXTURE}:"
 _DESCRIBE_EVERY_S = 10.0
 _AT_ONCE = 64  # mixtures: they are of the same categories, mostly, so that together they grow no more fields than one
@@ -103,7 +105,7 @@ class RedisFolding:
         """Read which mixtures there are, and the counts of each."""
         reply: Any = await self._client.execute_command("EVAL", _LOOK, 1, self._keys.stats, _START, *FOLDED_KINDS)
         async with closing_if_misread(self._client):
-            texts = {_text(version): [_text(word) for word in words] for version, words in reply}
+            texts = {text_of(version): [text_of(word) for word in words] for version, words in reply}
             return {version: dict(zip(words[0::2], words[1::2], strict=True)) for version, words in texts.items()}
 
     async def _fold(self, mixtures: Mapping[str, Drawn]) -> int:
@@ -124,7 +126,7 @@ class RedisFolding:
     async def _mixture(self, version: str) -> str:
         text: Any = await self._client.hget(self._keys.stats, f"{_START}{version}")
         async with closing_if_misread(self._client):
-            return "" if text is None else _text(text)
+            return "" if text is None else text_of(text)
 
     async def _call(self, folded: Mapping[str, Drawn], growth: Mapping[str, int]) -> bool:
         counts: Sequence[str] = [word for drawn in folded.values() for pair in drawn.items() for word in pair]
@@ -134,7 +136,3 @@ class RedisFolding:
         reply: Any = await self._client.execute_command("EVAL", _FOLD, 1, *words)
         async with closing_if_misread(self._client):
             return bool(int(reply))
-
-
-def _text(word: bytes) -> str:
-    return word.decode(errors="replace")

@@ -3,18 +3,17 @@
 Theory. Reading and settling have a connection each, because a blocked read holds up every command behind it. Three
 rules lead to exactly one result a request:
 
-- Settling is one script (`settle.lua`). It writes results only for entries that are pending for this consumer, and only
-  if the weights still hold, and acknowledges them. It can be repeated: an entry that is settled is refused.
+- Settling is one script (see `settling_scripts`). It writes results only for entries that are pending for this
+  consumer, and only if the weights still hold, and acknowledges them. It can be repeated: an entry that is settled is
+  refused.
 - Entries may be delivered though their reply was lost. After an error the caller of `read` reads its pending entries.
 - Ids of entries belong to one server. After a failover another server may have made the same ids for other requests, so
   both connections have to lead to the same server, or everything in hand is let go (`_reach`).
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 import redis.exceptions
@@ -22,15 +21,11 @@ import redis.exceptions
 from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.presence import RedisPresence
-from worker.adapters.redis.replies import closing_if_misread, read_entries, read_records
+from worker.adapters.redis.replies import read_entries, read_records
 from worker.adapters.redis.result_bytes import ResultBytes
-from worker.adapters.redis.settling import (
-    lay_out,
-    read_failure,
-    read_session_fields,
-    read_settled,
-    write_failure,
-)
+from worker.adapters.redis.script_texts import read_script
+from worker.adapters.redis.settling import read_failure, read_session_fields, write_failure
+from worker.adapters.redis.settling_scripts import SettlingScripts
 from worker.adapters.redis.stats_folding import MixtureTexts
 from worker.core.draw.sessions import Fields
 from worker.core.keys import GROUP, Keys
@@ -39,9 +34,8 @@ from worker.errors import GroupMissingError
 from worker.ports import Batch, Failure, Pending, Settled, StreamLimits
 
 _PAGE = 1000
-_DELIVER_AGAIN: Final = files("worker.adapters.redis").joinpath("scripts", "deliver_again.lua").read_text()
-_SETTLE: Final = files("worker.adapters.redis").joinpath("scripts", "settle.lua").read_bytes()
-_SETTLE_SHA: Final = hashlib.sha1(_SETTLE, usedforsecurity=False).hexdigest()
+_DELIVER_AGAIN: Final = read_script("deliver_again.lua")
+_BEYOND_ALL: Final = f"{2**64 - 1}-0"
 
 
 class RedisStreams(RedisPresence):
@@ -51,20 +45,18 @@ class RedisStreams(RedisPresence):
         """Connect later.
 
         Args:
-            client: Opens the connections for reading and for settling. It carries all other commands.
+            client: Opens the connections, one for reading, and one for settling and for all other commands.
             keys: Names in Redis.
             consumer: This worker's name in the group.
             limits: Bounds of the result streams.
         """
-        super().__init__(client, keys, consumer)
+        super().__init__(DirectConnection(client, keys.requests), keys, consumer)
         self._reader = DirectConnection(client, keys.requests)  # a blocked read holds up whatever is behind it
-        self._settling = DirectConnection(client, keys.requests)
         self._ahead: Awaitable[Any] | None = None
         self._server: tuple[str, int] | None = None
         self._requests = keys.requests.encode()
-        self._limits = limits
+        self._scripts = SettlingScripts(self._connection, keys, consumer, limits)
         self._clock_offset_ms = 0
-        self._settlings = 0
         self._mixtures = MixtureTexts(keys)
         self._bytes = ResultBytes(keys, limits)
 
@@ -73,7 +65,7 @@ class RedisStreams(RedisPresence):
         return time.time_ns() // 1_000_000 + self._clock_offset_ms
 
     async def open(self) -> None:
-        """Create the consumer group if it is missing, and learn the clock of Redis.
+        """Create the consumer group if it is missing, become one of its consumers, and learn the clock of Redis.
 
         Raises:
             GroupMissingError: Another server is the master now.
@@ -83,10 +75,14 @@ class RedisStreams(RedisPresence):
             await self._reach(self._reader)
             try:
                 # From 0 and not from $: requests that came before the first start are answered too.
-                await self._client.execute_command("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
+                await self._connection.call("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
             except redis.exceptions.ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
+            # Others find this worker by its name in the group. This read of its pending entries beyond the last one
+            # makes the name and delivers nothing; on Redis 7.0 a read that waits does not make it.
+            about = ("GROUP", GROUP, self._consumer, "STREAMS", self._keys.requests, _BEYOND_ALL)
+            await self._connection.call("XREADGROUP", *about)
             reply = await self._reader.call("TIME")
             with self._reader.closing_if_misread():
                 # Plain numbers would be another command's reply, and this clock decides which requests are late.
@@ -146,8 +142,8 @@ class RedisStreams(RedisPresence):
         while True:
             command = ("XAUTOCLAIM", self._keys.requests, GROUP, self._consumer, idle_ms, cursor)
             with redis_errors("XAUTOCLAIM"):
-                reply = await self._client.execute_command(*command, "COUNT", _PAGE, "JUSTID")
-                async with closing_if_misread(self._client):
+                reply = await self._connection.call(*command, "COUNT", _PAGE, "JUSTID")
+                with self._connection.closing_if_misread():
                     cursor = reply[0]
                     taken.extend(entry.decode() for entry in reply[1])
             if cursor == b"0-0":
@@ -160,8 +156,8 @@ class RedisStreams(RedisPresence):
         while True:
             command = ("XPENDING", self._keys.requests, GROUP, start, "+", _PAGE, self._consumer)
             with redis_errors("XPENDING"):
-                page = await self._client.execute_command(*command)
-                async with closing_if_misread(self._client):
+                page = await self._connection.call(*command)
+                with self._connection.closing_if_misread():
                     found.extend(Pending(row[0].decode(), int(row[2]), int(row[3])) for row in page)
             if len(page) < _PAGE:
                 return found
@@ -178,10 +174,10 @@ class RedisStreams(RedisPresence):
         """
         ids = [entry.id for entry in pending]
         with redis_errors("the script that delivers again"):
-            reply = await self._client.execute_command(
+            reply = await self._connection.call(
                 "EVAL", _DELIVER_AGAIN, 1, self._keys.requests, GROUP, self._consumer, *ids
             )
-            async with closing_if_misread(self._client):
+            with self._connection.closing_if_misread():
                 records, deliveries = reply
                 counts = map(int, deliveries)
                 return [
@@ -191,8 +187,8 @@ class RedisStreams(RedisPresence):
     async def look_at(self, pending: Pending) -> Entry | None:
         """Read a pending entry without delivering it; None if it was deleted meanwhile."""
         with redis_errors("XRANGE"):
-            reply = await self._client.execute_command("XRANGE", self._keys.requests, pending.id, pending.id)
-            async with closing_if_misread(self._client):
+            reply = await self._connection.call("XRANGE", self._keys.requests, pending.id, pending.id)
+            with self._connection.closing_if_misread():
                 entries = read_entries(reply)
         return entries[0]._replace(deliveries=pending.deliveries) if entries else None
 
@@ -209,9 +205,9 @@ class RedisStreams(RedisPresence):
             RedisError: Redis did not answer.
         """
         with redis_errors("SET of failures"):
-            await self._settling.open()
+            await self._connection.open()
             notes = [(self._keys.failure(entry_id), write_failure(failure)) for entry_id, failure in failures.items()]
-            replies = [self._settling.send("SET", key, note, "EX", ttl_s) for key, note in notes]
+            replies = [self._connection.send("SET", key, note, "EX", ttl_s) for key, note in notes]
             for reply in await asyncio.gather(*replies, return_exceptions=True):
                 if isinstance(reply, BaseException) and not isinstance(reply, redis.exceptions.ResponseError):
                     raise reply
@@ -224,7 +220,7 @@ class RedisStreams(RedisPresence):
         """
         with redis_errors("GET of a failure"):
             try:
-                return read_failure(await self._settling.call("GET", self._keys.failure(entry_id)))
+                return read_failure(await self._connection.call("GET", self._keys.failure(entry_id)))
             except redis.exceptions.ResponseError:
                 return None
 
@@ -235,10 +231,10 @@ class RedisStreams(RedisPresence):
             RedisError: Redis did not answer, or refused.
         """
         with redis_errors("HGETALL of sessions"):
-            await self._settling.open()
-            replies = [self._settling.send("HGETALL", self._keys.session(name)) for name in names]
+            await self._connection.open()
+            replies = [self._connection.send("HGETALL", self._keys.session(name)) for name in names]
             found = await asyncio.gather(*replies, return_exceptions=True)
-            with self._settling.closing_if_misread():
+            with self._connection.closing_if_misread():
                 return [read_session_fields(reply) for reply in found]
 
     async def settle(self, batch: Batch) -> Settled:
@@ -252,33 +248,22 @@ class RedisStreams(RedisPresence):
             RedisError: Redis refused, or did not answer. Then the batch may be settled all the same: settle it
                 again, an entry that is settled is refused.
         """
-        described = await self._mixtures.describe(self._settling, batch.mixtures) if batch.mixtures else ()
-        self._settlings += 1
-        token = self._settlings
-        keys, arguments = lay_out(batch, keys=self._keys, consumer=self._consumer, limits=self._limits, token=token)
+        described = await self._mixtures.describe(self._connection, batch.mixtures) if batch.mixtures else ()
         with redis_errors("the settling script"):
-            await self._reach(self._settling)
-            unbounded = await self._bytes.trim(self._settling)
-            sent_before = self._settling.sent_bytes
-            answer = self._settling.send("EVALSHA", _SETTLE_SHA, len(keys), *keys, *arguments)
-            sent_bytes = self._settling.sent_bytes - sent_before
-            try:
-                reply = await answer
-            except redis.exceptions.NoScriptError:
-                reply = await self._settling.send("EVAL", _SETTLE, len(keys), *keys, *arguments)
-            with self._settling.closing_if_misread():
-                settled = read_settled(batch, reply, token)
+            await self._reach(self._connection)
+            unbounded = await self._bytes.trim(self._connection)
+            settled = await self._scripts.settle(batch)
         self._learn_clock(settled.at_ms)
-        self._bytes.note(batch, sent_bytes)
+        self._bytes.note(batch, self._scripts.sent_bytes)
         if described:  # a mixture that was idle may have been removed before these counts came
-            await self._mixtures.write(self._settling, described)
+            await self._mixtures.write(self._connection, described)
         return settled._replace(unbounded=unbounded) if unbounded else settled
 
     def close(self) -> None:
         """Close the connections for reading and for settling; they are opened again when they are needed."""
         self._ahead = None
         self._reader.close()
-        self._settling.close()
+        self._connection.close()
 
     async def _reach(self, connection: DirectConnection) -> None:
         """Connect if needed; refuse another server than the one that delivered the entries in hand."""
@@ -289,7 +274,7 @@ class RedisStreams(RedisPresence):
             return
         self._server = None
         moved = "another server is the master now than the one that delivered the requests in hand"
-        for each in (self._reader, self._settling):
+        for each in (self._reader, self._connection):
             each.close(redis.exceptions.ConnectionError(moved))
         raise GroupMissingError(f"Redis has moved: {moved}")
 

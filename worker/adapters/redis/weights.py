@@ -3,20 +3,23 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 import redis.exceptions
 
-from worker.adapters.redis.client import Client, redis_errors
+from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.replies import misread_as_invalid_response
+from worker.adapters.redis.replies import closing_if_misread, misread_as_invalid_response, text_of
+from worker.adapters.redis.script_texts import read_script
 from worker.adapters.redis.weights_listener import WeightsListener
 from worker.core.keys import Keys
+from worker.core.weights.history import Authorship, read_digits
 from worker.core.weights.in_force import WRONG_TYPE, mark_of
 from worker.ports import Follower, Notification, Reading
 
-_SET: Final = files("worker.adapters.redis").joinpath("scripts", "weights_set.lua").read_text()
+_SET: Final = read_script("weights_set.lua")
+_AUTHORS: Final = read_script("history_authors.lua")
+_MOST_ENTRIES = 256  # of the history, read at once
 
 
 class RedisWeights:
@@ -47,6 +50,19 @@ class RedisWeights:
             with self._connection.closing_if_misread():
                 return [_read(reply, order) for reply in found]
 
+    async def now_ms(self) -> int:
+        """Return the Unix time in ms by the clock of the server that holds the weights; any role may ask for it.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("TIME"):
+            await self._connection.open()
+            reply = await self._connection.send("TIME")
+            with self._connection.closing_if_misread():
+                seconds, microseconds = map(int, reply)
+        return seconds * 1000 + microseconds // 1000
+
     def read_at_once(self, dataset: str | None, callback: Callable[[Reading | None], None]) -> None:
         """Read a key now, and call back in the moment its value comes.
 
@@ -66,6 +82,28 @@ class RedisWeights:
 
         self._connection.send_with_callback(receive, "GET", self._keys.weights(dataset))
 
+    async def authorships(
+        self, after: str, newest_of: Sequence[str | None] = (), *, most: int = _MOST_ENTRIES
+    ) -> list[Authorship]:
+        """Read who made the changes of weights, by the history, the newest first.
+
+        Args:
+            after: Read all entries after this one.
+            newest_of: Of each of these weights names that is not among them, read the newest entry before, too.
+            most: Most entries to look at.
+
+        Raises:
+            RefusedError: Redis refused.
+            RedisError: Redis did not answer.
+        """
+        names = [name or "" for name in newest_of]
+        with redis_refusals(f"reading {self._keys.history}"):
+            found: Any = await self._client.execute_command(
+                "EVAL", _AUTHORS, 1, self._keys.history, most, after, *names
+            )
+            async with closing_if_misread(self._client):
+                return [_read_authorship([text_of(word) for word in entry]) for entry in found]
+
     def close(self) -> None:
         """Close the connection that keys are read over; it is opened again when it is needed."""
         self._connection.close()
@@ -84,15 +122,13 @@ class RedisWeights:
             await self._client.execute_command("EVAL", _SET, 1, self._keys.weights(dataset), value)
 
     async def remove(self, dataset: str) -> None:
-        """Remove a dataset's weights and notify workers.
+        """Remove a dataset's weights and notify workers in one step.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        key = self._keys.weights(dataset)
         with redis_errors("removing weights"):
-            await self._client.delete(key)
-            await self._client.publish(key, "")
+            await self._client.execute_command("EVAL", _SET, 1, self._keys.weights(dataset))
 
     def notifications(self, follower: Follower | None = None) -> AsyncIterator[Notification]:
         """Subscribe; yield a resync for each subscription, and a notification for each message.
@@ -120,3 +156,9 @@ def _read(reply: Any, order: int) -> Reading:
     if reading is None:
         raise reply
     return reading
+
+
+def _read_authorship(words: Sequence[str]) -> Authorship:
+    """Read one entry as the script writes it."""
+    entry, name, mark, who, reason, until = words
+    return Authorship(entry, name or None, mark.encode(), who, reason, read_digits(until))

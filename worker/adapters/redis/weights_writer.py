@@ -1,11 +1,11 @@
 """Changes of weights in Redis, each in one step with its entry in the history; and that history."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
-from worker.adapters.redis.replies import closing_if_misread
+from worker.adapters.redis.replies import closing_if_misread, text_of
+from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import Keys
 from worker.core.weights.changes import PlannedChange, StoredWeights, plan_return
 from worker.core.weights.history import Change, read_change
@@ -15,24 +15,31 @@ from worker.core.weights.values import Weights, default_weights
 from worker.core.wire import shown
 from worker.errors import RefusedError
 
-_HISTORY_MAXLEN = 10_000
+HISTORY_MAXLEN: Final = 10_000
+"""About this many changes stay in the history."""
 _PAGE = 100
 _FIELDS_NAMED = 3
 _FOUND = 6  # words of a reply about what is stored; the id of the history's entry follows
-_CHANGE: Final = files("worker.adapters.redis").joinpath("scripts", "weights_change.lua").read_text()
-_RETURNS: Final = files("worker.adapters.redis").joinpath("scripts", "returns_read.lua").read_text()
-_NEVER_FOUND: Final = b"-"  # no key has this mark: the script only reads
+_CHANGE: Final = read_script("weights_change.lua")
+_RETURNS: Final = read_script("returns_read.lua")
+NEVER_FOUND: Final = b"-"
+"""No key has this mark: a script that is given it only reads."""
 
 Decide = Callable[[StoredWeights], PlannedChange | None]
 
 
 class RedisWeightsWriter:
-    """Changes weights, and reads their history."""
+    """Changes weights, and reads their history.
+
+    Attributes:
+        has_asked: Whether Redis was ever asked to make a change. After an error it may have made it.
+    """
 
     def __init__(self, client: Client, keys: Keys, *, defaults: Callable[[], Weights] = default_weights) -> None:
         self._client = client
         self._keys = keys
         self._defaults = defaults
+        self.has_asked = False
 
     async def change(self, name: str | None, decide: Decide) -> Change | None:
         """Change the weights of one key, add it to the history and notify workers, in one step.
@@ -54,12 +61,13 @@ class RedisWeightsWriter:
                 step.verb,
                 step.value,
                 step.return_text,
-                _HISTORY_MAXLEN,
+                HISTORY_MAXLEN,
                 *(word for pair in record.items() for word in pair),
             )
+            self.has_asked = True
             found, entry_id = await self._call(name, *expected, *words)
             if entry_id is not None:
-                return read_change(entry_id, {field: _text(value) for field, value in record.items()})
+                return read_change(entry_id, {field: text_of(value) for field, value in record.items()})
         return None
 
     async def look(self, name: str | None) -> StoredWeights:
@@ -68,27 +76,45 @@ class RedisWeightsWriter:
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        found, _ = await self._call(name, _NEVER_FOUND, "")
+        found, _ = await self._call(name, NEVER_FOUND, "")
         return found
 
-    async def history(self) -> AsyncIterator[Change]:
-        """Yield all changes in the history, the newest first.
+    async def history(self, before: str = "") -> AsyncIterator[Change]:
+        """Yield the changes in the history, the newest first.
+
+        Args:
+            before: Id of an entry: only what is older; empty: all.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
-        newest = "+"
+        newest = f"({before}" if before else "+"
         while True:
             with redis_errors(f"reading the history of weights in {self._keys.history}"):
                 page: Any = await self._client.execute_command(
                     "XREVRANGE", self._keys.history, newest, "-", "COUNT", _PAGE
                 )
-            for entry_id, words in page:
-                texts = [_text(word) for word in words]
-                yield read_change(_text(entry_id), dict(zip(texts[0::2], texts[1::2], strict=True)))
+            for entry in page:
+                yield _change(*entry)
             if len(page) < _PAGE:
                 return
-            newest = f"({_text(page[-1][0])}"
+            newest = f"({text_of(page[-1][0])}"
+
+    async def history_after(self, entry_id: str, count: int) -> list[Change]:
+        """Return changes that came after an entry of the history, the oldest first.
+
+        Args:
+            entry_id: The entry's id; it need not exist.
+            count: At most this many.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors(f"reading the history of weights in {self._keys.history}"):
+            page: Any = await self._client.execute_command(
+                "XRANGE", self._keys.history, f"({entry_id}", "+", "COUNT", count
+            )
+        return [_change(*entry) for entry in page]
 
     async def expire_temporary(self) -> str:
         """End temporary weights whose time is over; if several workers try at once, one of them succeeds.
@@ -111,7 +137,7 @@ class RedisWeightsWriter:
         for name, found in returns.items():
             if found is not None and found.due_ms <= now_ms and _is_name(name):
                 try:
-                    await self.change(_text(name) or None, plan_return)
+                    await self.change(text_of(name) or None, plan_return)
                 except RefusedError as error:
                     problems.append(error)  # one key that is wrong does not keep the others waiting
         if problems:
@@ -146,7 +172,7 @@ class RedisWeightsWriter:
         """
         with redis_errors(f"listing the presets in {self._keys.presets}"):
             names: Any = await self._client.smembers(self._keys.presets)
-        return sorted(_text(name) for name in names)
+        return sorted(text_of(name) for name in names)
 
     async def _call(self, name: str | None, *words: str | bytes | int) -> tuple[StoredWeights, str | None]:
         """Run the script; return what is stored, and the id of the history's entry if the change was made."""
@@ -157,20 +183,22 @@ class RedisWeightsWriter:
                 "EVAL", _CHANGE, len(names), *names, name or "", preset_of(name), *words
             )
             async with closing_if_misread(self._client):
-                own, shared = (reply[1], _value(*reply[1:3])), (reply[3], _value(*reply[3:5]))
+                own, shared = (reply[1], value_of(*reply[1:3])), (reply[3], value_of(*reply[3:5]))
                 found = StoredWeights(name, int(reply[0]), *own, *shared, reply[5], self._defaults())
-                return found, _text(reply[6]) if len(reply) > _FOUND else None
+                return found, text_of(reply[6]) if len(reply) > _FOUND else None
 
 
-def _value(mark: bytes, value: bytes) -> bytes | None:
+def _change(entry_id: bytes, words: Sequence[bytes]) -> Change:
+    """Read an entry of the history, field by field as it stands there."""
+    texts = [text_of(word) for word in words]
+    return read_change(text_of(entry_id), dict(zip(texts[0::2], texts[1::2], strict=True)))
+
+
+def value_of(mark: bytes, value: bytes) -> bytes | None:
     """Read a key's value as the script writes it: empty if the key is absent or of a wrong type."""
     return None if mark in (ABSENT, WRONG_TYPE) else value
 
 
 def _is_name(field: bytes) -> bool:
     """Whether a field of the returns names a weights key."""
-    return not field or is_weights_name(_text(field))
-
-
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode(errors="replace")
+    return not field or is_weights_name(text_of(field))

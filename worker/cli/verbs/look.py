@@ -1,4 +1,4 @@
-"""`stats`, `sample`, `report`, `schema` and `health`."""
+"""`stats`, `watch`, `sample`, `feedback`, `report`, `schema` and `health`."""
 
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,28 @@ def stats(**wanted: Any) -> None:
     from worker.cli.stats import Wanted, show_stats
 
     show_stats(Wanted(**wanted))
+
+
+@click.command(cls=Verb, panel=LOOK, example="sampling-worker watch --dataset news")
+@options.dataset
+@click.option(
+    "--every",
+    type=Decimal(1, 3600),
+    metavar="SECONDS",
+    default=1.0,
+    show_default=True,
+    help="Time between two looks, in seconds.",
+)
+@click.option("--once", is_flag=True, help="Look twice, that long apart, print what was seen, and end.")
+@options.as_json
+def watch(**wanted: Any) -> None:
+    """Show weights, what is drawn, workers, changes and events live, until interrupted.
+
+    Into a pipe, only what is new is printed, a line each.
+    """
+    from worker.cli.watch.run import Wanted, watch
+
+    watch(Wanted(**wanted))
 
 
 @click.command(cls=Verb, panel=LOOK, example="sampling-worker sample --size 8 --method stratified")
@@ -62,6 +84,19 @@ def sample(count: int, further: tuple[str, ...], timeout: float, *, as_json: boo
     draw_samples(fields, further, Asking(count, timeout, as_json))
 
 
+@click.command(cls=Verb, panel=LOOK, example="sampling-worker feedback --dataset news")
+@click.option("--dataset", metavar="NAME", help="Reports that name this dataset alone.")
+@click.option("--kind", metavar="KIND", help="Of losses: train, eval or score; train if not given.")
+@click.option("--count", type=Whole(1, 100_000), help="The newest reports, at most; 1000, or 20 with --dead.")
+@click.option("--dead", is_flag=True, help="Show the reports that were refused, and why, newest first.")
+@options.as_json
+def feedback(**wanted: Any) -> None:
+    """Show the losses that training jobs have reported: of each category, and by whom."""
+    from worker.cli.feedback import Wanted, show_feedback
+
+    show_feedback(Wanted(**wanted))
+
+
 @click.command(cls=Verb, panel=LOOK, example="sampling-worker report worker-1.log worker-2.log --output mix.svg")
 @click.argument("files", metavar="FILE...", type=Path, nargs=-1, required=True)
 @click.option(
@@ -70,18 +105,23 @@ def sample(count: int, further: tuple[str, ...], timeout: float, *, as_json: boo
     type=Path,
     default=Path("report.png"),
     show_default=True,
-    help="The picture, .png or .svg; an older one is replaced.",
+    help="The picture, .png or .svg, or a page, .html; an older one is replaced.",
 )
+@click.option("--follow", is_flag=True, help="Draw again as lines are added, until interrupted.")
+@click.option(
+    "--every", type=Decimal(0.1, LONGEST_S), metavar="SECONDS", help="With --follow: how often; 5 if not given."
+)
+@click.option("--last", metavar="DURATION", help="Only the end: 90s, 30m, 2h or 1d. All; with --follow 1h.")
 @options.with_checks
 @options.as_json
-def report(files: tuple[Path, ...], output: Path, *, with_checks: bool, as_json: bool) -> None:
+def report(files: tuple[Path, ...], **wanted: Any) -> None:
     """Draw the logs of workers as one picture of the mix, the rate and the latency over time.
 
     Each FILE holds the JSON log lines of one or more workers; - is standard input.
     """
-    from worker.cli.report import draw_report
+    from worker.cli.report import Wanted, report_logs
 
-    draw_report(files, output, with_checks=with_checks, as_json=as_json)
+    report_logs(Wanted(files=files, **wanted))
 
 
 @click.command(cls=Verb, panel=LOOK, example="sampling-worker schema request")

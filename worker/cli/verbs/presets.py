@@ -70,14 +70,14 @@ def apply(
     lasts: str | None,
     if_version: str | None,
     wait: bool,
-    timeout: float,
+    timeout: float | None,
     as_json: bool,
 ) -> None:
     """Set the weights to those of a preset as it is now: later changes of the preset do not follow."""
     from worker.cli.weights.preset import apply_preset
     from worker.cli.weights.store import Storing
 
-    apply_preset(name, Storing(dataset, reason, lasts, if_version, timeout if wait else None, as_json))
+    apply_preset(name, Storing(dataset, reason, lasts, if_version, options.wait_s(wait=wait, timeout=timeout), as_json))
 
 
 @preset.command(cls=Verb, example="sampling-worker weights preset remove night")

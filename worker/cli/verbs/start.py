@@ -27,11 +27,12 @@ _SCANNING: Final = ("category", "category_from", "segment", "hop", "shortest", "
 @click.option(
     "--chunks", type=Whole(1000, 5_000_000), default=200_000, show_default=True, help="Chunks in the library."
 )
-def demo(seconds: float, chunks: int) -> None:
+@click.option("--desk", is_flag=True, help="Run a desk as well, and open it in the browser of this desktop.")
+def demo(seconds: float, chunks: int, *, desk: bool) -> None:
     """Start embedded servers, fill a library, run workers, move weights live, and show the mix following."""
     from worker.demo import run_demo
 
-    raise click.exceptions.Exit(run_demo(seconds=seconds, chunks=chunks))
+    raise click.exceptions.Exit(run_demo(seconds=seconds, chunks=chunks, has_desk=desk))
 
 
 @click.command(cls=Verb, panel=START, example="sampling-worker up ~/audio")
@@ -41,7 +42,10 @@ def demo(seconds: float, chunks: int) -> None:
 )
 @click.option("--port", type=Whole(1, 65_535), help="Port of Valkey; default: that of the last time, or a free one.")
 @click.option("--database-port", type=Whole(1, 65_535), help="Port of PostgreSQL; the same default.")
-def up(library: Path | None, data: Path | None, port: int | None, database_port: int | None, **scanning: Any) -> None:
+@click.option("--desk", is_flag=True, help="Run a desk as well, and open it in the browser of this desktop.")
+def up(
+    library: Path | None, data: Path | None, port: int | None, database_port: int | None, *, desk: bool, **scanning: Any
+) -> None:
     """Serve a library of your own on this machine: start servers, bring LIBRARY in, run a worker, until Ctrl-C.
 
     LIBRARY is a folder of audio, or a manifest as `catalog import` reads it; without it, what is there already is
@@ -51,7 +55,7 @@ def up(library: Path | None, data: Path | None, port: int | None, database_port:
     """
     from worker.cli.up import start_up
 
-    start_up(library, _words(scanning), data, port, database_port)
+    start_up(library, _words(scanning), data, port, database_port, desk=desk)
 
 
 up.params += [param for param in scan.params if param.name in _SCANNING]
@@ -78,12 +82,13 @@ def env(data: Path | None, *, as_json: bool) -> None:
 
 
 @click.command(cls=Verb, panel=START, example="DATABASE_URL=... sampling-worker migrate")
+@click.option("--print", "only_print", is_flag=True, help="Print the SQL that would run, and run nothing.")
 @options.as_json
-def migrate(*, as_json: bool) -> None:
-    """Create or upgrade the schema in PostgreSQL; it can be run again."""
-    from worker.cli.schema import migrate_schema
+def migrate(*, only_print: bool, as_json: bool) -> None:
+    """Create or upgrade the schema in PostgreSQL; it can be run again, and while others write."""
+    from worker.cli.schema import migrate_schema, print_migrations
 
-    migrate_schema(as_json=as_json)
+    (print_migrations if only_print else migrate_schema)(as_json=as_json)
 
 
 @click.command(cls=Verb, panel=START, example="REDIS_URL=... DATABASE_URL=... sampling-worker run")

@@ -1,11 +1,12 @@
 """What `weights history` and `weights rollback` do."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.cli.context import check_dataset, open_desk
+from worker.cli.context import check_dataset, open_redis
 from worker.cli.printing import print_json, print_text
 from worker.cli.weights.store import Storing, check_version, tell_change
 from worker.cli.words import ago_text
@@ -31,15 +32,15 @@ def show_history(dataset: str | None, preset: str | None, count: int, *, as_json
 
     async def work() -> list[Change]:
         found: list[Change] = []
-        async with open_desk() as desk:
-            async for change in RedisWeightsWriter(desk.client, desk.keys).history():
+        async with open_redis() as opened:
+            async for change in RedisWeightsWriter(opened.client, opened.keys).history():
                 if name in {None, change.name}:
                     found.append(change)
                     if len(found) == count:
                         break
         return found
 
-    _print_history(asyncio.run(work()), as_json=as_json)
+    print_changes(asyncio.run(work()), "no change is in the history", as_json=as_json)
 
 
 def roll_back_weights(version: str | None, dataset: str | None, preset: str | None, storing: Storing) -> None:
@@ -68,11 +69,18 @@ def _name(dataset: str | None, preset: str | None) -> str | None:
     return preset_name(preset)
 
 
-def _print_history(changes: list[Change], *, as_json: bool) -> None:
+def print_changes(changes: Sequence[Change], nothing: str, *, as_json: bool) -> None:
+    """Print changes of weights.
+
+    Args:
+        changes: The newest first.
+        nothing: What is said if there are none.
+        as_json: Whether to print JSON.
+    """
     if as_json:
         print_json([_document(change) for change in changes])
     elif not changes:
-        print_text("no change is in the history")
+        print_text(nothing)
     else:
         for change in changes:
             _print_change(change)

@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.cli.context import check_dataset, open_desk
+from worker.cli.context import check_dataset, open_redis
 from worker.cli.printing import print_json, print_table, shares_text
-from worker.cli.typed_weights import temper, weights_json, words_json
-from worker.cli.weights.store import Storing, store
+from worker.cli.typed_weights import weights_json, words_json
+from worker.cli.weights.store import Storing, because, store
 from worker.cli.words import Share
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import StoredWeights
 from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset, own_preset_name
-from worker.core.weights.values import Weights, parse_weights
+from worker.core.weights.values import Weights, parse_weights, temper
 from worker.core.workers.ready import ready_of
 from worker.errors import SettingsError, WeightsError
 from worker.settings.servers import read_server_settings
@@ -33,6 +33,8 @@ def save_preset(name: str, words: Sequence[str], temperature: float | None, stor
     """
     own = own_preset_name(name)
     dataset = check_dataset(storing.name)
+    if words and dataset is not None:
+        raise SettingsError("weights are given, and --dataset, whose weights in force are saved; accepted: one of both")
     value = words_json(words, temperature) if words else asyncio.run(_in_force(dataset, temperature))
     if parse_weights(value.encode(), "preset") is None:
         raise WeightsError("all weights are zero; accepted: at least one above zero")
@@ -43,8 +45,8 @@ def list_presets(*, as_json: bool) -> None:
     """Print the presets: those that are built in, and those that were saved."""
 
     async def work() -> list[tuple[str, Weights | None]]:
-        async with open_desk() as desk:
-            return await all_presets(desk.client, desk.keys)
+        async with open_redis() as opened:
+            return await all_presets(opened.client, opened.keys)
 
     _print_list(asyncio.run(work()), as_json=as_json)
 
@@ -67,8 +69,7 @@ def apply_preset(name: str, storing: Storing) -> None:
     """
     check_dataset(storing.name)
     text = weights_json(asyncio.run(_preset(name)).shares)
-    why = f"preset {name}: {storing.reason}" if storing.reason else f"preset {name}"
-    store(lambda _: text, replace(storing, reason=why))
+    store(lambda _: text, replace(storing, reason=because(f"preset {name}", storing.reason)))
 
 
 def remove_preset(name: str, storing: Storing) -> None:
@@ -98,8 +99,8 @@ def _check_name(name: str) -> None:
 
 async def _in_force(dataset: str | None, temperature: float | None) -> str:
     """Return the weights that workers draw under, as their key would hold them."""
-    async with open_desk() as desk:
-        use = (await make_survey(desk.client, desk.keys, desk.settings, dataset)).use
+    async with open_redis() as opened:
+        use = (await make_survey(opened.client, opened.keys, opened.settings, dataset)).use
     if use.shares is None:
         raise WeightsError(
             f"workers draw under {use.version}, and what that weighs is not known here; give the weights"
@@ -112,20 +113,20 @@ async def _preset(name: str) -> Weights:
     _check_name(name)
     if name in BUILT_IN_PRESETS:
         return built_in_preset(name, await _ready() if name in BY_READY else {})
-    async with open_desk() as desk:
-        [(weights, problem)] = await read_presets(desk.client, desk.keys, [name])
+    async with open_redis() as opened:
+        [(weights, problem)] = await read_presets(opened.client, opened.keys, [name])
         if problem is not None:
             raise WeightsError(f"what preset {name!r} holds is refused: {problem}")
         if weights is None:
-            names = [*BUILT_IN_PRESETS, *await RedisWeightsWriter(desk.client, desk.keys).presets()]
+            names = [*BUILT_IN_PRESETS, *await RedisWeightsWriter(opened.client, opened.keys).presets()]
             raise WeightsError(f"preset {name!r} is not known; accepted: {', '.join(names)}")
         return weights
 
 
 async def _ready() -> Mapping[str, int]:
     """Count READY chunks by category, as workers have them; where none shows them, as PostgreSQL has them."""
-    async with open_desk() as desk:
-        workers = await live_workers(desk.client, desk.keys)
+    async with open_redis() as opened:
+        workers = await live_workers(opened.client, opened.keys)
     if (known := ready_of(workers).known) is not None:
         return known
     from worker.cli.weights.preview import read_catalog  # noqa: PLC0415 - numpy and asyncpg, here alone

@@ -5,56 +5,62 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from worker.adapters.postgres.catalog import PostgresCatalog
-from worker.cli.context import check_dataset, open_desk
+from worker.cli.context import check_dataset, open_redis
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
-from worker.cli.typed_weights import temper, words_json
+from worker.cli.typed_weights import words_json
+from worker.cli.weights.starting import Start, chunks_of, weigh
 from worker.cli.words import Clock, Share
 from worker.core.catalog import Catalog
 from worker.core.draw.preview import PreviewRow, preview, warnings
-from worker.core.weights.values import Weights, normalise, parse_weights
+from worker.core.weights.values import Weights, normalise, parse_weights, temper
 from worker.core.workers.states import WorkerState, disagreement
 from worker.errors import RedisError, SettingsError, WeightsError
 from worker.settings.servers import ServerSettings, read_server_settings
 from worker.weights.in_use import live_workers, make_survey, unit_of
 
+_SIZE = 10_000
 _GIVE = "accepted: the weights to look at, such as voice=0.7"
 
 
-def preview_weights(
-    words: Sequence[str], dataset: str | None, temperature: float | None, size: int, *, as_json: bool
-) -> None:
+def preview_weights(start: Start, dataset: str | None, size: int | None, *, as_json: bool) -> None:
     """Print what would be drawn under some weights.
 
     Args:
-        words: Weights as people type them; none: those in force.
+        start: What they are made of; nothing: those in force.
         dataset: Whose weights in force; None: the global ones.
-        temperature: The power that weights are raised to; None: as they are.
-        size: How many chunk ids would be drawn.
+        size: How many chunk ids would be drawn; None: as many as the budget has, or 10,000.
         as_json: Whether to print JSON.
     """
     check_dataset(dataset)
-    chosen = parse_weights(words_json(words, temperature).encode(), "redis") if words else None
+    words, temperature = start.words, start.temperature
+    chosen = parse_weights(words_json(words, temperature).encode(), "redis") if words and not start.is_by_size else None
 
-    async def work() -> tuple[Weights, Catalog, list[str]]:
-        settings = read_server_settings(need=["database"] if chosen else ["redis", "database"])
+    async def work() -> tuple[Weights, Catalog, list[str], int]:
+        is_given = chosen is not None or start.is_by_size
+        settings = read_server_settings(need=["database"] if is_given else ["redis", "database"])
         workers, problem = await _workers()
         unit, notes = _unit(settings, workers, problem)
-        found = chosen or await _in_force(settings, dataset, temperature)
+        found, drawn = chosen, size
+        if start.is_by_size:
+            found, told = await _by_size(start, settings, unit)
+            notes += told
+            drawn = size or chunks_of(start, unit)
+        found = found or await _in_force(settings, dataset, temperature)
         catalog = await read_catalog(settings, unit)
-        return found, catalog, [*notes, *_other_catalog(catalog, workers)]
+        return found, catalog, [*notes, *_other_catalog(catalog, workers)], drawn or _SIZE
 
-    found, catalog, notes = asyncio.run(work())
-    parts = preview(found, catalog, size)
+    found, catalog, notes, drawn = asyncio.run(work())
+    parts = preview(found, catalog, drawn)
     sentences = warnings(parts, catalog.categories)
     if as_json:
         categories = [asdict(part) for part in parts]
         empty = [part.category for part in parts if not part.ready]
-        shown = {"version": found.version, "size": size, "categories": categories, "empty": empty}
+        shown = {"version": found.version, "size": drawn, "categories": categories, "empty": empty}
         unit = "chunks" if catalog.durations is None else "seconds"
         print_json({**shown, "weight_unit": unit, "warnings": [*notes, *sentences]})
         return
-    _print_parts(f"{size:,} chunk ids under weights {found.version}", parts)
+    _print_parts(f"{drawn:,} chunk ids under weights {found.version}", parts)
     for sentence in sentences:
         print_text(sentence, "waits")
     for note in notes:
@@ -70,8 +76,8 @@ async def read_catalog(settings: ServerSettings, unit: str) -> Catalog:
 async def _workers() -> tuple[list[WorkerState], str]:
     """Return what live workers show, and why that is not known, if it is not."""
     try:
-        async with open_desk() as desk:
-            return await live_workers(desk.client, desk.keys), ""
+        async with open_redis() as opened:
+            return await live_workers(opened.client, opened.keys), ""
     except SettingsError:
         return [], "no REDIS_URL is given that is accepted"
     except RedisError as error:
@@ -100,10 +106,16 @@ def _other_catalog(catalog: Catalog, workers: Sequence[WorkerState]) -> list[str
     return [f"{here}, and workers draw from {theirs.chunks:,} others: they have other settings, or have just changed"]
 
 
+async def _by_size(start: Start, settings: ServerSettings, unit: str) -> tuple[Weights | None, list[str]]:
+    """Return weights that are made of sizes, and what is to say of them."""
+    made = await weigh(start, settings, unit)
+    return normalise(made.weights, "redis"), list(made.notes)
+
+
 async def _in_force(settings: ServerSettings, dataset: str | None, temperature: float | None) -> Weights:
     """Return the weights that workers draw under."""
-    async with open_desk() as desk:
-        use = (await make_survey(desk.client, desk.keys, settings, dataset)).use
+    async with open_redis() as opened:
+        use = (await make_survey(opened.client, opened.keys, settings, dataset)).use
     weights = None if use.shares is None else normalise(use.shares, use.source)
     if weights is None:
         raise WeightsError(f"workers draw under {use.version}, and what that weighs is not known here; {_GIVE}")

@@ -1,20 +1,22 @@
 """What `weights show` does."""
 
-import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from worker.cli.context import check_dataset, open_desk
+from worker.cli.context import Opened, check_dataset
 from worker.cli.mix import set_text, until_text
 from worker.cli.output import complain
+from worker.cli.prefixes import run_in_one, try_in_each
 from worker.cli.printing import State, print_json, print_table, print_text, shares_text
 from worker.cli.words import Share, counted, listed
 from worker.core.weights.left_out import unweighted_text
 from worker.core.workers.mix import Mix, look_at_mix
 from worker.core.workers.state_document import UNREADABLE
 from worker.core.workers.weights_in_use import InUse
+from worker.errors import SamplingError
 from worker.weights.in_use import Survey, make_survey
 
 _SOURCES = {
@@ -25,32 +27,62 @@ _SOURCES = {
 }
 
 
-def show_weights(dataset: str | None, *, as_json: bool) -> None:
-    """Print the weights in force, and who set them; status 1 while the key holds a refused value.
+def show_weights(dataset: str | None, prefixes: Sequence[str], *, as_json: bool) -> None:
+    """Print the weights in force, and who set them; status 1 while a key holds a refused value.
 
     Args:
         dataset: Whose weights; None: the global ones.
+        prefixes: Where, see `worker.cli.prefixes`; none: in that of the settings.
         as_json: Whether to print JSON.
     """
     check_dataset(dataset)
 
-    async def work() -> Survey:
-        async with open_desk() as desk:
-            return await make_survey(desk.client, desk.keys, desk.settings, dataset)
+    async def look(opened: Opened) -> Survey:
+        return await make_survey(opened.client, opened.keys, opened.settings, dataset)
 
-    survey = asyncio.run(work())
-    mix = Mix(None, ()) if survey.use.shares is None else look_at_mix(survey.use.shares, survey.ready)
+    if len(prefixes) > 1:
+        _show_each(prefixes, try_in_each(prefixes, look), as_json=as_json)
+        return
+    survey = run_in_one(prefixes, look)
     if as_json:
-        print_json(_document(survey, mix))
+        print_json(_document(survey))
     else:
-        _print_use(survey)
-        _print_workers(survey)
-        for sentence in mix.warnings:
-            complain(sentence)
-        if survey.use.shares and (unweighted := unweighted_text(survey.use.shares, survey.ready.categories or ())):
-            print_text(unweighted)
+        _print_survey(survey)
     if survey.problem is not None:
         raise click.exceptions.Exit(1)
+
+
+def _show_each(prefixes: Sequence[str], found: Sequence[Survey | SamplingError], *, as_json: bool) -> None:
+    """Print what is in force in each prefix; the exit status is that of the first that could not be looked at."""
+    if as_json:
+        print_json([{"prefix": prefix, **_part(one)} for prefix, one in zip(prefixes, found, strict=True)])
+    for prefix, one in zip(prefixes, found, strict=True):
+        if isinstance(one, SamplingError):
+            complain(f"{prefix}: {one}")
+        elif not as_json:
+            print_text(f"prefix {prefix}")
+            _print_survey(one, f"{prefix}: ")
+    errors = [one for one in found if isinstance(one, SamplingError)]
+    if errors or any(isinstance(one, Survey) and one.problem is not None for one in found):
+        raise click.exceptions.Exit(errors[0].exit_status if errors else 1)
+
+
+def _part(found: Survey | SamplingError) -> dict[str, Any]:
+    return {"error": str(found)} if isinstance(found, SamplingError) else _document(found)
+
+
+def _mix(survey: Survey) -> Mix:
+    return Mix(None, ()) if survey.use.shares is None else look_at_mix(survey.use.shares, survey.ready)
+
+
+def _print_survey(survey: Survey, place: str = "") -> None:
+    """Print what is in force in one prefix."""
+    _print_use(survey)
+    _print_workers(survey)
+    for sentence in _mix(survey).warnings:
+        complain(f"{place}{sentence}")
+    if survey.use.shares and (unweighted := unweighted_text(survey.use.shares, survey.ready.categories or ())):
+        print_text(unweighted)
 
 
 def source_text(source: str) -> str:
@@ -64,7 +96,7 @@ def use_document(use: InUse) -> dict[str, Any]:
     return {"version": use.version, "source": use.source or None, "weights": shares, "workers": list(use.workers)}
 
 
-def _document(survey: Survey, mix: Mix) -> dict[str, Any]:
+def _document(survey: Survey) -> dict[str, Any]:
     use, change, pending = survey.use, survey.change, survey.pending
     return {
         "dataset": use.name,
@@ -75,7 +107,7 @@ def _document(survey: Survey, mix: Mix) -> dict[str, Any]:
         "set_at_ms": None if change is None else change.at_ms,
         "problem": survey.problem,
         "in_force": [use_document(one) for one in survey.uses],
-        **mix.document,
+        **_mix(survey).document,
         "workers": list(survey.documents),
     }
 

@@ -1,26 +1,19 @@
-"""What `weights set` and `weights remove` do, and what every verb does that stores weights."""
+"""What `weights remove` does, and what every verb does that stores weights."""
 
-import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import click
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.cli.context import check_dataset, open_desk
-from worker.cli.mix import until_text
-from worker.cli.output import complain
-from worker.cli.printing import print_json, print_text, shares_text
-from worker.cli.typed_weights import span_ms, temper, weights_json, words_json
-from worker.cli.words import counted, span_text
+from worker.cli.context import Opened, check_dataset
+from worker.cli.prefixes import run_in_one, try_in_each
+from worker.cli.typed_weights import span_ms, weights_json
+from worker.cli.weights.told import Attempt, Outcome, tell, tell_each
 from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.history import Change
-from worker.core.weights.in_force import preset_of, source_of
-from worker.core.weights.values import parse_weights
+from worker.core.weights.values import temper
 from worker.errors import SettingsError, WeightsError
-from worker.weights.change import Applied, change_weights, time_text
+from worker.weights.change import change_weights
 from worker.weights.step import Made, Place, Work, make_change, user
 
 _VERSION = re.compile("[0-9a-f]{12}")
@@ -37,6 +30,7 @@ class Storing:
         if_version: The version that has to be in force; None: any.
         wait_s: How long to wait until the workers have applied it; None: not at all.
         as_json: Whether to print JSON.
+        prefixes: Where, see `worker.cli.prefixes`; none: in that of the settings.
     """
 
     name: str | None
@@ -45,24 +39,12 @@ class Storing:
     if_version: str | None = None
     wait_s: float | None = None
     as_json: bool = False
+    prefixes: tuple[str, ...] = ()
 
 
-def set_weights(words: Sequence[str], temperature: float | None, storing: Storing) -> None:
-    """Store weights, and print what came of it.
-
-    Args:
-        words: Weights as people type them; none: those in force.
-        temperature: The power that they are raised to; None: as they are.
-        storing: Whose, and how.
-
-    Raises:
-        SettingsError: Neither weights nor a temperature are given.
-    """
-    if not words and temperature is None:
-        raise SettingsError("no weights are given; accepted: category=weight, such as voice=0.7, or --temperature")
-    check_dataset(storing.name)
-    value = words_json(words, temperature) if words else None
-    store(lambda found: value or tempered(found, temperature), storing)
+def because(done: str, reason: str) -> str:
+    """Write the reason of a change: what was done, and what its author says of it."""
+    return f"{done}: {reason}" if reason else done
 
 
 def remove_weights(storing: Storing) -> None:
@@ -91,9 +73,7 @@ def store(make: Callable[[StoredWeights], str | None], storing: Storing) -> None
         make: Makes the value by what stands there; None: the key is removed.
         storing: Whose, and how.
     """
-    check_version(storing.if_version)
-    lasts_ms = None if storing.lasts is None else span_ms(storing.lasts)
-    who = user()
+    lasts_ms, who = check_storing(storing), user()
 
     def wanted(found: StoredWeights) -> WantedChange:
         return WantedChange(make(found), who, storing.reason, lasts_ms, storing.lasts or "")
@@ -104,6 +84,17 @@ def store(make: Callable[[StoredWeights], str | None], storing: Storing) -> None
     tell_change(work, storing)
 
 
+def check_storing(storing: Storing) -> int | None:
+    """Check how weights are to be stored; return how long they last, in ms.
+
+    Raises:
+        SettingsError: The version is none.
+        WeightsError: The time span is none.
+    """
+    check_version(storing.if_version)
+    return None if storing.lasts is None else span_ms(storing.lasts)
+
+
 def tell_change(work: Work, storing: Storing) -> None:
     """Make a change, wait until it is applied where that is wanted, and print what came of it.
 
@@ -111,21 +102,19 @@ def tell_change(work: Work, storing: Storing) -> None:
         work: Makes it.
         storing: Whose, and how.
     """
+    attempts = {prefix: Attempt(work) for prefix in storing.prefixes}
 
-    async def run() -> Made:
-        async with open_desk() as desk:
-            place = Place(desk.client, desk.keys, desk.settings)
-            return await make_change(place, storing.name, work, storing.wait_s)
+    async def run(opened: Opened) -> Made:
+        attempt = attempts.setdefault(opened.keys.prefix, Attempt(work))
+        place = Place(opened.client, opened.keys, opened.settings)
+        return await make_change(place, storing.name, attempt.make, storing.wait_s)
 
-    made = asyncio.run(run())
-    if storing.as_json:
-        print_json(_document(made))
+    if len(storing.prefixes) > 1:
+        found = zip(storing.prefixes, try_in_each(storing.prefixes, run), strict=True)
+        outcomes = [Outcome(prefix, made, attempts[prefix].is_stored(made)) for prefix, made in found]
+        tell_each(outcomes, storing.wait_s, as_json=storing.as_json)
     else:
-        _print_change(made)
-    for sentence in made.mix.warnings:
-        complain(sentence)
-    if made.applied is not None:
-        _tell_applied(made.applied, storing)
+        tell(run_in_one(storing.prefixes, run), storing.wait_s, as_json=storing.as_json)
 
 
 def check_version(version: str | None) -> None:
@@ -136,64 +125,3 @@ def check_version(version: str | None) -> None:
     """
     if version is not None and not _VERSION.fullmatch(version):
         raise SettingsError(f"{version!r} is no version; accepted: 12 hex digits, as `weights history` prints them")
-
-
-def _shares(change: Change) -> dict[str, float]:
-    try:
-        weights = parse_weights(change.after.encode(), source_of(change.name)) if change.after else None
-    except WeightsError:
-        return {}
-    return dict(weights.shares) if weights else {}
-
-
-def _document(made: Made) -> dict[str, Any]:
-    change, applied = made.change, made.applied
-    document: dict[str, Any] = {
-        "dataset": change.name,
-        "weights": _shares(change),
-        "version": change.version_after or None,
-        "version_before": change.version_before or None,
-        "entry": change.id,
-        "until_ms": change.until_ms,
-        "lapsed_ms": change.lapsed_ms,
-        **made.mix.document,
-    }
-    if applied is not None:
-        document |= {"applied": applied.applied, "missing": applied.missing, "unasked": applied.unasked}
-        document["took_ms"] = round(applied.took_s * 1000, 1)
-    return document
-
-
-def _print_change(made: Made) -> None:
-    change = made.change
-    if shares := _shares(change):
-        print_text(f"version {change.version_after}  {shares_text(shares)}")
-    elif preset_of(change.name):
-        print_text("the preset is removed")
-    else:
-        held = "the defaults" if change.name is None else "the global weights"
-        print_text(f"{'all weights are zero' if change.after else 'no weights are stored'}: {held} are in force")
-    if change.until_ms is not None:
-        print_text(until_text(change.until_ms, change.until_ms - change.at_ms, made.pending, change.name))
-    if change.lapsed_ms is not None:
-        print_text(f"they are there for good: the return of {time_text(change.lapsed_ms)} is off")
-
-
-def _tell_applied(applied: Applied, storing: Storing) -> None:
-    """Print how many workers have applied it; one that has not is status 1."""
-    holders = len(applied.applied) + len(applied.missing)
-    if not holders + len(applied.unasked):
-        complain("the weights are stored, but no worker is alive, so that none has applied it")
-        raise click.exceptions.Exit(1)
-    if applied.missing:
-        late = f"applied by {len(applied.applied)} of {counted(holders, 'worker')} within {storing.wait_s:g} s"
-        complain(f"{late}; not by {', '.join(applied.missing)}")
-        raise click.exceptions.Exit(1)
-    if storing.as_json:
-        return
-    if holders:
-        print_text(f"applied by {holders} of {counted(holders, 'worker')} in {span_text(applied.took_s)}", "fits")
-    if applied.unasked:
-        have = "worker has" if len(applied.unasked) == 1 else "workers have"
-        rest = f"{len(applied.unasked)} {have} not been asked for this dataset lately"
-        print_text(f"{rest}: they read its weights with the first request", "waits")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.weights import RedisWeights
-from worker.cli.context import Desk, check_dataset, open_desk
+from worker.cli.context import Opened, check_dataset, open_redis
 from worker.cli.printing import print_json, print_text, shares_text
 from worker.cli.sessions import check_session
 from worker.cli.weights.show import source_text, use_document
@@ -45,46 +45,46 @@ def watch_weights(dataset: str | None, session: str | None, *, as_json: bool) ->
     check_dataset(dataset)
 
     async def work() -> None:
-        async with open_desk() as desk:
+        async with open_redis() as opened:
             last = None
-            async for _ in _occasions(desk, session):
-                seen = await _look(desk, dataset)
+            async for _ in _occasions(opened, session):
+                seen = await _look(opened, dataset)
                 if session is not None:
-                    seen = await _pinned(desk, session, seen)
+                    seen = await _pinned(opened, session, seen)
                 if seen.mark != last:
                     last = seen.mark
-                    change = await newest_change(desk.client, desk.keys, seen.use)
+                    change = await newest_change(opened.client, opened.keys, seen.use)
                     _print_seen(seen, change, as_json=as_json)
 
     asyncio.run(work())
 
 
-async def _occasions(desk: Desk, session: str | None) -> AsyncIterator[None]:
+async def _occasions(opened: Opened, session: str | None) -> AsyncIterator[None]:
     """Yield whenever weights may have changed; nobody publishes those of a session, so they are read often."""
     if session is not None:
         while True:
             yield
             await asyncio.sleep(_LOOK_EVERY_S)
-    async with aclosing(RedisWeights(desk.client, desk.keys).notifications()) as notifications:  # type: ignore[type-var]
+    async with aclosing(RedisWeights(opened.client, opened.keys).notifications()) as notifications:  # type: ignore[type-var]
         async for _ in notifications:
             yield
 
 
-async def _look(desk: Desk, dataset: str | None) -> _Seen:
+async def _look(opened: Opened, dataset: str | None) -> _Seen:
     """Return what is in force: the value of the key, or where that is refused, what workers draw under."""
-    stored, problem = await read_stored(desk.client, desk.keys, dataset, default_weights())
+    stored, problem = await read_stored(opened.client, opened.keys, dataset, default_weights())
     if problem is not None:
-        return _Seen((await make_survey(desk.client, desk.keys, desk.settings, dataset)).use, problem)
+        return _Seen((await make_survey(opened.client, opened.keys, opened.settings, dataset)).use, problem)
     weights = stored.weights
     if weights.source == "default":
-        workers = await live_workers(desk.client, desk.keys)
-        weights = (await find_ready(workers, desk.settings)).defaults
+        workers = await live_workers(opened.client, opened.keys)
+        weights = (await find_ready(workers, opened.settings)).defaults
     return _Seen(InUse(weights.version, weights.source, weights.shares, (), stored.dataset), None)
 
 
-async def _pinned(desk: Desk, name: str, live: _Seen) -> _Seen:
+async def _pinned(opened: Opened, name: str, live: _Seen) -> _Seen:
     """Return the weights that a session is pinned to; while it is not, those that its next pinned request finds."""
-    session = read_session(await RedisSessions(desk.client, desk.keys).read(check_session(name)))
+    session = read_session(await RedisSessions(opened.client, opened.keys).read(check_session(name)))
     if session.problem or session.pinned is None:
         return _Seen(live.use, session.problem or live.problem)
     return _Seen(InUse(session.pinned.version, session.pinned.source, session.pinned.shares, (), None), None)

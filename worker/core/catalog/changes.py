@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from worker.core.catalog.columns import Columns
 from worker.core.catalog.durations import Milliseconds
 from worker.core.catalog.fingerprint import MASK, hash_pairs, part_keys
-from worker.core.catalog.rendering import cell_width, render_cells
+from worker.core.catalog.rendering import BIGINT, fits_narrow
 from worker.core.catalog.rows import Rows
-from worker.core.catalog.snapshot import BLOCK, Catalog, Integers, freeze, lay_out
+from worker.core.catalog.snapshot import BLOCK, Catalog, Integers, freeze
 
 _SEARCHED = 64  # parts: up to so many, searching each of them for a few ids is faster than a scan of all ids
 
@@ -39,7 +39,7 @@ def apply_changes(
 
     Args:
         catalog: The snapshot to start from; it stays as it is.
-        ids: int64 or S16 as in the catalog, shape (m,), each once.
+        ids: int64 or S16, of the catalog's kind, shape (m,), each once.
         parts: Shape (m,): the part in which each is READY now, or None when it is not READY.
         durations: uint32, shape (m,), ms, each >= 1 if it is READY; None if the catalog has none.
         columns: What else is known of each, if it is READY; None if the catalog has none.
@@ -47,11 +47,11 @@ def apply_changes(
     Returns:
         The new snapshot, and how much differs.
     """
-    width = cell_width(ids)
-    if width > catalog.cells.dtype.itemsize:
-        catalog = lay_out(catalog.parts, catalog.bounds, catalog.rows, width)
     names, bounds = _with_others(catalog, parts)
-    edit = _compare(catalog, bounds, _Known(_codes_of(names, parts), Rows(ids, durations, columns)))
+    known = _Known(_codes_of(names, parts), Rows(ids, durations, columns))
+    if catalog.ids.dtype != ids.dtype:
+        catalog, known = _alike(catalog, known)
+    edit = _compare(catalog, bounds, known)
     difference = Difference(added=len(edit.fresh.ids), removed=len(edit.gone))
     if not difference.added and not difference.removed:
         return catalog, difference
@@ -65,7 +65,6 @@ def apply_changes(
         tuple(name for name, size in zip(names, sizes.tolist(), strict=True) if size),
         np.cumsum([0, *sizes[sizes > 0]]),
         _edited(catalog.rows, edit, gone),
-        _splice(catalog.cells, edit, render_cells(fresh.ids, catalog.cells.dtype.itemsize)),
         fingerprint,
     )
     return changed, difference
@@ -81,7 +80,7 @@ def compare(before: Catalog, after: Catalog) -> Difference:
     known = dict(zip(before.parts, pairwise(before.bounds.tolist()), strict=True))
     kept = 0
     for name, part in zip(after.parts, pairwise(after.bounds.tolist()), strict=True):
-        if name in known and before.ids.dtype == after.ids.dtype:
+        if name in known and before.kind == after.kind:
             kept += _count_kept(before, slice(*known[name]), after, slice(*part))
     return Difference(added=len(after) - kept, removed=len(before) - kept)
 
@@ -114,6 +113,20 @@ class _Known(NamedTuple):
     def take(self, rows: NDArray[np.generic]) -> "_Known":
         """Return some of the rows, given as numbers or as a mask."""
         return _Known(self.codes[rows], self.rows.take(rows))
+
+
+def _alike(catalog: Catalog, known: _Known) -> tuple[Catalog, _Known]:
+    """Give both the same data type of ids: the narrow one of the catalog, unless a chunk that is READY has none such.
+
+    Args:
+        catalog: A snapshot whose ids are int32.
+        known: What is known of some chunks, with ids of int64.
+    """
+    fits = fits_narrow(known.rows.ids)
+    if np.any(known.codes[~fits] >= 0):
+        return replace(catalog, ids=catalog.ids.astype(BIGINT)), known
+    known = known.take(fits)  # what does not fit, and is not READY, is in no such catalog
+    return catalog, known._replace(rows=known.rows._replace(ids=known.rows.ids.astype(catalog.ids.dtype)))
 
 
 def _with_others(catalog: Catalog, parts: Sequence[str | None]) -> tuple[tuple[str, ...], Integers]:

@@ -1,7 +1,12 @@
-"""Chunk ids as text and bytes. Each READY id is rendered once, so that writing a result takes a gather and a slice.
+"""Chunk ids as text and bytes.
 
 A *cell* is the JSON of one id, padded with spaces in front, and a comma. All cells have the same width. Cells side by
 side between brackets, without the last comma, are a valid JSON array.
+
+Ids are rendered when they are drawn. Cells kept for every READY id would take three times the memory of the ids, and
+save 2 to 4 ns an id. Digits are written four at once, out of tables that fit the processor's cache. The last four
+bytes of a cell are three digits and the comma. A table has each number twice: padded with spaces, for where a number
+begins, and with zeros, for where it goes on.
 """
 
 import uuid
@@ -17,44 +22,79 @@ from numpy.typing import NDArray
 Item = TypeVar("Item", bound=np.generic)
 BIGINT = np.dtype(np.int64)
 UUID = np.dtype("S16")
-_WORD = 8
+_WORD = 4
 _WIDE = 64  # categories
-_UUID_TEXT = 36
-_HEX_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
-_HEX_COLUMNS = np.array([i for i in range(_UUID_TEXT) if i not in (8, 13, 18, 23)])
+_UUID_CELL = 40
+_BLOCK = 8192  # ids that are rendered at once, so that they stay in the processor's cache
+
+Words = NDArray[np.uint64]
+
+
+def _digits_table(digits: int, tail: str, zero: str) -> NDArray[np.uint32]:
+    """Write the numbers of so many digits, first padded with spaces and then with zeros, as words of four bytes.
+
+    Args:
+        digits: How many.
+        tail: What follows each number.
+        zero: How a lone zero is written where a number begins.
+    """
+    numbers = range(10**digits)
+    padded = [f"{number or zero:>{digits}}{tail}" for number in numbers]
+    return np.frombuffer("".join([*padded, *(f"{number:0{digits}}{tail}" for number in numbers)]).encode(), np.uint32)
+
+
+_LAST = _digits_table(3, ",", "0")
+_OTHERS = _digits_table(4, "", "")
+
+
+def narrow_ids(ids: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return ids in half the memory if all of them fit: bigints as int32.
+
+    Args:
+        ids: int64, int32 or S16, shape (n,).
+    """
+    if ids.dtype == BIGINT and fits_narrow(ids).all():
+        return ids.astype(np.int32)
+    return ids
+
+
+def fits_narrow(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return which bigints fit an int32; bool, shape (n,)."""
+    numbers, range_ = ids.view(np.int64), np.iinfo(np.int32)
+    return (numbers >= range_.min) & (numbers <= range_.max)
+
+
+def kind_of(ids: NDArray[np.generic]) -> np.dtype[np.generic]:
+    """Return what ids are, however they are kept: `BIGINT` or `UUID`."""
+    return UUID if ids.dtype == UUID else BIGINT
 
 
 def render_cells(ids: NDArray[np.generic], width: int) -> NDArray[np.void]:
     """Render ids as cells.
 
     Args:
-        ids: int64 or S16 (the 16 bytes of a uuid), shape (n,).
+        ids: int64, int32 or S16 (the 16 bytes of a uuid), shape (n,).
         width: Bytes a cell, from `cell_width`.
 
     Returns:
         void of `width` bytes, shape (n,).
     """
-    text = np.full((len(ids), width), ord(" "), dtype=np.uint8)
-    text[:, -1] = ord(",")
-    if ids.dtype == UUID:
-        _write_uuids(ids, text)
-    else:
-        _write_integers(ids.astype(np.int64, copy=False), text)
+    text = np.empty((len(ids), width), np.uint8)
+    write = _write_uuids if ids.dtype == UUID else _write_integers
+    for start in range(0, len(ids), _BLOCK):
+        write(ids[start : start + _BLOCK], text[start : start + _BLOCK])
     return text.reshape(-1).view(np.dtype((np.void, width)))
 
 
 def cell_width(ids: NDArray[np.generic]) -> int:
-    """Return the bytes that a cell of these ids takes: a multiple of 8, at least 8.
+    """Return the bytes that a cell of these ids takes: a multiple of 4, at least 4.
 
     Args:
-        ids: int64 or S16, shape (n,).
+        ids: int64, int32 or S16, shape (n,).
     """
     if ids.dtype == UUID:
-        longest = _UUID_TEXT + 2
-    elif len(ids) == 0:
-        longest = 1
-    else:
-        longest = max(len(str(int(ids.min()))), len(str(int(ids.max()))))
+        return _UUID_CELL
+    longest = max(len(str(int(ids.min()))), len(str(int(ids.max())))) if len(ids) else 1
     return -(-(longest + 1) // _WORD) * _WORD
 
 
@@ -66,20 +106,39 @@ def cut_cells(cells: NDArray[np.void], positions: NDArray[np.int64], sizes: NDAr
         positions: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
         sizes: int64, shape (r,), each >= 1.
     """
-    text = memoryview(_gather(cells, positions).tobytes())
-    return [b"".join((b"[", text[start : end - 1], b"]")) for start, end in _bounds(sizes, cells.dtype.itemsize)]
+    return _cut_text(_gather(cells, positions), sizes)
+
+
+def cut_rendered(
+    ids: NDArray[np.generic], width: int, positions: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> list[bytes]:
+    """Render the ids of some requests, and write their JSON arrays.
+
+    Args:
+        ids: int64, int32 or S16, shape (n,).
+        width: Bytes a cell, enough for each of the ids.
+        positions: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
+        sizes: int64, shape (r,), each >= 1.
+    """
+    return _cut_text(render_cells(_gather(ids, positions), width), sizes)
 
 
 def cut_ids(ids: NDArray[np.generic], positions: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[bytes]:
     """Pack the ids of some requests: little-endian int64, or 16 bytes a uuid.
 
     Args:
-        ids: int64 or S16, shape (n,).
+        ids: int64, int32 or S16, shape (n,).
         positions: int64, shape (sizes.sum(),), each in [0, n): request after request, in the order wanted.
         sizes: int64, shape (r,), each >= 1.
     """
     drawn = _gather(ids, positions)
-    return cut_packed(drawn.astype("<i8", copy=False) if ids.dtype == BIGINT else drawn, sizes)
+    return cut_packed(drawn if ids.dtype == UUID else drawn.astype("<i8", copy=False), sizes)
+
+
+def _cut_text(cells: NDArray[np.void], sizes: NDArray[np.int64]) -> list[bytes]:
+    """Cut cells into the JSON arrays of some requests."""
+    text = memoryview(cells.tobytes())
+    return [b"".join((b"[", text[start : end - 1], b"]")) for start, end in _bounds(sizes, cells.dtype.itemsize)]
 
 
 def _gather(column: NDArray[Item], positions: NDArray[np.int64]) -> NDArray[Item]:
@@ -166,26 +225,65 @@ def id_from_text(text: str, kind: np.dtype[np.generic]) -> int | bytes:
     return uuid.UUID(text).bytes if kind == UUID else int(text)
 
 
-def _write_integers(ids: NDArray[np.int64], text: NDArray[np.uint8]) -> None:
-    magnitude = np.abs(ids).view(np.uint64)  # abs of the least int64 overflows to itself, which is right as unsigned
-    digit = text.shape[1] - 2
-    unfinished = np.ones(len(ids), dtype=np.bool_)
-    while unfinished.any():
-        quotient = magnitude // np.uint64(10)
-        digits = (magnitude - quotient * np.uint64(10)).astype(np.uint8) + ord("0")
-        text[:, digit] = np.where(unfinished, digits, ord(" "))
-        magnitude, unfinished, digit = quotient, unfinished & (quotient > 0), digit - 1
-    negative = np.flatnonzero(ids < 0)
+def _write_integers(ids: NDArray[np.generic], text: NDArray[np.uint8]) -> None:
+    """Write integers, four bytes of each cell at a time, from the last to the first."""
+    words = text.view(np.uint32)
+    rest = np.abs(ids).view(f"u{ids.itemsize}")  # the least int64 overflows to itself, which is right as unsigned
+    table = _LAST
+    for place in range(words.shape[1] - 1, 0, -1):
+        base = rest.dtype.type(len(table) // 2)
+        quotient = rest // base
+        row = rest - quotient * base
+        row += base
+        np.minimum(row, rest, out=row)  # less than the base: the number begins here
+        words[:, place] = table.take(row.astype(np.intp, copy=False), mode="clip")
+        rest, table = quotient, _OTHERS
+    words[:, 0] = table.take(rest.astype(np.intp, copy=False), mode="clip")
+    negative = np.flatnonzero(ids < 0)  # type: ignore[operator]
     if len(negative):
-        signs = (text[negative] != ord(" ")).argmax(axis=1) - 1
-        text[negative, signs] = ord("-")
+        text[negative, (text[negative] != ord(" ")).argmax(axis=1) - 1] = ord("-")
 
 
 def _write_uuids(ids: NDArray[np.generic], text: NDArray[np.uint8]) -> None:
-    raw = np.frombuffer(ids.tobytes(), dtype=np.uint8).reshape(len(ids), 16)
-    start = text.shape[1] - 1 - (_UUID_TEXT + 2)
-    body = text[:, start + 1 : start + 1 + _UUID_TEXT]
-    body[:] = ord("-")
-    body[:, _HEX_COLUMNS[0::2]] = _HEX_DIGITS[raw >> 4]
-    body[:, _HEX_COLUMNS[1::2]] = _HEX_DIGITS[raw & 15]
-    text[:, start] = text[:, start + 1 + _UUID_TEXT] = ord('"')
+    """Write uuids, eight bytes of each cell at a time."""
+    first, second, third, fourth = _hex_digits(np.frombuffer(ids.tobytes(), "<u4").reshape(-1, 4).T.astype("<u8"))
+    words = text.view("<u8")
+    words[:, 0] = _at(' "') | _left(first, 2)
+    words[:, 1] = _right(first, 6) | _at("-", 2) | _right(_left(second, 4), 1) | _at("-", 7)
+    words[:, 2] = _right(second, 4) | _at("-", 4) | _left(third, 5)
+    words[:, 3] = _right(_left(third, 4), 7) | _at("-", 1) | _left(_right(third, 4), 2) | _left(fourth, 6)
+    words[:, 4] = _right(fourth, 2) | _at('",', 6)
+
+
+def _hex_digits(numbers: Words) -> Words:
+    """Write four bytes, which are the lower half of a word, as eight hexadecimal digits; changed in place.
+
+    The bytes are moved apart, then the halves of each. What is above 9 carries into the next bit when 6 is added.
+    """
+    for count in (2, 1):
+        numbers |= _left(numbers, count)
+        numbers &= _every(2 * count, (1 << 8 * count) - 1)
+    numbers[:] = (numbers >> np.uint64(4) & _every(2, 15)) | _left(numbers & _every(2, 15), 1)
+    letters = (numbers + _every(1, 6)) >> np.uint64(4) & _every(1, 1)
+    numbers += _every(1, ord("0")) + letters * np.uint64(ord("a") - ord("0") - 10)
+    return numbers
+
+
+def _every(step: int, value: int) -> np.uint64:
+    """Return a word that has a value in the first of every so many bytes."""
+    return np.uint64(sum(value << 8 * place for place in range(0, 8, step)))
+
+
+def _left(words: Words, count: int) -> Words:
+    """Move text towards the end of each word by so many bytes."""
+    return words << np.uint64(8 * count)
+
+
+def _right(words: Words, count: int) -> Words:
+    """Move text towards the beginning of each word by so many bytes."""
+    return words >> np.uint64(8 * count)
+
+
+def _at(text: str, place: int = 0) -> np.uint64:
+    """Return a word that has a text from this byte on, and zeros elsewhere."""
+    return np.uint64(int.from_bytes(text.encode(), "little") << 8 * place)

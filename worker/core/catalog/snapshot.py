@@ -18,7 +18,7 @@ from worker.core.catalog.columns import Columns
 from worker.core.catalog.durations import Durations, Milliseconds, measure_durations
 from worker.core.catalog.fingerprint import MASK, hash_pairs, part_keys
 from worker.core.catalog.parts import has_part, read_part
-from worker.core.catalog.rendering import BIGINT, cell_width, render_cells
+from worker.core.catalog.rendering import BIGINT, cell_width, kind_of, narrow_ids
 from worker.core.catalog.rows import Rows
 from worker.core.catalog.view import View, list_splits, make_view
 from worker.core.wire import PATH
@@ -48,28 +48,30 @@ class Catalog:
     Attributes:
         parts: Names of the parts that have READY chunks, sorted, shape (k,).
         bounds: int64, shape (k + 1,): part i owns ids[bounds[i]:bounds[i + 1]].
-        ids: int64, or S16 for uuids, shape (n,).
-        cells: void, shape (n,): the ids rendered for JSON, see `worker.core.catalog.rendering`.
+        ids: int32 if all of them fit, else int64, or S16 for uuids, shape (n,).
         fingerprint: Sum modulo 2^64 of a hash of each (id, part) pair, in any order; of each (id, part, duration) if
             durations are known.
         durations: How long they last, by part; None if durations do not matter.
         view: The categories as requests that name no split see them.
         columns: What else is known of each chunk; None if nothing is held.
         splits: Names of the splits, sorted.
+        width: Bytes of an id as JSON, see `worker.core.catalog.rendering.cell_width`.
     """
 
     parts: tuple[str, ...]
     bounds: NDArray[np.int64]
     ids: NDArray[np.generic]
-    cells: NDArray[np.void]
     fingerprint: int
     durations: Durations | None = None
     columns: Columns | None = None
     view: View = field(init=False)
     splits: tuple[str, ...] = field(init=False)
+    width: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Derive what follows from the parts; both are small, and every draw needs them."""
+        """Derive what follows from the parts; it is small, and every draw needs it."""
+        ends = np.concatenate((self.bounds[:-1], self.bounds[1:] - 1))  # ids ascend within a part
+        object.__setattr__(self, "width", cell_width(self.ids[ends]))
         object.__setattr__(self, "view", make_view(self.parts, self.bounds, self.durations))
         object.__setattr__(self, "splits", list_splits(self.parts))
 
@@ -77,6 +79,11 @@ class Catalog:
     def version(self) -> str:
         """Return the version: 16 hex digits, equal exactly when the same chunks are READY (with the same durations)."""
         return f"{self.fingerprint:016x}"
+
+    @property
+    def kind(self) -> np.dtype[np.generic]:
+        """Return what ids are: int64 or S16."""
+        return kind_of(self.ids)
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -111,7 +118,7 @@ class Catalog:
 
     def equals(self, other: "Catalog") -> bool:
         """Return whether two catalogs hold the same chunks, and the same columns of them."""
-        pairs = [(one.version, one.ids.dtype, one.columns and one.columns.fingerprint) for one in (self, other)]
+        pairs = [(one.version, one.kind, one.columns and one.columns.fingerprint) for one in (self, other)]
         return pairs[0] == pairs[1]
 
     def view_of(self, split: str | None) -> View:
@@ -122,11 +129,11 @@ class Catalog:
         """Return whether a category has READY chunks, of whatever split."""
         return has_part(self.parts, category)
 
-    def segments(self) -> Iterator[tuple[str, NDArray[np.generic], NDArray[np.void]]]:
-        """Yield category, ids and cells of each part."""
+    def segments(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
+        """Yield category and ids of each part."""
         for i, name in enumerate(self.parts):
             owned = slice(int(self.bounds[i]), int(self.bounds[i + 1]))
-            yield read_part(name)[0], self.ids[owned], self.cells[owned]
+            yield read_part(name)[0], self.ids[owned]
 
 
 def largest_categories(catalog: Catalog, most: int) -> dict[str, int]:
@@ -155,7 +162,7 @@ def build_catalog(
         durations: uint32, shape (n,), ms, each >= 1; None if they do not matter.
         columns: What else is known of each; None if nothing is.
     """
-    rows = Rows(ids, durations, columns)
+    rows = Rows(narrow_ids(ids), durations, columns)
     parts = [slice(start, start + BLOCK) for start in range(0, max(len(ids), 1), BLOCK)]
     return gather_catalog([Block(codes[part], rows.take(part)) for part in parts], names)
 
@@ -180,9 +187,8 @@ def gather_catalog(blocks: Sequence[Block], names: Sequence[str | None]) -> Cata
         columns = zip(*([one[:0] for one in rows.arrays], *(part.arrays for part in parts)), strict=True)
         rows = rows.with_arrays([np.concatenate(column) for column in columns])
     sizes = [len(part.ids) for part in parts]
-    width = max((cell_width(part.ids) for part in parts if len(part.ids)), default=cell_width(rows.ids[:0]))
     ready = tuple(name for name, size in zip(ordered, sizes, strict=True) if size)
-    return lay_out(ready, np.cumsum([0, *(size for size in sizes if size)]), rows, width)
+    return _lay_out(ready, np.cumsum([0, *(size for size in sizes if size)]), rows)
 
 
 def empty_catalog(kind: np.dtype[np.generic] = BIGINT) -> Catalog:
@@ -203,35 +209,32 @@ def ascending(ids: NDArray[np.generic]) -> NDArray[np.generic]:
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
 
 
-def lay_out(names: tuple[str, ...], bounds: Integers, rows: Rows, width: int) -> Catalog:
-    """Make a catalog of chunks that are in their final order, rendering the id of each.
+def _lay_out(names: tuple[str, ...], bounds: Integers, rows: Rows) -> Catalog:
+    """Make a catalog of chunks that are in their final order.
 
     Args:
         names: Parts that have chunks, sorted, shape (k,).
         bounds: int64, shape (k + 1,): where each begins and ends.
         rows: The chunks.
-        width: Bytes a cell.
     """
-    cells = np.empty(len(rows.ids), np.dtype((np.void, width)))
     keys, fingerprint, marked = part_keys(names), 0, 0
     for start in range(0, len(rows.ids), BLOCK):
         block = rows.take(slice(start, start + BLOCK))
-        cells[start : start + BLOCK] = render_cells(block.ids, width)
         owned = np.diff(bounds.clip(start, start + BLOCK))
         fingerprint += hash_pairs(block.ids, keys.repeat(owned), block.durations)
         marked += 0 if block.columns is None else block.columns.hash_marks(block.ids)
     if rows.columns is not None:
         rows = rows._replace(columns=replace(rows.columns, fingerprint=marked & MASK))
-    return freeze(names, bounds, rows, cells, fingerprint)
+    return freeze(names, bounds, rows, fingerprint)
 
 
-def freeze(names: tuple[str, ...], bounds: Integers, rows: Rows, cells: NDArray[np.void], fingerprint: int) -> Catalog:
-    """Make a catalog of finished rows and their cells. They become read-only."""
+def freeze(names: tuple[str, ...], bounds: Integers, rows: Rows, fingerprint: int) -> Catalog:
+    """Make a catalog of finished rows. They become read-only."""
     ids, durations, columns = rows
-    ids.flags.writeable = cells.flags.writeable = False
+    ids.flags.writeable = False
     measured = None if durations is None else measure_durations(durations, bounds)
     held = None if columns is None else columns.frozen()
-    return Catalog(names, bounds, ids, cells, fingerprint & MASK, measured, held)
+    return Catalog(names, bounds, ids, fingerprint & MASK, measured, held)
 
 
 def _sort_by_part(blocks: Sequence[Block], numbers: NDArray[np.unsignedinteger], count: int) -> tuple[Rows, Integers]:
@@ -241,7 +244,7 @@ def _sort_by_part(blocks: Sequence[Block], numbers: NDArray[np.unsignedinteger],
         np.add.at(sizes, numbers, np.bincount(block.codes, minlength=len(numbers)))
     bounds = np.cumsum([0, *sizes[:count]])
     filled = bounds[:-1].copy()
-    sorted_rows = blocks[0].rows.with_arrays([np.empty(bounds[-1], one.dtype) for one in blocks[0].rows.arrays])
+    sorted_rows = _empty_rows([block.rows for block in blocks], int(bounds[-1]))
     for block in blocks:
         owners = numbers[block.codes]
         order = np.argsort(owners, kind="stable")  # a radix sort, as they are short integers
@@ -253,6 +256,13 @@ def _sort_by_part(blocks: Sequence[Block], numbers: NDArray[np.unsignedinteger],
             ordered[targets] = came[order]
         filled += found
     return sorted_rows, bounds
+
+
+def _empty_rows(some: Sequence[Rows], count: int) -> Rows:
+    """Make room for rows of the same kind; ids of some blocks may be narrower than those of others."""
+    others = some[0].arrays[1:]
+    widest = np.result_type(*{rows.ids.dtype for rows in some})
+    return some[0].with_arrays([np.empty(count, widest), *(np.empty(count, one.dtype) for one in others)])
 
 
 def _once(rows: Rows) -> Rows:

@@ -5,14 +5,17 @@ Requests come in three nested collections:
 - Requests of the same *terms* differ in their ids, seeds and expiry alone. What they are drawn from is prepared once.
 - A *group* is drawn under one mixture by one method; its parts differ in terms such as `size` and `reply_to`.
 - A *draw* is a piece of a group that fits into the processor's cache. One NumPy pass draws all of it.
+
+Pinned requests of a session with a schedule are drawn one by one instead, as each begins where the last one ended.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from worker.core.catalog.rendering import cut_cells, cut_ids
+from worker.core.adjust.rule import TIME_MS
+from worker.core.catalog.rendering import cut_ids, cut_rendered
 from worker.core.draw.allocation import Plan
 from worker.core.draw.columns import write_columns
 from worker.core.draw.derived import Prepared, weights_of
@@ -20,10 +23,13 @@ from worker.core.draw.epoch import draw_epoch
 from worker.core.draw.moments import RequestCounts, add_up_times, count_drawn
 from worker.core.draw.prepare import Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.draw.sampling import Drawn, draw
+from worker.core.draw.session_schedules import schedule_of
 from worker.core.draw.sessions import Visit
 from worker.core.mixture import Integers
 from worker.core.stats import Tally
-from worker.core.wire import Request, Result, encode_error
+from worker.core.stats.fields import CHUNKS, MS, REQUESTS
+from worker.core.wire import Request, Result, Terms, encode_error
+from worker.errors import RequestError
 
 _WORK_A_DRAW = 32_768  # chunks, or cells of counts
 
@@ -43,6 +49,20 @@ class _Part(NamedTuple):
     requests: Sequence[Request]
 
 
+class _Gathered(NamedTuple):
+    """The valid requests of a batch.
+
+    Attributes:
+        by_terms: Those of the same terms together.
+        scheduled: Those that follow the schedule of a session, in the order in which they were added.
+        traced: Trace contexts, by entry.
+    """
+
+    by_terms: Iterable[Sequence[Request]]
+    scheduled: Sequence[Request]
+    traced: Mapping[str, str]
+
+
 def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
     """Answer a batch.
 
@@ -57,12 +77,13 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
     visits = {name: Visit(session) for name, session in snapshots.sessions.items() if not session.problem}
     answers = Answers([], Tally(), visits)
     groups: dict[tuple[object, ...], list[_Part]] = {}
-    for alike in _gather_by_terms(requests, snapshots, answers):
+    gathered = _gather(requests, snapshots, answers)
+    for alike in gathered.by_terms:
         terms = alike[0].terms
         prepared = prepare(terms, snapshots)
         if len(requests) == 1 and isinstance(prepared, Prepared) and is_plain(alike[0], prepared):
             answers.results.append(_answer_single_plain(alike[0], prepared, rng, answers.tally))
-            return answers
+            break
         if terms.pin and terms.session in visits:
             visits[terms.session].use_pin()
         if isinstance(prepared, Unanswerable):
@@ -74,6 +95,13 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
     for parts in groups.values():
         for bounded in _cut_into_draws(parts):
             _draw_parts(bounded, snapshots, rng, answers)
+    for request in gathered.scheduled:
+        _answer_scheduled(request, snapshots, rng, answers)
+    if traced := gathered.traced:
+        answers.results[:] = [
+            one.traced(traced[one.entry_id]) if one.error is None and one.entry_id in traced else one
+            for one in answers.results
+        ]
     return answers
 
 
@@ -98,6 +126,8 @@ def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Ge
     tally.add_chunks(
         prepared.dataset, mixture.categories, drawn.counts[0].tolist(), expected=expected, variances=variances
     )
+    if mixture.left_out:
+        tally.asked.add_incomplete(prepared.dataset or "", mixture, size)
     if request.terms.split is not None:
         tally.add_split(request.terms.split, 1, chunks=size)
     values: tuple[str | bytes, ...] = (
@@ -109,11 +139,40 @@ def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Ge
     return Result(request.entry_id, request.request_id, request.terms.reply_to, None, prepared.template, values)
 
 
-def _gather_by_terms(
-    requests: Sequence[Request | Result], snapshots: Snapshots, answers: Answers
-) -> Iterable[Sequence[Request]]:
-    """Gather the requests of the same terms. Answer invalid and expired ones, and leave them out."""
+def _answer_scheduled(request: Request, snapshots: Snapshots, rng: np.random.Generator, answers: Answers) -> None:
+    """Answer a pinned request of a session with a schedule, at the position that the requests before it left."""
+    terms, derived = request.terms, snapshots.derived
+    name = terms.session or ""
+    visit = answers.visits[name]
+    visit.follow()
+    try:
+        schedule = schedule_of(name, visit.schedule or b"", None if derived is None else derived.catalog)
+    except RequestError as error:
+        dataset = weights_of(terms, snapshots.weights, derived).dataset
+        return _refuse_all([request], Unanswerable(error, dataset), answers)
+    here = snapshots.now_ms if schedule.goes_by == TIME_MS else visit.position
+    weights = None if derived is None else schedule.weights_at(here, derived.catalog.ready)
+    if weights is None:
+        visit.use_pin()
+    prepared = prepare(terms, snapshots, weights)
+    if isinstance(prepared, Unanswerable):
+        return _refuse_all([request], prepared, answers)
+    drawn = _draw_parts([_Part(prepared, [request])], snapshots, rng, answers)
+    milliseconds = 0 if drawn.time is None else int(drawn.time.milliseconds.sum())
+    return visit.hear({CHUNKS: terms.size, REQUESTS: 1, MS: milliseconds, TIME_MS: 0}[schedule.goes_by])
+
+
+def _gather(requests: Sequence[Request | Result], snapshots: Snapshots, answers: Answers) -> _Gathered:
+    """Gather the requests of the same terms. Answer invalid and expired ones, and leave them out.
+
+    Args:
+        requests: Valid ones, and the error results of invalid ones.
+        snapshots: What they are drawn under.
+        answers: Where to answer.
+    """
     alike: dict[int, list[Request]] = {}
+    scheduled: list[Request] = []
+    traced: dict[str, str] = {}
     for request in requests:
         if isinstance(request, Result):
             _refuse(answers, request, None, None)
@@ -121,12 +180,22 @@ def _gather_by_terms(
             dataset = weights_of(request.terms, snapshots.weights, snapshots.derived).dataset
             _refuse_all([request], Unanswerable(error, dataset), answers)
         else:
+            if request.traceparent is not None:
+                traced[request.entry_id] = request.traceparent
             same = alike.get(id(request.terms))
-            if same is None:
-                alike[id(request.terms)] = [request]
-            else:
+            if same is not None:
                 same.append(request)
-    return alike.values()
+            elif _is_scheduled(request.terms, answers.visits):
+                scheduled.append(request)
+            else:
+                alike[id(request.terms)] = [request]
+    return _Gathered(alike.values(), scheduled, traced)
+
+
+def _is_scheduled(terms: Terms, visits: Mapping[str, Visit]) -> bool:
+    """Return whether requests of some terms follow the schedule of their session."""
+    visit = visits.get(terms.session or "") if terms.pin else None
+    return visit is not None and visit.schedule is not None
 
 
 def _refuse(answers: Answers, result: Result, dataset: str | None, session: str | None) -> None:
@@ -157,8 +226,10 @@ def _cut_into_draws(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
             yield [_Part(part.prepared, part.requests[start : start + most])]
 
 
-def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Generator, answers: Answers) -> None:
-    """Draw the requests of some parts in one go, and write their results."""
+def _draw_parts(
+    parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Generator, answers: Answers
+) -> RequestCounts:
+    """Draw the requests of some parts in one go, write their results, and return what they drew."""
     prepared = parts[0].prepared
     mixture, terms = prepared.mixture, prepared.terms
     sizes = np.array([part.prepared.terms.size for part in parts])
@@ -166,6 +237,8 @@ def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Gen
         sizes = sizes.repeat([len(part.requests) for part in parts])
     seeds = [request.seed for part in parts for request in part.requests]
     plan = Plan(mixture, sizes, seeds, terms.replace, terms.method == "stratified")
+    if seeds.count(None) < len(seeds):
+        answers.tally.asked.seeded += int(sizes[[seed is not None for seed in seeds]].sum())
     own: tuple[Sequence[str | bytes], ...] = ()
     if terms.method == "epoch" and terms.session is not None and snapshots.derived is not None:
         drawn, passes = draw_epoch(
@@ -177,7 +250,8 @@ def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Gen
     time = None if mixture.times is None else add_up_times(plan, mixture.times, drawn.positions)
     if time is not None:
         own = (prepared.counts.render_seconds(time.milliseconds), *own)
-    _count(parts, plan, RequestCounts(sizes, drawn.counts, time), answers)
+    counts = RequestCounts(sizes, drawn.counts, time)
+    _count(parts, plan, counts, answers)
     if terms.columns:
         own = (*own, *write_columns(prepared, drawn.positions, sizes))
     chunk_ids = _cut_chunk_ids(prepared, drawn, sizes)
@@ -190,13 +264,15 @@ def _draw_parts(parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Gen
                 for request, of_request in zip(part.requests, values, strict=False)
             ]
         )
+    return counts
 
 
 def _cut_chunk_ids(prepared: Prepared, drawn: Drawn, sizes: Integers) -> Sequence[str | bytes]:
     """Render the chunk ids of each request, as JSON or packed."""
     catalog, positions = prepared.catalog, drawn.positions
-    is_packed = prepared.terms.encoding == "packed"
-    return cut_ids(catalog.ids, positions, sizes) if is_packed else cut_cells(catalog.cells, positions, sizes)
+    if prepared.terms.encoding == "packed":
+        return cut_ids(catalog.ids, positions, sizes)
+    return cut_rendered(catalog.ids, catalog.width, positions, sizes)
 
 
 def _count(parts: Sequence[_Part], plan: Plan, drawn: RequestCounts, answers: Answers) -> None:

@@ -8,6 +8,8 @@ variance n p (1 - p). A stratified count is the floor or ceiling of n p. With f 
 Without replacement a category may run out, and its surplus goes to the others; see `allocation`. Their counts have no
 closed form then. So the observed counts count as expected, with no variance. Whether a category *may* run out decides
 this, not whether one did: choosing by the outcome would bias the comparison of all other requests.
+
+What weights ask for beyond that is counted apart, see `core.stats.asked`.
 """
 
 from collections.abc import Sequence
@@ -86,10 +88,16 @@ def count_drawn(dataset: str | None, plan: Plan, drawn: RequestCounts, tally: Ta
         drawn: What they drew.
         tally: Where to count.
     """
+    if plan.mixture.left_out:
+        tally.asked.add_incomplete(dataset or "", plan.mixture, int(np.add.reduce(drawn.sizes)))
+    may_run_out = np.zeros(len(drawn.sizes), np.bool_) if plan.replace else _may_run_out(plan, drawn.sizes)
+    if may_run_out.any():
+        of_these = drawn.take(may_run_out)
+        counts = np.add.reduce(of_these.counts, axis=0)
+        tally.asked.add_exhausted(dataset or "", plan.mixture, int(np.add.reduce(of_these.sizes)), counts)
     if not plan.mixture.is_wide:
         _count_all(dataset, plan, drawn, tally)
         return
-    may_run_out = np.zeros(len(drawn.sizes), np.bool_) if plan.replace else _may_run_out(plan, drawn.sizes)
     if not may_run_out.all():
         _count_touched(dataset, plan, drawn.take(~may_run_out), tally)
     if may_run_out.any():

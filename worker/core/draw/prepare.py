@@ -90,12 +90,13 @@ def pin_sessions(
     return pinned
 
 
-def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
+def prepare(terms: Terms, snapshots: Snapshots, scheduled: Weights | None = None) -> Prepared | Unanswerable:
     """Find what requests of some terms are drawn from.
 
     Args:
         terms: What they ask for.
         snapshots: What they are drawn under.
+        scheduled: The weights of their session's schedule; None: it has none, or they come before its first point.
     """
     derived = snapshots.derived
     held = weights_of(terms, snapshots.weights, derived)
@@ -107,8 +108,8 @@ def prepare(terms: Terms, snapshots: Snapshots) -> Prepared | Unanswerable:
         session = snapshots.sessions[terms.session]
         if session.problem:
             return Unanswerable(unusable(terms.session, session), held.dataset)
-        if terms.pin and session.pinned is not None:
-            weights = session.pinned
+        if terms.pin and (own := scheduled or session.pinned) is not None:
+            weights = own
     key = (terms, weights.version, weights.source, held.dataset)
     known = derived.prepared(key)
     if known is not None:

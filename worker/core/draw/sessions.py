@@ -15,22 +15,26 @@ A `Visit` follows one session through one batch. Its requests draw one after the
 from the hash. `before` and `after` are what the hash holds if the batch is not settled, and if it is; the worker draws
 the next batch from `after` without waiting for the settling.
 
-Within the hash, the field `weights` is the pin, and `epoch:<course>` is a cursor. Other fields with a colon are
-counts. Anybody may have written there: what cannot be read makes the session unusable, and says why.
+Within the hash, the field `weights` is the pin, and `epoch:<course>` is a cursor. `schedule` and `position` are those
+of `worker.core.draw.session_schedules`. Other fields with a colon are counts. Anybody may have written there: what
+cannot be read makes the session unusable, and says why.
 """
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from worker.core.draw.cursor import Cursor, is_course
-from worker.core.keys import PINNED
+from worker.core.keys import PINNED, POSITION, SCHEDULE
 from worker.core.stats import Counts, Tally, read_stats
 from worker.core.weights.values import Weights, parse_weights
 from worker.core.wire import Terms, shown
 from worker.errors import RequestError, WeightsError
 
 _CURSOR: Final = "epoch:"
+_OWN: Final = frozenset({PINNED, SCHEDULE, POSITION})
+MOST_HEARD: Final = 1 << 53
 _CATEGORY_BYTES = 128  # most bytes of a category's name and cursor without owed ranks, or of its name and weight
 
 Fields = Mapping[str, bytes] | None
@@ -45,12 +49,16 @@ class Session(NamedTuple):
         pinned: The weights that it is pinned to; None while it is not pinned.
         cursors: Course -> how far it has come.
         problem: Why it cannot be used; empty: it can.
+        schedule: The schedule that its pinned requests follow, as it is stored; None: it has none.
+        position: How far it has come by that.
     """
 
     fields: Mapping[str, bytes] = MappingProxyType({})
     pinned: Weights | None = None
     cursors: Mapping[str, Cursor] = MappingProxyType({})
     problem: str = ""
+    schedule: bytes | None = None
+    position: int = 0
 
     @property
     def width(self) -> int:
@@ -84,14 +92,15 @@ def read_session(fields: Fields) -> Session:
     """
     if fields is None:
         return Session(problem="its key holds no hash")
-    kept = {name: value for name, value in fields.items() if name == PINNED or _is_cursor(name)}
+    kept = {name: value for name, value in fields.items() if name in _OWN or _is_cursor(name)}
     try:
         pinned = _read_pinned(kept[PINNED]) if PINNED in kept else None
-        cursors = {name.removeprefix(_CURSOR): _read_cursor(name, v) for name, v in kept.items() if name != PINNED}
+        cursors = {name.removeprefix(_CURSOR): _read_cursor(name, v) for name, v in kept.items() if name not in _OWN}
+        position = _read_position(kept[POSITION]) if POSITION in kept else 0
     except WeightsError as error:
         # The fields of an unusable session are not kept: they may be of any size, and are read again each time.
         return Session(problem=f"its hash holds what no worker wrote: {error}")
-    return Session(kept, pinned, cursors)
+    return Session(kept, pinned, cursors, schedule=kept.get(SCHEDULE), position=position)
 
 
 def session_counts(fields: Mapping[str, bytes]) -> Counts:
@@ -101,6 +110,37 @@ def session_counts(fields: Mapping[str, bytes]) -> Counts:
         fields: Field -> value.
     """
     return read_stats({name: value.decode(errors="replace") for name, value in fields.items() if ":" in name})
+
+
+def session_document(name: str, fields: Fields, left_s: int) -> dict[str, Any]:
+    """Return a session as plain data: the weights that it is pinned to, its schedule and passes, and what it heard.
+
+    Args:
+        name: Its name.
+        fields: Its hash; None: its key is no hash.
+        left_s: In how many seconds it ends if nobody asks for it.
+    """
+    session, counts = read_session(fields), session_counts(fields or {})
+    pinned = session.pinned
+    return {
+        "session": name,
+        "problem": session.problem or None,
+        "pinned": None if pinned is None else {"version": pinned.version, "weights": dict(pinned.shares)},
+        "schedule": None if session.schedule is None else _as_json(session.schedule),
+        "position": session.position,
+        "passes": {category: cursor.number for category, cursor in sorted(session.cursors.items())},
+        "requests": sum(counts.requests.values()),
+        "chunks": {row.category: row.count for row in counts.categories},
+        "ends_in_s": left_s,
+    }
+
+
+def _as_json(text: bytes) -> Any:
+    """Return what a JSON text holds, or the text where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text.decode(errors="replace")
 
 
 def needs_reading(terms: Terms) -> bool:
@@ -126,6 +166,12 @@ def _read_cursor(name: str, value: bytes) -> Cursor:
         raise WeightsError(f"{name} is {shown(value)}, which is no cursor") from None
 
 
+def _read_position(value: bytes) -> int:
+    if not value.isdigit() or len(value) > len(str(MOST_HEARD)) or int(value) > MOST_HEARD:
+        raise WeightsError(f"position is {shown(value)}, which is no count")
+    return int(value)
+
+
 def _read_pinned(value: bytes) -> Weights:
     weights = parse_weights(value, "session")
     if weights is None:
@@ -148,13 +194,33 @@ class Visit:
             session: As the batch begins; pinned by now if a request of the batch pins it.
         """
         self._session = session
+        self._is_pinned = False
         self._uses_pin = False
+        self._position = session.position
         self.cursors = dict(session.cursors)
         self.tally = Tally()
 
+    @property
+    def schedule(self) -> bytes | None:
+        """Return the schedule that its pinned requests follow, as it is stored; None: it has none."""
+        return self._session.schedule
+
+    @property
+    def position(self) -> int:
+        """Return how far it has come by its schedule."""
+        return self._position
+
     def use_pin(self) -> None:
         """Note that a request is drawn under the pinned weights."""
-        self._uses_pin = True
+        self._is_pinned = self._uses_pin = True
+
+    def follow(self) -> None:
+        """Note that a request is drawn by the schedule, or that there is none."""
+        self._is_pinned = True
+
+    def hear(self, count: int) -> None:
+        """Go on by what a request got, in what the schedule goes by."""
+        self._position = min(self._position + count, MOST_HEARD)
 
     @property
     def change(self) -> SessionChange:
@@ -163,6 +229,12 @@ class Visit:
         moved = {name: at for name, at in self.cursors.items() if at != self._session.cursors.get(name)}
         stored = {f"{_CURSOR}{name}": at.text.encode() for name, at in moved.items()}
         expected = {name: known.get(name, b"") for name in stored}
+        if self._is_pinned:
+            expected[SCHEDULE] = known.get(SCHEDULE, b"")
+        if self._position != self._session.position:
+            expected[POSITION], stored[POSITION] = known.get(POSITION, b""), b"%d" % self._position
+        elif self._is_pinned and self.schedule is not None:
+            expected[POSITION] = known.get(POSITION, b"")
         if self._uses_pin and self._session.pinned is not None:
             expected[PINNED] = known.get(PINNED, b"")
             if PINNED not in known:
@@ -178,4 +250,5 @@ class Visit:
     def after(self) -> Session:
         """Return what the session's hash holds once the batch is settled."""
         fields = {**self._session.fields, **self.change.stored}
-        return Session(fields, self._session.pinned if PINNED in fields else None, self.cursors)
+        pinned = self._session.pinned if PINNED in fields else None
+        return Session(fields, pinned, self.cursors, schedule=self.schedule, position=self._position)

@@ -38,6 +38,9 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
     Args:
         requests: In the order of the stream; slices are copies.
     """
+    if len(requests) == 1:
+        yield _single(requests)
+        return
     whole = Slice(requests[:], _asked(requests))
     if _chunks(whole) + _CHUNKS_A_DRAW * (len(whole.asked) - 1) <= _CHUNKS_A_SLICE:
         yield whole
@@ -63,6 +66,12 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
         work += more
         drawn_from.add(source)
     yield Slice(requests[start:], _asked(requests[start:]))
+
+
+def _single(requests: Sequence[Request | Result]) -> Slice:
+    """Return the slice of one request, as most are while little is asked for."""
+    only = requests[0]
+    return Slice(requests[:], [(only.terms, 1)] if isinstance(only, Request) else [])
 
 
 def is_heavy(part: Slice, snapshots: Snapshots) -> bool:

@@ -6,7 +6,11 @@ Names, fields and units are part of the wire contract: fields may be added, but 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from worker.core.events.adjust import AdjustFailed, AdjustOverdue, AdjustPaused, AdjustRefused, WeightsAdjusted
 from worker.core.events.event import LONGEST_TEXT, MAX_CHARS, Event, Level, Value
+from worker.core.events.feedback import FeedbackOutvoted, FeedbackRefused, FeedbackStale, FeedbackTrimRefused
+from worker.core.events.learning import AdjustStuck
+from worker.core.events.mix import DriftCause, MixComplete, MixDrifted, MixFits, MixLeftOut, MixRepeats
 from worker.core.events.requests import (
     CategoryStats,
     RequestClaimed,
@@ -24,11 +28,14 @@ from worker.core.events.service import (
     LibraryMessage,
     LoopFailed,
     SettingsIgnored,
+    SystemdUnheard,
     WorkerDraining,
     WorkerFailed,
     WorkerListingRefused,
     WorkerReady,
     WorkerStarted,
+    WorkerSteppedBack,
+    WorkerSteppedIn,
     WorkerStopped,
 )
 from worker.core.events.surroundings import (
@@ -39,8 +46,6 @@ from worker.core.events.surroundings import (
     CatalogUnwatched,
     CatalogWatched,
     ConsumersCleanupRefused,
-    MixComplete,
-    MixLeftOut,
     PostgresLost,
     PostgresRestored,
     RedisLost,
@@ -48,6 +53,7 @@ from worker.core.events.surroundings import (
     ResultsTrimRefused,
     StatsFoldingRefused,
     WeightsChanged,
+    WeightsHistoryRefused,
     WeightsRejected,
     WeightsRevertRefused,
     WeightsVanished,
@@ -57,11 +63,14 @@ _CATALOGUE: tuple[type[Event], ...] = (
     WorkerStarted,
     SettingsIgnored,
     WorkerReady,
+    WorkerSteppedBack,
+    WorkerSteppedIn,
     WorkerDraining,
     WorkerStopped,
     WorkerFailed,
     LoopFailed,
     HealthWriteFailed,
+    SystemdUnheard,
     WorkerListingRefused,
     ConsumerShared,
     WorkerStats,
@@ -70,8 +79,18 @@ _CATALOGUE: tuple[type[Event], ...] = (
     WeightsRejected,
     WeightsVanished,
     WeightsRevertRefused,
+    WeightsHistoryRefused,
+    WeightsAdjusted,
+    AdjustPaused,
+    AdjustRefused,
+    AdjustFailed,
     MixLeftOut,
     MixComplete,
+    MixDrifted,
+    MixFits,
+    MixRepeats,
+    AdjustOverdue,
+    AdjustStuck,
     CatalogLoaded,
     CatalogChanged,
     CatalogUnwatched,
@@ -87,6 +106,10 @@ _CATALOGUE: tuple[type[Event], ...] = (
     StatsWriteFailed,
     StatsFoldingRefused,
     ResultsTrimRefused,
+    FeedbackRefused,
+    FeedbackStale,
+    FeedbackOutvoted,
+    FeedbackTrimRefused,
     ConsumersCleanupRefused,
     RedisLost,
     RedisRestored,
@@ -98,10 +121,32 @@ _CATALOGUE: tuple[type[Event], ...] = (
 EVENTS: Mapping[str, type[Event]] = MappingProxyType({kind.event: kind for kind in _CATALOGUE})
 """Every event that a log may contain, by name."""
 
+_TOLD = (
+    WeightsChanged,
+    WeightsAdjusted,
+    WorkerReady,
+    WorkerDraining,
+    CatalogLoaded,
+    CatalogChanged,
+    MixComplete,
+    MixFits,
+)
+_BACK = (RedisRestored, PostgresRestored, CatalogWatched)
+NOTABLE: frozenset[type[Event]] = frozenset(
+    kind for kind in _CATALOGUE if kind.level in {"warning", "error"} or kind in {*_TOLD, *_BACK}
+)
+"""The events that a worker shows to people who look at it."""
+
 __all__ = [
     "EVENTS",
     "LONGEST_TEXT",
     "MAX_CHARS",
+    "NOTABLE",
+    "AdjustFailed",
+    "AdjustOverdue",
+    "AdjustPaused",
+    "AdjustRefused",
+    "AdjustStuck",
     "CatalogChanged",
     "CatalogHidden",
     "CatalogLoaded",
@@ -111,13 +156,21 @@ __all__ = [
     "CategoryStats",
     "ConsumerShared",
     "ConsumersCleanupRefused",
+    "DriftCause",
     "Event",
+    "FeedbackOutvoted",
+    "FeedbackRefused",
+    "FeedbackStale",
+    "FeedbackTrimRefused",
     "HealthWriteFailed",
     "Level",
     "LibraryMessage",
     "LoopFailed",
     "MixComplete",
+    "MixDrifted",
+    "MixFits",
     "MixLeftOut",
+    "MixRepeats",
     "PostgresLost",
     "PostgresRestored",
     "RedisLost",
@@ -132,8 +185,11 @@ __all__ = [
     "SettingsIgnored",
     "StatsFoldingRefused",
     "StatsWriteFailed",
+    "SystemdUnheard",
     "Value",
+    "WeightsAdjusted",
     "WeightsChanged",
+    "WeightsHistoryRefused",
     "WeightsRejected",
     "WeightsRevertRefused",
     "WeightsVanished",
@@ -143,5 +199,7 @@ __all__ = [
     "WorkerReady",
     "WorkerStarted",
     "WorkerStats",
+    "WorkerSteppedBack",
+    "WorkerSteppedIn",
     "WorkerStopped",
 ]

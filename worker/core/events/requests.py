@@ -12,10 +12,15 @@ class WorkerStats(Event):
 
     Attributes:
         interval_s: Length of the interval, which the counts and latencies refer to.
-        lag: Entries of the stream that no consumer has read; None if Redis did not answer or has no group yet.
+        lag: Entries of the stream that no consumer has read, XLEN less pending; None if Redis did not answer or has no
+            group yet.
+        latency_max_ms: The longest time of a request, exactly; None without requests.
         pending: Entries read and not settled, over all consumers; None if the server does not know.
+        oldest_pending_ms: How long ago the oldest of these was added; None if none is pending or Redis did not answer.
         redrawn: Batches drawn again because weights or a session had just changed.
         log_lines_dropped: Lines that could not be written, since the process began.
+        loop_lag_ms: The largest delay of the event loop in the interval.
+        memory_bytes: Resident memory at its end; None where the system does not say.
     """
 
     event: ClassVar[str] = "worker.stats"
@@ -26,13 +31,18 @@ class WorkerStats(Event):
     requests_per_s: float
     chunks_per_s: float
     latency_p50_ms: float | None
+    latency_p95_ms: float | None
     latency_p99_ms: float | None
+    latency_max_ms: float | None
     lag: int | None
     pending: int | None
+    oldest_pending_ms: int | None
     redrawn: int
     weights_version: str
     catalog_version: str
     log_lines_dropped: int
+    loop_lag_ms: float
+    memory_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,36 +75,47 @@ class CategoryStats(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatsWriteFailed(Event):
-    """Settled requests were not counted: the stats key or one of its fields holds something else.
+    """Settled requests were not counted: a key of counts, or one of its fields, holds something else.
 
     Attributes:
         requests: How many requests the batch of this line had.
+        key: The key, of the counts of all workers, of a session or of what was heard under a rule.
     """
 
     event: ClassVar[str] = "stats.write_failed"
     level: ClassVar[Level] = "error"
     requests: int
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestServed(Event):
-    """A request was settled; a few a second at most get this line.
+    """A request was settled: all about one of many in one line; two at once at most, and one a second.
 
     Attributes:
         status: `ok` or `error`.
+        error: Its error code; None if it is ok.
+        counts: JSON object category -> how many of the ids; None if it has none.
+        traceparent: W3C trace context of the request; a request that has one is preferred.
         latency_ms: Time from the arrival of the entry, by its id, to its settling.
         sampled_1_in: Settled requests that the line stands for, its own included.
     """
 
     event: ClassVar[str] = "request.served"
-    level: ClassVar[Level] = "debug"
     request_id: str
     entry_id: str
     size: int
     status: str
+    error: str | None = None
     dataset: str | None
+    preset: str | None = None
+    session: str | None = None
+    split: str | None = None
+    method: str = "random"
+    counts: str | None = None
     weights_version: str
     latency_ms: float
+    traceparent: str | None = None
     sampled_1_in: int
 
 
@@ -104,6 +125,7 @@ class RequestRejected(Event):
 
     Attributes:
         error: One of `worker.core.wire.ERROR_CODES`.
+        traceparent: W3C trace context of the request; None if it has none.
         suppressed: Rejections with the same code without a line since the last such line.
     """
 
@@ -113,6 +135,7 @@ class RequestRejected(Event):
     entry_id: str
     error: str
     message: str
+    traceparent: str | None = None
     suppressed: int
 
 
@@ -175,6 +198,7 @@ class RequestDeadLettered(Event):
 
     Attributes:
         message: The reason, as in the dead letter.
+        traceparent: W3C trace context of the request; None if it has none.
         suppressed: Requests given up on for the same reason without a line since the last such line.
     """
 
@@ -185,4 +209,5 @@ class RequestDeadLettered(Event):
     error: str
     message: str = ""
     deliveries: int
+    traceparent: str | None = None
     suppressed: int

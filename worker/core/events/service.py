@@ -41,7 +41,7 @@ class SettingsIgnored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady(Event):
-    """The worker reads requests from now on; without a catalog yet, it has 0 chunks and no version."""
+    """The worker is listed, and reads requests from now on; without a catalog yet, it has 0 chunks and no version."""
 
     event: ClassVar[str] = "worker.ready"
     consumer: str
@@ -50,6 +50,33 @@ class WorkerReady(Event):
     catalog_version: str
     chunks: int
     categories: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSteppedBack(Event):
+    """The worker has no catalog yet, and leaves requests to workers that have one, while such live.
+
+    Attributes:
+        other: One of these workers.
+    """
+
+    event: ClassVar[str] = "worker.stepped_back"
+    level: ClassVar[Level] = "warning"
+    other: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSteppedIn(Event):
+    """The worker serves again: it has read the catalog, or no other worker serves with one.
+
+    Attributes:
+        reason: Which of the two.
+        stepped_back_s: For how long it had left requests to others.
+    """
+
+    event: ClassVar[str] = "worker.stepped_in"
+    reason: str
+    stepped_back_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +181,22 @@ class HealthWriteFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SystemdUnheard(Event):
+    """The systemd that started the worker did not take a message; it may end a worker that serves.
+
+    Attributes:
+        suppressed: Failures without a line since the last such line.
+    """
+
+    event: ClassVar[str] = "systemd.unheard"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerListingRefused(Event):
-    """Redis refused the worker's state or its count of waiting requests; the worker serves all the same.
+    """Redis refused the worker's state, its look at others or its count of waiting requests; it serves all the same.
 
     Attributes:
         suppressed: Refusals without a line since the last such line.

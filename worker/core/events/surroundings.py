@@ -15,6 +15,10 @@ class WeightsChanged(Event):
         source: Their origin, as in a result's `weights_source`.
         before: JSON object category -> normalised weight; None if there were none.
         after: The same, now.
+        who: Who changed them, by the history; None if the change is not in it, or Redis did not say.
+        reason: Why, likewise.
+        entry: Id of the change's entry in the history, likewise.
+        until_ms: When these temporary weights end, Unix time in ms; None if they are not temporary.
     """
 
     event: ClassVar[str] = "weights.changed"
@@ -23,6 +27,24 @@ class WeightsChanged(Event):
     source: str
     before: str | None = field(metadata={MAX_CHARS: 1500})
     after: str = field(metadata={MAX_CHARS: 1500})
+    who: str | None = None
+    reason: str | None = None
+    entry: str | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsHistoryRefused(Event):
+    """Redis refused the history of weights; changes are logged without who made them.
+
+    Attributes:
+        suppressed: Refusals without a line since the last such line.
+    """
+
+    event: ClassVar[str] = "weights.history_refused"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,39 +75,6 @@ class WeightsVanished(Event):
     version_before: str
     version: str
     source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MixLeftOut(Event):
-    """Weighted categories have no READY chunk; their share goes to the other categories.
-
-    Attributes:
-        dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
-        categories: Their names, separated by commas.
-        share: Sum of their weights, 0 to 1.
-    """
-
-    event: ClassVar[str] = "mix.left_out"
-    level: ClassVar[Level] = "warning"
-    dataset: str | None
-    categories: str = field(metadata={MAX_CHARS: 1500})
-    share: float
-    weights_version: str
-    catalog_version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MixComplete(Event):
-    """Every weighted category has READY chunks again.
-
-    Attributes:
-        dataset: Name of the dataset, or preset as `preset:<name>`; None for the global weights.
-    """
-
-    event: ClassVar[str] = "mix.complete"
-    dataset: str | None
-    weights_version: str
-    catalog_version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +141,7 @@ class CatalogLoaded(Event):
         ignored: READY rows that were left out: their category is not a category name, or the duration is missing
             while weights are shares of audio time.
         ignored_examples: Categories of some of these rows; empty without such rows.
+        load_ms: Time until it was loaded, with the wait for a turn while other workers read.
     """
 
     event: ClassVar[str] = "catalog.loaded"

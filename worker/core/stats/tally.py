@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from worker.core.stats.asked import Asked
 from worker.core.stats.fields import (
     CHUNKS,
     DRAWN,
@@ -59,6 +60,7 @@ class Tally:
         errors: Error results among them.
         chunks: Chunk ids among the others.
         mixtures: Field of the stats hash -> the mixture whose text it holds, if chunks were counted under it.
+        asked: What the weights ask for beyond what the draws could follow; not in the hash.
     """
 
     fields: dict[str, int] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Tally:
     errors: int = 0
     chunks: int = 0
     mixtures: dict[str, "Mixture"] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
 
     def add_requests(self, dataset: str | None, count: int) -> None:
         """Count results written, errors included."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from worker.core.weights.in_force import UNREAD, InForce, in_force, mark_of, observe, source_of
+from worker.core.weights.in_force import POSITIONED, UNREAD, InForce, in_force, mark_of, observe, source_of
 from worker.core.weights.temporary import Return, read_return
-from worker.core.weights.values import Weights, default_weights, parse_weights
+from worker.core.weights.values import Weights, default_weights, parse_weights, read_values
 from worker.errors import WeightsError
 
 
@@ -45,6 +45,15 @@ class StoredWeights:
         shared, _ = observe(UNREAD, self.shared_mark, self.shared_value, source_of(None))
         own, _ = observe(UNREAD, self.mark, self.value, source_of(self.name))
         return in_force(self.name, None if self.name is None else own, shared, self.defaults)
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Return the weights in force for a worker that starts now, as they were written: category -> number >= 0."""
+        held = self.in_force
+        for name, value in ((self.name, self.value), (None, self.shared_value)):
+            if value is not None and held.weights.source == source_of(name):
+                return read_values(value)
+        return held.weights.shares
 
     @property
     def problem(self) -> str | None:
@@ -166,12 +175,15 @@ def _encodable(text: str) -> str:
 
 
 def _back(found: StoredWeights) -> str | None:
-    """Return what temporary weights give way to: the value before the first of several in a row."""
+    """Return what temporary weights give way to: the value before the first of several in a row.
+
+    It is not positioned: by the time it returns, the rule has paused.
+    """
     if found.pending is not None:
         return found.pending.back
     if found.problem is not None:
         raise WeightsError(f"what the key holds now is refused, so that nothing could return to it: {found.problem}")
-    return None if found.value is None else found.value.decode()
+    return None if found.value is None else found.value.decode().removeprefix(POSITIONED)
 
 
 def _record(found: StoredWeights, value: bytes | None, who: str, reason: str) -> dict[str, str | bytes]:

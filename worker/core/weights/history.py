@@ -1,11 +1,11 @@
 """The history of weights: what each change did, what a rollback goes back to, and which weights a version names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from worker.core.weights.changes import version_by_key
-from worker.core.weights.in_force import source_of
+from worker.core.weights.in_force import POSITIONED, source_of
 from worker.core.weights.values import default_weights, parse_weights
 from worker.errors import WeightsError
 
@@ -61,6 +61,26 @@ class Change:
         return _shares(self.name, self.after, self.version_after)
 
 
+class Authorship(NamedTuple):
+    """Who made one change, and why.
+
+    Attributes:
+        entry: Id of its entry in the history.
+        name: The weights name, see `worker.core.weights.in_force`.
+        mark: Mark of the value that it stored; empty if it changed nothing.
+        who: Who made it.
+        reason: Why.
+        until_ms: When these temporary weights end, Unix time in ms; None: they are not temporary.
+    """
+
+    entry: str
+    name: str | None
+    mark: bytes
+    who: str
+    reason: str
+    until_ms: int | None = None
+
+
 class Target(NamedTuple):
     """What a rollback goes back to.
 
@@ -93,9 +113,9 @@ def read_change(entry_id: str, fields: Mapping[str, str]) -> Change:
         after=after,
         version_before=fields.get("version_before", _version(name, before)),
         version_after=fields.get("version_after", _version(name, after)),
-        until_ms=_digits(fields.get("until", "")),
-        lapsed_ms=_digits(fields.get("lapsed", "")),
-        returned_ms=_digits(fields.get("returned", "")),
+        until_ms=read_digits(fields.get("until", "")),
+        lapsed_ms=read_digits(fields.get("lapsed", "")),
+        returned_ms=read_digits(fields.get("returned", "")),
         undone_from=fields.get("undone_from", ""),
     )
 
@@ -111,6 +131,9 @@ class Undo:
     3. Nothing goes back to temporary weights, as nobody wanted them for good. It goes back to what was before them.
     4. If the key holds something else than its last change stored, somebody else has changed it. That change is the
        one to undo, and it has replaced what the last recorded change stored.
+
+    What positions a value (`worker.core.weights.in_force`) is a rule's own: nothing goes back to it, and a change of
+    nothing else is none.
     """
 
     def __init__(self, name: str | None, held: str) -> None:
@@ -121,7 +144,7 @@ class Undo:
             held: What its key holds now; empty: nothing.
         """
         self._name = name
-        self._held = held
+        self._held = held.removeprefix(POSITIONED)
         self._undone_from: str | None = None
         self._is_skipping = False
         self.target: Target | None = None
@@ -133,6 +156,9 @@ class Undo:
         Returns:
             What to go back to; None: the next older change has to be looked at, too.
         """
+        change = replace(
+            change, before=change.before.removeprefix(POSITIONED), after=change.after.removeprefix(POSITIONED)
+        )
         if self.target is None:
             self.target = self._find(change)
             if self.target is None or change.before == (self.target.value or ""):
@@ -144,13 +170,13 @@ class Undo:
 
     def _find(self, change: Change) -> Target | None:
         """Find what to go back to by rules 1, 2 and 4."""
-        if self._undone_from is not None and _sort_key(change.id) >= _sort_key(self._undone_from):
+        if self._undone_from is not None and sort_key(change.id) >= sort_key(self._undone_from):
             return None
         if self._is_skipping:
             self._is_skipping = change.before != self._held
             return None
         if change.after != self._held:
-            ms, sequence = _sort_key(change.id)
+            ms, sequence = sort_key(change.id)
             return self._target(change.after, f"{ms}-{sequence + 1}")
         if change.undone_from:
             self._undone_from = change.undone_from
@@ -179,7 +205,7 @@ class Versions:
         """
         for version, text in ((change.version_after, change.after), (change.version_before, change.before)):
             if version == self._version:
-                return Target(text or None, version)
+                return Target(text.removeprefix(POSITIONED) or None, version)
             if version:
                 self.seen[version] = None
         return None
@@ -216,12 +242,12 @@ def _version(name: str | None, text: str) -> str:
     return version_by_key(name, text.encode() or None)
 
 
-def _digits(text: str) -> int | None:
+def read_digits(text: str) -> int | None:
     """Read a whole number as Redis writes it; None if it is not one."""
     return int(text) if len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal() else None
 
 
-def _sort_key(entry_id: str) -> tuple[int, int]:
+def sort_key(entry_id: str) -> tuple[int, int]:
     """Read an entry's id so that ids compare: ms, and the sequence number."""
     ms, _, sequence = entry_id.partition("-")
-    return _digits(ms) or 0, _digits(sequence) or 0
+    return read_digits(ms) or 0, read_digits(sequence) or 0

@@ -9,6 +9,9 @@ A *weights name* is a dataset, a preset (`preset:<name>`), or None for the globa
 
 A *mark* identifies what a key held: the SHA-1 of its value, `ABSENT`, or `WRONG_TYPE`. `InForce` lists the marks of all
 keys that decided. Settling compares them with the keys, so no result is written under weights that have changed.
+
+A value that begins with a space is *positioned*: a rule stored it that moves weights by what was heard. What is drawn
+under it is counted, and is not settled once a bound is met; `worker.core.stats.heard` says why that is exact.
 """
 
 import hashlib
@@ -22,6 +25,8 @@ from worker.errors import WeightsError
 
 ABSENT: Final = b"absent"
 WRONG_TYPE: Final = b"wrong type"
+POSITIONED: Final = " "
+"""Start of a value whose draws are counted. JSON allows it, and nobody writes it by chance."""
 NO_WEIGHTS: Final = Weights(MappingProxyType({}), "preset")
 _PRESET: Final = "preset:"
 
@@ -33,10 +38,12 @@ class Held:
     Attributes:
         mark: What the key held when it was last read: the SHA-1 of its value in hex, `ABSENT` or `WRONG_TYPE`.
         weights: The weights in force by this key; None while it has none.
+        is_positioned: Whether the value is positioned.
     """
 
     mark: bytes
     weights: Weights | None
+    is_positioned: bool = False
 
 
 UNREAD: Final = Held(b"", None)
@@ -50,11 +57,13 @@ class InForce(NamedTuple):
             or None for the global weights.
         weights: The weights; `NO_WEIGHTS` for a preset that nobody stored.
         marks: (weights name, mark) of each key that decided. Settling compares them with the keys.
+        is_positioned: Whether the value that is in force is positioned.
     """
 
     dataset: str | None
     weights: Weights
     marks: tuple[tuple[str | None, bytes], ...]
+    is_positioned: bool = False
 
 
 def mark_of(value: bytes | None) -> bytes:
@@ -78,11 +87,12 @@ def observe(held: Held, mark: bytes, value: bytes | None, source: str) -> tuple[
         return held, None
     if mark == ABSENT:
         return Held(mark, None), None
+    is_positioned = value is not None and value.startswith(POSITIONED.encode()) and source != "preset"
     try:
-        return Held(mark, _parse_held(value, source)), None
+        return Held(mark, _parse_held(value, source), is_positioned), None
     except WeightsError as error:
         last = held.weights
-        return Held(mark, last and replace(last, source="last_known")), str(error)
+        return Held(mark, last and replace(last, source="last_known"), is_positioned), str(error)
 
 
 def preset_name(preset: str) -> str:
@@ -124,10 +134,11 @@ def in_force(dataset: str | None, own: Held | None, shared: Held, defaults: Weig
     if own is not None:
         marks = ((dataset, own.mark),)
         if own.weights is not None:
-            return InForce(dataset, own.weights, marks)
+            return InForce(dataset, own.weights, marks, own.is_positioned)
         if source_of(dataset) == "preset":
             return InForce(None, NO_WEIGHTS, marks)  # not counted under its name: anybody can invent presets
-    return InForce(None, shared.weights or defaults or default_weights(), (*marks, (None, shared.mark)))
+    weights = shared.weights or defaults or default_weights()
+    return InForce(None, weights, (*marks, (None, shared.mark)), shared.is_positioned)
 
 
 def _parse_held(value: bytes | None, source: str) -> Weights | None:

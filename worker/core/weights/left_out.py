@@ -4,7 +4,6 @@ Weighted categories without READY chunks: how much they weigh, who gets their sh
 other way round: categories with READY chunks that nobody weighs, so that nobody hears them.
 """
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 
 from worker.core.weights.values import BUILT_IN
@@ -64,10 +63,18 @@ def unweighted_text(shares: Mapping[str, float], ready: Collection[str]) -> str:
         ready: Categories that have READY chunks.
     """
     names = unweighted(shares, ready)
-    if not names:
-        return ""
-    more = f" and {len(names) - _UNWEIGHTED:,} more" if len(names) > _UNWEIGHTED else ""
-    return f"READY, but not drawn, as they have no weight: {', '.join(names[:_UNWEIGHTED])}{more}"
+    return f"READY, but not drawn, as they have no weight: {named(names)}" if names else ""
+
+
+def named(names: Sequence[str], most: int = _UNWEIGHTED) -> str:
+    """Write names for people: the first ones, and how many more there are.
+
+    Args:
+        names: At least one.
+        most: How many are written.
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def nearest_name(name: str, ready: Collection[str]) -> str | None:
@@ -80,7 +87,9 @@ def nearest_name(name: str, ready: Collection[str]) -> str | None:
     if name in BUILT_IN:
         return None
     known = [*sorted(ready)[:_COMPARED], *BUILT_IN]
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    from difflib import get_close_matches  # noqa: PLC0415 - for a name that nothing has, here alone
+
+    found = get_close_matches(name, known, n=1, cutoff=0.6)
     return found[0] if found else None
 
 
@@ -89,5 +98,4 @@ def _sentence(name: str, share: float, takers: Sequence[str], ready: Collection[
     meant = f"; did you mean {near}?" if near else ""
     if not takers:
         return f"{name} has no READY chunk{meant}"
-    more = f" and {len(takers) - _NAMED:,} more" if len(takers) > _NAMED else ""
-    return f"{name} has no READY chunk: its {share:.1%} go to {', '.join(takers[:_NAMED])}{more}{meant}"
+    return f"{name} has no READY chunk: its {share:.1%} go to {named(takers, _NAMED)}{meant}"

@@ -2,12 +2,22 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from worker.core.keys import NAME_PATTERN
 from worker.errors import RequestError
 
 _SHOWN_LENGTH = 64
 _LONGEST_TEXT = 128
+
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}|"
+    r"(?!ff|00)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}-[!-~]{0,72}"
+)
+"""A trace context. A version above 00 may have more behind it.
+
+Source: W3C, "Trace Context", section 3.2, the header field traceparent.
+"""
 
 _PRESETS = "balanced, voice-heavy, music-heavy, or one that was stored"
 
@@ -75,6 +85,12 @@ def matching(pattern: re.Pattern[str]) -> Reader:
         return text
 
     return read
+
+
+def traceparent(_name: str, value: bytes) -> str | None:
+    """Read a trace context; None if it is not valid, for then it counts as none."""
+    text = value.decode("ascii", errors="replace")
+    return text if _TRACEPARENT.fullmatch(text) else None
 
 
 def preset(_name: str, value: bytes) -> str:

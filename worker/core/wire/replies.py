@@ -12,7 +12,7 @@ _LARGEST_COUNT = 2**63 - 1
 _LARGEST_NUMBER = 1e300
 _COLUMNS = frozenset(RESULT_COLUMNS)
 _LISTS = ("left_out", "counts", "seconds", "passes", "weights", "ready")
-_REST = frozenset({"status", "weights_source", "catalog_version", "split", INDEXES})
+_REST = frozenset({"status", "weights_source", "catalog_version", "split", "traceparent", INDEXES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,11 @@ class Reply:
     def split(self) -> str | None:
         """Return the split that was asked for; None if none was named."""
         return _text(self.fields["split"]) if "split" in self.fields else None
+
+    @property
+    def traceparent(self) -> str | None:
+        """Return the trace context of the request; None if it had none."""
+        return _text(self.fields["traceparent"]) if "traceparent" in self.fields else None
 
     @property
     def extra(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from worker.core.keys import NAME_PATTERN, SPLIT_PATTERN
 from worker.core.wire.columns import column_names
-from worker.core.wire.fields import Reader, invalid, matching, one_of, preset, printable, whole_number
+from worker.core.wire.fields import Reader, invalid, matching, one_of, preset, printable, traceparent, whole_number
 from worker.errors import RequestError
 
 Method = Literal["random", "stratified", "epoch"]
@@ -15,10 +15,10 @@ Encoding = Literal["json", "packed"]
 
 LARGEST_SIZE = 65_536
 LARGEST_SEED = 2**63 - 1
-_OWN = (b"request_id", b"seed", b"expires_at")
+_OWN = (b"request_id", b"seed", b"expires_at", b"traceparent")
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 1024  # bytes: large fields of strangers are not kept
-_MOST_WORDS_KNOWN = 64  # nor are many fields, even empty ones: the contract has 15
+_MOST_WORDS_KNOWN = 64  # nor are many fields, even empty ones: the contract has 16
 
 
 class Entry(NamedTuple):
@@ -61,6 +61,7 @@ class Request(NamedTuple):
     terms: Terms = Terms()
     seed: int | None = None
     expires_at: int | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,14 @@ class Refused:
         request_id: Echoed if it is valid; else the entry's id.
         reply_to: The result stream that the error goes to, if it is valid.
         error: What was wrong.
+        traceparent: Its trace context, if it is valid.
     """
 
     entry_id: str
     request_id: str
     reply_to: str | None
     error: RequestError
+    traceparent: str | None = None
 
 
 def read_request(entry: Entry, max_size: int) -> Request | Refused:
@@ -220,12 +223,9 @@ def contradiction(values: Mapping[str, object]) -> RequestError | None:
 
 
 def _refuse(entry: Entry, values: Mapping[str, object], problem: RequestError) -> Refused:
-    request_id, reply_to = values.get("request_id"), values.get("reply_to")
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
     return Refused(
-        entry.id,
-        request_id if isinstance(request_id, str) else entry.id,
-        reply_to if isinstance(reply_to, str) else None,
-        problem,
+        entry.id, texts.get("request_id", entry.id), texts.get("reply_to"), problem, texts.get("traceparent")
     )
 
 
@@ -246,6 +246,7 @@ _READERS: Final[Mapping[bytes, Reader]] = {
     b"probabilities": _FLAG,
     b"split": matching(SPLIT_PATTERN),
     b"columns": column_names,
+    b"traceparent": traceparent,
 }
 
 

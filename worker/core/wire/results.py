@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from worker.core.wire.requests import LARGEST_SIZE, Entry, Refused, Request, RequestReader
 
@@ -35,6 +36,9 @@ class Template:
     """
 
     words: tuple[str | None, ...]
+
+
+_TRACED: Final[WeakKeyDictionary[Template, Template]] = WeakKeyDictionary()
 
 
 class Result(NamedTuple):
@@ -71,6 +75,20 @@ class Result(NamedTuple):
     def weights_version(self) -> str:
         """Return the version of the weights that it was drawn under; empty if it needed none."""
         return self._text("weights_version")
+
+    @property
+    def counts(self) -> str:
+        """Return how many of its ids are of each category, as JSON; empty if it has none."""
+        return self._text("counts")
+
+    @property
+    def traceparent(self) -> str | None:
+        """Return the trace context of its request; None if it had none."""
+        return self._text("traceparent") or None
+
+    def traced(self, traceparent: str) -> "Result":
+        """Return the result with the trace context of its request, which it lacks so far."""
+        return self._replace(template=_traced(self.template), values=(*self.values, traceparent))
 
     def _text(self, name: str) -> str:
         fields = self.fields
@@ -134,7 +152,16 @@ def encode_error(request: Request | Refused | Result, code: str, message: str, c
     reply_to = request.terms.reply_to if isinstance(request, Request) else request.reply_to
     echoed = ("request_id", None, "entry_id", None, "status", "error")
     template = Template((*echoed, "error", code, "message", message, *common))
-    return Result(request.entry_id, request.request_id, reply_to, code, template)
+    result = Result(request.entry_id, request.request_id, reply_to, code, template)
+    return result if request.traceparent is None else result.traced(request.traceparent)
+
+
+def _traced(template: Template) -> Template:
+    """Return a template with a slot for a trace context at its end; one object serves all results of a template."""
+    found = _TRACED.get(template)
+    if found is None:
+        found = _TRACED[template] = Template((*template.words, "traceparent", None))
+    return found
 
 
 def encode_dead_letter(entry: Entry, code: str, message: str) -> Sequence[str | bytes]:

@@ -1,5 +1,6 @@
 """The state document: the JSON that a live worker publishes in Redis. It is checked, as anybody may have written it."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from zlib import crc32
@@ -9,6 +10,16 @@ from worker.core.wire import read_json
 UNREADABLE: Final = "unreadable"
 """The field of a document that cannot be read; a sentence says why."""
 
+MOST_NOTES: Final = 16
+"""Most notable events that a worker shows."""
+
+LONGEST_NOTE: Final = 200
+"""Longest text of one of them, in characters."""
+
+LEVELS: Final = frozenset({"debug", "info", "warning", "error"})
+"""The levels of log events, see `worker.core.events.Level`; what reads states needs none of the events themselves."""
+
+_NAME: Final = 64
 _LARGEST = 2**63 - 1
 State = Mapping[str, Any]
 
@@ -74,12 +85,33 @@ def _is_number(value: Any) -> bool:
     return type(value) is int and 0 <= value <= _LARGEST
 
 
+def _is_amount(value: Any) -> bool:
+    """Return whether a value is a finite number >= 0, or None: not known."""
+    return value is None or (type(value) in {int, float} and math.isfinite(value) and 0 <= value <= _LARGEST)
+
+
+def _are_events(value: Any) -> bool:
+    """Return whether a value lists notable events, not more and not longer than a worker writes."""
+    return type(value) is list and len(value) <= MOST_NOTES and all(map(_is_event, value))
+
+
+def _is_event(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and _is_number(value.get("at_ms"))
+        and all(_is_text(value.get(name)) for name in ("level", "event", "text"))
+        and value["level"] in LEVELS
+        and max(len(value["event"]), len(value["text"])) <= LONGEST_NOTE
+    )
+
+
 def _are_versions(value: Any) -> bool:
     return type(value) is dict and all(map(_is_text, value.values()))
 
 
 def _are_counts(value: Any) -> bool:
-    return type(value) is dict and all(map(_is_number, value.values()))
+    """Return whether a value is a mapping: category -> count; no category has a name of more than 64 characters."""
+    return type(value) is dict and all(map(_is_number, value.values())) and max(map(len, value), default=0) <= _NAME
 
 
 def _are_weights(value: Any) -> bool:
@@ -92,6 +124,8 @@ def _are_weights(value: Any) -> bool:
 
 _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "state": _is_text,
+    "version": _is_text,
+    "wire_version": _is_number,
     "host": _is_text,
     "instance": _is_text,
     "shared_with": _is_text,
@@ -110,4 +144,11 @@ _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "categories": _is_number,
     "ready": lambda value: value is None or _are_counts(value),
     "kept": _are_weights,
+    "requests_per_s": _is_amount,
+    "latency_p50_ms": _is_amount,
+    "latency_p99_ms": _is_amount,
+    "latency_max_ms": _is_amount,
+    "loop_lag_ms": _is_amount,
+    "memory_bytes": _is_amount,
+    "events": _are_events,
 }

@@ -2,9 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from worker.core.workers.state_document import UNREADABLE, short_name
+
+WIRE_VERSION: Final = 1
+"""The version of what workers of one group write for each other in Redis; neighbouring versions serve it together.
+
+It is raised with each release that workers of the release before could not serve beside as it was."""
+
+_FARTHEST: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +20,8 @@ class WorkerState:
 
     Attributes:
         consumer: Its name.
+        state: What it does, such as `serving`; empty if it does not say.
+        wire_version: See `WIRE_VERSION`.
         weight_unit: What its weights are shares of: chunks, or seconds.
         version: Version of its global weights.
         source: Where these come from; empty if it does not say.
@@ -27,6 +36,8 @@ class WorkerState:
     """
 
     consumer: str
+    state: str
+    wire_version: int
     weight_unit: str
     version: str
     source: str
@@ -54,17 +65,33 @@ def read_workers(documents: Iterable[Mapping[str, Any]]) -> list[WorkerState]:
 
 
 def disagreement(workers: Iterable[WorkerState]) -> str | None:
-    """Return a sentence if live workers go by different units of weights; None: they agree."""
-    units = {worker.consumer: worker.weight_unit for worker in workers}
+    """Return a sentence if live workers differ in their unit of weights, or too far in their wire version, or None."""
+    known = list(workers)
+    units = {worker.consumer: worker.weight_unit for worker in known}
     if len(set(units.values())) <= 1:
-        return None
+        return versions_apart({worker.consumer: worker.wire_version for worker in known})
     listed = ", ".join(f"{consumer} has {unit}" for consumer, unit in sorted(units.items()))
     return f"live workers differ in WORKER_WEIGHT_UNIT: {listed}; accepted: the same on all workers of a prefix"
+
+
+def versions_apart(versions: Mapping[str, int]) -> str | None:
+    """Return a sentence if some workers cannot serve one group together; None: they can.
+
+    Args:
+        versions: Worker -> its wire version.
+    """
+    if not versions or max(versions.values()) - min(versions.values()) <= _FARTHEST:
+        return None
+    listed = ", ".join(f"{consumer} has {version}" for consumer, version in sorted(versions.items()))
+    accepted = "neighbouring ones; `pip install --upgrade sampling-worker` where the older ones run"
+    return f"workers of one group have wire versions too far apart: {listed}; accepted: {accepted}"
 
 
 def _read_worker(document: Mapping[str, Any]) -> WorkerState:
     return WorkerState(
         consumer=document["consumer"],
+        state=document.get("state", ""),
+        wire_version=document.get("wire_version", 1),
         weight_unit=document.get("weight_unit", "chunks"),
         version=document.get("weights_version", ""),
         source=document.get("source", ""),

@@ -2,8 +2,8 @@
 -- Sends requests that were given up on again, and removes their dead letters: in one step, so that none is sent twice.
 --
 -- KEYS  1 dead-letter stream, 2 request stream
--- ARGV  1 how many fields a letter adds at the end of the request's own, then their names, then ids of letters
 -- ARGV  1 how many fields a letter adds at the end of the request's own, then their names, then the ids of letters
+-- Returns letter and entry of the new request in turn; letters that are not there are left out. The entry is '' for a
 -- letter that no worker has written; it stays.
 local most_words = 7900 -- a command of a script takes no more than some 7,990 arguments
 local own = tonumber(ARGV[1])
@@ -19,6 +19,15 @@ local function end_of_request(words)
   end
   return last <= most_words and last or nil
 end
+
+-- A script is not rolled back: a request that is sent and keeps its letter would be sent again. So rights come first.
+local function demand(command, key)
+  if not redis.acl_check_cmd(command, key) then
+    error({err = 'NOPERM sending again lacks the right to ' .. command .. ' ' .. key})
+  end
+end
+demand('XADD', KEYS[2])
+demand('XDEL', KEYS[1])
 
 local sent = {}
 for i = own + 2, #ARGV do

@@ -5,4 +5,5 @@
 -- Returns {server ms, its fields and values in turn; nil if the key is of another type}.
 local time = redis.call('TIME')
 local fields = redis.pcall('HGETALL', KEYS[1])
+if fields.err and not fields.err:find('WRONGTYPE') then return fields end
 return {time[1] * 1000 + math.floor(time[2] / 1000), not fields.err and fields or false}

@@ -1,11 +1,13 @@
 #!lua
 -- Settles a batch: for each entry that is still pending for this consumer, writes its result, then acknowledges it.
--- Nothing is written unless the weights keys still hold what the batch was drawn under and every entry can be settled.
+-- Nothing is written unless the weights keys still hold what the batch was drawn under, no bound of what was heard is met,
+-- and every entry can be settled.
 --
 -- KEYS  1 request stream, 2 stats hash, 3 dead-letter stream, 4 shared result stream, 5... reply streams and sessions
 -- ARGV  1 group, 2 consumer, 3 first entry id, 4 last entry id,
 --       5 bound of a result stream, 6 life of an unused reply stream (s), 7 life of an idle session (s),
---       8 number of marks, 9 of tally fields, 10 of forms, 11 of entries, 12 of dead letters, 13 of sessions, then
+--       8 number of marks, 9 of tally fields, 10 of forms, 11 of entries, 12 of dead letters, 13 of sessions,
+--       14 of fields of what was heard, then
 --       marks: weights key, mark;
 --       sessions: index of its hash in KEYS, number of fields expected, stored, growing, then such fields, each with
 --         what it has to hold (empty: nothing), what it is to hold, how much it grows;
@@ -14,19 +16,23 @@
 --         the holes in it: first the request id's, second the entry id's, then those of the entry's other values;
 --       entries: id, index of its result stream in KEYS, index of its form, request id, other values;
 --       dead letters: index of the entry, number of words, its fields and values;
+--       if there are fields of what was heard: hash of bounds or '', hash of what was heard, the fields, their growths;
 --       at last a token, which every answer ends with, so that none is taken for the answer to another settling.
--- The weights keys stand in ARGV because EVALSHA demands the right to write every key in KEYS.
+-- The weights keys and bounds stand in ARGV because EVALSHA demands the right to write every key in KEYS. What was heard
+-- stands beside them, so that nobody needs a right to it before there is a rule.
 -- Returns {'stale', server ms, {indexes of marks}, {marks of what the keys hold now},
---         {indexes of sessions}, {fields and values of each; nil where the key holds another type}, token}
+--         {indexes of sessions}, {fields and values of each; nil where the key holds another type},
+--         {indexes of fields of what was heard whose bounds are met}, token}
 --      or {'refused', server ms, {entries not pending here}, {entries that cannot be written}, token}
---      or {'settled', server ms, 1 or 0: whether everything could be counted, token}; indexes count from 0, in ARGV too.
+--      or {'settled', server ms, a key that could not be counted in or '', token}; indexes count from 0, in ARGV too.
 
 local requests, stats = KEYS[1], KEYS[2]
 local group, consumer, first, last = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local maxlen, ttl, session_ttl = ARGV[5], ARGV[6], ARGV[7]
 local marks, tally_fields = tonumber(ARGV[8]), tonumber(ARGV[9])
 local forms, entries, dead_letters = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local sessions = tonumber(ARGV[13])
+local sessions, heard = tonumber(ARGV[13]), tonumber(ARGV[14])
+local heard_at = #ARGV - 2 * heard  -- the first of the fields
 local token = ARGV[#ARGV]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -41,17 +47,24 @@ end
 demand('XTRIM', requests, 'MINID', '0')
 demand('XDEL', requests, '0-0')
 demand('HINCRBY', stats, 'a', '1')
-local results = {KEYS[4], #KEYS - sessions > 4 and KEYS[5] or nil}
-for _, key in ipairs(results) do
-  demand('XADD', key, '*', 'a', 'b')
-  demand('XTRIM', key, 'MAXLEN', '1')
-  demand('XDEL', key, '0-0')
+if dead_letters > 0 then
+  demand('XADD', KEYS[3], '*', 'a', 'b')
+  demand('XDEL', KEYS[3], '0-0')
 end
-if results[2] then demand('EXPIRE', results[2], '1') end
-if sessions > 0 then
-  demand('HSET', KEYS[#KEYS], 'a', '1')
-  demand('HINCRBY', KEYS[#KEYS], 'a', '1')
-  demand('EXPIRE', KEYS[#KEYS], '1')
+for i = 4, #KEYS - sessions do
+  demand('XADD', KEYS[i], '*', 'a', 'b')
+  demand('XTRIM', KEYS[i], 'MAXLEN', '1')
+  demand('XDEL', KEYS[i], '0-0')
+  if i > 4 then demand('EXPIRE', KEYS[i], '1') end
+end
+if heard > 0 then
+  demand('HMGET', ARGV[heard_at - 1], 'a')
+  demand('HINCRBY', ARGV[heard_at - 1], 'a', '1')
+end
+for i = #KEYS - sessions + 1, #KEYS do
+  demand('HSET', KEYS[i], 'a', '1')
+  demand('HINCRBY', KEYS[i], 'a', '1')
+  demand('EXPIRE', KEYS[i], '1')
 end
 
 local function mark_of(key)
@@ -62,7 +75,7 @@ local function mark_of(key)
   error(value.err)
 end
 
-local at, stale, marks_now = 14, {}, {}
+local at, stale, marks_now = 15, {}, {}
 for i = 0, marks - 1 do
   local mark = mark_of(ARGV[at])
   if mark ~= ARGV[at + 1] then
@@ -88,7 +101,33 @@ for i = 0, sessions - 1 do
   end
   at = at + 4 + 2 * (expected + others)
 end
-if #stale + #moved > 0 then return {'stale', now, stale, marks_now, moved, contents, token} end
+
+-- A bound that is no number, or in a key of another type, is none.
+local met = {}
+local function find_met(from, to)
+  local bounds = redis.pcall('HMGET', ARGV[heard_at - 2], unpack(ARGV, from, to))
+  if bounds.err then
+    if string.find(bounds.err, 'WRONGTYPE', 1, true) then return end
+    error(bounds.err)
+  end
+  local so_far
+  for i = from, to do
+    local bound = bounds[i - from + 1]
+    bound = bound and tonumber(bound)
+    if bound then
+      so_far = so_far or redis.pcall('HMGET', ARGV[heard_at - 1], unpack(ARGV, from, to))
+      if (tonumber(so_far[i - from + 1] or 0) or 0) >= bound then met[#met + 1] = i - heard_at end
+    end
+  end
+end
+-- While a slot is moved, what was heard may be on the other node, and could not be counted after results are written.
+local counts = heard > 0 and redis.pcall('HMGET', ARGV[heard_at - 1], 'a') or {}
+if counts.err and not string.find(counts.err, 'WRONGTYPE', 1, true) then error(counts.err) end
+if heard > 0 and ARGV[heard_at - 2] ~= '' then
+  local end_at = heard_at + heard - 1
+  for from = heard_at, end_at, 5000 do find_met(from, math.min(from + 4999, end_at)) end
+end
+if #stale + #moved + #met > 0 then return {'stale', now, stale, marks_now, moved, contents, met, token} end
 
 -- The group has to be there before anything is written.
 redis.call('XACK', requests, group, '0-0')
@@ -181,7 +220,7 @@ end
 redis.call('XACK', requests, group, unpack(ids))
 
 -- What is answered goes at once, so that not even a group that is made anew delivers it again. Mostly nothing older is
--- pending, and all can be trimmed together; deleting one by one takes longer, and hides the lag from XINFO for a while.
+-- pending, and all can be trimmed together; deleting one by one takes longer.
 local function id_after(id)
   local ms, seq = string.match(id, '(%d+)-(%d+)')
   -- Beyond 2^53 a sequence number is no exact number here.
@@ -195,12 +234,16 @@ else
   redis.call('XDEL', requests, unpack(ids))
 end
 
-local countable = true
+local uncounted = ''
+for i = heard_at, heard_at + heard - 1 do
+  local key = ARGV[heard_at - 1]
+  if type(redis.pcall('HINCRBY', key, ARGV[i], ARGV[i + heard])) == 'table' then uncounted = key end
+end
 local function grow(key, first_field, fields)
   for i = first_field, first_field + 2 * fields - 1, 2 do
     -- The key may hold another type, a field no number: the results are written by now and have to stay.
     local grown = redis.pcall('HINCRBY', key, ARGV[i], ARGV[i + 1])
-    if type(grown) == 'table' then countable = false end
+    if type(grown) == 'table' then uncounted = key end
   end
 end
 grow(stats, tally_at, tally_fields)
@@ -222,4 +265,4 @@ for _, key in pairs(used) do
   if key ~= KEYS[4] and redis.call('EXPIRE', key, ttl, 'GT') == 0 then redis.call('EXPIRE', key, ttl, 'NX') end
 end
 
-return {'settled', now, countable and 1 or 0, token}
+return {'settled', now, uncounted, token}

@@ -22,8 +22,16 @@ for _, field in ipairs(redis.call('HKEYS', stats)) do
   local kind, version = string.match(field, '^([^:]*):.*:([^:]*)$')
   if kind and kinds[kind] and versions[version] and not counts[field] then return 0 end
 end
+
+-- A script is not rolled back: counts that are summed up and stay would be summed up again. What can fail comes first.
+local function demand(command, key)
+  if not redis.acl_check_cmd(command, key) then
+    error({err = 'NOPERM folding counts lacks the right to ' .. command .. ' ' .. key})
+  end
+end
+demand('HINCRBY', stats)
+demand('HDEL', stats)
 for i = first_growth, #ARGV, 2 do
-  -- A script is not rolled back, so this is checked before anything is written.
   local held = redis.call('HGET', stats, ARGV[i]) or '0'
   if #held > 18 or not string.match(held, '^%-?%d+$') then return 0 end
 end

@@ -7,6 +7,14 @@
 --       5 SET, DEL or KEEP, 6 new value, 7 new return or '', 8 bound of the history, then its fields and values;
 --       to only read, 3 is a mark that no key can have, and nothing follows 4
 -- Returns {server ms, mark, value, mark and value of the global key, return or ''}, and once done the history's entry.
+-- Calls a command; a key of another type is named, as the sentence of Redis does not say which one it is.
+local function ask(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if string.find(reply.err, 'WRONGTYPE', 1, true) then error({err = 'WRONGTYPE ' .. key .. ' is of another type'}) end
+  error(reply)
+end
+
 local function read(key)
   local value = redis.pcall('GET', key)
   if value == false then return 'absent', '' end
@@ -20,7 +28,7 @@ local mark, value = read(KEYS[1])
 local shared_mark, shared_value = read(KEYS[2])
 local stands = redis.pcall('HGET', KEYS[4], ARGV[1]) or ''
 if type(stands) == 'table' then
-  if (ARGV[7] or '') ~= '' then return stands end
+  if (ARGV[7] or '') ~= '' or not string.find(stands.err, 'WRONGTYPE', 1, true) then ask('HGET', KEYS[4], ARGV[1]) end
   stands = ''
 end
 local found = {time[1] * 1000 + math.floor(time[2] / 1000), mark, value, shared_mark, shared_value, stands}
@@ -39,8 +47,8 @@ if ARGV[5] ~= 'KEEP' then
   if ARGV[2] ~= '' then demand(ARGV[5] == 'SET' and 'SADD' or 'SREM', KEYS[5], ARGV[2]) end
   demand('PUBLISH', KEYS[1], '')
 end
-if ARGV[2] ~= '' then redis.call('SISMEMBER', KEYS[5], ARGV[2]) end
-local entry = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[8], '*', unpack(ARGV, 9))
+if ARGV[2] ~= '' then ask('SISMEMBER', KEYS[5], ARGV[2]) end
+local entry = ask('XADD', KEYS[3], 'MAXLEN', '~', ARGV[8], '*', unpack(ARGV, 9))
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[4], ARGV[1], ARGV[7])
 elseif stands ~= '' then

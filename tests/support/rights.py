@@ -1,0 +1,24 @@
+"""Users of Redis who lack one right."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from tests.support.streams import Desk, desk_at
+
+
+def without(command: str, at: str, keys: Iterable[str]) -> list[str]:
+    """Return the rights of a user who may use a command at all of these keys and channels but one; empty: at none."""
+    elsewhere = [f"(+{command} ~{key} &{key})" for key in keys if at and key != at]
+    return ["~*", f"-{command}", *elsewhere]
+
+
+@asynccontextmanager
+async def user_with(rights: Iterable[str], desk: Desk, redis_url: str) -> AsyncIterator[Desk]:
+    """Open a desk of a user who may do everything but what these rights take away."""
+    name = desk.keys.prefix
+    await desk.client.execute_command("ACL", "SETUSER", name, "on", "nopass", "&*", "+@all", *rights)
+    try:
+        async with desk_at(redis_url.replace("//", f"//{name}:x@"), desk.keys.prefix) as denied:
+            yield denied
+    finally:
+        await desk.client.execute_command("ACL", "DELUSER", name)

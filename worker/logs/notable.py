@@ -1,0 +1,62 @@
+"""The last notable events of this process, in short, for people who look at a live worker."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from worker.core.events import Value
+from worker.core.redaction import escape
+from worker.core.workers.state_document import LONGEST_NOTE, MOST_NOTES
+
+_FIRST: Final = ("message", "reason")  # sentences, which need no name before them
+_LEFT_OUT: Final = frozenset({"after", "before", "consumer", "entry", "traceback"})  # long, or known to who looks
+_LONGEST_VALUE: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """One event: when (Unix time in ms), its level, its name, and its fields as text."""
+
+    at_ms: int
+    level: str
+    event: str
+    text: str
+
+
+class Notes:
+    """The last notable events. A kind that comes often pushes out itself, and never the only one of another kind."""
+
+    def __init__(self) -> None:
+        """Begin without events."""
+        self._notes: list[_Note] = []
+
+    def add(self, level: str, event: str, fields: Mapping[str, Value]) -> None:
+        """Keep an event.
+
+        Args:
+            level: Its level.
+            event: Its name.
+            fields: Its fields as a log line shows them: short, and without passwords.
+        """
+        self._notes.append(_Note(time.time_ns() // 1_000_000, level, event, _text(fields)))
+        if len(self._notes) > MOST_NOTES:
+            [(most, _)] = Counter(note.event for note in self._notes).most_common(1)
+            self._notes.remove(next(note for note in self._notes if note.event == most))
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Return the events as plain data, the newest last."""
+        return [asdict(note) for note in self._notes]
+
+
+def _text(fields: Mapping[str, Value]) -> str:
+    """Write the fields of an event for people: sentences first, and without what says nothing."""
+    told = {name: value for name, value in fields.items() if value not in {None, "", 0} and name not in _LEFT_OUT}
+    sentences = [str(told.pop(name)) for name in _FIRST if name in told]
+    named = [f"{name}={_cut(str(value), _LONGEST_VALUE)}" for name, value in told.items()]
+    return _cut(escape("; ".join([*sentences, " ".join(named)] if named else sentences)), LONGEST_NOTE)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
