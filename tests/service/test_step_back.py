@@ -53,15 +53,18 @@ async def _reporting(parts: Serving, consumer: str, prefix: str, folder: Path) -
 
 
 @asynccontextmanager
-async def _worker(url: str, prefix: str, folder: Path, wiring: Wiring) -> AsyncIterator[Serving]:
-    """Run a worker that shows its state, and takes it away at its end."""
+async def _worker(
+    url: str, prefix: str, folder: Path, wiring: Wiring, *, is_killed: bool = False
+) -> AsyncIterator[Serving]:
+    """Run a worker that shows its state, and takes it away at its end, except where it is killed."""
     async with wired(url, prefix, wiring) as parts:
         await parts.consumer.open()
         async with _reporting(parts, wiring.consumer, prefix, folder):
             await _shown(parts, wiring.consumer, prefix)
             async with running(parts):
                 yield parts
-        await parts.stream.remove_presence()
+        if not is_killed:
+            await parts.stream.remove_presence()
 
 
 async def _shown(parts: Serving, consumer: str, prefix: str) -> None:
@@ -104,12 +107,11 @@ async def test_it_serves_when_the_last_one_with_a_catalog_is_gone(
 ) -> None:
     with captured_log(tmp_path) as log:
         async with _worker(redis_url, prefix, tmp_path, _WITHOUT):
-            async with _worker(redis_url, prefix, tmp_path, _WITH) as able:
+            async with _worker(redis_url, prefix, tmp_path, _WITH, is_killed=is_killed):
                 await wait_until(lambda: bool(log.of("worker.stepped_back")), timeout_s=DONE_S, what="it steps back")
                 assert await _outcomes(desk, 5) == {"ok"}
-            if is_killed:  # its state stays until it expires
-                await able.stream.show(json.dumps(_SERVES | {"consumer": "with"}), ttl_s=3600)
-                able.stream.close()
+            if is_killed:
+                assert await desk.client.persist(desk.keys.worker("with"))
             assert await _outcomes(desk, 3) == {"catalog_unavailable"}
             assert await desk.client.exists(desk.keys.worker("with")) == is_killed
         await desk.client.delete(desk.keys.worker("with"))

@@ -48,7 +48,7 @@ class Catalog:
     Attributes:
         parts: Names of the parts that have READY chunks, sorted, shape (k,).
         bounds: int64, shape (k + 1,): part i owns ids[bounds[i]:bounds[i + 1]].
-        ids: int32 if all of them fit, else int64, or S16 for uuids, shape (n,).
+        ids: int32 if all of them fitted when the catalog was built, else int64, or S16 for uuids, shape (n,).
         fingerprint: Sum modulo 2^64 of a hash of each (id, part) pair, in any order; of each (id, part, duration) if
             durations are known.
         durations: How long they last, by part; None if durations do not matter.
