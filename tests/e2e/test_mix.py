@@ -1,7 +1,10 @@
 """What was asked for, what is in force and what is drawn: each command tells it as it is, whatever stands in Redis."""
 
 import json
+import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.any_redis
 
+WRONG_CLOCK = Path(__file__).parents[1] / "faults" / "wrong_clock.py"
 OWN = {"speech": 200, "songs": 100, "noise": 50}
 
 
@@ -157,6 +161,69 @@ async def test_a_key_that_vanishes_is_a_warning(
     [line] = worker.events("weights.vanished")
     assert (line["level"], line["dataset"], line["version_before"]) == ("warning", None, stored["version"])
     assert (line["source"], line["version"]) == ("default", document(run("sample", "--json"))["weights_version"])
+
+
+async def test_weights_that_somebody_takes_away_have_not_vanished(
+    run: Run, start_worker: StartWorker, redis_client: Redis, prefix: str
+) -> None:
+    worker = start_worker(WORKER_WEIGHTS_REFRESH_S="0.2")
+
+    async def taken_away(version: str) -> None:
+        await wait_until(
+            lambda: version in [line["after"] for line in worker.events("weights.changed")][-1],
+            timeout_s=DEADLINE_S,
+            what="they are gone",
+        )
+
+    for words in ([], ["--dataset", "d"]):
+        run("sample", *words)
+        run("weights", "set", "voice=1", *words)
+        run("weights", "remove", "--wait", *words)
+        run("weights", "set", "voice=1", *words)
+        run("weights", "rollback", "--wait", *words)
+        run("weights", "set", "voice=1", "--for", "1s", *words)
+        await taken_away("music")
+    run("check", "--samples", "2000", "--significance", "1e-6")
+    assert worker.events("weights.vanished") == []
+    run("weights", "set", "voice=1", "--dataset", "d", "--wait")
+    await redis_client.delete(f"{prefix}:category:weights:d")
+    await wait_until(lambda: bool(worker.events("weights.vanished")), timeout_s=DEADLINE_S, what="it is told")
+    assert [line["dataset"] for line in worker.events("weights.vanished")] == ["d"]
+
+
+async def test_two_workers_of_one_name_are_told_wherever_somebody_looks(
+    run: Run, redis_client: Redis, prefix: str, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir(mode=0o700)
+    start_worker("w-1")
+    start_worker("w-1", WORKER_RUN_DIR=str(tmp_path / "other"))
+
+    async def is_known() -> bool:
+        return b'"shared_with"' in (await redis_client.get(f"{prefix}:worker:w-1") or b"")
+
+    await wait_until(is_known, timeout_s=DEADLINE_S, what="they have met")
+    told = "two live workers have one name, and what one of them holds is not known: w-1 (the other one is "
+    assert told in run("weights", "show").stderr
+    assert told in run("stats").stderr
+    [sentence] = document(run("watch", "--once", "--json"))["problems"]
+    assert sentence.startswith(told)
+    waited = run("weights", "set", "voice=1", "--wait")
+    assert (waited.returncode, told in waited.stderr) == (1, True)
+    assert "applied by" not in waited.stdout
+
+
+@pytest.mark.parametrize("ahead_s", ["-120", "120"])
+async def test_a_sender_with_a_wrong_clock_gets_its_sample(
+    start_worker: StartWorker, settings: Settings, database_url: str, tmp_path: Path, ahead_s: str
+) -> None:
+    """Requests end by the clock of Redis, so it does not matter what the sender believes."""
+    await insert(database_url, OWN)
+    start_worker()
+    words = [sys.executable, str(WRONG_CLOCK), ahead_s, "python", "-m", "worker", "sample", "--json"]
+    ended = subprocess.run(  # noqa: ASYNC221 - our own program
+        words, env={**os.environ, **settings}, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert document(ended)["status"] == "ok"
 
 
 async def test_all_zero_weights_are_refused(run: Run) -> None:

@@ -160,6 +160,28 @@ async def test_what_goes_on_failing_ends_the_worker_with_its_true_reason(
     assert MOST_FAILURES >= len(log.of("loop.failed")) > 1
 
 
+@pytest.mark.fault("a loop of a worker ends by a bug, again and again")
+@pytest.mark.any_redis
+def test_a_worker_that_goes_on_failing_ends_with_status_1_and_says_why(
+    redis_url: str, database_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = prepare_run_dir(tmp_path / "run")
+    surroundings = {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "WORKER_PREFIX": prefix}
+    settings = Settings.model_validate({**surroundings, "WORKER_RUN_DIR": str(folder), "WORKER_CONSUMER": "one"})
+    monkeypatch.setattr("worker.service.supervisor._LONGEST_WAIT_S", 0.001)
+    monkeypatch.setattr("worker.service.consumer.Consumer._take", lambda *_: _raise())
+    with captured_log(tmp_path) as log, monkeypatch.context() as kept:
+        kept.setattr("worker.service.app.logs.configure", lambda *_, **__: None)
+        kept.setattr("worker.service.app.logs.shutdown", lambda _: None)
+        assert app.run_worker(settings) == 1
+    [failed], [stopped] = log.of("worker.failed"), log.of("worker.stopped")
+    assert failed["error"] == "ZeroDivisionError"
+    assert set(failed["message"].split("; ")) == {"ZeroDivisionError: a bug"}
+    assert "_raise" in failed["traceback"]
+    assert (stopped["exit_status"], stopped["reason"]) == (1, "a bug: ZeroDivisionError")
+    assert MOST_FAILURES >= len(log.of("loop.failed")) > 1
+
+
 @pytest.mark.any_redis
 async def test_reports_beyond_the_bound_are_dropped_by_any_worker(desk: Desk, worker: Worker, log: LogLines) -> None:
     pipeline = desk.client.pipeline(transaction=False)

@@ -9,7 +9,7 @@ from worker.core.stats import Counts
 from worker.core.weights.in_force import preset_name
 from worker.core.workers.mix import look_at_mix
 from worker.core.workers.ready import ready_of
-from worker.core.workers.states import disagreement
+from worker.core.workers.states import doubts
 from worker.errors import RedisError
 from worker.weights.in_use import live_workers, mixes_left_out
 
@@ -48,7 +48,7 @@ async def look_for_doubts(opened: Opened, counts: Counts | None) -> Doubts:
     except RedisError as error:
         return Doubts(warnings=[f"whether live workers agree in WORKER_WEIGHT_UNIT is not known: {error}"])
     missing: list[dict[str, Any]] = []
-    said = [told] if (told := disagreement(workers)) else []
+    said = doubts(workers)
     for name, use in uses.items():
         mix = look_at_mix(use.shares or {}, ready_of(workers))
         missing += [{"dataset": name, "category": one, "share": share} for one, share in (mix.left_out or {}).items()]

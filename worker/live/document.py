@@ -12,7 +12,7 @@ from worker.core.live.workers import Wanted, applied_of, recent_events, took_ms,
 from worker.core.weights.in_force import source_of
 from worker.core.weights.temporary import Return
 from worker.core.weights.values import parse_weights
-from worker.core.workers.states import disagreement
+from worker.core.workers.states import doubts
 from worker.live.history import SPAN_S, Setter
 from worker.live.reading import Reader, Reading
 from worker.live.track import InSight, Track
@@ -154,8 +154,7 @@ def _datasets(reading: Reading, own: str | None) -> list[str]:
 def _problems(reading: Reading, strips: Strips) -> list[str]:
     """Write what could not be read, and what is doubtful, a sentence each."""
     told = [f"{part} could not be read: {why}" for part, why in sorted(reading.problems.items())]
-    if (said := disagreement(reading.workers)) is not None:
-        told.append(said)
+    told += doubts(reading.workers)
     if strips.ready.problem:
         told.append(f"which categories are READY is not known of all: {strips.ready.problem}")
     if reading.counts is not None:

@@ -37,6 +37,7 @@ from anyio.abc import TaskStatus
 from anyio.to_thread import run_sync
 
 from worker.core.events import WeightsChanged, WeightsRejected, WeightsVanished
+from worker.core.keys import CHECK
 from worker.core.weights.authors import AppliedChange
 from worker.core.weights.in_force import ABSENT, Held, observe, source_of
 from worker.errors import RedisError
@@ -197,34 +198,32 @@ class WeightsFeed:
             return
         text_before = self._text(dataset, before)
         self._book.put(dataset, held)
-        self._warn_if_vanished(dataset, before, held)
+        vanished = self._vanished(dataset, before, held)
         if problem is not None:
             keeping = self._book.in_force(dataset).weights.version
             emit(WeightsRejected(dataset=dataset, reason=problem, keeping_version=keeping))
         text_after = self._text(dataset, held)
+        changed = None
         if text_before != text_after:
             self._book.changed_at_ms = time.time_ns() // 1_000_000
             weights = self._book.in_force(dataset).weights
-            self._log.tell(
-                AppliedChange(dataset, held.mark),
-                WeightsChanged(
-                    dataset=dataset,
-                    version=weights.version,
-                    source=weights.source,
-                    before=text_before,
-                    after=text_after or weights.text,
-                ),
+            changed = WeightsChanged(
+                dataset=dataset,
+                version=weights.version,
+                source=weights.source,
+                before=text_before,
+                after=text_after or weights.text,
             )
+        self._log.tell(AppliedChange(dataset, held.mark), changed, vanished)
 
-    def _warn_if_vanished(self, dataset: str | None, before: Held, held: Held) -> None:
-        """Warn if a key is gone that put weights in force: maybe nobody meant that."""
-        if before.weights is not None and held.mark == ABSENT:
-            now = self._book.in_force(dataset).weights
-            emit(
-                WeightsVanished(
-                    dataset=dataset, version_before=before.weights.version, version=now.version, source=now.source
-                )
-            )
+    def _vanished(self, dataset: str | None, before: Held, held: Held) -> WeightsVanished | None:
+        """Return a warning if a key is gone that put weights in force; None for those of `check`, which end with it."""
+        if before.weights is None or held.mark != ABSENT or (dataset or "").startswith(CHECK):
+            return None
+        now = self._book.in_force(dataset).weights
+        return WeightsVanished(
+            dataset=dataset, version_before=before.weights.version, version=now.version, source=now.source
+        )
 
     def _text(self, dataset: str | None, held: Held) -> str | None:
         """Return the weights of one key as text; None for a dataset without weights of its own."""

@@ -1,4 +1,4 @@
-"""Log changes of weights with who made them, and why.
+"""Log changes of weights with who made them, and why. A key that is gone is a warning if the history has nobody.
 
 Weights come into force at once, in the callback that receives them. The line waits for the history, which takes another
 round trip. So changes queue up here, and one reading of the history serves all that wait. The line is never lost: where
@@ -6,10 +6,11 @@ Redis does not answer in time or refuses, it says None, and while nothing reads 
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import anyio
 
-from worker.core.events import WeightsChanged, WeightsHistoryRefused
+from worker.core.events import WeightsChanged, WeightsHistoryRefused, WeightsVanished
 from worker.core.weights.authors import BEFORE_ALL, AppliedChange, Authors
 from worker.core.weights.history import Authorship
 from worker.errors import RedisError, RefusedError
@@ -18,6 +19,21 @@ from worker.ports import WeightsStore
 
 _MOST_WAITING = 256  # each may hold two texts of 1 MiB
 _PATIENCE_S = 1.0
+
+
+class _Told(NamedTuple):
+    """A change, and its lines without who and why: what it does to the weights, and that their key is gone."""
+
+    change: AppliedChange
+    changed: WeightsChanged | None
+    vanished: WeightsVanished | None
+
+    def log(self, found: Authorship | None) -> None:
+        """Log it. A key that somebody removed by the history is meant to be gone."""
+        if self.vanished is not None and found is None:
+            emit(self.vanished)
+        if self.changed is not None:
+            emit(self.changed if found is None else _signed(self.changed, found))
 
 
 class WeightsLog:
@@ -31,7 +47,7 @@ class WeightsLog:
         """
         self._store = store
         self._authors: Authors | None = None
-        self._waiting: list[tuple[AppliedChange, WeightsChanged]] = []
+        self._waiting: list[_Told] = []
         self._came = anyio.Event()
         self._is_running = False
         self._refused = RateLimited(interval_s=60.0, burst=1)
@@ -40,20 +56,26 @@ class WeightsLog:
         """Show how many changes wait for the history."""
         return f"<WeightsLog: {len(self._waiting)} changes waiting>"
 
-    def tell(self, change: AppliedChange, event: WeightsChanged) -> None:
+    def tell(
+        self, change: AppliedChange, changed: WeightsChanged | None, vanished: WeightsVanished | None = None
+    ) -> None:
         """Log a change as soon as the history has been read.
 
         Args:
             change: What came into force.
-            event: Its line, without who and why.
+            changed: Its line, without who and why; None: the weights are the same.
+            vanished: The warning that their key is gone; None: it is not.
         """
-        if not self._is_running:
-            emit(event)
+        told = _Told(change, changed, vanished)
+        if changed is None and vanished is None:
             return
-        self._waiting.append((change, event))
+        if not self._is_running:
+            told.log(None)
+            return
+        self._waiting.append(told)
         self._came.set()
         if len(self._waiting) > _MOST_WAITING:
-            emit(self._waiting.pop(0)[1])
+            self._waiting.pop(0).log(None)
 
     async def run(self) -> None:
         """Read the history for what waits, until cancelled; then log what still waits."""
@@ -65,18 +87,18 @@ class WeightsLog:
                 self._came = anyio.Event()
         finally:
             self._is_running = False
-            for _, event in self._waiting:
-                emit(event)
+            for told in self._waiting:
+                told.log(None)
             self._waiting.clear()
 
     async def _log_waiting(self) -> None:
         told, self._waiting = self._waiting, []
         found: list[Authorship | None] = [None] * len(told)
         try:
-            found = await self._match([change for change, _ in told])
+            found = await self._match([one.change for one in told])
         finally:
-            for (_, event), one in zip(told, found, strict=True):
-                emit(event if one is None else _signed(event, one))
+            for one, author in zip(told, found, strict=True):
+                one.log(author)
 
     async def _match(self, changes: list[AppliedChange]) -> list[Authorship | None]:
         """Find who made some changes; None where Redis does not answer in time, or refuses."""

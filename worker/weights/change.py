@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from worker.adapters.redis.stats import RedisStats
@@ -28,12 +29,14 @@ class Applied(NamedTuple):
         missing: Workers that still hold older ones.
         unasked: Workers that were not asked for this dataset yet; they read its weights when they are.
         took_s: Seconds since the change.
+        namesakes: Host and pid of live workers whose state is not known, by the name that they share with others.
     """
 
     applied: tuple[str, ...]
     missing: tuple[str, ...]
     unasked: tuple[str, ...]
     took_s: float
+    namesakes: Mapping[str, str] = MappingProxyType({})
 
 
 async def change_weights(
@@ -171,7 +174,8 @@ def who_applied(states: Sequence[Mapping[str, Any]], change: Change, took_s: flo
     applied = tuple(name for name in shown if name in right and name not in unread)
     unasked = tuple(name for name, version in shown.items() if version is None)
     missing = tuple(name for name in shown if name not in {*applied, *unasked})
-    return Applied(applied, missing, unasked, took_s)
+    shared = {str(state["consumer"]): str(state["shared_with"]) for state in states if state.get("shared_with")}
+    return Applied(applied, missing, unasked, took_s, shared)
 
 
 def _name_of(state: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from worker.cli.words import Share, counted, listed
 from worker.core.weights.left_out import unweighted_text
 from worker.core.workers.mix import Mix, look_at_mix
 from worker.core.workers.state_document import UNREADABLE
+from worker.core.workers.states import doubts
 from worker.core.workers.weights_in_use import InUse
 from worker.errors import SamplingError
 from worker.weights.in_use import Survey, make_survey
@@ -79,7 +80,7 @@ def _print_survey(survey: Survey, place: str = "") -> None:
     """Print what is in force in one prefix."""
     _print_use(survey)
     _print_workers(survey)
-    for sentence in _mix(survey).warnings:
+    for sentence in (*_mix(survey).warnings, *doubts(survey.workers)):
         complain(f"{place}{sentence}")
     if survey.use.shares and (unweighted := unweighted_text(survey.use.shares, survey.ready.categories or ())):
         print_text(unweighted)

@@ -13,6 +13,7 @@ from worker.cli.words import counted, span_text
 from worker.core.weights.history import Change
 from worker.core.weights.in_force import preset_of, source_of
 from worker.core.weights.values import parse_weights
+from worker.core.workers.states import namesakes
 from worker.errors import SamplingError, UnreachableError, WeightsError
 from worker.weights.change import Applied, time_text
 from worker.weights.step import Made, Work
@@ -177,6 +178,9 @@ def _tell_applied(applied: Applied, wait_s: float, place: str, *, as_json: bool)
     holders = len(applied.applied) + len(applied.missing)
     if not holders + len(applied.unasked):
         complain(f"{place}the weights are stored, but no worker is alive, so that none has applied it")
+        return False
+    if (sentence := namesakes(applied.namesakes)) is not None:
+        complain(f"{place}{sentence}")
         return False
     if applied.missing:
         late = f"applied by {len(applied.applied)} of {counted(holders, 'worker')} within {wait_s:g} s"

@@ -60,7 +60,9 @@ class WeightsRejected(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsVanished(Event):
-    """A weights key that held weights is gone; other weights came into force.
+    """A weights key that held weights is gone, and the history has nobody who removed it.
+
+    Other weights came into force.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.

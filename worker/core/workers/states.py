@@ -33,6 +33,7 @@ class WorkerState:
         chunks: READY chunks in it.
         ready: Category -> READY chunks, the largest categories; None if it does not say.
         categories: Number of categories.
+        shared_with: Host and pid of another live worker of this name, which shows no state of its own; empty: none.
     """
 
     consumer: str
@@ -49,6 +50,7 @@ class WorkerState:
     chunks: int
     ready: Mapping[str, int] | None
     categories: int
+    shared_with: str
 
     def version_by(self, name: str | None) -> str | None:
         """Return the version in force here by a weights key (empty: none); None if it does not hold that key."""
@@ -72,6 +74,26 @@ def disagreement(workers: Iterable[WorkerState]) -> str | None:
         return versions_apart({worker.consumer: worker.wire_version for worker in known})
     listed = ", ".join(f"{consumer} has {unit}" for consumer, unit in sorted(units.items()))
     return f"live workers differ in WORKER_WEIGHT_UNIT: {listed}; accepted: the same on all workers of a prefix"
+
+
+def namesakes(shared: Mapping[str, str]) -> str | None:
+    """Return a sentence if live workers have one name, as only one of them shows its state; None: none do.
+
+    Args:
+        shared: Name -> host and pid of the other worker that has it; empty: nobody else has.
+    """
+    listed = ", ".join(f"{consumer} (the other one is {other})" for consumer, other in sorted(shared.items()) if other)
+    if not listed:
+        return None
+    advice = "give each worker a WORKER_CONSUMER of its own"
+    return f"two live workers have one name, and what one of them holds is not known: {listed}; {advice}"
+
+
+def doubts(workers: Iterable[WorkerState]) -> list[str]:
+    """Return a sentence for each doubt about live workers: they differ, or share a name."""
+    known = list(workers)
+    found = disagreement(known), namesakes({worker.consumer: worker.shared_with for worker in known})
+    return [sentence for sentence in found if sentence is not None]
 
 
 def versions_apart(versions: Mapping[str, int]) -> str | None:
@@ -103,4 +125,5 @@ def _read_worker(document: Mapping[str, Any]) -> WorkerState:
         chunks=document.get("chunks", 0),
         ready=document.get("ready"),
         categories=document.get("categories", 0),
+        shared_with=document.get("shared_with", ""),
     )
