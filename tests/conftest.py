@@ -31,6 +31,7 @@ from worker.settings.environment import run_dirs
 
 _BINARIES = redis_binaries()
 _ANY = "valkey"
+_QUIET = ("-c", "autovacuum=off", "-c", "io_method=sync")  # each database lasts for one test: nothing to clean up
 # No deadlines, as tests count and never time. 50 examples a run, drawn anew each time, find more than a few long runs.
 settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -131,7 +132,7 @@ async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """PostgreSQL; not to be stopped or killed by a test."""
-    with running(PostgresServer) as server:
+    with running(lambda folder: PostgresServer(folder, options=_QUIET)) as server:
         yield server
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy import stats
+import scipy
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -142,7 +142,7 @@ def rows_of(scenario: str, losses: Mapping[tuple[str, bool], Array]) -> list[dic
 
 def _half_interval(values: Array) -> float:
     """Return half a 95 % interval of the mean."""
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def run_scenario(task: tuple[str, int]) -> dict[tuple[str, bool], Array]:

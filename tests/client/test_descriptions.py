@@ -30,6 +30,7 @@ async def test_an_awaited_client_says_what_its_requester_does() -> None:
     assert repr(client) == f"<AsyncSampleClient {SHOWN}, prefix p, closed>"
 
 
+@pytest.mark.any_redis
 async def test_a_requester_waits_and_ends(redis_url: str, prefix: str) -> None:
     requester = Requester(find_address(redis_url, prefix, "job"))
     assert repr(requester) == "<Requester job, idle>"
@@ -37,6 +38,7 @@ async def test_a_requester_waits_and_ends(redis_url: str, prefix: str) -> None:
     assert repr(requester) == "<Requester job, ended>"
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 def test_a_stream_says_how_far_it_is(client: SampleClient) -> None:
     stream = client.stream(1, prefetch=2, count=3)
@@ -47,6 +49,7 @@ def test_a_stream_says_how_far_it_is(client: SampleClient) -> None:
     assert repr(stream) == "<SampleStream position 3, 3 asked for, 0 arrived>"
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 async def test_an_awaited_stream_says_how_far_it_is(redis_url: str, prefix: str) -> None:
     async with AsyncSampleClient(redis_url, prefix=prefix) as client:
@@ -56,6 +59,7 @@ async def test_an_awaited_stream_says_how_far_it_is(redis_url: str, prefix: str)
         assert repr(stream) == "<AsyncSampleStream position 2, 2 asked for, 0 arrived>"
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 def test_an_iteration_says_how_far_it_is(client: SampleClient) -> None:
     from worker.client.torch import ChunkIdStream

@@ -412,6 +412,7 @@ def batches() -> Any:
     return lambda labels: torch.randn(len(labels), 4, generator=generator) * (1 + labels[:, None].float())
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 def test_a_training_by_pytorch_reports_what_it_measured(
     client: SampleClient, redis_url: str, prefix: str, batches: Any

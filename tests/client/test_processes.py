@@ -46,6 +46,7 @@ except ImportError as error:
     assert said.startswith("there is no PyTorch: pip install 'sampling-worker[torch]'; for PyTorch's build for CPU ")
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("how", ["fork", "spawn", "os-fork"])
 def test_each_process_of_a_family_works_on_its_own(redis_url: str, prefix: str, how: str) -> None:
@@ -111,6 +112,7 @@ def test_an_interrupted_stream_goes_on_with_the_sample_that_it_waited_for(redis_
     assert process.returncode == 0
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 def test_a_pickled_client_is_one_of_its_own(redis_url: str, prefix: str) -> None:
     with SampleClient(redis_url, prefix=prefix, timeout_s=20) as client:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cloudcoil.models.keda import v1alpha1
 from jsonschema import Draft202012Validator
 
 from worker.core.keys import Keys
@@ -58,6 +57,8 @@ def change(document: Any, *, op: str, path: str, value: Any) -> None:
 
 def problems(document: Any) -> list[str]:
     """Hold a document against the schema of its kind, where a field that is not known is a problem too."""
+    from cloudcoil.models.keda import v1alpha1
+
     schema = getattr(v1alpha1, document["kind"]).model_json_schema(by_alias=True)
     close(schema)
     return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(document)]

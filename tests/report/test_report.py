@@ -258,6 +258,7 @@ def test_what_a_notebook_draws_in_does_not_matter(backend: str) -> None:
     assert Path("mix.svg").exists()
 
 
+@pytest.mark.any_redis
 async def test_a_report_of_real_workers_agrees_with_the_exact_counts(
     redis_url: str, database_url: str, prefix: str, tmp_path: Path
 ) -> None:

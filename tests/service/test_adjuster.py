@@ -112,11 +112,11 @@ async def check_steps(desk: Desk, log: LogLines, count: int) -> None:
 
 @pytest.mark.parametrize("workers", [2, 4])
 async def test_of_several_workers_one_makes_each_step(desk: Desk, redis_url: str, log: LogLines, workers: int) -> None:
-    await set_rule(desk, **rule(0.002))
+    await set_rule(desk, **rule(0.005))
     async with adjusting(redis_url, desk.keys.prefix, workers):
         await wait_until(lambda: is_there(desk), timeout_s=LONG_S, what="the rule is at its end")
-        await wait_until(partial(_are_told, log, 499), timeout_s=LONG_S, what="the last step is told of")
-    await check_steps(desk, log, 499)
+        await wait_until(partial(_are_told, log, 200), timeout_s=LONG_S, what="the last step is told of")
+    await check_steps(desk, log, 200)
 
 
 @pytest.mark.soak
@@ -182,7 +182,7 @@ async def _is_paused(desk: Desk) -> bool:
 
 
 async def test_a_shadow_changes_nothing(desk: Desk, redis_url: str, log: LogLines) -> None:
-    await set_rule(desk, **rule(0.002, mode="shadow"))
+    await set_rule(desk, **rule(0.005, mode="shadow"))
     await desk.client.set(desk.keys.weights("e"), START)
 
     async def is_at_its_end() -> bool:
@@ -191,12 +191,12 @@ async def test_a_shadow_changes_nothing(desk: Desk, redis_url: str, log: LogLine
 
     async with adjusting(redis_url, desk.keys.prefix, 2):
         await wait_until(is_at_its_end, timeout_s=LONG_S, what="the shadow is at its end")
-        await wait_until(partial(_are_told, log, 499), timeout_s=LONG_S, what="the last step is told of")
+        await wait_until(partial(_are_told, log, 200), timeout_s=LONG_S, what="the last step is told of")
     keys = {key.decode().removeprefix(desk.keys.prefix) for key in await desk.client.keys(f"{desk.keys.prefix}*")}
     assert keys == {":adjust", ":adjust:state", ":category:weights:d", ":category:weights:e"}
     assert await desk.client.get(desk.keys.weights("d")) == START.encode()
     lines = log.of("weights.adjusted")
-    assert ({line["mode"] for line in lines}, len(lines)) == ({"shadow"}, 499)
+    assert ({line["mode"] for line in lines}, len(lines)) == ({"shadow"}, 200)
 
 
 class _Dying(RedisAdjust):

@@ -12,11 +12,17 @@ def without(command: str, at: str, keys: Iterable[str]) -> list[str]:
     return ["~*", f"-{command}", *elsewhere]
 
 
+async def give_rights(rights: Iterable[str], desk: Desk) -> None:
+    """Let the user of a desk do everything but what these rights take away; open connections feel it at once."""
+    words = ("reset", "on", "nopass", "&*", "+@all", *rights)
+    await desk.client.execute_command("ACL", "SETUSER", desk.keys.prefix, *words)
+
+
 @asynccontextmanager
 async def user_with(rights: Iterable[str], desk: Desk, redis_url: str) -> AsyncIterator[Desk]:
     """Open a desk of a user who may do everything but what these rights take away."""
     name = desk.keys.prefix
-    await desk.client.execute_command("ACL", "SETUSER", name, "on", "nopass", "&*", "+@all", *rights)
+    await give_rights(rights, desk)
     try:
         async with desk_at(redis_url.replace("//", f"//{name}:x@"), desk.keys.prefix) as denied:
             yield denied

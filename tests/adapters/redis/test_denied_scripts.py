@@ -5,7 +5,7 @@ Or the right was not needed there, and the call does what it does with all right
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from tests.support.rights import user_with, without
+from tests.support.rights import give_rights, user_with, without
 from tests.support.streams import Desk, batch_of, result_of
 from worker.adapters.redis.adjust import RedisAdjust
 from worker.adapters.redis.client import redis_errors
@@ -331,7 +331,7 @@ async def _commands_of(desk: Desk, script: str) -> list[str]:
     """List the commands that a script's text names."""
     text = _text_of_the_protocol() if script == PROTOCOL.name else (SCRIPTS / script).read_text(encoding="utf-8")
     words = sorted(set(re.findall(r"'([A-Z]{2,})'", text)))
-    known = {name.upper() for name in await desk.client.command()}
+    known = {name.decode().upper() for name in await desk.client.command_list()}
     return [word for word in words if word in known]
 
 
@@ -339,18 +339,32 @@ async def _names(desk: Desk) -> list[bytes]:
     return sorted(await desk.client.keys(f"{desk.keys.prefix}:*"))
 
 
+async def _replies(desk: Desk, commands: Iterable[tuple[str, bytes]]) -> list[Any]:
+    """Send commands of one key each together."""
+    pipeline = desk.client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(await pipeline.execute())
+
+
 async def _state(desk: Desk) -> State:
     """Return each key as it stands there, and whether it expires; but no results that were written and taken back."""
-    found = {name: (await desk.client.dump(name), await desk.client.ttl(name) >= 0) for name in await _names(desk)}
-    results = [name for name in found if name.startswith(desk.keys.results.encode())]
-    return {name: one for name, one in found.items() if name not in results or await desk.client.xlen(name)}
+    names = await _names(desk)
+    results = [name for name in names if name.startswith(desk.keys.results.encode())]
+    lengths = await _replies(desk, (("XLEN", name) for name in results))
+    kept = sorted({*names} - {name for name, length in zip(results, lengths, strict=True) if not length})
+    dumps = await _replies(desk, (("DUMP", name) for name in kept))
+    lifetimes = await _replies(desk, (("TTL", name) for name in kept))
+    return {name: (dump, ttl >= 0) for name, dump, ttl in zip(kept, dumps, lifetimes, strict=True)}
 
 
 async def _shape(desk: Desk) -> dict[bytes, int]:
     """Return how much each key holds, which is the same however often a case is run."""
     lengths = {b"stream": "XLEN", b"hash": "HLEN", b"set": "SCARD", b"string": "STRLEN"}
-    found = {name: lengths[await desk.client.type(name)] for name in await _names(desk)}
-    return {name: await desk.client.execute_command(command, name) for name, command in found.items()}
+    names = await _names(desk)
+    kinds = await _replies(desk, (("TYPE", name) for name in names))
+    held = await _replies(desk, ((lengths[kind], name) for kind, name in zip(kinds, names, strict=True)))
+    return dict(zip(names, held, strict=True))
 
 
 async def _prepare(desk: Desk, case: Case) -> Any:
@@ -368,33 +382,33 @@ async def _look(desk: Desk, case: Case) -> tuple[dict[bytes, int], list[str]]:
     return await _shape(desk), sorted({*names, *case.others(desk)})
 
 
-async def _is_refused(desk: Desk, redis_url: str, case: Case, given: Any, rights: list[str]) -> bool:
+async def _is_refused(denied: Desk, case: Case, given: Any) -> bool:
     refusal = ""
-    async with user_with(rights, desk, redis_url) as denied:
-        try:
-            await case.call(denied, given)
-        except RedisError as error:
-            refusal = str(error)
+    try:
+        await case.call(denied, given)
+    except RedisError as error:
+        refusal = str(error)
     assert not refusal or "may not" in refusal
     return bool(refusal)
 
 
-async def _refused(desk: Desk, redis_url: str, script: str, case: Case) -> set[str]:
+async def _refused(desk: Desk, denied: Desk, script: str, case: Case) -> set[str]:
     """Take away each right in turn; return the commands that are refused where they are taken away everywhere."""
     made, keys = await _look(desk, case)
     refused = set()
     for command in await _commands_of(desk, script):
         for at in ("", *keys):
             given = await _prepare(desk, case)
-            before, rights = await _state(desk), without(command, at, keys)
-            if not await _is_refused(desk, redis_url, case, given, rights):
+            before = await _state(desk)
+            await give_rights(without(command, at, keys), desk)
+            if not await _is_refused(denied, case, given):
                 assert await _shape(desk) == made, f"{command} denied at {at or 'all keys'}: something is left out"
                 continue
             if not at:
                 refused.add(command)
             if (script, command) in REFUSED_IN_THE_MIDDLE:
                 before = await _state(desk)
-                assert await _is_refused(desk, redis_url, case, given, rights)
+                assert await _is_refused(denied, case, given)
             assert await _state(desk) == before, f"{command} denied at {at or 'all keys'}: something is changed"
     return refused
 
@@ -405,5 +419,6 @@ def test_each_script_is_called() -> None:
 
 @pytest.mark.parametrize("script", CASES)
 async def test_a_right_that_is_missing_leaves_nothing_half_done(desk: Desk, redis_url: str, script: str) -> None:
-    refused = [await _refused(desk, redis_url, script, case) for case in CASES[script]]
+    async with user_with((), desk, redis_url) as denied:
+        refused = [await _refused(desk, denied, script, case) for case in CASES[script]]
     assert set().union(*refused) == set(await _commands_of(desk, script))

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-import scipy.special
-import scipy.stats
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 
