@@ -20,9 +20,9 @@ from tests.support.guarded import (
     WORKER,
     Guarded,
     acl_text,
-    as_sampler,
+    as_role,
     guarded_redis,
-    make_sampler,
+    make_role,
 )
 from tests.support.servers import connect, execute, redis_binaries
 from tests.support.waiting import wait_until_sync
@@ -60,7 +60,7 @@ class Place:
 
     def __init__(self, guarded: Guarded, database_url: str, folder: Path) -> None:
         self.guarded = guarded
-        self._database_url = as_sampler(database_url)
+        self._database_url = as_role(database_url)
         self._folder = folder
         self.worker = RunningWorker(
             {
@@ -98,7 +98,7 @@ class Place:
 
 @pytest.fixture
 def place(guarded: Guarded, database_url: str, tmp_path: Path) -> Iterator[Place]:
-    make_sampler(database_url)
+    make_role(database_url)
     many = "insert into audio_chunks (category, status) select {}, 'READY' from generate_series(1, 100) as i"
     execute(database_url, many.format("(array['voice', 'music'])[1 + i % 2]"))
     execute(database_url, many.format("'c' || i"))
