@@ -66,7 +66,7 @@ def app() -> None:
     """A mixing desk for training data: weighted sampling of audio chunks over Redis Streams."""
 
 
-for _verb in (scan.scan, scan.remove, quarantine.quarantine, quarantine.release):
+for _verb in (scan.scan, scan.remove, quarantine.quarantine, quarantine.release, quarantine.who):
     library.catalog.add_command(_verb)
 for _verb in _VERBS:
     app.add_command(_verb)

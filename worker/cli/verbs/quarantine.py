@@ -1,9 +1,10 @@
-"""`catalog quarantine` and `catalog release`."""
+"""`catalog quarantine`, `release` and `who`."""
 
 import click
 
 from worker.cli import options
 from worker.cli.help import Verb
+from worker.cli.numbers import Whole
 
 _names = click.argument("names", metavar="[ID|PATH]...", nargs=-1)
 _who = click.option("--who", metavar="NAME", help="Who does it; the user of this machine if not given.")
@@ -53,6 +54,24 @@ def release(names: tuple[str, ...], *, who: str | None, as_json: bool) -> None:
     from worker.cli.quarantined import release as put_back
 
     put_back(names, who, as_json=as_json)
+
+
+@click.command(cls=Verb, example="sampling-worker catalog who 4711")
+@click.argument("chunk", metavar="ID")
+@click.option(
+    "--count", type=Whole(1, 1_000_000), default=20, show_default=True, help="Show the newest results, at most."
+)
+@options.as_json
+def who(chunk: str, *, count: int, as_json: bool) -> None:
+    """Show which sessions drew a chunk, and when, as far back as Redis keeps results.
+
+    ID is a chunk's id, also of one that is no longer in the library. Each result that is kept is looked at, in the
+    shared stream and in every reply stream. A client removes results that it has read, so look at once. Logs cannot
+    tell: their lines hold counts, and no ids.
+    """
+    from worker.cli.who import show_who
+
+    show_who(chunk, count, as_json=as_json)
 
 
 def _check_named(names: tuple[str, ...]) -> None:

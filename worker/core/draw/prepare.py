@@ -159,7 +159,7 @@ def _encode_common(terms: Terms, weights: Weights, catalog: Catalog, mixture: Mi
         weights_source=weights.source,
         catalog_version=catalog.version,
         left_out=mixture.left_out if mixture else (),
-        split=terms.split,
+        named={"split": terms.split, "dataset": terms.dataset, "session": terms.session},
     )
 
 
