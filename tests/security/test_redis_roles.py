@@ -128,6 +128,11 @@ def test_everything_that_is_served_is_served_under_the_roles(place: Place, datab
         with SampleClient(place.guarded.url(TRAINING_JOB)) as client:
             client.release("s")
         assert place.sample(session="s", method="epoch")["passes"] == '{"music":{"1":10}}'
+        place.run(WEIGHTS_WRITER, "exclude", "add", "x", "1")
+        place.run(WEIGHTS_WRITER, "exclude", "list")
+        assert "chunk_ids" in place.sample(exclude="x")
+        place.run(WEIGHTS_WRITER, "exclude", "clear", "x")
+        assert place.sample(exclude="x")["error"] == "unknown_exclude"
         set_weights(writer, None, {f"c{number}": 1 for number in range(1, 101)})
         assert place.sample(probabilities=1)["weights_source"] == "redis"
         assert [json.loads(entry["after"]) for _, entry in writer.xrange(KEYS.history)] == [{"music": 1.0}]

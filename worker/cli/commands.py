@@ -13,7 +13,7 @@ import click
 from worker.cli.help import Group, usage_advice
 from worker.cli.output import complain
 from worker.cli.printing import print_text
-from worker.cli.verbs import adjust, desk, library, look, quarantine, repair, scan, sessions, start, weights
+from worker.cli.verbs import adjust, desk, library, look, repair, scan, sessions, start, weights
 from worker.errors import ReaderGoneError, SamplingError
 
 _INTERRUPTED: Final = 130
@@ -25,6 +25,7 @@ _VERBS: Final = (
     start.run,
     start.check,
     library.catalog,
+    library.exclude,
     weights.weights,
     adjust.adjust,
     look.stats,
@@ -66,7 +67,7 @@ def app() -> None:
     """A mixing desk for training data: weighted sampling of audio chunks over Redis Streams."""
 
 
-for _verb in (scan.scan, scan.remove, quarantine.quarantine, quarantine.release, quarantine.who):
+for _verb in (scan.scan, scan.remove):
     library.catalog.add_command(_verb)
 for _verb in _VERBS:
     app.add_command(_verb)

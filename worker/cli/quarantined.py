@@ -20,7 +20,7 @@ from worker.cli.library import warn_of_query
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import counted, listed
-from worker.settings.person import user
+from worker.settings.environment import user
 from worker.settings.servers import read_server_settings
 
 _MOST_NAMED: Final = 10

@@ -10,7 +10,7 @@ from worker.cli.context import open_redis
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import counted, listed
-from worker.core.wire import Drawn, Sought, read_sought
+from worker.core.wire.sought import Drawn, Sought, read_sought
 from worker.errors import SettingsError
 
 _SESSIONS: Final = ("session", "dataset", "results", "draws", "first", "last")

@@ -18,7 +18,7 @@ from worker.core.wording import plural
 from worker.core.workers.mix import Mix, look_at_mix
 from worker.core.workers.ready import ready_of
 from worker.errors import WeightsError
-from worker.settings.person import user
+from worker.settings.environment import user
 from worker.weights.change import Applied, change_weights, roll_back
 from worker.weights.in_use import live_workers, make_survey
 from worker.weights.presets import all_presets

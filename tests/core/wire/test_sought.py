@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.wire import find_sought, read_sought
+from worker.core.wire.sought import find_sought, read_sought
 
 NUMBERS = st.one_of(st.integers(-50, 50), st.integers(-(2**63), 2**63 - 1))
 

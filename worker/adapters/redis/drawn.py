@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from worker.adapters.redis.client import Client, redis_errors
 from worker.core.keys import Keys
-from worker.core.wire import Drawn, Sought, find_sought
+from worker.core.wire.sought import Drawn, Sought, find_sought
 from worker.errors import UnreadableError
 
 _PAGE: Final = 500

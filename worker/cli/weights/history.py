@@ -15,7 +15,7 @@ from worker.core.weights.changes import WantedChange
 from worker.core.weights.history import Change, moves, moves_text
 from worker.core.weights.in_force import preset_name
 from worker.errors import SettingsError
-from worker.settings.person import user
+from worker.settings.environment import user
 from worker.weights.change import roll_back, time_text
 
 

@@ -33,7 +33,6 @@ from worker.core.wire.results import (
     ok_slots,
     ok_template,
 )
-from worker.core.wire.sought import Drawn, Sought, find_sought, read_sought
 
 __all__ = [
     "CATEGORY",
@@ -48,14 +47,12 @@ __all__ = [
     "RESULT_COLUMNS",
     "Column",
     "Decoder",
-    "Drawn",
     "Encoding",
     "Entry",
     "Method",
     "Reply",
     "Request",
     "Result",
-    "Sought",
     "Template",
     "Terms",
     "asks_for_packed",
@@ -69,14 +66,12 @@ __all__ = [
     "encode_passes",
     "encode_probabilities",
     "encode_request",
-    "find_sought",
     "invalid",
     "ok_slots",
     "ok_template",
     "read_field",
     "read_ids",
     "read_json",
-    "read_sought",
     "shown",
     "unknown_preset",
 ]

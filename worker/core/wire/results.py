@@ -16,6 +16,7 @@ ERROR_CODES: Final = (
     "no_ready_chunks",
     "too_few_chunks",
     "unknown_preset",
+    "unknown_exclude",
     EXPIRED,
     "catalog_unavailable",
     "too_many_deliveries",

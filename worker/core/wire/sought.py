@@ -6,17 +6,13 @@ search for the bytes that the id would have in either form.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
-from uuid import UUID
+from typing import NamedTuple
 
+from worker.core.wire.exclusions import read_id
 from worker.core.wire.json_text import read_json
 from worker.core.wire.replies import read_ids
-
-_NUMBER: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
-_LARGEST: Final = 2**63
 
 
 class Sought(NamedTuple):
@@ -63,13 +59,10 @@ def read_sought(text: str) -> Sought:
     Raises:
         ValueError: It is none; the sentence says what is accepted.
     """
-    if _NUMBER.fullmatch(text) and -_LARGEST <= (number := int(text)) < _LARGEST:
-        return Sought(number, str(number).encode(), number.to_bytes(8, "little", signed=True))
-    try:
-        uuid = UUID(text)
-    except ValueError:
-        raise ValueError(f"{text[:64]!a} is no chunk id; accepted: a whole number of 64 bits, or a uuid") from None
-    return Sought(str(uuid), json.dumps(str(uuid)).encode(), uuid.bytes)
+    chunk = read_id(text)
+    if isinstance(chunk, int):
+        return Sought(chunk, str(chunk).encode(), chunk.to_bytes(8, "little", signed=True))
+    return Sought(str(chunk), json.dumps(str(chunk)).encode(), chunk.bytes)
 
 
 def find_sought(sought: Sought, record_id: bytes, words: Sequence[bytes], stream: str) -> Drawn | None:
