@@ -70,7 +70,8 @@ ASK_REDIS = [
     ("dead", "show"),
     ("dead", "requeue", "--all"),
 ]
-ASK_EVERYTHING, ASK_POSTGRES, ASK_NOBODY = ("watch",), [("migrate",), ("catalog", "show")], ("schema",)
+ASK_EVERYTHING, ASK_NOBODY = ("watch",), ("schema",)
+ASK_POSTGRES = [("migrate",), ("catalog", "show"), ("catalog", "quarantine", "--list"), ("catalog", "release", "1")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from worker.client import AsyncSampleClient, SampleClient, StaleError, WeightsEr
 from worker.core.keys import Keys
 from worker.core.weights.values import DEFAULTS, default_weights
 from worker.errors import SamplingError
-from worker.weights.step import user
+from worker.settings.environment import user
 
 NOWHERE = "redis://127.0.0.1:1/0"
 MIX: dict[str, Any] = {"voice": 7, "music": np.float32(2), "documentary": np.int64(1)}

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from tests.support.command import run_command
-from tests.support.guarded import as_sampler, make_sampler
+from tests.support.guarded import as_role, make_role
 from tests.support.library import session
 from tests.support.servers import execute
 from worker.adapters.postgres.catalog import PostgresCatalog
@@ -49,9 +49,9 @@ def sampler_url(database_url: str) -> str:
     """Make the role, twice: the file can be run again."""
     execute(database_url, "create table secrets (word text)")
     execute(database_url, "insert into audio_chunks (category, status) values ('voice', 'READY')")
-    make_sampler(database_url)
-    make_sampler(database_url)
-    return as_sampler(database_url)
+    make_role(database_url)
+    make_role(database_url)
+    return as_role(database_url)
 
 
 async def test_it_reads_and_listens(sampler_url: str, database_url: str) -> None:

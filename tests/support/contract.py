@@ -51,6 +51,7 @@ ACCEPTS: Final[Mapping[bytes, Callable[[bytes], bool]]] = {
     b"probabilities": (b"0", b"1").__contains__,
     b"split": _is_split,
     b"columns": _are_columns,
+    b"exclude": is_name,
     b"traceparent": lambda _: True,  # ignored if it is not valid
 }
 """Field -> which values it accepts."""

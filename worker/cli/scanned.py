@@ -9,7 +9,7 @@ from typing import Any, Final
 from worker.admin.scan import ScanReport, scan_folder
 from worker.admin.scan.report import Listing
 from worker.cli.dominant import warn_of_dominant
-from worker.cli.library import warn_of_query
+from worker.cli.library import warn_of_held, warn_of_query
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.progress import stages
@@ -50,6 +50,7 @@ def print_report(report: ScanReport, options: ScanOptions, *, as_json: bool) -> 
     _complain_of(report.found.unreadable, "folder that cannot be read", "folders that cannot be read")
     _complain_of(report.found.refused, "file that cannot be registered", "files that cannot be registered")
     _complain_of(report.found.failed, "file that cannot be read, FAILED", "files that cannot be read, FAILED")
+    warn_of_held(report.registered.imported.held)
     warn_of_dominant(report.dominant)
     if as_json:
         print_json(scan_document(report))
@@ -73,6 +74,7 @@ def scan_document(report: ScanReport) -> dict[str, Any]:
         "gone": registered.gone,
         "gone_paths": list(registered.gone_paths),
         "kept": registered.kept,
+        "quarantined": registered.imported.held,
         "categories": {name: asdict(counts) for name, counts in sorted(found.categories.items())},
         "splits": dict(sorted(found.splits.items())),
         "failed": found.failed.as_dict(),

@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
         columns: Have these of each chunk in the sample: `category`, `duration_s`, `start_s`, `path`; the last three of
             workers with WORKER_CATALOG_COLUMNS.
         split: Draw from the chunks of this split only; default: those without a split, and those of `train`.
+        exclude: Draw no chunk of this exclusion list, see `sampling-worker exclude`.
         traceparent: W3C trace context of the caller; workers copy it to the result and to their log.
         request_id: Asking twice with one id returns the same sample, see README.md in this folder. Streams refuse it.
         timeout_s: Longest wait; None: for ever. Default: the client's.
@@ -47,6 +48,7 @@ class Options(TypedDict, total=False):
     probabilities: bool
     split: str | None
     columns: Sequence[str] | None
+    exclude: str | None
     traceparent: str | None
     request_id: str | None
     timeout_s: float | None

@@ -18,10 +18,11 @@ from worker.core.wording import plural
 from worker.core.workers.mix import Mix, look_at_mix
 from worker.core.workers.ready import ready_of
 from worker.errors import WeightsError
+from worker.settings.environment import user
 from worker.weights.change import Applied, change_weights, roll_back
 from worker.weights.in_use import live_workers, make_survey
 from worker.weights.presets import all_presets
-from worker.weights.step import Made, Place, Work, make_change, user
+from worker.weights.step import Made, Place, Work, make_change
 
 _MS = 1000
 

@@ -115,6 +115,14 @@ class Keys:
         shared = f"{self.prefix}:category:weights"
         return shared if dataset is None else f"{shared}:{dataset}"
 
+    def exclude(self, name: str) -> str:
+        """Return the head of an exclusion list."""
+        return f"{self.prefix}:sample:exclude:{name}"
+
+    def excluded_ids(self, name: str) -> str:
+        """Return the ids of an exclusion list; no list has a colon in its name."""
+        return f"{self.exclude(name)}:ids"
+
     def session(self, name: str) -> str:
         """Return the hash of a training session."""
         return f"{self.prefix}:session:{name}"

@@ -7,7 +7,7 @@ from worker.adapters.redis.client import Client
 from worker.client.weights_work import WeightsWork
 from worker.core.keys import Keys
 from worker.core.redaction import redact
-from worker.weights.step import user
+from worker.settings.environment import user
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class SampleRequest(Model):
     encoding: Annotated[Encoding, _TEXT] = Field(default="json", description="How chunk ids come.")
     split: Split = Field(default=None, description="Draw chunks of this split alone.")
     columns: Columns = Field(default=(), description="The result says these of each chunk.")
+    exclude: Name = Field(default=None, description="Draw no chunk of this exclusion list.")
     probabilities: Flag = Field(default=False, description="The result carries effective weights and READY counts.")
     traceparent: Trace = Field(default=None, description="W3C trace context, echoed; one that is not valid is ignored.")
 

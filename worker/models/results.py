@@ -43,6 +43,8 @@ class SampleResult(Model):
     weights_source: str = Field(default="", description="Where these weights come from.")
     catalog_version: str = Field(default="", description="Version of the catalog that they were drawn from.")
     split: str | None = Field(default=None, description="The split that was asked for.")
+    dataset: str | None = Field(default=None, description="The dataset that was named.")
+    session: str | None = Field(default=None, description="The training session that asked, if it was named.")
     traceparent: str | None = Field(default=None, description="Trace context of the request, if it had one.")
     weights: dict[str, Share] | None = Field(default=None, description="Category -> effective weight, if asked for.")
     ready: dict[str, Whole] | None = Field(default=None, description="Category -> READY chunks, if asked for.")

@@ -68,7 +68,8 @@ class Batch(NamedTuple):
     Attributes:
         results: One for each entry.
         span: The lowest and the highest of the entries.
-        marks: (dataset, mark) of each weights key that must still hold what the batch was drawn under.
+        marks: (dataset, mark) of each weights key, and of each head of an exclusion list (see
+            `worker.core.wire.exclusions`), that must still hold what the batch was drawn under.
         growth: Field of the stats hash -> how much it grows.
         dead: Entry id -> fields and values of its dead letter, for requests given up on.
         mixtures: Field of the stats hash -> the mixture that the counts refer to.
@@ -122,7 +123,8 @@ class Settled(NamedTuple):
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
         uncounted: A key that could not be counted in, as it or one of its fields holds something else; empty: none.
-        stale: Dataset -> mark of what its weights key holds now, if the batch was drawn under something else.
+        stale: Dataset, or name of an exclusion list -> mark of what its key holds now, if the batch was drawn under
+            something else.
         moved: Session -> what its hash holds now, if the batch was drawn under something else.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.
@@ -184,6 +186,9 @@ class RequestStream(Protocol):
 
     async def read_sessions(self, names: Sequence[str]) -> "list[Fields]":
         """Read the hashes of some sessions."""
+
+    async def read_exclusion(self, name: str) -> tuple[bytes | None, bytes | None]:
+        """Read the head and the ids of an exclusion list at one moment."""
 
     async def settle(self, batch: Batch) -> Settled:
         """Write and acknowledge a batch in one atomic step, or nothing of it."""

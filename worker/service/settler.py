@@ -34,8 +34,10 @@ from worker.core.draw.slicing import Slice, is_heavy
 from worker.core.stats.heard import heard_growth
 from worker.core.weights.presets import weights_name
 from worker.core.wire import Request, Result, Terms
+from worker.core.wire.exclusions import exclusion_name
 from worker.ports import Batch, Failure, RequestStream, Settled
 from worker.service.due_steps import DueSteps
+from worker.service.exclusions import NOTHING_EXCLUDED, ExclusionsInHand, drawn_apart
 from worker.service.in_hand import InHand, SessionsInHand
 from worker.service.meter import Meter
 from worker.service.outcome import Done, DrawAgain, Drop, decide, is_fenced
@@ -81,6 +83,7 @@ class Settler:
         self._stream = stream
         self._current = current
         self._sessions = SessionsInHand(stream, current.sessions)
+        self._exclusions = ExclusionsInHand(stream, current.exclusions)
         self._weights = steps.weights
         self._steps = steps
         self._reclaim = reclaim
@@ -121,19 +124,23 @@ class Settler:
                 return
             redraws = outcome.redraws
             self._meter.count_redraw()
-            await self._weights.catch_up(settled.stale, drawn=dict(batch.marks))
+            stale = self._exclusions.forget(settled.stale)
+            await self._weights.catch_up(stale, drawn=dict(batch.marks))
             if settled.met and not settled.stale:
                 await wait.refused(settled.met)
 
     async def _snapshots(self, asked: Sequence[Terms]) -> Snapshots:
         """Return the snapshots in force for what is asked for."""
         names = {weights_name(terms) for terms in asked}
+        lists = {terms.exclude for terms in asked if terms.exclude is not None}
         sessions = await self._sessions.read(asked)
         while unknown := self._current.weights.unknown(names):
             await self._weights.read(unknown)
         weights = {name: self._current.weights.in_force(name) for name in names}
         derived = self._current.derived
-        return Snapshots(derived, weights, self._stream.now_ms(), pin_sessions(asked, weights, sessions, derived))
+        excluded = await self._exclusions.read(lists, derived) if lists else NOTHING_EXCLUDED
+        pinned = pin_sessions(asked, weights, sessions, derived)
+        return Snapshots(derived, weights, self._stream.now_ms(), pinned, excluded)
 
     async def _answer(self, part: Slice, snapshots: Snapshots) -> Answers:
         """Draw for the requests of a part, in a thread if that takes long."""
@@ -144,7 +151,11 @@ class Settler:
     def _in_thread(self, snapshots: Snapshots) -> Snapshots:
         """Return snapshots for a draw in a thread, with derived values that no other lane uses meanwhile."""
         derived = snapshots.derived
-        return snapshots if derived is None else snapshots._replace(derived=self._current.derived_apart(self, derived))
+        if derived is None:
+            return snapshots
+        return snapshots._replace(
+            derived=self._current.derived_apart(self, derived), excluded=drawn_apart(snapshots.excluded)
+        )
 
     def _batch(self, part: Slice, answered: Answers, snapshots: Snapshots, redraws: int) -> Batch:
         """Return what to settle, and advance the sessions."""
@@ -193,7 +204,10 @@ class Settler:
 def _marks(snapshots: Snapshots, *, is_fenced: bool) -> tuple[tuple[str | None, bytes], ...]:
     """Return the values of the weights keys, as marks, that settling has to find; each key once."""
     held = [held for held in snapshots.weights.values() if is_fenced or held.is_positioned]
-    return tuple(dict(mark for each in held for mark in each.marks).items())
+    marks = dict(mark for each in held for mark in each.marks)
+    if is_fenced and snapshots.excluded:
+        marks |= {exclusion_name(name): one.mark for name, one in snapshots.excluded.items()}
+    return tuple(marks.items())
 
 
 def _heard(growth: Mapping[str, int], snapshots: Snapshots) -> Mapping[str, int]:

@@ -12,6 +12,7 @@ from worker.core.draw.sessions import Session
 from worker.core.weights.in_force import UNREAD, Held, InForce, in_force
 from worker.core.weights.values import Weights, default_weights, defaults_for
 from worker.core.workers.state_document import short_name
+from worker.service.exclusions import ExclusionsBook
 
 _DATASETS_REMEMBERED = 2048  # above the largest batch, so that one batch cannot push out its own
 _FORGOTTEN_AFTER_S = 60.0
@@ -200,12 +201,14 @@ class CurrentSnapshots:
         is_split_hidden: Whether PostgreSQL knows splits that the worker may not read.
         weights: The weights.
         sessions: The sessions.
+        exclusions: The exclusion lists.
     """
 
     def __init__(self, catalog: Catalog | None = None) -> None:
         """Begin with a catalog, or without one."""
         self.weights = WeightsBook()
         self.sessions = SessionsBook()
+        self.exclusions = ExclusionsBook()
         self.catalog_at_ms = 0
         self.is_split_hidden = False
         self.catalog = catalog

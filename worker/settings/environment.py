@@ -209,3 +209,13 @@ def _text(name: str, value: str | None) -> str | None:
     if value is not None and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise SettingsError(f"{name} is not text; accepted: UTF-8")
     return value
+
+
+def user() -> str:
+    """Return who runs this; a container's user may have no name."""
+    import getpass  # noqa: PLC0415 - where a name is wanted
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return f"uid {os.getuid()}"

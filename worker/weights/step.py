@@ -1,7 +1,5 @@
 """The step by which everybody changes weights, a verb or a program: store, note in the history, notify, wait, look."""
 
-import getpass
-import os
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -73,11 +71,3 @@ async def make_change(place: Place, name: str | None, work: Work, wait_s: float 
         applied = await wait_until_applied(stats, worker_keys, change, timeout_s=wait_s)
     found = await writer.look(name)
     return Made(change, applied, look_at_mix(found.in_force.weights.shares, ready), found.pending)
-
-
-def user() -> str:
-    """Return who runs this; a container's user may have no name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return f"uid {os.getuid()}"

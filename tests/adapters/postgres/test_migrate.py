@@ -13,7 +13,13 @@ from worker.adapters.postgres.migrate import migrate
 from worker.core.keys import CATALOG_CHANNEL
 from worker.errors import PostgresError
 
-ALL = ["0001_audio_chunks", "0002_notify_changes", "0003_indexes"]
+ALL = [
+    "0001_audio_chunks",
+    "0002_notify_changes",
+    "0003_indexes",
+    "0004_quarantine",
+    "0005_quarantine_checked",
+]
 LARGEST_PAYLOAD = 7999
 UUID_TABLE = """
 create table audio_chunks (

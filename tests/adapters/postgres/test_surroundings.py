@@ -136,7 +136,7 @@ async def test_trigger_that_cannot_read_virtual_columns_is_made_again(empty_data
         "alter table audio_chunks drop column status",
         "alter table audio_chunks add column status text generated always as (case when ok then 'READY' end) virtual",
     )
-    assert await migrate(empty_database_url) == ["0001_audio_chunks", "0002_notify_changes", "0003_indexes"]
+    assert (await migrate(empty_database_url))[:3] == ["0001_audio_chunks", "0002_notify_changes", "0003_indexes"]
 
 
 async def test_partitions_without_a_key_can_be_migrated(empty_database_url: str) -> None:

@@ -202,6 +202,7 @@ def test_the_error_codes_are_the_contracts() -> None:
         "no_ready_chunks",
         "too_few_chunks",
         "unknown_preset",
+        "unknown_exclude",
         "expired",
         "catalog_unavailable",
         "too_many_deliveries",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from worker.adapters.postgres.client import Connection, connected, translated
+from worker.adapters.postgres.quarantine import hold_quarantined, note_held
 from worker.core.catalog.manifest import ChunkRow, Problems
 from worker.core.redaction import redact
 from worker.errors import ManifestError
@@ -63,13 +64,14 @@ with written as (
   order by path::text collate "C", start_s
   on conflict (path, coalesce(start_s, -1)) do update set
     category = excluded.category,
-    status = excluded.status,
+    status = case when chunk.status::text = 'QUARANTINED' then chunk.status else excluded.status end,
     duration_s = coalesce(excluded.duration_s, chunk.duration_s),
     split = coalesce(excluded.split, chunk.split),
-    error = excluded.error
-  where (chunk.category, chunk.status, chunk.duration_s, chunk.split, chunk.error) is distinct from
-    (excluded.category, excluded.status, coalesce(excluded.duration_s, chunk.duration_s),
-     coalesce(excluded.split, chunk.split), excluded.error)
+    error = case when chunk.status::text = 'QUARANTINED' then chunk.error else excluded.error end
+  where (chunk.category, chunk.duration_s, chunk.split) is distinct from
+      (excluded.category, coalesce(excluded.duration_s, chunk.duration_s), coalesce(excluded.split, chunk.split))
+    or chunk.status::text <> 'QUARANTINED' and (chunk.status, chunk.error) is distinct from
+      (excluded.status, excluded.error)
   returning category::text as category, xmax = 0 as inserted
 ), counts as (
   select category, count(*) filter (where inserted) as inserted, count(*) filter (where not inserted) as updated
@@ -109,10 +111,14 @@ class Imported:
     Attributes:
         categories: The counts of each category, by name.
         repeated: Rows that repeated another row.
+        held: Rows of chunks that are QUARANTINED, and stay so.
+        held_paths: The files of these.
     """
 
     categories: tuple[CategoryImport, ...]
     repeated: int
+    held: int = 0
+    held_paths: frozenset[str] = frozenset()
 
     @property
     def inserted(self) -> int:
@@ -167,11 +173,14 @@ async def import_chunks(
             last = await _stage(connection, rows, found)
             repeated = await _join_repeated(connection, found)
             found.raise_any()
+            held = await hold_quarantined(connection)
             if beside is not None:
                 await beside(connection)
             categories = await _merge_again(connection, last, found)
+            if held:
+                await note_held(connection)
             await connection.execute("rollback" if is_trial else "commit")
-    return Imported(tuple(categories), repeated)
+    return Imported(tuple(categories), repeated, len(held), frozenset(held))
 
 
 async def _stage(connection: Connection, rows: Iterable[ChunkRow], problems: Problems) -> int:

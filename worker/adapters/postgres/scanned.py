@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from worker.adapters.postgres.chunks import Imported, import_chunks
 from worker.adapters.postgres.client import Connection, connected, translated
+from worker.adapters.postgres.quarantine import note_gone
 from worker.core.catalog.manifest import ChunkRow, Problems
 from worker.core.wording import plural
 from worker.errors import ScanError
@@ -17,7 +18,8 @@ _STATEMENT_TIMEOUT_S = 60.0
 _KEEP = """
 update incoming set status = known.status, error = null from audio_chunks as known
 where known.path = incoming.path and coalesce(known.start_s, -1) = coalesce(incoming.start_s, -1)
-  and incoming.status = 'READY' and known.status <> 'READY' and known.error is null"""
+  and incoming.status = 'READY' and known.status <> 'READY' and known.error is null
+  and known.status::text <> 'QUARANTINED'"""
 _INHERIT_SPLITS = """
 update incoming set split = known.split from audio_chunks as known
 where known.path = incoming.path and incoming.split is null and known.split is not null"""
@@ -44,6 +46,7 @@ _MARK = """
 with marked as (
   update audio_chunks as chunk set status = 'FAILED', error = gone.reason from gone
   where chunk.id = gone.id and (chunk.status <> 'FAILED' or chunk.error is distinct from gone.reason)
+    and chunk.status::text <> 'QUARANTINED'
   returning chunk.path::text as path
 )
 select count(*), (array_agg(distinct path order by path))[1:20] from marked"""
@@ -140,6 +143,7 @@ async def register_scanned(
             await connection.execute(_INHERIT_SPLITS)
         await connection.execute(_STAGE_GONE)
         await connection.execute(_FIND_GONE, scope.paths, scope.folders, scope.unreadable, scope.unplaced)
+        await note_gone(connection)
         counted = await connection.fetchrow(_PRUNE if scope.prune else _MARK)
         assert counted is not None  # noqa: S101 - a count is always one row
         registered.gone, registered.gone_paths = counted[0], tuple(counted[1] or ())

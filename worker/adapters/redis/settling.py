@@ -11,6 +11,7 @@ import redis.exceptions
 from worker.core.draw.sessions import Fields
 from worker.core.keys import GROUP, Keys
 from worker.core.wire import ERROR_CODES, Template
+from worker.core.wire.exclusions import exclusion_of
 from worker.ports import Batch, Failure, Settled, StreamLimits
 
 MOST_FEW: Final = 8
@@ -53,7 +54,7 @@ def lay_out(
         for i, result in enumerate(batch.results if batch.dead else ())
         if result.entry_id in batch.dead
     ]
-    marks = [word for name, mark in batch.marks for word in (keys.weights(name), mark)]
+    marks = [word for name, mark in batch.marks for word in (_fenced_key(keys, name), mark)]
     sessions = list(
         chain.from_iterable(_session(len(names) + i, batch, name) for i, name in enumerate(batch.sessions, 1))
     )
@@ -92,12 +93,18 @@ def lay_out_few(
             place = places[result.reply_to] = len(names)
         words = result.fields
         entries += (result.entry_id, place, len(words), *words)
-    marks = [word for name, mark in batch.marks for word in (keys.weights(name), mark)]
+    marks = [word for name, mark in batch.marks for word in (_fenced_key(keys, name), mark)]
     growth = [word for field in batch.growth.items() for word in field]
     first, last = batch.span
     head = (GROUP, consumer, first, last, _id_after(last), limits.results_maxlen, limits.reply_ttl_s)
     counts = (places.get(None, 0), len(batch.marks), len(batch.growth), len(batch.results), len(batch.heard))
     return names, [*head, *counts, *marks, *growth, *entries, *_heard(batch, keys), token]
+
+
+def _fenced_key(keys: Keys, name: str | None) -> str:
+    """Return the key whose mark a batch is held against: of weights, or the head of an exclusion list."""
+    excluded = exclusion_of(name)
+    return keys.weights(name) if excluded is None else keys.exclude(excluded)
 
 
 def _heard(batch: Batch, keys: Keys) -> Sequence[str | int]:

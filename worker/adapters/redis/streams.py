@@ -237,6 +237,19 @@ class RedisStreams(RedisPresence):
             with self._connection.closing_if_misread():
                 return [read_session_fields(reply) for reply in found]
 
+    async def read_exclusion(self, name: str) -> tuple[bytes | None, bytes | None]:
+        """Read the head and the ids of an exclusion list at one moment; None for a key that is absent or no string.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("MGET of an exclusion list"):
+            await self._connection.open()
+            reply = await self._connection.call("MGET", self._keys.exclude(name), self._keys.excluded_ids(name))
+            with self._connection.closing_if_misread():
+                head, ids = reply
+                return head, ids
+
     async def settle(self, batch: Batch) -> Settled:
         """Write and acknowledge a batch in one atomic step, or nothing of it.
 

@@ -15,8 +15,8 @@ from worker.core.adjust.orders import place_text, plan_freeze, plan_off, plan_re
 from worker.core.adjust.settings import REST
 from worker.core.adjust.step import Found, PlannedStep
 from worker.errors import AdjustError, WeightsError
+from worker.settings.environment import user
 from worker.weights.points import fill_points
-from worker.weights.step import user
 
 
 @dataclass(frozen=True, slots=True)

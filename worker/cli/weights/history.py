@@ -15,8 +15,8 @@ from worker.core.weights.changes import WantedChange
 from worker.core.weights.history import Change, moves, moves_text
 from worker.core.weights.in_force import preset_name
 from worker.errors import SettingsError
+from worker.settings.environment import user
 from worker.weights.change import roll_back, time_text
-from worker.weights.step import user
 
 
 def show_history(dataset: str | None, preset: str | None, count: int, *, as_json: bool) -> None:

@@ -13,8 +13,9 @@ from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.history import Change
 from worker.core.weights.values import temper
 from worker.errors import SettingsError, WeightsError
+from worker.settings.environment import user
 from worker.weights.change import change_weights
-from worker.weights.step import Made, Place, Work, make_change, user
+from worker.weights.step import Made, Place, Work, make_change
 
 _VERSION = re.compile("[0-9a-f]{12}")
 

@@ -3,6 +3,7 @@
 from worker.core.catalog.changes import Difference, apply_changes, compare
 from worker.core.catalog.checksum import Checksum, checksum_of, checksum_rows
 from worker.core.catalog.columns import Columns, refer_to_paths
+from worker.core.catalog.excluding import without
 from worker.core.catalog.fingerprint import fingerprint_of, fold_ids
 from worker.core.catalog.parts import part_name, read_part
 from worker.core.catalog.rows import Rows
@@ -39,4 +40,5 @@ __all__ = [
     "part_name",
     "read_part",
     "refer_to_paths",
+    "without",
 ]

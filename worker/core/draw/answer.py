@@ -141,15 +141,16 @@ def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Ge
 
 def _answer_scheduled(request: Request, snapshots: Snapshots, rng: np.random.Generator, answers: Answers) -> None:
     """Answer a pinned request of a session with a schedule, at the position that the requests before it left."""
-    terms, derived = request.terms, snapshots.derived
+    terms = request.terms
     name = terms.session or ""
     visit = answers.visits[name]
     visit.follow()
     try:
-        schedule = schedule_of(name, visit.schedule or b"", None if derived is None else derived.catalog)
+        schedule = schedule_of(name, visit.schedule or b"", snapshots.catalog)
     except RequestError as error:
-        dataset = weights_of(terms, snapshots.weights, derived).dataset
+        dataset = weights_of(terms, snapshots.weights, snapshots.derived).dataset
         return _refuse_all([request], Unanswerable(error, dataset), answers)
+    derived = snapshots.derived_of(terms)
     here = snapshots.now_ms if schedule.goes_by == TIME_MS else visit.position
     weights = None if derived is None else schedule.weights_at(here, derived.catalog.ready)
     if weights is None:
@@ -240,9 +241,10 @@ def _draw_parts(
     if seeds.count(None) < len(seeds):
         answers.tally.asked.seeded += int(sizes[[seed is not None for seed in seeds]].sum())
     own: tuple[Sequence[str | bytes], ...] = ()
-    if terms.method == "epoch" and terms.session is not None and snapshots.derived is not None:
+    derived = snapshots.derived_of(terms)
+    if terms.method == "epoch" and terms.session is not None and derived is not None:
         drawn, passes = draw_epoch(
-            plan, snapshots.derived, answers.visits[terms.session], rng, session=terms.session, split=terms.split
+            plan, derived, answers.visits[terms.session], rng, session=terms.session, split=terms.split
         )
         own = (passes,)
     else:

@@ -29,6 +29,20 @@ _NAMES_SHOWN = 10
 _NAMES_LENGTH = 120
 
 
+class Excluded(NamedTuple):
+    """An exclusion list that requests name.
+
+    Attributes:
+        mark: What its head holds, see `worker.core.weights.in_force`. Settling compares it.
+        derived: The catalog without its chunks; None while the catalog could not be read yet, or with a problem.
+        problem: Why requests that name it are refused; empty: they are not.
+    """
+
+    mark: bytes
+    derived: Derived | None
+    problem: str = ""
+
+
 class Snapshots(NamedTuple):
     """What a batch is drawn under.
 
@@ -37,17 +51,23 @@ class Snapshots(NamedTuple):
         weights: Weights name -> the weights in force by it, see `worker.core.weights.presets.weights_name`.
         now_ms: Unix time in ms by the clock of Redis.
         sessions: The sessions that requests name, see `pin_sessions`.
+        excluded: The exclusion lists that requests name.
     """
 
     derived: Derived | None
     weights: Mapping[str | None, InForce]
     now_ms: int
     sessions: Mapping[str, Session] = MappingProxyType({})
+    excluded: Mapping[str, Excluded] = MappingProxyType({})
 
     @property
     def catalog(self) -> Catalog | None:
         """Return the READY chunks; None while they could not be read yet."""
         return None if self.derived is None else self.derived.catalog
+
+    def derived_of(self, terms: Terms) -> Derived | None:
+        """Return the catalog that some terms are drawn from, without what they exclude; None: there is none."""
+        return self.derived if terms.exclude is None else self.excluded[terms.exclude].derived
 
 
 class Unanswerable(NamedTuple):
@@ -98,8 +118,10 @@ def prepare(terms: Terms, snapshots: Snapshots, scheduled: Weights | None = None
         snapshots: What they are drawn under.
         scheduled: The weights of their session's schedule; None: it has none, or they come before its first point.
     """
-    derived = snapshots.derived
+    derived = snapshots.derived_of(terms)
     held = weights_of(terms, snapshots.weights, derived)
+    if terms.exclude is not None and (problem := snapshots.excluded[terms.exclude].problem):
+        return Unanswerable(RequestError("unknown_exclude", problem), held.dataset)
     if derived is None:
         unread = "the worker could not read the catalog from PostgreSQL yet; accepted: the same request, later"
         return Unanswerable(RequestError("catalog_unavailable", unread), held.dataset)
@@ -159,7 +181,7 @@ def _encode_common(terms: Terms, weights: Weights, catalog: Catalog, mixture: Mi
         weights_source=weights.source,
         catalog_version=catalog.version,
         left_out=mixture.left_out if mixture else (),
-        split=terms.split,
+        named={"split": terms.split, "dataset": terms.dataset, "session": terms.session},
     )
 
 

@@ -55,6 +55,7 @@ def slice_by_work(requests: Sequence[Request | Result]) -> Iterator[Slice]:
             terms.preset or terms.dataset,
             terms.category,
             terms.split,
+            terms.exclude,
             terms.session if terms.method == "epoch" else None,
         )
         own = _chunks_of(terms)

@@ -12,7 +12,9 @@ _LARGEST_COUNT = 2**63 - 1
 _LARGEST_NUMBER = 1e300
 _COLUMNS = frozenset(RESULT_COLUMNS)
 _LISTS = ("left_out", "counts", "seconds", "passes", "weights", "ready")
-_REST = frozenset({"status", "weights_source", "catalog_version", "split", "traceparent", INDEXES})
+_REST = frozenset(
+    {"status", "weights_source", "catalog_version", "split", "dataset", "session", "traceparent", INDEXES}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class Terms(NamedTuple):
     probabilities: bool = False
     split: str | None = None
     columns: tuple[str, ...] = ()
+    exclude: str | None = None
 
 
 class Request(NamedTuple):
@@ -246,6 +247,7 @@ _READERS: Final[Mapping[bytes, Reader]] = {
     b"probabilities": _FLAG,
     b"split": matching(SPLIT_PATTERN),
     b"columns": column_names,
+    b"exclude": matching(NAME_PATTERN),
     b"traceparent": traceparent,
 }
 

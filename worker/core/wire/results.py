@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -15,6 +16,7 @@ ERROR_CODES: Final = (
     "no_ready_chunks",
     "too_few_chunks",
     "unknown_preset",
+    "unknown_exclude",
     EXPIRED,
     "catalog_unavailable",
     "too_many_deliveries",
@@ -177,13 +179,21 @@ def encode_common(
     weights_source: str,
     catalog_version: str,
     left_out: Sequence[str] = (),
-    split: str | None = None,
+    named: Mapping[str, str | None] = MappingProxyType({}),
 ) -> tuple[str, ...]:
-    """Write the fields that all results of the same weights, catalog and split share."""
+    """Write the fields that all results of the same weights, catalog and terms share.
+
+    Args:
+        weights_version: Version of the weights.
+        weights_source: Where they come from.
+        catalog_version: Version of the catalog.
+        left_out: Weighted categories without a READY chunk.
+        named: Fields of the request that are echoed; None: it did not name them.
+    """
     versions = ("weights_version", weights_version, "weights_source", weights_source)
     missing = ("left_out", _compact(list(left_out))) if left_out else ()
-    named = () if split is None else ("split", split)
-    return (*versions, "catalog_version", catalog_version, *missing, *named)
+    echoed = (word for name, value in named.items() if value is not None for word in (name, value))
+    return (*versions, "catalog_version", catalog_version, *missing, *echoed)
 
 
 def encode_probabilities(weights: Mapping[str, float], ready: Mapping[str, int]) -> tuple[str, ...]:
