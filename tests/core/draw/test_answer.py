@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, weights_of
 from worker.core.catalog import Catalog
 from worker.core.catalog.rendering import UUID
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
 from worker.core.draw.derived import Derived
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import read_counts
 from worker.core.weights.in_force import InForce
