@@ -34,6 +34,8 @@ class Bucket(NamedTuple):
     shares: Mapping[str, Fraction]
 
 
+_ROUNDING = Fraction(1, 10**12)
+
 Library = Mapping[int, Chunk]
 
 
@@ -67,7 +69,7 @@ def buckets_of(library: Library, budget_ms: int, count: int, *, replace: bool = 
     for i, one in enumerate(ordered):
         reached += one.chance
         is_last_of_its_length = i + 1 == len(ordered) or ordered[i + 1].milliseconds > one.milliseconds
-        while is_last_of_its_length and wanted < count and reached >= Fraction(wanted, count):
+        while is_last_of_its_length and wanted < count and reached >= Fraction(wanted, count) - _ROUNDING:
             edges.add(one.milliseconds)
             wanted += 1
     found: list[tuple[int, int, Fraction, dict[str, Fraction]]] = []

@@ -7,6 +7,8 @@ import numpy as np
 from worker.core.draw.lengths import Lengths
 from worker.core.mixture import Floats, Integers, Mixture
 
+_ROUNDING = 1e-12  # by so much a sum may miss a quantile that it reaches exactly
+
 
 class Cells(NamedTuple):
     """The chunks of a mixture by bucket and category.
@@ -41,7 +43,7 @@ def find_edges(mixture: Mixture, lengths: Lengths, firsts: Integers, count: int)
     """
     own = [lengths.milliseconds[first : first + ready] for first, ready in _ranges(firsts, mixture)]
     shortest, longest = min(int(one[0]) for one in own), max(int(one[-1]) for one in own)
-    wanted = np.arange(1, count) / count
+    wanted = np.arange(1, count) / count - _ROUNDING
     low, high = np.full(count - 1, shortest), np.full(count - 1, longest)
     weights = (mixture.probabilities / mixture.ready)[:, None]
     while (low < high).any():
