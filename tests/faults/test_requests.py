@@ -9,7 +9,7 @@ import pytest
 from tests.faults.records import OK, Run
 from tests.faults.trial import Trial
 from tests.support.command import ms_now
-from tests.support.contract import ACCEPTS, NEEDS, is_name
+from tests.support.contract import ACCEPTS, NEEDS, go_together, is_name
 
 Pairs = Sequence[tuple[bytes, bytes]]
 
@@ -167,7 +167,7 @@ def _expected(pairs: Pairs) -> frozenset[str]:
     known = [(name, value) for name, value in pairs if name in ACCEPTS]
     wrong = {_INVALID for name, value in known if not ACCEPTS[name](value)}
     doubled = len({name for name, _ in known}) < len(known)
-    if doubled or any(fields.get(name) == value and (other in fields) != must for (name, value), other, must in NEEDS):
+    if not wrong and (doubled or not go_together(known)):
         wrong.add(_INVALID)
     return frozenset(wrong) or frozenset(_outcomes(fields)) or OK
 

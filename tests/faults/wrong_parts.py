@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from worker.adapters.redis.client import redis_errors
 from worker.adapters.redis.streams import RedisStreams
-from worker.core.draw.answer import Answers
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP
 from worker.core.stats import Tally

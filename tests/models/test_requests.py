@@ -42,6 +42,9 @@ typed = st.fixed_dictionaries(
         "size": numbers,
         "seed": numbers | st.none(),
         "expires_at": numbers | st.none(),
+        "budget_s": numbers | st.none() | st.sampled_from([0.5, 600.25, 1e-9]),
+        "budget": st.sampled_from(["padded", "sum", "all"]) | st.none(),
+        "buckets": numbers | st.none(),
         "columns": st.lists(st.sampled_from([*COLUMNS, "id"]), max_size=3),
         "pin": st.booleans(),
         "replace": st.booleans(),
@@ -88,6 +91,8 @@ def plain(request: Request) -> dict[str, Any]:
 
 def same(request: Request, model: SampleRequest) -> bool:
     told = {name: getattr(model, name) for name in SampleRequest.model_fields}
+    if model.budget_s is not None:  # a worker gives at most so many, then
+        told["size"] = LARGEST_SIZE
     return plain(request) == {**told, "request_id": model.request_id or "1-0"}
 
 

@@ -18,7 +18,8 @@ from tests.support.streams import LARGEST_ID, Desk
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, categories_of, running, serving, settled, wired
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP
 from worker.core.weights.values import parse_weights

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.streams import Desk
 from tests.support.workers import Wiring, answers, serving
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots
 from worker.core.wire import Request, Result
 from worker.service.health_file import Identity

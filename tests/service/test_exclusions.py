@@ -13,7 +13,8 @@ from tests.support.streams import Desk
 from tests.support.workers import Wiring, answers, serving, settled
 from worker.adapters.redis.exclusions import Change, RedisExclusions
 from worker.core.catalog import without
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots
 from worker.core.wire import Request, Result
 from worker.core.wire.exclusions import pack_ids

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.log_lines import LogLines, captured_log
 from tests.support.waiting import wait_until
-from worker.core.draw.answer import Answers
+from worker.core.draw.groups import Answers
 from worker.core.stats import Tally
 from worker.core.wire import Request, Result, Template, Terms, encode_error, ok_template
 from worker.ports import Failure, GivenUp, Settled

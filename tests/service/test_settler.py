@@ -14,7 +14,8 @@ from tests.support.servers import connect
 from tests.support.streams import Desk, batch_of, result_of
 from tests.support.waiting import wait_until_sync
 from tests.support.workers import Wiring, answers, serving, settled, wired
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots
 from worker.core.weights.values import parse_weights
 from worker.core.wire import Decoder, Request, Result

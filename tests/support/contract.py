@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 
@@ -34,6 +35,13 @@ def _is_number(least: int, largest: int) -> Callable[[bytes], bool]:
     return lambda value: re.fullmatch(rb"[0-9]{1,4300}", value) is not None and least <= int(value) <= largest
 
 
+def _is_budget(value: bytes) -> bool:
+    """Tell whether a text is a decimal number of seconds, from a millisecond on, up to a million."""
+    if re.fullmatch(rb"[0-9]{1,7}(\.[0-9]{1,20})?", value) is None:
+        return False
+    return Decimal("0.001") <= Decimal(value.decode()) < Decimal("1000000.001")
+
+
 ACCEPTS: Final[Mapping[bytes, Callable[[bytes], bool]]] = {
     b"request_id": is_printable,
     b"size": _is_number(1, 65_536),
@@ -52,6 +60,9 @@ ACCEPTS: Final[Mapping[bytes, Callable[[bytes], bool]]] = {
     b"split": _is_split,
     b"columns": _are_columns,
     b"exclude": is_name,
+    b"budget_s": _is_budget,
+    b"budget": (b"padded", b"sum").__contains__,
+    b"buckets": _is_number(1, 64),
     b"traceparent": lambda _: True,  # ignored if it is not valid
 }
 """Field -> which values it accepts."""
@@ -61,3 +72,17 @@ NEEDS: Final[Sequence[tuple[tuple[bytes, bytes], bytes, bool]]] = [
     ((b"method", b"epoch"), b"seed", False),
 ]
 """Which fields go together: a value, another field, and whether that has to be there, or must not be."""
+
+
+def go_together(given: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Tell whether fields, each right by itself, do not contradict each other."""
+    names, values = [name for name, _ in given], dict(given)
+    if any(needing in given and (other in names) != is_wanted for needing, other, is_wanted in NEEDS):
+        return False
+    if b"budget_s" not in names:
+        return b"budget" not in names and b"buckets" not in names
+    adds_up, several = values.get(b"budget") == b"sum", int(values.get(b"buckets", b"1")) > 1
+    if b"size" in names or (values.get(b"method") == b"epoch" and (adds_up or several)):
+        return False
+    is_independent = values.get(b"method") != b"stratified" and values.get(b"replace") != b"0"
+    return is_independent or several or not adds_up

@@ -8,7 +8,7 @@ import scipy.special
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from worker.core.catalog import Catalog, build_catalog
+from worker.core.catalog import Catalog, Columns, build_catalog
 from worker.core.catalog.view import make_view
 from worker.core.draw.allocation import Plan
 from worker.core.mixture import Mixture, make_mixture
@@ -50,6 +50,15 @@ def lasting_catalog(ready: Mapping[str, int], means_s: Mapping[str, float], *, s
     codes = np.repeat(np.arange(len(names), dtype=np.uint16), list(ready.values()))
     durations_s = np.array([means_s[name] for name in names])[codes] * np.exp(rng.normal(0, spread, len(codes)))
     return build_catalog(np.arange(1, len(codes) + 1), codes, names, np.ceil(durations_s * 1000).astype(np.uint32))
+
+
+def with_durations_held(catalog: Catalog) -> Catalog:
+    """Return the same chunks for weights of chunks, with their durations as a held column."""
+    assert catalog.durations is not None
+    codes = np.arange(len(catalog.parts), dtype=np.uint16).repeat(np.diff(catalog.bounds))
+    numbers = {"duration_s": catalog.durations.milliseconds / 1000}
+    columns = Columns(np.zeros(len(codes), np.int64), numbers)
+    return build_catalog(catalog.ids.astype(np.int64), codes, list(catalog.parts), None, columns)
 
 
 class Extremes(np.random.Generator):

@@ -16,7 +16,7 @@ from worker.core.weights.values import default_weights
 from worker.core.workers.state_document import version_shown
 from worker.errors import StaleError, WeightsError
 from worker.service.snapshots import CurrentSnapshots
-from worker.weights.change import change_weights, roll_back, wait_until_applied, who_applied
+from worker.weights.change import Applied, change_weights, roll_back, wait_until_applied, who_applied
 
 VOICE, MUSIC, BOTH = '{"voice": 1}', '{"music": 1}', '{"voice": 1, "music": 1}'
 
@@ -190,9 +190,9 @@ def test_workers_are_sorted_by_what_they_show() -> None:
         {"consumer": "older program", "weights_version": version},
     ]
     shared = who_applied(states, _change(None, VOICE), 0.5)
-    assert shared == (("new", "idle", "older program"), ("old",), (), 0.5)
+    assert shared == Applied(("new", "idle", "older program"), ("old",), (), 0.5)
     own = who_applied(states, _change("d", VOICE), 0.5)
-    assert own == (("new",), ("old",), ("idle", "older program"), 0.5)
+    assert own == Applied(("new",), ("old",), ("idle", "older program"), 0.5)
 
 
 def test_a_holder_of_many_datasets_is_told_from_one_that_was_not_asked() -> None:

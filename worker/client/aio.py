@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, Unpack
 
 from worker.client.address import find_address
-from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
+from worker.client.arguments import Asked, Checked, Checker, Options
 from worker.client.asking import ask_all
 from worker.client.prefetch import PrefetchQueue, RequestIds, make_queue
 from worker.client.report_calls import AsyncReportCalls
@@ -53,11 +53,11 @@ class AsyncSampleClient(AsyncWeightsCalls, AsyncReportCalls):
         self._requester: Requester | None = None
         self._is_closed = False
 
-    async def sample(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> Sample:
+    async def sample(self, size: int | None = None, **options: Unpack[Options]) -> Sample:
         """Ask for a sample and wait for it.
 
         Args:
-            size: Number of chunk ids.
+            size: Number of chunk ids; None: 32, unless `budget_s` is given.
             options: See `Options`.
 
         Raises:
@@ -78,11 +78,11 @@ class AsyncSampleClient(AsyncWeightsCalls, AsyncReportCalls):
         await asyncio.gather(*futures, return_exceptions=True)
         return [future.result() for future in futures]
 
-    def submit(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> "asyncio.Future[Sample]":
+    def submit(self, size: int | None = None, **options: Unpack[Options]) -> "asyncio.Future[Sample]":
         """Ask for a sample and return its future, which raises what `sample` raises.
 
         Args:
-            size: Number of chunk ids.
+            size: Number of chunk ids; None: 32, unless `budget_s` is given.
             options: See `Options`.
         """
         [future] = self._ask([self._checker.check(size, options)])
@@ -90,7 +90,7 @@ class AsyncSampleClient(AsyncWeightsCalls, AsyncReportCalls):
 
     def stream(
         self,
-        size: int = DEFAULT_SIZE,
+        size: int | None = None,
         *,
         prefetch: int = 8,
         count: int | None = None,

@@ -1,11 +1,13 @@
 """The arguments of a request, checked by the rules of the wire before anything is sent."""
 
+import math
 import numbers
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, NamedTuple, TypedDict, get_args, get_origin, get_type_hints
 
-from worker.core.wire import Decoder, Encoding, Entry, Method, Request, Result, encode_request
+from worker.core.wire import LARGEST_SIZE, Budget, Decoder, Encoding, Entry, Method, Request, Result, encode_request
 
 DEFAULT_SIZE = 32
 _LONGEST_WAIT_S = 365 * 86_400
@@ -27,6 +29,10 @@ class Options(TypedDict, total=False):
             requests, see `worker.core.wire.seeds.seed_of`.
         encoding: Encoding of ids on the wire; default: the one that is faster to read.
         probabilities: Have `weights` and `ready` in the sample.
+        budget_s: Instead of `size`: as many chunk ids as last so many seconds. Workers need durations for it.
+        budget: With `budget_s`: `padded`, count x longest duration is within it; or `sum`, the durations add up.
+        buckets: With `budget_s`: the chunks of a sample are of one length bucket, of so many. The mix over all samples
+            is that of the weights.
         columns: Have these of each chunk in the sample: `category`, `duration_s`, `start_s`, `path`; the last three of
             workers with WORKER_CATALOG_COLUMNS.
         split: Draw from the chunks of this split only; default: those without a split, and those of `train`.
@@ -47,6 +53,9 @@ class Options(TypedDict, total=False):
     encoding: Encoding | None
     probabilities: bool
     split: str | None
+    budget_s: float | None
+    budget: Budget | None
+    buckets: int | None
     columns: Sequence[str] | None
     exclude: str | None
     traceparent: str | None
@@ -57,7 +66,7 @@ class Options(TypedDict, total=False):
 class Asked(Options, total=False):
     """The arguments of one request of `sample_many`."""
 
-    size: int
+    size: int | None
 
 
 class Checked(NamedTuple):
@@ -105,11 +114,11 @@ class Checker:
         """
         self._timeout_s = check_timeout(timeout_s)
 
-    def check(self, size: int, options: Mapping[str, Any]) -> Checked:
+    def check(self, size: int | None, options: Mapping[str, Any]) -> Checked:
         """Check the arguments of one request.
 
         Args:
-            size: How many chunk ids.
+            size: How many chunk ids; None: 32, unless the options name a budget.
             options: See `Options`.
 
         Raises:
@@ -120,6 +129,8 @@ class Checker:
         timeout_s = check_timeout(options.pop(_TIMEOUT, self._timeout_s))
         if unknown := options.keys() - _READERS.keys():
             raise TypeError(f"{min(unknown)} is not an argument; accepted: {', '.join((*_READERS, _TIMEOUT))}")
+        if size is None and options.get("budget_s") is None:
+            size = DEFAULT_SIZE
         given = {"size": size, **options}
         words = encode_request(**{name: _READERS[name](name, value) for name, value in given.items()})
         request = _read(words)
@@ -136,7 +147,7 @@ class Checker:
             ValueError: A value is not accepted.
         """
         options = dict(asked)
-        return self.check(options.pop("size", DEFAULT_SIZE), options)  # type: ignore[arg-type]
+        return self.check(options.pop("size", None), options)  # type: ignore[arg-type]
 
     def check_stream(self, options: Mapping[str, Any]) -> tuple[Checked, int | None]:
         """Check the requests of a stream; return the request without its seed, and the seed.
@@ -149,7 +160,7 @@ class Checker:
             ValueError: A value is not accepted.
         """
         rest = dict(options)
-        size = rest.pop("size", DEFAULT_SIZE)
+        size = rest.pop("size", None)
         checked = self.check(size, rest)
         seed = check_whole(_SEED, rest.pop(_SEED, None))
         return (checked if seed is None else self.check(size, rest)), seed
@@ -209,6 +220,33 @@ def check_whole(name: str, value: Any) -> int | None:
     raise TypeError(f"{name} is {value!r}; accepted: a whole number")
 
 
+def _seconds(name: str, value: Any) -> str | None:
+    """Write a number of seconds as the wire does, without a power of ten.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not finite.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}; accepted: a number of seconds")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}; accepted: a number of seconds")
+    return format(Decimal(repr(float(value))), "f")
+
+
+def size_of(words: Mapping[Any, Any]) -> int:
+    """Return how many chunk ids a sample has; with a budget roughly, as if chunks lasted a second.
+
+    Args:
+        words: Fields of a request, see `Checked`.
+    """
+    if "size" in words:
+        return int(words["size"])
+    return min(LARGEST_SIZE, 1 + int(float(words["budget_s"])))
+
+
 def _text(name: str, value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
@@ -230,6 +268,8 @@ def _reader(hint: Any) -> Callable[[str, Any], str | int | None]:
         return _flag
     if any(get_origin(kind) is Sequence for kind in kinds):
         return _names
+    if float in kinds:
+        return _seconds
     return check_whole if int in kinds else _text
 
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from worker.client.address import find_address
-from worker.client.arguments import DEFAULT_SIZE, Asked, Checked, Checker, Options
+from worker.client.arguments import Asked, Checked, Checker, Options
 from worker.client.asking import ask_all
 from worker.client.background import GRACE_S, Background
 from worker.client.prefetch import RequestIds, make_queue
@@ -84,11 +84,11 @@ class SampleClient(WeightsCalls, ReportCalls):
         client._keeping = keeping
         return client
 
-    def sample(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> Sample:
+    def sample(self, size: int | None = None, **options: Unpack[Options]) -> Sample:
         """Ask for a sample and wait for it.
 
         Args:
-            size: Number of chunk ids.
+            size: Number of chunk ids; None: 32, unless `budget_s` is given.
             options: See `Options`.
 
         Raises:
@@ -119,11 +119,11 @@ class SampleClient(WeightsCalls, ReportCalls):
         futures = self._ask(requests)
         return [_wait(future, checked) for future, checked in zip(futures, requests, strict=True)]
 
-    def submit(self, size: int = DEFAULT_SIZE, **options: Unpack[Options]) -> Future[Sample]:
+    def submit(self, size: int | None = None, **options: Unpack[Options]) -> Future[Sample]:
         """Ask for a sample and return its future. It cannot be cancelled, and raises what `sample` raises.
 
         Args:
-            size: Number of chunk ids.
+            size: Number of chunk ids; None: 32, unless `budget_s` is given.
             options: See `Options`.
         """
         [future] = self._ask([self._checker.check(size, options)])
@@ -131,7 +131,7 @@ class SampleClient(WeightsCalls, ReportCalls):
 
     def stream(
         self,
-        size: int = DEFAULT_SIZE,
+        size: int | None = None,
         *,
         prefetch: int = 8,
         count: int | None = None,
@@ -141,7 +141,7 @@ class SampleClient(WeightsCalls, ReportCalls):
         """Return an iterator over samples that are asked for ahead of the loop.
 
         Args:
-            size: Number of chunk ids in each sample.
+            size: Number of chunk ids in each sample; None: 32, unless `budget_s` is given.
             prefetch: Number of samples that are asked for or ready. Each was drawn under the weights in force then.
             count: Number of samples in all; None: without end.
             request_ids: Number of a sample, from 0 -> request id, so that a later process can ask for the same ones.

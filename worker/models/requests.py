@@ -3,13 +3,23 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from worker.core.keys import NAME_PATTERN, SPLIT_PATTERN
 from worker.core.wire import (
+    LARGEST_BUDGET_S,
     LARGEST_SEED,
     LARGEST_SIZE,
+    MOST_BUCKETS,
     REQUEST_FIELDS,
+    Budget,
     Encoding,
     Method,
     contradiction,
@@ -21,6 +31,7 @@ from worker.models.strict import LARGEST, Model, read_object, refuse_input, refu
 _LONGEST_TEXT: Final = 128
 _HUGE: Final = 1 << 1024
 Word = str | bytes
+_OF_A_BATCH: Final = frozenset({"size", "budget", "buckets"})
 _NAME: Final = f"^{NAME_PATTERN.pattern}$"
 
 
@@ -48,6 +59,10 @@ _LIST = _reading("a list of texts", tuple)
 _NUMBER, _FLAG, _TEXT = _reading("a whole number", int), _reading("true or false", bool, int), _reading("a text")
 
 Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE), _NUMBER]
+Seconds = Annotated[
+    Annotated[float, Field(ge=0.001, le=LARGEST_BUDGET_S)] | None, _reading("a number of seconds", int, float)
+]
+Buckets = Annotated[int, Field(ge=1, le=MOST_BUCKETS), _NUMBER]
 Seed = Annotated[Annotated[int, Field(ge=0, le=LARGEST_SEED)] | None, _NUMBER]
 Time = Annotated[Annotated[int, Field(ge=0, le=LARGEST)] | None, _NUMBER]
 Flag = Annotated[bool, _FLAG]
@@ -83,6 +98,11 @@ class SampleRequest(Model):
     columns: Columns = Field(default=(), description="The result says these of each chunk.")
     exclude: Name = Field(default=None, description="Draw no chunk of this exclusion list.")
     probabilities: Flag = Field(default=False, description="The result carries effective weights and READY counts.")
+    budget_s: Seconds = Field(default=None, description="Instead of `size`: as many chunk ids as last so many seconds.")
+    budget: Annotated[Budget, _TEXT] = Field(
+        default="padded", description="With `budget_s`, what is within it: count x longest duration, or the sum."
+    )
+    buckets: Buckets = Field(default=1, description="With `budget_s`: chunks of one length bucket, of so many.")
     traceparent: Trace = Field(default=None, description="W3C trace context, echoed; one that is not valid is ignored.")
 
     @model_validator(mode="before")
@@ -94,13 +114,20 @@ class SampleRequest(Model):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        given = {name: getattr(self, name) for name in REQUEST_FIELDS if getattr(self, name) is not None}
+        named = [name for name in REQUEST_FIELDS if name in self.model_fields_set or name not in _OF_A_BATCH]
+        given = {name: getattr(self, name) for name in named if getattr(self, name) is not None}
         if (problem := contradiction(given)) is not None:
             raise refused(problem.message)
         for name, value in (self.model_extra or {}).items():
             if not isinstance(value, str | bytes | int | float):
                 raise refused(f"{ascii(name)[:64]} is {ascii(value)[:64]}; accepted: a text or a number")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_others(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the fields that must not be beside those that are given."""
+        absent = _OF_A_BATCH - {"size"} if self.budget_s is None else {"size"}
+        return {name: value for name, value in write(self).items() if name not in absent}
 
     @classmethod
     def read_text(cls, raw: bytes) -> Any:
@@ -129,9 +156,10 @@ class SampleRequest(Model):
         return cls.model_validate(found)
 
     def fields(self) -> dict[str, str | int]:
-        """Return fields and values for `XADD`. Those that say what holds anyhow are left out, but the size."""
+        """Return fields and values for `XADD`. What holds anyhow is left out, but not the size."""
         given = self.model_dump(exclude_defaults=True, exclude_none=True)
-        return {"size": self.size} | {name: _word(value) for name, value in given.items()}
+        size = {"size": self.size} if self.budget_s is None else {}
+        return size | {name: _word(value) for name, value in given.items()}
 
 
 def _wire_text(value: Any) -> bytes:

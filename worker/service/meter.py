@@ -3,6 +3,7 @@
 The counts are for the statistics lines, and for the totals of the last line. They are never read by another process.
 """
 
+import json
 import time
 import traceback
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from worker.core.draw.answer import Answers
+from worker.core.draw.groups import Answers
 from worker.core.events import (
     RequestDeadLettered,
     RequestFailed,
@@ -22,7 +23,7 @@ from worker.core.events import (
 )
 from worker.core.mixture import Mixture
 from worker.core.stats import Asked, Tally
-from worker.core.wire import EXPIRED, Request, Result
+from worker.core.wire import EXPIRED, Request, Result, Terms
 from worker.logs.emit import RateLimited, wanted
 from worker.ports import GivenUp, Settled
 from worker.service.latencies import Latencies, Recent
@@ -212,7 +213,7 @@ def _served(part: Sequence[Request | Result], answered: Answers, at_ms: int, sup
     return RequestServed(
         request_id=request.request_id,
         entry_id=request.entry_id,
-        size=terms.size,
+        size=_size(terms, result),
         status="ok" if result.error is None else "error",
         error=result.error,
         dataset=terms.dataset,
@@ -226,3 +227,11 @@ def _served(part: Sequence[Request | Result], answered: Answers, at_ms: int, sup
         traceparent=request.traceparent,
         sampled_1_in=len(answered.results) * (suppressed + 1),
     )
+
+
+def _size(terms: Terms, result: Result) -> int:
+    """Return how many chunk ids a request wanted; with a budget, how many it got."""
+    if terms.budget_s is None:
+        return terms.size
+    counts: dict[str, int] = json.loads(result.counts or "{}")
+    return sum(counts.values())

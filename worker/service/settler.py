@@ -28,7 +28,8 @@ from typing import Final
 import numpy as np
 from anyio.to_thread import run_sync
 
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.slicing import Slice, is_heavy
 from worker.core.stats.heard import heard_growth

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from tests.support.drawing import FALSE_ALARM, MODES, Mode, catalog_of, weights_of
 from worker.core.catalog import Catalog
 from worker.core.catalog.rendering import UUID
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
 from worker.core.draw.derived import Derived
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots
 from worker.core.stats import read_counts
 from worker.core.weights.in_force import InForce
@@ -133,7 +134,9 @@ def _check_ok(request: Request, read: Fields, catalog: Catalog) -> None:
         *("weights_version", "weights_source", "catalog_version"),
         *(name for name, there in optional.items() if there),
         *(["ready"] if request.terms.probabilities else []),
+        *(name for name in ("dataset", "session") if getattr(request.terms, name) is not None),
     }
+    assert read.get("dataset") == request.terms.dataset
     assert (read["request_id"], read["entry_id"], read["status"]) == (request.request_id, request.entry_id, "ok")
     assert read["weights_version"] == weights.version
     assert read["weights_source"] == weights.source

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.support.drawing import catalog_of, lasting_catalog, weights_of
 from worker.core.catalog import Catalog
-from worker.core.draw.answer import Answers, answer, is_plain
+from worker.core.draw.answer import answer, is_plain
 from worker.core.draw.derived import Derived, Prepared
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots, prepare
 from worker.core.draw.sessions import NEW_SESSION
 from worker.core.weights.in_force import InForce

@@ -59,14 +59,14 @@ def test_weights_of_one_version_are_applied_to_a_catalog_once() -> None:
     for source in ("redis", "last_known"):
         assert _answer(derived, weights_of({"voice": 1}, source))["weights_source"] == source
     _answer(derived, weights_of({"voice": 1}), category="voice")
-    assert ": 3 prepared, 3 templates, 1 renderers, 1 mixtures, 0 presets, " in repr(derived)
+    assert ": 3 prepared, 3 templates, 1 renderers, 1 mixtures, 0 budgets, 0 presets, " in repr(derived)
 
 
 def test_it_shows_what_is_kept() -> None:
     derived = _derived()
     _answer(derived, session="s", method="epoch", category="voice")
     _answer(derived, preset="balanced")
-    assert ": 2 prepared, 2 templates, 2 renderers, 2 mixtures, 1 presets, " in repr(derived)
+    assert ": 2 prepared, 2 templates, 2 renderers, 2 mixtures, 0 budgets, 1 presets, " in repr(derived)
     assert repr(derived).endswith(" 50 ordered>")
     assert repr(derived.orders) == "<KeptOrders: 1 windows, 50 chunks>"
     assert list(derived.presets) == ["preset:balanced"]

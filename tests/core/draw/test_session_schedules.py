@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.support.drawing import catalog_of, lasting_catalog, weights_of
 from worker.core.catalog import Catalog
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
 from worker.core.draw.derived import Derived
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.session_schedules import read_schedule
 from worker.core.draw.sessions import MOST_HEARD, Session, read_session, session_document

@@ -10,8 +10,9 @@ import pytest
 
 from tests.support.drawing import catalog_of, weights_of
 from worker.core.catalog import Catalog
-from worker.core.draw.answer import Answers, answer
+from worker.core.draw.answer import answer
 from worker.core.draw.derived import Derived
+from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.sessions import NEW_SESSION, Session, read_session
 from worker.core.keys import PINNED, SCHEDULE

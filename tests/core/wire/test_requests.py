@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.support.contract import ACCEPTS, NEEDS, is_name, is_printable
+from tests.support.contract import ACCEPTS, go_together, is_name, is_printable
 from worker.core.wire import (
     LARGEST_SEED,
     LARGEST_SIZE,
@@ -99,6 +99,10 @@ words = st.sampled_from(
         "job-1",
         "category,path",
         "path,path",
+        "0.001",
+        "600.5",
+        "sum",
+        "padded",
         "a b",
         "x" * 64,
         "x" * 129,
@@ -122,8 +126,7 @@ def test_requests_are_accepted_exactly_when_every_field_is_right(given_fields: F
     known_fields = [(name, value) for name, value in given_fields if name in ACCEPTS]
     names = [name for name, _ in known_fields]
     right = len(names) == len(set(names)) and all(ACCEPTS[name](value) for name, value in known_fields)
-    for needing, other, is_wanted in NEEDS:
-        right = right and (needing not in known_fields or (other in names) == is_wanted)
+    right = right and go_together(known_fields)
     decoded = Decoder().decode(_entry(*given_fields))
     assert isinstance(decoded, Request if right else Result)
     if isinstance(decoded, Result):
@@ -164,6 +167,38 @@ def test_what_is_looked_up_is_what_would_be_read(batch: list[Fields], max_size: 
                 whole.reply_to,
                 str(whole.error),
             )
+
+
+_ALONE = "budget_s beside it, or neither"
+_SECONDS = "seconds from 0.001 to 1000000, such as 600 or 0.5"
+_ONE_BY_ONE = "with budget sum, which draws one chunk after the other, independently; accepted:"
+_NOT_SUM = "left out, budget padded, or buckets of 2 or more"
+_PASSES = "method epoch goes through whole categories, in batches of one size; accepted: budget_s alone, or method"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("budget sum", f"budget is given without budget_s; accepted: {_ALONE}"),
+        ("buckets 4", f"buckets is given without budget_s; accepted: {_ALONE}"),
+        ("budget_s 60 size 8", "size and budget_s are both given; accepted: one of them"),
+        ("budget_s 0", f"budget_s is '0'; accepted: {_SECONDS}"),
+        ("budget_s 1e3", f"budget_s is '1e3'; accepted: {_SECONDS}"),
+        ("budget_s 60 buckets 65", "buckets is '65'; accepted: a whole number from 1 to 64"),
+        ("budget_s 60 budget sum method stratified", f"method is stratified {_ONE_BY_ONE} method {_NOT_SUM}"),
+        ("budget_s 60 budget sum buckets 1 replace 0", f"replace is 0 {_ONE_BY_ONE} replace {_NOT_SUM}"),
+        ("budget_s 60 budget sum method epoch session s", f"{_PASSES} random or stratified"),
+        ("budget_s 60 buckets 4 method epoch session s", f"{_PASSES} random or stratified"),
+    ],
+)
+def test_what_contradicts_a_budget_is_told(fields: str, told: str) -> None:
+    words = fields.split()
+    assert _refuse(*zip(words[0::2], words[1::2], strict=True)).message == told
+
+
+def test_a_budget_is_cut_to_whole_milliseconds_and_bounded_by_the_size_of_the_worker() -> None:
+    terms = _accept(("budget_s", "17.9999"), ("buckets", "8"), max_size=500).terms
+    assert (terms.budget_s, terms.size, terms.budget, terms.buckets) == (17.999, 500, "padded", 8)
 
 
 def test_requests_that_differ_in_their_own_fields_alone_share_their_terms() -> None:

@@ -48,7 +48,10 @@ def watch(**wanted: Any) -> None:
 
 
 @click.command(cls=Verb, panel=LOOK, example="sampling-worker sample --size 8 --method stratified")
-@click.option("--size", type=Whole(0, 10**12), default=1, show_default=True, help="Chunk ids per request.")
+@click.option("--size", type=Whole(0, 10**12), show_default="1", help="Chunk ids per request.")
+@click.option("--budget-s", metavar="SECONDS", help="Instead of --size: as many ids as last so long.")
+@click.option("--budget", metavar="BUDGET", help="padded (count x longest, the default) or sum (needs --budget-s).")
+@click.option("--buckets", metavar="K", help="Ids of one length bucket, of so many (needs --budget-s).")
 @click.option("--count", type=Whole(1, 100_000), default=1, show_default=True, help="How many requests.")
 @click.option("--category", metavar="CATEGORY", help="Draw from this category alone, whatever the weights.")
 @click.option("--split", metavar="SPLIT", help="Chunks of this split alone, such as val.")

@@ -7,8 +7,11 @@ import click
 
 from worker.cli import options
 from worker.cli.help import WEIGHTS, Group, Verb
-from worker.cli.numbers import Whole
+from worker.cli.numbers import Decimal, Whole
 from worker.cli.verbs.presets import preset
+
+_LARGEST_BUDGET_S = 1_000_000  # as requests accept it
+_MOST_BUCKETS = 64
 
 
 @click.group(cls=Group, panel=WEIGHTS, example="sampling-worker weights set voice=0.7 music=0.2")
@@ -241,6 +244,13 @@ def rollback(
     type=Whole(1, 10**12),
     help="How many chunk ids would be drawn; otherwise --budget, where it is in chunks, or 10,000.",
 )
+@click.option(
+    "--budget-s",
+    type=Decimal(1e-3, _LARGEST_BUDGET_S),
+    metavar="SECONDS",
+    help="Show the batches, too, of requests with this budget_s.",
+)
+@click.option("--buckets", type=Whole(1, _MOST_BUCKETS), default=1, help="In so many length buckets.")
 @options.as_json
 def preview(
     weights: tuple[str, ...],
@@ -252,17 +262,19 @@ def preview(
     unimax: float | None,
     budget: float | None,
     size: int | None,
+    budget_s: float | None,
+    buckets: int,
     as_json: bool,
 ) -> None:
     """Show what would be drawn under some weights, or under those in force; nothing is stored.
 
     You are warned of categories without READY chunks, and of those whose chunks would be heard more than 16 times each.
     """
-    from worker.cli.weights.preview import preview_weights
+    from worker.cli.weights.preview import BatchesWanted, preview_weights
     from worker.cli.weights.starting import Start
 
     start = Start(weights, temperature, proportional=proportional, by=by, unimax=unimax, budget=budget)
-    preview_weights(start, dataset, size, as_json=as_json)
+    preview_weights(start, dataset, size, BatchesWanted(budget_s, buckets), as_json=as_json)
 
 
 weights.add_command(preset)

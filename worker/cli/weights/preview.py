@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import NamedTuple
 
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.cli.context import check_dataset, open_redis
@@ -12,10 +13,12 @@ from worker.cli.typed_weights import words_json
 from worker.cli.weights.starting import Start, chunks_of, weigh
 from worker.cli.words import Clock, Share
 from worker.core.catalog import Catalog
+from worker.core.draw.batch_preview import BatchRow, preview_batches
 from worker.core.draw.preview import PreviewRow, preview, warnings
 from worker.core.weights.values import Weights, normalise, parse_weights, temper
+from worker.core.wire import LARGEST_SIZE
 from worker.core.workers.states import WorkerState, disagreement
-from worker.errors import RedisError, SettingsError, WeightsError
+from worker.errors import RedisError, RequestError, SettingsError, WeightsError
 from worker.settings.servers import ServerSettings, read_server_settings
 from worker.weights.in_use import live_workers, make_survey, unit_of
 
@@ -23,13 +26,23 @@ _SIZE = 10_000
 _GIVE = "accepted: the weights to look at, such as voice=0.7"
 
 
-def preview_weights(start: Start, dataset: str | None, size: int | None, *, as_json: bool) -> None:
+class BatchesWanted(NamedTuple):
+    """The batches to show: their budget in seconds (None: show none), and how many length buckets."""
+
+    budget_s: float | None
+    buckets: int
+
+
+def preview_weights(
+    start: Start, dataset: str | None, size: int | None, batches: BatchesWanted, *, as_json: bool
+) -> None:
     """Print what would be drawn under some weights.
 
     Args:
         start: What they are made of; nothing: those in force.
         dataset: Whose weights in force; None: the global ones.
         size: How many chunk ids would be drawn; None: as many as the budget has, or 10,000.
+        batches: The batches to show, too.
         as_json: Whether to print JSON.
     """
     check_dataset(dataset)
@@ -47,29 +60,35 @@ def preview_weights(start: Start, dataset: str | None, size: int | None, *, as_j
             notes += told
             drawn = size or chunks_of(start, unit)
         found = found or await _in_force(settings, dataset, temperature)
-        catalog = await read_catalog(settings, unit)
+        catalog = await read_catalog(settings, unit, with_lengths=batches.budget_s is not None)
         return found, catalog, [*notes, *_other_catalog(catalog, workers)], drawn or _SIZE
 
     found, catalog, notes, drawn = asyncio.run(work())
     parts = preview(found, catalog, drawn)
-    sentences = warnings(parts, catalog.categories)
+    sentences, rows = warnings(parts, catalog.categories), _batches(found, catalog, batches)
     if as_json:
         categories = [asdict(part) for part in parts]
         empty = [part.category for part in parts if not part.ready]
         shown = {"version": found.version, "size": drawn, "categories": categories, "empty": empty}
+        if rows:
+            shown["batches"] = [asdict(row) for row in rows]
         unit = "chunks" if catalog.durations is None else "seconds"
         print_json({**shown, "weight_unit": unit, "warnings": [*notes, *sentences]})
         return
     _print_parts(f"{drawn:,} chunk ids under weights {found.version}", parts)
+    if rows:
+        _print_batches(f"batches of {batches.budget_s:g} s", rows)
     for sentence in sentences:
         print_text(sentence, "waits")
     for note in notes:
         complain(note)
 
 
-async def read_catalog(settings: ServerSettings, unit: str) -> Catalog:
-    """Read the READY chunks as a worker would that goes by a unit of weights."""
-    source = PostgresCatalog(settings.database_url, settings.chunks_query, with_durations=unit == "seconds")
+async def read_catalog(settings: ServerSettings, unit: str, *, with_lengths: bool = False) -> Catalog:
+    """Read the READY chunks as a worker would that goes by a unit of weights, if wanted with their durations."""
+    in_seconds = unit == "seconds"
+    held = ("duration_s",) if with_lengths and not in_seconds else ()
+    source = PostgresCatalog(settings.database_url, settings.chunks_query, with_durations=in_seconds, held=held)
     return (await source.load()).catalog
 
 
@@ -120,6 +139,32 @@ async def _in_force(settings: ServerSettings, dataset: str | None, temperature: 
     if weights is None:
         raise WeightsError(f"workers draw under {use.version}, and what that weighs is not known here; {_GIVE}")
     return weights if temperature is None else normalise(temper(weights.shares, temperature), use.source) or weights
+
+
+def _batches(weights: Weights, catalog: Catalog, wanted: BatchesWanted) -> list[BatchRow]:
+    """Return the batches of each bucket; none if they are not wanted.
+
+    Raises:
+        WeightsError: A worker would refuse such requests.
+    """
+    if wanted.budget_s is None:
+        return []
+    try:
+        return preview_batches(weights, catalog, wanted.budget_s, wanted.buckets, LARGEST_SIZE)
+    except RequestError as error:
+        raise WeightsError(error.message) from None
+
+
+def _print_batches(title: str, rows: list[BatchRow]) -> None:
+    """Print a line for each bucket, and how much of all batches is padding."""
+    columns = ["longest s", "ids", "batches", "audio s", "padded s", "padding"]
+    cells = [
+        [row.longest_s, row.chunks, Share(row.share), row.seconds, row.padded_s, Share(1 - row.seconds / row.padded_s)]
+        for row in rows
+    ]
+    print_table(title, columns, cells)
+    audio, padded = sum(row.share * row.seconds for row in rows), sum(row.share * row.padded_s for row in rows)
+    print_text(f"  padding of all batches: {100 * (1 - audio / padded):.1f} %")
 
 
 def _print_parts(title: str, parts: list[PreviewRow]) -> None:

@@ -43,15 +43,15 @@ class WeightedBatchSampler(Sampler[list[int]]):
     With `WithSample(dataset)` as the dataset, each batch comes with its sample.
 
     Attributes:
-        batch_size: Number of indices in a batch.
-        drop_last: True, as all batches have this size.
+        batch_size: Number of indices in a batch; None: it varies, by `budget_s`.
+        drop_last: True, as no batch is an incomplete one.
     """
 
     drop_last = True
 
     def __init__(
         self,
-        batch_size: int = DEFAULT_SIZE,
+        batch_size: int | None = None,
         *,
         batches: int,
         index_of: IndexOf | None = None,
@@ -62,7 +62,7 @@ class WeightedBatchSampler(Sampler[list[int]]):
         """Connect to nothing yet.
 
         Args:
-            batch_size: Number of indices in a batch.
+            batch_size: Number of indices in a batch; None: 32, unless `budget_s` is given.
             batches: Number of batches in an iteration, on each rank.
             index_of: Chunk id -> index in the dataset; required. A range lists the ids in the order of the dataset.
             name: See `ChunkIdStream`.
@@ -77,7 +77,8 @@ class WeightedBatchSampler(Sampler[list[int]]):
         self._index_of = _function(index_of)
         asked = {"size": batch_size, **options}
         self._source = Source(client, name=name, batches=self._batches, prefetch=PREFETCH, options=asked)
-        self.batch_size = batch_size
+        varies = options.get("budget_s") is not None
+        self.batch_size = None if varies else DEFAULT_SIZE if batch_size is None else batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
         """Begin an iteration, or resume the one whose state was loaded.

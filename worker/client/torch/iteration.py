@@ -40,7 +40,7 @@ class Plan(NamedTuple):
         name: Start of the names of clients and of request ids.
         checked: The arguments of each request, without the seed.
         seed: The seeds of all requests are derived from it; None: they have none.
-        size: Number of chunk ids in each sample.
+        size: Number of chunk ids in each sample; with a budget roughly.
         prefetch: Number of samples that are asked for or ready.
     """
 

@@ -11,6 +11,7 @@ from typing import Any
 from torch import distributed
 from torch.utils.data import get_worker_info
 
+from worker.client.arguments import size_of
 from worker.client.sync import SampleClient
 from worker.client.torch.iteration import Iteration, Plan
 from worker.client.torch.runs import IterationId, Runs
@@ -47,7 +48,7 @@ class Source:
         checked, seed = client.check(options)
         words = dict(zip(checked.words[::2], checked.words[1::2], strict=True))
         name = name or f"torch-{secrets.token_hex(8)}"
-        self._plan = Plan(client, name, checked, seed, int(words["size"]), prefetch)
+        self._plan = Plan(client, name, checked, seed, size_of(words), prefetch)
         self._plan.queue(Shard(0, 1, "", 0), Progress(IterationId("", 0)), None)  # raises now if prefetch is refused
         self._conditions = {
             **{str(field): value for field, value in words.items() if field != _FREE},

@@ -6,7 +6,7 @@ from typing import Any, NoReturn, Unpack
 from torch.utils.data import IterableDataset
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from worker.client.arguments import DEFAULT_SIZE, Options, check_count
+from worker.client.arguments import Options, check_count
 from worker.client.samples import Sample
 from worker.client.sync import SampleClient
 from worker.client.torch.source import Source
@@ -26,7 +26,7 @@ class ChunkIdStream(IterableDataset[Sample]):
 
     def __init__(
         self,
-        size: int = DEFAULT_SIZE,
+        size: int | None = None,
         *,
         name: str | None = None,
         batches: int | None = None,
@@ -37,7 +37,7 @@ class ChunkIdStream(IterableDataset[Sample]):
         """Connect to nothing yet.
 
         Args:
-            size: Number of chunk ids in each sample.
+            size: Number of chunk ids in each sample; None: 32, unless `budget_s` is given.
             name: Start of the names of clients and of request ids, up to 32 of `[A-Za-z0-9_.-]`; None: a unique one.
             batches: Number of samples in an iteration on each rank, over all its workers; None: without end.
             prefetch: Number of samples that each worker has asked for or ready.

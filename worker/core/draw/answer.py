@@ -9,44 +9,24 @@ Requests come in three nested collections:
 Pinned requests of a session with a schedule are drawn one by one instead, as each begins where the last one ended.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from worker.core.adjust.rule import TIME_MS
-from worker.core.catalog.rendering import cut_ids, cut_rendered
 from worker.core.draw.allocation import Plan
 from worker.core.draw.columns import write_columns
 from worker.core.draw.derived import Prepared, weights_of
-from worker.core.draw.epoch import draw_epoch
-from worker.core.draw.moments import RequestCounts, add_up_times, count_drawn
+from worker.core.draw.groups import Answers, Part, cut_chunk_ids, cut_into_draws, draw_parts
 from worker.core.draw.prepare import Snapshots, Unanswerable, check_wanted, prepare
-from worker.core.draw.sampling import Drawn, draw
+from worker.core.draw.sampling import draw
 from worker.core.draw.session_schedules import schedule_of
 from worker.core.draw.sessions import Visit
-from worker.core.mixture import Integers
 from worker.core.stats import Tally
 from worker.core.stats.fields import CHUNKS, MS, REQUESTS
 from worker.core.wire import Request, Result, Terms, encode_error
 from worker.errors import RequestError
-
-_WORK_A_DRAW = 32_768  # chunks, or cells of counts
-
-
-class Answers(NamedTuple):
-    """The results of a batch, one a request, their counts, and the sessions that the batch draws for."""
-
-    results: list[Result]
-    tally: Tally
-    visits: dict[str, Visit]
-
-
-class _Part(NamedTuple):
-    """Requests of the same terms."""
-
-    prepared: Prepared
-    requests: Sequence[Request]
 
 
 class _Gathered(NamedTuple):
@@ -76,7 +56,7 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
     """
     visits = {name: Visit(session) for name, session in snapshots.sessions.items() if not session.problem}
     answers = Answers([], Tally(), visits)
-    groups: dict[tuple[object, ...], list[_Part]] = {}
+    groups: dict[tuple[object, ...], list[Part]] = {}
     gathered = _gather(requests, snapshots, answers)
     for alike in gathered.by_terms:
         terms = alike[0].terms
@@ -90,11 +70,12 @@ def answer(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.r
             _refuse_all(alike, prepared, answers)
         else:
             listener = terms.session if terms.method == "epoch" else None
-            key = (id(prepared.mixture), terms.replace, terms.method, terms.encoding, listener, terms.columns)
-            groups.setdefault(key, []).append(_Part(prepared, alike))
+            drawn_from = (id(prepared.mixture), id(prepared.batch.varying), listener)
+            key = (*drawn_from, terms.replace, terms.method, terms.encoding, terms.columns)
+            groups.setdefault(key, []).append(Part(prepared, alike))
     for parts in groups.values():
-        for bounded in _cut_into_draws(parts):
-            _draw_parts(bounded, snapshots, rng, answers)
+        for bounded in cut_into_draws(parts):
+            draw_parts(bounded, snapshots, rng, answers)
     for request in gathered.scheduled:
         _answer_scheduled(request, snapshots, rng, answers)
     if traced := gathered.traced:
@@ -109,7 +90,7 @@ def is_plain(request: Request, prepared: Prepared) -> bool:
     """Return whether a request is drawn independently, under weights of chunks, without a seed or a session."""
     terms, mixture = request.terms, prepared.mixture
     is_independent = terms.method == "random" and terms.replace and request.seed is None and terms.session is None
-    return is_independent and mixture.times is None and not mixture.is_wide
+    return is_independent and mixture.times is None and not mixture.is_wide and prepared.batch.varying is None
 
 
 def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Generator, tally: Tally) -> Result:
@@ -117,7 +98,7 @@ def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Ge
 
     The draw is the same as in a group, but nothing has to be kept apart. This saves more than a third of the time.
     """
-    mixture, size = prepared.mixture, request.terms.size
+    mixture, size = prepared.mixture, prepared.batch.size
     sizes = np.array([size])
     drawn = draw(Plan(mixture, sizes, (None,), replace=True, stratified=False), rng)
     expected = [size * share for share in mixture.shares]
@@ -131,7 +112,7 @@ def _answer_single_plain(request: Request, prepared: Prepared, rng: np.random.Ge
     if request.terms.split is not None:
         tally.add_split(request.terms.split, 1, chunks=size)
     values: tuple[str | bytes, ...] = (
-        _cut_chunk_ids(prepared, drawn, sizes)[0],
+        cut_chunk_ids(prepared, drawn, sizes)[0],
         prepared.counts.render(drawn.counts)[0],
     )
     if request.terms.columns:
@@ -158,9 +139,9 @@ def _answer_scheduled(request: Request, snapshots: Snapshots, rng: np.random.Gen
     prepared = prepare(terms, snapshots, weights)
     if isinstance(prepared, Unanswerable):
         return _refuse_all([request], prepared, answers)
-    drawn = _draw_parts([_Part(prepared, [request])], snapshots, rng, answers)
+    drawn = draw_parts([Part(prepared, [request])], snapshots, rng, answers)
     milliseconds = 0 if drawn.time is None else int(drawn.time.milliseconds.sum())
-    return visit.hear({CHUNKS: terms.size, REQUESTS: 1, MS: milliseconds, TIME_MS: 0}[schedule.goes_by])
+    return visit.hear({CHUNKS: int(drawn.sizes.sum()), REQUESTS: 1, MS: milliseconds, TIME_MS: 0}[schedule.goes_by])
 
 
 def _gather(requests: Sequence[Request | Result], snapshots: Snapshots, answers: Answers) -> _Gathered:
@@ -213,86 +194,3 @@ def _refuse_all(requests: Sequence[Request], why: Unanswerable, answers: Answers
     for request in requests:
         result = encode_error(request, why.error.code, why.error.message, why.common)
         _refuse(answers, result, why.dataset, request.terms.session)
-
-
-def _cut_into_draws(parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
-    """Cut a group so that the chunks and counts of a draw stay in the processor's cache."""
-    width = len(parts[0].prepared.mixture.categories)
-    if sum(len(part.requests) * max(part.prepared.terms.size, width) for part in parts) <= _WORK_A_DRAW:
-        yield parts
-        return
-    for part in parts:
-        most = max(1, _WORK_A_DRAW // max(part.prepared.terms.size, width))
-        for start in range(0, len(part.requests), most):
-            yield [_Part(part.prepared, part.requests[start : start + most])]
-
-
-def _draw_parts(
-    parts: Sequence[_Part], snapshots: Snapshots, rng: np.random.Generator, answers: Answers
-) -> RequestCounts:
-    """Draw the requests of some parts in one go, write their results, and return what they drew."""
-    prepared = parts[0].prepared
-    mixture, terms = prepared.mixture, prepared.terms
-    sizes = np.array([part.prepared.terms.size for part in parts])
-    if len(parts) > 1 or len(parts[0].requests) > 1:
-        sizes = sizes.repeat([len(part.requests) for part in parts])
-    seeds = [request.seed for part in parts for request in part.requests]
-    plan = Plan(mixture, sizes, seeds, terms.replace, terms.method == "stratified")
-    if seeds.count(None) < len(seeds):
-        answers.tally.asked.seeded += int(sizes[[seed is not None for seed in seeds]].sum())
-    own: tuple[Sequence[str | bytes], ...] = ()
-    derived = snapshots.derived_of(terms)
-    if terms.method == "epoch" and terms.session is not None and derived is not None:
-        drawn, passes = draw_epoch(
-            plan, derived, answers.visits[terms.session], rng, session=terms.session, split=terms.split
-        )
-        own = (passes,)
-    else:
-        drawn = draw(plan, rng)
-    time = None if mixture.times is None else add_up_times(plan, mixture.times, drawn.positions)
-    if time is not None:
-        own = (prepared.counts.render_seconds(time.milliseconds), *own)
-    counts = RequestCounts(sizes, drawn.counts, time)
-    _count(parts, plan, counts, answers)
-    if terms.columns:
-        own = (*own, *write_columns(prepared, drawn.positions, sizes))
-    chunk_ids = _cut_chunk_ids(prepared, drawn, sizes)
-    values = zip(chunk_ids, prepared.counts.render(drawn.counts), *own, strict=True)
-    for part in parts:
-        template, reply_to = part.prepared.template, part.prepared.terms.reply_to
-        answers.results.extend(
-            [
-                Result(request.entry_id, request.request_id, reply_to, None, template, of_request)
-                for request, of_request in zip(part.requests, values, strict=False)
-            ]
-        )
-    return counts
-
-
-def _cut_chunk_ids(prepared: Prepared, drawn: Drawn, sizes: Integers) -> Sequence[str | bytes]:
-    """Render the chunk ids of each request, as JSON or packed."""
-    catalog, positions = prepared.catalog, drawn.positions
-    if prepared.terms.encoding == "packed":
-        return cut_ids(catalog.ids, positions, sizes)
-    return cut_rendered(catalog.ids, catalog.width, positions, sizes)
-
-
-def _count(parts: Sequence[_Part], plan: Plan, drawn: RequestCounts, answers: Answers) -> None:
-    """Count what was drawn and what the weights make one expect, by dataset of the weights, and by session."""
-    rows_of: dict[tuple[str | None, str | None], list[int]] = {}
-    start = 0
-    for part in parts:
-        end, terms = start + len(part.requests), part.prepared.terms
-        rows_of.setdefault((None, part.prepared.dataset), []).extend(range(start, end))
-        if terms.split is not None:
-            answers.tally.add_split(terms.split, len(part.requests), chunks=len(part.requests) * terms.size)
-        if terms.session is not None:
-            rows_of.setdefault((terms.session, None), []).extend(range(start, end))
-        start = end
-    for (session, dataset), rows in rows_of.items():
-        own = drawn if len(rows) == len(drawn.sizes) else drawn.take(rows)
-        tally = answers.tally if session is None else answers.visits[session].tally
-        tally.add_requests(dataset, len(rows))
-        is_counted = session is None or not plan.mixture.is_wide  # else each session would hold a field per category
-        if is_counted:
-            count_drawn(dataset, plan, own, tally)

@@ -10,12 +10,17 @@ when another catalog comes into force, all of it goes.
 3. Nothing is locked. One thread uses a `Derived`; draws in another thread have one of their own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from worker.core.catalog import Catalog, View
+from worker.core.catalog.durations import Milliseconds
 from worker.core.catalog.rendering import CountsRenderer
+from worker.core.draw.buckets import Buckets
+from worker.core.draw.lengths import Lengths, milliseconds_of, order_by_length
 from worker.core.draw.passes import KeptOrders
+from worker.core.draw.sums import Sums
 from worker.core.mixture import Mixture, make_mixture
 from worker.core.weights.in_force import InForce, preset_name
 from worker.core.weights.presets import BUILT_IN_PRESETS, built_in_preset, weights_name
@@ -30,6 +35,18 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
+class Batch(NamedTuple):
+    """How large the batches of some requests are.
+
+    Attributes:
+        size: Chunk ids of each; where they vary, about as many as most have.
+        varying: How they vary; None: all have `size`.
+    """
+
+    size: int
+    varying: Buckets | Sums | None
+
+
 class Prepared(NamedTuple):
     """What requests of the same terms are drawn from.
 
@@ -40,6 +57,7 @@ class Prepared(NamedTuple):
         mixture: The weights applied to those of the wanted split.
         template: What their results share.
         counts: Renders how many chunks of each category they got.
+        batch: How many chunks they get.
     """
 
     terms: Terms
@@ -48,6 +66,7 @@ class Prepared(NamedTuple):
     mixture: Mixture
     template: Template
     counts: CountsRenderer
+    batch: Batch
 
 
 PreparedKey = tuple[Terms, str, str, str | None]
@@ -71,18 +90,22 @@ class Derived:
         self._templates: dict[tuple[tuple[str, ...], tuple[str, ...]], Template] = {}
         self._renderers: dict[tuple[str, ...], CountsRenderer] = {}
         self._presets: dict[str, InForce] = {}
+        self._lengths: dict[str | None, Lengths] = {}
+        self._batches: dict[Hashable, Batch] = {}
         self._width = 0
 
     def __repr__(self) -> str:
         """Show how much is kept."""
         results = f"{len(self._prepared)} prepared, {len(self._templates)} templates, {len(self._renderers)} renderers"
-        weights = f"{len(self._mixtures)} mixtures, {len(self._presets)} presets, {self._width} categories"
-        return f"<Derived of {self.catalog.version}: {results}, {weights}, {self.orders.chunks} ordered>"
+        weights = f"{len(self._mixtures)} mixtures, {len(self._batches)} budgets, {len(self._presets)} presets"
+        bounded = f"{self._width} categories, {self.orders.chunks} ordered"
+        return f"<Derived of {self.catalog.version}: {results}, {weights}, {bounded}>"
 
     @property
     def kept(self) -> int:
         """Return the number of values that are bounded together."""
-        return len(self._prepared) + len(self._templates) + len(self._renderers) + len(self._mixtures)
+        of_results = len(self._prepared) + len(self._templates) + len(self._renderers)
+        return of_results + len(self._mixtures) + len(self._batches)
 
     @property
     def presets(self) -> Mapping[str, InForce]:
@@ -121,6 +144,30 @@ class Derived:
             return self._mixtures[key]
         return self._keep(self._mixtures, key, make_mixture(weights, self.view(split)), width=len(weights.shares))
 
+    @cached_property
+    def milliseconds(self) -> Milliseconds | None:
+        """Return how long each chunk lasts, uint32, by position; 0: not known. None: the worker holds no durations."""
+        return milliseconds_of(self.catalog)
+
+    def lengths(self, split: str | None, milliseconds: Milliseconds) -> Lengths:
+        """Return the chunks of a split by duration, 8 bytes each.
+
+        Args:
+            split: A split that has chunks; None: as requests without one see them.
+            milliseconds: How long each chunk lasts, by position.
+        """
+        if split not in self._lengths:
+            self._lengths[split] = order_by_length(self.view(split), milliseconds)
+        return self._lengths[split]
+
+    def batch(self, key: Hashable) -> Batch | None:
+        """Return how large the batches of a budget are, if that is known."""
+        return self._batches.get(key)
+
+    def keep_batch(self, key: Hashable, batch: Batch, *, width: int) -> Batch:
+        """Keep how large the batches of a budget are, in so many buckets and categories."""
+        return self._keep(self._batches, key, batch, width=width)
+
     def template(self, common: tuple[str, ...], slots: tuple[str, ...]) -> Template:
         """Return the template of results. One object serves all of them, as settling looks at each object once.
 
@@ -156,6 +203,7 @@ class Derived:
             self._mixtures.clear()
             self._templates.clear()
             self._renderers.clear()
+            self._batches.clear()
             self._width = 0
         table[key] = value
         self._width += width

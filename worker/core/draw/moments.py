@@ -45,11 +45,13 @@ class RequestCounts(NamedTuple):
         sizes: int64, shape (r,).
         counts: int64, shape (r, k): how many chunks of each category.
         time: How long these last, if weights are shares of audio time; else None.
+        buckets: int64, shape (r,): the bucket of each request; None if there are none.
     """
 
     sizes: Integers
     counts: Integers
     time: TimeDrawn | None
+    buckets: Integers | None = None
 
     def take(self, rows: Sequence[int] | NDArray[np.bool_]) -> "RequestCounts":
         """Return the counts of some rows, given as numbers or as a mask."""
@@ -57,7 +59,8 @@ class RequestCounts(NamedTuple):
         if time is not None:
             squares_s2 = None if time.squares_s2 is None else time.squares_s2[rows]
             time = TimeDrawn(time.of, time.milliseconds[rows], squares_s2)
-        return RequestCounts(self.sizes[rows], self.counts[rows], time)
+        buckets = None if self.buckets is None else self.buckets[rows]
+        return RequestCounts(self.sizes[rows], self.counts[rows], time, buckets)
 
 
 def add_up_times(plan: Plan, times: Times, positions: Integers) -> TimeDrawn:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from worker.core.catalog import Catalog
 from worker.core.catalog.parts import TRAIN
+from worker.core.draw.budget import plan_batch
 from worker.core.draw.derived import Derived, Prepared, weights_of
 from worker.core.draw.sessions import Session, unusable
 from worker.core.mixture import Mixture
@@ -163,6 +164,7 @@ def _prepare(terms: Terms, weights: Weights, dataset: str | None, derived: Deriv
         return Unanswerable(error, dataset)
     try:
         mixture = _find_mixture(terms, weights, derived)
+        batch = plan_batch(terms, weights, mixture, derived)
     except RequestError as error:
         return Unanswerable(error, dataset, _encode_common(terms, weights, catalog, None))
     common = _encode_common(terms, weights, catalog, mixture)
@@ -172,7 +174,7 @@ def _prepare(terms: Terms, weights: Weights, dataset: str | None, derived: Deriv
     slots = ok_slots(has_seconds=catalog.durations is not None, has_passes=terms.method == "epoch")
     template = derived.template(common, slots + column_slots(terms.columns, packed=terms.encoding == "packed"))
     renderer = derived.counts_renderer(mixture.categories)
-    return Prepared(terms, dataset, catalog, mixture, template, renderer)
+    return Prepared(terms, dataset, catalog, mixture, template, renderer, batch)
 
 
 def _encode_common(terms: Terms, weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str, ...]:
@@ -215,7 +217,8 @@ def _find_mixture(terms: Terms, weights: Weights, derived: Derived) -> Mixture:
     mixture = derived.mixture(weights, terms.split)
     if mixture is None:
         raise RequestError("no_ready_chunks", _nothing_ready(terms.split, weights, derived.catalog))
-    if not terms.replace and terms.size > (ready := int(mixture.ready.sum())):
+    is_sized = terms.budget_s is None
+    if is_sized and not terms.replace and terms.size > (ready := int(mixture.ready.sum())):
         names = f"{_list_names(mixture.categories)}{_of_split(terms.split)}"
         most = f"at most the {ready} READY chunks of {names}, or replace=1"
         raise RequestError("too_few_chunks", f"size is {terms.size} with replace=0; accepted: {most}")

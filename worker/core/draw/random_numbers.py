@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     CHUNK = 1
     ORDER = 2
     SUBSET = 3
+    BUCKET = 4
     PASS_ON = 1 << 20
     RETRY = 1 << 40
 

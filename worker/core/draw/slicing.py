@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from worker.core.catalog.durations import MS_A_SECOND
 from worker.core.draw.prepare import Snapshots
 from worker.core.wire import CATEGORY, PATH, Request, Result, Terms
 
@@ -13,6 +14,7 @@ _HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice o
 _TIMES_DEARER = 6
 _COLUMN_WORK = {CATEGORY: 1, PATH: 20}  # measured: so many times a plain chunk
 _NUMBER_WORK = {"json": 30, "packed": 1}  # the same, for any other column
+_CHUNK_MS = 4_000  # of a request with a budget: how long its chunks last, roughly
 _MANY_SHARES = 1000
 _MANY_RANKED = 100_000
 
@@ -80,7 +82,7 @@ def is_heavy(part: Slice, snapshots: Snapshots) -> bool:
     if any(len(held.weights.shares) > _MANY_SHARES for held in snapshots.weights.values()):
         return True
     many = snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED
-    if many and any(terms.method == "epoch" for terms, _ in part.asked):
+    if many and any(terms.method == "epoch" or terms.budget_s is not None for terms, _ in part.asked):
         return True
     return _TIMES_DEARER * _chunks(part) > _HEAVY_WORK and sum(map(_work, part.requests)) > _HEAVY_WORK
 
@@ -100,9 +102,10 @@ def _chunks(part: Slice) -> int:
 
 def _chunks_of(terms: Terms) -> int:
     """Count the chunks that requests of some terms get, and their columns as so many more."""
+    size = _size_of(terms)
     if not terms.columns:
-        return terms.size
-    return terms.size * (1 + sum(_COLUMN_WORK.get(name, _NUMBER_WORK[terms.encoding]) for name in terms.columns))
+        return size
+    return size * (1 + sum(_COLUMN_WORK.get(name, _NUMBER_WORK[terms.encoding]) for name in terms.columns))
 
 
 def _work(request: Request | Result) -> int:
@@ -110,4 +113,11 @@ def _work(request: Request | Result) -> int:
         return 0
     terms = request.terms
     is_cheap = terms.replace and terms.method == "random" and request.seed is None
-    return _chunks_of(terms) if is_cheap else _chunks_of(terms) + terms.size * (_TIMES_DEARER - 1)
+    return _chunks_of(terms) if is_cheap else _chunks_of(terms) + _size_of(terms) * (_TIMES_DEARER - 1)
+
+
+def _size_of(terms: Terms) -> int:
+    """Return how many chunks a request of some terms gets; with a budget, about how many."""
+    if terms.budget_s is None:
+        return terms.size
+    return min(terms.size, 1 + round(terms.budget_s * MS_A_SECOND) // _CHUNK_MS)

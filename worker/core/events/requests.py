@@ -93,6 +93,7 @@ class RequestServed(Event):
     """A request was settled: all about one of many in one line; two at once at most, and one a second.
 
     Attributes:
+        size: How many chunk ids it asked for; with a budget, how many it got.
         status: `ok` or `error`.
         error: Its error code; None if it is ok.
         counts: JSON object category -> how many of the ids; None if it has none.

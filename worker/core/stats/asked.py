@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from worker.core.events import DriftCause  # a reader of counts needs no events
-    from worker.core.mixture import Integers, Mixture
+    from worker.core.mixture import Floats, Integers, Mixture
 
 
 class More(NamedTuple):
@@ -38,11 +38,13 @@ class Asked:
         seeded: Chunks of requests with a seed.
         incomplete: Dataset and mixture -> chunks drawn from a mixture that leaves out weighted categories.
         exhausted: Dataset and category -> amount and variance, of requests within which a category may run out.
+        together: Dataset -> most chunks that one draw of a bucket decides on; datasets without such draws are left out.
     """
 
     seeded: int = 0
     incomplete: dict[tuple[str, "Mixture"], int] = field(default_factory=dict)
     exhausted: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    together: dict[str, int] = field(default_factory=dict)
 
     def add_incomplete(self, dataset: str, mixture: "Mixture", chunks: int) -> None:
         """Count chunks drawn from a mixture that leaves out weighted categories."""
@@ -62,8 +64,23 @@ class Asked:
         more, variance = asked - counts, asked * (1.0 - mixture.probabilities)
         if mixture.times is not None:
             more, variance = more * mixture.times.means_s, variance * mixture.times.means_s**2
-        for name, *moments in zip(mixture.categories, more.tolist(), variance.tolist(), strict=True):
+        self.add_more(dataset, mixture.categories, more, variance)
+
+    def add_more(self, dataset: str, categories: tuple[str, ...], more: "Floats", variance: "Floats") -> None:
+        """Count how much more would have come of each category, had none been able to run out.
+
+        Args:
+            dataset: Whose weights were drawn under.
+            categories: Their names, shape (k,).
+            more: float64, shape (k,): chunks, or seconds.
+            variance: float64, shape (k,): how much larger the variance would be.
+        """
+        for name, *moments in zip(categories, more.tolist(), variance.tolist(), strict=True):
             self._exhaust((dataset, name), *moments)
+
+    def add_together(self, dataset: str, most: int) -> None:
+        """Note that one draw has decided on so many chunks at once."""
+        self.together[dataset] = max(most, self.together.get(dataset, 1))
 
     def add(self, other: "Asked") -> None:
         """Add what another one has counted."""
@@ -72,6 +89,8 @@ class Asked:
             self.add_incomplete(dataset, mixture, chunks)
         for key, moments in other.exhausted.items():
             self._exhaust(key, *moments)
+        for dataset, most in other.together.items():
+            self.add_together(dataset, most)
 
     def of_each(self) -> dict[tuple[str, str], More]:
         """Return by dataset and category how much more the weights ask for, with the larger of two causes."""

@@ -44,7 +44,7 @@ def departures(counts: Counts, asked: Asked, longest_s: float) -> dict[Key, Depa
     """
     more, is_seeded = asked.of_each(), 2 * asked.seeded > counts.chunks
     rows = {(row.dataset, row.category): row for row in counts.categories}
-    datasets = {name: _add_up(of, longest_s) for name, of in counts.datasets()}
+    datasets = {name: _add_up(of, longest_s, asked.together.get(name, 1)) for name, of in counts.datasets()}
     found: dict[Key, Departure] = {}
     for key in rows.keys() | {key for key in more if key[0] in datasets}:
         row = rows.get(key, CategoryCount(*key, 0, 0.0, 0.0))
@@ -58,12 +58,13 @@ def departures(counts: Counts, asked: Asked, longest_s: float) -> dict[Key, Depa
     return {key: found[key] for key in largest}
 
 
-def _add_up(rows: tuple[CategoryCount, ...], longest_s: float) -> _Dataset:
+def _add_up(rows: tuple[CategoryCount, ...], longest_s: float, together: int) -> _Dataset:
+    """Add up the categories of a dataset; one draw decides on at most so many chunks together."""
     total = sum(row.amount for row in rows)
     if all(row.seconds is None for row in rows):
-        return _Dataset(total, 1.0, 1.0, is_time=False)
+        return _Dataset(total, float(together), 1.0, is_time=False)
     draws_each = sum(row.count for row in rows) / total if total > 0 else 0.0
-    return _Dataset(total, longest_s, draws_each, is_time=True)
+    return _Dataset(total, longest_s * together, draws_each, is_time=True)
 
 
 def _cause(drawn: Drawn, more: More, *, is_seeded: bool) -> DriftCause:

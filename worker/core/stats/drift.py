@@ -17,7 +17,9 @@ a change of weights is no drift: every draw is held against the weights that it 
 6. After an alarm the evidence begins anew. A category that has alarmed fits again when 10 times as much was expected of
    it without another alarm as the last alarm took.
 
-Seconds of audio are compared likewise: divided by the longest duration, a draw adds a number between 0 and 1.
+Seconds of audio are compared likewise: divided by the longest duration, a draw adds a number between 0 and 1. A request
+that draws a length bucket decides on all of its chunks together. Its counts less their means, divided by the largest
+number of chunks, lie between -1 and 1 and have mean 0, so 1 holds for them, too.
 
 Source: Bennett, "Probability Inequalities for the Sum of Independent Random Variables", JASA 57 (1962), for 1; Page,
 "Continuous Inspection Schemes", Biometrika 41 (1954), for 2; Robbins, "Statistical Methods Related to the Law of the

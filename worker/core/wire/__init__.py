@@ -1,20 +1,22 @@
 """The wire format of requests and results: every field name. It needs no NumPy, so that clients start fast."""
 
 from worker.core.wire.columns import CATEGORY, COLUMNS, PATH, RESULT_COLUMNS, Column, column_slots
-from worker.core.wire.fields import invalid, shown, unknown_preset
+from worker.core.wire.contradictions import contradiction
+from worker.core.wire.fields import LARGEST_BUDGET_S, invalid, shown, unknown_preset
 from worker.core.wire.json_text import read_json
 from worker.core.wire.replies import Reply, decode_any, decode_result, read_ids
 from worker.core.wire.requests import (
     LARGEST_SEED,
     LARGEST_SIZE,
+    MOST_BUCKETS,
     REQUEST_FIELDS,
+    Budget,
     Encoding,
     Entry,
     Method,
     Request,
     Terms,
     asks_for_packed,
-    contradiction,
     encode_request,
     read_field,
 )
@@ -40,11 +42,14 @@ __all__ = [
     "ERROR_CODES",
     "EXPIRED",
     "FIELDS_OF_LETTER",
+    "LARGEST_BUDGET_S",
     "LARGEST_SEED",
     "LARGEST_SIZE",
+    "MOST_BUCKETS",
     "PATH",
     "REQUEST_FIELDS",
     "RESULT_COLUMNS",
+    "Budget",
     "Column",
     "Decoder",
     "Encoding",

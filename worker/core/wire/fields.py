@@ -19,6 +19,10 @@ _TRACEPARENT: Final = re.compile(
 Source: W3C, "Trace Context", section 3.2, the header field traceparent.
 """
 
+LARGEST_BUDGET_S: Final = 1_000_000
+_DECIMAL: Final = re.compile(rb"[0-9]{1,7}(\.[0-9]{1,20})?")
+_MS_A_SECOND: Final = 1000
+
 _PRESETS = "balanced, voice-heavy, music-heavy, or one that was stored"
 
 Reader = Callable[[str, bytes], object]
@@ -46,6 +50,20 @@ def whole_number(least: int, largest: int) -> Callable[[str, bytes], int]:
         raise invalid(f"{name} is {shown(value)}; accepted: {accepted}")
 
     return read
+
+
+def budget_seconds(name: str, value: bytes) -> float:
+    """Read a budget in seconds. What is finer than a millisecond is cut off, as a batch lasts at most its budget.
+
+    Raises:
+        RequestError: The value is not one.
+    """
+    if _DECIMAL.fullmatch(value):
+        whole, _, decimals = value.decode().partition(".")
+        milliseconds = int(whole) * _MS_A_SECOND + int(f"{decimals}000"[:3])
+        if 1 <= milliseconds <= LARGEST_BUDGET_S * _MS_A_SECOND:
+            return milliseconds / _MS_A_SECOND
+    raise invalid(f"{name} is {shown(value)}; accepted: seconds from 0.001 to {LARGEST_BUDGET_S}, such as 600 or 0.5")
 
 
 def one_of(choices: Mapping[bytes, object]) -> Reader:

@@ -7,18 +7,31 @@ from typing import Final, Literal, NamedTuple
 
 from worker.core.keys import NAME_PATTERN, SPLIT_PATTERN
 from worker.core.wire.columns import column_names
-from worker.core.wire.fields import Reader, invalid, matching, one_of, preset, printable, traceparent, whole_number
+from worker.core.wire.contradictions import contradiction
+from worker.core.wire.fields import (
+    Reader,
+    budget_seconds,
+    invalid,
+    matching,
+    one_of,
+    preset,
+    printable,
+    traceparent,
+    whole_number,
+)
 from worker.errors import RequestError
 
 Method = Literal["random", "stratified", "epoch"]
 Encoding = Literal["json", "packed"]
+Budget = Literal["padded", "sum"]
 
 LARGEST_SIZE = 65_536
+MOST_BUCKETS = 64
 LARGEST_SEED = 2**63 - 1
 _OWN = (b"request_id", b"seed", b"expires_at", b"traceparent")
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 1024  # bytes: large fields of strangers are not kept
-_MOST_WORDS_KNOWN = 64  # nor are many fields, even empty ones: the contract has 16
+_MOST_WORDS_KNOWN = 64  # nor are many fields, even empty ones: the contract has 20
 
 
 class Entry(NamedTuple):
@@ -36,7 +49,10 @@ class Entry(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What many requests have in common. The attributes are fields of the wire contract."""
+    """What many requests have in common. The attributes are fields of the wire contract.
+
+    With `budget_s`, in seconds and whole milliseconds, `size` is the most chunk ids that the worker gives a request.
+    """
 
     size: int = 1
     category: str | None = None
@@ -52,6 +68,9 @@ class Terms(NamedTuple):
     split: str | None = None
     columns: tuple[str, ...] = ()
     exclude: str | None = None
+    budget_s: float | None = None
+    budget: Budget = "padded"
+    buckets: int = 1
 
 
 class Request(NamedTuple):
@@ -113,6 +132,8 @@ def read_request(entry: Entry, max_size: int) -> Request | Refused:
     problem = problem or contradiction(values)
     if problem is not None:
         return _refuse(entry, values, problem)
+    if "budget_s" in values:
+        values["size"] = max_size
     own: dict[str, object] = {name: values.pop(name) for raw in _OWN if (name := raw.decode()) in values}
     return Request(entry.id, own.pop("request_id", entry.id), Terms(**values), **own)  # type: ignore[arg-type]
 
@@ -208,21 +229,6 @@ def read_field(name: str, value: bytes) -> object:
     return _readers(LARGEST_SIZE)[name.encode()](name, value)
 
 
-def contradiction(values: Mapping[str, object]) -> RequestError | None:
-    """Find fields that are valid by themselves but contradict each other.
-
-    Args:
-        values: What was read of the fields that are given.
-    """
-    for name, value in (("pin", True), ("method", "epoch")):
-        if values.get(name) == value and "session" not in values:
-            given = "1" if value is True else value
-            return invalid(f"{name} is {given} without a session; accepted: session with 1 to 128 printable characters")
-    if values.get("method") == "epoch" and "seed" in values:
-        return invalid("seed cannot decide what method epoch draws: what the session has heard does; accepted: no seed")
-    return None
-
-
 def _refuse(entry: Entry, values: Mapping[str, object], problem: RequestError) -> Refused:
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     return Refused(
@@ -249,6 +255,9 @@ _READERS: Final[Mapping[bytes, Reader]] = {
     b"columns": column_names,
     b"exclude": matching(NAME_PATTERN),
     b"traceparent": traceparent,
+    b"budget_s": budget_seconds,
+    b"budget": one_of({b"padded": "padded", b"sum": "sum"}),
+    b"buckets": whole_number(1, MOST_BUCKETS),
 }
 
 

@@ -1,0 +1,40 @@
+"""The command line asks for batches of a budget in seconds, and foresees them."""
+
+import json
+
+import pytest
+
+from tests.e2e.conftest import Run, StartWorker
+from tests.support.library import session
+
+pytestmark = pytest.mark.any_redis
+
+_INSERT = """
+insert into audio_chunks (category, status, duration_s)
+select case when n % 2 = 0 then 'voice' else 'music' end, 'READY', 1 + n % 10 from generate_series(0, 199) as n
+"""
+
+
+async def test_batches_are_asked_for_and_foreseen(run: Run, start_worker: StartWorker, database_url: str) -> None:
+    async with session(database_url) as connection:
+        await connection.execute(_INSERT)
+    start_worker(WORKER_CATALOG_COLUMNS="duration_s")
+    words = ("--budget-s", "60", "--buckets", "5", "--count", "20", "--columns", "duration_s", "--json")
+    drawn = [json.loads(line) for line in run("sample", *words).stdout.splitlines()]
+    rows = json.loads(run("weights", "preview", "voice=1", "music=1", *words[:4], "--json").stdout)["batches"]
+    sizes = {row["chunks"] for row in rows}
+    for one in drawn:
+        assert max(one["durations_s"]) * len(one["durations_s"]) <= 60
+        assert len(one["chunk_ids"]) in sizes
+    [added] = run(
+        "sample", "--budget-s", "60", "--budget", "sum", "--columns", "duration_s", "--json"
+    ).stdout.splitlines()
+    assert 50 < sum(json.loads(added)["durations_s"]) <= 60
+    told = run("weights", "preview", "voice=1", "music=1", *words[:4]).stdout
+    assert "batches of 60 s" in told
+    assert "padding of all batches: " in told
+    refused = run("sample", "--budget-s", "5")
+    assert refused.returncode == 1
+    assert "the longest chunk that can be drawn, of music, lasts 10 s; accepted: at least that" in refused.stdout
+    too_short = run("weights", "preview", "voice=1", "--budget-s", "5")
+    assert "the longest chunk that can be drawn, of voice, lasts 9 s; accepted: at least that" in too_short.stderr
