@@ -22,7 +22,7 @@ from worker.core.keys import Keys
 
 MIX = {"voice": 0.4, "music": 0.3, "documentary": 0.2, "conference": 0.1}
 SIZE = 32
-_PAUSE_S = 0.01
+_PAUSE_S = 0.03
 _HEARD_S = 60.0
 _SIZES = {"voice": 4000, "music": 6000, "documentary": 900, "conference": 400, "custom": 1500}
 

@@ -179,6 +179,22 @@ def test_edges_of_the_library_without_its_weights_are_found_wrong(catalog: Catal
     assert _chance_of_buckets(library, wanted, _draw(wrong, catalog)) < FALSE_ALARM
 
 
+def test_one_request_alone_is_drawn_by_the_same_chances() -> None:
+    catalog = LIBRARIES["of chunks"]
+    library, snapshots, rng = library_of(catalog, WEIGHTS), snapshots_of(catalog, WEIGHTS), np.random.default_rng(47)
+    request, counted, drawn = ask(budget_s=BUDGET_S, buckets=COUNT), Counter[str](), []
+    for _ in range(REQUESTS):
+        answers = answer([request], snapshots, rng)
+        counted.update(answers.tally.fields)
+        assert answers.tally.asked.together
+        drawn += drawn_of(answers)
+    wanted = buckets_of(library, int(BUDGET_S * 1000), COUNT)
+    assert _chance_of_buckets(library, wanted, drawn) > FALSE_ALARM
+    assert _chance_of_mix(library, drawn) > FALSE_ALARM
+    rows = read_counts(counted).categories
+    assert min(chance_of_z(row.z) for row in rows) > FALSE_ALARM / 3
+
+
 @of_both_units
 @in_every_mode
 def test_counts_are_what_the_tally_expects_of_them(catalog: Catalog, mode: Mode) -> None:

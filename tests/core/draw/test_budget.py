@@ -9,6 +9,7 @@ from tests.support.batches import ask, drawn_of, library_of, snapshots_of
 from tests.support.drawing import catalog_of, lasting_catalog, weights_of, with_durations_held
 from worker.core.catalog import Catalog, Columns, build_catalog, part_name
 from worker.core.draw.answer import answer
+from worker.core.draw.buckets import Buckets
 from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots, Unanswerable, prepare
 from worker.core.draw.sessions import read_session
@@ -138,8 +139,9 @@ def test_drift_knows_how_many_chunks_one_draw_of_a_bucket_decides_on() -> None:
     answers = answer([ask(budget_s=300.0, buckets=4)], snapshots_of(HELD, WEIGHTS), np.random.default_rng(3))
     prepared = prepare(ask(budget_s=300.0, buckets=4).terms, snapshots_of(HELD, WEIGHTS))
     assert not isinstance(prepared, Unanswerable)
+    assert isinstance(prepared.batch.varying, Buckets)
     found = departures(read_counts(answers.tally.fields), answers.tally.asked, 1.0)
-    assert {one.drawn.longest for one in found.values()} == {float(prepared.batch.size)}
+    assert {one.drawn.longest for one in found.values()} == {float(prepared.batch.varying.sizes.max())}
 
 
 def test_requests_with_a_budget_are_cut_by_how_much_they_are_likely_to_get() -> None:

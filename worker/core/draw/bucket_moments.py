@@ -21,7 +21,7 @@ def count_bucketed(dataset: str | None, buckets: Buckets, drawn: RequestCounts, 
     if chosen is None:
         raise AssertionError("requests without buckets are counted elsewhere")
     chunks = int(np.add.reduce(drawn.sizes))
-    tally.asked.add_together(dataset or "", int(buckets.sizes.max()))
+    tally.asked.add_together(dataset or "", buckets.most)
     if mixture.left_out:
         tally.asked.add_incomplete(dataset or "", mixture, chunks)
     means, variances = chunks * spread.each, len(chosen) * spread.variances

@@ -25,17 +25,20 @@ buckets. Other draws take the bucket's own mixture, in places instead of positio
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from worker.core.draw.allocation import Plan, count_columns
+from worker.core.draw.allocation import Plan, allocate_systematically, count_columns, shuffle_within_requests
 from worker.core.draw.cells import Cells
 from worker.core.draw.lengths import Lengths
 from worker.core.draw.random_numbers import Purpose, RandomNumbers
 from worker.core.draw.sampling import Drawn, draw
 from worker.core.draw.spread import Spread, Way, measure_spread
 from worker.core.mixture import Finder, Floats, Integers, Mixture
+
+_BELOW_ONE = 1.0 - 2.0**-40  # so that no number is rounded up to the next bucket, whatever its own one is
 
 
 class Batches(NamedTuple):
@@ -52,7 +55,7 @@ class Batches(NamedTuple):
     buckets: Integers | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Buckets:
     """Several buckets, and how to draw from them; `make_buckets` makes them.
 
@@ -65,7 +68,9 @@ class Buckets:
         finder: Finds the cell of a number, and a place within it.
         spread: What requests are expected to draw.
         columns: int64: the category of each cell that the finder knows.
-        own: A mixture a bucket, in places; empty if draws are independent.
+        within: float64, shape (b, k): cumulative shares within each bucket, ascending to exactly 1.
+        numbers: int64, shape (b, k): the finder's number of each cell.
+        own: A mixture a bucket, in places; empty if a chunk may come twice.
         replace: Whether a chunk may come twice within a request.
         stratified: Systematic sampling of the categories instead of independent draws.
     """
@@ -78,9 +83,21 @@ class Buckets:
     finder: Finder
     spread: Spread
     columns: Integers
+    within: Floats
+    numbers: Integers
     own: Sequence[Mixture]
     replace: bool
     stratified: bool
+
+    @cached_property
+    def most(self) -> int:
+        """Return the most chunks of a batch."""
+        return int(self.sizes.max())
+
+    @property
+    def mean(self) -> float:
+        """Return the expected chunks of a batch."""
+        return float(np.diff(self.cumulative, prepend=0.0) @ self.sizes)
 
     def draw(self, seeds: Sequence[int | None], rng: np.random.Generator) -> Batches:
         """Draw a bucket for each request, and its chunks from there.
@@ -93,9 +110,29 @@ class Buckets:
         choosing = RandomNumbers(seeds, np.ones_like(rows), rng)
         chosen = self.cumulative.searchsorted(choosing.uniforms_at(Purpose.BUCKET, rows, np.zeros_like(rows)), "right")
         sizes = self.sizes.take(chosen)
-        if self.replace and not self.stratified:
-            return Batches(sizes, self._draw_independently(seeds, sizes, chosen, rng), chosen)
-        return Batches(sizes, self._draw_by_bucket(seeds, sizes, chosen, rng), chosen)
+        if not self.replace:
+            return Batches(sizes, self._draw_by_bucket(seeds, sizes, chosen, rng), chosen)
+        if self.stratified:
+            return Batches(sizes, self._draw_stratified(seeds, sizes, chosen, rng), chosen)
+        return Batches(sizes, self._draw_independently(seeds, sizes, chosen, rng), chosen)
+
+    def draw_one(self, rng: np.random.Generator) -> Drawn:
+        """Draw one request independently and without a seed, as `draw` does; less has to be kept apart.
+
+        Args:
+            rng: Its numbers.
+        """
+        bucket = int(self.cumulative.searchsorted(rng.random(), "right"))
+        uniforms = rng.random(int(self.sizes[bucket]))
+        uniforms *= _BELOW_ONE / len(self.sizes)
+        uniforms += bucket / len(self.sizes)
+        cells, finder = self.finder.find(uniforms), self.finder
+        if finder.finds_positions:
+            places = finder.find_positions(uniforms, cells)
+        else:
+            places = finder.pick_positions(rng.random(len(uniforms)), cells)
+        counts = np.bincount(self.columns.take(cells), minlength=len(self.mixture.categories))
+        return Drawn(self.lengths.order.take(places).astype(np.int64, copy=False), counts[None, :])
 
     def _draw_independently(
         self, seeds: Sequence[int | None], sizes: Integers, chosen: Integers, rng: np.random.Generator
@@ -103,16 +140,26 @@ class Buckets:
         """Draw each chunk by itself, for requests of all buckets in one go."""
         numbers, finder = RandomNumbers(seeds, sizes, rng), self.finder
         uniforms = numbers.uniforms(Purpose.CATEGORY)
-        uniforms += chosen.repeat(sizes)
-        uniforms /= len(self.sizes)
-        # A sum may be rounded up to the next bucket.
-        np.minimum(uniforms, np.nextafter((chosen + 1) / len(self.sizes), 0.0).repeat(sizes), out=uniforms)
+        uniforms *= _BELOW_ONE / len(self.sizes)
+        uniforms += (chosen / len(self.sizes)).repeat(sizes)
         cells = finder.find(uniforms)
         if finder.finds_positions:
             places = finder.find_positions(uniforms, cells)
         else:
             places = finder.pick_positions(numbers.uniforms(Purpose.CHUNK), cells)
         counts = count_columns(sizes, self.columns.take(cells), len(self.mixture.categories))
+        return Drawn(self.lengths.order.take(places).astype(np.int64, copy=False), counts)
+
+    def _draw_stratified(
+        self, seeds: Sequence[int | None], sizes: Integers, chosen: Integers, rng: np.random.Generator
+    ) -> Drawn:
+        """Allocate by the cumulative shares of each request's bucket, and then pick chunks evenly."""
+        rows, numbers = np.arange(len(seeds)), RandomNumbers(seeds, sizes, rng)
+        shifts = numbers.uniforms_at(Purpose.CATEGORY, rows, np.zeros_like(rows))
+        counts = allocate_systematically(sizes, self.within.take(chosen, axis=0), shifts)
+        columns = shuffle_within_requests(counts, numbers)
+        cells = self.numbers[chosen.repeat(sizes), columns]
+        places = self.finder.pick_positions(numbers.uniforms(Purpose.CHUNK), cells)
         return Drawn(self.lengths.order.take(places).astype(np.int64, copy=False), counts)
 
     def _draw_by_bucket(
@@ -147,15 +194,18 @@ def make_buckets(
     rows, columns = np.nonzero(cells.ready)
     within = np.minimum(np.add.accumulate(cells.shares, axis=1), 1.0)
     last = cells.ready.shape[1] - 1 - (cells.ready[:, ::-1] > 0).argmax(axis=1)
-    within[np.arange(len(last)), last] = 1.0
+    within[np.arange(within.shape[1]) >= last[:, None]] = 1.0
     cumulative = (rows + within[rows, columns]) / len(sizes)
     finder = Finder(cumulative, cells.starts[rows, columns], cells.ready[rows, columns])
-    own = () if replace and not stratified else [_own_mixture(mixture, cells, row) for row in range(len(sizes))]
+    numbers = (np.add.accumulate((cells.ready > 0).ravel()) - 1).reshape(cells.ready.shape)
+    own = () if replace else [_own_mixture(mixture, cells, row) for row in range(len(sizes))]
     drawn = np.add.accumulate(cells.chances / sizes)
     drawn /= drawn[-1]
     way = Way(sizes, np.diff(drawn, prepend=0.0), replace, stratified)
     spread = measure_spread(mixture, lengths, cells, way)
-    return Buckets(mixture, lengths, cells, sizes, drawn, finder, spread, columns, own, replace, stratified)
+    return Buckets(
+        mixture, lengths, cells, sizes, drawn, finder, spread, columns, within, numbers, own, replace, stratified
+    )
 
 
 def _own_mixture(mixture: Mixture, cells: Cells, row: int) -> Mixture:

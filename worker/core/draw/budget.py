@@ -67,7 +67,7 @@ def _plan_buckets(terms: Terms, mixture: Mixture, derived: Derived, milliseconds
     cells = cut_cells(mixture, lengths, firsts, edges)
     sizes = _sizes_for(terms, edges, cells.ready.sum(axis=1))
     made = make_buckets(mixture, lengths, cells, sizes, replace=terms.replace, stratified=terms.method == "stratified")
-    return Batch(int(sizes.max()), made)
+    return Batch(max(1, round(made.mean)), made)
 
 
 def _budget_ms(terms: Terms) -> int:

@@ -39,7 +39,7 @@ class Batch(NamedTuple):
     """How large the batches of some requests are.
 
     Attributes:
-        size: Chunk ids of each; where they vary, about as many as most have.
+        size: Chunk ids of each; where they vary, their mean, roughly.
         varying: How they vary; None: all have `size`.
     """
 
