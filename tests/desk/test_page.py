@@ -328,6 +328,11 @@ def test_a_session_shows_what_it_heard_and_two_phases_stand_side_by_side(stage: 
     stage.training.wait_heard(stage.client.weights().version)
     desk.page.get_by_role("button", name="What asr-large-7 has heard").click()
     desk.wait_shown("#sessions td", "%")
+    for column in ("repeats", "most"):
+        desk.wait_shown("#sessions th", column)
+    words = desk.page.locator('.strip[data-name="voice"] .figure.heard').get_attribute("title")
+    assert words is not None
+    assert words.startswith("Each chunk was drawn ")
     earlier = stage.client.weights().version
     wait(lambda: has_counted(stage, earlier), "the first phase has counts: one without is no phase")
     version = stage.set_weights({"voice": 1, "music": 3})

@@ -24,7 +24,7 @@ def list_(*, as_json: bool) -> None:
 @options.session_name
 @options.as_json
 def show(name: str, *, as_json: bool) -> None:
-    """Show the weights that a session is pinned to, its schedule, its passes, and what it heard.
+    """Show the weights that a session is pinned to, its schedule, its passes, what it heard, and how often.
 
     SESSION is what requests give as `session`.
     """
