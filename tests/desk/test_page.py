@@ -320,6 +320,10 @@ def test_a_session_that_follows_a_schedule_says_so_and_how_far_it_is(stage: Stag
     desk.page.locator("#sessions .tag", has_text="follows a schedule").wait_for()
     desk.page.get_by_role("button", name="What evening-run has heard").click()
     desk.wait_shown("#sessions", "Schedule by hours of 2 points, now at 0.")
+    run_command("session", "limit", "evening-run", "8", settings=stage.settings, cwd=stage.folder)
+    desk.page.get_by_role("button", name="What evening-run has heard").click()
+    desk.page.get_by_role("button", name="What evening-run has heard").click()
+    desk.wait_shown("#sessions", "Limit: 8 repeats of a category.")
     run_command("session", "end", "evening-run", settings=stage.settings, cwd=stage.folder)
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from worker.adapters.redis.sessions import RedisSessions
-from worker.cli.context import Opened, open_redis
+from worker.cli.context import Opened, check_session, open_redis
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text, shares_text
 from worker.cli.typed_weights import span_ms
 from worker.cli.words import REPEATS, counted, known, span_text
-from worker.core.draw.sessions import Fields, Session, read_session, session_counts, session_document
+from worker.core.draw.session_shown import LEAST_LIMIT, MOST_LIMIT, session_document
+from worker.core.draw.sessions import Fields, Session, read_session, session_counts
 from worker.core.stats.fields import MS
 from worker.core.workers.mix import look_at_mix
 from worker.core.workers.ready import UNKNOWN, Ready, ready_of
@@ -22,8 +23,6 @@ from worker.weights.in_use import live_workers, try_to_find_ready, unit_of
 
 if TYPE_CHECKING:
     from worker.core.draw.session_schedules import SessionSchedule
-
-_LONGEST = 128
 
 
 class _Listed(NamedTuple):
@@ -42,17 +41,6 @@ class Wanted(NamedTuple):
     unit: str
     between: str
     keep: str
-
-
-def check_session(name: str) -> str:
-    """Return a session's name as it is, if it can be one.
-
-    Raises:
-        SettingsError: It cannot; the sentence says what is accepted.
-    """
-    if not 1 <= len(name) <= _LONGEST or not name.isprintable():
-        raise SettingsError(f"session {name[:_LONGEST]!a} is not accepted; accepted: 1 to 128 printable characters")
-    return name
 
 
 def list_sessions(*, as_json: bool) -> None:
@@ -113,6 +101,31 @@ def schedule_session(name: str, wanted: Wanted, *, as_json: bool) -> None:
         complain(sentence)
     if listed is not None:
         _print_session(listed, as_json=as_json)
+
+
+def limit_session(name: str, repeats: float, keep: str, *, as_json: bool) -> None:
+    """Limit how often chunks shall be repeated in a session, and print the session.
+
+    Raises:
+        SettingsError: The limit is not accepted.
+        WeightsError: The time span is not accepted.
+    """
+    check_session(name)
+    if repeats and not LEAST_LIMIT <= repeats <= MOST_LIMIT:
+        accepted = f"{LEAST_LIMIT:g} to {MOST_LIMIT:,.0f}, or 0 for no limit"
+        raise SettingsError(f"{repeats:g} repeats are not accepted; accepted: {accepted}")
+    keep_s = max(1, span_ms(keep) // 1000)
+
+    async def work() -> _Listed | None:
+        async with open_redis() as opened:
+            await RedisSessions(opened.client, opened.keys).set_limit(name, repeats, keep_s)
+            return await _look(opened, name)
+
+    listed = asyncio.run(work())
+    if listed is None:
+        print_text(f"there is no session {name!a}, and so no limit")
+        return
+    _print_session(listed, as_json=as_json)
 
 
 def release_session(name: str) -> None:
@@ -211,6 +224,8 @@ def _print_shown(document: dict[str, Any], schedule: str) -> None:
     print_text(f"pinned to {pinned['version']}  {shares_text(pinned['weights'])}" if pinned else "not pinned")
     if schedule:
         print_text(f"schedule of requests with pin=1, {schedule}")
+    if document["repeats_limit"]:
+        print_text(f"limit: {document['repeats_limit']:g} repeats of a category; mix.repeats tells when it nears")
     passes, chunks, repeats = document["passes"], document["chunks"], document["repeats"]
     names = sorted({*passes, *chunks})
     rows = [

@@ -12,7 +12,8 @@ from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import REPEATS, Score, Share, counted, known
-from worker.core.draw.sessions import session_counts, session_repeats
+from worker.core.draw.session_shown import session_repeats
+from worker.core.draw.sessions import session_counts
 from worker.core.keys import CHECK
 from worker.core.stats import CategoryCount, Counts
 from worker.core.stats.repeats import Repeats, repeats_of

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.core.draw.sessions import session_document
+from worker.core.draw.session_shown import session_document
 from worker.core.live.marks import mark_of
 from worker.desk.answers import answer
 from worker.desk.bodies import bad, read_name

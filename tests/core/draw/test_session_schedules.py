@@ -15,7 +15,8 @@ from worker.core.draw.answer import Answers, answer
 from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.session_schedules import read_schedule
-from worker.core.draw.sessions import MOST_HEARD, Session, read_session, session_document
+from worker.core.draw.session_shown import session_document
+from worker.core.draw.sessions import MOST_HEARD, Session, read_session
 from worker.core.keys import PINNED, POSITION, SCHEDULE
 from worker.core.weights.in_force import InForce
 from worker.core.wire import Request, Terms, decode_result

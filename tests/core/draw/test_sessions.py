@@ -13,13 +13,12 @@ from worker.core.catalog import Catalog
 from worker.core.draw.answer import Answers, answer
 from worker.core.draw.derived import Derived
 from worker.core.draw.prepare import Snapshots, pin_sessions
-from worker.core.draw.sessions import NEW_SESSION, Session, read_session, session_document, session_repeats
+from worker.core.draw.sessions import NEW_SESSION, Session, read_session
 from worker.core.keys import PINNED, SCHEDULE
 from worker.core.stats import read_counts
 from worker.core.weights.in_force import InForce
 from worker.core.weights.values import normalise
 from worker.core.wire import Request, Result, Terms, encode_error
-from worker.core.workers.ready import UNKNOWN, Ready
 
 CATALOG = catalog_of({"music": 30, "voice": 50})
 WEIGHTS: Mapping[str | None, InForce] = {
@@ -215,17 +214,3 @@ def test_a_session_costs_no_field_a_category_where_there_are_many() -> None:
     snapshots = Snapshots(Derived(catalog), wide, 0, {"s": NEW_SESSION})
     answers = answer([_request(1, size=1000)], snapshots, np.random.default_rng(1))
     assert answers.visits["s"].change.growth == {"requests:": 1}
-
-
-def test_a_session_says_how_often_its_chunks_were_heard() -> None:
-    """Passes say it of theirs, the one that is further of two splits; of others draws say what is to be expected."""
-    heard = {"chunks::a": b"25", "chunks::b": b"40", "chunks::c": b"7", "epoch:a": b"3::", "epoch:a+val": b"2::"}
-    ready = Ready({"a": 10, "b": 1, "c": 0})
-    assert session_repeats(heard, ready) == {
-        "a": (10, 2.5, 3.0),
-        "b": (1, 40.0, 40.0),
-        "c": (0, None, None),
-    }
-    assert session_document("s", heard, 5, ready)["repeats"]["a"] == {"ready": 10, "repeats": 2.5, "most_repeats": 3.0}
-    assert session_repeats({"epoch:a": b"2::"}, UNKNOWN) == {"a": (None, None, 0.0)}
-    assert session_repeats(None, ready) == {}

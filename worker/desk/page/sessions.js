@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, h, keep, setAttribute, setText } from "./dom.js";
-import { count, digits, duration, share, tenths } from "./format.js";
+import { count, digits, duration, share, short, tenths } from "./format.js";
 import { state } from "./state.js";
 
 const MOST_ROWS = 16;
@@ -62,7 +62,7 @@ async function toggle(name, open, more) {
 }
 
 /** Show what a session is pinned to, and what it has heard of each category: chunks, share, repeats, and its pass. */
-function detail({ session, pinned, schedule, position, chunks, passes, repeats }) {
+function detail({ session, pinned, schedule, position, chunks, passes, repeats, repeats_limit: limit }) {
   const sum = Object.values(chunks).reduce((all, one) => all + one, 0);
   const names = [...new Set([...Object.keys(chunks), ...Object.keys(passes)])].sort(
     (one, other) => (chunks[other] ?? 0) - (chunks[one] ?? 0),
@@ -96,6 +96,7 @@ function detail({ session, pinned, schedule, position, chunks, passes, repeats }
             .join(", ")}`,
         })
       : null,
+    limit ? h("p", { text: `Limit: ${short(limit)} repeats of a category.` }) : null,
     h("table", { class: "sheet" }, h("thead", {}, head), h("tbody", {}, ...rows)),
     names.length > MOST_ROWS
       ? h("p", {
