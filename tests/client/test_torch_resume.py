@@ -155,12 +155,46 @@ def test_a_state_of_something_else_is_refused(
         next(iter(loader))
 
 
-def test_a_state_of_another_rank_or_of_as_many_is_refused(
-    client: SampleClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than a small machine has
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*__del__")  # of torch, which has begun to make an iterator
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (2, 3)])
+def test_a_loader_around_a_sampler_refuses_a_state_of_other_workers(
+    redis_url: str, prefix: str, tmp_path: Path, before: int, after: int
 ) -> None:
-    from worker.client.torch import ChunkIdStream
+    """The sampler draws in the training's process, but a loader of torchdata goes on with as many workers alone."""
+    training = training_in(tmp_path, redis_url, prefix, ("sampler", before, False))
+    loader, other = loader_of(training), loader_of(replace(training, workers=after))
+    iteration = iter(loader)
+    next(iteration)
+    other.load_state_dict(loader.state_dict())
+    words = f"num_workers is {after}, and was {before} when the state was taken; accepted: the same, or no state"
+    with pytest.raises(ValueError, match=words):
+        iter(other)
 
-    stream = ChunkIdStream(1, name="run", client=client)
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0)])
+def test_a_loader_around_a_stream_refuses_a_state_with_workers_where_it_has_none(
+    redis_url: str, prefix: str, tmp_path: Path, before: int, after: int
+) -> None:
+    """These words are those of torchdata, which does not ask the stream."""
+    training = training_in(tmp_path, redis_url, prefix, ("stream", before, False))
+    loader, other = loader_of(training), loader_of(replace(training, workers=after))
+    iteration = iter(loader)
+    next(iteration)
+    other.load_state_dict(loader.state_dict())
+    with pytest.raises(AssertionError, match=r"State doesn't contain key '_(snapshot|num_yielded)' expected for"):
+        iter(other)
+
+
+@pytest.mark.parametrize("kind", ["stream", "sampler"])
+def test_a_state_of_another_rank_or_of_as_many_is_refused(
+    client: SampleClient, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    from worker.client.torch import ChunkIdStream, WeightedBatchSampler
+
+    stream: Any = ChunkIdStream(1, name="run", client=client)
+    if kind == "sampler":
+        stream = WeightedBatchSampler(1, batches=9, index_of=int, name="run", client=client)
     state = stream.state_dict()
     for variable, value, words in (
         ("RANK", "1", "the rank, each of which has a state of its own, is 1, and was 0"),

@@ -53,6 +53,15 @@ def test_a_whole_pass_is_heard_once_and_what_would_throw_batches_away_is_refused
         assert [words in sentence for sentence in told[what]] == [True, True], (what, told[what])
 
 
+def test_lightning_goes_on_from_its_checkpoint_on_one_rank(redis_url: str, prefix: str, tmp_path: Path) -> None:
+    """It stops after two of five batches, and its loader's state is in the checkpoint: nothing comes again."""
+    whats = ["lightning-sampler.resumed", "lightning-stream.resumed"]
+    told = told_by(Program(PROGRAMS / "trainers.py", "1", redis_url, prefix, *whats, out=tmp_path / "out"))
+    for what in whats:
+        [heard] = told[what]
+        assert (len(heard), len(set(heard))) == (25, 25), (what, heard)
+
+
 def test_samples_that_accelerate_cannot_hand_on_are_refused(redis_url: str, prefix: str, tmp_path: Path) -> None:
     """Only rank 0 asks, and the other one waits for it: nothing can be gathered from both."""
     words = ("1", redis_url, prefix, "accelerate-stream.raw")

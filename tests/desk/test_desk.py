@@ -130,6 +130,7 @@ def test_weights_presets_and_previews_of_a_page(
         client.sample(size=4, session="run-1", method="epoch")
     session = desk.get("/api/session?name=run-1").document
     assert (session["requests"], sum(session["chunks"].values())) == (1, 4)
+    assert {one["most_repeats"] for name, one in session["repeats"].items() if session["chunks"][name]} == {1}
     assert desk.get("/api/session?name=run-2").status == 404
 
 

@@ -320,6 +320,10 @@ def test_a_session_that_follows_a_schedule_says_so_and_how_far_it_is(stage: Stag
     desk.page.locator("#sessions .tag", has_text="follows a schedule").wait_for()
     desk.page.get_by_role("button", name="What evening-run has heard").click()
     desk.wait_shown("#sessions", "Schedule by hours of 2 points, now at 0.")
+    run_command("session", "limit", "evening-run", "8", settings=stage.settings, cwd=stage.folder)
+    desk.page.get_by_role("button", name="What evening-run has heard").click()
+    desk.page.get_by_role("button", name="What evening-run has heard").click()
+    desk.wait_shown("#sessions", "Limit: 8 repeats of a category.")
     run_command("session", "end", "evening-run", settings=stage.settings, cwd=stage.folder)
 
 
@@ -328,6 +332,11 @@ def test_a_session_shows_what_it_heard_and_two_phases_stand_side_by_side(stage: 
     stage.training.wait_heard(stage.client.weights().version)
     desk.page.get_by_role("button", name="What asr-large-7 has heard").click()
     desk.wait_shown("#sessions td", "%")
+    for column in ("repeats", "most"):
+        desk.wait_shown("#sessions th", column)
+    words = desk.page.locator('.strip[data-name="voice"] .figure.heard').get_attribute("title")
+    assert words is not None
+    assert words.startswith("Each chunk was drawn ")
     earlier = stage.client.weights().version
     wait(lambda: has_counted(stage, earlier), "the first phase has counts: one without is no phase")
     version = stage.set_weights({"voice": 1, "music": 3})

@@ -254,6 +254,9 @@ async def test_sample_stats_and_health(run: Run, start_worker: StartWorker, data
     assert "invalid_request" in refused.stdout
     counts = json.loads(run("stats", "--clear", "--json").stdout)
     assert (counts["requests"], counts["errors"], counts["chunks"]) == (5, 1, 16)
+    for row in counts["categories"]:
+        assert (row["ready"], row["repeats"]) == (10, row["count"] / 10)
+        assert row["repeats"] <= row["most_repeats"] <= row["count"]
     assert json.loads(run("stats", "--json").stdout)["requests"] == 0
     assert "0 requests" in run("stats").stdout
     worker.kill()
@@ -370,10 +373,16 @@ async def test_a_session_is_looked_at_released_and_ended(
     assert shown["pinned"]["weights"] == {"conference": 0.1, "documentary": 0.2, "music": 0.3, "voice": 0.4}
     assert shown["passes"]["music"] > 1
     assert (shown["requests"], sum(shown["chunks"].values())) == (5, 40)
-    assert "pinned to" in run("session", "show", "s").stdout
+    assert shown["repeats"]["voice"]["most_repeats"] == shown["passes"]["voice"]
+    assert shown["repeats"]["music"]["repeats"] == shown["chunks"]["music"] / 5
+    text = run("session", "show", "s").stdout
+    assert "pinned to" in text
+    assert "repeats  most" in text
     assert json.loads(run("session", "list", "--json").stdout) == ["s"]
     narrowed = json.loads(run("stats", "--session", "s", "--json").stdout)
     assert (narrowed["requests"], narrowed["chunks"]) == (5, 40)
+    of_stats = {row["category"]: row["most_repeats"] for row in narrowed["categories"] if row["count"]}
+    assert of_stats == {name: one["most_repeats"] for name, one in shown["repeats"].items() if shown["chunks"][name]}
     assert run("stats", "--session", "s", "--clear").returncode == 2
 
     assert run("session", "release", "s").stdout == "released\n"

@@ -11,6 +11,7 @@ from worker.errors import SettingsError
 from worker.settings.servers import Server, ServerSettings, read_server_settings
 
 _TIMEOUT_S = 5.0
+_LONGEST_SESSION = 128
 _REDIS: Final[tuple[Server, ...]] = ("redis",)
 
 
@@ -52,3 +53,16 @@ def check_dataset(dataset: str | None) -> str | None:
     if dataset is not None and not NAME_PATTERN.fullmatch(dataset):
         raise SettingsError(f"--dataset {dataset!r} is not accepted; accepted: {NAME_PATTERN.pattern}")
     return dataset
+
+
+def check_session(name: str) -> str:
+    """Return a session's name as it is, if it can be one.
+
+    Raises:
+        SettingsError: It cannot; the sentence says what is accepted.
+    """
+    if not 1 <= len(name) <= _LONGEST_SESSION or not name.isprintable():
+        raise SettingsError(
+            f"session {name[:_LONGEST_SESSION]!a} is not accepted; accepted: 1 to 128 printable characters"
+        )
+    return name

@@ -1,14 +1,14 @@
 """What is doubtful about counts: workers that disagree, and weights that leave categories out."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from worker.cli.context import Opened
 from worker.core.stats import Counts
 from worker.core.weights.in_force import preset_name
 from worker.core.workers.mix import look_at_mix
-from worker.core.workers.ready import ready_of
+from worker.core.workers.ready import UNKNOWN, Ready, ready_of
 from worker.core.workers.states import doubts
 from worker.errors import RedisError
 from worker.weights.in_use import live_workers, mixes_left_out
@@ -23,15 +23,17 @@ class Doubts:
     Attributes:
         left_out: Dataset, category and weight of each weighted category without a READY chunk.
         warnings: The same, and whatever else there is, in sentences.
+        ready: What live workers have READY.
     """
 
     left_out: Sequence[dict[str, Any]] = ()
     warnings: Sequence[str] = ()
+    ready: Ready = UNKNOWN
 
     @property
     def document(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
+        """Return what is doubtful as plain data."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "ready"}
 
 
 async def look_for_doubts(opened: Opened, counts: Counts | None) -> Doubts:
@@ -48,12 +50,12 @@ async def look_for_doubts(opened: Opened, counts: Counts | None) -> Doubts:
     except RedisError as error:
         return Doubts(warnings=[f"whether live workers agree in WORKER_WEIGHT_UNIT is not known: {error}"])
     missing: list[dict[str, Any]] = []
-    said = doubts(workers)
+    said, ready = doubts(workers), ready_of(workers)
     for name, use in uses.items():
-        mix = look_at_mix(use.shares or {}, ready_of(workers))
+        mix = look_at_mix(use.shares or {}, ready)
         missing += [{"dataset": name, "category": one, "share": share} for one, share in (mix.left_out or {}).items()]
         said += [f"{dataset_title(name or '')}: {sentence}" for sentence in mix.warnings]
-    return Doubts(missing, said)
+    return Doubts(missing, said, ready)
 
 
 def dataset_title(dataset: str) -> str:

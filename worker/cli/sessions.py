@@ -8,30 +8,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from worker.adapters.redis.sessions import RedisSessions
-from worker.cli.context import Opened, open_redis
+from worker.cli.context import Opened, check_session, open_redis
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text, shares_text
 from worker.cli.typed_weights import span_ms
-from worker.cli.words import counted, span_text
-from worker.core.draw.sessions import Fields, Session, read_session, session_counts, session_document
+from worker.cli.words import REPEATS, counted, known, span_text
+from worker.core.draw.session_shown import LEAST_LIMIT, MOST_LIMIT, session_document
+from worker.core.draw.sessions import Fields, Session, read_session, session_counts
 from worker.core.stats.fields import MS
 from worker.core.workers.mix import look_at_mix
-from worker.core.workers.ready import ready_of
+from worker.core.workers.ready import UNKNOWN, Ready, ready_of
 from worker.errors import AdjustError, SettingsError
-from worker.weights.in_use import live_workers, unit_of
+from worker.weights.in_use import live_workers, try_to_find_ready, unit_of
 
 if TYPE_CHECKING:
     from worker.core.draw.session_schedules import SessionSchedule
 
-_LONGEST = 128
-
 
 class _Listed(NamedTuple):
-    """A session: its name, its hash, and in how many seconds it ends if nobody asks for it."""
+    """A session: its name, its hash, in how many seconds it ends if nobody asks for it, and what is READY."""
 
     name: str
     fields: Fields
     left_s: int
+    ready: Ready = UNKNOWN
 
 
 class Wanted(NamedTuple):
@@ -41,17 +41,6 @@ class Wanted(NamedTuple):
     unit: str
     between: str
     keep: str
-
-
-def check_session(name: str) -> str:
-    """Return a session's name as it is, if it can be one.
-
-    Raises:
-        SettingsError: It cannot; the sentence says what is accepted.
-    """
-    if not 1 <= len(name) <= _LONGEST or not name.isprintable():
-        raise SettingsError(f"session {name[:_LONGEST]!a} is not accepted; accepted: 1 to 128 printable characters")
-    return name
 
 
 def list_sessions(*, as_json: bool) -> None:
@@ -76,19 +65,18 @@ def list_sessions(*, as_json: bool) -> None:
 
 
 def show_session(name: str, *, as_json: bool) -> None:
-    """Print the weights that a session is pinned to, its schedule, its passes, and what it heard."""
+    """Print the weights that a session is pinned to, its schedule, its passes, what it heard, and how often."""
     check_session(name)
 
-    async def work() -> tuple[Fields, int]:
+    async def work() -> _Listed | None:
         async with open_redis() as opened:
-            sessions = RedisSessions(opened.client, opened.keys)
-            return await sessions.read(name), await sessions.idle_left_s(name)
+            return await _look(opened, name)
 
-    fields, left_s = asyncio.run(work())
-    if fields == {}:
+    listed = asyncio.run(work())
+    if listed is None:
         complain(f"there is no session {name!a}; sampling-worker session list names those that exist")
         raise click.exceptions.Exit(1)
-    _print_session(name, fields, left_s, as_json=as_json)
+    _print_session(listed, as_json=as_json)
 
 
 def schedule_session(name: str, wanted: Wanted, *, as_json: bool) -> None:
@@ -101,17 +89,43 @@ def schedule_session(name: str, wanted: Wanted, *, as_json: bool) -> None:
     check_session(name)
     keep_s = max(1, span_ms(wanted.keep) // 1000)
 
-    async def work() -> tuple[Fields, int, Sequence[str]]:
+    async def work() -> tuple[_Listed | None, Sequence[str]]:
         async with open_redis() as opened:
             schedule = await _read_wanted(opened, wanted)
             sessions = RedisSessions(opened.client, opened.keys)
             await sessions.set_schedule(name, schedule.text, keep_s)
-            return await sessions.read(name), await sessions.idle_left_s(name), await _warnings(opened, schedule)
+            return await _look(opened, name), await _warnings(opened, schedule)
 
-    fields, left_s, warnings = asyncio.run(work())
+    listed, warnings = asyncio.run(work())
     for sentence in warnings:
         complain(sentence)
-    _print_session(name, fields, left_s, as_json=as_json)
+    if listed is not None:
+        _print_session(listed, as_json=as_json)
+
+
+def limit_session(name: str, repeats: float, keep: str, *, as_json: bool) -> None:
+    """Limit how often chunks shall be repeated in a session, and print the session.
+
+    Raises:
+        SettingsError: The limit is not accepted.
+        WeightsError: The time span is not accepted.
+    """
+    check_session(name)
+    if repeats and not LEAST_LIMIT <= repeats <= MOST_LIMIT:
+        accepted = f"{LEAST_LIMIT:g} to {MOST_LIMIT:,.0f}, or 0 for no limit"
+        raise SettingsError(f"{repeats:g} repeats are not accepted; accepted: {accepted}")
+    keep_s = max(1, span_ms(keep) // 1000)
+
+    async def work() -> _Listed | None:
+        async with open_redis() as opened:
+            await RedisSessions(opened.client, opened.keys).set_limit(name, repeats, keep_s)
+            return await _look(opened, name)
+
+    listed = asyncio.run(work())
+    if listed is None:
+        print_text(f"there is no session {name!a}, and so no limit")
+        return
+    _print_session(listed, as_json=as_json)
 
 
 def release_session(name: str) -> None:
@@ -134,6 +148,16 @@ def end_session(name: str) -> None:
             return await RedisSessions(opened.client, opened.keys).end(name)
 
     print_text("ended" if asyncio.run(work()) else f"there is no session {name!a}")
+
+
+async def _look(opened: Opened, name: str) -> _Listed | None:
+    """Look at a session and at what is READY; None: there is no such session."""
+    sessions = RedisSessions(opened.client, opened.keys)
+    fields = await sessions.read(name)
+    if fields == {}:
+        return None
+    ready = await try_to_find_ready(opened.client, opened.keys, None)
+    return _Listed(name, fields, await sessions.idle_left_s(name), ready)
 
 
 async def _read_wanted(opened: Opened, wanted: Wanted) -> "SessionSchedule":
@@ -167,12 +191,12 @@ async def _warnings(opened: Opened, schedule: "SessionSchedule") -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def _print_session(name: str, fields: Fields, left_s: int, *, as_json: bool) -> None:
-    document = session_document(name, fields, left_s)
+def _print_session(listed: _Listed, *, as_json: bool) -> None:
+    document = session_document(*listed)
     if as_json:
         print_json(document)
         return
-    session = read_session(fields)
+    session = read_session(listed.fields)
     _print_shown(document, _schedule_text(session) if session.schedule else "")
 
 
@@ -200,11 +224,19 @@ def _print_shown(document: dict[str, Any], schedule: str) -> None:
     print_text(f"pinned to {pinned['version']}  {shares_text(pinned['weights'])}" if pinned else "not pinned")
     if schedule:
         print_text(f"schedule of requests with pin=1, {schedule}")
-    names = sorted({*document["passes"], *document["chunks"]})
+    if document["repeats_limit"]:
+        print_text(f"limit: {document['repeats_limit']:g} repeats of a category; mix.repeats tells when it nears")
+    passes, chunks, repeats = document["passes"], document["chunks"], document["repeats"]
+    names = sorted({*passes, *chunks})
     rows = [
-        (name, document["passes"].get(name, ""), document["chunks"].get(name, "" if "+" in name else 0))
+        (
+            name,
+            passes.get(name, ""),
+            chunks.get(name, "" if "+" in name else 0),
+            *(known(repeats.get(name, {}).get(part)) for part in ("repeats", "most_repeats")),
+        )
         for name in names
     ]
     left = span_text(document["ends_in_s"])
     title = f"{counted(document['requests'], 'request')}; ends in {left} if nobody asks for it"
-    print_table(title, ("category", "pass", "chunks"), rows)
+    print_table(title, ("category", "pass", "chunks", *REPEATS), rows)

@@ -11,11 +11,15 @@ from worker.cli.context import Opened, open_redis
 from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
-from worker.cli.words import Score, Share, counted
+from worker.cli.words import REPEATS, Score, Share, counted, known
+from worker.core.draw.session_shown import session_repeats
 from worker.core.draw.sessions import session_counts
 from worker.core.keys import CHECK
 from worker.core.stats import CategoryCount, Counts
+from worker.core.stats.repeats import Repeats, repeats_of
+from worker.core.workers.ready import Ready
 from worker.errors import SettingsError, UnreadableError
+from worker.weights.in_use import try_to_find_ready
 
 _WATCH_EVERY_S = 1.0
 _MIXED = (
@@ -37,10 +41,18 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Counts, and how many datasets of `check` are left out of them."""
+    """Counts, how many datasets of `check` are left out of them, and the hash of the session that they are of."""
 
     counts: Counts
     hidden: int
+    session: Mapping[str, bytes] | None = None
+
+    def repeats(self, ready: Ready) -> list[Repeats]:
+        """Return how often the chunks of each row's category were heard."""
+        if self.session is not None:
+            of_session = session_repeats(self.session, ready)
+            return [of_session[row.category] for row in self.counts.categories]
+        return [repeats_of(row.count, ready.count(row.category)) for row in self.counts.categories]
 
 
 _Read = Callable[[bool], Awaitable[_Found]]
@@ -71,17 +83,17 @@ async def _show(wanted: Wanted) -> None:
         doubts = await look_for_doubts(opened, None if wanted.session else found.counts)
         _print_found(found, doubts, wanted)
         if wanted.watch:
-            await _watch(read, found, wanted)
+            await _watch(opened, read, found, wanted)
 
 
-async def _watch(read: _Read, last: _Found, wanted: Wanted) -> None:
+async def _watch(opened: Opened, read: _Read, last: _Found, wanted: Wanted) -> None:
     """Print counts again: people see those that differ from the last, programs each."""
     while True:
         await asyncio.sleep(_WATCH_EVERY_S)
         found = await read(False)  # noqa: FBT003 - whether to clear
         if found != last or wanted.as_json:
             last = found
-            _print_found(found, Doubts(), wanted)
+            _print_found(found, Doubts(ready=await try_to_find_ready(opened.client, opened.keys, None)), wanted)
 
 
 def _reader(opened: Opened, wanted: Wanted) -> _Read:
@@ -90,7 +102,8 @@ def _reader(opened: Opened, wanted: Wanted) -> _Read:
 
     async def read(clear: bool) -> _Found:  # noqa: FBT001 - see `_Read`
         if wanted.session is not None:
-            return _Found(session_counts(await _read_session(sessions, wanted.session)), 0)
+            fields = await _read_session(sessions, wanted.session)
+            return _Found(session_counts(fields), 0, fields)
         found = await stats.read(clear=clear)
         counts = found if wanted.with_checks else found.without(CHECK)
         return _Found(counts, len(found.requests) - len(counts.requests))
@@ -116,15 +129,16 @@ def _print_found(found: _Found, doubts: Doubts, wanted: Wanted) -> None:
         complain(_MIXED)
     for sentence in (*doubts.warnings, *found.counts.problems):
         complain(sentence)
+    repeats = found.repeats(doubts.ready)
     if wanted.as_json:
-        print_json({**_document(found.counts), **doubts.document, "checks_left_out": found.hidden})
+        print_json({**_document(found.counts, repeats), **doubts.document, "checks_left_out": found.hidden})
         return
-    _print_counts(found.counts, "the session began" if wanted.session else "the last `stats --clear`")
+    _print_counts(found.counts, repeats, "the session began" if wanted.session else "the last `stats --clear`")
     if found.hidden:
         print_text(f"left out: {counted(found.hidden, 'dataset')} of `check`; --all shows them")
 
 
-def _print_counts(counts: Counts, since: str) -> None:
+def _print_counts(counts: Counts, repeats: Sequence[Repeats], since: str) -> None:
     requests, errors = sum(counts.requests.values()), sum(counts.errors.values())
     of_them = f"{errors:,} of them {'an error' if errors == 1 else 'errors'}"
     print_text(f"{counted(requests, 'request')}, {of_them}, {counted(counts.chunks, 'chunk')}; since {since}")
@@ -132,14 +146,16 @@ def _print_counts(counts: Counts, since: str) -> None:
         print_text(f"  {count:,} {code}{f' in {dataset}' if dataset else ''}", "wrong")
     for split, got in counts.splits.items():
         print_text(f"  split {split}: {counted(got.requests, 'request')}, {counted(got.chunks, 'chunk')} of these")
+    repeated = dict(zip(counts.categories, repeats, strict=True))
     for dataset, rows in counts.datasets():
-        print_table(dataset_title(dataset), *_distribution(rows))
+        print_table(dataset_title(dataset), *_distribution({row: repeated[row] for row in rows}))
 
 
-def _distribution(rows: Sequence[CategoryCount]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
-    """Lay out a distribution: in chunks, or in seconds as well where weights are shares of audio time."""
+def _distribution(rows: Mapping[CategoryCount, Repeats]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    """Lay out a distribution: in chunks, in seconds as well where weights are shares of time, and how often heard."""
     total = sum(row.amount for row in rows) or 1
     by_seconds = any(row.seconds is not None for row in rows)
+    are_repeated = any(one.most_repeats is not None for one in rows.values())
     cells = [
         (
             row.category,
@@ -148,13 +164,15 @@ def _distribution(rows: Sequence[CategoryCount]) -> tuple[Sequence[str], list[tu
             Share(row.amount / total),
             Share(row.expected / total),
             Score(row.z),
+            *(map(known, one[1:]) if are_repeated else ()),
         )
-        for row in rows
+        for row, one in rows.items()
     ]
-    return ("category", "count", *(("seconds",) if by_seconds else ()), "share", "expected share", "z"), cells
+    columns = ("category", "count", *(("seconds",) if by_seconds else ()), "share", "expected share", "z")
+    return (*columns, *(REPEATS if are_repeated else ())), cells
 
 
-def _document(counts: Counts) -> dict[str, Any]:
+def _document(counts: Counts, repeats: Sequence[Repeats]) -> dict[str, Any]:
     return {
         "requests": sum(counts.requests.values()),
         "errors": sum(counts.errors.values()),
@@ -175,7 +193,8 @@ def _document(counts: Counts) -> dict[str, Any]:
                 "seconds": row.seconds,
                 "expected": row.expected,
                 "z": row.z,
+                **one._asdict(),
             }
-            for row in counts.categories
+            for row, one in zip(counts.categories, repeats, strict=True)
         ],
     }

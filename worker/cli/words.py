@@ -13,6 +13,10 @@ _SURE: Final = 0.99995
 _SMALL: Final = 10
 
 
+REPEATS: Final = ("repeats", "most")
+"""Columns of how often chunks were heard: each on average, and the one that was heard most."""
+
+
 class Share(float):
     """A share, 0 to 1, that a table shows in per cent."""
 
@@ -23,6 +27,11 @@ class Score(float):
 
 class Clock(float):
     """Seconds of audio that a table shows as h:min:s."""
+
+
+def known(amount: float | None) -> float | str:
+    """Return an amount as a table takes it; one that is not known is empty."""
+    return "" if amount is None else amount
 
 
 def counted(number: int, noun: str, several: str = "") -> str:

@@ -8,6 +8,7 @@ CATALOG_CHANNEL = "audio_chunks_changed"
 PINNED = "weights"
 SCHEDULE = "schedule"
 POSITION = "position"
+REPEATS_LIMIT = "repeats_limit"
 CATEGORY_PATTERN = re.compile(r"[a-z0-9_-]{1,64}")
 SPLIT_PATTERN = re.compile(r"[a-z0-9_-]{1,32}")
 PREFIX_PATTERN = re.compile(r"[A-Za-z0-9_.:{}-]{1,64}")

@@ -10,13 +10,14 @@ from starlette.routing import Route
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.core.draw.sessions import session_document
+from worker.core.draw.session_shown import session_document
 from worker.core.live.marks import mark_of
 from worker.desk.answers import answer
 from worker.desk.bodies import bad, read_name
 from worker.desk.context import Context
 from worker.desk.hub import Hub, Watched
 from worker.errors import DeskError
+from worker.weights.in_use import try_to_find_ready
 
 _ENTRY: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _CHANGES: Final = 50
@@ -71,7 +72,7 @@ class Looks:
         return answer({"categories": found, "total": total})
 
     async def show_session(self, request: Request) -> Response:
-        """Show the weights that a session is pinned to, its passes, and what it heard."""
+        """Show the weights that a session is pinned to, its passes, what it heard, and how often."""
         name = request.query_params.get("name", "")
         if not 1 <= len(name) <= _LONGEST_SESSION or not name.isprintable():
             raise bad(f"name={name[:80]!a} is not accepted", f"1 to {_LONGEST_SESSION} printable characters")
@@ -80,4 +81,5 @@ class Looks:
         if fields == {}:
             what = f"there is no session {name!a}; accepted: one that is listed"
             raise DeskError(HTTPStatus.NOT_FOUND, "not_found", what)
-        return answer(session_document(name, fields, await sessions.idle_left_s(name)))
+        ready = await try_to_find_ready(self._context.client, self._context.keys, None)
+        return answer(session_document(name, fields, await sessions.idle_left_s(name), ready))

@@ -70,6 +70,7 @@ class Track:
         self.names: list[str] = []
         self.took: tuple[str, float | None] = ("", None)
         self.window, self.phases, self.series = Window(), Phases(), Series()
+        self._heard: dict[str, int] | None = None
         self._marks = (b"", b"")
         self._shares: dict[str, float] = {}
         self._chosen = Strips({}, {}, Ready(None))
@@ -97,8 +98,9 @@ class Track:
             self.names, self._chosen = choose(strips), strips
         if reading.has_new_counts and reading.counts is not None:
             look = look_at(reading.counts, stored.dataset or "", reading.at_s, reading.at_ms)
+            self._heard = {category: row.count for category, row in look.rows.items()}
             self._count(seen, look, level, is_clean=marks_of(reading.after, self.name) == self._marks)
-        self.strips = replace(strips, growth=self.window.growth, shadow=shadow_of(self.rule))
+        self.strips = replace(strips, growth=self.window.growth, shadow=shadow_of(self.rule), heard=self._heard)
         return seen
 
     def _follow(self, seen: InSight, reading: Reading, history: HistoryTail) -> None:

@@ -19,6 +19,7 @@ from worker.ports.streams import (
     Pending,
     Presence,
     RequestStream,
+    SessionLimits,
     Settled,
     StreamLimits,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Presence",
     "Reading",
     "RequestStream",
+    "SessionLimits",
     "Settled",
     "StreamLimits",
     "Unheard",

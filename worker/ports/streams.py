@@ -194,6 +194,16 @@ class RequestStream(Protocol):
         """Write and acknowledge a batch in one atomic step, or nothing of it."""
 
 
+class SessionLimits(Protocol):
+    """Reads the limits of sessions, and notes what was told of them."""
+
+    async def read_limited(self, names: Sequence[str]) -> "Mapping[str, Mapping[str, bytes]]":
+        """Read the hashes of those sessions that have a limit of repeats."""
+
+    async def note_told(self, name: str, field: str) -> bool:
+        """Note in a session's hash that something was told; return whether it was not noted before."""
+
+
 class Presence(Protocol):
     """Shows in Redis that a worker is alive."""
 

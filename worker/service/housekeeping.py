@@ -1,4 +1,4 @@
-"""Housekeeping that every worker runs: expire temporary weights, remove dead consumers, fold counts, drop old feedback.
+"""Housekeeping that every worker runs: temporary weights, dead consumers, counts, old feedback, limits of sessions.
 
 Every worker looks for what is due. Where several look at once, one of them finds it.
 """
@@ -7,12 +7,20 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from worker.core.events import ConsumersCleanupRefused, FeedbackTrimRefused, StatsFoldingRefused, WeightsRevertRefused
+from worker.core.events import (
+    ConsumersCleanupRefused,
+    FeedbackTrimRefused,
+    SessionLimitsRefused,
+    StatsFoldingRefused,
+    WeightsRevertRefused,
+)
 from worker.errors import RedisError, RefusedError
 from worker.logs.emit import RateLimited
 from worker.service.availability import Availability
 
-Refusal = type[WeightsRevertRefused | ConsumersCleanupRefused | StatsFoldingRefused | FeedbackTrimRefused]
+Refusal = type[
+    WeightsRevertRefused | ConsumersCleanupRefused | StatsFoldingRefused | FeedbackTrimRefused | SessionLimitsRefused
+]
 
 
 class HousekeepingTask:

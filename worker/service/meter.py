@@ -28,6 +28,8 @@ from worker.logs.emit import RateLimited, wanted
 from worker.ports import GivenUp, Settled
 from worker.service.latencies import Latencies, Recent
 
+_MOST_SESSIONS = 4096  # about; those beyond are looked at another time
+
 
 @dataclass(slots=True)
 class Interval:
@@ -70,6 +72,7 @@ class Meter:
         progress_at: When a lane last finished a round, or settled entries that it reclaimed (monotonic, s).
         interval: The counts of the current interval.
         recent: How fast it was in the last few seconds.
+        sessions: The sessions that were served and not looked at since, see `worker.service.session_limits`.
     """
 
     def __init__(self) -> None:
@@ -78,6 +81,7 @@ class Meter:
         self.progress_at = time.monotonic()
         self.interval = Interval()
         self.recent = Recent()
+        self.sessions: set[str] = set()
         self._rejected = RateLimited(interval_s=10.0, burst=5)
         self._served = RateLimited(interval_s=1.0, burst=2)
         self._failed = RateLimited(interval_s=10.0, burst=5)
@@ -115,6 +119,8 @@ class Meter:
             settled: What settling them returned.
         """
         self.count(answered.tally)
+        if answered.visits and len(self.sessions) < _MOST_SESSIONS:
+            self.sessions.update(answered.visits)
         self._count_latencies(answered, settled.at_ms)
         if answered.tally.errors:
             for result in answered.results:

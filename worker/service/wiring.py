@@ -8,6 +8,7 @@ from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.redis.adjust import RedisAdjust
 from worker.adapters.redis.client import Client
 from worker.adapters.redis.feedback import trim_reports
+from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.stats_folding import RedisFolding
 from worker.adapters.redis.streams import RedisStreams
 from worker.adapters.redis.weights import RedisWeights
@@ -20,6 +21,7 @@ from worker.core.events import (
     PostgresRestored,
     RedisLost,
     RedisRestored,
+    SessionLimitsRefused,
     StatsFoldingRefused,
     WeightsRevertRefused,
 )
@@ -38,6 +40,7 @@ from worker.service.housekeeping import HousekeepingTask
 from worker.service.meter import Meter
 from worker.service.reclaim import Reclaim
 from worker.service.reporter import Reporter
+from worker.service.session_limits import LimitsWatch
 from worker.service.settler import Draw, Settler
 from worker.service.snapshots import CurrentSnapshots
 from worker.service.step_back import StepBack
@@ -147,7 +150,7 @@ def wire(settings: Settings, consumer: str, clients: Sequence[Client]) -> Worker
         catalog,
         serving.consumer,
         reporter,
-        housekeeping,
+        [*housekeeping, _session_limits(settings, RedisSessions(clients[0], keys, ttl_s=_ttl_s(settings)), serving)],
         adjuster,
         Watchdog(Systemd(*systemd_variables()), reporter.state, serving.meter),
         serving.meter,
@@ -192,7 +195,7 @@ def _options(settings: Settings, consumer: str) -> ServingOptions:
     limits = StreamLimits(
         settings.results_maxlen,
         reply_ttl_s=max(1, round(settings.reply_ttl_s)),
-        session_ttl_s=max(1, round(settings.session_ttl_s)),
+        session_ttl_s=_ttl_s(settings),
         results_max_bytes=settings.results_max_bytes,
     )
     return ServingOptions(
@@ -203,6 +206,11 @@ def _options(settings: Settings, consumer: str) -> ServingOptions:
         max_deliveries=settings.max_deliveries,
         refresh_s=settings.weights_refresh_s,
     )
+
+
+def _ttl_s(settings: Settings) -> int:
+    """Return how long an idle session lives, in whole seconds."""
+    return max(1, round(settings.session_ttl_s))
 
 
 def _source(settings: Settings) -> PostgresCatalog:
@@ -253,3 +261,12 @@ def _housekeeping(
         ),
         HousekeepingTask("feedback", trim, availability, every_s=_TRIM_EVERY_S, refusal=FeedbackTrimRefused),
     ]
+
+
+def _session_limits(settings: Settings, sessions: RedisSessions, serving: Serving) -> HousekeepingTask:
+    """Return the housekeeping task that looks at the limits of sessions, as often as statistics are logged."""
+    watch = LimitsWatch(sessions, serving.current, serving.meter)
+    every_s = settings.stats_interval_s
+    return HousekeepingTask(
+        "limits of sessions", watch.look, serving.availability, every_s=every_s, refusal=SessionLimitsRefused
+    )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.support.streams import Desk, batch_of, result_of
+from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.streams import RedisStreams
 from worker.core.draw.sessions import SessionChange
 from worker.core.weights.in_force import ABSENT
@@ -85,3 +86,18 @@ async def test_sessions_are_read_together(desk: Desk, stream: RedisStreams) -> N
     await desk.client.set(desk.keys.session("b"), "text")
     assert await stream.read_sessions(["a", "b", "c"]) == [{"x": b"1"}, None, {}]
     assert await stream.read_sessions([]) == []
+
+
+async def test_the_sessions_that_have_a_limit_are_read_and_what_was_told_is_noted_once(desk: Desk) -> None:
+    sessions = RedisSessions(desk.client, desk.keys, ttl_s=900)
+    await sessions.set_limit("a", 2.5, 50)
+    await desk.client.hset(desk.keys.session("b"), mapping={"x": "1"})
+    await desk.client.set(desk.keys.session("c"), "text")
+    assert await sessions.read_limited(["a", "b", "c", "d"]) == {"a": {"repeats_limit": b"2.5"}}
+    assert await sessions.read_limited([]) == {}
+    assert [await sessions.note_told("a", "told:2.5:near:x") for _ in range(2)] == [True, False]
+    assert await desk.client.ttl(desk.keys.session("a")) <= 50
+    assert await sessions.note_told("gone", "told:2.5:near:x")
+    assert 890 <= await desk.client.ttl(desk.keys.session("gone")) <= 900
+    await sessions.set_limit("a", 0, 50)
+    assert await sessions.read_limited(["a"]) == {}

@@ -8,6 +8,7 @@ WHAT is `accelerate-sampler`, `accelerate-stream`, `lightning-sampler` and so on
 """
 
 import json
+import os
 import sys
 import warnings
 from dataclasses import replace
@@ -18,11 +19,13 @@ import torch
 from torch import distributed
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.utils.data import DataLoader, TensorDataset
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from worker.client import SampleClient
 from worker.client.torch import ChunkIdStream, WeightedBatchSampler, WithSample
 
 BATCHES, SIZE = 5, 5
+RESUMED_AT = 2  # steps: here a training ends, and another one goes on
 MODULES = {"accelerate": "accelerate", "lightning": "lightning.pytorch"}
 
 
@@ -45,11 +48,12 @@ def loader_of(what: str, client: SampleClient) -> Any:
     options: Any = {"batches": BATCHES, "name": what, "client": client}
     options |= {"session": what, "method": "epoch", "category": "voice"}
     workers = 2 if ".workers" in what else 0
+    make = StatefulDataLoader if ".resumed" in what else DataLoader
     if "sampler" in what:
         sampler = WeightedBatchSampler(4 if ".split" in what else SIZE, index_of=int, **options)
-        return DataLoader(WithSample(TensorDataset(torch.arange(4000))), batch_sampler=sampler, num_workers=workers)
+        return make(WithSample(TensorDataset(torch.arange(4000))), batch_sampler=sampler, num_workers=workers)
     collate = None if ".raw" in what else tensor_of
-    return DataLoader(ChunkIdStream(SIZE, **options), batch_size=None, collate_fn=collate, num_workers=workers)
+    return make(ChunkIdStream(SIZE, **options), batch_size=None, collate_fn=collate, num_workers=workers)
 
 
 def accelerate(what: str, client: SampleClient) -> list[int]:
@@ -78,7 +82,7 @@ def accelerate(what: str, client: SampleClient) -> list[int]:
 
 
 def lightning(what: str, client: SampleClient) -> list[int]:
-    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch import Callback, LightningModule, Trainer
 
     heard: list[int] = []
 
@@ -95,11 +99,24 @@ def lightning(what: str, client: SampleClient) -> list[int]:
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
+    class Stop(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.global_step == RESUMED_AT:
+                trainer.save_checkpoint(what)
+                trainer.should_stop = True
+
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     quiet |= {"enable_model_summary": False, "barebones": False}
-    options: dict[str, Any] = {"use_distributed_sampler": False} if ".undistributed" in what else {}
-    trainer = Trainer(accelerator="cpu", strategy="ddp", devices=2, max_epochs=1, **quiet, **options)
-    trainer.fit(Module(), loader_of(what, client))
+    is_own = ".undistributed" in what or ".resumed" in what
+    options: dict[str, Any] = {"use_distributed_sampler": False} if is_own else {}
+    options |= {"accelerator": "cpu", "strategy": "ddp", "devices": int(os.environ["WORLD_SIZE"]), "max_epochs": 1}
+    options |= quiet
+    if ".resumed" in what:  # of a program that is stopped, only the checkpoint is left
+        Trainer(callbacks=[Stop()], **options).fit(Module(), loader_of(what, client))
+        goes_on: dict[str, Any] = {"ckpt_path": what, "weights_only": False}  # NumPy's types are in a loader's state
+        Trainer(**options).fit(Module(), loader_of(what, client), **goes_on)
+        return heard
+    Trainer(**options).fit(Module(), loader_of(what, client))
     return heard
 
 

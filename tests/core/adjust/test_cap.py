@@ -25,7 +25,14 @@ def inputs(drawn: Any, *, ready: Any = (100, 10, 10), prior: Any = PRIOR) -> Inp
 
 def _repeats(repeats: float, drawn: int, *, is_reached: bool) -> MixRepeats:
     return MixRepeats(
-        dataset="d", category="b", repeats=repeats, limit=2.0, drawn=drawn, ready=10, is_reached=is_reached
+        dataset="d",
+        session=None,
+        category="b",
+        repeats=repeats,
+        limit=2.0,
+        drawn=drawn,
+        ready=10,
+        is_reached=is_reached,
     )
 
 

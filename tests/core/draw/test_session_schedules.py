@@ -16,10 +16,12 @@ from worker.core.draw.derived import Derived
 from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots, pin_sessions
 from worker.core.draw.session_schedules import read_schedule
-from worker.core.draw.sessions import MOST_HEARD, Session, read_session, session_document
+from worker.core.draw.session_shown import session_document
+from worker.core.draw.sessions import MOST_HEARD, Session, read_session
 from worker.core.keys import PINNED, POSITION, SCHEDULE
 from worker.core.weights.in_force import InForce
 from worker.core.wire import Request, Terms, decode_result
+from worker.core.workers.ready import UNKNOWN
 from worker.errors import AdjustError
 
 CATALOG = catalog_of({"music": 300, "voice": 500})
@@ -196,9 +198,9 @@ def test_a_position_ends_at_a_number_that_all_programs_can_hold() -> None:
 
 def test_a_session_shows_its_schedule() -> None:
     session = _session("0 voice=1; 3 music=1", unit="hours", position=b"1800000")
-    shown = session_document("s", session.fields, 5)
+    shown = session_document("s", session.fields, 5, UNKNOWN)
     assert (shown["schedule"], shown["position"]) == (json.loads(session.fields[SCHEDULE]), 1_800_000)
-    assert session_document("s", {SCHEDULE: b"{\xff"}, 5)["schedule"] == "{\ufffd"
+    assert session_document("s", {SCHEDULE: b"{\xff"}, 5, UNKNOWN)["schedule"] == "{\ufffd"
     schedule = read_schedule(session.fields[SCHEDULE])
     assert schedule.text_at(session.position) == "by hours, now at 0.5, step: 0 voice=1; 3 music=1"
     assert read_schedule(schedule.text).text == schedule.text

@@ -34,9 +34,17 @@ def test_weighted_categories_come_first_then_muted_then_the_largest() -> None:
         "share": 0.8,
         "shadow": None,
         "ready": 5,
+        "repeats": None,
+        "most_repeats": None,
         "drawn": None,
         "repeats_per_hour": None,
     }
+
+
+def test_a_row_says_how_often_its_chunks_were_drawn() -> None:
+    strips = Strips({"a": 1.0}, {}, Ready({"a": 1, "b": 4}), heard={"a": 3})
+    told = [tuple(row_of(name, strips)[part] for part in ("ready", "repeats", "most_repeats")) for name in "abc"]
+    assert told == [(1, 3.0, 3.0), (4, 0.0, 0.0), (0, None, None)]
 
 
 def test_the_shares_of_a_shadow_stand_beside_those_in_force() -> None:

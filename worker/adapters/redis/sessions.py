@@ -1,20 +1,29 @@
 """Training sessions in Redis, for people who look at them and end them; the settling script changes them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors
 from worker.core.draw.sessions import Fields
-from worker.core.keys import PINNED, POSITION, SCHEDULE, Keys
+from worker.core.keys import PINNED, POSITION, REPEATS_LIMIT, SCHEDULE, Keys
 
 
 class RedisSessions:
     """Reads, releases and ends sessions."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: Client, keys: Keys, *, ttl_s: int = 86_400) -> None:
+        """Take the sessions of one prefix.
+
+        Args:
+            client: A connection.
+            keys: Names in Redis.
+            ttl_s: Lifetime of an idle session, in seconds.
+        """
         self._client = client
         self._keys = keys
+        self._ttl_s = ttl_s
 
     async def names(self) -> list[str]:
         """List all sessions, sorted; this scans all keys of the database.
@@ -75,6 +84,58 @@ class RedisSessions:
         with redis_errors(f"storing the schedule of a session in {key}"):
             await self._client.hset(key, mapping={SCHEDULE: schedule, POSITION: 0})
             await self._client.expire(key, keep_s)
+
+    async def set_limit(self, name: str, limit: float, keep_s: int) -> None:
+        """Limit how often the chunks of any category shall be repeated in a session.
+
+        Args:
+            name: The session, which need not exist.
+            limit: The most repeats, see `worker.core.draw.session_shown`; 0: no limit any more.
+            keep_s: In how many seconds a new session ends if nobody asks for it.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        key = self._keys.session(name)
+        with redis_errors(f"storing the limit of a session in {key}"):
+            if limit:
+                await self._client.hset(key, REPEATS_LIMIT, repr(limit))
+                await self._client.expire(key, keep_s, nx=True)
+            else:
+                await self._client.hdel(key, REPEATS_LIMIT)
+
+    async def read_limited(self, names: Sequence[str]) -> Mapping[str, Mapping[str, bytes]]:
+        """Read the hashes of those sessions that have a limit of repeats.
+
+        Args:
+            names: The sessions. One whose key holds another type has none.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hget(self._keys.session(name), REPEATS_LIMIT)
+        with redis_errors("reading the limits of sessions"):
+            limits = await pipeline.execute(raise_on_error=False)
+        found = {name: await self.read(name) for name, limit in zip(names, limits, strict=True) if limit is not None}
+        return {name: fields for name, fields in found.items() if fields}
+
+    async def note_told(self, name: str, field: str) -> bool:
+        """Note in a session's hash that something was told; return whether it was not noted before.
+
+        Args:
+            name: The session. One that has ended meanwhile lasts as long as a new one.
+            field: Of its hash.
+
+        Raises:
+            RedisError: Redis did not answer, or refused.
+        """
+        key = self._keys.session(name)
+        with redis_errors(f"noting what was told of a session in {key}"):
+            is_new = bool(await self._client.hset(key, field, "1"))
+            await self._client.expire(key, self._ttl_s, nx=True)
+        return is_new
 
     async def end(self, name: str) -> bool:
         """End a session: its weights, passes and counts; return whether there was one.

@@ -19,7 +19,7 @@ _LARGEST_SEED = 2**63 - 1
 @options.with_checks
 @options.as_json
 def stats(**wanted: Any) -> None:
-    """Show what all workers have drawn so far, and how it fits the weights."""
+    """Show what all workers have drawn so far, how it fits the weights, and how often chunks were heard."""
     from worker.cli.stats import Wanted, show_stats
 
     show_stats(Wanted(**wanted))

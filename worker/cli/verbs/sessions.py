@@ -1,14 +1,15 @@
-"""`session list`, `show`, `schedule`, `release` and `end`."""
+"""`session list`, `show`, `schedule`, `limit`, `release` and `end`."""
 
 import click
 
 from worker.cli import options
 from worker.cli.help import LOOK, Group, Verb
+from worker.cli.numbers import Decimal
 
 
 @click.group(cls=Group, panel=LOOK, example="sampling-worker session show run-7")
 def session() -> None:
-    """Look at training sessions, schedule, release and end them."""
+    """Look at training sessions, schedule, limit, release and end them."""
 
 
 @session.command("list", cls=Verb, example="sampling-worker session list")
@@ -24,7 +25,7 @@ def list_(*, as_json: bool) -> None:
 @options.session_name
 @options.as_json
 def show(name: str, *, as_json: bool) -> None:
-    """Show the weights that a session is pinned to, its schedule, its passes, and what it heard.
+    """Show the weights that a session is pinned to, its schedule, its passes, what it heard, and how often.
 
     SESSION is what requests give as `session`.
     """
@@ -62,6 +63,22 @@ def schedule(name: str, points: str, unit: str, between: str, keep: str, *, as_j
     from worker.cli.sessions import Wanted, schedule_session
 
     schedule_session(name, Wanted(points, unit, between, keep), as_json=as_json)
+
+
+@session.command(cls=Verb, example="sampling-worker session limit run-7 8")
+@options.session_name
+@click.argument("repeats", metavar="REPEATS", type=Decimal(0, 1e9))
+@click.option("--keep", metavar="SPAN", default="24h", show_default=True, help="End it if nobody asks for so long.")
+@options.as_json
+def limit(name: str, repeats: float, keep: str, *, as_json: bool) -> None:
+    """Say how often chunks shall be repeated in a session at most; it warns, and stops nothing.
+
+    Workers log `mix.repeats` when a category comes to 80 % of REPEATS, and when it reaches them: chunks that the
+    session got of it, over its READY chunks. 0 removes the limit.
+    """
+    from worker.cli.sessions import limit_session
+
+    limit_session(name, repeats, keep, as_json=as_json)
 
 
 @session.command(cls=Verb, example="sampling-worker session release run-7")

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.weights import RedisWeights
-from worker.cli.context import Opened, check_dataset, open_redis
+from worker.cli.context import Opened, check_dataset, check_session, open_redis
 from worker.cli.printing import print_json, print_text, shares_text
-from worker.cli.sessions import check_session
 from worker.cli.weights.show import source_text, use_document
 from worker.core.draw.sessions import read_session
 from worker.core.weights.history import Change

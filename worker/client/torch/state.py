@@ -97,8 +97,18 @@ def check_state(state: Mapping[str, Any], conditions: Mapping[str, Any]) -> None
     then = state[_OF]
     for name in sorted(then.keys() | conditions.keys()):
         if then.get(name) != conditions.get(name):
-            words = _WORDS.get(name, name)
-            raise ValueError(
-                f"{words} is {conditions.get(name)!r}, and was {then.get(name)!r} when the state was taken; accepted: "
-                "the same, or no state: then samples that were drawn ahead are left out"
-            )
+            raise ValueError(unlike(_WORDS.get(name, name), conditions.get(name), then.get(name)))
+
+
+def unlike(what: str, now: Any, then: Any) -> str:
+    """Write the sentence that refuses a state which was taken under another condition.
+
+    Args:
+        what: The condition in words.
+        now: What it is.
+        then: What it was.
+    """
+    return (
+        f"{what} is {now!r}, and was {then!r} when the state was taken; accepted: the same, or no state: then samples "
+        "that were drawn ahead are left out"
+    )

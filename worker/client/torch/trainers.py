@@ -12,6 +12,8 @@ from typing import Any
 
 from torch.utils.data import default_convert
 
+from worker.client.torch.state import unlike
+
 _ACCELERATE = "accelerate.data_loader"
 _FRAMES = 16
 _ANOTHER_LOADER = "a StatefulDataLoader that is not prepared by Accelerate; prepare the model and the optimizer alone"
@@ -21,11 +23,12 @@ def times_to_repeat() -> int:
     """Return how often each batch must be yielded, so that the shards of Accelerate hand out each batch once.
 
     Raises:
-        ValueError: Batches would still be drawn and thrown away.
+        ValueError: Batches would still be drawn and thrown away, or a state is of other DataLoader workers.
     """
     frame = sys._getframe(2)  # noqa: SLF001 - the caller of the caller
     shard = frame.f_locals.get("self") if _is_accelerate(frame) else None
     refuse_waste(depth=3)
+    _refuse_other_workers(frame)
     for owner in _owners(frame):
         if _skips_batches(owner):
             raise ValueError(
@@ -70,6 +73,21 @@ def refuse_waste(depth: int = 2) -> None:
             )
 
 
+def _refuse_other_workers(frame: FrameType) -> None:
+    """Refuse a loader's state that was taken with another number of workers: torchdata does so without words.
+
+    Raises:
+        ValueError: The number differs.
+    """
+    for caller in _callers(frame):
+        state, loader = caller.f_locals.get("next_iter_state"), caller.f_locals.get("loader")
+        if state is None or loader is None or not _is_torchdata(caller):
+            continue
+        then = state.get("_snapshot", {}).get("_main_snapshot", {}).get("_num_workers", 0)
+        if then != loader.num_workers:
+            raise ValueError(unlike("num_workers", loader.num_workers, then))
+
+
 def _skips_batches(owner: Any) -> bool:
     """Return whether a loader of torchdata resumes from a state without the state of our sampler."""
     is_loader = type(owner).__name__.startswith("_Stateful")
@@ -80,12 +98,22 @@ def _skips_batches(owner: Any) -> bool:
 
 def _owners(frame: FrameType | None) -> Iterator[Any]:
     """Yield the objects of Accelerate and torchdata whose methods are on the stack."""
+    for caller in _callers(frame):
+        if _is_accelerate(caller) or _is_torchdata(caller):
+            yield caller.f_locals.get("self")
+
+
+def _callers(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield a frame and those above it, up to a bound."""
     for _ in range(_FRAMES):
         if frame is None:
             return
-        if _is_accelerate(frame) or frame.f_globals.get("__name__", "").startswith("torchdata."):
-            yield frame.f_locals.get("self")
+        yield frame
         frame = frame.f_back
+
+
+def _is_torchdata(frame: FrameType) -> bool:
+    return bool(frame.f_globals.get("__name__", "").startswith("torchdata."))
 
 
 def _is_accelerate(frame: FrameType) -> bool:

@@ -20,10 +20,9 @@ of `worker.core.draw.session_schedules`. Other fields with a colon are counts. A
 cannot be read makes the session unusable, and says why.
 """
 
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from worker.core.draw.cursor import Cursor, is_course
 from worker.core.keys import PINNED, POSITION, SCHEDULE
@@ -110,37 +109,6 @@ def session_counts(fields: Mapping[str, bytes]) -> Counts:
         fields: Field -> value.
     """
     return read_stats({name: value.decode(errors="replace") for name, value in fields.items() if ":" in name})
-
-
-def session_document(name: str, fields: Fields, left_s: int) -> dict[str, Any]:
-    """Return a session as plain data: the weights that it is pinned to, its schedule and passes, and what it heard.
-
-    Args:
-        name: Its name.
-        fields: Its hash; None: its key is no hash.
-        left_s: In how many seconds it ends if nobody asks for it.
-    """
-    session, counts = read_session(fields), session_counts(fields or {})
-    pinned = session.pinned
-    return {
-        "session": name,
-        "problem": session.problem or None,
-        "pinned": None if pinned is None else {"version": pinned.version, "weights": dict(pinned.shares)},
-        "schedule": None if session.schedule is None else _as_json(session.schedule),
-        "position": session.position,
-        "passes": {category: cursor.number for category, cursor in sorted(session.cursors.items())},
-        "requests": sum(counts.requests.values()),
-        "chunks": {row.category: row.count for row in counts.categories},
-        "ends_in_s": left_s,
-    }
-
-
-def _as_json(text: bytes) -> Any:
-    """Return what a JSON text holds, or the text where it is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text.decode(errors="replace")
 
 
 def needs_reading(terms: Terms) -> bool:

@@ -10,7 +10,15 @@ from worker.core.events.adjust import AdjustFailed, AdjustOverdue, AdjustPaused,
 from worker.core.events.event import LONGEST_TEXT, MAX_CHARS, Event, Level, Value
 from worker.core.events.feedback import FeedbackOutvoted, FeedbackRefused, FeedbackStale, FeedbackTrimRefused
 from worker.core.events.learning import AdjustStuck
-from worker.core.events.mix import DriftCause, MixComplete, MixDrifted, MixFits, MixLeftOut, MixRepeats
+from worker.core.events.mix import (
+    DriftCause,
+    MixComplete,
+    MixDrifted,
+    MixFits,
+    MixLeftOut,
+    MixRepeats,
+    SessionLimitsRefused,
+)
 from worker.core.events.requests import (
     CategoryStats,
     RequestClaimed,
@@ -89,6 +97,7 @@ _CATALOGUE: tuple[type[Event], ...] = (
     MixDrifted,
     MixFits,
     MixRepeats,
+    SessionLimitsRefused,
     AdjustOverdue,
     AdjustStuck,
     CatalogLoaded,
@@ -182,6 +191,7 @@ __all__ = [
     "RequestServed",
     "ResultWriteFailed",
     "ResultsTrimRefused",
+    "SessionLimitsRefused",
     "SettingsIgnored",
     "StatsFoldingRefused",
     "StatsWriteFailed",

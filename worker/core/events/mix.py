@@ -44,26 +44,42 @@ class MixComplete(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixRepeats(Event):
-    """A category comes near to the most repeats that the rule `cap` allows, or has reached them.
+    """A category comes near to the most repeats that the rule `cap` or the limit of a session allows, or reached them.
 
     Attributes:
-        dataset: Name of the dataset; None for the global weights.
-        repeats: Its chunks drawn since the rule began, over its READY chunks.
+        dataset: Name of the dataset; None for the global weights, and for a session.
+        session: The session whose limit it is; None: the rule `cap` says it.
+        repeats: Its chunks drawn since the rule or the session began, over its READY chunks.
         limit: The most repeats that are allowed.
-        drawn: Its chunks drawn since the rule began.
+        drawn: Its chunks drawn since then.
         ready: Its READY chunks.
-        is_reached: Whether the limit is reached. From then on its share goes to the other categories.
+        is_reached: Whether the limit is reached. From then on a rule that is on gives its share to other categories.
     """
 
     event: ClassVar[str] = "mix.repeats"
     level: ClassVar[Level] = "warning"
     dataset: str | None
+    session: str | None
     category: str
     repeats: float
     limit: float
     drawn: int
     ready: int
     is_reached: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLimitsRefused(Event):
+    """Redis refused a look at the limits of sessions, or the note that one was told; it is attempted again.
+
+    Attributes:
+        suppressed: Refusals without a line since the last such line.
+    """
+
+    event: ClassVar[str] = "session.limits_refused"
+    level: ClassVar[Level] = "warning"
+    message: str
+    suppressed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from worker.core.live.evidence import drawn_of
 from worker.core.live.growth import Growth
+from worker.core.stats.repeats import Repeats, repeats_of
 from worker.core.workers.ready import Ready
 
 MOST_ROWS: Final = 64
@@ -25,6 +26,7 @@ class Strips:
         ready: What is READY.
         growth: What was drawn in the window; None: there is none yet.
         shadow: What a rule in shadow would have set, category -> share; empty without one.
+        heard: Category -> chunks drawn since the counts were cleared; None: they were not read yet.
     """
 
     shares: Mapping[str, float]
@@ -32,6 +34,7 @@ class Strips:
     ready: Ready
     growth: Growth | None = None
     shadow: Mapping[str, float] = field(default_factory=dict)
+    heard: Mapping[str, int] | None = None
 
     def names_as(self, other: "Strips") -> bool:
         """Return whether the same categories are chosen: those of the same weights, with as many chunks READY."""
@@ -73,15 +76,15 @@ def row_of(name: str, strips: Strips) -> dict[str, Any]:
     """
     ready, share = strips.ready, strips.shares.get(name, 0.0)
     drawn = None if strips.growth is None else drawn_of(strips.growth, name)
-    chunks = (ready.categories or {}).get(name, 0 if ready.is_whole else None)
+    chunks = ready.count(name)
     return {
         "name": name,
         "weight": strips.stored.get(name, share),
         "share": share,
         "shadow": strips.shadow.get(name, 0.0) if strips.shadow else None,
-        "ready": chunks,
+        **_repeated(strips.heard, name, chunks),
         "drawn": None if drawn is None else asdict(drawn),
-        "repeats_per_hour": _repeats(strips.growth, name, chunks),
+        "repeats_per_hour": _hourly(strips.growth, name, chunks),
     }
 
 
@@ -97,7 +100,12 @@ def missing_and_unweighted(strips: Strips) -> dict[str, list[str]]:
     return {"empty": nsmallest(MOST_NAMED, empty), "unweighted": nsmallest(MOST_NAMED, unweighted)}
 
 
-def _repeats(growth: Growth | None, name: str, chunks: int | None) -> float | None:
+def _repeated(heard: Mapping[str, int] | None, name: str, chunks: int | None) -> dict[str, float | None]:
+    """Return how often the chunks of a category were drawn since the counts were cleared."""
+    return (Repeats(chunks, None, None) if heard is None else repeats_of(heard.get(name, 0), chunks))._asdict()
+
+
+def _hourly(growth: Growth | None, name: str, chunks: int | None) -> float | None:
     """Return how often each chunk is drawn an hour at the rate of the window; None where that is not known."""
     if growth is None or not chunks or growth.length_s < _SHORTEST_S:
         return None

@@ -29,10 +29,18 @@ class Ready:
         """Return all categories that have READY chunks; None if some may not be known."""
         return self.categories if self.is_whole else None
 
+    def count(self, name: str) -> int | None:
+        """Return how many READY chunks a category has; None: not known."""
+        return (self.categories or {}).get(name, 0 if self.is_whole and self.categories is not None else None)
+
     @property
     def defaults(self) -> Weights:
         """Return the weights in force while nobody has set any."""
         return defaults_for(frozenset(self.known or ()))
+
+
+UNKNOWN: Final = Ready(None, is_whole=False)
+"""What is known where nobody was asked."""
 
 
 def ready_of(workers: Sequence[WorkerState]) -> Ready:

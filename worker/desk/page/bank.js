@@ -128,7 +128,7 @@ function drawStrips(strips, act) {
 
 /** A category of a link or a preset that the view does not hold. */
 function rowOf(name) {
-  return { name, weight: 0, share: 0, shadow: null, ready: null, drawn: null, repeats_per_hour: null };
+  return { name, weight: 0, share: 0, shadow: null, ready: null, repeats: null, drawn: null, repeats_per_hour: null };
 }
 
 function countText() {

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, h, keep, setAttribute, setText } from "./dom.js";
-import { count, digits, duration, share } from "./format.js";
+import { count, digits, duration, share, short, tenths } from "./format.js";
 import { state } from "./state.js";
 
 const MOST_ROWS = 16;
@@ -61,18 +61,21 @@ async function toggle(name, open, more) {
   }
 }
 
-/** Show what a session is pinned to, and what it has heard: chunks, their share, and its pass of each category. */
-function detail({ session, pinned, schedule, position, chunks, passes }) {
+/** Show what a session is pinned to, and what it has heard of each category: chunks, share, repeats, and its pass. */
+function detail({ session, pinned, schedule, position, chunks, passes, repeats, repeats_limit: limit }) {
   const sum = Object.values(chunks).reduce((all, one) => all + one, 0);
   const names = [...new Set([...Object.keys(chunks), ...Object.keys(passes)])].sort(
     (one, other) => (chunks[other] ?? 0) - (chunks[one] ?? 0),
   );
-  const heads = ["category", "heard", "share", ...(Object.keys(passes).length ? ["pass"] : [])];
+  const hasPasses = Object.keys(passes).length > 0;
+  const heads = ["category", "heard", "share", "repeats", "most", ...(hasPasses ? ["pass"] : [])];
   const rows = names.slice(0, MOST_ROWS).map((name) => {
     const cells = [
       count(chunks[name] ?? 0),
       share(sum ? (chunks[name] ?? 0) / sum : null),
-      ...(heads.length > 3 ? [count(passes[name])] : []),
+      tenths(repeats[name]?.repeats),
+      tenths(repeats[name]?.most_repeats),
+      ...(hasPasses ? [count(passes[name])] : []),
     ];
     return h("tr", {}, h("th", { scope: "row", text: name }), ...cells.map((text) => h("td", { text })));
   });
@@ -93,6 +96,7 @@ function detail({ session, pinned, schedule, position, chunks, passes }) {
             .join(", ")}`,
         })
       : null,
+    limit ? h("p", { text: `Limit: ${short(limit)} repeats of a category.` }) : null,
     h("table", { class: "sheet" }, h("thead", {}, head), h("tbody", {}, ...rows)),
     names.length > MOST_ROWS
       ? h("p", {

@@ -16,6 +16,7 @@ export const FIGURES = [
   ["off", "off by, σ"],
   ["of32", "in 32"],
   ["repeats", "repeats / h"],
+  ["heard", "repeats"],
 ];
 
 /**
@@ -53,6 +54,7 @@ export function makeStrip(name, act) {
     figures.off.root,
     figures.of32.root,
     figures.repeats.root,
+    figures.heard.root,
     keys.root,
   );
   const parts = { root, scribble, ready, fader, meter, figures, field, keys };
@@ -142,6 +144,8 @@ function update(parts, shown) {
   setText(parts.figures.off.value, row.drawn?.is_enough ? sigmas(row.drawn.z) : "–");
   setText(parts.figures.of32.value, tenths(expected) + (spread ? ` ±${tenths(spread)}` : ""));
   setText(parts.figures.repeats.value, tenths(repeats));
+  setText(parts.figures.heard.value, tenths(row.repeats));
+  setAttribute(parts.figures.heard.root, "title", heardWords(row));
   parts.root.classList.toggle("off-weight", isOff(row.drawn));
   parts.root.classList.toggle("pending", shown.weight !== shown.storedWeight);
   parts.root.classList.toggle("shifted", isShifted);
@@ -171,6 +175,11 @@ function updateMeter(meter, { drawn, shadow }, total, top) {
   meter.level.style.setProperty("--at", at(drawn.share));
   meter.whisker.style.setProperty("--low", at(Math.max(0, drawn.low)));
   meter.whisker.style.setProperty("--high", at(drawn.high));
+}
+
+function heardWords({ repeats, most_repeats: most }) {
+  if (repeats === null) return "How often its chunks were drawn is not known";
+  return `Each chunk was drawn ${tenths(repeats)} times since counts began, the most drawn one about ${tenths(most)}`;
 }
 
 function meterWords(drawn) {

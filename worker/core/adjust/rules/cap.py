@@ -120,6 +120,7 @@ def _tell(times: float, inputs: Inputs, levels: NDArray[np.int64], told: dict[st
             events.append(
                 MixRepeats(
                     dataset=inputs.dataset,
+                    session=None,
                     category=name,
                     repeats=drawn / ready,
                     limit=times,

@@ -1,0 +1,64 @@
+"""The limit of repeats in a session: which categories come near to it, and what is told of them.
+
+The field `repeats_limit` of a session's hash is the most repeats that somebody wants of any category. It stops nothing:
+what comes near to it, or reaches it, is told once. A field `told:<limit>:<level>:<category>` notes that it was, for all
+workers.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from worker.core.draw.session_shown import read_limit
+from worker.core.draw.sessions import session_counts
+from worker.core.events import MixRepeats
+
+_WARN_AT: Final = 0.8  # as the rule `cap` does unless it is told otherwise
+
+
+class Told(NamedTuple):
+    """What has to be told of a session.
+
+    Attributes:
+        field: Of its hash, which notes that it was.
+        event: What to tell.
+    """
+
+    field: str
+    event: MixRepeats
+
+
+def near_limit(name: str, fields: Mapping[str, bytes], ready: Mapping[str, int]) -> list[Told]:
+    """Find the categories of a session that come near to its limit, or have reached it, and were not told yet.
+
+    Args:
+        name: The session.
+        fields: Its hash.
+        ready: Category -> READY chunks.
+    """
+    limit = read_limit(fields)
+    if limit is None:
+        return []
+    found = []
+    for row in session_counts(fields).categories:
+        chunks = ready.get(row.category, 0)
+        if not chunks or row.count < _WARN_AT * limit * chunks:
+            continue
+        is_reached = row.count >= limit * chunks
+        field = f"told:{limit:g}:{'reached' if is_reached else 'near'}:{row.category}"
+        if field not in fields:
+            found.append(Told(field, _event(name, row.category, limit, (row.count, chunks), is_reached=is_reached)))
+    return found
+
+
+def _event(session: str, category: str, limit: float, counts: tuple[int, int], *, is_reached: bool) -> MixRepeats:
+    drawn, ready = counts
+    return MixRepeats(
+        dataset=None,
+        session=session,
+        category=category,
+        repeats=drawn / ready,
+        limit=limit,
+        drawn=drawn,
+        ready=ready,
+        is_reached=is_reached,
+    )

@@ -1,0 +1,75 @@
+"""A session as people see it: its weights, how far it is, how often chunks were heard, and its limit of that."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from worker.core.draw.sessions import Fields, read_session, session_counts
+from worker.core.keys import REPEATS_LIMIT
+from worker.core.stats.repeats import Repeats, repeats_of
+from worker.core.workers.ready import Ready
+
+LEAST_LIMIT, MOST_LIMIT = 0.001, 1e9
+
+
+def session_repeats(fields: Fields, ready: Ready) -> dict[str, Repeats]:
+    """Return how often the chunks of each category were heard in a session.
+
+    Args:
+        fields: Its hash; None: its key is no hash.
+        ready: What is READY.
+    """
+    passes: dict[str, int] = {}
+    for course, cursor in read_session(fields).cursors.items():
+        category = course.partition("+")[0]  # those of a split have chunks of their own
+        passes[category] = max(cursor.number, passes.get(category, 0))
+    heard = {row.category: row.count for row in session_counts(fields or {}).categories}
+    names = sorted(heard.keys() | passes)
+    return {name: repeats_of(heard.get(name, 0), ready.count(name), passes.get(name, 0)) for name in names}
+
+
+def session_document(name: str, fields: Fields, left_s: int, ready: Ready) -> dict[str, Any]:
+    """Return a session as plain data: the weights that it is pinned to, its schedule and passes, and what it heard.
+
+    Args:
+        name: Its name.
+        fields: Its hash; None: its key is no hash.
+        left_s: In how many seconds it ends if nobody asks for it.
+        ready: What is READY.
+    """
+    session, counts = read_session(fields), session_counts(fields or {})
+    pinned = session.pinned
+    return {
+        "session": name,
+        "problem": session.problem or None,
+        "pinned": None if pinned is None else {"version": pinned.version, "weights": dict(pinned.shares)},
+        "schedule": None if session.schedule is None else _as_json(session.schedule),
+        "position": session.position,
+        "passes": {category: cursor.number for category, cursor in sorted(session.cursors.items())},
+        "requests": sum(counts.requests.values()),
+        "repeats_limit": read_limit(fields or {}),
+        "chunks": {row.category: row.count for row in counts.categories},
+        "repeats": {category: one._asdict() for category, one in session_repeats(fields, ready).items()},
+        "ends_in_s": left_s,
+    }
+
+
+def read_limit(fields: Mapping[str, bytes]) -> float | None:
+    """Read the most repeats that somebody wants in a session; None: nobody said so, or not so that it can be read.
+
+    Args:
+        fields: Its hash.
+    """
+    try:
+        limit = float(fields.get(REPEATS_LIMIT, b"nan"))
+    except ValueError:
+        return None
+    return limit if LEAST_LIMIT <= limit <= MOST_LIMIT else None
+
+
+def _as_json(text: bytes) -> Any:
+    """Return what a JSON text holds, or the text where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text.decode(errors="replace")
