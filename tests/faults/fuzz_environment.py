@@ -116,12 +116,13 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
     "LOG_LEVEL": ("WARN", "Critical", "30", "trace"),
     "HOSTNAME": ("", "a.b"),
 }
+OPEN = b"A='open\n"
 DOTENV = (
     b"source ~/.bashrc\n",
     b"KEY: value\n",
     b"A=caf\xe9\n",
     b"\xff\xfeA\0=\x001\0",
-    b"A='open\n",
+    OPEN,
     b"WORKER_CONCURRENCY=4\n",
     b"WORKER_CLASS: gevent\n",
     b"\0" * 50,
@@ -163,7 +164,10 @@ def draw(rng: random.Random, folder: Path) -> Surroundings:
     at.closes = rng.choice([(), (), (0,)])
     kind = rng.choice(["file", "file", "file", "fifo", "folder", "closed", "gone", "none"])
     if kind == "file":
-        (folder / ".env").write_bytes(b"".join(rng.choices(DOTENV, k=rng.randint(1, 5))))
+        lines = rng.choices(DOTENV, k=rng.randint(1, 5))
+        (folder / ".env").write_bytes(b"".join(lines))
+        if OPEN in lines and any(b"WORKER_PREFIX" in line for line in lines[lines.index(OPEN) :]):
+            at.accepted = accepted | {2}  # a setting of ours within a text that does not end is refused
         (folder / ".env").chmod(rng.choice([0o644, 0o600, 0]))
     elif kind == "fifo":
         os.mkfifo(folder / ".env")
