@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import redis.exceptions
 
-from tests.support.clusters import Cluster, clustered
+from tests.support.clusters import Cluster, call, clustered
 from tests.support.servers import redis_binaries, running
+from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect, redis_errors
 from worker.adapters.redis.connection import DirectConnection
 from worker.errors import RedisError
 
 _FIRST, _SECOND = "{moved}:1", "{moved}:2"
+_OF_REDIS_PY = 16
+"""So often redis-py sends a command that does not find its keys."""
 _LONG_S, _SHORT_S = 30.0, 0.2
 _BOTH = ("EVAL", "return redis.call('GET', KEYS[1]) .. redis.call('GET', KEYS[2])", 2, _FIRST, _SECOND)
 _UNNAMED = ("EVAL", "return redis.call('GET', KEYS[1]) .. redis.call('GET', ARGV[1])", 1, _SECOND, _FIRST)
@@ -96,3 +100,35 @@ async def test_whoever_waits_learns_that_the_connection_is_closed(cluster: Clust
         direct.close()
         with pytest.raises(redis.exceptions.ConnectionError, match="closed here"):
             await waiting
+
+
+async def test_a_client_without_a_connection_of_its_own_waits_as_well(cluster: Cluster) -> None:
+    """As verbs do: redis-py alone gives up after half a second."""
+    async with _direct(cluster, _LONG_S), connect(cluster.url, timeout_s=_LONG_S) as client:
+        move = cluster.moving(first=_FIRST)
+        for _ in range(2):
+            await asyncio.to_thread(next, move)
+        waiting = asyncio.create_task(client.execute_command(*_BOTH))
+        refusals = partial(_refusals, cluster)
+        await wait_until(lambda: refusals() > _OF_REDIS_PY, timeout_s=_LONG_S, what="redis-py alone would give up")
+        assert not waiting.done()
+        await asyncio.to_thread(list, move)
+        assert await waiting == b"ab"
+
+
+def _refusals(cluster: Cluster) -> int:
+    """Count how often the nodes have said TRYAGAIN."""
+    found = [call(node, "INFO", "errorstats") for node in cluster.nodes]
+    return sum(about["errorstat_TRYAGAIN"]["count"] for about in found if "errorstat_TRYAGAIN" in about)
+
+
+async def test_such_a_client_is_told_why_it_has_waited_for_too_long(cluster: Cluster) -> None:
+    async with _direct(cluster, _LONG_S), connect(cluster.url, timeout_s=_SHORT_S) as client:
+        move = cluster.moving(first=_FIRST)
+        for _ in range(2):
+            await asyncio.to_thread(next, move)
+        with (
+            pytest.raises(RedisError, match="the slot of its keys is moved to another node"),
+            redis_errors("a command"),
+        ):
+            await client.execute_command(*_BOTH)

@@ -4,6 +4,7 @@ By default redis-py sends a command again, up to ten times, when its reply was l
 its retries are off. Our own loops repeat what can be repeated, and every wait has an end.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -63,14 +64,31 @@ class _SentinelClient(Redis):
 
 
 class _ClusterClient(RedisCluster):
-    """Lets errors that are of no single node know the cluster's URL."""
+    """Lets errors that are of no single node know the cluster's URL, and has patience while a slot is moved."""
 
     server = ""
+    patience_s = 0.0
 
     async def initialize(self, *args: Any, **options: Any) -> RedisCluster:
         """Ask the nodes which keys each of them holds."""
         with naming_server(self.server):
             return await super().initialize(*args, **options)
+
+    async def _execute_command(self, target_node: ClusterNode, *args: Any, **options: Any) -> Any:
+        """Send a command, and again while its slot is moved, for as long as a reply may take.
+
+        redis-py gives up after 16 answers that say ASK, TRYAGAIN or MOVED, which takes half a second. None of them did
+        anything, so the command can be sent again.
+        """
+        until = time.monotonic() + self.patience_s
+        while True:
+            try:
+                return await super()._execute_command(target_node, *args, **options)
+            except redis.exceptions.ClusterError as error:
+                if isinstance(error, redis.exceptions.ResponseError):
+                    raise
+                if time.monotonic() > until:
+                    raise redis.exceptions.TryAgainError("rehashing of slot") from error
 
 
 def connect(url: str, *, timeout_s: float) -> Client:
@@ -215,7 +233,9 @@ def _connect_cluster(said: RedisUrl, options: dict[str, Any]) -> "_ClusterClient
     """Connect to the cluster that the nodes of a URL belong to."""
     parts = urlsplit(said.base)
     nodes = [ClusterNode(*_host_and_port(host, _DEFAULT_PORT)) for host in _hosts(parts)]
-    return _ClusterClient(startup_nodes=nodes, **{**options, **_login(parts)})
+    cluster = _ClusterClient(startup_nodes=nodes, **{**options, **_login(parts)})
+    cluster.patience_s = float(options["socket_timeout"])
+    return cluster
 
 
 def _connect_sentinel(said: RedisUrl, options: dict[str, Any]) -> Redis:

@@ -43,12 +43,18 @@ class RedisWeights:
             RedisError: Redis did not answer, or refused.
         """
         with redis_errors("reading the weights"):
-            await self._connection.open()
-            order = next(self._orders)
-            replies = [self._connection.send("GET", self._keys.weights(dataset)) for dataset in datasets]
-            found = await asyncio.gather(*replies, return_exceptions=True)
-            with self._connection.closing_if_misread():
-                return [_read(reply, order) for reply in found]
+            try:
+                return await self._read_now(datasets)
+            except redis.exceptions.MovedError:
+                return await self._read_now(datasets)  # a connection that is opened after MOVED leads to the new node
+
+    async def _read_now(self, datasets: Sequence[str | None]) -> list[Reading]:
+        await self._connection.open()
+        order = next(self._orders)
+        replies = [self._connection.send("GET", self._keys.weights(dataset)) for dataset in datasets]
+        found = await asyncio.gather(*replies, return_exceptions=True)
+        with self._connection.closing_if_misread():
+            return [_read(reply, order) for reply in found]
 
     async def now_ms(self) -> int:
         """Return the Unix time in ms by the clock of the server that holds the weights; any role may ask for it.
