@@ -1,17 +1,22 @@
 """Workers that die, hang, are stopped and started again: each request gets one result all the same."""
 
+import json
 import os
 import resource
+import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.faults.trial import DEADLINE_S, Figure, Trial
 from tests.support.proxy import Link, Proxy
 from tests.support.waiting import wait_until_sync
+from worker.core.workers.states import WIRE_VERSION
 
+_PACKAGE = Path(__file__).parents[2] / "worker"
 _ENTRIES = b"request_id"
 _TOO_LONG_S = 1.5  # the trial's claim time is 1 s
 _CONSUMERS = 500
@@ -104,6 +109,50 @@ def test_workers_are_restarted_one_after_the_other(trial: Trial) -> None:
     assert not any(worker.events("request.claimed") for worker in workers)
     ends = [end["reason"] for worker in workers for end in worker.events("worker.stopped")]
     assert ends == ["drained"] * len(workers)
+
+
+@pytest.fixture
+def next_release(tmp_path: Path) -> str:
+    """Make a release as the next one may be: a wire version more, other scripts, and a field more in its state."""
+    place = tmp_path / "next"
+    shutil.copytree(_PACKAGE, place / "worker")
+    for script in place.rglob("*.lua"):
+        script.write_text(script.read_text() + "\n-- of the next release\n")
+    raised = f"WIRE_VERSION: Final = {WIRE_VERSION}", f"WIRE_VERSION: Final = {WIRE_VERSION + 1}"
+    for name, (old, new) in {
+        "core/workers/states.py": raised,
+        "service/reporter.py": ('"wire_version"', '"of_the_next_release": 1, "wire_version"'),
+    }.items():
+        module = place / "worker" / name
+        text = module.read_text()
+        assert text.count(old) == 1
+        module.write_text(text.replace(old, new))
+    return str(place)
+
+
+@pytest.mark.fault(
+    "a rolling upgrade and downgrade of two workers under load, both releases serve at once", "A07", "H10"
+)
+def test_workers_of_two_releases_serve_one_group(trial: Trial, next_release: str) -> None:
+    serving = trial.start_many("w-1", "w-2")
+    with trial.load():
+        for upgraded, version in ((0, 1), (1, 1), (0, 0)):
+            trial.wait_some_answered()
+            old = serving[upgraded]
+            old.send(signal.SIGTERM)
+            assert old.wait() == 0
+            release = {"PYTHONPATH": next_release} if version else {}
+            serving[upgraded] = trial.start(old.consumer, **release)
+            states = [json.loads(trial.client.get(trial.keys.worker(worker.consumer))) for worker in serving]
+            assert states[upgraded]["wire_version"] == WIRE_VERSION + version
+            assert ("of_the_next_release" in states[upgraded]) == bool(version)
+            trial.weigh(voice=0.5, music=0.5 + upgraded)
+    trial.recover()
+    run = trial.count(losses=0)
+    assert len(run.answers) == len(run.asked)
+    told = [line for worker in serving for line in worker.lines()]
+    assert [line["reason"] for line in told if line["event"] == "worker.stopped"] == ["drained"] * 3
+    assert not {"request.claimed", "request.rejected"} & {line["event"] for line in told}
 
 
 @pytest.mark.fault("SIGTERM to a worker that waits for requests, in the very moment in which one is added", "A08")
