@@ -12,7 +12,13 @@ select not exists (select from pg_roles where rolname = 'curator') as is_missing
 \if :is_missing
 create role curator;
 \endif
-alter role curator login nosuperuser nocreatedb nocreaterole noinherit noreplication nobypassrls password :'password';
+alter role curator login noinherit password :'password';
+-- A role that was just made can do none of this. Only a superuser may say so, and managed servers have none for you.
+select rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls as can_more
+from pg_roles where rolname = 'curator' \gset
+\if :can_more
+alter role curator nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+\endif
 -- Everybody has these rights until they are taken away; the first is gone from PostgreSQL 15 on.
 revoke create on schema public from public;
 revoke temporary on database :"DBNAME" from public;

@@ -12,7 +12,13 @@ select not exists (select from pg_roles where rolname = 'sampler') as is_missing
 \if :is_missing
 create role sampler;
 \endif
-alter role sampler login nosuperuser nocreatedb nocreaterole noinherit noreplication nobypassrls password :'password';
+alter role sampler login noinherit password :'password';
+-- A role that was just made can do none of this. Only a superuser may say so, and managed servers have none for you.
+select rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls as can_more
+from pg_roles where rolname = 'sampler' \gset
+\if :can_more
+alter role sampler nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+\endif
 alter role sampler set default_transaction_read_only = on;
 -- Nothing may be said for hours on the connection that listens.
 select exists (select from pg_settings where name = 'idle_session_timeout') as has_timeout \gset
