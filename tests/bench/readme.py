@@ -132,6 +132,36 @@ TABLES: Final[Mapping[str, Table]] = {
             "last ready (s)": "last ready s",
         }
     ),
+    "scale_out": Table(
+        {
+            "size": "size",
+            "prefixes": "prefixes",
+            "workers": "workers",
+            "requests/s on two cores": "requests/s",
+            "worker us/request": "worker us/request",
+            "server us/request": "server us/request",
+            "workers' core %": "workers' core %",
+            "servers' core %": "servers' core %",
+            "with a core each, requests/s": "reckoned requests/s",
+            "limit then": "limit",
+        }
+    ),
+    "sizing": Table(
+        {
+            "requests/s": "requests/s",
+            "million chunks": "million chunks",
+            "prefixes": "prefixes",
+            "workers": "workers",
+            "cores": "cores",
+            "a worker (MB)": "a worker MB",
+            "workers (GB)": "workers GB",
+            "Redis at most (GB)": "Redis GB at most",
+            "network, each way (MB/s)": "network MB/s a way",
+            "core hours, a million requests": "core hours a million",
+            "price, a million requests": "price a million",
+        }
+    ),
+    "limits": Table({"part": "part", "carries": "carries", "of": "of", "beyond that": "beyond that"}),
     "peers": Table(
         {
             "peer": "peer",
