@@ -121,6 +121,7 @@ _WRONG: Mapping[str, tuple[Fields, ...]] = {
     "unknown_category": ({"category": "no such"},),
     "no_ready_chunks": ({"category": "custom"},),
     "unknown_preset": ({"preset": "no-such"}, {"preset": "no such"}),
+    "unknown_exclude": ({"exclude": "no-such"},),
     "too_few_chunks": ({"size": "60000", "replace": "0"},),
 }
 

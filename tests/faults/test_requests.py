@@ -37,7 +37,7 @@ _CODES: dict[str, list[Pairs]] = {
         *[[(name, value)] for name in (b"size", b"expires_at", b"seed") for value in _NO_NUMBERS],
         *[[(b"size", value)] for value in (b"0", b"1001", b"65537", b"1000000000")],
         *[[(name, value)] for name in (b"expires_at", b"seed") for value in (b"9223372036854775808", b"soon")],
-        *[[(name, value)] for name in (b"reply_to", b"dataset") for value in _ASIDE],
+        *[[(name, value)] for name in (b"reply_to", b"dataset", b"exclude") for value in _ASIDE],
         *[[(name, value)] for name in (b"request_id", b"session", b"category") for value in (*_CONTROL, b"x" * 129)],
         *[[(name, b"x" * _MIB)] for name in ACCEPTS if name not in {b"preset", b"traceparent"}],
         *[[(name, b"yes")] for name in (b"pin", b"replace", b"method", b"encoding", b"probabilities")],
@@ -47,6 +47,7 @@ _CODES: dict[str, list[Pairs]] = {
     ],
     "expired": [[(b"expires_at", at)] for at in (b"0", b"1", b"%d" % (ms_now() - 1000))],
     "unknown_preset": [[(b"preset", value)] for value in (b"nobody", b"Balanced", *_ASIDE)],
+    "unknown_exclude": [[(b"exclude", value)] for value in (b"nobody", b"x" * 64, b"..")],
     "unknown_category": [[(b"category", value)] for value in (b"nonsense", b"*", b"Voice", "é".encode())],
     "no_ready_chunks": [[(b"category", b"conference")]],
     "too_few_chunks": [

@@ -20,6 +20,7 @@ from worker.adapters.redis.client import redis_errors
 from worker.adapters.redis.client_streams import RedisClientStreams
 from worker.adapters.redis.clock import redis_now_ms
 from worker.adapters.redis.dead_letters import RedisDeadLetters
+from worker.adapters.redis.exclusions import RedisExclusions
 from worker.adapters.redis.feedback import read_reports
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.stats_folding import RedisFolding
@@ -66,6 +67,14 @@ class Case(NamedTuple):
 
 async def _nothing(_desk: Desk) -> None:
     pass
+
+
+async def _excluded(desk: Desk) -> None:
+    await _exclude(desk, None, 1)
+
+
+async def _exclude(desk: Desk, _given: object, chunk: int = 2) -> object:
+    return await RedisExclusions(desk.client, desk.keys).change("x", lambda before: {*before, chunk})
 
 
 async def _request(desk: Desk) -> None:
@@ -303,6 +312,7 @@ CASES: Final[dict[str, list[Case]]] = {
     "stats_clear.lua": [Case(_counts, lambda desk, _: RedisStats(desk.client, desk.keys).read(clear=True))],
     "stats_fold.lua": [Case(_counts, _fold)],
     "stats_mixtures.lua": [Case(_counts, _fold)],
+    "exclusion_set.lua": [Case(_excluded, _exclude)],
     "submit.lua": [Case(_asked, _submit)],
     "trim_results.lua": [Case(_results, _trim)],
     "weights_change.lua": [

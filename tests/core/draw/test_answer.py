@@ -128,7 +128,13 @@ def _check_ok(request: Request, read: Fields, catalog: Catalog) -> None:
         if request.terms.category is None
         else single_category(request.terms.category)
     )
-    optional = {"left_out": set(weights.shares) - set(READY), "weights": request.terms.probabilities}
+    optional = {
+        "left_out": set(weights.shares) - set(READY),
+        "weights": request.terms.probabilities,
+        "dataset": request.terms.dataset,
+        "session": request.terms.session,
+    }
+    assert (read.get("dataset"), read.get("session")) == (request.terms.dataset, request.terms.session)
     assert set(read) == {
         *("request_id", "entry_id", "status", "chunk_ids", "counts"),
         *("weights_version", "weights_source", "catalog_version"),
