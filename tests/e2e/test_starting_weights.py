@@ -49,7 +49,7 @@ OPTIONS = [
     (["voice=1", "--temperature", "1", "--by", "hours"], "weights are given, and options that go by sizes"),
     (["--unimax", "8", "--budget", "9", "--proportional"], "--unimax excludes --proportional and --temperature"),
     (["--unimax", "8", "--budget", "9", "--temperature", "1"], "--unimax excludes --proportional and --temperature"),
-    (["--unimax", "0", "--budget", "9"], "accepted: a number from 0.001 to 1e+06"),
+    (["--unimax", "0", "--budget", "9"], "accepted: a number from 0.001 to 1,000,000"),
     (["--unimax", "8", "--budget", "lots"], "accepted: a number from 0.001 to 1e+15"),
     (["--proportional", "--by", "tokens"], "'tokens' is not one of 'chunks', 'hours'"),
 ]

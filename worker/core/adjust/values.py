@@ -64,7 +64,7 @@ def number(found: Mapping[str, object], name: str, default: float | None, *, lea
         AdjustError: It is missing, no number, or out of range.
     """
     value = found.get(name, default)
-    accepted = f"accepted: a number from {least:g} to {most:g}"
+    accepted = f"accepted: a number from {least:,.10g} to {most:,.10g}"
     if value is None:
         raise AdjustError(f"{name} is missing; {accepted}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:

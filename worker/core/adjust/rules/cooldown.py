@@ -67,7 +67,7 @@ class Cooldown:
         target = temper_sizes(np.where(inputs.prior > 0, sizes, 0.0), temperature)
         if target is None:
             return Proposal(None, memory, "no category that is weighed has READY chunks", next_at=next_at)
-        evidence = f"temperature {temperature:.4g} after {done} of {steps} steps over {parameters['over']:g} "
+        evidence = f"temperature {temperature:.4g} after {done} of {steps} steps over {parameters['over']:,.10g} "
         return Proposal(target, memory, evidence + parameters["unit"], next_at=next_at)
 
 
