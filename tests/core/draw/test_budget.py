@@ -11,7 +11,7 @@ from worker.core.catalog import Catalog, Columns, build_catalog, part_name
 from worker.core.draw.answer import answer
 from worker.core.draw.buckets import Buckets
 from worker.core.draw.derived import Derived
-from worker.core.draw.prepare import Snapshots, Unanswerable, prepare
+from worker.core.draw.prepare import Excluded, Snapshots, Unanswerable, prepare
 from worker.core.draw.sessions import read_session
 from worker.core.draw.slicing import is_heavy, slice_by_work
 from worker.core.stats import read_counts
@@ -133,6 +133,19 @@ def test_counts_of_splits_seeds_and_sessions_go_by_the_chunks_that_came(fields: 
     assert counts.splits["val"].chunks == answers.tally.asked.seeded == counts.chunks == total
     assert read_counts(answers.visits["s"].tally.fields).chunks == total
     assert {chunk % 2 for ids in drawn for chunk in ids} == {0}
+
+
+@pytest.mark.parametrize("fields", [{"buckets": 4}, {"budget": "sum"}, {}])
+def test_a_chunk_that_is_excluded_bounds_no_batch(fields: dict[str, Any]) -> None:
+    library = library_of(HELD, WEIGHTS)
+    longest = max(one.milliseconds for one in library.values())
+    kept = lasting_catalog({"voice": 60}, {"voice": 3.0}, spread=0.5)
+    without = Excluded(b"1", Derived(with_durations_held(kept)))
+    snapshots = snapshots_of(HELD, WEIGHTS)._replace(excluded={"long": without})
+    request = ask(budget_s=longest / 2000, exclude="long", **fields)
+    [ids] = drawn_of(answer([request], snapshots, np.random.default_rng(3)))
+    assert set(ids) <= set(kept.ids.tolist())
+    assert "the longest chunk that can be drawn" in _refusal(HELD, budget_s=longest / 2000, **fields)
 
 
 def test_drift_knows_how_many_chunks_one_draw_of_a_bucket_decides_on() -> None:
