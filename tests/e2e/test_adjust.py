@@ -62,7 +62,7 @@ async def test_a_rule_is_set_looked_at_and_stopped(
     assert shown(run)["heard"] == {"chunks": 300, "requests": 1}
     [newest, first] = document(run("adjust", "history", "--json"))
     assert [one["who"] for one in (newest, first)] == ["rule cooldown"] * 2
-    assert newest["reason"] == "temperature 3.25 after 1 of 4 steps over 1000 chunks"
+    assert newest["reason"] == "temperature 3.25 after 1 of 4 steps over 1,000 chunks"
     assert "temperature 4" in run("adjust", "history", "--count", "2").stdout
     assert [event["step"] for event in worker.events("weights.adjusted") if event["mode"] == "on"] == [2, 3]
 

@@ -62,6 +62,7 @@ def test_what_became_of_the_rows_is_said(run: Run, tmp_path: Path) -> None:
         "unchanged": 2,
         "rows": 4,
         "repeated": 1,
+        "quarantined": 0,
         "without_duration": 1,
         "format": None,
         "ignored_columns": [],

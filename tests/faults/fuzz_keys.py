@@ -44,6 +44,7 @@ _KINDS_ASKED: tuple[dict[str, Any], ...] = (
     {"session": NAME, "pin": 1},
     {"dataset": NAME},
     {"preset": NAME},
+    {"exclude": NAME},
 )
 
 

@@ -25,6 +25,10 @@ _ADJUST: tuple[Verb, ...] = (
     *(("adjust", "set", "cap", "times=4", "--mode", "on"), ("adjust", "freeze"), ("adjust", "resume")),
     *(("adjust", "preview", "cap", "times=4"), ("adjust", "rollback"), ("adjust", "off")),
 )
+_EXCLUDE: tuple[Verb, ...] = (
+    *(("exclude", "show", NAME), ("exclude", "show", NAME, "--json"), ("exclude", "list")),
+    *(("exclude", "add", NAME, "1", "2"), ("exclude", "remove", NAME, "1"), ("exclude", "clear", NAME)),
+)
 
 
 class Kind(NamedTuple):
@@ -169,6 +173,8 @@ TABLE: Sequence[Kind] = (
         ),
         name=NAME,
     ),
+    Kind("excluded_ids", "string", _words("MGET SET DEL EVAL"), "workers; verbs", _EXCLUDE[:4], name=NAME),
+    Kind("exclude", "string", _words("MGET GET SET DEL EVAL EVALSHA"), "settling; workers; verbs", _EXCLUDE, name=NAME),
     Kind("adjust", "hash", _words("HGET HKEYS HSET HDEL EXISTS EVAL"), "workers; verbs", _ADJUST),
     Kind("adjust_state", "hash", _words("HGET HKEYS HSET HDEL EXISTS EVAL"), "workers; verbs", _ADJUST[:3]),
     Kind("heard", "hash", _words("HGET HMGET HKEYS HDEL HINCRBY EVAL"), "settling; workers; verbs", _ADJUST[:3]),

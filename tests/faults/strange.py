@@ -36,6 +36,8 @@ def _texts(kind: Kind) -> dict[str, Any]:
         return {"consumer": NAME, **numbers, **texts, "datasets": {"d": ""}, "datasets_more": {"0" * 8: ""}}
     if kind.member == "returns":
         return {"due_ms": 5, "mark": "0" * 40, "back": '{"voice":1}', "who": "ann", "lasts": "1h"}
+    if kind.member == "exclude":
+        return {"version": "e3b0c44298fc", "kind": "number", "ids": 0}
     return {"voice": 0.5, "music": 0.5}
 
 

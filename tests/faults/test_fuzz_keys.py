@@ -37,7 +37,7 @@ def hold(figures: Figures) -> None:
     assert figures.broken == []
     assert set(figures.values) == set(BY_MEMBER)
     assert {"weights.rejected", "weights.revert_refused", "stats.write_failed"} <= set(figures.events)
-    assert figures.served == 5 * (figures.values.total() + 1)
+    assert figures.served == 6 * (figures.values.total() + 1)
     assert figures.samples, "the client is served between what it refuses"
 
 

@@ -69,7 +69,9 @@ class Decimal(click.ParamType[float]):
         plain = _POWER.sub("", text, count=1) if self._with_power else text
         if not is_decimal(plain) or not self._least <= float(text) <= self._most:
             self.fail(
-                f"{text!a} is not accepted; accepted: a number from {self._least:g} to {self._most:g}", param, ctx
+                f"{text!a} is not accepted; accepted: a number from {self._least:,.10g} to {self._most:,.10g}",
+                param,
+                ctx,
             )
         return float(text)
 

@@ -283,7 +283,7 @@ def test_a_shadow_that_is_turned_on_goes_on_from_its_position(redis: Redis, *, i
     assert redis.found.bounds == {"chunks": 400}
     assert redis.state is not None
     assert (redis.state.step, redis.state.began_ms, redis.state.served) == (2, NOW, {})
-    assert redis.state.evidence == "temperature 3.8 after 3 of 10 steps over 1000 chunks"
+    assert redis.state.evidence == "temperature 3.8 after 3 of 10 steps over 1,000 chunks"
     redis.pass_time(chunks=400)
     redis.step()
     assert redis.found.heard == {"chunks": 400, "chunks:voice": 310}
@@ -302,7 +302,7 @@ def test_a_rule_that_becomes_a_shadow_goes_on_from_its_position_and_back_again(r
     assert (redis.state.mode, redis.state.served) == ("shadow", {"chunks": -300})
     redis.pass_time(5000)
     redis.step(chunks=250)
-    assert redis.state.evidence == "temperature 3 after 5 of 10 steps over 1000 chunks"
+    assert redis.state.evidence == "temperature 3 after 5 of 10 steps over 1,000 chunks"
     redis.store(plan_freeze(redis.found))
     redis.store(plan_resume(redis.found, "on"))
     redis.step(chunks=250)

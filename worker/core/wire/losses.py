@@ -126,7 +126,7 @@ def _wrong(part: str, category: str, found: str, largest: float) -> RequestError
     """Make the error of a number."""
     kinds = "a number" if part in _PARTS else _LOSS
     return invalid(
-        f"{part} of {_quoted(category)} is {found}; accepted: {kinds}, finite and at most {largest:g} either way"
+        f"{part} of {_quoted(category)} is {found}; accepted: {kinds}, finite and at most {largest:,.10g} either way"
     )
 
 
