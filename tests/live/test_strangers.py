@@ -15,9 +15,8 @@ from worker.cli.watch.picture import Size, draw
 from worker.live import LiveDesk
 
 _ROUNDS = 150
-_READ = [
-    kind for kind in TABLE if kind.member not in {"results", "reply", "failure", "asked", "dead", "weights_pattern"}
-]
+_NOT_READ = {"results", "reply", "failure", "asked", "dead", "exclude", "excluded_ids", "weights_pattern"}
+_READ = [kind for kind in TABLE if kind.member not in _NOT_READ]
 
 
 @pytest.mark.fault("anything under every name in Redis, while somebody watches")
