@@ -115,7 +115,7 @@ def test_a_server_that_cannot_be_reached_is_status_3_and_one_sentence(words: lis
         (["weights", "set", "Voice=1"], "[a-z0-9_-]"),
         (["weights", "set", "voice=1", "voice=2"], "twice"),
         (["weights", "set"], "--temperature"),
-        (["weights", "set", "--temperature", "-1"], "from 0 to 1000"),
+        (["weights", "set", "--temperature", "-1"], "from 0 to 1,000"),
         (["weights", "set", "voice=1", "--for", "2 hours"], "90s"),
         (["weights", "set", "voice=1", "--if-version", "newest"], "12 hex digits"),
         (["weights", "show", "--dataset", "a b"], "[A-Za-z0-9_.-]"),

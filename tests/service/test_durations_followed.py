@@ -66,6 +66,8 @@ async def test_durations_that_change_are_followed(database_url: str, tmp_path: P
                     timeout_s=FOUND_S,
                     what=f"durations are what SQL says after {statement}",
                 )
+            told = len(statements)
+            await wait_until(lambda: len(log.of("catalog.changed")) == told, timeout_s=FOUND_S, what="all is logged")
             loops.cancel_scope.cancel()
         logged = [(line["added"], line["removed"]) for line in log.of("catalog.changed")]
     assert logged == [(3, 3), (0, 1), (1, 1), (1, 0), (1, 0), (0, 1)]
