@@ -43,8 +43,8 @@ def warn_of_query(settings: ServerSettings) -> None:
 def warn_of_held(held: int) -> None:
     """Warn whoever fills the table of chunks that stay QUARANTINED, whatever was said of them."""
     if held:
-        stay = "stays" if held == 1 else "stay"
-        complain(f"{counted(held, 'chunk')} {stay} QUARANTINED; `catalog release` puts back")
+        stay, back = ("stays", "it") if held == 1 else ("stay", "them")
+        complain(f"{counted(held, 'chunk')} {stay} QUARANTINED; `catalog release` puts {back} back")
 
 
 def _print_counts(counts: list[ChunkCount], source: str) -> None:

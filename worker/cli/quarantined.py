@@ -46,7 +46,9 @@ def quarantine(names: Sequence[str], reason: str, who: str | None, *, as_json: b
         document = {"quarantined": outcome.changed, "already": outcome.unchanged, "unknown": outcome.unknown}
         print_json({name: list(found) for name, found in document.items()})
     else:
-        print_text(f"{counted(len(outcome.changed), 'chunk')} {QUARANTINED}; `catalog release` puts back")
+        changed = len(outcome.changed)
+        back = "it" if changed == 1 else "them"
+        print_text(f"{counted(changed, 'chunk')} {QUARANTINED}; `catalog release` puts {back} back")
     _end(outcome)
 
 
