@@ -34,7 +34,7 @@ def drawn(run: Run, *fields: str) -> dict[str, Any]:
 def test_a_list_holds_for_whoever_names_it(run: Run, start_worker: StartWorker, tmp_path: Path) -> None:
     for name in ("w-1", "w-2"):
         start_worker(name)
-    refused = drawn(run, "--field", "exclude=held")
+    refused = drawn(run, "--exclude", "held")
     assert (refused["error"], refused["message"]) == (
         "unknown_exclude",
         "there is no exclusion list held; accepted: a list that `sampling-worker exclude add held ID` has made",
@@ -42,19 +42,19 @@ def test_a_list_holds_for_whoever_names_it(run: Run, start_worker: StartWorker, 
     (tmp_path / "ids.txt").write_text("3\n5\n77\n")
     assert run("exclude", "add", "held", "1", "--from", "ids.txt").stdout == "held: 4 ids, 0 before\n"
     every = ("--size", "17", "--no-replace", "--category", "voice")
-    without = drawn(run, *every[:1], "15", *every[2:], "--field", "exclude=held")
+    without = drawn(run, *every[:1], "15", *every[2:], "--exclude", "held")
     assert set(without["chunk_ids"]) == {*range(7, 37, 2)}
-    assert drawn(run, *every, "--field", "exclude=held")["error"] == "too_few_chunks"
+    assert drawn(run, *every, "--exclude", "held")["error"] == "too_few_chunks"
     assert drawn(run, "--size", "18", "--no-replace", "--category", "voice")["status"] == "ok"
     assert run("exclude", "remove", "held", "3", "5", "9").stdout == "held: 2 ids, 4 before\n"
-    assert {3, 5} < set(drawn(run, *every, "--field", "exclude=held")["chunk_ids"])
-    ready = drawn(run, "--probabilities", "--split", "val", "--field", "exclude=held")["ready"]
+    assert {3, 5} < set(drawn(run, *every, "--exclude", "held")["chunk_ids"])
+    ready = drawn(run, "--probabilities", "--split", "val", "--exclude", "held")["ready"]
     assert ready == {"music": 2, "voice": 2}
     assert run("exclude", "show", "held").stdout == "1\n77\n"
     [listed] = json.loads(run("exclude", "list", "--json").stdout)
     assert (listed["name"], listed["ids"]) == ("held", 2)
     assert run("exclude", "clear", "held").stdout == "deleted; requests with exclude=held are refused now\n"
-    assert drawn(run, "--field", "exclude=held")["error"] == "unknown_exclude"
+    assert drawn(run, "--exclude", "held")["error"] == "unknown_exclude"
     assert run("exclude", "clear", "held").returncode == 1
 
 
@@ -117,20 +117,20 @@ def test_a_list_that_cannot_be_used_is_told(run: Run, start_worker: StartWorker,
             await client.set(f"{prefix}:sample:exclude:held", value)
 
     asyncio.run(put("junk"))
-    refused = drawn(run, "--field", "exclude=held")
+    refused = drawn(run, "--exclude", "held")
     assert refused["error"] == "unknown_exclude"
     assert "exclusion list held is refused" in refused["message"]
     assert "accepted: `sampling-worker exclude clear held`" in run("exclude", "show", "held").stderr
     run("exclude", "clear", "held")
     run("exclude", "add", "held", "00000000-0000-0000-0000-000000000001")
-    assert "it holds ids of kind uuid" in drawn(run, "--field", "exclude=held")["message"]
+    assert "it holds ids of kind uuid" in drawn(run, "--exclude", "held")["message"]
 
 
 @pytest.mark.usefixtures("library")
 def test_a_chunk_that_comes_later_is_held_back(run: Run, start_worker: StartWorker, settings: Settings) -> None:
     start_worker()
     run("exclude", "add", "held", "41")
-    assert drawn(run, "--field", "exclude=held")["status"] == "ok"
+    assert drawn(run, "--exclude", "held")["status"] == "ok"
     execute(
         settings["DATABASE_URL"],
         "insert into audio_chunks (category, status) values ('custom', 'READY'), ('voice', 'READY')",
@@ -140,6 +140,6 @@ def test_a_chunk_that_comes_later_is_held_back(run: Run, start_worker: StartWork
         return bool(drawn(run, "--category", "custom").get("chunk_ids"))
 
     asyncio.run(wait_until(is_there, timeout_s=60, what="the new chunk is drawn"))
-    assert drawn(run, "--category", "custom", "--field", "exclude=held")["error"] == "no_ready_chunks"
-    ids = drawn(run, "--category", "voice", "--size", "2000", "--field", "exclude=held")["chunk_ids"]
+    assert drawn(run, "--category", "custom", "--exclude", "held")["error"] == "no_ready_chunks"
+    ids = drawn(run, "--category", "voice", "--size", "2000", "--exclude", "held")["chunk_ids"]
     assert 42 in ids
