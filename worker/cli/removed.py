@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from worker.adapters.postgres.removing import Selected, Selection, remove_chunks, select_chunks
-from worker.cli.library import warn_of_query
+from worker.cli.library import unknown_categories, warn_of_query
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_text
 from worker.cli.words import counted, listed
@@ -51,7 +51,10 @@ def remove(
     number = sum(selected.counts.values())
     if not number:
         if not unknown:
-            complain(f"no chunk fits {_wanted(patterns, categories)}; a pattern is compared with whole paths")
+            hint = "; a pattern is compared with whole paths" if patterns else ""
+            complain(f"no chunk fits {_wanted(patterns, categories)}{hint}")
+        for sentence in asyncio.run(unknown_categories(settings.database_url, categories)):
+            complain(sentence)
         raise click.exceptions.Exit(1)
     if not is_sure:
         _ask(selected)

@@ -9,6 +9,7 @@ from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.stats import RedisStats
 from worker.cli.context import Opened, open_redis
 from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
+from worker.cli.near import near_session
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import REPEATS, Score, Share, counted, known
@@ -81,6 +82,8 @@ async def _show(wanted: Wanted) -> None:
         read = _reader(opened, wanted)
         found = await read(wanted.clear)
         doubts = await look_for_doubts(opened, None if wanted.session else found.counts)
+        if wanted.session is not None and not found.session:
+            complain(f"there is no session {wanted.session!a}{await near_session(opened, wanted.session)}")
         _print_found(found, doubts, wanted)
         if wanted.watch:
             await _watch(opened, read, found, wanted)

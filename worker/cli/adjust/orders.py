@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.adapters.redis.adjust import Decide
+from worker.adapters.redis.adjust import Decide, RedisAdjust
 from worker.cli.adjust.show import Shown, open_rules, print_rules, read_shown
 from worker.cli.context import Opened, check_dataset, open_redis
 from worker.cli.printing import print_json, print_text, shares_text
@@ -14,6 +14,7 @@ from worker.cli.typed_weights import span_ms, values_from_words
 from worker.core.adjust.orders import place_text, plan_freeze, plan_off, plan_resume, plan_rollback, plan_set
 from worker.core.adjust.settings import REST
 from worker.core.adjust.step import Found, PlannedStep
+from worker.core.wording import did_you_mean
 from worker.errors import AdjustError, WeightsError
 from worker.settings.environment import user
 from worker.weights.points import fill_points
@@ -84,7 +85,7 @@ def set_rule(wanted: Wanted, dataset: str | None, *, as_json: bool) -> None:
     """
     document, who = wanted.document, user()
 
-    async def plan(opened: Opened) -> Decide:
+    async def plan(opened: Opened, _: RedisAdjust) -> Decide:
         written = await write_presets(opened, document)
         return lambda found: plan_set(found, written, who)
 
@@ -144,19 +145,30 @@ def _of_rule(found: Found, plan: Callable[[Found], PlannedStep]) -> PlannedStep:
 def _tell(dataset: str | None, decide: Decide, *, as_json: bool) -> None:
     """Tell a rule something, and print what is in force afterwards."""
 
-    async def plan(_: Opened) -> Decide:
+    async def plan(_: Opened, rules: RedisAdjust) -> Decide:
+        names = await rules.names()
+        if dataset is not None and dataset not in names:
+            raise AdjustError(no_rule_text(dataset, names))
         return decide
 
     _tell_planned(dataset, plan, as_json=as_json)
 
 
-def _tell_planned(dataset: str | None, plan: Callable[[Opened], Awaitable[Decide]], *, as_json: bool) -> None:
+def no_rule_text(dataset: str, names: Collection[str | None]) -> str:
+    """Say that a dataset has no rule, and which name is near that has one."""
+    near = did_you_mean(dataset, [name for name in names if name])
+    return f"no rule is set for {place_text(dataset)}; accepted: one that `adjust set` has set{near}"
+
+
+def _tell_planned(
+    dataset: str | None, plan: Callable[[Opened, RedisAdjust], Awaitable[Decide]], *, as_json: bool
+) -> None:
     """Tell a rule something that has to be looked up before, and print what is in force afterwards."""
     check_dataset(dataset)
 
     async def work() -> Shown:
         async with open_redis() as opened, open_rules(opened) as rules:
-            await rules.change(dataset, await plan(opened))
+            await rules.change(dataset, await plan(opened, rules))
             return read_shown(await rules.look(dataset))
 
     shown = asyncio.run(work())

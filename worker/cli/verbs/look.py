@@ -55,6 +55,7 @@ def watch(**wanted: Any) -> None:
 @click.option("--count", type=Whole(1, 100_000), default=1, show_default=True, help="How many requests.")
 @click.option("--category", metavar="CATEGORY", help="Draw from this category alone, whatever the weights.")
 @click.option("--split", metavar="SPLIT", help="Chunks of this split alone, such as val.")
+@click.option("--exclude", metavar="LIST", help="No chunk of this exclusion list.")
 @click.option("--columns", metavar="COLUMNS", help="category,duration_s,start_s,path: have these of each chunk.")
 @click.option("--method", metavar="METHOD", help="random, stratified, or epoch (needs --session).")
 @click.option("--dataset", metavar="NAME", help="A dataset's own weights, not the global ones.")
