@@ -56,6 +56,21 @@ export function weight(value) {
   return String(Number(value.toPrecision(6)));
 }
 
+/** Write a weight so short that its field never cuts it: at most eight characters. */
+export function brief(value) {
+  if (value >= 100 || value === 0) return weight(value);
+  return value < 0.001 ? value.toExponential(2) : String(Number(value.toPrecision(value < 0.01 ? 3 : 4)));
+}
+
+/** Write a move of a share with as many digits as it takes to see it: 11.46 % → 11.52 %. */
+export function moveText(before, after) {
+  for (let places = 1; places < 8; places += 1) {
+    const [from, to] = [before, after].map((part) => (part * 100).toFixed(places));
+    if (from !== to && share(before) === share(after)) return `${from} % → ${to} %`;
+  }
+  return `${share(before)} → ${share(after)}`;
+}
+
 /** Write milliseconds. */
 export function ms(value) {
   return value === null || value === undefined ? NONE : `${tenths(value)} ms`;
