@@ -9,13 +9,12 @@ from typing import Any
 import click
 
 from worker.adapters.redis.exclusions import Change, Changed, RedisExclusions
-from worker.cli.context import Opened, open_redis
+from worker.cli.context import Opened, check_list, open_redis
 from worker.cli.near import near_list
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.typed_ids import read_ids
 from worker.cli.words import counted
-from worker.core.keys import NAME_PATTERN
 from worker.core.wire.exclusions import ExclusionList
 from worker.errors import RedisError, SettingsError
 from worker.weights.in_use import live_workers
@@ -88,7 +87,7 @@ def clear_list(name: str) -> None:
     Raises:
         Exit: There was none.
     """
-    _check_name(name)
+    check_list(name)
 
     async def work() -> str | None:
         async with open_redis() as opened:
@@ -114,7 +113,7 @@ def _change(name: str, change: Change, doubts: Doubts | None = None) -> tuple[Ch
     Raises:
         SettingsError: The ids are refused.
     """
-    _check_name(name)
+    check_list(name)
 
     async def work() -> tuple[Changed, Sequence[str]]:
         async with open_redis() as opened:
@@ -147,7 +146,7 @@ def _check_exists(name: str) -> ExclusionList:
     Raises:
         Exit: There is none.
     """
-    _check_name(name)
+    check_list(name)
 
     async def work() -> tuple[ExclusionList | None, str]:
         async with open_redis() as opened:
@@ -161,11 +160,6 @@ def _check_exists(name: str) -> ExclusionList:
 def _say_missing(name: str, near: str) -> Any:
     complain(f"there is no exclusion list {name}; sampling-worker exclude list names those that exist{near}")
     raise click.exceptions.Exit(1)
-
-
-def _check_name(name: str) -> None:
-    if not NAME_PATTERN.fullmatch(name):
-        raise SettingsError(f"exclusion list {name[:64]!a} is not accepted; accepted: {NAME_PATTERN.pattern}")
 
 
 def _print_changed(name: str, changed: Changed, *, as_json: bool) -> None:

@@ -179,4 +179,9 @@ def _ids_text(ids: Sequence[int | str] | bytes) -> str:
 def _print_columns(title: str, result: Reply) -> None:
     """Print a line for each chunk: its id, and what was asked for of it."""
     rows = zip(map(str, result.chunk_ids), *result.columns.values(), strict=True)
-    print_table(title, ("id", *result.columns), [["" if cell is None else cell for cell in row] for row in rows])
+    print_table(title, ("id", *result.columns), [[_cell(cell) for cell in row] for row in rows])
+
+
+def _cell(value: object) -> object:
+    """Return a value as a table takes it: numbers with all of their digits, as they are data here."""
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else value
