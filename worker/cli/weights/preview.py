@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.redis.exclusions import RedisExclusions
@@ -78,13 +78,10 @@ def preview_weights(start: Start, dataset: str | None, wanted: Wanted, *, as_jso
     parts = preview(found, catalog, drawn)
     sentences, rows = warnings(parts, catalog.categories), _batches(found, catalog, wanted)
     if as_json:
-        categories = [asdict(part) for part in parts]
-        empty = [part.category for part in parts if not part.ready]
-        shown = {"version": found.version, "size": drawn, "categories": categories, "empty": empty}
-        if rows:
-            shown["batches"] = [asdict(row) for row in rows]
         unit = "chunks" if catalog.durations is None else "seconds"
-        print_json({**shown, "weight_unit": unit, "warnings": [*notes, *sentences]})
+        shown = _document(parts, rows)
+        shown |= {"version": found.version, "size": drawn, "weight_unit": unit, "warnings": [*notes, *sentences]}
+        print_json(shown)
         return
     _print_parts(f"{drawn:,} chunk ids under weights {found.version}", parts)
     if rows:
@@ -93,6 +90,13 @@ def preview_weights(start: Start, dataset: str | None, wanted: Wanted, *, as_jso
         print_text(sentence, "waits")
     for note in notes:
         complain(note)
+
+
+def _document(parts: Sequence[PreviewRow], rows: Sequence[BatchRow]) -> dict[str, Any]:
+    """Return what would be drawn as plain data."""
+    categories = [asdict(part) for part in parts]
+    empty = [part.category for part in parts if not part.ready]
+    return {"categories": categories, "empty": empty} | ({"batches": [asdict(row) for row in rows]} if rows else {})
 
 
 async def read_catalog(settings: ServerSettings, unit: str, *, with_lengths: bool = False) -> Catalog:
