@@ -23,6 +23,7 @@ from worker.errors import SettingsError, UnreadableError
 from worker.weights.in_use import try_to_find_ready
 
 _WATCH_EVERY_S = 1.0
+_READY_EVERY_S = 5.0
 _MIXED = (
     "some of these counts were drawn by WORKER_WEIGHT_UNIT=chunks and some by seconds, so that shares say nothing; "
     "accepted: the same on all workers of a prefix, and `stats --clear`"
@@ -91,12 +92,18 @@ async def _show(wanted: Wanted) -> None:
 
 async def _watch(opened: Opened, read: _Read, last: _Found, wanted: Wanted) -> None:
     """Print counts again: people see those that differ from the last, programs each."""
+    from worker.live.pace import Pace  # noqa: PLC0415 - where somebody watches
+
+    pace, doubts = Pace(_READY_EVERY_S), Doubts()
     while True:
         await asyncio.sleep(_WATCH_EVERY_S)
         found = await read(False)  # noqa: FBT003 - whether to clear
         if found != last or wanted.as_json:
             last = found
-            _print_found(found, Doubts(ready=await try_to_find_ready(opened.client, opened.keys, None)), wanted)
+            if pace.is_due:  # all keys of the database are looked through for workers
+                with pace.timed():
+                    doubts = Doubts(ready=await try_to_find_ready(opened.client, opened.keys, None))
+            _print_found(found, doubts, wanted)
 
 
 def _reader(opened: Opened, wanted: Wanted) -> _Read:
