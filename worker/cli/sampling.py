@@ -1,7 +1,8 @@
 """What `sample` does: send requests, and print their results."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import click
@@ -15,7 +16,7 @@ from worker.cli.words import counted
 from worker.core.wire import REQUEST_FIELDS, Reply, asks_for_packed, encode_request
 from worker.core.wire.seeds import seed_of
 from worker.core.wording import did_you_mean
-from worker.errors import SettingsError
+from worker.errors import RedisError, SettingsError
 
 Fields = Mapping[str, str]
 _SEED = "seed"
@@ -83,12 +84,31 @@ async def _draw(requests: Sequence[Words], timeout_s: float) -> tuple[dict[str, 
     """Send requests, wait for their results, take back what is not answered, and look for names that nothing has."""
     async with open_redis() as opened:
         streams = RedisRequests(opened.client, opened.keys, "sample", packed=asks_for_packed(requests[0]))
-        try:
+        async with _cleaned_up(streams):
             results = await streams.sample(requests, timeout_s=timeout_s)
-        finally:
+        return results, await _mistyped(opened, _fields_of(requests[0]), results)
+
+
+@asynccontextmanager
+async def _cleaned_up(streams: RedisRequests) -> AsyncIterator[None]:
+    """Take back what is not answered, and remove the reply stream; what failed before that is the error that is told.
+
+    Raises:
+        RedisError: Redis did not answer, or refused.
+    """
+    failed = False
+    try:
+        yield
+    except RedisError:
+        failed = True
+        raise
+    finally:
+        try:
             await streams.withdraw()
             await streams.close()
-        return results, await _mistyped(opened, _fields_of(requests[0]), results)
+        except RedisError:
+            if not failed:  # the first error is the cause, and says more
+                raise
 
 
 def _fields_of(request: Words) -> Fields:

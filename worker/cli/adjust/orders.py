@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.adapters.redis.adjust import Decide, RedisAdjust
+from worker.adapters.redis.adjust import Decide
 from worker.cli.adjust.show import Shown, open_rules, print_rules, read_shown
 from worker.cli.context import Opened, check_dataset, open_redis
 from worker.cli.printing import print_json, print_text, shares_text
@@ -85,7 +85,7 @@ def set_rule(wanted: Wanted, dataset: str | None, *, as_json: bool) -> None:
     """
     document, who = wanted.document, user()
 
-    async def plan(opened: Opened, _: RedisAdjust) -> Decide:
+    async def plan(opened: Opened) -> Decide:
         written = await write_presets(opened, document)
         return lambda found: plan_set(found, written, who)
 
@@ -145,13 +145,10 @@ def _of_rule(found: Found, plan: Callable[[Found], PlannedStep]) -> PlannedStep:
 def _tell(dataset: str | None, decide: Decide, *, as_json: bool) -> None:
     """Tell a rule something, and print what is in force afterwards."""
 
-    async def plan(_: Opened, rules: RedisAdjust) -> Decide:
-        names = await rules.names()
-        if dataset is not None and dataset not in names:
-            raise AdjustError(no_rule_text(dataset, names))
+    async def plan(_: Opened) -> Decide:
         return decide
 
-    _tell_planned(dataset, plan, as_json=as_json)
+    _tell_planned(dataset, plan, as_json=as_json, must_be_set=True)
 
 
 def no_rule_text(dataset: str, names: Collection[str | None]) -> str:
@@ -161,14 +158,19 @@ def no_rule_text(dataset: str, names: Collection[str | None]) -> str:
 
 
 def _tell_planned(
-    dataset: str | None, plan: Callable[[Opened, RedisAdjust], Awaitable[Decide]], *, as_json: bool
+    dataset: str | None, plan: Callable[[Opened], Awaitable[Decide]], *, as_json: bool, must_be_set: bool = False
 ) -> None:
     """Tell a rule something that has to be looked up before, and print what is in force afterwards."""
     check_dataset(dataset)
 
     async def work() -> Shown:
         async with open_redis() as opened, open_rules(opened) as rules:
-            await rules.change(dataset, await plan(opened, rules))
+            try:
+                await rules.change(dataset, await plan(opened))
+            except AdjustError:
+                if must_be_set and dataset is not None and dataset not in (names := await rules.names()):
+                    raise AdjustError(no_rule_text(dataset, names)) from None
+                raise
             return read_shown(await rules.look(dataset))
 
     shown = asyncio.run(work())
