@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from worker.adapters.postgres.near_paths import near_paths
 from worker.adapters.postgres.quarantine import (
     QUARANTINED,
     Outcome,
@@ -29,8 +30,9 @@ _COLUMNS: Final = ("id", "path", "from s", "before", "since", "who", "reason", "
 
 
 class _Ended(NamedTuple):
-    """What became of a call: also as a document and as text, and whether a chunk was not as it was taken for."""
+    """Where a call was made, and what became of it: as a document, as text, and whether a chunk was not as expected."""
 
+    database_url: str
     outcome: Outcome
     document: Mapping[str, Sequence[str]]
     text: str
@@ -56,7 +58,11 @@ def quarantine(names: Sequence[str], reason: str, who: str | None, wait_s: float
     document = {"quarantined": outcome.changed, "already": outcome.unchanged, "unknown": outcome.unknown}
     changed = len(outcome.changed)
     back = f"; `catalog release` puts {'it' if changed == 1 else 'them'} back" if changed else ""
-    _end(_Ended(outcome, document, f"{counted(changed, 'chunk')} {QUARANTINED}{back}"), wait_s, as_json=as_json)
+    _end(
+        _Ended(settings.database_url, outcome, document, f"{counted(changed, 'chunk')} {QUARANTINED}{back}"),
+        wait_s,
+        as_json=as_json,
+    )
 
 
 def release(names: Sequence[str], who: str | None, wait_s: float | None, *, as_json: bool) -> None:
@@ -75,7 +81,11 @@ def release(names: Sequence[str], who: str | None, wait_s: float | None, *, as_j
         complain(f"not in quarantine: {listed(outcome.unchanged, _MOST_NAMED)}")
     document = {"released": outcome.changed, "free": outcome.unchanged, "unknown": outcome.unknown}
     text = f"{counted(len(outcome.changed), 'chunk')} released"
-    _end(_Ended(outcome, document, text, is_wrong=bool(outcome.unchanged)), wait_s, as_json=as_json)
+    _end(
+        _Ended(settings.database_url, outcome, document, text, is_wrong=bool(outcome.unchanged)),
+        wait_s,
+        as_json=as_json,
+    )
 
 
 def list_quarantined(*, with_released: bool, as_json: bool) -> None:
@@ -118,17 +128,19 @@ def _end(ended: _Ended, wait_s: float | None, *, as_json: bool) -> None:
             print_json({**{name: list(found) for name, found in ended.document.items()}, **more})
         else:
             print_text(ended.text)
-        _complain_of(outcome.unknown)
+        _complain_of(outcome.unknown, ended.database_url)
 
     tell_and_wait(wait_s if outcome.chunks else None, tell, as_json=as_json)
     if outcome.unknown or ended.is_wrong:
         raise click.exceptions.Exit(1)
 
 
-def _complain_of(unknown: Sequence[str]) -> None:
-    """Say which names no chunk has."""
+def _complain_of(unknown: Sequence[str], database_url: str) -> None:
+    """Say which names no chunk has, and which paths are near."""
+    near = asyncio.run(near_paths(database_url, unknown[:_MOST_NAMED])) if unknown else {}
     for name in unknown[:_MOST_NAMED]:
-        complain(f"there is no chunk of id or path {name!r}")
+        meant = f"; did you mean {near[name]!r}?" if name in near else ""
+        complain(f"there is no chunk of id or path {name!r}{meant}")
     if len(unknown) > _MOST_NAMED:
         complain(f"there is no chunk of {counted(len(unknown) - _MOST_NAMED, 'more name')}; --json lists all")
 

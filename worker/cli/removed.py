@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from worker.adapters.postgres.near_paths import near_paths
 from worker.adapters.postgres.removing import Selected, Selection, remove_chunks, select_chunks
 from worker.cli.library import unknown_categories, warn_of_query
 from worker.cli.library_wait import needed, tell_and_wait
@@ -56,6 +57,9 @@ def remove(wanted: Wanted, wait_s: float | None, *, is_sure: bool, as_json: bool
     unknown += [f"path {path!r}" for path, forms in whole.items() if not selected.known.intersection(forms)]
     if unknown:
         complain(f"there is no chunk of {listed(unknown, _MOST_NAMED)}")
+        strange = [path for path, forms in whole.items() if not selected.known.intersection(forms)][:_MOST_NAMED]
+        for path, near in asyncio.run(near_paths(settings.database_url, strange)).items():
+            complain(f"{path!r}: did you mean {near!r}?")
     number = sum(selected.counts.values())
     if not number:
         if not unknown:
