@@ -73,6 +73,9 @@ def test_the_figures_at_the_top_fill_their_rows(open_desk: Open, width: int) -> 
     tops = desk.page.evaluate("[...document.querySelectorAll('.readouts > div')].map(e => e.offsetTop)")
     rows = [tops.count(top) for top in sorted(set(tops))]
     assert len(set(rows)) == 1, rows
+    names = "[...document.querySelectorAll('.readouts dt')]"
+    cut = f"{names}.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+    assert desk.page.evaluate(cut) == []
     assert desk.page.evaluate("document.documentElement.scrollWidth") == width
 
 

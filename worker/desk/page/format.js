@@ -62,13 +62,12 @@ export function brief(value) {
   return value < 0.001 ? value.toExponential(2) : String(Number(value.toPrecision(value < 0.01 ? 3 : 4)));
 }
 
-/** Write a move of a share with as many digits as it takes to see it: 11.46 % → 11.52 %. */
+/** Write a move of a share; of a small one, as many digits as it takes to see it: 11.46 % → 11.52 %. */
 export function moveText(before, after) {
-  for (let places = 1; places < 8; places += 1) {
-    const [from, to] = [before, after].map((part) => (part * 100).toFixed(places));
-    if (from !== to && share(before) === share(after)) return `${from} % → ${to} %`;
-  }
-  return `${share(before)} → ${share(after)}`;
+  const points = Math.abs(after - before) * 100;
+  if (points === 0 || points >= 0.1) return `${share(before)} → ${share(after)}`;
+  const places = Math.min(8, Math.ceil(-Math.log10(points)));
+  return [before, after].map((part) => `${(part * 100).toFixed(Math.max(2, places))} %`).join(" → ");
 }
 
 /** Write milliseconds. */
