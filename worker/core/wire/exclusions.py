@@ -125,7 +125,7 @@ def read_list(head: bytes, packed: bytes | None) -> ExclusionList:
     """
     said = read_json("head", head)
     kind = said.get("kind") if isinstance(said, dict) else None
-    if kind not in _WIDTHS or packed is None or len(packed) % _WIDTHS[kind]:
+    if not isinstance(kind, str) or kind not in _WIDTHS or packed is None or len(packed) % _WIDTHS[kind]:
         raise ValueError("its keys hold no list")
     found = ExclusionList(kind, packed)
     if said != json.loads(found.head):
