@@ -217,3 +217,12 @@ def test_only_what_is_new_is_told() -> None:
         "doubtful",
         "22:13:20 w-1  redis.lost  later",
     ]
+
+
+def test_a_dataset_without_weights_of_its_own_is_held_against_those_that_there_are() -> None:
+    other = view(dataset="podcast", datasets=["podcast", "podcasts"])
+    other["weights"] |= {"source": "redis"}
+    shown = "\n".join(texts(draw(other, NO_POINTS, Size(140, None))))
+    assert "dataset podcast (the global ones; did you mean podcasts?)" in shown
+    other["weights"] |= {"source": "dataset"}
+    assert "did you mean" not in "\n".join(texts(draw(other, NO_POINTS, Size(140, None))))

@@ -324,7 +324,36 @@ def test_a_session_that_follows_a_schedule_says_so_and_how_far_it_is(stage: Stag
     desk.page.get_by_role("button", name="What evening-run has heard").click()
     desk.page.get_by_role("button", name="What evening-run has heard").click()
     desk.wait_shown("#sessions", "Limit: 8 repeats of a category.")
+    assert desk.page.locator("#sessions .limit.near").count() == 0
     run_command("session", "end", "evening-run", settings=stage.settings, cwd=stage.folder)
+
+
+def test_a_session_near_its_limit_of_repeats_says_so_unasked(stage: Stage, open_desk: Open) -> None:
+    limit = ("session", "limit", "asr-large-7")
+    assert run_command(*limit, "0.001", settings=stage.settings, cwd=stage.folder).returncode == 0
+    desk = open_desk()
+    desk.wait_shown("#sessions .limit.near", "Limit: 0.001 repeats of a category. The most has ")
+    run_command(*limit, "0", settings=stage.settings, cwd=stage.folder)
+
+
+def test_a_weight_that_moves_while_its_field_is_looked_at_is_not_set_back(stage: Stage, open_desk: Open) -> None:
+    desk = open_desk()
+    desk.page.get_by_label("voice weight, typed").focus()
+    stage.set_weights({**MIX, "voice": 0.123456789})
+    wait(lambda: desk.weight("voice") == 0.123456789, "the page has the new weight")
+    count = len(stage.client.weights_history(count=100))
+    desk.page.get_by_label("Find a category").focus()
+    stage.set_weights(MIX)
+    wait(lambda: desk.weight("voice") == MIX["voice"], "the page has the weight of later")
+    assert len(stage.client.weights_history(count=100)) == count + 1
+
+
+def test_a_move_too_small_for_a_digit_is_written_with_more(stage: Stage, open_desk: Open) -> None:
+    desk = open_desk()
+    stage.set_weights({**MIX, "voice": 0.4002}, reason="a hair more")
+    row = desk.page.locator("#change-list li", has_text="a hair more")
+    row.wait_for()
+    assert "voice 40.00 % → 40.01 %" in row.inner_text()
 
 
 def test_a_session_shows_what_it_heard_and_two_phases_stand_side_by_side(stage: Stage, open_desk: Open) -> None:

@@ -67,6 +67,35 @@ def test_a_phone_shows_all_of_it_and_moves_a_fader(stage: Stage, open_desk: Open
         assert desk.page.get_by_role("heading", name=title).is_visible()
 
 
+@pytest.mark.parametrize("width", [1920, 1280, 1081, 1080, 800, 561, 560, 390, 320])
+def test_the_figures_at_the_top_fill_their_rows(open_desk: Open, width: int) -> None:
+    desk = open_desk(viewport={"width": width, "height": 800})
+    tops = desk.page.evaluate("[...document.querySelectorAll('.readouts > div')].map(e => e.offsetTop)")
+    rows = [tops.count(top) for top in sorted(set(tops))]
+    assert len(set(rows)) == 1, rows
+    names = "[...document.querySelectorAll('.readouts dt')]"
+    cut = f"{names}.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+    assert desk.page.evaluate(cut) == []
+    assert desk.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.filterwarnings("ignore::worker.errors.WeightsWarning")  # none of them is READY
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_weight_and_no_word_of_a_name_is_cut(stage: Stage, open_desk: Open, width: int) -> None:
+    numbers = (1 / 3, 0.000123456, 0.00987654321, 123456, 99.98765, 1e-7, 2e6 / 3)
+    words = ("documentary", "conference", "instrument", "telephone", "narration")
+    many = {f"{word}-{at:02}": numbers[(at + place) % 7] for place, word in enumerate(words) for at in range(12)}
+    stage.client.set_weights(dict.fromkeys(words, 0.25) | many, dataset="digits")
+    desk = open_desk(path="/?dataset=digits", viewport={"width": width, "height": 800})
+    desk.wait_shown("#count", "categories")
+    cut = """[...document.querySelectorAll('.strip .weight')].filter(e => e.scrollWidth > e.clientWidth)
+        .map(e => e.value)"""
+    assert desk.page.evaluate(cut) == []
+    one_word = "span => span.getClientRects().length && span.textContent.length < 12 && span.offsetHeight > 20"
+    broken = f"[...document.querySelectorAll('.scribble span')].filter({one_word}).map(e => e.textContent)"
+    assert desk.page.evaluate(broken) == []
+
+
 def test_who_may_only_look_changes_nothing(stage: Stage, open_desk: Open, shy_desk: RunningDesk) -> None:
     desk = open_desk()
     desk.page.goto(shy_desk.url)

@@ -33,6 +33,10 @@ async def test_batches_are_asked_for_and_foreseen(run: Run, start_worker: StartW
     told = run("weights", "preview", "voice=1", "music=1", *words[:4]).stdout
     assert "batches of 60 s" in told
     assert "padding of all batches: " in told
+    alone = run("weights", "preview", "voice=1", "--buckets", "5")
+    assert (alone.returncode, alone.stderr.count("needs --budget-s")) == (2, 1)
+    nothing = run("weights", "preview", "voic=1", *words[:4])
+    assert (nothing.returncode, nothing.stderr.count("voic has no READY chunk; did you mean voice?")) == (2, 1)
     refused = run("sample", "--budget-s", "5")
     assert refused.returncode == 1
     assert "the longest chunk that can be drawn, of music, lasts 10 s; accepted: at least that" in refused.stdout

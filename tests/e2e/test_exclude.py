@@ -59,6 +59,36 @@ def test_a_list_holds_for_whoever_names_it(run: Run, start_worker: StartWorker, 
 
 
 @pytest.mark.any_redis
+@pytest.mark.usefixtures("library")
+def test_where_the_share_of_a_category_goes_that_a_list_keeps_out_is_said(run: Run, start_worker: StartWorker) -> None:
+    start_worker()
+    assert run("weights", "set", "voice=0.7", "music=0.3").returncode == 0
+    assert run("exclude", "add", "odd", *map(str, range(1, 40, 2))).returncode == 0
+    asked = run("sample", "--exclude", "odd", "--size", "9")
+    assert "left out, without READY chunks outside exclusion list odd: voice; the others get the share" in asked.stdout
+    assert "voice has no READY chunk: its 70.0% go to music" in run("weights", "preview", "--exclude", "odd").stdout
+    of_category = drawn(run, "--exclude", "odd", "--category", "voice")
+    assert "outside exclusion list odd is READY" in of_category["message"]
+    few = drawn(run, "--exclude", "odd", "--size", "99", "--no-replace")
+    assert "at most the 18 READY chunks of music outside exclusion list odd" in few["message"]
+    assert run("exclude", "add", "odd", *map(str, range(2, 41, 2))).returncode == 0
+    assert "outside exclusion list odd" in drawn(run, "--exclude", "odd")["message"]
+
+
+@pytest.mark.any_redis
+@pytest.mark.usefixtures("library")
+def test_ids_of_another_kind_than_those_of_the_library_are_said(run: Run, start_worker: StartWorker) -> None:
+    start_worker()
+    added = run("exclude", "add", "wrong", "00000000-0000-0000-0000-000000000001")
+    assert added.returncode == 0
+    assert "of another kind than uuid: requests that name wrong are refused" in added.stderr
+    assert run("exclude", "add", "right", "1").stderr == ""
+    assert "1 id of 2 was not on right" in run("exclude", "remove", "right", "1", "2").stderr
+    refused = run("weights", "preview", "--exclude", "wrong")
+    assert (refused.returncode, "those of the library are numbers" in refused.stderr) == (2, True)
+
+
+@pytest.mark.any_redis
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [

@@ -35,7 +35,7 @@ def test_no_worker_draws_what_is_taken_out(run: Run, start_worker: StartWorker, 
     assert taken.returncode == 1
     assert taken.stdout == "2 chunks QUARANTINED; `catalog release` puts them back\n"
     assert taken.stderr.splitlines() == [
-        "sampling-worker: there is no chunk of id or path 'a/3.wav'",
+        "sampling-worker: there is no chunk of id or path 'a/3.wav'; did you mean '/a/3.wav'?",
         "sampling-worker: there is no chunk of id or path '99'",
     ]
     wait_until_sync(lambda: not drawn(run) & {1, 2}, timeout_s=LIMIT_S, what="the chunks are drawn no more")
@@ -45,6 +45,29 @@ def test_no_worker_draws_what_is_taken_out(run: Run, start_worker: StartWorker, 
     assert [drawn(run) for _ in range(4)] == [set(range(3, 9))] * 4
     assert run("catalog", "release", "1", "2").stdout == "2 chunks released\n"
     wait_until_sync(lambda: drawn(run) == set(range(1, 9)), timeout_s=LIMIT_S, what="the chunks are drawn again")
+
+
+@pytest.mark.any_redis
+def test_a_path_in_another_folder_or_in_other_letters_is_asked_for(run: Run, tmp_path: Path) -> None:
+    apart, whole = "/d/e\u0301t\u0301e.wav", "/d/n\u00e9.wav"
+    paths = (apart, whole, "/d/100%_sure.wav", "/d/100x-sure.wav", "/d/back\\slash.wav")
+    (tmp_path / "l.csv").write_text("path,category\n" + "".join(f"{path},voice\n" for path in paths), encoding="utf-8")
+    assert run("catalog", "import", "l.csv").returncode == 0
+    for name, near in (
+        ("/d/\u00e9t\u0301e.wav", apart),
+        ("/d/ne\u0301.wav", whole),
+        ("/else/where/n\u00e9.wav", whole),
+        ("100%_sure.wav", "/d/100%_sure.wav"),
+        ("back\\slash.wav", "/d/back\\slash.wav"),
+        ("100_sure.wav", None),
+        ("", None),
+    ):
+        said = f"; did you mean {near!r}?" if near else ""
+        taken = run("catalog", "quarantine", name, "--reason", "x")
+        assert (taken.returncode, taken.stdout) == (1, "0 chunks QUARANTINED\n")
+        assert taken.stderr == f"sampling-worker: there is no chunk of id or path {name!r}{said}\n"
+        removed = run("catalog", "remove", "--path", name, "--yes")
+        assert (removed.returncode, f"did you mean {near!r}?" in removed.stderr) == (1, near is not None)
 
 
 @pytest.mark.any_redis

@@ -260,3 +260,23 @@ def test_sync_client_sees_the_group_lag_as_a_number(redis_url: str, prefix: str,
     client.close()
     assert [group["name"] for group in groups] == [b"samplers"]
     assert groups[0]["lag"] == 0
+
+
+@pytest.mark.any_redis
+def test_a_worker_without_a_table_says_which_command_makes_it_and_that_it_has_no_catalog(
+    run: Run, start_worker: StartWorker, empty_database_url: str
+) -> None:
+    given = {"DATABASE_URL": empty_database_url, "WORKER_CATALOG_WAIT_S": "0.1"}
+    for number, more in enumerate(({}, {"WORKER_CATALOG_COLUMNS": "path"}, {"WORKER_WEIGHT_UNIT": "seconds"})):
+        worker = start_worker(f"w-{number}", ready=False, **given, **more)
+
+        def has_said(worker: RunningWorker = worker) -> bool:
+            return bool(worker.events("catalog.missing"))
+
+        wait_until_sync(has_said, timeout_s=DEADLINE_S, what="the worker says that it has no catalog")
+        [lost, *_] = worker.events("postgres.lost")
+        assert "sampling-worker migrate" in lost["message"], lost
+        assert "postgres.lost says why" in worker.events("catalog.missing")[0]["message"]
+    assert "catalog_unavailable" in run("sample", **given).stdout
+    assert run("migrate", **given).returncode == 0
+    wait_until_sync(lambda: bool(worker.events("catalog.loaded")), timeout_s=DEADLINE_S, what="the catalog is read")

@@ -258,6 +258,16 @@ def test_where_nobody_can_be_told_the_status_tells(settings: Settings, tmp_path:
     assert (ended.returncode, ended.stderr) == (status, "")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["catalog import -", "weights import -", "exclude add held --from -", "exclude remove held --from -", "report -"],
+)
+def test_standard_input_that_is_closed_is_one_sentence(settings: Settings, tmp_path: Path, words: str) -> None:
+    ended = shell(f"{words} <&-", settings, tmp_path)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "standard input" in ended.stderr
+
+
 # -- the words themselves ---------------------------------------------------------------------------------------
 
 

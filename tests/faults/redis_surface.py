@@ -159,6 +159,7 @@ TABLE: Sequence[Kind] = (
         (
             *(_WATCH, ("session", "show", NAME), ("session", "show", NAME, "--json"), ("session", "list")),
             *(("stats", "--session", NAME), ("session", "release", NAME), ("session", "end", NAME)),
+            *(("session", "show", "nobody"), ("session", "limit", NAME, "2"), ("session", "limit", "nobody", "0")),
         ),
         name=NAME,
     ),
@@ -170,6 +171,11 @@ TABLE: Sequence[Kind] = (
         (
             *(_SHOW, _WATCH, (*_SHOW, "--json"), ("stats",), ("health",), _CHECK),
             ("weights", "set", "voice=3", "music=1", *_WAIT),
+            *(
+                ("weights", "show", "--dataset", "unknown"),
+                ("exclude", "add", NAME, "1"),
+                ("sample", "--category", "voic"),
+            ),
         ),
         name=NAME,
     ),

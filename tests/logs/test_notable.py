@@ -24,9 +24,11 @@ _LINE = {
 def test_an_event_is_kept_in_short() -> None:
     notes = Notes()
     notes.add("warning", "weights.rejected", _LINE)
+    notes.add("info", "mix.repeats", {"repeats": 0.147751606, "limit": 8.0, "expected": 123456.7, "drawn": 621})
     long = {"names": "x" * 500, "more": "y" * 500, "z": "z" * 99}
     notes.add("info", "catalog.loaded", {"message": "", "chunks": 3, **long})
-    first, second = notes.documents()
+    first, numbers, second = notes.documents()
+    assert numbers["text"] == "repeats=0.1478 limit=8.0 expected=123457 drawn=621"
     assert first.pop("at_ms") > 0
     assert first == {"level": "warning", "event": "weights.rejected", "text": "why \\x1b[31m; version=v"}
     assert second["text"].startswith("chunks=3 names=xxx")

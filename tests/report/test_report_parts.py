@@ -33,6 +33,7 @@ from worker.report.bins import Bins, divide
 from worker.report.changes import find_changes
 from worker.report.fit import fit_categories, group_draws
 from worker.report.missing import missing_at_end
+from worker.report.mix_panel import name_lines
 from worker.report.reading import read_lines
 from worker.report.records import Draws, MissingCategories, Records
 from worker.report.summary import describe_missing
@@ -507,3 +508,13 @@ def test_what_was_left_out_at_the_end_is_told_once_however_many_workers_said_so(
         "dataset d: voic had no READY chunk at the end, 70.0% of the weights",
     ]
     assert [occurrence.event for occurrence in records.occurrences] == ["mix.left_out"] * 5
+
+
+def test_a_long_name_of_a_category_is_written_whole_as_long_as_there_is_room() -> None:
+    long = "far-field-meeting-speech-v20"
+    assert name_lines(["voice", long, "music"]) == [["voice"], [long, ""], ["music"]]
+    many = [f"{long}-{number}" for number in range(8)]
+    laid = name_lines(many)
+    assert [len(lines) for lines in laid] == [2, 2, 1, 1, 1, 1, 1, 1]
+    assert laid[-1] == ["far-field-meeti…"]
+    assert name_lines(["x" * 64]) == [[f"{'x' * 39}…", ""]]

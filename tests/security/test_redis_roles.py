@@ -516,3 +516,11 @@ def test_a_job_can_be_kept_to_reply_streams_of_its_own(guarded: Guarded) -> None
         for denied in (job.xlen, job.delete):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 denied(KEYS.reply("job-b-1"))
+
+
+def test_a_role_that_may_not_ask_is_told_so_and_not_what_failed_afterwards(guarded: Guarded, tmp_path: Path) -> None:
+    ended = run_command("sample", settings={"REDIS_URL": guarded.url(WEIGHTS_WRITER)}, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "refused" in ended.stderr
+    assert "removing the reply stream" not in ended.stderr
+    guarded.denials()

@@ -3,7 +3,6 @@
 import bz2
 import itertools
 import lzma
-import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import IO, Final, Protocol
 
 from worker.adapters.lookup_table import lookup_table
 from worker.adapters.parquet_file import MAGIC, read_table
+from worker.adapters.standard_input import standard_input
 from worker.core.catalog.manifest import AS_IT_IS, Lookup, Manifest, Neighbours, NoNeighbours, ReadPairs, Table, Wishes
 from worker.errors import ManifestError
 
@@ -157,7 +157,7 @@ def manifest_portions(path: Path) -> Iterator[bytes]:
     name = manifest_name(path)
     try:
         with ExitStack() as opened:
-            file = _standard_input() if str(path) == STDIN else opened.enter_context(path.open("rb"))
+            file = standard_input("a manifest") if str(path) == STDIN else opened.enter_context(path.open("rb"))
             first = file.read(_PACKED_BYTES)
             begin = _unpacker(first)
             if begin is None:
@@ -170,17 +170,6 @@ def manifest_portions(path: Path) -> Iterator[bytes]:
         # bzip2 reports damage by an OSError without a number.
         what = f"cannot be read: {error.strerror}" if error.errno else f"is damaged: {error}"
         raise ManifestError(f"{name} {what}") from error
-
-
-def _standard_input() -> IO[bytes]:
-    """Return standard input.
-
-    Raises:
-        ManifestError: It is closed.
-    """
-    if sys.stdin is None:
-        raise ManifestError("standard input is closed; a manifest has to come from there, or from a file")
-    return sys.stdin.buffer
 
 
 def _unpack(blocks: Iterable[bytes], begin: Callable[[], _Unpacker]) -> Iterator[bytes]:

@@ -1,10 +1,10 @@
 """A mix that was made elsewhere, out of a file or standard input: JSON, or YAML with the extra `yaml`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, Final
 
+from worker.adapters.standard_input import standard_input
 from worker.core.adjust.values import shown
 from worker.core.adjust.weight_lists import DEEPEST
 from worker.core.weights.values import MAX_BYTES
@@ -45,7 +45,7 @@ def read_mix(path: Path) -> object:
 
 def _text(name: str, path: Path) -> str:
     try:
-        with sys.stdin.buffer if str(path) == STDIN else path.open("rb") as file:
+        with standard_input("a mix") if str(path) == STDIN else path.open("rb") as file:
             found = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise WeightsError(f"{name} cannot be read: {error.strerror or error}") from error

@@ -55,6 +55,17 @@ def check_dataset(dataset: str | None) -> str | None:
     return dataset
 
 
+def check_list(name: str) -> str:
+    """Return the name of an exclusion list as it is, if it can be one.
+
+    Raises:
+        SettingsError: It cannot; the sentence says what is accepted.
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        raise SettingsError(f"exclusion list {name[:64]!a} is not accepted; accepted: {NAME_PATTERN.pattern}")
+    return name
+
+
 def check_session(name: str) -> str:
     """Return a session's name as it is, if it can be one.
 

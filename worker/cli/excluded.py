@@ -2,23 +2,24 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import click
 
 from worker.adapters.redis.exclusions import Change, Changed, RedisExclusions
-from worker.cli.context import open_redis
+from worker.cli.context import Opened, check_list, open_redis
+from worker.cli.near import near_list
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
+from worker.cli.typed_ids import read_ids
 from worker.cli.words import counted
-from worker.core.keys import NAME_PATTERN
-from worker.core.wire.exclusions import ExclusionList, read_id
+from worker.core.wire.exclusions import ExclusionList
 from worker.errors import RedisError, SettingsError
+from worker.weights.in_use import live_workers
 
-_STDIN = "-"
+Doubts = Callable[[Opened, str, Changed], Awaitable[Sequence[str]]]
 
 
 def add(name: str, ids: Sequence[str], file: Path | None, *, as_json: bool) -> None:
@@ -30,15 +31,21 @@ def add(name: str, ids: Sequence[str], file: Path | None, *, as_json: bool) -> N
         file: A file of more, one a line; None: none.
         as_json: Whether to print JSON.
     """
-    given = _read_ids(ids, file)
-    _print_changed(name, _change(name, lambda before: before | given), as_json=as_json)
+    given = read_ids(ids, file)
+    changed, notes = _change(name, lambda before: before | given, _doubts)
+    _print_changed(name, changed, as_json=as_json)
+    for sentence in notes:
+        complain(sentence)
 
 
 def remove(name: str, ids: Sequence[str], file: Path | None, *, as_json: bool) -> None:
     """Take ids off a list, and print how many it has; as `add`."""
-    given = _read_ids(ids, file)
+    given = read_ids(ids, file)
     _check_exists(name)
-    _print_changed(name, _change(name, lambda before: before - given), as_json=as_json)
+    changed, _ = _change(name, lambda before: before - given)
+    _print_changed(name, changed, as_json=as_json)
+    if missed := len(given) - (changed.before - changed.now.size):
+        complain(f"{counted(missed, 'id')} of {len(given):,} {'was' if missed == 1 else 'were'} not on {name}")
 
 
 def show_list(name: str, *, as_json: bool) -> None:
@@ -80,14 +87,15 @@ def clear_list(name: str) -> None:
     Raises:
         Exit: There was none.
     """
-    _check_name(name)
+    check_list(name)
 
-    async def work() -> bool:
+    async def work() -> str | None:
         async with open_redis() as opened:
-            return await RedisExclusions(opened.client, opened.keys).remove(name)
+            is_removed = await RedisExclusions(opened.client, opened.keys).remove(name)
+            return None if is_removed else await near_list(opened, name)
 
-    if not asyncio.run(work()):
-        _say_missing(name)
+    if (near := asyncio.run(work())) is not None:
+        _say_missing(name, near)
     print_text(f"deleted; requests with exclude={name} are refused now")
 
 
@@ -99,22 +107,37 @@ async def _read_or_say(lists: RedisExclusions, name: str) -> ExclusionList | str
         return str(error)
 
 
-def _change(name: str, change: Change) -> Changed:
-    """Change a list.
+def _change(name: str, change: Change, doubts: Doubts | None = None) -> tuple[Changed, Sequence[str]]:
+    """Change a list; return also what is doubtful about it then.
 
     Raises:
         SettingsError: The ids are refused.
     """
-    _check_name(name)
+    check_list(name)
 
-    async def work() -> Changed:
+    async def work() -> tuple[Changed, Sequence[str]]:
         async with open_redis() as opened:
-            return await RedisExclusions(opened.client, opened.keys).change(name, change)
+            changed = await RedisExclusions(opened.client, opened.keys).change(name, change)
+            return changed, () if doubts is None else await doubts(opened, name, changed)
 
     try:
         return asyncio.run(work())
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+async def _doubts(opened: Opened, name: str, changed: Changed) -> list[str]:
+    """Say whether a new list may be a mistyped one, and whether workers will refuse its ids."""
+    said = [near] if changed.is_new and (near := await near_list(opened, name)) else []
+    said = [f"{name} is a new list{near}" for near in said]
+    kind = changed.now.kind
+    try:
+        theirs = {worker.id_kind for worker in await live_workers(opened.client, opened.keys)}
+    except RedisError:  # whoever may not read the states of workers has changed the list all the same
+        theirs = set()
+    if changed.now.size and theirs - {"", kind}:
+        said.append(f"the ids of the library are of another kind than {kind}: requests that name {name} are refused")
+    return said
 
 
 def _check_exists(name: str) -> ExclusionList:
@@ -123,44 +146,20 @@ def _check_exists(name: str) -> ExclusionList:
     Raises:
         Exit: There is none.
     """
-    _check_name(name)
+    check_list(name)
 
-    async def work() -> ExclusionList | None:
+    async def work() -> tuple[ExclusionList | None, str]:
         async with open_redis() as opened:
-            return await RedisExclusions(opened.client, opened.keys).read(name)
+            found = await RedisExclusions(opened.client, opened.keys).read(name)
+            return found, "" if found is not None else await near_list(opened, name)
 
-    found = asyncio.run(work())
-    return found if found is not None else _say_missing(name)
+    found, near = asyncio.run(work())
+    return found if found is not None else _say_missing(name, near)
 
 
-def _say_missing(name: str) -> Any:
-    complain(f"there is no exclusion list {name}; sampling-worker exclude list names those that exist")
+def _say_missing(name: str, near: str) -> Any:
+    complain(f"there is no exclusion list {name}; sampling-worker exclude list names those that exist{near}")
     raise click.exceptions.Exit(1)
-
-
-def _check_name(name: str) -> None:
-    if not NAME_PATTERN.fullmatch(name):
-        raise SettingsError(f"exclusion list {name[:64]!a} is not accepted; accepted: {NAME_PATTERN.pattern}")
-
-
-def _read_ids(ids: Sequence[str], file: Path | None) -> frozenset[int | UUID]:
-    """Read ids as they are typed, and those of a file.
-
-    Raises:
-        SettingsError: There are none, or one is no id.
-    """
-    if file is not None:
-        try:
-            text = sys.stdin.read() if str(file) == _STDIN else file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"--from {str(file)!r} cannot be read: {error}") from error
-        ids = [*ids, *text.split()]
-    if not ids:
-        raise SettingsError("it is not said which chunks: accepted are ids and --from FILE")
-    try:
-        return frozenset(map(read_id, ids))
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
 
 
 def _print_changed(name: str, changed: Changed, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ import click
 from worker.adapters.parquet_file import require_parquet, write_table
 from worker.adapters.postgres.export import Export, Selection, open_export
 from worker.adapters.replaced_file import PACKED_SUFFIX, replaced_file
-from worker.cli.library import QUERY
+from worker.cli.library import QUERY, unknown_parts
 from worker.cli.output import Output, complain
 from worker.cli.printing import print_json, print_text
 from worker.cli.progress import counting
@@ -57,6 +57,9 @@ def export_chunks(
     selection = Selection(settings.chunks_query, categories, split)
     export, count = asyncio.run(_export(settings.database_url, selection, file, form))
     _warn(export, by_query=bool(settings.chunks_query))
+    if categories or split:
+        for sentence in asyncio.run(unknown_parts(settings, categories, split)):
+            complain(sentence)
     if str(file) == STDOUT:
         return
     if as_json:

@@ -14,6 +14,7 @@ from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import ago_text, counted, listed
 from worker.core.adjust.reports import LossReports, gather
 from worker.core.wire.feedback import FIELDS_OF_REFUSED, Kind, Report, read_report
+from worker.core.wording import did_you_mean
 from worker.errors import SettingsError
 
 _COUNT, _DEAD_COUNT = 1000, 20
@@ -101,6 +102,9 @@ def _show_reports(found: _Found, wanted: Wanted) -> None:
         print_json(document)
     else:
         _print_reports(document, kind, found.now_ms)
+        if not chosen and wanted.dataset is not None:
+            near = did_you_mean(wanted.dataset, list({one.dataset for one in valid if one.dataset}))
+            print_text(f"none names dataset {wanted.dataset}{near}", "waits")
 
 
 def _categories(losses: LossReports) -> dict[str, dict[str, Any]]:

@@ -52,6 +52,8 @@ def usage_advice(error: click.UsageError) -> str:
     message, context = error.format_message(), error.ctx
     others = {*REQUEST_FIELDS}.difference(encode_request(reply_to=""))  # that one is the command's own
     option = str(getattr(error, "option_name", "") or "").lstrip("-").replace("-", "_")
+    if option.isdecimal() and context is not None:
+        return f"; accepted: -- before what begins with -, such as `{context.command_path} -- -{option}`"
     if context is not None and context.info_name == "sample" and option in others:
         return f"; accepted: --field {option}=VALUE"
     if context is None or "accepted" in message or "Did you mean" in message:

@@ -1,7 +1,7 @@
 """What `catalog import` does: register the rows of a manifest, and print what became of them."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from worker.adapters.postgres.chunks import Imported, import_chunks
 from worker.adapters.postgres.dominant import dominant_files
 from worker.cli.dominant import warn_of_dominant
 from worker.cli.library import warn_of_held, warn_of_query
+from worker.cli.library_wait import needed, tell_and_wait
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.progress import counted_items, stages
@@ -24,15 +25,16 @@ _MOST_CATEGORIES = 30
 _WORDS = ("rows", "inserted", "updated", "without_duration")
 
 
-def import_manifest(file: Path, wishes: Wishes, *, as_json: bool) -> None:
+def import_manifest(file: Path, wishes: Wishes, wait_s: float | None, *, as_json: bool) -> None:
     """Register the chunks of a manifest.
 
     Args:
         file: The manifest; `-` is standard input.
         wishes: What was asked for beside what it says.
+        wait_s: How long to wait until workers draw from it; None: not at all.
         as_json: Whether to print JSON.
     """
-    settings = read_server_settings(need=["database"])
+    settings = read_server_settings(need=needed(wait_s))
     if str(file) != STDIN and not file.exists():
         raise click.BadParameter(f"there is no file {str(file)!r}")
     try:
@@ -48,10 +50,14 @@ def import_manifest(file: Path, wishes: Wishes, *, as_json: bool) -> None:
     categories = [one.category for one in imported.categories]
     warn_of_dominant(asyncio.run(dominant_files(settings.database_url, categories)))
     warn_of_query(settings)
-    if as_json:
-        print_json(_document(imported, manifest.notes))
-    else:
-        _print_imported(manifest.problems.name, imported, manifest.notes)
+
+    def tell(more: Mapping[str, Any]) -> None:
+        if as_json:
+            print_json({**_document(imported, manifest.notes), **more})
+        else:
+            _print_imported(manifest.problems.name, imported, manifest.notes)
+
+    tell_and_wait(wait_s, tell, as_json=as_json)
 
 
 def _import(url: str, manifest: Manifest) -> Imported:

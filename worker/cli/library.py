@@ -1,6 +1,7 @@
 """What `catalog show` does: the library as the workers read it."""
 
 import asyncio
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from worker.adapters.postgres.counts import READY, ChunkCount, count_chunks, counts_of
@@ -8,6 +9,7 @@ from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import Clock, counted
 from worker.core.keys import CATEGORY_PATTERN, SPLIT_PATTERN
+from worker.core.wording import did_you_mean
 from worker.ports import ROWS_SHOWN
 from worker.settings.servers import ServerSettings, read_server_settings
 
@@ -72,6 +74,28 @@ async def _read(settings: ServerSettings) -> tuple[list[ChunkCount], int]:
     loaded = await PostgresCatalog(url, settings.chunks_query, with_durations=by_seconds).load()
     counts = counts_of(loaded) if settings.chunks_query else await count_chunks(url)
     return counts, loaded.ignored
+
+
+async def unknown_parts(settings: ServerSettings, categories: Sequence[str], split: str | None) -> list[str]:
+    """Say which of some categories, and whether a split, no READY chunk has, and which name is near."""
+    counts, _ = await _read(settings)
+    ready = [count for count in counts if count.status == READY]
+    return [
+        *_unknown("READY chunk is of category", categories, {count.category or "" for count in ready}),
+        *_unknown("READY chunk is of split", [split] if split else (), {count.split or "" for count in ready}),
+    ]
+
+
+async def unknown_categories(database_url: str, categories: Sequence[str]) -> list[str]:
+    """Say which of some categories no chunk of the table has, and which name is near."""
+    if not categories:
+        return []
+    counts = await count_chunks(database_url)
+    return _unknown("chunk is of category", categories, {one.category or "" for one in counts})
+
+
+def _unknown(what: str, names: Sequence[str], known: Collection[str]) -> list[str]:
+    return [f"no {what} {name}{did_you_mean(name, known)}" for name in names if name not in known]
 
 
 async def _tables_that_hide_rows(settings: ServerSettings) -> list[str]:

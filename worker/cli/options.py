@@ -67,6 +67,9 @@ floor = click.option(
 ceiling = click.option("--ceiling", multiple=True, metavar="[CATEGORY=]N", help="Largest share, likewise.")
 most_change = click.option("--most-change", metavar="N", help="Most that a share moves in a step; none: no limit.")
 wait = click.option("--wait", is_flag=True, help="Wait until all live workers have applied them; otherwise status 1.")
+wait_for_library = click.option(
+    "--wait", is_flag=True, help="Wait until all live workers draw from it; otherwise status 1. Needs REDIS_URL."
+)
 timeout = click.option(
     "--timeout",
     type=Decimal(0.1, LONGEST_S),

@@ -4,12 +4,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import click
 
+from worker.adapters.postgres.near_paths import near_paths
 from worker.adapters.postgres.removing import Selected, Selection, remove_chunks, select_chunks
-from worker.cli.library import warn_of_query
+from worker.cli.library import unknown_categories, warn_of_query
+from worker.cli.library_wait import needed, tell_and_wait
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_text
 from worker.cli.words import counted, listed
@@ -20,26 +22,33 @@ _MOST_NAMED: Final = 10
 _YES: Final = frozenset({"y", "yes"})
 
 
-def remove(
-    ids: Sequence[str],
-    paths: Sequence[str],
-    *,
-    patterns: Sequence[str],
-    categories: Sequence[str],
-    is_sure: bool,
-    as_json: bool,
-) -> None:
-    """Remove chunks.
+class Wanted(NamedTuple):
+    """Which chunks are meant.
 
-    Args:
+    Attributes:
         ids: Their ids.
         paths: Their paths; a relative one also stands for the absolute one.
         patterns: Patterns that their paths fit, likewise.
         categories: Their categories.
+    """
+
+    ids: Sequence[str]
+    paths: Sequence[str]
+    patterns: Sequence[str]
+    categories: Sequence[str]
+
+
+def remove(wanted: Wanted, wait_s: float | None, *, is_sure: bool, as_json: bool) -> None:
+    """Remove chunks.
+
+    Args:
+        wanted: Which are meant.
+        wait_s: How long to wait until workers draw none of them; None: not at all.
         is_sure: Whether nobody is asked.
         as_json: Whether to print JSON.
     """
-    settings = read_server_settings(need=["database"])
+    settings = read_server_settings(need=needed(wait_s))
+    ids, paths, patterns, categories = wanted
     whole = {path: (path, os.path.abspath(path)) for path in paths}  # noqa: PTH100 - links stay, as in a scan
     fitting = tuple(glob_expression(one) for pattern in patterns for one in {pattern, _absolute(pattern)})
     selection = Selection(tuple(ids), tuple(one for pair in whole.values() for one in pair), fitting, tuple(categories))
@@ -48,19 +57,30 @@ def remove(
     unknown += [f"path {path!r}" for path, forms in whole.items() if not selected.known.intersection(forms)]
     if unknown:
         complain(f"there is no chunk of {listed(unknown, _MOST_NAMED)}")
+        strange = [path for path, forms in whole.items() if not selected.known.intersection(forms)][:_MOST_NAMED]
+        for path, near in asyncio.run(near_paths(settings.database_url, strange)).items():
+            complain(f"{path!r}: did you mean {near!r}?")
     number = sum(selected.counts.values())
     if not number:
         if not unknown:
-            complain(f"no chunk fits {_wanted(patterns, categories)}; a pattern is compared with whole paths")
+            hint = "; a pattern is compared with whole paths" if patterns else ""
+            complain(f"no chunk fits {_wanted(patterns, categories)}{hint}")
+        for sentence in asyncio.run(unknown_categories(settings.database_url, categories)):
+            complain(sentence)
         raise click.exceptions.Exit(1)
     if not is_sure:
         _ask(selected)
     removed = asyncio.run(remove_chunks(settings.database_url, selection))
     warn_of_query(settings)
-    if as_json:
-        print_json({"removed": removed, "categories": dict(selected.counts), "unknown": unknown})
-    else:
-        print_text(f"{counted(removed, 'chunk')} removed: {_by_category(selected.counts)}; files stay where they are")
+
+    def tell(more: Mapping[str, Any]) -> None:
+        if as_json:
+            print_json({"removed": removed, "categories": dict(selected.counts), "unknown": unknown, **more})
+        else:
+            text = f"{counted(removed, 'chunk')} removed: {_by_category(selected.counts)}"
+            print_text(f"{text}; files stay where they are")
+
+    tell_and_wait(wait_s, tell, as_json=as_json)
 
 
 def _absolute(pattern: str) -> str:

@@ -1,22 +1,32 @@
 """What `sample` does: send requests, and print their results."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import click
 
 from worker.adapters.redis.requests import RedisRequests, Words
-from worker.cli.context import check_dataset, open_redis
+from worker.cli.context import Opened, check_dataset, open_redis
+from worker.cli.near import near_category, near_dataset, near_list, near_preset
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import counted
-from worker.core.wire import Reply, asks_for_packed, encode_request
+from worker.core.wire import REQUEST_FIELDS, Reply, asks_for_packed, encode_request
 from worker.core.wire.seeds import seed_of
-from worker.errors import SettingsError
+from worker.core.wording import did_you_mean
+from worker.errors import RedisError, SettingsError
 
+Fields = Mapping[str, str]
 _SEED = "seed"
 _MOST_DIGITS = 20
+_SHARED_SOURCES = {"redis", "default"}
+_NEAR = {
+    "unknown_category": ("category", near_category),
+    "unknown_exclude": ("exclude", near_list),
+    "unknown_preset": ("preset", near_preset),
+}
 [_REQUEST_ID] = encode_request(request_id="")[:1]
 
 
@@ -49,10 +59,12 @@ def draw_samples(fields: Mapping[str, str | int | None], further: Sequence[str],
     dataset = fields.get("dataset")
     check_dataset(None if dataset is None else str(dataset))
     given = {name: int(value) if isinstance(value, bool) else value for name, value in fields.items()}
-    requests = _requests(_request(encode_request(**given), further), asking.count)
-    results = asyncio.run(_draw(requests, asking.timeout_s))
+    request = _request(encode_request(**given), further)
+    results, notes = asyncio.run(_draw(_requests(request, asking.count), asking.timeout_s))
     for result in results.values():
-        _print_result(result, as_json=asking.as_json)
+        _print_result(result, _fields_of(request), as_json=asking.as_json)
+    for sentence in (*_ignored(request), *notes):
+        complain(sentence)
     _complain_of(results, asking)
 
 
@@ -68,15 +80,60 @@ def _complain_of(results: Mapping[str, Reply], asking: Asking) -> None:
         raise click.exceptions.Exit(1)
 
 
-async def _draw(requests: Sequence[Words], timeout_s: float) -> dict[str, Reply]:
-    """Send requests, wait for their results, and take back what is not answered."""
+async def _draw(requests: Sequence[Words], timeout_s: float) -> tuple[dict[str, Reply], list[str]]:
+    """Send requests, wait for their results, take back what is not answered, and look for names that nothing has."""
     async with open_redis() as opened:
         streams = RedisRequests(opened.client, opened.keys, "sample", packed=asks_for_packed(requests[0]))
+        async with _cleaned_up(streams):
+            results = await streams.sample(requests, timeout_s=timeout_s)
+        return results, await _mistyped(opened, _fields_of(requests[0]), results)
+
+
+@asynccontextmanager
+async def _cleaned_up(streams: RedisRequests) -> AsyncIterator[None]:
+    """Take back what is not answered, and remove the reply stream; what failed before that is the error that is told.
+
+    Raises:
+        RedisError: Redis did not answer, or refused.
+    """
+    failed = False
+    try:
+        yield
+    except RedisError:
+        failed = True
+        raise
+    finally:
         try:
-            return await streams.sample(requests, timeout_s=timeout_s)
-        finally:
             await streams.withdraw()
             await streams.close()
+        except RedisError:
+            if not failed:  # the first error is the cause, and says more
+                raise
+
+
+def _fields_of(request: Words) -> Fields:
+    """Return the fields of a request by their names."""
+    return {str(name): str(value) for name, value in zip(request[0::2], request[1::2], strict=True)}
+
+
+async def _mistyped(opened: Opened, request: Fields, results: Mapping[str, Reply]) -> list[str]:
+    """Say which names of a request nothing has, where its results do not, and which names are near."""
+    codes = {result.error for result in results.values()}
+    sources = {result.weights_source for result in results.values()}
+    if "dataset" in request and sources & _SHARED_SOURCES:
+        name = request["dataset"]
+        near = await near_dataset(opened, name)
+        return [f"dataset {name} has no weights of its own: the global ones are in force for it{near}"]
+    asked = [(request[field], near) for code, (field, near) in _NEAR.items() if code in codes]
+    said = [(name, await near(opened, name)) for name, near in asked]
+    return [f"nothing has the name {name}{near}" for name, near in said if near]
+
+
+def _ignored(request: Words) -> list[str]:
+    """Say which fields of a request workers ignore, as there are none of these names."""
+    unknown = [str(name) for name in request[0::2] if name not in REQUEST_FIELDS]
+    fields = [*REQUEST_FIELDS]
+    return [f"field {name!a} is ignored: there is none of this name{did_you_mean(name, fields)}" for name in unknown]
 
 
 def _request(words: Words, further: Sequence[str]) -> Words:
@@ -114,7 +171,7 @@ def _requests(request: Words, count: int) -> list[Words]:
     return [(*request[: 2 * at], _SEED, seed, *request[2 * at + 2 :]) for seed in seeds]
 
 
-def _print_result(result: Reply, *, as_json: bool) -> None:
+def _print_result(result: Reply, request: Fields, *, as_json: bool) -> None:
     """Print a result: what it is on one line, its ids on the next."""
     if as_json:
         print_json(result.as_dict())
@@ -128,7 +185,9 @@ def _print_result(result: Reply, *, as_json: bool) -> None:
             print_text(title)
             print_text(f"  ids: {_ids_text(result.chunk_ids)}")
         if result.left_out:
-            print_text(f"  left out, without READY chunks: {', '.join(result.left_out)}", "waits")
+            outside = f" outside exclusion list {request['exclude']}" if "exclude" in request else ""
+            left_out = f"left out, without READY chunks{outside}: {', '.join(result.left_out)}"
+            print_text(f"  {left_out}; the others get the share", "waits")
     else:
         print_text(f"{result.request_id}  {result.error}: {result.message}", "wrong")
 
@@ -140,4 +199,9 @@ def _ids_text(ids: Sequence[int | str] | bytes) -> str:
 def _print_columns(title: str, result: Reply) -> None:
     """Print a line for each chunk: its id, and what was asked for of it."""
     rows = zip(map(str, result.chunk_ids), *result.columns.values(), strict=True)
-    print_table(title, ("id", *result.columns), [["" if cell is None else cell for cell in row] for row in rows])
+    print_table(title, ("id", *result.columns), [[_cell(cell) for cell in row] for row in rows])
+
+
+def _cell(value: object) -> object:
+    """Return a value as a table takes it: numbers with all of their digits, as they are data here."""
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else value

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from worker.admin.scan import ScanReport, scan_folder
 from worker.admin.scan.report import Listing
 from worker.cli.dominant import warn_of_dominant
 from worker.cli.library import warn_of_held, warn_of_query
+from worker.cli.library_wait import needed, tell_and_wait
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.progress import stages
@@ -22,27 +24,31 @@ _MOST_CATEGORIES: Final = 30
 _MOST_KINDS: Final = 6
 
 
-def scan(folder: Path, options: ScanOptions, *, as_json: bool) -> None:
+def scan(folder: Path, options: ScanOptions, wait_s: float | None, *, as_json: bool) -> None:
     """Scan a folder once.
 
     Args:
         folder: Where the audio files are.
         options: What the scan is told.
+        wait_s: How long to wait until workers draw from it; None: not at all.
         as_json: Whether to print JSON.
     """
-    settings = read_server_settings(need=["database"])
+    settings = read_server_settings(need=needed(wait_s))
     with stages() as tell:
         report = asyncio.run(scan_folder(settings.database_url, folder, options, tell))
-    print_report(report, options, as_json=as_json)
     warn_of_query(settings)
+    tell_and_wait(wait_s, lambda more: print_report(report, options, more, as_json=as_json), as_json=as_json)
 
 
-def print_report(report: ScanReport, options: ScanOptions, *, as_json: bool) -> None:
+def print_report(
+    report: ScanReport, options: ScanOptions, more: Mapping[str, Any] = MappingProxyType({}), *, as_json: bool
+) -> None:
     """Print what became of a scan; what was skipped or decided goes to standard error.
 
     Args:
         report: What became of it.
         options: What it was told.
+        more: What the JSON document has besides.
         as_json: Whether to print JSON.
     """
     for sentence in _notes(report):
@@ -53,7 +59,7 @@ def print_report(report: ScanReport, options: ScanOptions, *, as_json: bool) -> 
     warn_of_held(report.registered.imported.held)
     warn_of_dominant(report.dominant)
     if as_json:
-        print_json(scan_document(report))
+        print_json({**scan_document(report), **more})
         return
     for line in _summary(report, options):
         print_text(line)

@@ -9,11 +9,12 @@ import click
 
 from worker.adapters.redis.sessions import RedisSessions
 from worker.cli.context import Opened, check_session, open_redis
+from worker.cli.near import near_session
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text, shares_text
 from worker.cli.typed_weights import span_ms
-from worker.cli.words import REPEATS, counted, known, span_text
-from worker.core.draw.session_shown import LEAST_LIMIT, MOST_LIMIT, session_document
+from worker.cli.words import REPEATS, counted, known, listed, span_text
+from worker.core.draw.session_shown import LEAST_LIMIT, MOST_LIMIT, WARN_AT, session_document
 from worker.core.draw.sessions import Fields, Session, read_session, session_counts
 from worker.core.stats.fields import MS
 from worker.core.workers.mix import look_at_mix
@@ -68,13 +69,15 @@ def show_session(name: str, *, as_json: bool) -> None:
     """Print the weights that a session is pinned to, its schedule, its passes, what it heard, and how often."""
     check_session(name)
 
-    async def work() -> _Listed | None:
+    async def work() -> tuple[_Listed | None, str]:
         async with open_redis() as opened:
-            return await _look(opened, name)
+            listed = await _look(opened, name)
+            told = "; sampling-worker session list names those that exist"
+            return listed, "" if listed else await _missing(opened, name, told)
 
-    listed = asyncio.run(work())
+    listed, missing = asyncio.run(work())
     if listed is None:
-        complain(f"there is no session {name!a}; sampling-worker session list names those that exist")
+        complain(missing)
         raise click.exceptions.Exit(1)
     _print_session(listed, as_json=as_json)
 
@@ -93,8 +96,9 @@ def schedule_session(name: str, wanted: Wanted, *, as_json: bool) -> None:
         async with open_redis() as opened:
             schedule = await _read_wanted(opened, wanted)
             sessions = RedisSessions(opened.client, opened.keys)
+            new = await _new(opened, name)
             await sessions.set_schedule(name, schedule.text, keep_s)
-            return await _look(opened, name), await _warnings(opened, schedule)
+            return await _look(opened, name), [*new, *await _warnings(opened, schedule)]
 
     listed, warnings = asyncio.run(work())
     for sentence in warnings:
@@ -116,15 +120,20 @@ def limit_session(name: str, repeats: float, keep: str, *, as_json: bool) -> Non
         raise SettingsError(f"{repeats:g} repeats are not accepted; accepted: {accepted}")
     keep_s = max(1, span_ms(keep) // 1000)
 
-    async def work() -> _Listed | None:
+    async def work() -> tuple[_Listed | None, Sequence[str]]:
         async with open_redis() as opened:
+            new = await _new(opened, name) if repeats else []
             await RedisSessions(opened.client, opened.keys).set_limit(name, repeats, keep_s)
-            return await _look(opened, name)
+            listed = await _look(opened, name)
+            near = "" if listed else await near_session(opened, name)
+            return listed, [*new, *filter(None, [near])]
 
-    listed = asyncio.run(work())
+    listed, said = asyncio.run(work())
     if listed is None:
-        print_text(f"there is no session {name!a}, and so no limit")
+        print_text(f"there is no session {name!a}, and so no limit{''.join(said)}")
         return
+    for sentence in said:
+        complain(sentence)
     _print_session(listed, as_json=as_json)
 
 
@@ -132,22 +141,38 @@ def release_session(name: str) -> None:
     """Unpin a session from its weights, remove its schedule, and print whether it had any."""
     check_session(name)
 
-    async def work() -> bool:
+    async def work() -> str:
         async with open_redis() as opened:
-            return await RedisSessions(opened.client, opened.keys).release(name)
+            sessions = RedisSessions(opened.client, opened.keys)
+            if await sessions.release(name):
+                return "released"
+            return await _missing(opened, name) if await sessions.read(name) == {} else "it was not pinned"
 
-    print_text("released" if asyncio.run(work()) else "it was not pinned")
+    print_text(asyncio.run(work()))
 
 
 def end_session(name: str) -> None:
     """Delete a session, and print whether there was one."""
     check_session(name)
 
-    async def work() -> bool:
+    async def work() -> str:
         async with open_redis() as opened:
-            return await RedisSessions(opened.client, opened.keys).end(name)
+            is_ended = await RedisSessions(opened.client, opened.keys).end(name)
+            return "ended" if is_ended else await _missing(opened, name)
 
-    print_text("ended" if asyncio.run(work()) else f"there is no session {name!a}")
+    print_text(asyncio.run(work()))
+
+
+async def _missing(opened: Opened, name: str, told: str = "") -> str:
+    """Say that there is no such session, what else is to say, and which name is near."""
+    return f"there is no session {name!a}{told}{await near_session(opened, name)}"
+
+
+async def _new(opened: Opened, name: str) -> list[str]:
+    """Say that no training has asked for a session yet, if there is none: its name may be mistyped."""
+    if await RedisSessions(opened.client, opened.keys).read(name) != {}:
+        return []
+    return [f"session {name!a} is new: no training has asked for it yet{await near_session(opened, name)}"]
 
 
 async def _look(opened: Opened, name: str) -> _Listed | None:
@@ -217,6 +242,18 @@ def _row(one: _Listed) -> tuple[Any, ...]:
     return one.name, sum(counts.requests.values()), counts.chunks, pinned, span_text(one.left_s)
 
 
+def _print_limit(limit: float, repeats: dict[str, Any]) -> None:
+    """Print a limit of repeats, and the categories that are near it or have reached it."""
+    print_text(f"limit: {limit:g} repeats of a category; mix.repeats tells when it nears")
+    known = {name: one["repeats"] for name, one in repeats.items() if one["repeats"] is not None}
+    reached = [f"{name} {most:.3g}" for name, most in known.items() if most >= limit]
+    near = [f"{name} {most:.3g}" for name, most in known.items() if WARN_AT * limit <= most < limit]
+    if reached:
+        print_text(f"reached by {listed(reached, 8)}", "wrong")
+    if near:
+        print_text(f"near in {listed(near, 8)}", "waits")
+
+
 def _print_shown(document: dict[str, Any], schedule: str) -> None:
     if document["problem"]:
         print_text(f"it cannot be used, {document['problem']}", "wrong")
@@ -225,7 +262,7 @@ def _print_shown(document: dict[str, Any], schedule: str) -> None:
     if schedule:
         print_text(f"schedule of requests with pin=1, {schedule}")
     if document["repeats_limit"]:
-        print_text(f"limit: {document['repeats_limit']:g} repeats of a category; mix.repeats tells when it nears")
+        _print_limit(document["repeats_limit"], document["repeats"])
     passes, chunks, repeats = document["passes"], document["chunks"], document["repeats"]
     names = sorted({*passes, *chunks})
     rows = [
@@ -239,4 +276,7 @@ def _print_shown(document: dict[str, Any], schedule: str) -> None:
     ]
     left = span_text(document["ends_in_s"])
     title = f"{counted(document['requests'], 'request')}; ends in {left} if nobody asks for it"
-    print_table(title, ("category", "pass", "chunks", *REPEATS), rows)
+    if rows:
+        print_table(title, ("category", "pass", "chunks", *REPEATS), rows)
+    else:
+        print_text(title)

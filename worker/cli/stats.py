@@ -9,6 +9,7 @@ from worker.adapters.redis.sessions import RedisSessions
 from worker.adapters.redis.stats import RedisStats
 from worker.cli.context import Opened, open_redis
 from worker.cli.doubts import Doubts, dataset_title, look_for_doubts
+from worker.cli.near import near_session
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.words import REPEATS, Score, Share, counted, known
@@ -22,6 +23,7 @@ from worker.errors import SettingsError, UnreadableError
 from worker.weights.in_use import try_to_find_ready
 
 _WATCH_EVERY_S = 1.0
+_READY_EVERY_S = 5.0
 _MIXED = (
     "some of these counts were drawn by WORKER_WEIGHT_UNIT=chunks and some by seconds, so that shares say nothing; "
     "accepted: the same on all workers of a prefix, and `stats --clear`"
@@ -81,6 +83,8 @@ async def _show(wanted: Wanted) -> None:
         read = _reader(opened, wanted)
         found = await read(wanted.clear)
         doubts = await look_for_doubts(opened, None if wanted.session else found.counts)
+        if wanted.session is not None and not found.session:
+            complain(f"there is no session {wanted.session!a}{await near_session(opened, wanted.session)}")
         _print_found(found, doubts, wanted)
         if wanted.watch:
             await _watch(opened, read, found, wanted)
@@ -88,12 +92,18 @@ async def _show(wanted: Wanted) -> None:
 
 async def _watch(opened: Opened, read: _Read, last: _Found, wanted: Wanted) -> None:
     """Print counts again: people see those that differ from the last, programs each."""
+    from worker.live.pace import Pace  # noqa: PLC0415 - where somebody watches
+
+    pace, doubts = Pace(_READY_EVERY_S), Doubts()
     while True:
         await asyncio.sleep(_WATCH_EVERY_S)
         found = await read(False)  # noqa: FBT003 - whether to clear
         if found != last or wanted.as_json:
             last = found
-            _print_found(found, Doubts(ready=await try_to_find_ready(opened.client, opened.keys, None)), wanted)
+            if pace.is_due:  # all keys of the database are looked through for workers
+                with pace.timed():
+                    doubts = Doubts(ready=await try_to_find_ready(opened.client, opened.keys, None))
+            _print_found(found, doubts, wanted)
 
 
 def _reader(opened: Opened, wanted: Wanted) -> _Read:

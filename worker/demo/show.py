@@ -19,7 +19,7 @@ from worker.adapters.redis.requests import RedisRequests
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.keys import Keys
 from worker.core.weights.changes import WantedChange, plan_change
-from worker.core.weights.values import normalise
+from worker.core.weights.values import Weights, normalise
 from worker.core.wording import plural
 from worker.demo.jobs import SIZE, TrainingJob
 from worker.demo.ledger import Ledger
@@ -204,13 +204,18 @@ async def _change_weights(weights: RedisWeightsWriter, mix: dict[str, float], le
     ledger.end_move()
     move = ledger.moves[-1]
     if len(ledger.moves) == 1:
-        screen.note(f"weights {chosen.text}")
+        screen.note(f"weights {_mix_text(chosen)}")
         return
     with anyio.move_on_after(_SETTLE_S):
         while move.first_draw_s is None:
             await anyio.sleep(0.001)
     took = "no draw under them came" if move.first_draw_s is None else f"{move.first_draw_s * 1000:.1f} ms"
-    screen.note(f"weights {chosen.text}: first draw under them in a job's hands after {took}")
+    screen.note(f"weights {_mix_text(chosen)}: first draw under them in a job's hands after {took}")
+
+
+def _mix_text(weights: Weights) -> str:
+    """Write weights for people."""
+    return ", ".join(f"{name} {share:.0%}" for name, share in weights.shares.items())
 
 
 async def _keep_refreshing(screen: Screen) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from worker.adapters.redis.client import Client
 from worker.adapters.redis.sessions import RedisSessions
+from worker.core.draw.session_shown import most_repeated, read_limit
 from worker.core.draw.sessions import read_session, session_counts
 from worker.core.keys import NAME_PATTERN, Keys
 from worker.core.live.marks import heaviest
@@ -13,7 +14,7 @@ from worker.core.weights.history import Change
 from worker.core.weights.in_force import preset_of
 from worker.core.weights.presets import BUILT_IN_PRESETS
 from worker.core.weights.values import Weights
-from worker.core.workers.ready import ready_of
+from worker.core.workers.ready import Ready, ready_of
 from worker.core.workers.states import WorkerState
 from worker.live.pace import Pace
 from worker.weights.presets import all_presets
@@ -76,23 +77,28 @@ class Rarely:
             named = [one for one in listed if NAME_PATTERN.fullmatch(one[0])]  # no request can name another
             self.presets = [_preset(name, weights) for name, weights in named[:_MOST_PRESETS]]
 
-    async def read_sessions(self) -> None:
+    async def read_sessions(self, workers: Sequence[WorkerState]) -> None:
         """Read the sessions.
+
+        Args:
+            workers: The states of live workers.
 
         Raises:
             RedisError: Redis did not answer, or refused.
         """
         with self._session_pace.timed():
             names = await self._sessions.names()
-            self.sessions = [await self._session(name) for name in names[:_MOST_SESSIONS]]
+            ready = ready_of(workers)
+            self.sessions = [await self._session(name, ready) for name in names[:_MOST_SESSIONS]]
             self.sessions_left_out = max(0, len(names) - _MOST_SESSIONS)
 
     def document(self) -> dict[str, Any]:
         """Return presets and sessions as plain data."""
         return {"presets": self.presets, "sessions": self.sessions, "sessions_left_out": self.sessions_left_out}
 
-    async def _session(self, name: str) -> dict[str, Any]:
+    async def _session(self, name: str, ready: Ready) -> dict[str, Any]:
         fields = await self._sessions.read(name)
+        limit = read_limit(fields or {})
         session, counts = read_session(fields), session_counts(fields or {})
         return {
             "name": cut(name),
@@ -100,6 +106,8 @@ class Rarely:
             "has_schedule": session.schedule is not None,
             "requests": sum(counts.requests.values()),
             "chunks": counts.chunks,
+            "repeats_limit": limit,
+            "most_repeated": None if limit is None else most_repeated(fields, ready),
             "ends_in_s": await self._sessions.idle_left_s(name),
             "problem": cut(session.problem),
         }

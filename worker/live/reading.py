@@ -140,7 +140,7 @@ class Reader:
         if self.rarely.are_presets_due(found.changes):
             await self._part("presets", self.rarely.read_presets(found.workers), None)
         if self.rarely.are_sessions_due:
-            await self._part("sessions", self.rarely.read_sessions(), None)
+            await self._part("sessions", self.rarely.read_sessions(found.workers), None)
         found.at_s, found.at_ms = time.monotonic(), time.time_ns() // 1_000_000
         return found
 

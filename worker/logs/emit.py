@@ -21,7 +21,7 @@ from worker.core.events import EVENTS, LONGEST_TEXT, MAX_CHARS, NOTABLE, Event, 
 from worker.core.redaction import escape, redact
 from worker.logs.journal import priorities
 from worker.logs.line_writer import MAX_LINE_BYTES, LineWriter
-from worker.logs.notable import Notes
+from worker.logs.notable import Notes, brief
 from worker.logs.rate_limit import RateLimit
 
 LineFormat = Literal["json", "console"] | None
@@ -44,7 +44,6 @@ _LIBRARY_BURST = 5
 _MAX_REDACTED_CHARS = 16_384
 _MIN_CHARS = 16
 _CONSUMER = "consumer"
-_DIGITS, _LARGE = 4, 1000
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
@@ -266,19 +265,12 @@ def _escape(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
 
 def _abridge(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     """Leave out fields without a value, and decimals that nobody reads; the consumer, of every line, comes last."""
-    shown = {name: _brief(value) for name, value in event.items() if value not in {None, ""}}
+    shown = {name: brief(value) for name, value in event.items() if value not in {None, ""}}
     return {**{name: value for name, value in shown.items() if name != _CONSUMER}, **_only(shown, _CONSUMER)}
 
 
 def _only(event: Mapping[str, object], name: str) -> Mapping[str, object]:
     return {name: event[name]} if name in event else {}
-
-
-def _brief(value: object) -> object:
-    """Round a number for people: four digits that tell, and none behind the point of a large one."""
-    if not isinstance(value, float):
-        return value
-    return round(value) if abs(value) >= _LARGE else float(f"{value:.{_DIGITS}g}")
 
 
 def _for_eyes(fd: int) -> list[Processor]:

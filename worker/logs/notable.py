@@ -13,6 +13,7 @@ from worker.core.workers.state_document import LONGEST_NOTE, MOST_NOTES
 _FIRST: Final = ("message", "reason")  # sentences, which need no name before them
 _LEFT_OUT: Final = frozenset({"after", "before", "consumer", "entry", "traceback"})  # long, or known to who looks
 _LONGEST_VALUE: Final = 80
+_DIGITS, _LARGE = 4, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,15 @@ def _text(fields: Mapping[str, Value]) -> str:
     """Write the fields of an event for people: sentences first, and without what says nothing."""
     told = {name: value for name, value in fields.items() if value not in {None, "", 0} and name not in _LEFT_OUT}
     sentences = [str(told.pop(name)) for name in _FIRST if name in told]
-    named = [f"{name}={_cut(str(value), _LONGEST_VALUE)}" for name, value in told.items()]
+    named = [f"{name}={_cut(str(brief(value)), _LONGEST_VALUE)}" for name, value in told.items()]
     return _cut(escape("; ".join([*sentences, " ".join(named)] if named else sentences)), LONGEST_NOTE)
+
+
+def brief(value: object) -> object:
+    """Round a number for people: four digits that tell, and none behind the point of a large one."""
+    if not isinstance(value, float):
+        return value
+    return round(value) if abs(value) >= _LARGE else float(f"{value:.{_DIGITS}g}")
 
 
 def _cut(text: str, longest: int) -> str:

@@ -32,6 +32,7 @@ class WorkerState(Model):
     catalog_version: str | None = Field(default=None, description="Version of its catalog; null before the first.")
     catalog_at_ms: Whole = Field(default=0, description="When that came into force, Unix time in ms.")
     chunks: Whole = Field(default=0, description="READY chunks in it.")
+    id_kind: str | None = Field(default=None, description="Kind of their ids: number or uuid; null without chunks.")
     categories: Whole = Field(default=0, description="How many categories have READY chunks.")
     ready: dict[str, Whole] | None = Field(default=None, description="Category -> READY chunks, of the largest.")
     requests: Whole = Field(default=0, description="Requests answered since the start.")

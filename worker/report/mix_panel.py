@@ -17,7 +17,8 @@ from worker.report.summary import shares, title_of
 from worker.report.timeline import Mix
 
 _MOST = len(PALETTE)
-_NAME_CHARS, _TITLE_CHARS = 16, 32
+_NAME_CHARS, _TITLE_CHARS, _ROW_CHARS = 16, 32, 40
+_MOST_LINES = 10  # of the table beside a panel
 _STRANGE_Z = 4.0
 _LINE = 0.085
 _NUMBER_ROOM = 0.018
@@ -111,13 +112,39 @@ def _write_table(panel: Axes, mix: Mix, colors: Mapping[str, str], aside: float)
     style: dict[str, Any] = {"transform": panel.transAxes, "va": "center", "family": MONO, "size": 8.0}
     head = f"{'':{_NAME_CHARS}}{'share':>8}{'expected':>9}{'z':>7}"
     panel.text(aside + 0.02, 0.97, head, color=FAINT, **style)
-    for i, (fit, share, expected) in enumerate(shares(mix.fits), 1):
-        y, strange = 0.97 - i * _LINE, fit.z is not None and abs(fit.z) > _STRANGE_Z
-        name = shorten(fit.category, _NAME_CHARS)
+    line = 0
+    for (fit, share, expected), names in zip(
+        shares(mix.fits), name_lines([fit.category for fit in mix.fits]), strict=True
+    ):
+        strange = fit.z is not None and abs(fit.z) > _STRANGE_Z
         z = "-" if fit.z is None else f"{fit.z:+.2f}"
         swatch = Rectangle(
-            (aside, y - 0.025), 0.012, 0.05, color=colors[fit.category], transform=panel.transAxes, clip_on=False
+            (aside, 0.97 - (line + 1) * _LINE - 0.025),
+            *(0.012, 0.05),
+            color=colors[fit.category],
+            transform=panel.transAxes,
+            clip_on=False,
         )
         panel.add_patch(swatch)
-        row = f"{name:{_NAME_CHARS}}{share:>8.2%}{expected:>9.2%}{z:>7}"
-        panel.text(aside + 0.02, y, row, color=PALETTE[3] if strange else INK, **style)
+        rows = [*names[:-1], f"{names[-1]:{_NAME_CHARS}}{share:>8.2%}{expected:>9.2%}{z:>7}"]
+        for row in rows:
+            line += 1
+            panel.text(aside + 0.02, 0.97 - line * _LINE, row, color=PALETTE[3] if strange else INK, **style)
+
+
+def name_lines(names: Sequence[str]) -> list[list[str]]:
+    """Lay out names beside figures: a long one has a line of its own, as long as there is room for such lines.
+
+    Args:
+        names: Of categories.
+
+    Returns:
+        The lines of each; the figures stand behind the last one.
+    """
+    room = _MOST_LINES - len(names)
+    laid: list[list[str]] = []
+    for name in names:
+        is_long = len(name) > _NAME_CHARS and room > 0
+        room -= is_long
+        laid.append([shorten(name, _ROW_CHARS), ""] if is_long else [shorten(name, _NAME_CHARS)])
+    return laid

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from worker.adapters.redis.client import connect
 from worker.core.events import (
+    CatalogMissing,
     RedisLost,
     SettingsIgnored,
     WorkerDraining,
@@ -40,6 +41,10 @@ from worker.settings.model import Settings
 from worker.version import own_version
 
 _REDIS_TIMEOUT_S = 5.0
+_WITHOUT_CATALOG = (
+    "no catalog could be read yet, postgres.lost says why; until then requests get catalog_unavailable, or are left to "
+    "workers that have a catalog"
+)
 _CLEANUP_S = 2.0
 _FLUSH_S = 2.0
 _LARGEST_KEPT = 4 << 20  # a batch frees blocks of up to 2 MB; from 4 MiB on NumPy asks for huge pages
@@ -257,3 +262,5 @@ def _log_ready(worker: Worker, consumer: str, started_at: float) -> None:
             categories=len(catalog.categories) if catalog is not None else 0,
         )
     )
+    if catalog is None:
+        emit(CatalogMissing(message=_WITHOUT_CATALOG))

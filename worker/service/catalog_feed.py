@@ -254,5 +254,6 @@ class _Subscription:
             self._current.catalog = catalog
             log_defaults(self._current.weights, defaults)
             self._current.catalog_at_ms = time.time_ns() // 1_000_000
+            self._current.weights.tell()
         self._known = self._current.catalog
         return is_other

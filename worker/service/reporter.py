@@ -229,6 +229,7 @@ class Reporter:
                 "catalog_version": catalog.version if catalog is not None else None,
                 "catalog_at_ms": self._current.catalog_at_ms,
                 "chunks": len(catalog) if catalog is not None else 0,
+                "id_kind": catalog.id_kind if catalog is not None else None,
                 "categories": len(catalog.categories) if catalog is not None else 0,
                 "ready": self._ready_shown(catalog) if catalog is not None else None,
                 "requests": self._meter.requests,

@@ -49,8 +49,12 @@ class WeightsBook:
         self._notify: Callable[[], None] = lambda: None
 
     def watch(self, notify: Callable[[], None]) -> None:
-        """Call `notify` whenever other weights come into force."""
+        """Call `notify` whenever other weights come into force, or another catalog."""
         self._notify = notify
+
+    def tell(self) -> None:
+        """Call whoever watches."""
+        self._notify()
 
     def in_force(self, dataset: str | None) -> InForce:
         """Return the weights in force for a dataset, or the global ones."""

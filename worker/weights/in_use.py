@@ -112,10 +112,21 @@ async def find_ready(workers: Sequence[WorkerState], settings: ServerSettings | 
         return replace(told, problem=f"{told.problem}, and {error}")
 
 
-async def try_to_find_ready(client: Client, keys: Keys, settings: ServerSettings | None) -> Ready:
-    """Find out which categories have READY chunks, for a change that is made whether that is known or not."""
+async def try_to_find_ready(
+    client: Client, keys: Keys, settings: ServerSettings | None, worker_keys: Sequence[bytes] | None = None
+) -> Ready:
+    """Find out which categories have READY chunks, for a change that is made whether that is known or not.
+
+    Args:
+        client: A connection.
+        keys: Names in Redis.
+        settings: See `find_ready`.
+        worker_keys: Keys of the states of live workers; None: all keys of the database are looked through for them.
+    """
+    stats = RedisStats(client, keys)
     try:
-        return await find_ready(await live_workers(client, keys), settings)
+        states = await stats.workers() if worker_keys is None else await stats.states(worker_keys)
+        return await find_ready(read_workers(states), settings)
     except RedisError as error:
         return Ready(None, is_whole=False, problem=str(error))
 

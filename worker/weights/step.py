@@ -64,7 +64,7 @@ async def make_change(place: Place, name: str | None, work: Work, wait_s: float 
     client, keys, settings = place
     stats = RedisStats(client, keys)
     worker_keys = [] if wait_s is None else await stats.worker_keys()
-    ready = await try_to_find_ready(client, keys, settings)
+    ready = await try_to_find_ready(client, keys, settings, worker_keys if wait_s is not None else None)
     writer = RedisWeightsWriter(client, keys, defaults=lambda: ready.defaults)
     change, applied = await work(writer), None
     if wait_s is not None:

@@ -1,8 +1,12 @@
 """A catalog without a list is the catalog that was built without it, and draws as that one does."""
 
+import json
+from contextlib import suppress
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.drawing import catalog_of, lasting_catalog
@@ -93,3 +97,22 @@ def test_a_list_has_an_end() -> None:
     assert pack_ids(range(1_000_000)).size == 1_000_000
     with pytest.raises(ValueError, match="would have 1,000,001 ids; accepted: at most 1,000,000"):
         pack_ids(range(1_000_001))
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda part: st.lists(part) | st.dictionaries(st.text(), part),
+)
+
+
+@given(
+    _ANYTHING
+    | st.fixed_dictionaries({}, optional=dict.fromkeys(("version", "kind", "ids"), _ANYTHING | st.just("uuid"))),
+    st.none() | st.binary(max_size=40),
+)
+@example({"kind": {}}, b"")
+@example({"kind": []}, b"")
+@example({"kind": "uuid", "version": {}, "ids": [[]]}, b"")
+def test_whatever_stands_in_redis_is_a_list_or_refused(head: Any, packed: bytes | None) -> None:
+    with suppress(ValueError):
+        assert read_list(json.dumps(head).encode(), packed).packed == packed

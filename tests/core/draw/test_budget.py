@@ -39,11 +39,18 @@ def test_a_worker_that_holds_no_durations_says_which_setting_it_lacks() -> None:
     )
 
 
+def _columns(*durations_s: float) -> Columns:
+    return Columns(np.zeros(len(durations_s), np.int64), {"duration_s": np.array(durations_s)})
+
+
 def test_a_chunk_without_a_duration_is_not_left_out_silently() -> None:
-    numbers = {"duration_s": np.array([1.0, np.nan, 2.0, 0.0])}
-    columns = Columns(np.zeros(4, np.int64), numbers)
+    columns = _columns(1.0, np.nan, 2.0, 0.0)
     catalog = build_catalog(np.arange(4), np.array([0, 0, 1, 0], np.uint16), ["voice", "music"], None, columns)
     assert "2 READY chunks of voice have no duration" in _refusal(catalog, budget_s=60.0, buckets=3)
+    one = build_catalog(
+        np.arange(3), np.array([0, 0, 1], np.uint16), ["voice", "music"], None, _columns(1.0, np.nan, 2)
+    )
+    assert "1 READY chunk of voice has no duration" in _refusal(one, budget_s=60.0)
 
 
 @pytest.mark.parametrize("fields", [{}, {"buckets": 4}, {"budget": "sum"}])

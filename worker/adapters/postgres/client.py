@@ -41,7 +41,8 @@ _KEEPALIVE = {
     "TCP_KEEPCNT": ("keepalives_count", 3),
     "TCP_USER_TIMEOUT": ("tcp_user_timeout", 20_000),
 }
-_MIGRATED = "`sampling-worker migrate` creates audio_chunks"
+_MIGRATE, _TABLE = "`sampling-worker migrate`", "audio_chunks"
+_MIGRATED = f"{_MIGRATE} creates {_TABLE}"
 _OLDEST = 15  # the oldest version that the tests run on
 _LIFT = """
 select set_config(name, '0', true) from pg_settings
@@ -209,6 +210,8 @@ def _translate(error: Exception, database_url: str, accepted: str, note: str = "
 
 def _sentence(error: Exception, accepted: str) -> str:
     said = redact(str(error)).partition("\n")[0] or type(error).__name__
+    if isinstance(error, asyncpg.UndefinedTableError) and _TABLE in said:
+        return f"{said}; {accepted if _MIGRATE in accepted else _MIGRATED}"
     if isinstance(error, asyncpg.UndefinedTableError) or (
         accepted != _MIGRATED and isinstance(error, asyncpg.SyntaxOrAccessError)
     ):

@@ -19,10 +19,11 @@ Change = Callable[[frozenset[int | UUID]], Ids]
 
 
 class Changed(NamedTuple):
-    """A change of a list: how many ids it had before, and the list now."""
+    """A change of a list: how many ids it had before, the list now, and whether there was none before."""
 
     before: int
     now: ExclusionList
+    is_new: bool = False
 
 
 class RedisExclusions:
@@ -70,7 +71,7 @@ class RedisExclusions:
             if found is not None and now.packed == before.packed:
                 return Changed(before.size, now)
             if await self._set(name, head, now.head, now.packed):
-                return Changed(before.size, now)
+                return Changed(before.size, now, is_new=found is None)
         raise RedisError(f"exclusion list {name} was changed by others {_ATTEMPTS} times meanwhile; nothing is changed")
 
     async def remove(self, name: str) -> bool:

@@ -12,7 +12,7 @@ from worker.core.stats import Counts, fields_of_dataset, read_stats
 from worker.core.workers.state_document import read_state
 
 _CLEAR: Final = read_script("stats_clear.lua")
-_PAGE = 10_000
+_PAGE = 1_000  # keys that Redis looks at in one go: about 1 ms in which it serves nobody else
 
 
 class RedisStats:

@@ -1,10 +1,7 @@
 """What `adjust history` does."""
 
-import asyncio
-
-from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.cli.context import check_dataset, open_redis
-from worker.cli.weights.history import print_changes
+from worker.cli.context import check_dataset
+from worker.cli.weights.history import print_newest
 from worker.core.adjust.driver import AUTHOR
 from worker.core.weights.history import Change
 
@@ -19,14 +16,8 @@ def show_steps(dataset: str | None, count: int, *, as_json: bool) -> None:
     """
     check_dataset(dataset)
 
-    async def work() -> list[Change]:
-        found: list[Change] = []
-        async with open_redis() as opened:
-            async for change in RedisWeightsWriter(opened.client, opened.keys).history():
-                if change.who.startswith(AUTHOR) and dataset in {None, change.name}:
-                    found.append(change)
-                    if len(found) == count:
-                        break
-        return found
+    def is_wanted(change: Change) -> bool:
+        return change.who.startswith(AUTHOR) and dataset in {None, change.name}
 
-    print_changes(asyncio.run(work()), "no step of a rule is in the history", as_json=as_json)
+    of = f" of dataset {dataset}" if dataset else ""
+    print_newest(is_wanted, count, f"no step of a rule{of} is in the history", dataset, as_json=as_json)

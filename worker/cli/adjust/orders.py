@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from worker.cli.typed_weights import span_ms, values_from_words
 from worker.core.adjust.orders import place_text, plan_freeze, plan_off, plan_resume, plan_rollback, plan_set
 from worker.core.adjust.settings import REST
 from worker.core.adjust.step import Found, PlannedStep
+from worker.core.wording import did_you_mean
 from worker.errors import AdjustError, WeightsError
 from worker.settings.environment import user
 from worker.weights.points import fill_points
@@ -147,16 +148,29 @@ def _tell(dataset: str | None, decide: Decide, *, as_json: bool) -> None:
     async def plan(_: Opened) -> Decide:
         return decide
 
-    _tell_planned(dataset, plan, as_json=as_json)
+    _tell_planned(dataset, plan, as_json=as_json, must_be_set=True)
 
 
-def _tell_planned(dataset: str | None, plan: Callable[[Opened], Awaitable[Decide]], *, as_json: bool) -> None:
+def no_rule_text(dataset: str, names: Collection[str | None]) -> str:
+    """Say that a dataset has no rule, and which name is near that has one."""
+    near = did_you_mean(dataset, [name for name in names if name])
+    return f"no rule is set for {place_text(dataset)}; accepted: one that `adjust set` has set{near}"
+
+
+def _tell_planned(
+    dataset: str | None, plan: Callable[[Opened], Awaitable[Decide]], *, as_json: bool, must_be_set: bool = False
+) -> None:
     """Tell a rule something that has to be looked up before, and print what is in force afterwards."""
     check_dataset(dataset)
 
     async def work() -> Shown:
         async with open_redis() as opened, open_rules(opened) as rules:
-            await rules.change(dataset, await plan(opened))
+            try:
+                await rules.change(dataset, await plan(opened))
+            except AdjustError:
+                if must_be_set and dataset is not None and dataset not in (names := await rules.names()):
+                    raise AdjustError(no_rule_text(dataset, names)) from None
+                raise
             return read_shown(await rules.look(dataset))
 
     shown = asyncio.run(work())

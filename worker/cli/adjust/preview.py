@@ -19,6 +19,7 @@ from worker.core.adjust.rules.points import time_text
 from worker.core.adjust.settings import Settings, read_settings
 from worker.core.adjust.state import State
 from worker.core.stats.fields import MS
+from worker.core.wording import did_you_mean
 from worker.errors import AdjustError
 from worker.settings.servers import read_server_settings
 from worker.weights.in_use import find_ready, live_workers, unit_of
@@ -98,7 +99,9 @@ async def _play(opened: Opened, rules: RedisAdjust, wanted: Wanted | None, datas
         shown = Shown(replace(shown.found, settings=text, state=b"", heard={}), read_settings(text), None)
     found, settings = shown.found, shown.settings
     if settings is None or shown.problem:
-        raise AdjustError(shown.problem or f"no rule is set for {place_text(dataset)}; accepted: a rule's name")
+        near = "" if dataset is None else did_you_mean(dataset, [name for name in await rules.names() if name])
+        nothing = f"no rule is set for {place_text(dataset)}; accepted: a rule's name{near}"
+        raise AdjustError(shown.problem or nothing)
     if settings.moves_by.learns:
         raise AdjustError(f"rule {settings.rule} goes by losses, which nobody can foresee; accepted: another rule")
     state = shown.state or State(settings.rule_mark, before=found.value, began_ms=found.now_ms)

@@ -22,6 +22,7 @@ from worker.core.adjust.settings import Settings, read_settings
 from worker.core.adjust.state import State
 from worker.core.adjust.step import MOST_RULES, Found
 from worker.core.live.rules import RuleSeen, rule_document, units_due
+from worker.core.wording import did_you_mean
 from worker.errors import AdjustError
 from worker.weights.in_use import try_to_find_ready
 
@@ -68,11 +69,13 @@ def show_rules(dataset: str | None, *, as_json: bool) -> None:
     """
     check_dataset(dataset)
 
+    names: list[str | None] = []
+
     async def work() -> list[Shown]:
         async with open_redis() as opened, open_rules(opened) as rules:
+            names.extend(await rules.names())
             if dataset is not None:
                 return [await _look_at_dataset(rules, dataset)]
-            names = await rules.names()
             if len(names) > MOST_RULES:
                 complain(
                     f"there are rules for {len(names):,} datasets; workers look at {MOST_RULES} of them, as this does"
@@ -81,7 +84,7 @@ def show_rules(dataset: str | None, *, as_json: bool) -> None:
 
     found = [one for one in asyncio.run(work()) if one.settings is not None or one.problem]
     if dataset is not None and not as_json:
-        _print_whose(dataset, found)
+        _print_whose(dataset, found, [name for name in names if name])
     if found or as_json or dataset is None:
         print_rules(found, as_json=as_json)
     if any(one.problem for one in found):
@@ -99,10 +102,11 @@ async def open_rules(opened: Opened) -> AsyncIterator[RedisAdjust]:
         rules.close()
 
 
-def _print_whose(dataset: str, found: Sequence[Shown]) -> None:
-    """Say that a dataset has no rule of its own, if it has none."""
+def _print_whose(dataset: str, found: Sequence[Shown], others: Sequence[str]) -> None:
+    """Say that a dataset has no rule of its own, if it has none; other datasets that have one may be meant."""
     if not found:
-        print_text(f"no rule is set for dataset {dataset}: its weights move only when somebody sets them")
+        near = did_you_mean(dataset, others)
+        print_text(f"no rule is set for dataset {dataset}: its weights move only when somebody sets them{near}")
     elif found[0].found.name is None:
         print_text(f"dataset {dataset} has no rule of its own; the global weights are in force for it")
 

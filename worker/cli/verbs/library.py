@@ -37,6 +37,8 @@ def catalog() -> None:
 @click.option("--label", "labels", metavar="LABEL=CATEGORY", multiple=True, help="A label there and its category.")
 @click.option("--root", metavar="DIR", help="A folder to put before relative paths, which are stored as written.")
 @click.option("--encoding", metavar="NAME", help="The encoding of its text, if that is not UTF-8.")
+@options.wait_for_library
+@options.timeout
 @options.as_json
 def import_(
     file: Path,
@@ -48,14 +50,18 @@ def import_(
     labels: tuple[str, ...],
     root: str | None,
     encoding: str | None,
+    wait: bool,
+    timeout: float | None,
     as_json: bool,
 ) -> None:
     """Register the chunks of a manifest; all of it or nothing.
 
     FILE is CSV with a header or JSON Lines (path, category, and optionally status, duration_s, start_s, split), a NeMo
     manifest, Lhotse cuts or recordings, a Kaldi folder, AudioSet's segments, Common Voice's TSV, AudioFolder metadata,
-    or Parquet; also as .gz, .bz2 or .xz. - is standard input. Where a format has no category, say one.
+    or Parquet; also as .gz, .bz2 or .xz. - is standard input. Where a format has no category, say one. Workers follow
+    within a second.
     """
+    wait_s = options.wait_s(wait=wait, timeout=timeout)
     from worker.cli.import_wishes import read_wishes
     from worker.cli.imported import import_manifest
 
@@ -68,7 +74,7 @@ def import_(
         root=root,
         encoding=encoding,
     )
-    import_manifest(file, wishes, as_json=as_json)
+    import_manifest(file, wishes, wait_s, as_json=as_json)
 
 
 @catalog.command(cls=Verb, example="sampling-worker catalog export library.csv.gz --category voice")
@@ -107,9 +113,19 @@ def show(*, as_json: bool) -> None:
 @_who
 @click.option("--list", "lists", is_flag=True, help="List what is taken out: who, when and why.")
 @click.option("--all", "with_released", is_flag=True, help="With --list: also what was put back.")
+@options.wait_for_library
+@options.timeout
 @options.as_json
 def quarantine(
-    names: tuple[str, ...], *, reason: str | None, who: str | None, lists: bool, with_released: bool, as_json: bool
+    names: tuple[str, ...],
+    *,
+    reason: str | None,
+    who: str | None,
+    lists: bool,
+    with_released: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
 ) -> None:
     """Take chunks out of every training at once, until they are released.
 
@@ -118,7 +134,7 @@ def quarantine(
     then 1; all others are taken out.
     """
     if lists:
-        options.refuse({"names": names, "--reason": reason, "--who": who}, "is not for --list")
+        options.refuse({"names": names, "--reason": reason, "--who": who, "--wait": wait}, "is not for --list")
         from worker.cli.quarantined import list_quarantined
 
         list_quarantined(with_released=with_released, as_json=as_json)
@@ -127,24 +143,29 @@ def quarantine(
     _check_named(names)
     if not (reason or "").strip():
         raise click.UsageError("--reason is missing; accepted: --reason TEXT, which says why")
+    wait_s = options.wait_s(wait=wait, timeout=timeout)
     from worker.cli.quarantined import quarantine as take_out
 
-    take_out(names, str(reason), who, as_json=as_json)
+    take_out(names, str(reason), who, wait_s, as_json=as_json)
 
 
 @catalog.command(cls=Verb, example="sampling-worker catalog release 4711")
 @_names
 @_who
+@options.wait_for_library
+@options.timeout
 @options.as_json
-def release(names: tuple[str, ...], *, who: str | None, as_json: bool) -> None:
+def release(names: tuple[str, ...], *, who: str | None, wait: bool, timeout: float | None, as_json: bool) -> None:
     """Put chunks back to the status that they had before `catalog quarantine`.
 
-    Names that nothing has are listed, and those that are not in quarantine; the status is then 1.
+    Names that nothing has are listed, and those that are not in quarantine; the status is then 1. Workers follow within
+    a second.
     """
     _check_named(names)
+    wait_s = options.wait_s(wait=wait, timeout=timeout)
     from worker.cli.quarantined import release as put_back
 
-    put_back(names, who, as_json=as_json)
+    put_back(names, who, wait_s, as_json=as_json)
 
 
 @catalog.command(cls=Verb, example="sampling-worker catalog who 4711")

@@ -42,6 +42,8 @@ _SHORTEST_S = 0.05
 @click.option("--prune", is_flag=True, help="Delete chunks whose file is gone, not only mark them FAILED.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @click.option("--watch", is_flag=True, help="Go on, and follow every change of the folder until interrupted.")
+@options.wait_for_library
+@options.timeout
 @options.as_json
 def scan(
     folder: Path,
@@ -56,13 +58,15 @@ def scan(
     prune: bool,
     dry_run: bool,
     watch: bool,
+    wait: bool,
+    timeout: float | None,
     as_json: bool,
 ) -> None:
     """Register the audio files of a folder; a file's category is the first folder below FOLDER.
 
     Durations are read from headers. A file that cannot be read is registered FAILED, with its reason. Scanned again, a
     folder's new files are added, changed ones renewed, and what is gone is marked FAILED. Paths are stored absolute.
-    Needs the extra audio.
+    Workers follow within a second. Needs the extra audio.
     """
     from worker.core.catalog.scan.options import Rules, ScanOptions, check_segments, parse_splits
 
@@ -70,6 +74,9 @@ def scan(
         raise click.UsageError("--by is for --split, which is not given")
     if watch and dry_run:
         raise click.UsageError("--watch and --dry-run exclude each other; accepted is one of them")
+    if wait and (watch or dry_run):
+        raise click.UsageError(f"--wait and {'--watch' if watch else '--dry-run'} exclude each other; accepted is one")
+    wait_s = options.wait_s(wait=wait, timeout=timeout)
     rules = Rules(category, category_from, parse_splits(splits), "folder" if by == "folder" else "file")
     told = ScanOptions(rules, check_segments(segment, hop, shortest), prune, dry_run)
     if watch:
@@ -79,7 +86,7 @@ def scan(
         return
     from worker.cli.scanned import scan as scan_once
 
-    scan_once(folder, told, as_json=as_json)
+    scan_once(folder, told, wait_s, as_json=as_json)
 
 
 @click.command(cls=Verb, example="sampling-worker catalog remove --pattern '*/old recordings/*'")
@@ -94,6 +101,8 @@ def scan(
 )
 @click.option("--category", "categories", metavar="NAME", multiple=True, help="Chunks of this category.")
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+@options.wait_for_library
+@options.timeout
 @options.as_json
 def remove(
     ids: tuple[str, ...],
@@ -102,14 +111,19 @@ def remove(
     patterns: tuple[str, ...],
     categories: tuple[str, ...],
     is_sure: bool,
+    wait: bool,
+    timeout: float | None,
     as_json: bool,
 ) -> None:
     """Remove chunks from the library; on a terminal it says how many, and asks first. Files stay where they are.
 
     Given several kinds of options, a chunk has to fit all of them. A scan of the folder would register its files again.
+    Workers follow within a second.
     """
     if not (ids or paths or patterns or categories):
         raise click.UsageError("it is not said which chunks: accepted are ids, --path, --pattern and --category")
+    wait_s = options.wait_s(wait=wait, timeout=timeout)
+    from worker.cli.removed import Wanted
     from worker.cli.removed import remove as remove_chunks
 
-    remove_chunks(ids, paths, patterns=patterns, categories=categories, is_sure=is_sure, as_json=as_json)
+    remove_chunks(Wanted(ids, paths, patterns, categories), wait_s, is_sure=is_sure, as_json=as_json)

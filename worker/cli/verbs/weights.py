@@ -250,7 +250,8 @@ def rollback(
     metavar="SECONDS",
     help="Show the batches, too, of requests with this budget_s.",
 )
-@click.option("--buckets", type=Whole(1, _MOST_BUCKETS), default=1, help="In so many length buckets.")
+@click.option("--buckets", type=Whole(1, _MOST_BUCKETS), help="In so many length buckets (needs --budget-s).")
+@click.option("--exclude", metavar="LIST", help="Without the chunks of this exclusion list.")
 @options.as_json
 def preview(
     weights: tuple[str, ...],
@@ -263,18 +264,21 @@ def preview(
     budget: float | None,
     size: int | None,
     budget_s: float | None,
-    buckets: int,
+    buckets: int | None,
+    exclude: str | None,
     as_json: bool,
 ) -> None:
     """Show what would be drawn under some weights, or under those in force; nothing is stored.
 
     You are warned of categories without READY chunks, and of those whose chunks would be heard more than 16 times each.
     """
-    from worker.cli.weights.preview import BatchesWanted, preview_weights
+    if budget_s is None:
+        options.refuse({"--buckets": buckets}, "is of batches, and needs --budget-s; accepted: both")
+    from worker.cli.weights.preview import Wanted, preview_weights
     from worker.cli.weights.starting import Start
 
     start = Start(weights, temperature, proportional=proportional, by=by, unimax=unimax, budget=budget)
-    preview_weights(start, dataset, size, BatchesWanted(budget_s, buckets), as_json=as_json)
+    preview_weights(start, dataset, Wanted(size, budget_s, buckets or 1, exclude), as_json=as_json)
 
 
 weights.add_command(preset)

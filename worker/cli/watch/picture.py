@@ -11,6 +11,7 @@ from worker.cli.watch.timeline import timeline
 from worker.cli.weights.show import source_text
 from worker.cli.words import p_text, span_text
 from worker.core.redaction import escape
+from worker.core.wording import did_you_mean
 
 Line = list[Part]
 _LEAST: Final = {"categories": 4, "workers": 1, "changes": 1, "events": 1}
@@ -64,7 +65,8 @@ def _head(view: Mapping[str, Any], width: int) -> list[Line]:
     weights = view["weights"]
     whose = f"dataset {view['dataset']}" if view["dataset"] else "global weights"
     if view["dataset"] and weights["source"] != "dataset":
-        whose += f" ({source_text(weights['source'])})"
+        near = did_you_mean(view["dataset"], view["datasets"])
+        whose += f" ({source_text(weights['source'])}{near})"
     title = f"{view['prefix']}  {whose}  {weights['version']}"
     lines = [*_beside(title, words.set_by(view), width), [words.applied(view), *_until(view)]]
     lines += _beside(words.rate(view), words.backlog(view), width)

@@ -1,7 +1,7 @@
 """What `weights history` and `weights rollback` do."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,8 @@ from worker.cli.words import ago_text
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import WantedChange
 from worker.core.weights.history import Change, moves, moves_text
-from worker.core.weights.in_force import preset_name
+from worker.core.weights.in_force import preset_name, preset_of
+from worker.core.wording import did_you_mean
 from worker.errors import SettingsError
 from worker.settings.environment import user
 from worker.weights.change import roll_back, time_text
@@ -30,17 +31,10 @@ def show_history(dataset: str | None, preset: str | None, count: int, *, as_json
     """
     name = _name(dataset, preset)
 
-    async def work() -> list[Change]:
-        found: list[Change] = []
-        async with open_redis() as opened:
-            async for change in RedisWeightsWriter(opened.client, opened.keys).history():
-                if name in {None, change.name}:
-                    found.append(change)
-                    if len(found) == count:
-                        break
-        return found
+    def is_wanted(change: Change) -> bool:
+        return name in {None, change.name}
 
-    print_changes(asyncio.run(work()), "no change is in the history", as_json=as_json)
+    print_newest(is_wanted, count, f"no change{_of(name)} is in the history", name, as_json=as_json)
 
 
 def roll_back_weights(version: str | None, dataset: str | None, preset: str | None, storing: Storing) -> None:
@@ -69,21 +63,52 @@ def _name(dataset: str | None, preset: str | None) -> str | None:
     return preset_name(preset)
 
 
-def print_changes(changes: Sequence[Change], nothing: str, *, as_json: bool) -> None:
-    """Print changes of weights.
+def print_newest(
+    is_wanted: Callable[[Change], bool], count: int, nothing: str, name: str | None, *, as_json: bool
+) -> None:
+    """Print the newest changes of weights.
 
     Args:
-        changes: The newest first.
+        is_wanted: Which are wanted.
+        count: At most this many.
         nothing: What is said if there are none.
+        name: Whose changes are wanted; if there are none, a near name is asked for. None: anybody's.
         as_json: Whether to print JSON.
     """
+    names: set[str] = set()
+
+    async def work() -> list[Change]:
+        found: list[Change] = []
+        async with open_redis() as opened:
+            async for change in RedisWeightsWriter(opened.client, opened.keys).history():
+                names.add(change.name or "")
+                if is_wanted(change):
+                    found.append(change)
+                    if len(found) == count:
+                        break
+        return found
+
+    changes = asyncio.run(work())
     if as_json:
         print_json([_document(change) for change in changes])
     elif not changes:
-        print_text(nothing)
+        print_text(f"{nothing}{_near(name, names)}")
     else:
         for change in changes:
             _print_change(change)
+
+
+def _of(name: str | None) -> str:
+    """Write whose changes are meant."""
+    preset = preset_of(name)
+    return f" of preset {preset}" if preset else f" of dataset {name}" if name else ""
+
+
+def _near(name: str | None, names: Collection[str]) -> str:
+    """Ask for the dataset or preset that may have been meant; empty if none is near."""
+    if preset := preset_of(name):
+        return did_you_mean(preset, list(filter(None, map(preset_of, names))))
+    return did_you_mean(name, [one for one in names if one and not preset_of(one)]) if name else ""
 
 
 def _print_change(change: Change) -> None:

@@ -7,14 +7,17 @@ from typing import Any
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.cli.context import check_dataset, open_redis
+from worker.cli.near import near_preset
 from worker.cli.printing import print_json, print_table, shares_text
 from worker.cli.typed_weights import weights_json, words_json
 from worker.cli.weights.store import Storing, because, store
 from worker.cli.words import Share
 from worker.core.keys import NAME_PATTERN
 from worker.core.weights.changes import StoredWeights
+from worker.core.weights.left_out import named
 from worker.core.weights.presets import BUILT_IN_PRESETS, BY_READY, built_in_preset, own_preset_name
 from worker.core.weights.values import Weights, parse_weights, temper
+from worker.core.wording import did_you_mean
 from worker.core.workers.ready import ready_of
 from worker.errors import SettingsError, WeightsError
 from worker.settings.servers import read_server_settings
@@ -83,9 +86,16 @@ def remove_preset(name: str, storing: Storing) -> None:
 
     def nothing(found: StoredWeights) -> None:
         if found.value is None:
-            raise WeightsError(f"preset {name!r} is not stored; accepted: one that `weights preset list` prints")
+            raise WeightsError(f"preset {name!r} is not stored; accepted: one that `weights preset list` prints{near}")
 
+    near = asyncio.run(_near_preset(name))
     store(nothing, replace(storing, name=own))
+
+
+async def _near_preset(name: str) -> str:
+    """Ask for the preset that may have been meant, should there be none of this name."""
+    async with open_redis() as opened:
+        return await near_preset(opened, name)
 
 
 def _rows(weights: Weights) -> list[tuple[str, Share]]:
@@ -119,7 +129,7 @@ async def _preset(name: str) -> Weights:
             raise WeightsError(f"what preset {name!r} holds is refused: {problem}")
         if weights is None:
             names = [*BUILT_IN_PRESETS, *await RedisWeightsWriter(opened.client, opened.keys).presets()]
-            raise WeightsError(f"preset {name!r} is not known; accepted: {', '.join(names)}")
+            raise WeightsError(f"preset {name!r} is not known; accepted: {named(names, 20)}{did_you_mean(name, names)}")
         return weights
 
 

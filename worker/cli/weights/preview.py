@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from worker.adapters.postgres.catalog import PostgresCatalog
-from worker.cli.context import check_dataset, open_redis
+from worker.adapters.redis.exclusions import RedisExclusions
+from worker.cli.context import check_dataset, check_list, open_redis
+from worker.cli.near import near_list
 from worker.cli.output import complain
 from worker.cli.printing import print_json, print_table, print_text
 from worker.cli.typed_weights import words_json
 from worker.cli.weights.starting import Start, chunks_of, weigh
-from worker.cli.words import Clock, Share
-from worker.core.catalog import Catalog
+from worker.cli.words import Clock, Share, share_text
+from worker.core.catalog import Catalog, without
 from worker.core.draw.batch_preview import BatchRow, preview_batches
 from worker.core.draw.preview import PreviewRow, preview, warnings
 from worker.core.weights.values import Weights, normalise, parse_weights, temper
@@ -26,23 +28,29 @@ _SIZE = 10_000
 _GIVE = "accepted: the weights to look at, such as voice=0.7"
 
 
-class BatchesWanted(NamedTuple):
-    """The batches to show: their budget in seconds (None: show none), and how many length buckets."""
+class Wanted(NamedTuple):
+    """What to show.
 
-    budget_s: float | None
-    buckets: int
+    Attributes:
+        size: How many chunk ids would be drawn; None: as many as the budget has, or 10,000.
+        budget_s: The budget of batches that are shown, too, in seconds; None: none are.
+        buckets: Their length buckets.
+        exclude: The exclusion list whose chunks are left out; None: none.
+    """
+
+    size: int | None
+    budget_s: float | None = None
+    buckets: int = 1
+    exclude: str | None = None
 
 
-def preview_weights(
-    start: Start, dataset: str | None, size: int | None, batches: BatchesWanted, *, as_json: bool
-) -> None:
+def preview_weights(start: Start, dataset: str | None, wanted: Wanted, *, as_json: bool) -> None:
     """Print what would be drawn under some weights.
 
     Args:
         start: What they are made of; nothing: those in force.
         dataset: Whose weights in force; None: the global ones.
-        size: How many chunk ids would be drawn; None: as many as the budget has, or 10,000.
-        batches: The batches to show, too.
+        wanted: What to show.
         as_json: Whether to print JSON.
     """
     check_dataset(dataset)
@@ -54,34 +62,41 @@ def preview_weights(
         settings = read_server_settings(need=["database"] if is_given else ["redis", "database"])
         workers, problem = await _workers()
         unit, notes = _unit(settings, workers, problem)
-        found, drawn = chosen, size
+        found, drawn = chosen, wanted.size
         if start.is_by_size:
             found, told = await _by_size(start, settings, unit)
             notes += told
-            drawn = size or chunks_of(start, unit)
+            drawn = wanted.size or chunks_of(start, unit)
         found = found or await _in_force(settings, dataset, temperature)
-        catalog = await read_catalog(settings, unit, with_lengths=batches.budget_s is not None)
-        return found, catalog, [*notes, *_other_catalog(catalog, workers)], drawn or _SIZE
+        catalog = await read_catalog(settings, unit, with_lengths=wanted.budget_s is not None)
+        notes += _other_catalog(catalog, workers)
+        if wanted.exclude is not None:
+            catalog = await _without(catalog, wanted.exclude)
+        return found, catalog, notes, drawn or _SIZE
 
     found, catalog, notes, drawn = asyncio.run(work())
     parts = preview(found, catalog, drawn)
-    sentences, rows = warnings(parts, catalog.categories), _batches(found, catalog, batches)
+    sentences, rows = warnings(parts, catalog.categories), _batches(found, catalog, wanted)
     if as_json:
-        categories = [asdict(part) for part in parts]
-        empty = [part.category for part in parts if not part.ready]
-        shown = {"version": found.version, "size": drawn, "categories": categories, "empty": empty}
-        if rows:
-            shown["batches"] = [asdict(row) for row in rows]
         unit = "chunks" if catalog.durations is None else "seconds"
-        print_json({**shown, "weight_unit": unit, "warnings": [*notes, *sentences]})
+        shown = _document(parts, rows)
+        shown |= {"version": found.version, "size": drawn, "weight_unit": unit, "warnings": [*notes, *sentences]}
+        print_json(shown)
         return
     _print_parts(f"{drawn:,} chunk ids under weights {found.version}", parts)
     if rows:
-        _print_batches(f"batches of {batches.budget_s:g} s", rows)
+        _print_batches(f"batches of {wanted.budget_s:g} s", rows)
     for sentence in sentences:
         print_text(sentence, "waits")
     for note in notes:
         complain(note)
+
+
+def _document(parts: Sequence[PreviewRow], rows: Sequence[BatchRow]) -> dict[str, Any]:
+    """Return what would be drawn as plain data."""
+    categories = [asdict(part) for part in parts]
+    empty = [part.category for part in parts if not part.ready]
+    return {"categories": categories, "empty": empty} | ({"batches": [asdict(row) for row in rows]} if rows else {})
 
 
 async def read_catalog(settings: ServerSettings, unit: str, *, with_lengths: bool = False) -> Catalog:
@@ -90,6 +105,26 @@ async def read_catalog(settings: ServerSettings, unit: str, *, with_lengths: boo
     held = ("duration_s",) if with_lengths and not in_seconds else ()
     source = PostgresCatalog(settings.database_url, settings.chunks_query, with_durations=in_seconds, held=held)
     return (await source.load()).catalog
+
+
+async def _without(catalog: Catalog, name: str) -> Catalog:
+    """Leave out the chunks of an exclusion list.
+
+    Raises:
+        SettingsError: There is none of this name, or its ids are of another kind.
+    """
+    check_list(name)
+    async with open_redis() as opened:
+        found = await RedisExclusions(opened.client, opened.keys).read(name)
+        if found is None:
+            raise SettingsError(
+                f"there is no exclusion list {name}; accepted: one that `exclude list` names"
+                f"{await near_list(opened, name)}"
+            )
+    try:
+        return without(catalog, found)
+    except ValueError as error:
+        raise SettingsError(f"exclusion list {name} is refused: {error}") from error
 
 
 async def _workers() -> tuple[list[WorkerState], str]:
@@ -141,7 +176,7 @@ async def _in_force(settings: ServerSettings, dataset: str | None, temperature: 
     return weights if temperature is None else normalise(temper(weights.shares, temperature), use.source) or weights
 
 
-def _batches(weights: Weights, catalog: Catalog, wanted: BatchesWanted) -> list[BatchRow]:
+def _batches(weights: Weights, catalog: Catalog, wanted: Wanted) -> list[BatchRow]:
     """Return the batches of each bucket; none if they are not wanted.
 
     Raises:
@@ -164,7 +199,7 @@ def _print_batches(title: str, rows: list[BatchRow]) -> None:
     ]
     print_table(title, columns, cells)
     audio, padded = sum(row.share * row.seconds for row in rows), sum(row.share * row.padded_s for row in rows)
-    print_text(f"  padding of all batches: {100 * (1 - audio / padded):.1f} %")
+    print_text(f"  padding of all batches: {share_text(1 - audio / padded)}")
 
 
 def _print_parts(title: str, parts: list[PreviewRow]) -> None:

@@ -8,6 +8,7 @@ import click
 
 from worker.cli.context import Opened, check_dataset
 from worker.cli.mix import set_text, until_text
+from worker.cli.near import near_dataset
 from worker.cli.output import complain
 from worker.cli.prefixes import run_in_one, try_in_each
 from worker.cli.printing import State, print_json, print_table, print_text, shares_text
@@ -41,14 +42,21 @@ def show_weights(dataset: str | None, prefixes: Sequence[str], *, as_json: bool)
     async def look(opened: Opened) -> Survey:
         return await make_survey(opened.client, opened.keys, opened.settings, dataset)
 
+    async def look_near(opened: Opened) -> tuple[Survey, str]:
+        survey = await look(opened)
+        is_shared = dataset is not None and survey.use.name is None
+        return survey, await near_dataset(opened, str(dataset)) if is_shared else ""
+
     if len(prefixes) > 1:
         _show_each(prefixes, try_in_each(prefixes, look), as_json=as_json)
         return
-    survey = run_in_one(prefixes, look)
+    survey, near = run_in_one(prefixes, look_near)
     if as_json:
         print_json(_document(survey))
     else:
         _print_survey(survey)
+    if dataset is not None and survey.use.name is None:
+        complain(f"dataset {dataset} has no weights of its own: the global ones are in force for it{near}")
     if survey.problem is not None:
         raise click.exceptions.Exit(1)
 

@@ -1,16 +1,20 @@
 """What `weights remove` does, and what every verb does that stores weights."""
 
+import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
-from worker.cli.context import Opened, check_dataset
+from worker.cli.context import Opened, check_dataset, open_redis
+from worker.cli.near import near_dataset
+from worker.cli.output import complain
 from worker.cli.prefixes import run_in_one, try_in_each
 from worker.cli.typed_weights import span_ms, weights_json
 from worker.cli.weights.told import Attempt, Outcome, tell, tell_each
 from worker.core.weights.changes import StoredWeights, WantedChange
 from worker.core.weights.history import Change
+from worker.core.weights.in_force import preset_of
 from worker.core.weights.values import temper
 from worker.errors import SettingsError, WeightsError
 from worker.settings.environment import user
@@ -51,7 +55,20 @@ def because(done: str, reason: str) -> str:
 def remove_weights(storing: Storing) -> None:
     """Remove the weights that were set, and print what came of it."""
     check_dataset(storing.name)
-    store(lambda _: None, storing)
+    held: list[bool] = []
+
+    def nothing(found: StoredWeights) -> None:
+        held.append(found.value is not None)
+
+    store(nothing, storing)
+    if storing.name is not None and not any(held):
+        complain(asyncio.run(_had_none(storing.name, *storing.prefixes[:1])))
+
+
+async def _had_none(dataset: str, prefix: str | None = None) -> str:
+    """Say that a dataset had no weights of its own, and which name is near."""
+    async with open_redis(prefix=prefix) as opened:
+        return f"dataset {dataset} had no weights of its own{await near_dataset(opened, dataset)}"
 
 
 def tempered(found: StoredWeights, temperature: float | None) -> str:
@@ -108,7 +125,8 @@ def tell_change(work: Work, storing: Storing) -> None:
     async def run(opened: Opened) -> Made:
         attempt = attempts.setdefault(opened.keys.prefix, Attempt(work))
         place = Place(opened.client, opened.keys, opened.settings)
-        return await make_change(place, storing.name, attempt.make, storing.wait_s)
+        made = await make_change(place, storing.name, attempt.make, storing.wait_s)
+        return await _with_doubt(opened, made)
 
     if len(storing.prefixes) > 1:
         found = zip(storing.prefixes, try_in_each(storing.prefixes, run), strict=True)
@@ -116,6 +134,17 @@ def tell_change(work: Work, storing: Storing) -> None:
         tell_each(outcomes, storing.wait_s, as_json=storing.as_json)
     else:
         tell(run_in_one(storing.prefixes, run), storing.wait_s, as_json=storing.as_json)
+
+
+async def _with_doubt(opened: Opened, made: Made) -> Made:
+    """Say it where a dataset has weights of its own for the first time, and another one may have been meant."""
+    change = made.change
+    if change.before or not change.after or change.name is None or preset_of(change.name):
+        return made
+    if not (near := await near_dataset(opened, change.name)):
+        return made
+    doubt = f"dataset {change.name} had no weights of its own before{near}"
+    return made._replace(mix=replace(made.mix, warnings=(*made.mix.warnings, doubt)))
 
 
 def check_version(version: str | None) -> None:

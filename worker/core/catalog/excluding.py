@@ -23,10 +23,9 @@ def without(catalog: Catalog, excluded: ExclusionList) -> Catalog:
     """
     if not excluded.size or not len(catalog):
         return catalog
-    is_uuid = catalog.ids.dtype == UUID
-    if is_uuid != (excluded.kind == "uuid"):
-        has = "uuids" if is_uuid else "numbers"
-        raise ValueError(f"it holds ids of kind {excluded.kind}, and those of the library are {has}")
+    is_uuid = catalog.id_kind == "uuid"
+    if catalog.id_kind != excluded.kind:
+        raise ValueError(f"it holds ids of kind {excluded.kind}, and those of the library are {catalog.id_kind}s")
     ids = np.frombuffer(excluded.packed, UUID if is_uuid else "<i8").astype(UUID if is_uuid else BIGINT)
     any_row = catalog.rows.take(np.zeros(len(ids), np.int64))  # of what goes, nothing but its id matters
     columns = None if any_row.columns is None else replace(any_row.columns, texts=NO_TEXTS)

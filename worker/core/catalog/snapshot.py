@@ -9,7 +9,7 @@ to the version.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from worker.core.catalog.columns import Columns
 from worker.core.catalog.durations import Durations, Milliseconds, measure_durations
 from worker.core.catalog.fingerprint import MASK, hash_pairs, part_keys
 from worker.core.catalog.parts import has_part, read_part
-from worker.core.catalog.rendering import BIGINT, cell_width, kind_of, narrow_ids
+from worker.core.catalog.rendering import BIGINT, UUID, cell_width, kind_of, narrow_ids
 from worker.core.catalog.rows import Rows
 from worker.core.catalog.view import View, list_splits, make_view
 from worker.core.wire import PATH
@@ -84,6 +84,13 @@ class Catalog:
     def kind(self) -> np.dtype[np.generic]:
         """Return what ids are: int64 or S16."""
         return kind_of(self.ids)
+
+    @property
+    def id_kind(self) -> Literal["number", "uuid"] | None:
+        """Return what ids are, as exclusion lists call it; None without chunks."""
+        if not len(self.ids):
+            return None
+        return "uuid" if self.kind == UUID else "number"
 
     @property
     def held(self) -> tuple[str, ...]:

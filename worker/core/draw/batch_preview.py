@@ -11,8 +11,11 @@ from worker.core.draw.budget import plan_batch
 from worker.core.draw.cells import Cells, cut_cells, find_edges
 from worker.core.draw.derived import Derived
 from worker.core.draw.lengths import Lengths
+from worker.core.weights.left_out import sentences
 from worker.core.weights.values import Weights
 from worker.core.wire import Terms, invalid
+
+_MOST_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,10 @@ def preview_batches(weights: Weights, catalog: Catalog, budget_s: float, buckets
     derived = Derived(catalog)
     mixture = derived.mixture(weights)
     if mixture is None:
-        raise invalid("no chunk of these categories is READY; accepted: weights of categories with READY chunks")
+        told = ", ".join(sentences(weights.shares, catalog.categories)[:-1][:_MOST_TOLD])
+        raise invalid(
+            f"no chunk of these categories is READY: {told}; accepted: weights of categories with READY chunks"
+        )
     batch = plan_batch(Terms(size=most, budget_s=budget_s, buckets=buckets), weights, mixture, derived)
     if derived.milliseconds is None:
         raise AssertionError("a budget was planned without durations")

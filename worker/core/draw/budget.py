@@ -16,6 +16,7 @@ from worker.core.draw.sums import Sums
 from worker.core.mixture import Integers, Mixture
 from worker.core.weights.values import Weights
 from worker.core.wire import Terms, invalid
+from worker.core.wording import plural
 
 
 def plan_batch(terms: Terms, weights: Weights, mixture: Mixture, derived: Derived) -> Batch:
@@ -79,7 +80,9 @@ def _check_extent(terms: Terms, mixture: Mixture, milliseconds: Milliseconds) ->
     extent = measure_extent(mixture, milliseconds)
     if extent.unknown.any():
         worst = int(extent.unknown.argmax())
-        lacking = f"{int(extent.unknown[worst])} READY chunks of {mixture.categories[worst]} have no duration"
+        count = int(extent.unknown[worst])
+        have = "has" if count == 1 else "have"
+        lacking = f"{plural(count, 'READY chunk')} of {mixture.categories[worst]} {have} no duration"
         raise invalid(f"budget_s needs durations, and {lacking}; accepted: size, or weights without that category")
     worst = int(extent.longest_ms.argmax())
     longest_ms = int(extent.longest_ms[worst])

@@ -216,27 +216,32 @@ def _find_mixture(terms: Terms, weights: Weights, derived: Derived) -> Mixture:
     """
     mixture = derived.mixture(weights, terms.split)
     if mixture is None:
-        raise RequestError("no_ready_chunks", _nothing_ready(terms.split, weights, derived.catalog))
+        raise RequestError("no_ready_chunks", _nothing_ready(terms, weights, derived.catalog))
     is_sized = terms.budget_s is None
     if is_sized and not terms.replace and terms.size > (ready := int(mixture.ready.sum())):
-        names = f"{_list_names(mixture.categories)}{_of_split(terms.split)}"
+        names = f"{_list_names(mixture.categories)}{_of_split(terms.split)}{_outside(terms.exclude)}"
         most = f"at most the {ready} READY chunks of {names}, or replace=1"
         raise RequestError("too_few_chunks", f"size is {terms.size} with replace=0; accepted: {most}")
     return mixture
 
 
-def _nothing_ready(split: str | None, weights: Weights, catalog: Catalog) -> str:
+def _nothing_ready(terms: Terms, weights: Weights, catalog: Catalog) -> str:
     """Say why nothing can be drawn, and what could."""
+    split, kept_out = terms.split, _outside(terms.exclude)
     if split is not None and split not in catalog.splits:
         others = f"{_list_names(catalog.splits)}, or no split" if catalog.splits else "a request without a split"
-        return f"no READY chunk is of split {split}; accepted: {others}"
+        return f"no READY chunk{kept_out} is of split {split}; accepted: {others}"
     whose = _of_split(split)
     if split is None and catalog.splits not in {(), (TRAIN,)}:
         whose = f" without a split or of split {TRAIN}"
     lacking = "" if catalog.durations is None else " with a duration, which WORKER_WEIGHT_UNIT=seconds goes by"
-    why = f"no chunk of {_list_names(list(weights.shares))}{whose} is READY{lacking}"
+    why = f"no chunk of {_list_names(list(weights.shares))}{whose}{kept_out} is READY{lacking}"
     return f"{why}; accepted: weights or a category with READY chunks"
 
 
 def _of_split(split: str | None) -> str:
     return "" if split is None else f" of split {split}"
+
+
+def _outside(exclude: str | None) -> str:
+    return "" if exclude is None else f" outside exclusion list {exclude}"

@@ -6,13 +6,11 @@ workers.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from worker.core.draw.session_shown import read_limit
+from worker.core.draw.session_shown import WARN_AT, read_limit
 from worker.core.draw.sessions import session_counts
 from worker.core.events import MixRepeats
-
-_WARN_AT: Final = 0.8  # as the rule `cap` does unless it is told otherwise
 
 
 class Told(NamedTuple):
@@ -41,7 +39,7 @@ def near_limit(name: str, fields: Mapping[str, bytes], ready: Mapping[str, int])
     found = []
     for row in session_counts(fields).categories:
         chunks = ready.get(row.category, 0)
-        if not chunks or row.count < _WARN_AT * limit * chunks:
+        if not chunks or row.count < WARN_AT * limit * chunks:
             continue
         is_reached = row.count >= limit * chunks
         field = f"told:{limit:g}:{'reached' if is_reached else 'near'}:{row.category}"

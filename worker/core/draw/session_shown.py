@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from worker.core.draw.sessions import Fields, read_session, session_counts
 from worker.core.keys import REPEATS_LIMIT
@@ -10,6 +10,8 @@ from worker.core.stats.repeats import Repeats, repeats_of
 from worker.core.workers.ready import Ready
 
 LEAST_LIMIT, MOST_LIMIT = 0.001, 1e9
+WARN_AT: Final = 0.8
+"""The part of a limit at which people are told; the rule `cap` has the same unless it is told otherwise."""
 
 
 def session_repeats(fields: Fields, ready: Ready) -> dict[str, Repeats]:
@@ -52,6 +54,20 @@ def session_document(name: str, fields: Fields, left_s: int, ready: Ready) -> di
         "repeats": {category: one._asdict() for category, one in session_repeats(fields, ready).items()},
         "ends_in_s": left_s,
     }
+
+
+def most_repeated(fields: Fields, ready: Ready) -> dict[str, Any] | None:
+    """Return the category whose chunks a session has heard most often on average, and how often; None: not known.
+
+    Args:
+        fields: Its hash; None: its key is no hash.
+        ready: What is READY.
+    """
+    known = [(one.repeats, name) for name, one in session_repeats(fields, ready).items() if one.repeats is not None]
+    if not known:
+        return None
+    repeats, name = max(known)
+    return {"category": name, "repeats": repeats}
 
 
 def read_limit(fields: Mapping[str, bytes]) -> float | None:

@@ -222,6 +222,19 @@ class CatalogSplitHidden(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogMissing(Event):
+    """The worker is ready without a catalog, as it could not read one yet; `catalog.loaded` ends this.
+
+    Attributes:
+        message: What becomes of requests until then.
+    """
+
+    event: ClassVar[str] = "catalog.missing"
+    level: ClassVar[Level] = "warning"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogHidden(Event):
     """This role sees no READY chunk, and row level security may be hiding some.
 

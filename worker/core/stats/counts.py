@@ -44,6 +44,7 @@ from worker.core.stats.fields import (
 )
 from worker.core.stats.fit import z_score
 from worker.core.wire import read_json, shown
+from worker.core.wording import plural
 
 _Key = tuple[str, str]
 _Kinds = dict[str, dict[_Key, int]]
@@ -159,7 +160,7 @@ def read_stats(texts: Mapping[str, str]) -> Counts:
     if not unreadable:
         return found
     first = f"{shown(unreadable[0].encode())} is {shown(texts[unreadable[0]].encode())}"
-    problem = f"{len(unreadable)} counts are unreadable and left out, such as {first}; accepted: stats --clear"
+    problem = f"unreadable and left out: {plural(len(unreadable), 'count')}, such as {first}; accepted: stats --clear"
     return replace(found, problems=(problem, *found.problems))
 
 
@@ -220,7 +221,7 @@ def _without_shares(versions: Sequence[str]) -> tuple[str, ...]:
     """Write a sentence about mixtures that cannot be read."""
     if not versions:
         return ()
-    named = f"{len(versions)} mixtures are unreadable, such as {shown(versions[0].encode())}"
+    named = f"unreadable: {plural(len(versions), 'mixture')}, such as {shown(versions[0].encode())}"
     return (f"{named}, so that what was expected of their chunks is not known; accepted: stats --clear",)
 
 

@@ -7,9 +7,9 @@ other way round: categories with READY chunks that nobody weighs, so that nobody
 from collections.abc import Collection, Mapping, Sequence
 
 from worker.core.weights.values import BUILT_IN
+from worker.core.wording import MOST_COMPARED, nearest
 
 _SUGGESTED = 20
-_COMPARED = 2_000
 _NAMED = 3
 _UNWEIGHTED = 8
 
@@ -82,15 +82,11 @@ def nearest_name(name: str, ready: Collection[str]) -> str | None:
 
     Args:
         name: A category without READY chunks.
-        ready: Categories that have READY chunks. The first 2,000 by name are compared.
+        ready: Categories that have READY chunks. As many by name are compared as `nearest` takes.
     """
     if name in BUILT_IN:
         return None
-    known = [*sorted(ready)[:_COMPARED], *BUILT_IN]
-    from difflib import get_close_matches  # noqa: PLC0415 - for a name that nothing has, here alone
-
-    found = get_close_matches(name, known, n=1, cutoff=0.6)
-    return found[0] if found else None
+    return nearest(name, [*sorted(ready)[: MOST_COMPARED - len(BUILT_IN)], *BUILT_IN])
 
 
 def _sentence(name: str, share: float, takers: Sequence[str], ready: Collection[str]) -> str:

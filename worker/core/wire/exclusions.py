@@ -21,7 +21,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID
@@ -34,7 +34,7 @@ MOST_IDS: Final = 1_000_000
 Kind = Literal["number", "uuid"]
 Ids = frozenset[int] | frozenset[UUID]
 
-_WIDTHS: Final = {"number": 8, "uuid": 16}
+_WIDTHS: Final[Mapping[Kind, int]] = {"number": 8, "uuid": 16}
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _LARGEST: Final = 2**63
 _START: Final = "exclude:"
@@ -124,8 +124,9 @@ def read_list(head: bytes, packed: bytes | None) -> ExclusionList:
         ValueError: It cannot be read.
     """
     said = read_json("head", head)
-    kind = said.get("kind") if isinstance(said, dict) else None
-    if kind not in _WIDTHS or packed is None or len(packed) % _WIDTHS[kind]:
+    named = said.get("kind") if isinstance(said, dict) else None
+    kind = next((one for one in _WIDTHS if one == named), None)  # what stands there may be of any type
+    if kind is None or packed is None or len(packed) % _WIDTHS[kind]:
         raise ValueError("its keys hold no list")
     found = ExclusionList(kind, packed)
     if said != json.loads(found.head):

@@ -132,6 +132,7 @@ _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "weight_unit": _is_text,
     "weights_version": _is_text,
     "catalog_version": lambda value: value is None or _is_text(value),
+    "id_kind": lambda value: value is None or _is_text(value),
     "pid": _is_number,
     "weights_at_ms": _is_number,
     "catalog_at_ms": _is_number,

@@ -31,6 +31,7 @@ class WorkerState:
         catalog_version: Version of its catalog; empty before the first.
         catalog_at_ms: When that catalog came into force, Unix time in ms.
         chunks: READY chunks in it.
+        id_kind: Kind of their ids, `number` or `uuid`; empty without chunks, or if it does not say.
         ready: Category -> READY chunks, the largest categories; None if it does not say.
         categories: Number of categories.
         shared_with: Host and pid of another live worker of this name, which shows no state of its own; empty: none.
@@ -48,6 +49,7 @@ class WorkerState:
     catalog_version: str
     catalog_at_ms: int
     chunks: int
+    id_kind: str
     ready: Mapping[str, int] | None
     categories: int
     shared_with: str
@@ -123,6 +125,7 @@ def _read_worker(document: Mapping[str, Any]) -> WorkerState:
         catalog_version=document.get("catalog_version") or "",
         catalog_at_ms=document.get("catalog_at_ms", 0),
         chunks=document.get("chunks", 0),
+        id_kind=document.get("id_kind") or "",
         ready=document.get("ready"),
         categories=document.get("categories", 0),
         shared_with=document.get("shared_with", ""),

@@ -5,7 +5,7 @@
 // draft open over several moves.
 
 import { post, RefusedError } from "./api.js";
-import { appliedBy, share } from "./format.js";
+import { appliedBy, moveText } from "./format.js";
 import { move, moved, moves, shares, total } from "./mix.js";
 import { changed, current, say, state, stored, UNSHOWN, whyNot } from "./state.js";
 
@@ -197,6 +197,6 @@ export function movedText(before, after) {
 
 /** Write moves as a person reads them: voice 40.0 % → 70.0 %. */
 export function movesText(list, most = 4) {
-  const words = list.slice(0, most).map((one) => `${one.name} ${share(one.before)} → ${share(one.after)}`);
+  const words = list.slice(0, most).map((one) => `${one.name} ${moveText(one.before, one.after)}`);
   return words.join(", ") + (list.length > most ? ` and ${list.length - most} more` : "");
 }

@@ -56,6 +56,20 @@ export function weight(value) {
   return String(Number(value.toPrecision(6)));
 }
 
+/** Write a weight so short that its field never cuts it: at most eight characters. */
+export function brief(value) {
+  if (value >= 100 || value === 0) return weight(value);
+  return value < 0.001 ? value.toExponential(2) : String(Number(value.toPrecision(value < 0.01 ? 3 : 4)));
+}
+
+/** Write a move of a share; of a small one, as many digits as it takes to see it: 11.46 % → 11.52 %. */
+export function moveText(before, after) {
+  const points = Math.abs(after - before) * 100;
+  if (points === 0 || points >= 0.1) return `${share(before)} → ${share(after)}`;
+  const places = Math.min(8, Math.ceil(-Math.log10(points)));
+  return [before, after].map((part) => `${(part * 100).toFixed(Math.max(2, places))} %`).join(" → ");
+}
+
 /** Write milliseconds. */
 export function ms(value) {
   return value === null || value === undefined ? NONE : `${tenths(value)} ms`;

@@ -2,10 +2,11 @@
 
 import { get } from "./api.js";
 import { byId, h, keep, setAttribute, setText } from "./dom.js";
-import { count, digits, duration, share, short, tenths } from "./format.js";
+import { count, digits, duration, share, short, tenths, weight } from "./format.js";
 import { state } from "./state.js";
 
 const MOST_ROWS = 16;
+const NEAR = 0.8; // of a limit: where workers log mix.repeats
 
 /** Draw the sessions. */
 export function drawSessions() {
@@ -17,9 +18,10 @@ export function drawSessions() {
 }
 
 function makeRow({ name }) {
-  const [pinned, figures, problem, more] = [
+  const [pinned, figures, limit, problem, more] = [
     h("span", { class: "tag" }),
     h("p"),
+    h("p", { class: "limit" }),
     h("p", { class: "reason" }),
     h("div", { class: "more" }),
   ];
@@ -35,6 +37,7 @@ function makeRow({ name }) {
     { class: "row" },
     h("p", { class: "head" }, h("b", { text: name }), pinned, open),
     figures,
+    limit,
     problem,
     more,
   );
@@ -44,9 +47,22 @@ function makeRow({ name }) {
     pinned.hidden = !session.version && !session.has_schedule;
     const idle = session.ends_in_s ? `, forgotten in ${duration(session.ends_in_s * 1000)} unless it asks` : "";
     setText(figures, `${count(session.requests)} requests, ${count(session.chunks)} chunks${idle}`);
+    setText(limit, limitText(session));
+    limit.classList.toggle("near", isNear(session));
     setText(problem, session.problem ?? "");
   };
   return { root, update };
+}
+
+/** Say how near a session is to its limit of repeats; empty where it has none. */
+function limitText({ repeats_limit: limit, most_repeated: most }) {
+  if (limit === null) return "";
+  const nearest = most ? ` The most has ${most.category}: ${tenths(most.repeats)}.` : "";
+  return `Limit: ${limit < 1 ? weight(limit) : short(limit)} repeats of a category.${nearest}`;
+}
+
+function isNear({ repeats_limit: limit, most_repeated: most }) {
+  return limit !== null && most !== null && most.repeats >= NEAR * limit;
 }
 
 async function toggle(name, open, more) {
@@ -62,7 +78,7 @@ async function toggle(name, open, more) {
 }
 
 /** Show what a session is pinned to, and what it has heard of each category: chunks, share, repeats, and its pass. */
-function detail({ session, pinned, schedule, position, chunks, passes, repeats, repeats_limit: limit }) {
+function detail({ session, pinned, schedule, position, chunks, passes, repeats }) {
   const sum = Object.values(chunks).reduce((all, one) => all + one, 0);
   const names = [...new Set([...Object.keys(chunks), ...Object.keys(passes)])].sort(
     (one, other) => (chunks[other] ?? 0) - (chunks[one] ?? 0),
@@ -96,7 +112,6 @@ function detail({ session, pinned, schedule, position, chunks, passes, repeats, 
             .join(", ")}`,
         })
       : null,
-    limit ? h("p", { text: `Limit: ${short(limit)} repeats of a category.` }) : null,
     h("table", { class: "sheet" }, h("thead", {}, head), h("tbody", {}, ...rows)),
     names.length > MOST_ROWS
       ? h("p", {

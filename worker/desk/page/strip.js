@@ -2,7 +2,7 @@
 
 import { h, setAttribute, setText } from "./dom.js";
 import { makeFader } from "./fader.js";
-import { count, share, short, sigmas, tenths, weight as written } from "./format.js";
+import { brief, count, share, short, sigmas, tenths, weight as written } from "./format.js";
 import { toPosition } from "./taper.js";
 
 const LOCK = "M4 7V5a4 4 0 0 1 8 0v2h1v7H3V7zm2 0h4V5a2 2 0 0 0-4 0z";
@@ -74,10 +74,15 @@ function makeField(name, act) {
     spellcheck: "false",
     "aria-label": `${name} weight, typed`,
   });
-  field.addEventListener("focus", () => field.select());
-  field.addEventListener("blur", () => field.value !== written(act.weight(name)) && act.enter(name, field));
+  let before = ""; // what stood there when it was entered: others, and rules, may move the weight meanwhile
+  const show = () => (field.value = before = written(act.weight(name)));
+  field.addEventListener("focus", () => (show(), field.select()));
+  field.addEventListener("blur", () => {
+    if (field.value !== before) act.enter(name, field);
+    else field.value = brief(act.weight(name));
+  });
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") ((field.value = written(act.weight(name))), field.blur());
+    if (event.key === "Escape") (show(), field.blur());
     if (event.key === "Enter" && !event.isComposing) field.blur();
   });
   return field;
@@ -150,7 +155,8 @@ function update(parts, shown) {
   parts.root.classList.toggle("pending", shown.weight !== shown.storedWeight);
   parts.root.classList.toggle("shifted", isShifted);
   parts.root.classList.toggle("silent", shown.weight === 0);
-  if (document.activeElement !== parts.field) parts.field.value = written(shown.weight);
+  if (document.activeElement !== parts.field) parts.field.value = brief(shown.weight);
+  setAttribute(parts.field, "title", written(shown.weight));
   setAttribute(parts.field, "readonly", shown.isDisabled);
   setKeys(parts, shown);
 }
