@@ -211,6 +211,28 @@ def test_counts_are_what_the_tally_expects_of_them(catalog: Catalog, mode: Mode)
         assert chance_of_z((float(np.square(of_category).mean()) - 1) / (2 / 60) ** 0.5) > FALSE_ALARM
 
 
+class _Counting(np.random.Generator):
+    """A generator that counts how often it is asked for numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(5))
+        self.asked = 0
+
+    def random(self, *words: Any, **named: Any) -> Any:
+        self.asked += 1
+        return super().random(*words, **named)
+
+
+@in_every_mode
+def test_requests_of_all_buckets_are_drawn_in_one_go(mode: Mode) -> None:
+    requests, asked = [ask(number, budget_s=BUDGET_S, buckets=64, **_in_mode(mode)) for number in range(200)], []
+    for some in (requests, requests[:1] * 2):
+        rng = _Counting()
+        answer(some, snapshots_of(LIBRARIES["of chunks"], WEIGHTS), rng)
+        asked.append(rng.asked)
+    assert asked[0] <= asked[1] + 40  # rounds of what came twice or ran out, for all at once
+
+
 def test_the_first_batch_after_a_change_is_drawn_by_the_buckets_of_the_new_weights() -> None:
     derived = Derived(IN_SECONDS)
     terms = {"budget_s": BUDGET_S, "buckets": COUNT}

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from worker.core.catalog.rendering import cut_ids, cut_rendered
-from worker.core.draw.allocation import Plan
 from worker.core.draw.bucket_moments import count_bucketed
 from worker.core.draw.buckets import Batches, Buckets
 from worker.core.draw.columns import write_columns
 from worker.core.draw.derived import Prepared
 from worker.core.draw.epoch import draw_epoch
 from worker.core.draw.moments import RequestCounts, add_up_times, count_drawn
+from worker.core.draw.plans import Plan
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sampling import Drawn, draw
 from worker.core.draw.sessions import Visit
