@@ -6,6 +6,7 @@ by the weights.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -112,8 +113,15 @@ def _chance_of_buckets(library: Library, wanted: list[Bucket], drawn: list[list[
     return chance_of_fit(counts, [float(one.chance) * len(drawn) for one in wanted])
 
 
-def _chance_of_mix(library: Library, drawn: list[list[int]]) -> float:
-    return min(chance_of_z(float(z)) for z in score_of_mix(library, drawn)) * 3
+def _chance_of_mix(library: Library, drawn: list[list[int]], chances: Mapping[str, float] | None = None) -> float:
+    return min(chance_of_z(float(z)) for z in score_of_mix(library, drawn, chances)) * 3
+
+
+def _mix_of(buckets: Buckets) -> dict[str, float]:
+    """Compute the mix that comes of the chances that buckets are drawn by, right or wrong."""
+    chunks = np.diff(buckets.cumulative, prepend=0.0) * buckets.sizes
+    mix = chunks @ buckets.several.shares / chunks.sum()
+    return dict(zip(buckets.mixture.categories, mix.tolist(), strict=True))
 
 
 @of_both_units
@@ -152,7 +160,10 @@ def test_categories_within_a_bucket_and_chunks_within_a_category_are_drawn_by_th
 def test_buckets_drawn_by_the_chance_of_their_chunks_alone_are_found_wrong(catalog: Catalog) -> None:
     library, right = library_of(catalog, WEIGHTS), _buckets(catalog)
     wrong = replace(right, cumulative=np.append(right.cells.chances.cumsum()[:-1], 1.0))
-    assert _chance_of_mix(library, _draw(wrong, catalog)) < FALSE_ALARM
+    drawn = _draw(wrong, catalog)
+    assert _chance_of_mix(library, drawn) < FALSE_ALARM
+    assert _chance_of_mix(library, drawn, _mix_of(wrong)) > FALSE_ALARM
+    assert _mix_of(wrong)["noise"] > 0.1 + _mix_of(right)["noise"]  # batches of short chunks have more of them
 
 
 @of_both_units
@@ -161,7 +172,11 @@ def test_plain_weights_within_a_bucket_are_found_wrong(catalog: Catalog) -> None
     plain = np.where(right.cells.ready > 0, right.mixture.probabilities, 0.0)
     cells = right.cells._replace(shares=plain / plain.sum(axis=1, keepdims=True))
     wrong = make_buckets(right.mixture, right.lengths, cells, right.sizes, replace=True, stratified=False)
-    assert _chance_of_mix(library, _draw(wrong, catalog)) < FALSE_ALARM
+    drawn = _draw(wrong, catalog)
+    assert _chance_of_mix(library, drawn) < FALSE_ALARM
+    assert _chance_of_mix(library, drawn, _mix_of(wrong)) > FALSE_ALARM
+    wanted = buckets_of(library, int(BUDGET_S * 1000), COUNT)
+    assert _chance_of_buckets(library, wanted, drawn) > FALSE_ALARM  # nothing else is wrong
 
 
 @of_both_units
@@ -176,7 +191,10 @@ def test_edges_of_the_library_without_its_weights_are_found_wrong(catalog: Catal
     sizes = int(BUDGET_S * 1000) // edges
     wrong = make_buckets(right.mixture, right.lengths, cells, sizes, replace=True, stratified=False)
     wanted = buckets_of(library, int(BUDGET_S * 1000), COUNT)
-    assert _chance_of_buckets(library, wanted, _draw(wrong, catalog)) < FALSE_ALARM
+    drawn = _draw(wrong, catalog)
+    assert _chance_of_buckets(library, wanted, drawn) < FALSE_ALARM
+    assert _chance_of_mix(library, drawn) > FALSE_ALARM  # nothing else is wrong
+    assert edges.tolist() != [one.longest_ms for one in wanted]
 
 
 def test_one_request_alone_is_drawn_by_the_same_chances() -> None:
