@@ -95,7 +95,17 @@ class Buckets:
             seeds: Shape (r,): each request's seed, or None.
             rng: Numbers for the requests without a seed.
         """
-        chosen = self.cumulative.searchsorted(draw_one_each(seeds, Purpose.BUCKET, rng), "right")
+        return self.draw_at(draw_one_each(seeds, Purpose.BUCKET, rng), seeds, rng)
+
+    def draw_at(self, uniforms: Floats, seeds: Sequence[int | None], rng: np.random.Generator) -> Batches:
+        """Draw chunks from the buckets that some numbers stand for.
+
+        Args:
+            uniforms: float64, shape (r,), in [0, 1): a number for each request.
+            seeds: As for `draw`.
+            rng: As for `draw`.
+        """
+        chosen = self.cumulative.searchsorted(uniforms, "right")
         sizes = self.sizes.take(chosen)
         plan = Plan(self.mixture, sizes, seeds, self.replace, self.stratified, Choice(self.several, chosen))
         places, counts = draw(plan, rng)
