@@ -52,6 +52,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "buckets, stratified, each once": {"buckets": 5, "method": "stratified", "replace": False},
 }
 VARYING = {name: form for name, form in FORMS.items() if name in {"alone", "sum", "buckets"}}
+IN_PASSES = {"buckets": 5, "method": "epoch", "session": "s"}
 
 in_every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 in_each_way = pytest.mark.parametrize("form", VARYING.values(), ids=VARYING)
@@ -197,7 +198,7 @@ def test_a_seed_draws_the_same_in_a_session_of_any_batch(catalog: Catalog, form:
 
 
 @of_both_units
-@in_each_way
+@pytest.mark.parametrize("form", [*VARYING.values(), IN_PASSES], ids=[*VARYING, "buckets in passes"])
 @pytest.mark.parametrize("encoding", ["json", "packed"])
 def test_columns_and_probabilities_are_those_of_the_chunks_that_came(
     catalog: Catalog, form: dict[str, Any], encoding: str
