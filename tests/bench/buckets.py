@@ -1,10 +1,11 @@
 """Batches of a budget: what a request costs beside a plain one, and how much of the batches is padding.
 
-Two tables. `cost` is `answer` of worker.core.draw.answer, without I/O: requests of about 64 ids out of a million chunks
-in five categories, in batches of 1 and 64, packed. The figure is the least CPU time of many turns, taken in turns with
-the plain request.
+Two tables. `buckets_cost` is `answer` of worker.core.draw.answer, without I/O: requests of about 64 ids in five
+categories, packed, in batches of 1 and 64. With replacement they are out of a million chunks, without (`replace` 0) out
+of 100,000. A figure is CPU time a request: the least of many turns for each of eight draws, and the mean of these.
+Plain requests of 64 ids are timed in turns with the others.
 
-`padding` draws 500 batches of 600 s from libraries of three duration laws: AudioSet, where nearly all clips last 10 s
+`buckets` draws 500 batches of 600 s from libraries of three duration laws: AudioSet, where nearly all clips last 10 s
 (--audioset is a manifest; else it is made up); read speech, log-normal and up to 35 s, as in LibriSpeech and Common
 Voice; and mixed, both beside songs of minutes. Categories differ in length, and weigh the same. `real / padded` are
 seconds of audio in a second of a padded batch. `off by` is how far the mix of all batches is from the weights, at most,
@@ -17,7 +18,7 @@ in points.
 - `Lhotse 10`, `Lhotse 30`: DynamicBucketingSampler with so many buckets and max_duration 600, over the same list of
   draws as `random`. --lhotse is an interpreter that has Lhotse and PyTorch.
 
-    python tests/bench/buckets.py [--json] [--audioset CSV] [--lhotse PYTHON]
+    python tests/bench/buckets.py [--only TABLE] [--json] [--keep] [--audioset CSV] [--lhotse PYTHON]
 """
 
 import csv
@@ -25,7 +26,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,28 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench.harness import CATEGORIES, arguments, report
+from tests.bench.harness import CATEGORIES, arguments, keep, report
 from worker.core.catalog import Catalog, Columns, build_catalog
-from worker.core.draw.allocation import Plan
 from worker.core.draw.answer import answer
 from worker.core.draw.buckets import Buckets
 from worker.core.draw.derived import Derived
+from worker.core.draw.plans import Plan
 from worker.core.draw.prepare import Snapshots, Unanswerable, prepare
 from worker.core.draw.sampling import draw
+from worker.core.draw.sessions import NEW_SESSION
 from worker.core.weights.in_force import InForce
 from worker.core.weights.values import Weights, normalise
 from worker.core.wire import LARGEST_SIZE, Request, Terms
+from worker.core.wire.requests import Method
 
-CHUNKS, BATCHES, BUDGET_S, SIZE, TURNS = 1_000_000, 500, 600.0, 64, 200
+MANY, FEW = 1_000_000, 100_000  # chunks
+BATCHES, BUDGET_S, SIZE = 500, 600.0, 64
+DRAWS, TURNS = 8, 40
+CASES: Sequence[tuple[str, int, bool, Sequence[Method]]] = (
+    ("speech", MANY, True, ("random", "stratified", "epoch")),
+    ("speech", FEW, False, ("random", "stratified")),
+    ("AudioSet", FEW, False, ("random", "stratified")),
+)
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 _LHOTSE = """
@@ -62,7 +72,7 @@ for count in (10, 30):
 """
 
 
-def _library(law: str, audioset: Path | None) -> tuple[Floats, Integers]:
+def make_library(law: str, audioset: Path | None) -> tuple[Floats, Integers]:
     """Make durations in seconds, and the category of each."""
     rng = np.random.default_rng(11)
     codes = np.arange(22_000) % len(CATEGORIES)
@@ -141,7 +151,7 @@ def _ways(seconds: Floats, codes: Integers, lhotse: str | None) -> Iterator[tupl
 
 def _padding(audioset: Path | None, lhotse: str | None) -> Iterator[dict[str, Any]]:
     for law in ("AudioSet", "speech", "mixed"):
-        seconds, codes = _library(law, audioset)
+        seconds, codes = make_library(law, audioset)
         for way, batches in _ways(seconds, codes, lhotse):
             real = sum(float(seconds[batch].sum()) for batch in batches)
             padded = sum(float(seconds[batch].max()) * len(batch) for batch in batches)
@@ -159,40 +169,66 @@ def _padding(audioset: Path | None, lhotse: str | None) -> Iterator[dict[str, An
             }
 
 
-def _cost() -> Iterator[dict[str, Any]]:
+def _snapshots(law: str, chunks: int) -> Snapshots:
     rng = np.random.default_rng(3)
-    seconds = np.clip(np.exp(rng.normal(2.0, 0.7, CHUNKS)), 0.3, 40.0)
-    catalog, weights = _catalog(seconds, rng.integers(0, len(CATEGORIES), CHUNKS))
-    snapshots = Snapshots(Derived(catalog), {None: InForce(None, weights, ())}, 0)
-    padded = Terms(size=LARGEST_SIZE, budget_s=BUDGET_S, buckets=10, encoding="packed")
-    prepared = prepare(padded, snapshots)
+    seconds = np.clip(np.exp(rng.normal(2.0, 0.7, chunks)), 0.3, 40.0)
+    if law == "AudioSet":
+        seconds = np.where(rng.random(chunks) < 0.94, 10.0, rng.uniform(1.0, 10.0, chunks))
+    catalog, weights = _catalog(seconds, rng.integers(0, len(CATEGORIES), chunks))
+    return Snapshots(Derived(catalog), {None: InForce(None, weights, ())}, 0, {"s": NEW_SESSION})
+
+
+def _of_size(terms: Terms, snapshots: Snapshots) -> Terms:
+    """Return terms whose batches have about `SIZE` ids."""
+    prepared = prepare(terms, snapshots)
     assert not isinstance(prepared, Unanswerable)
-    budget_s = round(BUDGET_S * SIZE / prepared.batch.size, 3)
-    for method in ("random", "stratified"):
-        terms = {
-            "plain": Terms(size=SIZE, encoding="packed", method=method),
-            "buckets 10": padded._replace(budget_s=budget_s, method=method),
-        }
-        for count in (1, 64):
-            least = dict.fromkeys(terms, float("inf"))
-            for _ in range(TURNS):
-                for name, one in terms.items():
-                    requests = [Request(f"{i}-0", "r", one) for i in range(count)]
-                    began = time.process_time()
-                    answer(requests, snapshots, rng)
-                    least[name] = min(least[name], time.process_time() - began)
-            us = {f"{name} us": 1e6 * spent / count for name, spent in least.items()}
-            yield {"method": method, "requests": count, **us, "ratio": us["buckets 10 us"] / us["plain us"]}
+    return terms._replace(budget_s=round(BUDGET_S * SIZE / prepared.batch.size, 3))
+
+
+def _cost() -> Iterator[dict[str, Any]]:
+    for law, chunks, replace, methods in CASES:
+        snapshots = _snapshots(law, chunks)
+        for method in methods:
+            session = "s" if method == "epoch" else None
+            plain = Terms(size=SIZE, encoding="packed", method=method, replace=replace, session=session)
+            terms = {"plain": plain}
+            for count in (10, 64):
+                asked = plain._replace(size=LARGEST_SIZE, budget_s=BUDGET_S, buckets=count)
+                terms[f"buckets {count}"] = _of_size(asked, snapshots)
+            for requests in (1, SIZE):
+                us = _us_a_request(terms, requests, snapshots)
+                row = {"library": law, "chunks": chunks, "method": method, "replace": int(replace)}
+                row |= {"requests": requests} | {f"{name} us": value for name, value in us.items()}
+                yield row | {f"ratio {count}": us[f"buckets {count}"] / us["plain"] for count in (10, 64)}
+
+
+def _us_a_request(terms: Mapping[str, Terms], count: int, snapshots: Snapshots) -> dict[str, float]:
+    """Time batches of so many requests: the same draws in each turn, so that none looks cheap as it drew less."""
+    least = {name: [float("inf")] * DRAWS for name in terms}
+    asked = {name: [Request(f"{i}-0", "r", one) for i in range(count)] for name, one in terms.items()}
+    for _ in range(TURNS):
+        for number in range(DRAWS):
+            for name, requests in asked.items():
+                rng, began = np.random.default_rng(number), time.process_time()
+                answer(requests, snapshots, rng)
+                least[name][number] = min(least[name][number], time.process_time() - began)
+    return {name: 1e6 * sum(of_draws) / DRAWS / count for name, of_draws in least.items()}
 
 
 def main() -> None:
     """Measure, and print."""
     parser = arguments(__doc__)
+    parser.add_argument("--keep", action="store_true", help="write the figures of README.md as well")
+    parser.add_argument("--only", choices=("buckets", "buckets_cost"), help="one of the two tables")
     parser.add_argument("--audioset", type=Path, help="a manifest of AudioSet, CSV with category and duration_s")
     parser.add_argument("--lhotse", help="an interpreter that has Lhotse and PyTorch")
     given = parser.parse_args()
-    report("buckets: padding of batches of 600 s", list(_padding(given.audioset, given.lhotse)), as_json=given.json)
-    report("buckets: cost of a request of 64 ids", list(_cost()), as_json=given.json)
+    tables = {"buckets": lambda: _padding(given.audioset, given.lhotse), "buckets_cost": _cost}
+    for name in (given.only,) if given.only else tables:
+        rows = list(tables[name]())
+        report(name, rows, as_json=given.json)
+        if given.keep:
+            keep(name, rows)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.harness import CATEGORIES, arguments, report
 from worker.core.catalog import Catalog, build_catalog
-from worker.core.draw.allocation import Plan
 from worker.core.draw.answer import answer
 from worker.core.draw.derived import Derived
+from worker.core.draw.plans import Plan
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sampling import draw
 from worker.core.mixture import Mixture, make_mixture

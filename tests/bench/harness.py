@@ -16,6 +16,7 @@ from typing import Any
 
 import asyncpg
 
+from tests.bench.printed import FIGURES
 from tests.support.command import RunningWorker
 from tests.support.servers import redis_binaries
 from worker.adapters.postgres.migrate import migrate
@@ -127,15 +128,10 @@ async def fill(database_url: str, rows: int, categories: Sequence[str] = CATEGOR
 
 def report(title: str, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     """Print a table, or data; the machine and the date stand with it."""
-    about = {
-        "bench": title,
-        "machine": f"{os.cpu_count()} x {_processor()}",
-        "python": platform.python_version(),
-        "date": time.strftime("%F"),
-    }
     if as_json:
-        print(json.dumps({**about, "rows": rows}))
+        print(_as_json(title, rows))
         return
+    about = _about(title)
     print("  ".join(f"{name} {value}" for name, value in about.items()))
     names = list(rows[0])
     cells = [[_shown(row[name]) for name in names] for row in rows]
@@ -143,6 +139,24 @@ def report(title: str, rows: Sequence[dict[str, Any]], *, as_json: bool) -> None
     for line in (names, *cells):
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
     sys.stdout.flush()
+
+
+def keep(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the figures that README.md shows of a benchmark."""
+    (FIGURES / f"{title}.json").write_text(f"{_as_json(title, rows)}\n", encoding="utf-8")
+
+
+def _as_json(title: str, rows: Sequence[dict[str, Any]]) -> str:
+    return json.dumps({**_about(title), "rows": rows})
+
+
+def _about(title: str) -> dict[str, str]:
+    return {
+        "bench": title,
+        "machine": f"{os.cpu_count()} x {_processor()}",
+        "python": platform.python_version(),
+        "date": time.strftime("%F"),
+    }
 
 
 def _processor() -> str:

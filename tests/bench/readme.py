@@ -99,6 +99,45 @@ TABLES: Final[Mapping[str, Table]] = {
         },
         {"way": "draw"},
     ),
+    "buckets": Table(
+        {
+            "library": "library",
+            "batches": "batches",
+            "padding %": "padding %",
+            "real / padded": "real / padded",
+            "ids a batch": "ids a batch",
+            "fullest (s)": "fullest s",
+            "mix off by (points)": "off by",
+        }
+    ),
+    "buckets_cost": Table(
+        {
+            "library": "library",
+            "chunks": "chunks",
+            "method": "method",
+            "replace": "replace",
+            "requests": "requests",
+            "plain (us)": "plain us",
+            "10 buckets": "buckets 10 us",
+            "ratio": "ratio 10",
+            "64 buckets": "buckets 64 us",
+            "ratio ": "ratio 64",
+        }
+    ),
+    "bucket_training": Table(
+        {
+            "batches": "batches",
+            "steps": "steps",
+            "sounds a batch": "sounds a batch",
+            "fullest (s)": "fullest s",
+            "padding %": "padding %",
+            "CPU s an epoch": "CPU s an epoch",
+            "of plain": "of plain",
+            "mix off by (points)": "off by",
+            "z": "z",
+            "held-out loss": "held-out loss",
+        }
+    ),
     "client": Table(
         {
             "step": "step",

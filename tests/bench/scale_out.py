@@ -12,12 +12,11 @@ tests/bench/figures as well, from where `readme.py` takes them. Each figure is o
 
 import argparse
 import asyncio
-import io
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -42,8 +41,7 @@ from tests.bench.backlog import (
     clear,
     time_running,
 )
-from tests.bench.harness import SERVER_CORE, Servers, arguments, fill, pin, report, servers, worker
-from tests.bench.printed import FIGURES
+from tests.bench.harness import SERVER_CORE, Servers, arguments, fill, keep, pin, report, servers, worker
 from tests.bench.sizing import Costs, limit_rows, reckoned_rows, row, sizing_rows
 from tests.support.command import RunningWorker
 from tests.support.servers import redis_binaries
@@ -205,10 +203,7 @@ def main() -> None:
     for title, rows in run(asked).items():
         report(title, rows, as_json=asked.json)
         if asked.keep:
-            printed = io.StringIO()
-            with redirect_stdout(printed):
-                report(title, rows, as_json=True)
-            (FIGURES / f"{title}.json").write_text(printed.getvalue(), encoding="utf-8")
+            keep(title, rows)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The command line asks for batches of a budget in seconds, and foresees them."""
 
 import json
+from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Run, StartWorker
 from tests.support.library import session
+from tests.support.waiting import wait_until_sync
 
 pytestmark = pytest.mark.any_redis
 
@@ -42,3 +44,30 @@ async def test_batches_are_asked_for_and_foreseen(run: Run, start_worker: StartW
     assert "the longest chunk that can be drawn, of music, lasts 10 s; accepted: at least that" in refused.stdout
     too_short = run("weights", "preview", "voice=1", "--budget-s", "5")
     assert "the longest chunk that can be drawn, of voice, lasts 9 s; accepted: at least that" in too_short.stderr
+
+
+async def test_a_chunk_that_is_taken_out_while_batches_are_drawn_bounds_them_no_more(
+    run: Run, start_worker: StartWorker, database_url: str
+) -> None:
+    async with session(database_url) as connection:
+        await connection.execute(_INSERT)
+        taken = {row["id"] for row in await connection.fetch("select id from audio_chunks where duration_s = 10")}
+    for name in ("w-1", "w-2"):
+        start_worker(name, WORKER_CATALOG_COLUMNS="duration_s")
+
+    def drawn(*words: str) -> list[dict[str, Any]]:
+        asked = run("sample", "--budget-s", "90", "--columns", "duration_s", "--json", *words)
+        return [json.loads(line) for line in asked.stdout.splitlines()]
+
+    assert {len(one["chunk_ids"]) for one in drawn("--count", "8")} == {9}
+    assert run("catalog", "quarantine", *map(str, sorted(taken)), "--reason", "too long").returncode == 0
+    wait_until_sync(
+        lambda: {len(one["chunk_ids"]) for one in drawn("--count", "8")} == {10},
+        timeout_s=60,
+        what="both workers cut batches without the chunks that last 10 s",
+    )
+    for one in [*drawn("--buckets", "5", "--count", "40"), *drawn("--budget", "sum", "--count", "40")]:
+        assert not taken & set(one["chunk_ids"])
+        assert max(one["durations_s"]) <= 9
+    for one in drawn("--buckets", "5", "--count", "40"):
+        assert 90 - 9 < max(one["durations_s"]) * len(one["chunk_ids"]) <= 90

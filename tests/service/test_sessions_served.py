@@ -3,12 +3,15 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
 from tests.support.workers import DONE_S, Wiring, answers, serving, settled, small_catalog
 from worker.adapters.redis.sessions import RedisSessions
+from worker.core.catalog import Catalog, build_catalog
 from worker.core.draw.session_schedules import read_schedule
 from worker.core.keys import PINNED, POSITION, SCHEDULE
 from worker.core.stats import read_counts
@@ -197,18 +200,16 @@ async def test_a_schedule_holds_for_the_next_request_on_every_worker(desk: Desk,
 # -- epoch -----------------------------------------------------------------------------------------------------
 
 
-async def test_every_chunk_comes_once_a_pass_over_workers_that_come_and_go(
-    desk: Desk, redis_url: str, prefix: str
-) -> None:
-    sizes, asked = (1, 4, 7, 16), []
-    catalog = small_catalog(CHUNKS)
+async def _heard(
+    desk: Desk, redis_url: str, prefix: str, catalog: Catalog, requests: Sequence[Mapping[str, object]]
+) -> Counter[int]:
+    """Ask workers that come and go three times; count how often each chunk came."""
+    asked: list[str] = []
     async with serving(redis_url, prefix, Wiring("always", batch=3, catalog=catalog)):
         for round_ in range(3):
             wirings = [Wiring(f"w-{round_}-{i}", batch=3, catalog=catalog) for i in range(WORKERS - 1)]
             async with serving(redis_url, prefix, wirings[0]), serving(redis_url, prefix, wirings[1]):
-                asked += await desk.add(
-                    *({"session": "s", "method": "epoch", "size": sizes[i % 4]} for i in range(120))
-                )
+                asked += await desk.add(*requests)
                 await answers(desk, asked)
         found = await answers(desk, asked)
     drawn: Counter[int] = Counter()
@@ -217,10 +218,35 @@ async def test_every_chunk_comes_once_a_pass_over_workers_that_come_and_go(
             result["counts"]
         )
         drawn.update(json.loads(result["chunk_ids"]))
+    return drawn
+
+
+async def test_every_chunk_comes_once_a_pass_over_workers_that_come_and_go(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    sizes, catalog = (1, 4, 7, 16), small_catalog(CHUNKS)
+    requests = [{"session": "s", "method": "epoch", "size": sizes[i % 4]} for i in range(120)]
+    drawn = await _heard(desk, redis_url, prefix, catalog, requests)
     for first in (1_000, 2_000, 3_000):
         heard = [drawn[first + i] for i in range(CHUNKS)]
         assert max(heard) - min(heard) <= 1
     assert sum(drawn.values()) == sum(sizes) * 90
+
+
+async def test_every_chunk_comes_once_a_pass_of_its_length_over_workers_that_come_and_go(
+    desk: Desk, redis_url: str, prefix: str
+) -> None:
+    plain = small_catalog(CHUNKS)
+    ms = np.tile([1000, 2000, 4000], CHUNKS).astype(np.uint32)
+    codes = np.repeat(np.arange(3), CHUNKS)
+    catalog = build_catalog(plain.ids.astype(np.int64), codes, list(plain.categories), ms)
+    requests = [{"session": "s", "method": "epoch", "budget_s": 12, "buckets": 3} for _ in range(120)]
+    drawn = await _heard(desk, redis_url, prefix, catalog, requests)
+    for first in range(9):
+        heard = [drawn[chunk] for chunk in plain.ids[first % 3 + first // 3 * CHUNKS :][: CHUNKS - 2 : 3].tolist()]
+        assert len(heard) == CHUNKS // 3
+        assert max(heard) - min(heard) <= 1
+        assert min(heard) > 0
 
 
 async def test_two_sessions_do_not_share_passes_and_others_are_not_held_up(

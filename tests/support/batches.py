@@ -111,13 +111,17 @@ def drawn_of(answers: Answers) -> list[list[int]]:
     return [ids_of(result) for result in results]
 
 
-def score_of_mix(library: Library, drawn: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+def score_of_mix(
+    library: Library, drawn: Sequence[Sequence[int]], chances: Mapping[str, float] | None = None
+) -> NDArray[np.float64]:
     """Return for each category how many standard deviations its counts are from size x chance, over all requests.
 
-    The deviation is that of the sample. Nothing here knows how sizes were found.
+    The deviation is that of the sample; where there is none, so is the score. Nothing here knows how sizes were found.
+    Other chances than those of the library may be given, by category.
     """
     names = sorted({one.category for one in library.values()})
-    chance = np.array([float(sum(one.chance for one in library.values() if one.category == name)) for name in names])
+    right = {name: float(sum(one.chance for one in library.values() if one.category == name)) for name in names}
+    chance = np.array([(chances or right)[name] for name in names])
     column = {name: i for i, name in enumerate(names)}
     departures = np.array(
         [
@@ -125,5 +129,7 @@ def score_of_mix(library: Library, drawn: Sequence[Sequence[int]]) -> NDArray[np
             for ids in drawn
         ]
     )
-    scores: NDArray[np.float64] = departures.sum(axis=0) / np.sqrt(np.square(departures).sum(axis=0))
+    deviations: NDArray[np.float64] = np.sqrt(np.square(departures).sum(axis=0))
+    scores = np.zeros(len(names))
+    np.divide(departures.sum(axis=0), deviations, out=scores, where=deviations > 0)
     return scores

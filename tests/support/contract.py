@@ -82,7 +82,7 @@ def go_together(given: Sequence[tuple[bytes, bytes]]) -> bool:
     if b"budget_s" not in names:
         return b"budget" not in names and b"buckets" not in names
     adds_up, several = values.get(b"budget") == b"sum", int(values.get(b"buckets", b"1")) > 1
-    if b"size" in names or (values.get(b"method") == b"epoch" and (adds_up or several)):
+    if b"size" in names:
         return False
-    is_independent = values.get(b"method") != b"stratified" and values.get(b"replace") != b"0"
+    is_independent = values.get(b"method", b"random") == b"random" and values.get(b"replace") != b"0"
     return is_independent or several or not adds_up

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from worker.core.catalog import Catalog, Columns, build_catalog
 from worker.core.catalog.view import make_view
-from worker.core.draw.allocation import Plan
+from worker.core.draw.plans import Plan
 from worker.core.mixture import Mixture, make_mixture
 from worker.core.weights.values import Weights, normalise
 

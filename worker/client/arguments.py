@@ -24,7 +24,7 @@ class Options(TypedDict, total=False):
         pin: Draw under the weights that the session was first pinned to.
         replace: False: no chunk twice within the request.
         method: `random`, `stratified` (counts as close to the weights as possible), or `epoch` (no chunk twice in the
-            session until its category is used up).
+            session until its category is used up; with `buckets`, those of its length).
         seed: The same seed under the same weights and catalog gives the same ids. A stream derives one for each of its
             requests, see `worker.core.wire.seeds.seed_of`.
         encoding: Encoding of ids on the wire; default: the one that is faster to read.

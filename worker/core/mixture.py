@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 _MANY = 64  # categories: above this, a request draws from few of them
 _COMPARED = 8  # up to so many categories, comparing with each of them is fastest
+_MOST_PARTS = 65_536  # of a guide that is finer than it has to be
 _FEW_NUMBERS = 512  # up to so many numbers, one call is faster than two
 _STEEPEST = 2.0**31  # chunks per unit: of the 53 bits of a number, at least 22 are left to choose evenly among chunks
 _MARGIN = 2.0**-19  # chunks kept free at both ends of a category: more than rounding can shift a number
@@ -98,6 +99,8 @@ class Finder:
     a second number chooses the chunk (`pick_positions`).
 
     Attributes:
+        starts: int64, shape (k,): position of each category's first chunk.
+        ready: int64, shape (k,): number of its chunks.
         finds_positions: Whether the numbers have bits enough for `find_positions`.
     """
 
@@ -111,7 +114,7 @@ class Finder:
         """
         self._cumulative = cumulative
         self._edges = cumulative[:-1].tolist()
-        self._starts, self._ready = starts, ready.astype(np.float64)
+        self.starts, self.ready, self._ready = starts, ready, ready.astype(np.float64)
         self._guide = _guide(cumulative) if len(cumulative) > _COMPARED else None
         lows = np.concatenate(([0.0], self._edges))
         with np.errstate(divide="ignore", invalid="ignore"):  # a category may be too narrow to hold a number
@@ -138,9 +141,9 @@ class Finder:
             for edge in self._edges:
                 passed += uniforms >= edge
             return passed.astype(np.int64)
-        found = self._guide.take((uniforms * len(self._guide)).astype(np.int64))
-        early = np.flatnonzero(uniforms >= self._cumulative.take(found))
-        found[early] = np.searchsorted(self._cumulative, uniforms[early], "right")
+        found = self._guide.take((uniforms * len(self._guide)).astype(np.int64), mode="clip")
+        [early] = (uniforms >= self._cumulative.take(found, mode="clip")).nonzero()
+        found[early] = self._cumulative.searchsorted(uniforms[early], "right")
         return found
 
     def find_positions(self, uniforms: Floats, columns: Integers) -> Integers:
@@ -172,7 +175,7 @@ class Finder:
         offsets = self._ready.take(columns)
         offsets *= uniforms
         positions = offsets.astype(np.int64)
-        positions += self._starts.take(columns)
+        positions += self.starts.take(columns)
         return positions
 
 
@@ -222,6 +225,10 @@ def _times(shares: Floats, chosen: Integers, durations: Durations) -> Times:
 
 
 def _guide(cumulative: Floats) -> Integers:
-    """Cut [0, 1) into equal parts, and return for each the column that its first number belongs to."""
-    parts = 1 << (2 * len(cumulative)).bit_length()
+    """Cut [0, 1) into equal parts, and return for each the column that its first number belongs to.
+
+    The more parts, the fewer numbers have to look further. There are as many as the processor's cache has room for.
+    """
+    width = len(cumulative)
+    parts = 1 << max(2 * width, min(16 * width, _MOST_PARTS - 1)).bit_length()
     return np.searchsorted(cumulative, np.arange(parts) / parts, "right")

@@ -6,6 +6,7 @@ by the weights.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -112,8 +113,15 @@ def _chance_of_buckets(library: Library, wanted: list[Bucket], drawn: list[list[
     return chance_of_fit(counts, [float(one.chance) * len(drawn) for one in wanted])
 
 
-def _chance_of_mix(library: Library, drawn: list[list[int]]) -> float:
-    return min(chance_of_z(float(z)) for z in score_of_mix(library, drawn)) * 3
+def _chance_of_mix(library: Library, drawn: list[list[int]], chances: Mapping[str, float] | None = None) -> float:
+    return min(chance_of_z(float(z)) for z in score_of_mix(library, drawn, chances)) * 3
+
+
+def _mix_of(buckets: Buckets) -> dict[str, float]:
+    """Compute the mix that comes of the chances that buckets are drawn by, right or wrong."""
+    chunks = np.diff(buckets.cumulative, prepend=0.0) * buckets.sizes
+    mix = chunks @ buckets.several.shares / chunks.sum()
+    return dict(zip(buckets.mixture.categories, mix.tolist(), strict=True))
 
 
 @of_both_units
@@ -152,7 +160,10 @@ def test_categories_within_a_bucket_and_chunks_within_a_category_are_drawn_by_th
 def test_buckets_drawn_by_the_chance_of_their_chunks_alone_are_found_wrong(catalog: Catalog) -> None:
     library, right = library_of(catalog, WEIGHTS), _buckets(catalog)
     wrong = replace(right, cumulative=np.append(right.cells.chances.cumsum()[:-1], 1.0))
-    assert _chance_of_mix(library, _draw(wrong, catalog)) < FALSE_ALARM
+    drawn = _draw(wrong, catalog)
+    assert _chance_of_mix(library, drawn) < FALSE_ALARM
+    assert _chance_of_mix(library, drawn, _mix_of(wrong)) > FALSE_ALARM
+    assert _mix_of(wrong)["noise"] > 0.1 + _mix_of(right)["noise"]  # batches of short chunks have more of them
 
 
 @of_both_units
@@ -161,7 +172,11 @@ def test_plain_weights_within_a_bucket_are_found_wrong(catalog: Catalog) -> None
     plain = np.where(right.cells.ready > 0, right.mixture.probabilities, 0.0)
     cells = right.cells._replace(shares=plain / plain.sum(axis=1, keepdims=True))
     wrong = make_buckets(right.mixture, right.lengths, cells, right.sizes, replace=True, stratified=False)
-    assert _chance_of_mix(library, _draw(wrong, catalog)) < FALSE_ALARM
+    drawn = _draw(wrong, catalog)
+    assert _chance_of_mix(library, drawn) < FALSE_ALARM
+    assert _chance_of_mix(library, drawn, _mix_of(wrong)) > FALSE_ALARM
+    wanted = buckets_of(library, int(BUDGET_S * 1000), COUNT)
+    assert _chance_of_buckets(library, wanted, drawn) > FALSE_ALARM  # nothing else is wrong
 
 
 @of_both_units
@@ -176,7 +191,10 @@ def test_edges_of_the_library_without_its_weights_are_found_wrong(catalog: Catal
     sizes = int(BUDGET_S * 1000) // edges
     wrong = make_buckets(right.mixture, right.lengths, cells, sizes, replace=True, stratified=False)
     wanted = buckets_of(library, int(BUDGET_S * 1000), COUNT)
-    assert _chance_of_buckets(library, wanted, _draw(wrong, catalog)) < FALSE_ALARM
+    drawn = _draw(wrong, catalog)
+    assert _chance_of_buckets(library, wanted, drawn) < FALSE_ALARM
+    assert _chance_of_mix(library, drawn) > FALSE_ALARM  # nothing else is wrong
+    assert edges.tolist() != [one.longest_ms for one in wanted]
 
 
 def test_one_request_alone_is_drawn_by_the_same_chances() -> None:
@@ -209,6 +227,28 @@ def test_counts_are_what_the_tally_expects_of_them(catalog: Catalog, mode: Mode)
         assert chance_of_z(sum(of_category) / 60**0.5) > FALSE_ALARM
         # Standard normal numbers have a mean square of 1, with a standard deviation of sqrt(2 / 60).
         assert chance_of_z((float(np.square(of_category).mean()) - 1) / (2 / 60) ** 0.5) > FALSE_ALARM
+
+
+class _Counting(np.random.Generator):
+    """A generator that counts how often it is asked for numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(5))
+        self.asked = 0
+
+    def random(self, *words: Any, **named: Any) -> Any:
+        self.asked += 1
+        return super().random(*words, **named)
+
+
+@in_every_mode
+def test_requests_of_all_buckets_are_drawn_in_one_go(mode: Mode) -> None:
+    requests, asked = [ask(number, budget_s=BUDGET_S, buckets=64, **_in_mode(mode)) for number in range(200)], []
+    for some in (requests, requests[:1] * 2):
+        rng = _Counting()
+        answer(some, snapshots_of(LIBRARIES["of chunks"], WEIGHTS), rng)
+        asked.append(rng.asked)
+    assert asked[0] <= asked[1] + 40  # rounds of what came twice or ran out, for all at once
 
 
 def test_the_first_batch_after_a_change_is_drawn_by_the_buckets_of_the_new_weights() -> None:

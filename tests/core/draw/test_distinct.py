@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.drawing import Extremes, mixture_of
+from tests.support.drawing import RANDOM_ONCE, Extremes, mixture_of, plan_of
 from worker.core.draw.allocation import Allocated
 from worker.core.draw.distinct import Layout, layout_for, pick_distinct
 from worker.core.draw.random_numbers import RandomNumbers
@@ -43,8 +43,8 @@ def test_words_hold_request_place_and_index(rows: list[tuple[int, int, int]]) ->
 
 def test_a_layout_has_bits_for_the_last_place_and_the_largest_request() -> None:
     mixture = mixture_of({"a": 1, "b": 1}, {"a": 500, "b": 525})
-    assert layout_for(mixture, np.array([3, 64])) == Layout(11, 6)
-    assert layout_for(mixture_of({"a": 1}, {"a": 1024}), np.array([65])) == Layout(10, 7)
+    assert layout_for(mixture.finder, np.array([3, 64])) == Layout(11, 6)
+    assert layout_for(mixture_of({"a": 1}, {"a": 1024}).finder, np.array([65])) == Layout(10, 7)
     assert Layout(40, 16).most_requests == 256
 
 
@@ -53,6 +53,7 @@ def test_a_chunk_may_come_in_several_requests_and_not_twice_in_one() -> None:
     mixture, rows, size = mixture_of({"a": 1}, {"a": 16}), 3, 8
     allocated = Allocated(np.zeros(rows * size, np.int64), np.full((rows, 1), size))
     numbers = RandomNumbers([None] * rows, np.full(rows, size), _EqualAtFirst(0.25))
-    positions = pick_distinct(mixture, allocated, numbers).reshape(rows, size)
+    plan = plan_of(mixture, [size] * rows, mode=RANDOM_ONCE)
+    positions = pick_distinct(plan, allocated, numbers).reshape(rows, size)
     assert (positions[:, 0] == 4).all()
     assert [len(set(row)) for row in positions.tolist()] == [size] * rows

@@ -26,7 +26,7 @@ from tests.support.drawing import (
     rng_seeds,
     seeds,
 )
-from worker.core.draw.allocation import Plan
+from worker.core.draw.plans import Plan
 from worker.core.draw.sampling import Drawn, draw
 from worker.core.mixture import Integers, Mixture
 

@@ -22,6 +22,17 @@ def test_a_session_says_how_often_its_chunks_were_heard() -> None:
     assert session_repeats(None, ready) == {}
 
 
+def test_passes_by_length_count_on_top_of_those_of_whole_categories() -> None:
+    fields = {"epoch:a~1024": b"2::", "epoch:a~5311": b"4::", "epoch:a": b"3::", "epoch:a+val~1024": b"6::"}
+    fields |= {"epoch:b~1024": b"1::", "epoch:~0123abcd": b"700::"}
+    fields |= {"chunks::a": b"40", "chunks::b": b"5"}
+    assert session_document("s", fields, 5, UNKNOWN)["passes"] == {"a": 7, "a+val": 6, "b": 1}
+    assert {name: one.most_repeats for name, one in session_repeats(fields, Ready({"a": 9, "b": 9})).items()} == {
+        "a": 7.0,
+        "b": 1.0,
+    }
+
+
 @pytest.mark.parametrize("text", [b"", b"x", b"nan", b"inf", b"-1", b"0", b"1e10", b"\xff"])
 def test_a_limit_that_nobody_can_mean_is_none(text: bytes) -> None:
     assert read_limit({"repeats_limit": text}) is None

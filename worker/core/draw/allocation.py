@@ -15,34 +15,16 @@ there, too, a draw of an exhausted category is repeated, and it does not matter 
 Counts say nothing of the order. Independent draws come in random order already; other counts are shuffled.
 """
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from worker.core.draw.plans import Plan
 from worker.core.draw.random_numbers import Purpose, RandomNumbers, Words
-from worker.core.mixture import Floats, Integers, Mixture
+from worker.core.mixture import Floats, Integers
 
 ORDER_BITS: Final = 36
 """Random bits that decide an order. Two chunks of equal bits keep their order, so an order is even to 2^-37."""
-
-
-class Plan(NamedTuple):
-    """A group of requests that are drawn in one go.
-
-    Attributes:
-        mixture: The weights and READY chunks that they all draw from.
-        sizes: int64, shape (r,): chunks wanted, >= 1; without replacement at most all READY ones.
-        seeds: Shape (r,): each request's seed, or None.
-        replace: Whether a chunk may come twice within a request.
-        stratified: Systematic sampling of the categories instead of independent draws.
-    """
-
-    mixture: Mixture
-    sizes: Integers
-    seeds: Sequence[int | None]
-    replace: bool
-    stratified: bool
 
 
 class Allocated(NamedTuple):
@@ -64,18 +46,17 @@ def allocate(plan: Plan, numbers: RandomNumbers) -> Allocated:
         plan: What is wanted.
         numbers: The numbers of its requests.
     """
-    mixture = plan.mixture
     if plan.stratified:
         rows = np.arange(len(plan.sizes))
         shifts = numbers.uniforms_at(Purpose.CATEGORY, rows, np.zeros_like(rows))
-        counts = allocate_systematically(plan.sizes, mixture.cumulative, shifts)
+        counts = allocate_systematically(plan.sizes, plan.cumulative, shifts)
         if not plan.replace:
             counts = _pass_on(plan, counts, numbers)
         return Allocated(shuffle_within_requests(counts, numbers), counts)
-    columns = mixture.finder.find(numbers.uniforms(Purpose.CATEGORY))
-    counts = count_columns(plan.sizes, columns, len(mixture.ready))
+    columns = plan.find(numbers.uniforms(Purpose.CATEGORY)).columns
+    counts = count_columns(plan.sizes, columns, plan.width)
     if not plan.replace:
-        has_surplus = np.logical_or.reduce(counts > mixture.ready, axis=1)
+        has_surplus = np.logical_or.reduce(counts > plan.ready, axis=1)
         if has_surplus.any():
             counts = _pass_on(plan, counts, numbers)
             rows = np.flatnonzero(has_surplus)
@@ -174,14 +155,15 @@ def count_columns(sizes: Integers, columns: Integers, width: int) -> Integers:
 
 def _pass_on(plan: Plan, counts: Integers, numbers: RandomNumbers) -> Integers:
     """Draw the surplus of exhausted categories again, by the renormalised weights of the others; see the module."""
-    mixture, purpose = plan.mixture, int(Purpose.PASS_ON)
+    ready, shares = (np.broadcast_to(table, counts.shape) for table in (plan.ready, plan.shares))
+    purpose = int(Purpose.PASS_ON)
     while True:
-        surplus = np.maximum(counts - mixture.ready, 0).sum(axis=1)
+        surplus = np.maximum(counts - ready, 0).sum(axis=1)
         rows = np.flatnonzero(surplus)
         if not len(rows):
             return counts
-        counts = np.minimum(counts, mixture.ready)
-        open_shares = np.where(counts[rows] < mixture.ready, mixture.probabilities, 0.0)
+        counts = np.minimum(counts, ready)
+        open_shares = np.where(counts[rows] < ready[rows], shares[rows], 0.0)
         cumulative = np.cumsum(open_shares, axis=1)
         cumulative /= cumulative[:, -1:]
         if plan.stratified:

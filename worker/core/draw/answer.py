@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from worker.core.adjust.rule import TIME_MS
-from worker.core.draw.allocation import Plan
 from worker.core.draw.buckets import Buckets
 from worker.core.draw.columns import write_columns
 from worker.core.draw.derived import Prepared, weights_of
 from worker.core.draw.groups import Answers, Part, cut_chunk_ids, cut_into_draws, draw_parts
+from worker.core.draw.plans import Plan
 from worker.core.draw.prepare import Snapshots, Unanswerable, check_wanted, prepare
 from worker.core.draw.sampling import draw
 from worker.core.draw.session_schedules import schedule_of

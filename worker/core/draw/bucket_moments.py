@@ -25,8 +25,8 @@ def count_bucketed(dataset: str | None, buckets: Buckets, drawn: RequestCounts, 
     if mixture.left_out:
         tally.asked.add_incomplete(dataset or "", mixture, chunks)
     means, variances = chunks * spread.each, len(chosen) * spread.variances
-    runs_out = spread.may_run_out[chosen]
-    if runs_out.any():
+    runs_out = spread.may_run_out[chosen] if not buckets.replace else None
+    if runs_out is not None and runs_out.any():
         rows, counts = chosen[runs_out], drawn.counts[runs_out]
         of_chunks = np.add.reduce(
             finite(counts, np.square(counts), buckets.cells.ready[rows]) * spread.variances_s2[rows], axis=0

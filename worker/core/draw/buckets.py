@@ -18,9 +18,8 @@ Why the mix is exact: with z = sum over b of q_b / n_b, a request is expected to
 chunks, which is in proportion to p_c. Its expected size is 1 / z. So counts less size x p_c have mean 0. If weights are
 shares of audio time, p_c is the weight divided by the mean duration, and the same holds for seconds.
 
-A bucket and category is a *cell*, a range of places; see `lengths`. Cells lie bucket after bucket on [0, 1), each
-bucket as wide as any other. So one number chooses the cell and the chunk of an independent draw, as it does without
-buckets. Other draws take the bucket's own mixture, in places instead of positions.
+A bucket and category is a *cell*, a range of places; see `lengths`. So a bucket is a mixture of its own, in places
+instead of positions, and requests of all buckets are drawn in one go; see `plans`.
 """
 
 from collections.abc import Sequence
@@ -30,15 +29,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from worker.core.draw.allocation import Plan, allocate_systematically, count_columns, shuffle_within_requests
 from worker.core.draw.cells import Cells
 from worker.core.draw.lengths import Lengths
-from worker.core.draw.random_numbers import Purpose, RandomNumbers
+from worker.core.draw.plans import Choice, Plan, Several
+from worker.core.draw.random_numbers import Purpose, draw_one_each
 from worker.core.draw.sampling import Drawn, draw
 from worker.core.draw.spread import Spread, Way, measure_spread
 from worker.core.mixture import Finder, Floats, Integers, Mixture
-
-_BELOW_ONE = 1.0 - 2.0**-40  # so that no number is rounded up to the next bucket, whatever its own one is
 
 
 class Batches(NamedTuple):
@@ -65,12 +62,8 @@ class Buckets:
         cells: The cells.
         sizes: int64, shape (b,): chunks of a batch of each bucket.
         cumulative: float64, shape (b,), ascending to exactly 1: chances of the buckets.
-        finder: Finds the cell of a number, and a place within it.
+        several: A mixture a bucket, in places instead of positions.
         spread: What requests are expected to draw.
-        columns: int64: the category of each cell that the finder knows.
-        within: float64, shape (b, k): cumulative shares within each bucket, ascending to exactly 1.
-        numbers: int64, shape (b, k): the finder's number of each cell.
-        own: A mixture a bucket, in places; empty if a chunk may come twice.
         replace: Whether a chunk may come twice within a request.
         stratified: Systematic sampling of the categories instead of independent draws.
     """
@@ -80,12 +73,8 @@ class Buckets:
     cells: Cells
     sizes: Integers
     cumulative: Floats
-    finder: Finder
+    several: Several
     spread: Spread
-    columns: Integers
-    within: Floats
-    numbers: Integers
-    own: Sequence[Mixture]
     replace: bool
     stratified: bool
 
@@ -106,15 +95,21 @@ class Buckets:
             seeds: Shape (r,): each request's seed, or None.
             rng: Numbers for the requests without a seed.
         """
-        rows = np.arange(len(seeds))
-        choosing = RandomNumbers(seeds, np.ones_like(rows), rng)
-        chosen = self.cumulative.searchsorted(choosing.uniforms_at(Purpose.BUCKET, rows, np.zeros_like(rows)), "right")
+        return self.draw_at(draw_one_each(seeds, Purpose.BUCKET, rng), seeds, rng)
+
+    def draw_at(self, uniforms: Floats, seeds: Sequence[int | None], rng: np.random.Generator) -> Batches:
+        """Draw chunks from the buckets that some numbers stand for.
+
+        Args:
+            uniforms: float64, shape (r,), in [0, 1): a number for each request.
+            seeds: As for `draw`.
+            rng: As for `draw`.
+        """
+        chosen = self.cumulative.searchsorted(uniforms, "right")
         sizes = self.sizes.take(chosen)
-        if not self.replace:
-            return Batches(sizes, self._draw_by_bucket(seeds, sizes, chosen, rng), chosen)
-        if self.stratified:
-            return Batches(sizes, self._draw_stratified(seeds, sizes, chosen, rng), chosen)
-        return Batches(sizes, self._draw_independently(seeds, sizes, chosen, rng), chosen)
+        plan = Plan(self.mixture, sizes, seeds, self.replace, self.stratified, Choice(self.several, chosen))
+        places, counts = draw(plan, rng)
+        return Batches(sizes, Drawn(self._positions_at(places), counts), chosen)
 
     def draw_one(self, rng: np.random.Generator) -> Drawn:
         """Draw one request independently and without a seed, as `draw` does; less has to be kept apart.
@@ -122,60 +117,20 @@ class Buckets:
         Args:
             rng: Its numbers.
         """
-        bucket = int(self.cumulative.searchsorted(rng.random(), "right"))
+        bucket, finder = int(self.cumulative.searchsorted(rng.random(), "right")), self.several.finder
         uniforms = rng.random(int(self.sizes[bucket]))
-        uniforms *= _BELOW_ONE / len(self.sizes)
-        uniforms += bucket / len(self.sizes)
-        cells, finder = self.finder.find(uniforms), self.finder
-        if finder.finds_positions:
-            places = finder.find_positions(uniforms, cells)
-        else:
-            places = finder.pick_positions(rng.random(len(uniforms)), cells)
-        counts = np.bincount(self.columns.take(cells), minlength=len(self.mixture.categories))
-        return Drawn(self.lengths.order.take(places).astype(np.int64, copy=False), counts[None, :])
-
-    def _draw_independently(
-        self, seeds: Sequence[int | None], sizes: Integers, chosen: Integers, rng: np.random.Generator
-    ) -> Drawn:
-        """Draw each chunk by itself, for requests of all buckets in one go."""
-        numbers, finder = RandomNumbers(seeds, sizes, rng), self.finder
-        uniforms = numbers.uniforms(Purpose.CATEGORY)
-        uniforms *= _BELOW_ONE / len(self.sizes)
-        uniforms += (chosen / len(self.sizes)).repeat(sizes)
+        self.several.narrow(uniforms, bucket / len(self.sizes))
         cells = finder.find(uniforms)
         if finder.finds_positions:
             places = finder.find_positions(uniforms, cells)
         else:
-            places = finder.pick_positions(numbers.uniforms(Purpose.CHUNK), cells)
-        counts = count_columns(sizes, self.columns.take(cells), len(self.mixture.categories))
-        return Drawn(self.lengths.order.take(places).astype(np.int64, copy=False), counts)
+            places = finder.pick_positions(rng.random(len(uniforms)), cells)
+        counts = np.bincount(self.several.columns.take(cells), minlength=len(self.mixture.categories))
+        return Drawn(self._positions_at(places), counts[None, :])
 
-    def _draw_stratified(
-        self, seeds: Sequence[int | None], sizes: Integers, chosen: Integers, rng: np.random.Generator
-    ) -> Drawn:
-        """Allocate by the cumulative shares of each request's bucket, and then pick chunks evenly."""
-        rows, numbers = np.arange(len(seeds)), RandomNumbers(seeds, sizes, rng)
-        shifts = numbers.uniforms_at(Purpose.CATEGORY, rows, np.zeros_like(rows))
-        counts = allocate_systematically(sizes, self.within.take(chosen, axis=0), shifts)
-        columns = shuffle_within_requests(counts, numbers)
-        cells = self.numbers[chosen.repeat(sizes), columns]
-        places = self.finder.pick_positions(numbers.uniforms(Purpose.CHUNK), cells)
-        return Drawn(self.lengths.order.take(places).astype(np.int64, copy=False), counts)
-
-    def _draw_by_bucket(
-        self, seeds: Sequence[int | None], sizes: Integers, chosen: Integers, rng: np.random.Generator
-    ) -> Drawn:
-        """Draw the requests of one bucket after those of another."""
-        positions = np.empty(int(np.add.reduce(sizes)), np.int64)
-        counts = np.zeros((len(seeds), len(self.mixture.categories)), np.int64)
-        for bucket in np.unique(chosen).tolist():
-            rows = np.flatnonzero(chosen == bucket)
-            of_rows = [seeds[row] for row in rows.tolist()]
-            plan = Plan(self.own[bucket], sizes[rows], of_rows, self.replace, self.stratified)
-            drawn = draw(plan, rng)
-            positions[(chosen == bucket).repeat(sizes)] = self.lengths.order.take(drawn.positions)
-            counts[np.ix_(rows, np.flatnonzero(self.cells.ready[bucket]))] = drawn.counts
-        return Drawn(positions, counts)
+    def _positions_at(self, places: Integers) -> Integers:
+        """Return the positions of chunks, int64, shape (n,); NumPy is faster when it clips than when it may refuse."""
+        return self.lengths.order.take(places, mode="clip").astype(np.int64, copy=False)
 
 
 def make_buckets(
@@ -191,29 +146,20 @@ def make_buckets(
         replace: Whether a chunk may come twice within a request.
         stratified: Systematic sampling of the categories instead of independent draws.
     """
-    rows, columns = np.nonzero(cells.ready)
-    within = np.minimum(np.add.accumulate(cells.shares, axis=1), 1.0)
-    last = cells.ready.shape[1] - 1 - (cells.ready[:, ::-1] > 0).argmax(axis=1)
-    within[np.arange(within.shape[1]) >= last[:, None]] = 1.0
-    cumulative = (rows + within[rows, columns]) / len(sizes)
-    finder = Finder(cumulative, cells.starts[rows, columns], cells.ready[rows, columns])
-    numbers = (np.add.accumulate((cells.ready > 0).ravel()) - 1).reshape(cells.ready.shape)
-    own = () if replace else [_own_mixture(mixture, cells, row) for row in range(len(sizes))]
     drawn = np.add.accumulate(cells.chances / sizes)
     drawn /= drawn[-1]
     way = Way(sizes, np.diff(drawn, prepend=0.0), replace, stratified)
     spread = measure_spread(mixture, lengths, cells, way)
-    return Buckets(
-        mixture, lengths, cells, sizes, drawn, finder, spread, columns, within, numbers, own, replace, stratified
-    )
+    return Buckets(mixture, lengths, cells, sizes, drawn, _side_by_side(cells), spread, replace, stratified)
 
 
-def _own_mixture(mixture: Mixture, cells: Cells, row: int) -> Mixture:
-    """Make the mixture of one bucket, over the categories that it has chunks of, in places."""
-    columns = np.flatnonzero(cells.ready[row])
-    names = tuple(mixture.categories[i] for i in columns.tolist())
-    shares, starts, ready = cells.shares[row, columns], cells.starts[row, columns], cells.ready[row, columns]
-    cumulative = np.add.accumulate(shares)
-    cumulative[-1] = 1.0
-    finder = Finder(cumulative, starts, ready)
-    return Mixture(names, shares, cumulative, tuple(shares.tolist()), starts, ready, (), finder)
+def _side_by_side(cells: Cells) -> Several:
+    """Make a mixture of each bucket, in places."""
+    rows, columns = np.nonzero(cells.ready)
+    within = np.minimum(np.add.accumulate(cells.shares, axis=1), 1.0)
+    last = cells.ready.shape[1] - 1 - (cells.ready[:, ::-1] > 0).argmax(axis=1)
+    within[np.arange(within.shape[1]) >= last[:, None]] = 1.0
+    cumulative = (rows + within[rows, columns]) / len(within)
+    finder = Finder(cumulative, cells.starts[rows, columns], cells.ready[rows, columns])
+    numbers = (np.add.accumulate((cells.ready > 0).ravel()) - 1).reshape(cells.ready.shape)
+    return Several(finder, columns, numbers, cells.ready, cells.shares, within)

@@ -9,7 +9,7 @@ import numpy as np
 
 from worker.core.catalog.durations import MS_A_SECOND, Milliseconds
 from worker.core.draw.buckets import make_buckets
-from worker.core.draw.cells import cut_cells, find_edges
+from worker.core.draw.cells import cut_cells, find_edges, snap_edges
 from worker.core.draw.derived import Batch, Derived
 from worker.core.draw.lengths import Extent, measure_extent
 from worker.core.draw.sums import Sums
@@ -59,11 +59,16 @@ def plan_batch(terms: Terms, weights: Weights, mixture: Mixture, derived: Derive
 
 
 def _plan_buckets(terms: Terms, mixture: Mixture, derived: Derived, milliseconds: Milliseconds) -> Batch | None:
-    """Plan batches of several buckets; None if the library has but one, as all chunks last equally long."""
+    """Plan batches of several buckets; None if the library has but one, as all chunks last equally long.
+
+    Passes of a session go through length classes, even if there is but one.
+    """
     view, lengths = derived.view(terms.split), derived.lengths(terms.split, milliseconds)
     firsts = lengths.firsts[view.starts.searchsorted(mixture.starts)]
     edges = find_edges(mixture, lengths, firsts, terms.buckets)
-    if len(edges) == 1:
+    if terms.method == "epoch":
+        edges = snap_edges(mixture, lengths, firsts, edges)
+    elif len(edges) == 1:
         return None
     cells = cut_cells(mixture, lengths, firsts, edges)
     sizes = _sizes_for(terms, edges, cells.ready.sum(axis=1))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from worker.core.draw.length_classes import BOUNDS_MS, class_of
 from worker.core.draw.lengths import Lengths
 from worker.core.mixture import Floats, Integers, Mixture
 
@@ -54,6 +55,25 @@ def find_edges(mixture: Mixture, lengths: Lengths, firsts: Integers, count: int)
         reached = np.add.accumulate(below, axis=0)[-1] >= wanted
         low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
     return np.unique(np.append(low, longest))
+
+
+def snap_edges(mixture: Mixture, lengths: Lengths, firsts: Integers, edges: Integers) -> Integers:
+    """Move edges up to the ends of length classes, so that each bucket is of whole classes.
+
+    Args:
+        mixture: What is drawn from.
+        lengths: The chunks by duration.
+        firsts: int64, shape (k,): place of the first chunk of each category of the mixture.
+        edges: int64, shape (b,), ascending, in milliseconds.
+
+    Returns:
+        As `find_edges` does, at most as many.
+    """
+    own = [lengths.milliseconds[first : first + ready] for first, ready in _ranges(firsts, mixture)]
+    bounds = np.unique(BOUNDS_MS[class_of(edges)])
+    ends = np.stack([one.searchsorted(bounds.astype(np.uint32), "right") for one in own])
+    longest = [np.where(end > 0, one[np.maximum(end, 1) - 1], 0) for one, end in zip(own, ends, strict=True)]
+    return np.unique(np.maximum.reduce(longest).astype(np.int64))
 
 
 def cut_cells(mixture: Mixture, lengths: Lengths, firsts: Integers, edges: Integers) -> Cells:

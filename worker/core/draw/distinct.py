@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.draw.allocation import ORDER_BITS, Allocated, order_by, sort_within
+from worker.core.draw.plans import Plan
 from worker.core.draw.random_numbers import Purpose, RandomNumbers, Words
-from worker.core.mixture import Integers, Mixture
+from worker.core.mixture import Finder, Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,17 @@ class Layout:
         return (some ^ others) < np.uint64(1 << self.index_bits)
 
 
-def layout_for(mixture: Mixture, sizes: Integers) -> Layout:
+def layout_for(finder: Finder, sizes: Integers) -> Layout:
     """Return a layout with as many bits for positions and indexes as they need."""
-    last_position = int(np.maximum.reduce(mixture.starts + mixture.ready)) - 1
+    last_position = int(np.maximum.reduce(finder.starts + finder.ready)) - 1
     return Layout(last_position.bit_length(), (int(np.maximum.reduce(sizes)) - 1).bit_length())
 
 
-def pick_distinct(mixture: Mixture, allocated: Allocated, numbers: RandomNumbers) -> Integers:
+def pick_distinct(plan: Plan, allocated: Allocated, numbers: RandomNumbers) -> Integers:
     """Pick chunks without repeats.
 
     Args:
-        mixture: What is drawn from.
+        plan: What is drawn from.
         allocated: The categories of the chunks; no count exceeds what is READY.
         numbers: The numbers of the requests, at most as many as their layout has room for.
 
@@ -89,32 +90,33 @@ def pick_distinct(mixture: Mixture, allocated: Allocated, numbers: RandomNumbers
         int64, shape (n,): positions. Every arrangement of chunks of these categories is equally likely.
     """
     columns = allocated.columns
-    positions = mixture.finder.pick_positions(numbers.uniforms(Purpose.CHUNK), columns)
-    dense = allocated.counts * 2 > mixture.ready
+    cells = columns if plan.choice is None else plan.cells_of(numbers.owners, columns)
+    positions = plan.finder.pick_positions(numbers.uniforms(Purpose.CHUNK), cells)
+    dense = allocated.counts * 2 > plan.ready
     if not dense.any():
-        _redraw_repeats(mixture, columns, positions, numbers, None)
+        _redraw_repeats(plan.finder, cells, positions, numbers, None)
         return positions
     is_dense = dense[numbers.owners, columns]
-    groups = numbers.owners[is_dense] * len(mixture.ready) + columns[is_dense]
-    positions[np.flatnonzero(is_dense)[order_by(groups)]] = _shuffle_and_cut(mixture, allocated.counts, dense, numbers)
+    groups = numbers.owners[is_dense] * plan.width + columns[is_dense]
+    positions[np.flatnonzero(is_dense)[order_by(groups)]] = _shuffle_and_cut(plan, allocated.counts, dense, numbers)
     if not is_dense.all():
-        _redraw_repeats(mixture, columns, positions, numbers, ~is_dense)
+        _redraw_repeats(plan.finder, cells, positions, numbers, ~is_dense)
     return positions
 
 
 def _redraw_repeats(
-    mixture: Mixture, columns: Integers, positions: Integers, numbers: RandomNumbers, chosen: NDArray[np.bool_] | None
+    finder: Finder, cells: Integers, positions: Integers, numbers: RandomNumbers, chosen: NDArray[np.bool_] | None
 ) -> None:
     """Draw chunks that came twice again, in rounds, until none does; see the module.
 
     Args:
-        mixture: What is drawn from.
-        columns: int64, shape (n,): the categories of the chunks.
+        finder: Picks chunks.
+        cells: int64, shape (n,): what each chunk is of.
         positions: int64, shape (n,): the chunks, changed in place.
         numbers: The numbers of the requests.
         chosen: bool, shape (n,): the chunks that are drawn this way; None: all of them.
     """
-    layout = layout_for(mixture, numbers.sizes)
+    layout = layout_for(finder, numbers.sizes)
     words = (layout.write_owners(np.arange(len(numbers.sizes))) - numbers.starts.view(np.uint64)).repeat(numbers.sizes)
     words += np.arange(numbers.count, dtype=np.uint64)
     words += layout.write_positions(positions)
@@ -129,7 +131,7 @@ def _redraw_repeats(
         owners, indexes = layout.owners(repeats), layout.indexes(repeats)
         slots = numbers.starts[owners] + indexes
         uniforms = numbers.uniforms_at(purpose, owners, indexes)
-        positions[slots] = mixture.finder.pick_positions(uniforms, columns[slots])
+        positions[slots] = finder.pick_positions(uniforms, cells[slots])
         redrawn = layout.write_owners(owners) + layout.write_positions(positions[slots]) + indexes.view(np.uint64)
         redrawn.sort()
         at = words.searchsorted(layout.without_indexes(redrawn))
@@ -140,11 +142,11 @@ def _redraw_repeats(
         purpose += 1
 
 
-def _shuffle_and_cut(mixture: Mixture, counts: Integers, dense: NDArray[np.bool_], numbers: RandomNumbers) -> Integers:
+def _shuffle_and_cut(plan: Plan, counts: Integers, dense: NDArray[np.bool_], numbers: RandomNumbers) -> Integers:
     """Shuffle whole categories, each for one request, and cut off as many chunks as wanted.
 
     Args:
-        mixture: What is drawn from.
+        plan: What is drawn from.
         counts: int64, shape (r, k): chunks wanted.
         dense: bool, shape (r, k): the counts that are drawn this way.
         numbers: The numbers of the requests.
@@ -153,33 +155,34 @@ def _shuffle_and_cut(mixture: Mixture, counts: Integers, dense: NDArray[np.bool_
         int64, shape (counts[dense].sum(),): positions, request after request and category after category.
     """
     owners, columns = np.nonzero(dense)
-    ready = mixture.ready[columns]
+    cells = plan.cells_of(owners, columns)
+    ready = plan.finder.ready[cells]
     bits = int(np.maximum.reduce(ready)).bit_length()
     most = 1 << (64 - ORDER_BITS - bits)
     parts = []
     for start in range(0, len(owners), most):
         some = slice(start, start + most)
-        parts.append(_shuffle_categories(mixture, owners[some], columns[some], numbers, bits))
+        parts.append(_shuffle_categories(plan.finder, owners[some], cells[some], numbers, bits))
     within = np.arange(int(ready.sum())) - (ready.cumsum() - ready).repeat(ready)
     is_wanted = within < counts[owners, columns].repeat(ready)
     return np.concatenate(parts)[is_wanted]
 
 
 def _shuffle_categories(
-    mixture: Mixture, owners: Integers, columns: Integers, numbers: RandomNumbers, bits: int
+    finder: Finder, owners: Integers, cells: Integers, numbers: RandomNumbers, bits: int
 ) -> Integers:
     """List the positions of whole categories, each in random order of its own.
 
     Args:
-        mixture: What is drawn from.
+        finder: Where their chunks lie.
         owners: int64, shape (g,): rows.
-        columns: int64, shape (g,): categories.
+        cells: int64, shape (g,): cells.
         numbers: The numbers of the requests.
         bits: Bits of an offset within a category. With ORDER_BITS and the bits of g they are at most 64.
     """
-    ready = mixture.ready[columns]
+    ready = finder.ready[cells]
     offsets = np.arange(int(ready.sum())) - (ready.cumsum() - ready).repeat(ready)
-    starts = mixture.starts[columns].repeat(ready)
+    starts = finder.starts[cells].repeat(ready)
     words = numbers.words_at(Purpose.SUBSET, owners.repeat(ready), starts + offsets)
     words >>= np.uint64(64 - ORDER_BITS)  # the same random bits, however many bits the offsets of a batch take
     words <<= np.uint64(bits)

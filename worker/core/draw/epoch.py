@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from worker.core.draw import passes
-from worker.core.draw.allocation import Plan, allocate, order_by
+from worker.core.draw.allocation import allocate, order_by
 from worker.core.draw.cursor import Cursor, course_name
 from worker.core.draw.derived import Derived
 from worker.core.draw.passes import Integers, Passes
+from worker.core.draw.plans import Plan
 from worker.core.draw.random_numbers import RandomNumbers
 from worker.core.draw.sampling import Drawn
 from worker.core.draw.sessions import Visit

@@ -6,13 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from worker.core.catalog.rendering import cut_ids, cut_rendered
-from worker.core.draw.allocation import Plan
+from worker.core.draw.bucket_epoch import Listener, draw_bucket_epoch
 from worker.core.draw.bucket_moments import count_bucketed
 from worker.core.draw.buckets import Batches, Buckets
 from worker.core.draw.columns import write_columns
 from worker.core.draw.derived import Prepared
 from worker.core.draw.epoch import draw_epoch
 from worker.core.draw.moments import RequestCounts, add_up_times, count_drawn
+from worker.core.draw.plans import Plan
 from worker.core.draw.prepare import Snapshots
 from worker.core.draw.sampling import Drawn, draw
 from worker.core.draw.sessions import Visit
@@ -92,13 +93,16 @@ def _draw(
     """Draw the requests of some parts; return what they drew, and the passes of each where they go through some."""
     prepared = parts[0].prepared
     terms, varying = prepared.terms, prepared.batch.varying
+    derived = snapshots.derived_of(terms)
+    if terms.method == "epoch" and terms.session is not None and isinstance(varying, Buckets) and derived is not None:
+        listener = Listener(terms, derived, answers.visits[terms.session])
+        return draw_bucket_epoch(varying, listener, len(seeds), rng)
     if varying is not None:
         return (varying.draw(seeds, rng),)
     sizes = np.array([part.prepared.batch.size for part in parts])
     if len(parts) > 1 or len(parts[0].requests) > 1:
         sizes = sizes.repeat([len(part.requests) for part in parts])
     plan = Plan(prepared.mixture, sizes, seeds, terms.replace, terms.method == "stratified")
-    derived = snapshots.derived_of(terms)
     if terms.method != "epoch" or terms.session is None or derived is None:
         return (Batches(sizes, draw(plan, rng), None),)
     visit = answers.visits[terms.session]

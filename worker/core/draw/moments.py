@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.core.catalog.durations import MS_A_SECOND
-from worker.core.draw.allocation import Plan
+from worker.core.draw.plans import Plan
 from worker.core.mixture import Floats, Integers, Times
 from worker.core.stats import Tally
 

@@ -90,16 +90,25 @@ class KeptOrders:
 class Passes:
     """The orders of the chunks of one course in the passes of one session."""
 
-    def __init__(self, ids: NDArray[np.generic], session: str, course: str, kept: KeptOrders) -> None:
+    def __init__(
+        self,
+        ids: NDArray[np.generic],
+        session: str,
+        course: str,
+        kept: KeptOrders,
+        chosen: NDArray[np.int32] | Integers | None = None,
+    ) -> None:
         """Prepare the keys of the orders.
 
         Args:
-            ids: int64 or S16, shape (n,), at least one: the READY chunks of the course.
+            ids: int64 or S16, shape (n,), at least one: READY chunks.
             session: Name of the session.
             course: Name of the course.
             kept: Keeps orders of this catalog.
+            chosen: Shape (m,): which of the chunks are of the course; None: all. Passes look them up to order them.
         """
         self._ids = ids
+        self._chosen = chosen
         self._name = (session, course)
         digest = hashlib.sha256(f"{session}\0{course}".encode()).digest()
         self._keys = np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)
@@ -107,7 +116,7 @@ class Passes:
 
     def __len__(self) -> int:
         """Count the chunks of the course."""
-        return len(self._ids)
+        return len(self._ids if self._chosen is None else self._chosen)
 
     def ranks(self, numbers: Integers) -> Ranks:
         """Rank all chunks in some passes. Chunks with bigint ids never share a rank, with uuids by a chance of 2^-64.
@@ -119,7 +128,8 @@ class Passes:
             uint64, shape (m, chunks of the course).
         """
         keys = hash64(self._keys + numbers.astype(np.uint64)[:, None] * GOLDEN)
-        return hash64(hash64(fold_ids(self._ids) ^ keys[:, :1]) + keys[:, 1:])
+        ids = self._ids if self._chosen is None else self._ids[self._chosen]
+        return hash64(hash64(fold_ids(ids) ^ keys[:, :1]) + keys[:, 1:])
 
     def after(self, number: int, last: int, count: int) -> tuple[Ranks, Integers]:
         """List the chunks of a pass that come next, fewer if the pass ends.

@@ -114,6 +114,22 @@ class RandomNumbers:
         return words
 
 
+def draw_one_each(seeds: Sequence[int | None], purpose: int, rng: np.random.Generator) -> Floats:
+    """Draw one number for each request.
+
+    Args:
+        seeds: Shape (r,): each request's seed, or None.
+        purpose: See `Purpose`.
+        rng: Numbers for the requests without a seed.
+
+    Returns:
+        float64, shape (r,), in [0, 1).
+    """
+    if seeds.count(None) == len(seeds):
+        return rng.random(len(seeds))
+    return RandomNumbers(seeds, np.ones(len(seeds), np.int64), rng).uniforms(purpose)
+
+
 def stream_starts(seeds: Words, purpose: int) -> Words:
     """Compute where the random stream of each seed begins.
 

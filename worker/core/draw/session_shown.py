@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from worker.core.draw.sessions import Fields, read_session, session_counts
+from worker.core.draw.cursor import is_round, read_course
+from worker.core.draw.sessions import Fields, Session, read_session, session_counts
 from worker.core.keys import REPEATS_LIMIT
 from worker.core.stats.repeats import Repeats, repeats_of
 from worker.core.workers.ready import Ready
@@ -22,9 +23,9 @@ def session_repeats(fields: Fields, ready: Ready) -> dict[str, Repeats]:
         ready: What is READY.
     """
     passes: dict[str, int] = {}
-    for course, cursor in read_session(fields).cursors.items():
-        category = course.partition("+")[0]  # those of a split have chunks of their own
-        passes[category] = max(cursor.number, passes.get(category, 0))
+    for course, number in _passes(read_session(fields)).items():
+        category = read_course(course)[0]  # those of a split have chunks of their own
+        passes[category] = max(number, passes.get(category, 0))
     heard = {row.category: row.count for row in session_counts(fields or {}).categories}
     names = sorted(heard.keys() | passes)
     return {name: repeats_of(heard.get(name, 0), ready.count(name), passes.get(name, 0)) for name in names}
@@ -47,7 +48,7 @@ def session_document(name: str, fields: Fields, left_s: int, ready: Ready) -> di
         "pinned": None if pinned is None else {"version": pinned.version, "weights": dict(pinned.shares)},
         "schedule": None if session.schedule is None else _as_json(session.schedule),
         "position": session.position,
-        "passes": {category: cursor.number for category, cursor in sorted(session.cursors.items())},
+        "passes": dict(sorted(_passes(session).items())),
         "requests": sum(counts.requests.values()),
         "repeats_limit": read_limit(fields or {}),
         "chunks": {row.category: row.count for row in counts.categories},
@@ -68,6 +69,19 @@ def most_repeated(fields: Fields, ready: Ready) -> dict[str, Any] | None:
         return None
     repeats, name = max(known)
     return {"category": name, "repeats": repeats}
+
+
+def _passes(session: Session) -> dict[str, int]:
+    """Return how often a chunk was heard at most, by category and split: length classes have passes of their own."""
+    whole: dict[str, int] = {}
+    by_length: dict[str, int] = {}
+    for course, cursor in session.cursors.items():
+        if is_round(course):
+            continue
+        category, split, of_class = read_course(course)
+        found = by_length if of_class else whole
+        found[category + split] = max(cursor.number, found.get(category + split, 0))
+    return {name: whole.get(name, 0) + by_length.get(name, 0) for name in whole.keys() | by_length}
 
 
 def read_limit(fields: Mapping[str, bytes]) -> float | None:

@@ -28,14 +28,10 @@ def _budget_contradiction(values: Mapping[str, object]) -> RequestError | None:
         if name is None:
             return None
         return invalid(f"{name} is given without budget_s; accepted: budget_s beside it, or neither")
-    several, method = values.get("buckets", 1) != 1, values.get("method")
     if "size" in values:
         return invalid("size and budget_s are both given; accepted: one of them")
-    if method == "epoch" and (several or values.get("budget") == "sum"):
-        other = "budget_s alone, or method random or stratified"
-        return invalid(f"method epoch goes through whole categories, in batches of one size; accepted: {other}")
-    if values.get("budget") == "sum" and not several:
-        for name, value in (("method", "stratified"), ("replace", False)):
+    if values.get("budget") == "sum" and values.get("buckets", 1) == 1:
+        for name, value in (("method", "stratified"), ("method", "epoch"), ("replace", False)):
             if values.get(name) == value:
                 given = f"{name} is {value or 0} with budget sum, which draws one chunk after the other, independently"
                 return invalid(f"{given}; accepted: {name} left out, budget padded, or buckets of 2 or more")
