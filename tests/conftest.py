@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib.util
 import os
 import secrets
 import shutil
@@ -56,6 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "needs_root": os.geteuid() != 0,
         "needs_browser": find_browser() is None,
         "needs_linux": sys.platform != "linux",
+        "needs_nemo": importlib.util.find_spec("nemo") is None,
         "soak": "soak" not in config.option.markexpr,
     }
     left_out = [marker for marker, is_missing in missing.items() if is_missing]

@@ -1,7 +1,6 @@
 """The examples of README.md and of the client's page do what they say, as they are printed."""
 
 import importlib
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.examples import OF_TORCHDATA, README, ROOT, example, plain_examples
 from tests.support.jobs import PROGRAMS, finish_job, start_quiet_job
 from tests.support.pytorch import Program
 from tests.support.servers import connect
@@ -22,14 +22,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.any_redis
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CLIENT = (ROOT / "worker" / "client" / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README + CLIENT, re.DOTALL)
-EXAMPLES = [block for block in BLOCKS if "fastapi" not in block and "soundfile" not in block]
-[BACK_END] = [block for block in BLOCKS if "fastapi" in block]
+EXAMPLES = plain_examples()
+BACK_END = example("fastapi")
 QUIET = (
-    "'set_vital' is deprecated",  # torchdata calls what torch says is deprecated
+    OF_TORCHDATA,
     "the weights are stored, but no worker is alive",  # the worker of these tests shows no state
 )
 

@@ -54,12 +54,19 @@ def test_a_whole_pass_is_heard_once_and_what_would_throw_batches_away_is_refused
 
 
 def test_lightning_goes_on_from_its_checkpoint_on_one_rank(redis_url: str, prefix: str, tmp_path: Path) -> None:
-    """It stops after two of five batches, and its loader's state is in the checkpoint: nothing comes again."""
+    """It stops after two of five batches, and its loader's state is in the checkpoint: nothing comes again.
+
+    With fewer DataLoader workers than before it is refused.
+    """
     whats = ["lightning-sampler.resumed", "lightning-stream.resumed"]
-    told = told_by(Program(PROGRAMS / "trainers.py", "1", redis_url, prefix, *whats, out=tmp_path / "out"))
+    fewer = ["lightning-sampler.resumed.fewer", "lightning-stream.resumed.fewer"]
+    told = told_by(Program(PROGRAMS / "trainers.py", "1", redis_url, prefix, *whats, *fewer, out=tmp_path / "out"))
     for what in whats:
         [heard] = told[what]
         assert (len(heard), len(set(heard))) == (25, 25), (what, heard)
+    for what in fewer:
+        [sentence] = told[what]
+        assert "num_workers is 1, and was 2 when the state was taken; accepted: the same, or no state" in sentence
 
 
 def test_samples_that_accelerate_cannot_hand_on_are_refused(redis_url: str, prefix: str, tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ def finish_job(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def run_job(*words: str) -> str:
+def run_job(*words: str, **options: Any) -> str:
     """Run a job to its end, and return what it wrote."""
-    return finish_job(start_quiet_job(*words))
+    return finish_job(start_quiet_job(*words, **options))
 
 
 def keys_of_clients(url: str, prefix: str) -> list[str]:

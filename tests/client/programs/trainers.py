@@ -7,20 +7,15 @@ It writes the chunks that every rank heard in each of them, or the sentence of i
 WHAT is `accelerate-sampler`, `accelerate-stream`, `lightning-sampler` and so on, with what departs from it behind dots.
 """
 
-import json
 import os
 import sys
-import warnings
-from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import torch
-from torch import distributed
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.utils.data import DataLoader, TensorDataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from tests.support.ranks import launch
 from worker.client import SampleClient
 from worker.client.torch import ChunkIdStream, WeightedBatchSampler, WithSample
 
@@ -44,10 +39,10 @@ def ids_of(batch: Any) -> list[int]:
     return list(map(int, batch.chunk_ids))
 
 
-def loader_of(what: str, client: SampleClient) -> Any:
+def loader_of(what: str, client: SampleClient, workers: int | None = None) -> Any:
     options: Any = {"batches": BATCHES, "name": what, "client": client}
     options |= {"session": what, "method": "epoch", "category": "voice"}
-    workers = 2 if ".workers" in what else 0
+    workers = (2 if ".workers" in what or ".fewer" in what else 0) if workers is None else workers
     make = StatefulDataLoader if ".resumed" in what else DataLoader
     if "sampler" in what:
         sampler = WeightedBatchSampler(4 if ".split" in what else SIZE, index_of=int, **options)
@@ -114,40 +109,15 @@ def lightning(what: str, client: SampleClient) -> list[int]:
     if ".resumed" in what:  # of a program that is stopped, only the checkpoint is left
         Trainer(callbacks=[Stop()], **options).fit(Module(), loader_of(what, client))
         goes_on: dict[str, Any] = {"ckpt_path": what, "weights_only": False}  # NumPy's types are in a loader's state
-        Trainer(**options).fit(Module(), loader_of(what, client), **goes_on)
+        Trainer(**options).fit(Module(), loader_of(what, client, 1 if ".fewer" in what else None), **goes_on)
         return heard
     Trainer(**options).fit(Module(), loader_of(what, client))
     return heard
 
 
-def told(what: str, client: SampleClient) -> list[Any]:
-    """Train, and return what each rank heard, or the sentence of its error."""
-    try:
-        heard: Any = (lightning if "lightning" in what else accelerate)(what, client)
-    except (TypeError, ValueError) as error:
-        heard = str(error)
-    everybody: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(everybody, heard)
-    return everybody
-
-
-def train(url: str, prefix: str, *whats: str) -> dict[str, list[Any]]:
-    """Be one rank."""
-    client = SampleClient(url, prefix=prefix, timeout_s=60)
-    found = {what: told(what, client) for what in whats}
-    distributed.destroy_process_group()
-    return found
-
-
-def main(ranks: str, url: str, prefix: str, *whats: str) -> None:
-    """Import what all ranks need, once, and fork them off."""
-    warnings.simplefilter("ignore")
-    import_module(MODULES[whats[0].partition("-")[0]])
-    config = LaunchConfig(1, 1, int(ranks), rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=prefix)
-    config = replace(config, start_method="fork", max_restarts=0)
-    found = elastic_launch(config, train)(url, prefix, *whats)
-    sys.stdout.write("TOLD " + json.dumps(found[0]) + "\n")
+def heard_by(what: str, client: SampleClient) -> list[int]:
+    return (lightning if "lightning" in what else accelerate)(what, client)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    launch(heard_by, MODULES[sys.argv[4].partition("-")[0]], *sys.argv[1:])

@@ -1,7 +1,7 @@
-"""Detect trainers that would throw samples away: Accelerate shards a loader again, torchdata skips batches.
+"""Detect trainers that would throw samples away: Accelerate shards a loader again, torchdata and Lhotse skip batches.
 
 A stream or sampler of ours draws for its own rank only. Accelerate iterates it on each of n ranks, and hands out every
-n-th batch; the others would be drawn and thrown away. Neither library tells the iterable who iterates it. So we look
+n-th batch; the others would be drawn and thrown away. No library tells the iterable who iterates it. So we look
 for their frames on the stack, once, when an iteration begins.
 """
 
@@ -15,7 +15,9 @@ from torch.utils.data import default_convert
 from worker.client.torch.state import unlike
 
 _ACCELERATE = "accelerate.data_loader"
+_LHOTSE = "lhotse.dataset.sampling."
 _FRAMES = 16
+_FRAMES_OF_LHOTSE = 100  # each filter and map of a CutSet has one of its own
 _ANOTHER_LOADER = "a StatefulDataLoader that is not prepared by Accelerate; prepare the model and the optimizer alone"
 
 
@@ -54,7 +56,9 @@ def refuse_waste(depth: int = 2) -> None:
     Raises:
         ValueError: Such a trainer iterates.
     """
-    for owner in _owners(sys._getframe(depth)):  # noqa: SLF001 - the same
+    frame = sys._getframe(depth)  # noqa: SLF001 - the same
+    _refuse_lhotse(frame)
+    for owner in _owners(frame):
         kind = type(owner).__name__
         if kind == "IterableDatasetShard":
             raise ValueError(
@@ -66,7 +70,7 @@ def refuse_waste(depth: int = 2) -> None:
                 "Accelerate hands tensors on to other ranks, and no samples; accepted: a collate_fn that makes tensors "
                 "of a sample, such as lambda sample: torch.as_tensor(sample.chunk_ids)"
             )
-        if kind in {"SkipBatchSampler", "SkipDataLoader"} and owner.skip_batches:
+        if getattr(owner, "skip_batches", 0):
             raise ValueError(
                 f"skip_first_batches would draw {owner.skip_batches} batches and throw them away; accepted: the state "
                 f"of {_ANOTHER_LOADER}"
@@ -88,6 +92,33 @@ def _refuse_other_workers(frame: FrameType) -> None:
             raise ValueError(unlike("num_workers", loader.num_workers, then))
 
 
+def _refuse_lhotse(frame: FrameType) -> None:
+    """Refuse a sampler of Lhotse that draws cuts which nobody hears.
+
+    Raises:
+        ValueError: One of several ranks would draw for all, or cuts are drawn to be counted or passed over.
+    """
+    for caller in _callers(frame, _FRAMES_OF_LHOTSE):
+        if not caller.f_globals.get("__name__", "").startswith(_LHOTSE):
+            continue
+        ranks = getattr(caller.f_locals.get("self"), "world_size", 1)
+        if ranks > 1:
+            raise ValueError(
+                f"this sampler of Lhotse would draw {ranks} batches for each that it hands out, and throw the others "
+                "away; accepted: world_size=1, rank=0, as each rank asks for itself"
+            )
+        if caller.f_code.co_name == "_fast_forward":
+            raise ValueError(
+                "this sampler of Lhotse would draw as many batches as its state has counted, and throw them away; "
+                "accepted: a sampler without a state, or batches of ours, whose loader has one"
+            )
+        if caller.f_code.co_name == "estimate_duration_buckets":
+            raise ValueError(
+                "this sampler of Lhotse would draw cuts to find its buckets, and throw them away; accepted: "
+                "duration_bins=estimate_duration_buckets(...) of the cuts of the manifest"
+            )
+
+
 def _skips_batches(owner: Any) -> bool:
     """Return whether a loader of torchdata resumes from a state without the state of our sampler."""
     is_loader = type(owner).__name__.startswith("_Stateful")
@@ -103,9 +134,9 @@ def _owners(frame: FrameType | None) -> Iterator[Any]:
             yield caller.f_locals.get("self")
 
 
-def _callers(frame: FrameType | None) -> Iterator[FrameType]:
+def _callers(frame: FrameType | None, most: int = _FRAMES) -> Iterator[FrameType]:
     """Yield a frame and those above it, up to a bound."""
-    for _ in range(_FRAMES):
+    for _ in range(most):
         if frame is None:
             return
         yield frame
