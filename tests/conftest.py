@@ -6,6 +6,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
@@ -38,6 +39,12 @@ settings.register_profile("untimed", deadline=None, max_examples=50, suppress_he
 settings.load_profile("untimed")
 OPTIONAL_PROGRAMS = ("jq", "npm", "node", "journalctl", "systemd-analyze", "kubectl", "redis-cli")
 """Programs that some tests need, and that a machine may be without."""
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT: a run in the background of a shell ignores it, as would all that it starts, and tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -107,6 +107,7 @@ def test_what_is_wrong_is_said(run: Run, words: list[str], status: int, said: st
     assert said in ended.stderr
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("library")
 def test_the_first_request_after_a_change_follows_it(run: Run, start_worker: StartWorker, settings: Settings) -> None:
     """Requests of every method, each at once after a change of their list."""
@@ -137,6 +138,7 @@ def test_the_first_request_after_a_change_follows_it(run: Run, start_worker: Sta
             assert ask(client, 4) == {*range(2, 37)}
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("library")
 def test_a_list_that_cannot_be_used_is_told(run: Run, start_worker: StartWorker, settings: Settings) -> None:
     start_worker()
@@ -156,6 +158,7 @@ def test_a_list_that_cannot_be_used_is_told(run: Run, start_worker: StartWorker,
     assert "it holds ids of kind uuid" in drawn(run, "--exclude", "held")["message"]
 
 
+@pytest.mark.any_redis
 @pytest.mark.usefixtures("library")
 def test_a_chunk_that_comes_later_is_held_back(run: Run, start_worker: StartWorker, settings: Settings) -> None:
     start_worker()

@@ -36,9 +36,9 @@ if int(uid):
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name not in ("mbcs", "oem"):  # of Windows
             importlib.import_module(f"encodings.{module.name}")
-    for module in pkgutil.walk_packages(worker.__path__, "worker."):  # verbs import what they need as they run
-        if not module.name.startswith(("worker.client.torch", "worker.report", "worker.__main__")):
-            importlib.import_module(module.name)
+    from tests.support.forks import light_modules
+    for name in light_modules():  # verbs import what they need as they run
+        importlib.import_module(name)
     worker.service.app.own_version()
 if int(uid) and words[0] == "report":
     from worker.settings.environment import unset_matplotlib_backend
@@ -207,12 +207,27 @@ def start(at: Surroundings) -> tuple[int | None, str, str]:
 
 
 def _stop_when_it_runs(process: "subprocess.Popen[str]") -> None:
-    """Let a worker live for a while from its first line on, which one that logs errors alone does not write."""
+    """Let a worker live for a while from its first line on, which one that logs errors alone does not write.
+
+    It is told to end once it can be: what it imports before that takes as long as the machine lets it.
+    """
     assert process.stdout
     select.select([process.stdout], [], [], FIRST_LINE_S)
+    until = time.monotonic() + HANGS_AFTER_S
+    while process.poll() is None and not _can_be_told_to_end(process.pid) and time.monotonic() < until:
+        time.sleep(0.05)
     if process.poll() is None:
         time.sleep(RUNS_S)
         process.send_signal(signal.SIGTERM)
+
+
+def _can_be_told_to_end(pid: int) -> bool:
+    """Tell whether a process handles SIGTERM; on Linux."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return True
+    caught = int(status.read_text().partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> signal.SIGTERM - 1 & 1)
 
 
 def problem(at: Surroundings, status: int | None, said: str, complained: str) -> str | None:

@@ -3,6 +3,8 @@
 import json
 import time
 
+import pytest
+
 from tests.faults.audit import AUDITORS, audit
 from tests.faults.collect import collect
 from tests.faults.records import Asked, Run, Stay, WeightsChange
@@ -26,6 +28,7 @@ WRONG = {"size": "none", "session": "s"}
 VALUES = ({"voice": 1.0, "music": 2.0}, {"voice": 3.0, "music": 1.0, "silence": 1.0})
 
 
+@pytest.mark.any_redis
 async def test_a_right_worker_passes_every_auditor(desk: Desk, redis_url: str, prefix: str) -> None:
     asked, changes = [], []
     stays = [Stay(chunk, name) for name, ids in small_catalog().segments() for chunk in ids.tolist()]

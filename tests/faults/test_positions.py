@@ -198,6 +198,7 @@ def _hold_positions(
     assert not [line for worker in trial.workers for line in worker.events("adjust.overdue")]
 
 
+@pytest.mark.any_redis
 def test_every_request_is_drawn_at_its_position(trial: Trial, tmp_path: Path) -> None:
     batches = Batches(trial)
     _start(trial, tmp_path, _STEPS, 1)

@@ -21,6 +21,7 @@ with Ending() as ending:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_ends_the_next_wait_and_the_second_hurries(number: signal.Signals) -> None:
     hurried: list[bool] = []
+    before = signal.signal(number, signal.SIG_DFL)  # nohup ignores SIGHUP
     with Ending() as ending:
         ending.hurry = lambda: hurried.append(True)
         ending.check()
@@ -34,6 +35,7 @@ def test_the_first_signal_ends_the_next_wait_and_the_second_hurries(number: sign
         assert hurried == [True]
         with pytest.raises(KeyboardInterrupt):
             ending.check()
+    signal.signal(number, before)
 
 
 def test_the_third_ends_the_process() -> None:

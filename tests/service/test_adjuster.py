@@ -129,6 +129,7 @@ async def test_of_ten_thousand_steps_each_is_made_once(desk: Desk, redis_url: st
     await check_steps(desk, log, 9980)
 
 
+@pytest.mark.any_redis
 @pytest.mark.parametrize("is_in_history", [True, False])
 async def test_a_person_s_change_stays_until_the_rule_is_told_to_go_on(
     desk: Desk, redis_url: str, log: LogLines, *, is_in_history: bool
@@ -181,6 +182,7 @@ async def _is_paused(desk: Desk) -> bool:
     return state is not None and state.paused != ""
 
 
+@pytest.mark.any_redis
 async def test_a_shadow_changes_nothing(desk: Desk, redis_url: str, log: LogLines) -> None:
     await set_rule(desk, **rule(0.005, mode="shadow"))
     await desk.client.set(desk.keys.weights("e"), START)
@@ -235,6 +237,7 @@ async def test_a_worker_that_dies_within_a_step_loses_none_and_doubles_none(
     assert (len(entries), await _made(desk)) == (50, 50)
 
 
+@pytest.mark.any_redis
 async def test_a_rule_that_is_frozen_or_rolled_back_is_at_rest(desk: Desk, redis_url: str) -> None:
     rules = RedisAdjust(desk.client, desk.keys)
     await set_rule(desk, **rule(SMALLEST))
@@ -252,6 +255,7 @@ async def test_a_rule_that_is_frozen_or_rolled_back_is_at_rest(desk: Desk, redis
         assert await rules.names() == ["e"]
 
 
+@pytest.mark.any_redis
 async def test_a_rule_that_runs_goes_on_whatever_strangers_write(desk: Desk, redis_url: str, log: LogLines) -> None:
     def of_none() -> list[str]:
         return [line["message"] for line in log.of("adjust.refused") if line["dataset"] is None]
@@ -268,6 +272,7 @@ async def test_a_rule_that_runs_goes_on_whatever_strangers_write(desk: Desk, red
     assert len(log.of("adjust.refused")) <= 257
 
 
+@pytest.mark.any_redis
 async def test_what_is_refused_is_told_once_and_other_rules_go_on(desk: Desk, redis_url: str, log: LogLines) -> None:
     await desk.client.hset(desk.keys.adjust, mapping={"a": "junk", "no name!": "{}", "b": '{"rule": "magic"}'})
     await desk.client.hset(desk.keys.adjust_state, "c", "junk")
@@ -288,6 +293,7 @@ async def test_what_is_refused_is_told_once_and_other_rules_go_on(desk: Desk, re
     assert len(log.of("adjust.refused")) == 3
 
 
+@pytest.mark.any_redis
 @pytest.mark.parametrize(
     ("error", "event"),
     [(ZeroDivisionError("by zero"), "adjust.failed"), (AdjustError("it cannot propose"), "adjust.refused")],
@@ -316,6 +322,7 @@ async def test_a_rule_that_fails_stops_neither_other_rules_nor_batches(
     assert all("in fail" in line["traceback"] for line in log.of("adjust.failed"))
 
 
+@pytest.mark.any_redis
 async def test_states_that_strangers_left_stand_in_no_rule_s_way(desk: Desk, redis_url: str, log: LogLines) -> None:
     await desk.client.hset(desk.keys.adjust_state, mapping={f"a{number}": "junk" for number in range(300)})
     await set_rule(desk, **rule(0.5))
@@ -329,6 +336,7 @@ async def test_states_that_strangers_left_stand_in_no_rule_s_way(desk: Desk, red
     assert {line["dataset"] for line in log.of("adjust.refused")} <= {None}
 
 
+@pytest.mark.any_redis
 async def test_a_shadow_that_no_weights_can_be_made_of_is_refused(desk: Desk, redis_url: str, log: LogLines) -> None:
     """Shares are divided by their sum: by 0, they would be no numbers."""
     await set_rule(desk, "a", **rule(0.5, mode="shadow", interval_s=300))
@@ -356,6 +364,7 @@ class Counting(RedisAdjust):
         return dict(await super().served(name))
 
 
+@pytest.mark.any_redis
 async def test_a_shadow_at_rest_reads_what_was_served_once_an_interval(desk: Desk) -> None:
     await set_rule(desk, rule="cooldown", mode="shadow", parameters={"over": 1e9}, interval_s=300)
     loop = asyncio.create_task(unending(adjuster(desk, Counting).run))
@@ -374,6 +383,7 @@ async def _is_at_step(desk: Desk, step: int) -> bool:
     return state is not None and state.step == step
 
 
+@pytest.mark.any_redis
 async def test_a_rule_waits_for_the_catalog(desk: Desk) -> None:
     await set_rule(desk, **rule(0.5))
     current = CurrentSnapshots()

@@ -124,6 +124,7 @@ async def test_each_report_is_used_once_by_any_number_of_workers(
     assert await desk.client.xlen(desk.keys.dead_feedback) == 10
 
 
+@pytest.mark.any_redis
 async def test_what_is_stale_and_who_is_outvoted_is_told_once_a_step(desk: Desk, redis_url: str, log: LogLines) -> None:
     version = default_weights().version
     await desk.client.xadd(desk.keys.feedback, {"losses": '{"voice": 2}'}, id="5-0")
@@ -144,6 +145,7 @@ async def test_what_is_stale_and_who_is_outvoted_is_told_once_a_step(desk: Desk,
     assert (state.reports, state.step) == (12, 1)
 
 
+@pytest.mark.any_redis
 async def test_a_report_from_before_the_rule_was_told_to_go_on_is_stale(desk: Desk, redis_url: str) -> None:
     """It names no weights, and a person may have changed them meanwhile."""
     rules = RedisAdjust(desk.client, desk.keys)

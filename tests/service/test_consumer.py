@@ -226,6 +226,7 @@ async def test_two_workers_share_the_requests(desk: Desk, redis_url: str, prefix
     await _results_match_stats(desk)
 
 
+@pytest.mark.any_redis
 async def test_datasets_made_up_by_strangers_do_not_fill_the_memory(desk: Desk, redis_url: str, prefix: str) -> None:
     async with serving(redis_url, prefix, Wiring(batch=1000)) as parts:
         ids = await desk.add(*({"dataset": f"made-up-{i}"} for i in range(4000)))
@@ -498,6 +499,7 @@ async def test_failures_of_entries_that_others_settled_are_forgotten(desk: Desk,
 # -- weights ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.any_redis
 async def test_no_request_is_answered_under_weights_older_than_itself(desk: Desk, redis_url: str, prefix: str) -> None:
     """A thousand changes at random, by three kinds of writers, while two workers serve."""
     chance = random.Random(1)

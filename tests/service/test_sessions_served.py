@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pytest
 
 from tests.support.streams import Desk
 from tests.support.waiting import wait_until
@@ -149,6 +150,7 @@ async def test_a_session_costs_a_few_hundred_bytes_and_counts_what_it_heard(
 # -- schedule --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.any_redis
 async def test_each_request_of_a_session_is_drawn_at_its_position_by_any_number_of_workers(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
@@ -175,6 +177,7 @@ async def test_each_request_of_a_session_is_drawn_at_its_position_by_any_number_
     assert len(set(versions)) > 50
 
 
+@pytest.mark.any_redis
 async def test_a_schedule_holds_for_the_next_request_on_every_worker(desk: Desk, redis_url: str, prefix: str) -> None:
     pinned, key = {"session": "s", "pin": 1, "size": 3}, desk.keys.session("s")
     sessions = RedisSessions(desk.client, desk.keys)
@@ -221,6 +224,7 @@ async def _heard(
     return drawn
 
 
+@pytest.mark.any_redis
 async def test_every_chunk_comes_once_a_pass_over_workers_that_come_and_go(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
@@ -233,6 +237,7 @@ async def test_every_chunk_comes_once_a_pass_over_workers_that_come_and_go(
     assert sum(drawn.values()) == sum(sizes) * 90
 
 
+@pytest.mark.any_redis
 async def test_every_chunk_comes_once_a_pass_of_its_length_over_workers_that_come_and_go(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
@@ -249,6 +254,7 @@ async def test_every_chunk_comes_once_a_pass_of_its_length_over_workers_that_com
         assert min(heard) > 0
 
 
+@pytest.mark.any_redis
 async def test_two_sessions_do_not_share_passes_and_others_are_not_held_up(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:
@@ -261,6 +267,7 @@ async def test_two_sessions_do_not_share_passes_and_others_are_not_held_up(
     assert "passes" not in results[2]
 
 
+@pytest.mark.any_redis
 async def test_a_catalog_that_changes_meanwhile_is_gone_through_once(desk: Desk, redis_url: str, prefix: str) -> None:
     request = {"session": "s", "method": "epoch", "category": "voice", "size": 10}
     async with serving(redis_url, prefix, Wiring(catalog=small_catalog(20))) as parts:
@@ -275,6 +282,7 @@ async def test_a_catalog_that_changes_meanwhile_is_gone_through_once(desk: Desk,
     assert passes[0] == {"1"}
 
 
+@pytest.mark.any_redis
 async def test_many_jobs_of_one_session_beside_plain_ones_are_all_served(
     desk: Desk, redis_url: str, prefix: str
 ) -> None:

@@ -153,6 +153,7 @@ async def test_it_takes_nothing_over_meanwhile(desk: Desk, redis_url: str, prefi
         assert parts.meter.requests == 0
 
 
+@pytest.mark.any_redis
 @pytest.mark.parametrize(
     "state",
     [
@@ -187,6 +188,7 @@ async def test_a_refused_look_is_told_and_nobody_counts(
     await desk.client.delete(desk.keys.worker("other"))
 
 
+@pytest.mark.any_redis
 async def test_a_stop_is_not_held_up(desk: Desk, redis_url: str, prefix: str) -> None:
     await desk.consumer("other").open()
     await desk.client.set(desk.keys.worker("other"), json.dumps(_SERVES), ex=60)

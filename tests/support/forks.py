@@ -157,7 +157,7 @@ def _serve(requests: socket.socket) -> None:
     """Fork, and say how each process ended, until whoever asks has ended."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all that it has started
-    for name in (*_modules(_ROOT / "worker", "worker."), *_LATE):
+    for name in (*light_modules(), *_LATE):
         importlib.import_module(name)
     gc.freeze()
     running: dict[int, tuple[int, int]] = {}  # by what becomes readable at its end: its pid, and where to say how
@@ -199,6 +199,11 @@ def _start(order: bytes, files: Sequence[int], ours: Sequence[int]) -> tuple[int
         os.close(file)
     _tell(files[3], pid)
     return os.pidfd_open(pid), pid
+
+
+def light_modules() -> Iterator[str]:
+    """Yield the names of all modules of the worker but those of PyTorch and Matplotlib, which few commands need."""
+    return _modules(_ROOT / "worker", "worker.")
 
 
 def _modules(folder: Path, prefix: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from tests.support.forks import end_with_parent
 from tests.support.jobs import ENDS_S
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of many programs would wait for the few cores by spinning
 FORKS: Final[Any] = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["torch", "torchdata.stateful_dataloader", "worker.client.torch"])
 

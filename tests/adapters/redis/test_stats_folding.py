@@ -132,6 +132,7 @@ async def test_a_key_of_another_type_is_told(desk: Desk, folding: RedisFolding) 
         await folding.fold()
 
 
+@pytest.mark.any_redis
 async def test_a_thousand_moves_of_a_slider_leave_no_more_than_one(desk: Desk, folding: RedisFolding) -> None:
     for start in range(0, 1000, 100):
         for number in range(start, start + 100):
