@@ -42,7 +42,8 @@ class LoopLag:
             returned = clock()
             if timeout is not None:
                 late_s = max(late_s, returned - called - timeout)
-            self._slice_s = max(self._slice_s, late_s)
+            if late_s > self._slice_s:  # noqa: PLR1730 - each round of the loop comes here
+                self._slice_s = late_s
             return events
 
         selector.select = timed
