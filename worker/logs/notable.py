@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from worker.core.events import Value
@@ -16,22 +15,12 @@ _LONGEST_VALUE: Final = 80
 _DIGITS, _LARGE = 4, 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Note:
-    """One event: when (Unix time in ms), its level, its name, and its fields as text."""
-
-    at_ms: int
-    level: str
-    event: str
-    text: str
-
-
 class Notes:
     """The last notable events. A kind that comes often pushes out itself, and never the only one of another kind."""
 
     def __init__(self) -> None:
         """Begin without events."""
-        self._notes: list[_Note] = []
+        self._notes: list[dict[str, Any]] = []
 
     def add(self, level: str, event: str, fields: Mapping[str, Value]) -> None:
         """Keep an event.
@@ -41,14 +30,15 @@ class Notes:
             event: Its name.
             fields: Its fields as a log line shows them: short, and without passwords.
         """
-        self._notes.append(_Note(time.time_ns() // 1_000_000, level, event, _text(fields)))
+        at_ms = time.time_ns() // 1_000_000
+        self._notes.append({"at_ms": at_ms, "level": level, "event": event, "text": _text(fields)})
         if len(self._notes) > MOST_NOTES:
-            [(most, _)] = Counter(note.event for note in self._notes).most_common(1)
-            self._notes.remove(next(note for note in self._notes if note.event == most))
+            [(most, _)] = Counter(note["event"] for note in self._notes).most_common(1)
+            self._notes.remove(next(note for note in self._notes if note["event"] == most))
 
     def documents(self) -> list[dict[str, Any]]:
         """Return the events as plain data, the newest last."""
-        return [asdict(note) for note in self._notes]
+        return [*self._notes]
 
 
 def _text(fields: Mapping[str, Value]) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -94,7 +94,7 @@ def write_health(run_dir: Path, health: Health) -> None:
     path = health_path(run_dir, health.consumer)
     fresh = path.with_suffix(f".{health.pid}.new")
     with os.fdopen(open_own(fresh), "w") as file:
-        file.write(json.dumps(asdict(health)))
+        file.write(json.dumps({name: getattr(health, name) for name in Health.__slots__}))
     fresh.replace(path)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 _STATE: Final = 0
 _START: Final = 19
 _ENDED: Final = ("Z", "X")  # it has ended, and its parent has not asked for its exit status
+_MEMORY: Final = Path("/proc/self/statm")
 
 
 def process_start(pid: int) -> str:
@@ -37,8 +38,7 @@ def is_alive(pid: int, started: str) -> bool:
 def resident_bytes() -> int | None:
     """Return how much memory this process has resident, in bytes; None where the system does not say."""
     try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return int(_MEMORY.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return None
 

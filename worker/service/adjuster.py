@@ -38,6 +38,7 @@ from worker.service.feedback_log import FeedbackLog
 from worker.service.report_reader import HEAVY, ReportReader, call
 from worker.service.rule_reader import RuleReader
 from worker.service.snapshots import CurrentSnapshots
+from worker.ticks import tick_within, wait_until
 
 NAME: Final = "rules"
 _MS_AN_HOUR: Final = 3_600_000
@@ -86,8 +87,8 @@ class Adjuster:
             self._woken = anyio.Event()
             try:
                 await self._look_at_waited_for()
-                if (now := time.monotonic()) >= look_at:
-                    look_at = now + self._every_s
+                if time.monotonic() >= look_at:
+                    look_at = tick_within(self._every_s)
                     await self._look()
             except RedisError as error:
                 if not isinstance(error, RefusedError):
@@ -95,8 +96,7 @@ class Adjuster:
                     continue
                 self._refuse_all(str(error))  # Redis answers, so the worker goes on serving
             self._availability.succeeded(NAME)
-            with anyio.move_on_after(max(0.0, look_at - time.monotonic())):
-                await self._woken.wait()
+            await wait_until(self._woken, look_at)
 
     async def _look_at_waited_for(self) -> None:
         """Look at the rules that batches wait for. Other rules may be many, and nothing waits for them."""

@@ -17,6 +17,7 @@ are either pending or settled. A reclaim delivers the pending ones again and cou
 lanes down are attempted alone, and given up on at last. A settled entry is refused when it is settled again.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,10 +35,11 @@ from worker.service.reclaim import Reclaim
 from worker.service.settler import Settler
 from worker.service.step_back import StepBack
 from worker.service.supervisor import unending
+from worker.ticks import tick_within
 
 LANES = 2
 _STEP_BACK_S = 0.1  # until it is asked again whether to step back
-_BLOCK_MS = 500
+_BLOCK_S = 0.5
 _FULL = 0.25  # of a batch: above it, more requests are likely to wait
 
 
@@ -191,11 +193,11 @@ class Consumer:
             self._availability.succeeded("requests")
 
     async def _read(self, settler: Settler) -> None:
-        entries = await self._stream.read(self._batch, _BLOCK_MS)
+        entries = await self._stream.read(self._batch, _block_ms())
         self._linger.note(len(entries), time.monotonic())
         # No read may be in progress when a reclaim begins.
         if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._reclaim.is_due():
-            self._stream.read_ahead(self._batch, _BLOCK_MS)
+            self._stream.read_ahead(self._batch, _block_ms())
         self._hold(settler, entries)
 
     async def _reclaim_entries(self, settler: Settler) -> None:
@@ -213,3 +215,8 @@ class Consumer:
     def _hold(self, settler: Settler, entries: Sequence[Entry]) -> None:
         decode = self._decoder.decode
         settler.in_hand.add([decode(entry) for entry in entries])
+
+
+def _block_ms() -> int:
+    """Return how long a read may wait, in ms: until the next tick, at which Redis hears from this worker anyway."""
+    return math.ceil(1000 * max(0.0, tick_within(_BLOCK_S) - time.monotonic())) or 1

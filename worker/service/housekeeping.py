@@ -5,8 +5,6 @@ Every worker looks for what is due. Where several look at once, one of them find
 
 from collections.abc import Awaitable, Callable
 
-import anyio
-
 from worker.core.events import (
     ConsumersCleanupRefused,
     FeedbackTrimRefused,
@@ -17,6 +15,7 @@ from worker.core.events import (
 from worker.errors import RedisError, RefusedError
 from worker.logs.emit import RateLimited
 from worker.service.availability import Availability
+from worker.ticks import sleep_to_tick
 
 Refusal = type[
     WeightsRevertRefused | ConsumersCleanupRefused | StatsFoldingRefused | FeedbackTrimRefused | SessionLimitsRefused
@@ -66,7 +65,7 @@ class HousekeepingTask:
                 await self._availability.failed(self.name, str(error))
                 continue
             self._availability.succeeded(self.name)
-            await anyio.sleep(self._every_s)
+            await sleep_to_tick(self._every_s)
 
     def _log_refusal(self, message: str) -> None:
         self._refused.emit(lambda suppressed: self._refusal(message=message, suppressed=suppressed))

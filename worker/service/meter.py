@@ -102,7 +102,9 @@ class Meter:
         self.interval.requests += tally.requests
         self.interval.errors += tally.errors
         self.interval.chunks += tally.chunks
-        self.interval.tally.update(tally.fields)
+        counted = self.interval.tally
+        for name, growth in tally.fields.items():  # `Counter.update` asks an abstract class what it was given
+            counted[name] += growth
         self.interval.mixtures.update(tally.mixtures)
         self.interval.asked.add(tally.asked)
 

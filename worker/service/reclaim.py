@@ -26,6 +26,7 @@ from worker.core.events import RequestClaimed
 from worker.core.wire import Decoder, Entry, encode_dead_letter, encode_error
 from worker.logs.emit import emit
 from worker.ports import Failure, GivenUp, Pending, RequestStream
+from worker.ticks import tick_within
 
 _SUSPECT_DELIVERIES = 2
 _TOGETHER = 256
@@ -114,7 +115,7 @@ class Reclaim:
         own_failures = self._failures.keys() & {entry.id for entry in mine}
         self._failures = {entry_id: self._failures[entry_id] for entry_id in own_failures}
         pending = [entry for entry in mine if self._may_try(entry, taken)]
-        self._due_at = time.monotonic() + self._pause_s
+        self._due_at = tick_within(self._pause_s)
         if claimed := [entry.deliveries for entry in pending if entry.id in taken - own_failures]:
             emit(RequestClaimed(count=len(claimed), deliveries_max=max(claimed)))
         for together in _grouped(pending):

@@ -24,6 +24,7 @@ from worker.service.meter import Interval, Meter
 from worker.service.mix_watch import MixWatch
 from worker.service.shared_consumer import Namesake
 from worker.service.snapshots import CurrentSnapshots
+from worker.ticks import tick_within, wait_until
 from worker.version import own_version
 
 HEARTBEAT_S = 1.0
@@ -87,9 +88,8 @@ class Reporter:
             if now >= stats_due:
                 await self.log_stats()
                 stats_due += self._stats_interval_s * max(1, (now - stats_due) // self._stats_interval_s + 1)
-            with anyio.move_on_after(min(HEARTBEAT_S, max(0.0, stats_due - time.monotonic()))):
-                await self._news.wait()
-                await anyio.sleep(max(0.0, beaten_at + _NEWS_EVERY_S - time.monotonic()))
+            await wait_until(self._news, min(tick_within(HEARTBEAT_S), stats_due))
+            await anyio.sleep(max(0.0, min(stats_due, beaten_at + _NEWS_EVERY_S) - time.monotonic()))
             self._news = anyio.Event()
 
     def enter(self, phase: str) -> None:

@@ -48,6 +48,8 @@ class Watchdog:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        if not self._systemd.address:
+            await anyio.sleep_forever()
         pause_s = min(_LONGEST_PAUSE_S, (self._systemd.watchdog_s or _PATIENCE_S) / _LOOKS)
         while True:
             self.look()

@@ -47,6 +47,7 @@ from worker.service.availability import Availability
 from worker.service.snapshots import WeightsBook
 from worker.service.supervisor import unending
 from worker.service.weights_log import WeightsLog
+from worker.ticks import sleep_to_tick
 
 _LONG = 4096  # bytes: parsing a longer value would hold up others
 _DISAGREEMENTS = 3  # in a row between settling and reading, after which the connection is opened anew
@@ -146,7 +147,7 @@ class WeightsFeed:
             problem = await self._refresh()
             attempted.set()
             if problem is None:
-                await anyio.sleep(self._refresh_s)
+                await sleep_to_tick(self._refresh_s)
             else:
                 await self._availability.failed("weights refresh", problem)
 

@@ -121,7 +121,7 @@ def wire(settings: Settings, consumer: str, clients: Sequence[Client]) -> Worker
     """
     keys = Keys(settings.prefix)
     serving = wire_serving(clients, keys, _options(settings, consumer), CurrentSnapshots())
-    current, availability = serving.current, serving.availability
+    current, availability, often = serving.current, serving.availability, serving.stream.light_client
     catalog = CatalogFeed(_source(settings), current, postgres_availability(), refresh_s=settings.catalog_refresh_s)
     reporter = Reporter(
         _identity(settings, consumer),
@@ -134,12 +134,12 @@ def wire(settings: Settings, consumer: str, clients: Sequence[Client]) -> Worker
     housekeeping = _housekeeping(
         settings,
         serving.stream,
-        writer=RedisWeightsWriter(clients[0], keys, defaults=lambda: current.weights.defaults),
+        writer=RedisWeightsWriter(clients[0], keys, defaults=lambda: current.weights.defaults, often=often),
         folding=RedisFolding(clients[0], keys),
         trim=partial(trim_reports, clients[0], keys),
         availability=availability,
     )
-    rules = RedisAdjust(clients[0], keys, defaults=lambda: current.weights.defaults)
+    rules = RedisAdjust(clients[0], keys, defaults=lambda: current.weights.defaults, often=often)
     adjuster = Adjuster(rules, current, availability)
     serving.steps.notify = adjuster.wake
     return Worker(

@@ -19,6 +19,7 @@ from worker.adapters.redis.client import connect
 from worker.adapters.redis.client_streams import RedisClientStreams
 from worker.adapters.redis.replies import check_ids, closing_if_misread, read_entries
 from worker.adapters.redis.streams import RedisStreams
+from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.core.wire import Entry
 from worker.errors import RedisError
 from worker.ports import Pending
@@ -38,6 +39,11 @@ async def _read_results(desk: Desk) -> object:
         exchange.close()
 
 
+def _writer(desk: Desk, stream: RedisStreams) -> RedisWeightsWriter:
+    """Return a worker's writer."""
+    return RedisWeightsWriter(desk.client, desk.keys, often=stream.light_client)
+
+
 _WORK: dict[str, tuple[str, Work]] = {
     "open": ("TIME", lambda _, stream: stream.open()),
     "read": ("XREADGROUP", lambda _, stream: stream.read(10, _NOW_MS)),
@@ -50,6 +56,7 @@ _WORK: dict[str, tuple[str, Work]] = {
     "backlog": ("XPENDING", lambda _, stream: stream.backlog()),
     "weights": ("GET", lambda desk, _: desk.weights().read([None, "d"])),
     "returns": ("EVAL", lambda desk, _: desk.writer().expire_temporary()),
+    "returns, often": ("EVAL", lambda desk, stream: _writer(desk, stream).expire_temporary()),
     "change": ("EVAL", lambda desk, _: desk.writer().look(None)),
     "results": ("XREAD", lambda desk, _: _read_results(desk)),
 }

@@ -17,6 +17,7 @@ from worker.core.catalog.rendering import (
     cell_width,
     cut_cells,
     cut_ids,
+    cut_rendered,
     id_from_text,
     narrow_ids,
     render_cells,
@@ -88,6 +89,17 @@ def test_requests_are_cut_where_they_end(requests: list[list[int]]) -> None:
     texts = cut_cells(render_cells(ids, cell_width(ids)), everywhere, sizes)
     assert [json.loads(text) for text in texts] == requests
     assert cut_ids(ids, everywhere, sizes) == [np.array(request, dtype="<i8").tobytes() for request in requests]
+
+
+@given(st.lists(bigints, min_size=1, max_size=130), st.integers(0, 2))
+def test_a_few_ids_are_written_as_many_are(chunks: list[int], spare_words: int) -> None:
+    ids = np.array(chunks, dtype=BIGINT)
+    width = cell_width(ids) + 4 * spare_words
+    text = join_cells(render_cells(ids, width))
+    for kept in (ids, narrow_ids(ids)):
+        assert cut_rendered(kept, width, np.arange(len(ids)), np.array([len(ids)])) == [text]
+        each = cut_rendered(kept, width, np.arange(len(ids)), np.ones(len(ids), np.int64))
+        assert b",".join(one[1:-1] for one in each) == text[1:-1]
 
 
 @given(st.lists(bigints))

@@ -19,6 +19,7 @@ from worker.settings.parameters import Value
 from worker.settings.postgres_url import PostgresUrl, complete, read_postgres_url
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+PreparedStatement: TypeAlias = "asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record]"
 
 _CONNECT_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 2.0

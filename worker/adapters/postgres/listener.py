@@ -9,15 +9,16 @@ import numpy as np
 from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
-from worker.adapters.postgres.client import Connection, connected, place_of, translated
+from worker.adapters.postgres.client import Connection, PreparedStatement, connected, place_of, translated
 from worker.adapters.postgres.findings import Findings, packed_columns
 from worker.adapters.postgres.selection import Selection, array_literal, is_name, is_split, type_name
-from worker.adapters.postgres.watch import Sight, look
+from worker.adapters.postgres.watch import Sight, look, prepare_look
 from worker.core.catalog import ascending
 from worker.core.catalog.rendering import id_from_text
 from worker.core.keys import CATALOG_CHANNEL
 from worker.errors import PostgresError
 from worker.ports import CatalogNews, Known, Unheard
+from worker.ticks import tick_within
 
 _GATHER_S = 0.015
 _INTERVAL_S = 0.15
@@ -52,6 +53,7 @@ class PostgresListener:
         self._selection = selection
         self._sight = Sight(is_standby=False, is_queue_full=False, shape=0, activity=None, found={})
         self._look_at = math.inf
+        self._prepared: PreparedStatement | None = None
         self._turn = anyio.Lock()  # a connection runs one statement at a time
         self._stirred = anyio.Event()
         self._payloads: list[str] = []
@@ -85,7 +87,10 @@ class PostgresListener:
                     CATALOG_CHANNEL, lambda _connection, _pid, _channel, payload: self._hear(str(payload))
                 )
             self._is_deaf = not await self._hears_another()
-        self._look_at = anyio.current_time() + _LOOK_EVERY_S
+            if not self._is_deaf:
+                with translated(self._database_url), anyio.fail_after(_PROBE_TIMEOUT_S):
+                    self._prepared = await prepare_look(self._connection)
+        self._look_at = tick_within(_LOOK_EVERY_S)
 
     async def news(self) -> AsyncGenerator[CatalogNews, None]:
         """Yield changes as they commit: the first at once, those that follow it together, at intervals.
@@ -174,7 +179,8 @@ class PostgresListener:
         began = anyio.current_time()
         before, self._sight = self._sight, await self._look()
         ended = anyio.current_time()
-        self._look_at = ended + min(max(_LOOK_EVERY_S, _LOOK_SHARE * (ended - began)), _PROBE_EVERY_S)
+        pause_s = min(_LOOK_SHARE * (ended - began), _PROBE_EVERY_S)
+        self._look_at = tick_within(_LOOK_EVERY_S) if pause_s < _LOOK_EVERY_S else ended + pause_s
         if not self.hears_all and self._sight.activity != before.activity:
             self._is_doubtful = True
             self._stirred.set()
@@ -184,7 +190,7 @@ class PostgresListener:
     async def _look(self) -> Sight:
         async with self._turn:
             with translated(self._database_url):
-                return await look(self._connection, _PROBE_TIMEOUT_S)
+                return await look(self._connection, _PROBE_TIMEOUT_S, self._prepared)
 
     async def _hears_another(self) -> bool:
         """Notify from another session, and return whether that arrives: some poolers pass no notifications on."""

@@ -2,14 +2,16 @@
 
 A statement fires the triggers of the table that it names. So each partition and each inheriting table needs its own
 triggers. No trigger fires when a partition is attached, detached or dropped, a table is renamed, or a right is taken
-away. The system catalogs show all of that, and a look at them takes about 2 ms of the server's time.
+away. The system catalogs show all of that. A look at them takes about 2 ms of the server's time, most of which it
+parses and plans. Where the statement is prepared, it takes 0.4 ms.
 """
 
 import json
+import secrets
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from worker.adapters.postgres.client import Connection
+from worker.adapters.postgres.client import Connection, PreparedStatement
 from worker.ports import Unheard
 
 _TRIGGERS = "from pg_trigger where tgrelid = class.oid and tgname like 'sampling\\_worker\\_%'"
@@ -138,14 +140,28 @@ class Sight(NamedTuple):
         return tuple(Unheard(*told, *_CAUSES[cause]) for cause, told in causes.items())
 
 
-async def look(connection: Connection, timeout_s: float) -> Sight:
+async def prepare_look(connection: Connection) -> PreparedStatement:
+    """Prepare the statement of a look. A pooler in transaction mode would lose it, so notifications have to arrive.
+
+    Args:
+        connection: Open and idle.
+    """
+    # A pooler in session mode may hand on a session with what another client has prepared there.
+    return await connection.prepare(_LOOK, name=f"sampling_worker_look_{secrets.token_hex(4)}")
+
+
+async def look(connection: Connection, timeout_s: float, prepared: "PreparedStatement | None" = None) -> Sight:
     """Look once, without waiting for locks.
 
     Args:
         connection: Open and idle.
         timeout_s: Longest wait for the answer, in seconds.
+        prepared: The statement, if it is prepared on this connection.
     """
-    row = await connection.fetchrow(_LOOK, timeout=timeout_s)
+    if prepared is None:
+        row = await connection.fetchrow(_LOOK, timeout=timeout_s)
+    else:
+        row = await prepared.fetchrow(timeout=timeout_s)
     if row is None:
         raise AssertionError("a query without FROM returns a row")
     found = {cause: (one["table"], one["tables"]) for cause, one in json.loads(row["unheard"] or "{}").items()}

@@ -1,7 +1,7 @@
 """Rules that move the weights, in Redis: all that is stored about one changes in one step of `adjust_step.lua`."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.adapters.redis.client import Client, redis_refusals
 from worker.adapters.redis.feedback import read_reports
@@ -22,6 +22,9 @@ from worker.core.weights.in_force import mark_of
 from worker.core.weights.values import Weights, default_weights
 from worker.core.wire.feedback import RefusedReport, Report
 
+if TYPE_CHECKING:
+    from worker.adapters.redis.light_client import LightClient
+
 _ONLY_KNOWN: Final = b"known"  # a mark that nothing has: the script only reads, of bounds those that are named
 _STEP: Final = read_script("adjust_step.lua")
 _FOUND: Final = 10  # parts of a reply about what is stored; a word that the step is made follows
@@ -33,8 +36,24 @@ Decide = Callable[[Found], PlannedStep]
 class RedisAdjust:
     """Reads rules, and makes their steps."""
 
-    def __init__(self, client: Client, keys: Keys, *, defaults: Callable[[], Weights] = default_weights) -> None:
+    def __init__(
+        self,
+        client: Client,
+        keys: Keys,
+        *,
+        defaults: Callable[[], Weights] = default_weights,
+        often: "LightClient | None" = None,
+    ) -> None:
+        """Connect later.
+
+        Args:
+            client: Sends the commands.
+            keys: Names in Redis.
+            defaults: Returns the weights of a key that holds none.
+            often: Asks whether there is any rule.
+        """
         self._client = client
+        self._often = often or client
         self._keys = keys
         self._defaults = defaults
         self._weights = RedisWeights(client, keys)
@@ -52,7 +71,7 @@ class RedisAdjust:
         places = (keys.bounds, keys.adjust_state, keys.adjust)
         with redis_refusals(f"looking for {', '.join(places)}"):
             # Every worker asks each second, and mostly nobody has set a rule: one command says so.
-            if await self._client.execute_command("EXISTS", *places) == 0:
+            if await self._often.execute_command("EXISTS", *places) == 0:
                 return []
         found = [await self._fields(key) for key in places]
         bounded = [read_field(field)[1] or "" for field in found[0]]

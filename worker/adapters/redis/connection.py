@@ -59,6 +59,7 @@ class DirectConnection:
             on_message: Receives each message of a subscribed pattern, and the error when the connection closes.
         """
         self._client = client
+        self._is_cluster = isinstance(client, RedisCluster)  # asked for each command, which would take a microsecond
         self._key = key
         self._on_message = on_message
         self._protocol: _RespProtocol | None = None
@@ -127,7 +128,7 @@ class DirectConnection:
         """
         if self._protocol is None or not self._protocol.is_open:
             raise redis.exceptions.ConnectionError("the connection is closed")
-        if isinstance(self._client, RedisCluster):
+        if self._is_cluster:
             callback = Patient(self._protocol, callback, words)
         self._protocol.send(callback, words)
 

@@ -6,7 +6,6 @@ each entry of the stream is either in hand, which is pending, or waits: XLEN les
 that: on Redis 7.0 for ever, on Valkey 9.1 until the next entry is read.
 """
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -14,7 +13,8 @@ import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.replies import closing_if_misread
+from worker.adapters.redis.light_client import LightClient
+from worker.adapters.redis.replies import closing_if_misread, gathered
 from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import GROUP, Keys
 from worker.ports import Backlog
@@ -83,6 +83,11 @@ class RedisPresence:
         self._keys = keys
         self._consumer = consumer
 
+    @property
+    def light_client(self) -> LightClient:
+        """Return a client that sends its commands over the same connection."""
+        return LightClient(self._connection)
+
     async def backlog(self) -> Backlog:
         """Count the entries that were not delivered yet, and those that are pending.
 
@@ -94,7 +99,7 @@ class RedisPresence:
         with redis_refusals("XLEN or XPENDING"):
             await self._connection.open()
             sent = [self._connection.send(*command) for command in _backlog_commands(self._keys)]
-            reply = await asyncio.gather(*sent)
+            reply = [await one for one in sent]
             with self._connection.closing_if_misread():
                 return _read_backlog(*reply)
 
@@ -113,8 +118,7 @@ class RedisPresence:
             await self._connection.open()
             before = self._connection.send("GET", key)
             stored = self._connection.send("SET", key, document, "EX", ttl_s)
-            replies: Any = await asyncio.gather(before, stored, return_exceptions=True)
-            found, done = replies
+            found, done = await gathered((before, stored))
             if isinstance(done, BaseException):
                 raise done
             with self._connection.closing_if_misread():

@@ -11,7 +11,6 @@ rules lead to exactly one result a request:
   both connections have to lead to the same server, or everything in hand is let go (`_reach`).
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final
@@ -21,7 +20,7 @@ import redis.exceptions
 from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.presence import RedisPresence
-from worker.adapters.redis.replies import read_entries, read_records
+from worker.adapters.redis.replies import gathered, read_entries, read_records
 from worker.adapters.redis.result_bytes import ResultBytes
 from worker.adapters.redis.script_texts import read_script
 from worker.adapters.redis.settling import read_failure, read_session_fields, write_failure
@@ -208,7 +207,7 @@ class RedisStreams(RedisPresence):
             await self._connection.open()
             notes = [(self._keys.failure(entry_id), write_failure(failure)) for entry_id, failure in failures.items()]
             replies = [self._connection.send("SET", key, note, "EX", ttl_s) for key, note in notes]
-            for reply in await asyncio.gather(*replies, return_exceptions=True):
+            for reply in await gathered(replies):
                 if isinstance(reply, BaseException) and not isinstance(reply, redis.exceptions.ResponseError):
                     raise reply
 
@@ -233,7 +232,7 @@ class RedisStreams(RedisPresence):
         with redis_errors("HGETALL of sessions"):
             await self._connection.open()
             replies = [self._connection.send("HGETALL", self._keys.session(name)) for name in names]
-            found = await asyncio.gather(*replies, return_exceptions=True)
+            found = await gathered(replies)
             with self._connection.closing_if_misread():
                 return [read_session_fields(reply) for reply in found]
 

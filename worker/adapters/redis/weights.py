@@ -1,6 +1,5 @@
 """Weights in Redis: the key is the truth; a message on the channel of the same name only notifies of a change."""
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
@@ -9,7 +8,7 @@ import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.replies import closing_if_misread, misread_as_invalid_response, text_of
+from worker.adapters.redis.replies import closing_if_misread, gathered, misread_as_invalid_response, text_of
 from worker.adapters.redis.script_texts import read_script
 from worker.adapters.redis.weights_listener import WeightsListener
 from worker.core.keys import Keys
@@ -52,7 +51,7 @@ class RedisWeights:
         await self._connection.open()
         order = next(self._orders)
         replies = [self._connection.send("GET", self._keys.weights(dataset)) for dataset in datasets]
-        found = await asyncio.gather(*replies, return_exceptions=True)
+        found = await gathered(replies)
         with self._connection.closing_if_misread():
             return [_read(reply, order) for reply in found]
 

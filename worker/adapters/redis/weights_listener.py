@@ -17,6 +17,7 @@ from worker.adapters.redis.replies import misread_as_invalid_response
 from worker.core.keys import Keys
 from worker.core.weights.in_force import is_weights_name
 from worker.ports import Follower, Notification, Reading
+from worker.ticks import tick_within
 
 _PING_EVERY_S = 2.0
 _PONG_WITHIN_S = 3.0
@@ -63,7 +64,7 @@ class WeightsListener:
     async def _next(self) -> Notification | None:
         """Wait for a notification; send a PING now and then, because nothing else reveals a half-open link."""
         try:
-            async with asyncio.timeout(_PING_EVERY_S):
+            async with asyncio.timeout_at(tick_within(_PING_EVERY_S)):
                 received = await self._waiting.get()
         except TimeoutError:
             with redis_errors("PING on the subscription"):

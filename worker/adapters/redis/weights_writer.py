@@ -1,7 +1,7 @@
 """Changes of weights in Redis, each in one step with its entry in the history; and that history."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.replies import closing_if_misread, text_of
@@ -14,6 +14,9 @@ from worker.core.weights.temporary import Return, read_return
 from worker.core.weights.values import Weights, default_weights
 from worker.core.wire import shown
 from worker.errors import RefusedError
+
+if TYPE_CHECKING:
+    from worker.adapters.redis.light_client import LightClient
 
 HISTORY_MAXLEN: Final = 10_000
 """About this many changes stay in the history."""
@@ -35,8 +38,24 @@ class RedisWeightsWriter:
         has_asked: Whether Redis was ever asked to make a change. After an error it may have made it.
     """
 
-    def __init__(self, client: Client, keys: Keys, *, defaults: Callable[[], Weights] = default_weights) -> None:
+    def __init__(
+        self,
+        client: Client,
+        keys: Keys,
+        *,
+        defaults: Callable[[], Weights] = default_weights,
+        often: "LightClient | None" = None,
+    ) -> None:
+        """Connect later.
+
+        Args:
+            client: Sends the commands.
+            keys: Names in Redis.
+            defaults: Returns the weights of a key that holds none.
+            often: Sends what `expire_temporary` asks each time.
+        """
         self._client = client
+        self._often = often or client
         self._keys = keys
         self._defaults = defaults
         self.has_asked = False
@@ -127,8 +146,8 @@ class RedisWeightsWriter:
             RedisError: Redis did not answer.
         """
         with redis_refusals(f"reading {self._keys.returns}"):
-            reply: Any = await self._client.execute_command("EVAL", _RETURNS, 1, self._keys.returns)
-            async with closing_if_misread(self._client):
+            reply: Any = await self._often.execute_command("EVAL", _RETURNS, 1, self._keys.returns)
+            async with closing_if_misread(self._often):
                 now_ms, words = int(reply[0]), reply[1]
                 if words is None:
                     return f"{self._keys.returns} holds no hash; accepted: once it is deleted (DEL)"

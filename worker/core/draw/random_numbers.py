@@ -52,7 +52,7 @@ class RandomNumbers:
             sizes: int64, shape (r,): chunks wanted.
             rng: Numbers for the requests without a seed.
         """
-        self.sizes, self.count = sizes, int(np.add.reduce(sizes))
+        self.sizes, self.count = sizes, int(sizes[0] if len(sizes) == 1 else np.add.reduce(sizes))
         self._rng, self._given = rng, seeds
         unseeded = seeds.count(None)
         self.any_seeded, self._all_seeded = unseeded < len(seeds), unseeded == 0

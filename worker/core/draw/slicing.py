@@ -79,8 +79,9 @@ def _single(requests: Sequence[Request | Result]) -> Slice:
 
 def is_heavy(part: Slice, snapshots: Snapshots) -> bool:
     """Return whether answering takes so long that it should run in a thread, not in the event loop."""
-    if any(len(held.weights.shares) > _MANY_SHARES for held in snapshots.weights.values()):
-        return True
+    for held in snapshots.weights.values():
+        if len(held.weights.shares) > _MANY_SHARES:
+            return True
     many = snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED
     if many and any(terms.method == "epoch" or terms.budget_s is not None for terms, _ in part.asked):
         return True

@@ -1,0 +1,64 @@
+"""Loops that sleep to ticks wake together, and none of them later than it would have without ticks."""
+
+import time
+
+import anyio
+import pytest
+
+from worker.ticks import sleep_to_tick, tick_within, wait_until
+
+_HOUR_S = 3600.0
+_EXACT_S = 1e-6  # how exactly times since a machine's start are written as floats
+
+
+@pytest.mark.parametrize(("seconds", "apart"), [(0.5, 0.5), (0.7, 0.5), (1.0, 1.0), (2.0, 1.0), (30.0, 1.0)])
+def test_a_sleep_ends_at_the_last_tick_within_its_time(seconds: float, apart: float) -> None:
+    before = time.monotonic()
+    tick = tick_within(seconds)
+    after = time.monotonic()
+    assert before + seconds - apart - _EXACT_S <= tick <= after + seconds
+
+
+def test_long_sleeps_end_at_ticks_of_short_ones() -> None:
+    apart = [(tick_within(seconds) - tick_within(0.5)) % 0.5 for seconds in (0.5, 0.9, 1.0, 1.5, 10.0, _HOUR_S)]
+    assert all(min(one, 0.5 - one) < _EXACT_S for one in apart), apart
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.49])
+def test_a_short_sleep_has_its_own_end(seconds: float) -> None:
+    before = time.monotonic()
+    assert before + seconds <= tick_within(seconds) <= time.monotonic() + seconds
+
+
+async def test_loops_that_begin_at_any_time_wake_together() -> None:
+    woken: list[float] = []
+
+    async def look(begins_after_s: float) -> None:
+        await anyio.sleep(begins_after_s)
+        tick = tick_within(1.0)
+        await sleep_to_tick(1.0)
+        assert time.monotonic() >= tick
+        woken.append(tick)
+
+    async with anyio.create_task_group() as loops:
+        for number in range(10):
+            loops.start_soon(look, 0.01 * number)
+    assert len({round(tick, 3) for tick in woken}) <= 2  # a tick may come while they begin
+
+
+async def test_an_event_is_waited_for_until_it_is_set_or_the_time_is_over() -> None:
+    event = anyio.Event()
+    event.set()
+    await wait_until(event, time.monotonic() + _HOUR_S)
+    for deadline in (time.monotonic() - 1.0, time.monotonic() + 0.05):
+        event = anyio.Event()
+        await wait_until(event, deadline)
+        assert (event.is_set(), time.monotonic() >= deadline) == (True, True)
+
+
+async def test_who_stops_waiting_for_an_event_leaves_it_alone() -> None:
+    event = anyio.Event()
+    with anyio.move_on_after(0.01):
+        await wait_until(event, time.monotonic() + 0.05)
+    await anyio.sleep(0.1)
+    assert not event.is_set()

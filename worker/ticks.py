@@ -1,0 +1,57 @@
+"""Ticks that all loops of a process share: an idle worker wakes at them, once for all that looks every so often.
+
+To wake costs more than most looks: the system, the event loop and cold caches take a tenth of a millisecond. Loops that
+look each at its own moment wake a worker dozens of times a second for nothing. So a loop does not sleep for a time, but
+until the last tick within that time. It never looks later than it would, and at first once a little earlier.
+
+There are two ticks a second. Who sleeps for a second or longer wakes at every second one of them at most.
+"""
+
+import asyncio
+import math
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import anyio
+
+_TICK_S: Final = 0.5
+_LONG_S: Final = 1.0
+_PHASE_S: Final = random.random() * _LONG_S  # noqa: S311 - so that workers of one machine do not ask at the same moment
+
+
+def tick_within(seconds: float) -> float:
+    """Return the last tick within a time from now, on the clock of `time.monotonic` and of the event loop.
+
+    Args:
+        seconds: The longest wait; if it is shorter than the time between two ticks, its end is returned.
+    """
+    end = time.monotonic() + seconds
+    if seconds < _TICK_S:
+        return end
+    apart_s = _TICK_S if seconds < _LONG_S else _LONG_S
+    return _PHASE_S + apart_s * math.floor((end - _PHASE_S) / apart_s)
+
+
+async def wait_until(event: "anyio.Event", deadline: float) -> None:
+    """Wait for an event; set it at a deadline. A cancel scope with a deadline takes several times as long.
+
+    Args:
+        event: What is waited for, of the running loop.
+        deadline: On the clock of `time.monotonic`.
+    """
+    timer = asyncio.get_running_loop().call_at(deadline, event.set)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()
+
+
+async def sleep_to_tick(seconds: float) -> None:
+    """Sleep until the last tick within a time from now.
+
+    Args:
+        seconds: The longest sleep; see `tick_within`.
+    """
+    await asyncio.sleep(tick_within(seconds) - time.monotonic())
