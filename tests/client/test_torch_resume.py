@@ -186,6 +186,38 @@ def test_a_loader_around_a_stream_refuses_a_state_with_workers_where_it_has_none
         iter(other)
 
 
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")  # torchdata calls what torch says is deprecated
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_dataset_around_a_stream_has_to_hand_on_its_state(client: SampleClient, workers: int) -> None:
+    """Without one, torchdata draws and skips what was heard; and so it would be after the first batch alone."""
+    from torch.utils.data import IterableDataset
+    from torchdata.stateful_dataloader import StatefulDataLoader
+
+    from worker.client.torch import ChunkIdStream
+
+    class Around(IterableDataset[Any]):
+        def __init__(self) -> None:
+            self.stream = ChunkIdStream(5, batches=4, session="run", method="epoch", category="voice", client=client)
+
+        def __iter__(self) -> Any:
+            for sample in self.stream:
+                yield [int(chunk) for chunk in sample.chunk_ids]
+
+    def loader() -> Any:
+        return StatefulDataLoader(Around(), batch_size=None, num_workers=workers)
+
+    first, second = loader(), loader()
+    unused, iteration = first.state_dict(), iter(first)
+    begun = [chunk for _ in range(2) for chunk in next(iteration)]
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(ValueError, match="as Around has no state_dict, and 2 batches would be drawn and thrown away"):
+        list(second)
+    third = loader()
+    third.load_state_dict(unused)
+    heard = [chunk for chunks in third for chunk in chunks]
+    assert (len(heard), len({*begun, *heard})) == (20, 30)
+
+
 @pytest.mark.parametrize("kind", ["stream", "sampler"])
 def test_a_state_of_another_rank_or_of_as_many_is_refused(
     client: SampleClient, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from torch.utils.data import default_convert
+from torch.utils.data import IterableDataset, default_convert
 
 from worker.client.torch.state import unlike
 
 _ACCELERATE = "accelerate.data_loader"
 _LHOTSE = "lhotse.dataset.sampling."
 _FRAMES = 16
-_FRAMES_OF_LHOTSE = 100  # each filter and map of a CutSet has one of its own
+_MOST_FRAMES = 100  # each filter and map of Lhotse's has one of its own, and a worker those of its parent below
 _ANOTHER_LOADER = "a StatefulDataLoader that is not prepared by Accelerate; prepare the model and the optimizer alone"
 
 
@@ -58,6 +58,7 @@ def refuse_waste(depth: int = 2) -> None:
     """
     frame = sys._getframe(depth)  # noqa: SLF001 - the same
     _refuse_lhotse(frame)
+    _refuse_wrapper(frame)
     for owner in _owners(frame):
         kind = type(owner).__name__
         if kind == "IterableDatasetShard":
@@ -98,7 +99,7 @@ def _refuse_lhotse(frame: FrameType) -> None:
     Raises:
         ValueError: One of several ranks would draw for all, or cuts are drawn to be counted or passed over.
     """
-    for caller in _callers(frame, _FRAMES_OF_LHOTSE):
+    for caller in _callers(frame, _MOST_FRAMES):
         if not caller.f_globals.get("__name__", "").startswith(_LHOTSE):
             continue
         ranks = getattr(caller.f_locals.get("self"), "world_size", 1)
@@ -117,6 +118,32 @@ def _refuse_lhotse(frame: FrameType) -> None:
                 "this sampler of Lhotse would draw cuts to find its buckets, and throw them away; accepted: "
                 "duration_bins=estimate_duration_buckets(...) of the cuts of the manifest"
             )
+
+
+def _refuse_wrapper(frame: FrameType) -> None:
+    """Refuse a state of a dataset around a stream that has none: torchdata would draw and skip to come to its place.
+
+    Raises:
+        ValueError: It would.
+    """
+    for caller in _callers(frame, _MOST_FRAMES):
+        state, dataset = caller.f_locals.get("next_iter_state"), getattr(caller.f_locals.get("loader"), "dataset", None)
+        if not state or not _is_torchdata(caller) or not isinstance(dataset, IterableDataset):
+            continue
+        snapshot = state.get("_snapshot")
+        parts = [part for part in snapshot["_worker_snapshots"].values() if part] if snapshot else [state]
+        skipped = snapshot["_snapshot_step"] + state["_steps_since_snapshot"] if snapshot else state["_num_yielded"]
+        if skipped and all(_is_without_state(part) for part in parts):
+            raise ValueError(
+                f"the state of this loader does not hold that of the stream, as {type(dataset).__name__} has no "
+                f"state_dict, and {skipped} batches would be drawn and thrown away; accepted: no state, or a dataset "
+                "that hands on state_dict and load_state_dict of its stream"
+            )
+
+
+def _is_without_state(part: Any) -> bool:
+    """Return whether a process of torchdata's has told no state of its iterable dataset."""
+    return part["dataset_state"] is None and part["fetcher_state"]["dataset_iter_state"] is None
 
 
 def _skips_batches(owner: Any) -> bool:
