@@ -10,7 +10,6 @@ from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.replies import closing_if_misread, gathered, misread_as_invalid_response, text_of
 from worker.adapters.redis.script_texts import read_script
-from worker.adapters.redis.weights_listener import WeightsListener
 from worker.core.keys import Keys
 from worker.core.weights.history import Authorship, read_digits
 from worker.core.weights.in_force import WRONG_TYPE, mark_of
@@ -145,6 +144,8 @@ class RedisWeights:
         Raises:
             RedisError: The connection is gone, or silent for too long.
         """
+        from worker.adapters.redis.weights_listener import WeightsListener  # noqa: PLC0415 - verbs that only read or write
+
         return WeightsListener(self._client, self._keys, self.read_at_once, follower).listen()
 
 

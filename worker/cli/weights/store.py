@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from worker.adapters.redis.weights_writer import RedisWeightsWriter
 from worker.cli.context import Opened, check_dataset, open_redis
-from worker.cli.near import near_dataset
 from worker.cli.output import complain
 from worker.cli.prefixes import run_in_one, try_in_each
 from worker.cli.typed_weights import span_ms, weights_json
@@ -67,6 +66,8 @@ def remove_weights(storing: Storing) -> None:
 
 async def _had_none(dataset: str, prefix: str | None = None) -> str:
     """Say that a dataset had no weights of its own, and which name is near."""
+    from worker.cli.near import near_dataset  # noqa: PLC0415 - where a name may be mistyped
+
     async with open_redis(prefix=prefix) as opened:
         return f"dataset {dataset} had no weights of its own{await near_dataset(opened, dataset)}"
 
@@ -141,6 +142,8 @@ async def _with_doubt(opened: Opened, made: Made) -> Made:
     change = made.change
     if change.before or not change.after or change.name is None or preset_of(change.name):
         return made
+    from worker.cli.near import near_dataset  # noqa: PLC0415 - where a name may be mistyped
+
     if not (near := await near_dataset(opened, change.name)):
         return made
     doubt = f"dataset {change.name} had no weights of its own before{near}"
