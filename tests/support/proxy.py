@@ -101,6 +101,7 @@ class Proxy:
     Attributes:
         pace: How slow the links are.
         is_refusing: Whether connections are closed as soon as they are made.
+        refused: How many were.
         tamperer: Does something to replies; None: nobody does.
     """
 
@@ -116,6 +117,7 @@ class Proxy:
         self._listener: asyncio.Server | None = None
         self.pace = Pace()
         self.is_refusing = False
+        self.refused = 0
         self.tamperer: Tamperer | None = None
         self.port = 0
 
@@ -228,6 +230,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.is_refusing:
+            self.refused += 1
             return
         from_server, to_server = await asyncio.open_connection(HOST, self._server_port)
         link = Link(writer, to_server)
