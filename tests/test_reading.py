@@ -10,6 +10,8 @@ import pytest
 TESTS: Final = Path(__file__).parent
 SLOW: Final = (
     "accelerate",
+    "lancedb",
+    "lhotse",
     "lightning",
     "matplotlib",
     "playwright",
@@ -17,6 +19,7 @@ SLOW: Final = (
     "scipy.stats",
     "torch",
     "torchdata",
+    "transformers",
     "worker.client.torch",
 )
 """What takes longer to load than all modules of tests of a folder."""

@@ -11,7 +11,6 @@ import pytest
 import soundfile
 
 from tests.e2e.machine import Machine
-from tests.support.waiting import wait_until_sync
 from worker.settings.environment import environment_with
 
 pytestmark = [pytest.mark.any_redis, pytest.mark.needs_linux]
@@ -67,8 +66,7 @@ def test_from_a_folder_to_a_training_whose_mix_moves(machine: Machine) -> None:
 
     [command] = [words.split() for words in COMMANDS if words.startswith("sampling-worker weights set")]
     assert machine.run(*command[1:], "--wait").returncode == 0
-    assert machine.run("catalog", "scan", str(library), "--split", "val=0.25").returncode == 0
-    wait_until_sync(lambda: machine.run("sample", "--split", "val").returncode == 0, timeout_s=60, what="it knows val")
+    assert machine.run("catalog", "scan", str(library), "--split", "val=0.25", "--wait").returncode == 0
     by_split = machine.run("sample", "--split", "val", "--count", "20", "--size", "8").stdout
     assert by_split.count("ids: ") == 20
 

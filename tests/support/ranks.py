@@ -8,9 +8,6 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from torch import distributed
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
 from worker.client import SampleClient
 
 Heard = Callable[[str, SampleClient], list[int]]
@@ -18,6 +15,8 @@ Heard = Callable[[str, SampleClient], list[int]]
 
 def _train(heard: Heard, url: str, prefix: str, whats: tuple[str, ...]) -> dict[str, list[Any]]:
     """Be one rank, and return what each rank heard in each training, or the sentence of its error."""
+    from torch import distributed
+
     client = SampleClient(url, prefix=prefix, timeout_s=60)
     found = {}
     for what in whats:
@@ -42,6 +41,8 @@ def launch(heard: Heard, module: str, ranks: str, url: str, prefix: str, *whats:
         prefix: The start of its keys.
         whats: Trainings, one after the other: starting takes most of the time.
     """
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
     warnings.simplefilter("ignore")
     import_module(module)
     config = LaunchConfig(1, 1, int(ranks), rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=prefix)

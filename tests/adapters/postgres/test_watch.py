@@ -1,5 +1,6 @@
 """A look at PostgreSQL's own tables sees the same, whether its statement is prepared or not."""
 
+import asyncio
 from itertools import pairwise
 
 from tests.support.library import session
@@ -42,3 +43,13 @@ async def test_looks_are_prepared_once_more_where_a_session_was_used_before(data
         sights = [await look(connection, 60, prepared) for prepared in statements]
         names = await connection.fetch("select name from pg_prepared_statements where name like 'sampling_worker_%'")
     assert (len({sight.shape for sight in sights}), len({row["name"] for row in names})) == (1, 3)
+
+
+async def test_notifications_arrive_once_a_look_is_prepared(database_url: str) -> None:
+    """The server sends none within a transaction, which to prepare a statement begins."""
+    heard = asyncio.Event()
+    async with session(database_url) as connection, session(database_url) as other:
+        await connection.add_listener("news", lambda *_: heard.set())
+        await prepare_look(connection)
+        await other.execute("notify news")
+        await asyncio.wait_for(heard.wait(), 60)

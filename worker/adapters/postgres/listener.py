@@ -90,7 +90,7 @@ class PostgresListener:
             if not self._is_deaf:
                 with translated(self._database_url), anyio.fail_after(_PROBE_TIMEOUT_S):
                     self._prepared = await prepare_look(self._connection)
-        self._look_at = tick_within(_LOOK_EVERY_S)
+        self._look_at = anyio.current_time() + _LOOK_EVERY_S
 
     async def news(self) -> AsyncGenerator[CatalogNews, None]:
         """Yield changes as they commit: the first at once, those that follow it together, at intervals.

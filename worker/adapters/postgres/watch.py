@@ -143,11 +143,16 @@ class Sight(NamedTuple):
 async def prepare_look(connection: Connection) -> PreparedStatement:
     """Prepare the statement of a look. A pooler in transaction mode would lose it, so notifications have to arrive.
 
+    To prepare begins a transaction, which asyncpg ends with the next statement. The server sends no notification
+    within one. So the statement is run once.
+
     Args:
         connection: Open and idle.
     """
     # A pooler in session mode may hand on a session with what another client has prepared there.
-    return await connection.prepare(_LOOK, name=f"sampling_worker_look_{secrets.token_hex(4)}")
+    prepared = await connection.prepare(_LOOK, name=f"sampling_worker_look_{secrets.token_hex(4)}")
+    await prepared.fetchrow()
+    return prepared
 
 
 async def look(connection: Connection, timeout_s: float, prepared: "PreparedStatement | None" = None) -> Sight:
