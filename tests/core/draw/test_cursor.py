@@ -65,3 +65,7 @@ def test_what_names_no_course_is_none(name: str) -> None:
     assert not is_course(name)
     with pytest.raises(ValueError, match="no category"):
         read_course(name)
+
+
+def test_a_session_has_few_rounds_whatever_its_requests_ask_for() -> None:
+    assert len({round_name(("voice", budget_s / 8)) for budget_s in range(10_000)}) == 256

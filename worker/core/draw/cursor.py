@@ -15,7 +15,8 @@ _LAST_PASS = 2**53
 _MOST_OWED = 65_536  # ranks: a request skips fewer chunks than it gets
 _RANK = "[0-9a-f]{16}"
 _COURSE: Final = re.compile(f"({CATEGORY_PATTERN.pattern})((?:[+]{SPLIT_PATTERN.pattern})?)((?:~[1-9][0-9]{{0,9}})?)")
-_ROUND: Final = re.compile("~[0-9a-f]{8}")
+_ROUND_DIGITS: Final = 2  # so a session has at most 256 rounds, whatever its requests ask for
+_ROUND: Final = re.compile(f"~[0-9a-f]{{{_ROUND_DIGITS}}}")
 _TEXT: Final = re.compile(f"([1-9][0-9]{{0,15}}):((?:{_RANK})?):((?:{_RANK}(?:,{_RANK})*)?)")
 
 
@@ -87,12 +88,13 @@ def is_course(name: str) -> bool:
 def round_name(asked: tuple[object, ...]) -> str:
     """Return the name of a round: the buckets that a session draws for requests that ask for the same.
 
-    Its cursor's pass is the number of the next bucket. It is kept as those of courses are.
+    Its cursor's pass is the number of the next bucket. It is kept as those of courses are. Requests that ask for
+    something else may share a round: each then goes through some of its numbers.
 
     Args:
         asked: What such requests have in common.
     """
-    return f"~{hashlib.sha256(repr(asked).encode()).hexdigest()[:8]}"
+    return f"~{hashlib.sha256(repr(asked).encode()).hexdigest()[:_ROUND_DIGITS]}"
 
 
 def is_round(name: str) -> bool:
