@@ -35,6 +35,12 @@ async def test_batches_are_asked_for_and_foreseen(run: Run, start_worker: StartW
     told = run("weights", "preview", "voice=1", "music=1", *words[:4]).stdout
     assert "batches of 60 s" in told
     assert "padding of all batches: " in told
+    summed = run("weights", "preview", "voice=1", "music=1", "--budget-s", "60", "--budget", "sum")
+    assert "batches of 60 s, summed" in summed.stdout
+    unsaid = run("weights", "preview", "voice=1", "--budget", "sum")
+    assert (unsaid.returncode, unsaid.stderr.count("--budget sum is of batches, and needs --budget-s")) == (2, 1)
+    other = run("weights", "preview", "voice=1", "--budget-s", "60", "--budget", "sums")
+    assert (other.returncode, other.stderr.count("or padded or sum")) == (2, 1)
     alone = run("weights", "preview", "voice=1", "--buckets", "5")
     assert (alone.returncode, alone.stderr.count("needs --budget-s")) == (2, 1)
     nothing = run("weights", "preview", "voic=1", *words[:4])

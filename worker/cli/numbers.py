@@ -1,6 +1,7 @@
 """Numbers that people type: plain decimal digits; what Python's own readers take beside these is refused."""
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import click
@@ -74,6 +75,36 @@ class Decimal(click.ParamType[float]):
                 ctx,
             )
         return float(text)
+
+
+class DecimalOr(click.ParamType[float | str]):
+    """A decimal number within bounds, or one of some words."""
+
+    name = "N"
+
+    def __init__(self, number: Decimal, words: Collection[str]) -> None:
+        """Set what is accepted.
+
+        Args:
+            number: Reads numbers.
+            words: What else is accepted.
+        """
+        self._number = number
+        self._words = words
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Read a number or a word.
+
+        Raises:
+            BadParameter: It is not accepted; the sentence says what is.
+        """
+        text = str(value)
+        if text in self._words:
+            return text
+        try:
+            return self._number.convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message}, or {' or '.join(self._words)}", param, ctx)
 
 
 def is_decimal(text: str) -> bool:

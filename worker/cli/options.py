@@ -50,9 +50,10 @@ unimax = click.option(
     metavar="N",
     help="Weigh as evenly as can be while no category repeats more than N times within --budget.",
 )
+amount = Decimal(1e-3, 1e15, with_power=True)
 budget = click.option(
     "--budget",
-    type=Decimal(1e-3, 1e15, with_power=True),
+    type=amount,
     metavar="AMOUNT",
     help="How many chunks, or hours, are heard in all, e.g. 1e6.",
 )

@@ -7,7 +7,7 @@ import click
 
 from worker.cli import options
 from worker.cli.help import WEIGHTS, Group, Verb
-from worker.cli.numbers import Decimal, Whole
+from worker.cli.numbers import Decimal, DecimalOr, Whole
 from worker.cli.verbs.presets import preset
 
 _LARGEST_BUDGET_S = 1_000_000  # as requests accept it
@@ -238,7 +238,12 @@ def rollback(
 @options.proportional
 @options.by
 @options.unimax
-@options.budget
+@click.option(
+    "--budget",
+    type=DecimalOr(options.amount, ("padded", "sum")),
+    metavar="AMOUNT|padded|sum",
+    help="How many chunks, or hours, are heard in all, e.g. 1e6. Or the kind of --budget-s, as in `sample`.",
+)
 @click.option(
     "--size",
     type=Whole(1, 10**12),
@@ -261,7 +266,7 @@ def preview(
     proportional: bool,
     by: str | None,
     unimax: float | None,
-    budget: float | None,
+    budget: float | str | None,
     size: int | None,
     budget_s: float | None,
     buckets: int | None,
@@ -272,13 +277,16 @@ def preview(
 
     You are warned of categories without READY chunks, and of those whose chunks would be heard more than 16 times each.
     """
+    kind, amount = (budget, None) if isinstance(budget, str) else ("padded", budget)
     if budget_s is None:
-        options.refuse({"--buckets": buckets}, "is of batches, and needs --budget-s; accepted: both")
+        of_batches = {"--buckets": buckets, f"--budget {kind}": isinstance(budget, str)}
+        options.refuse(of_batches, "is of batches, and needs --budget-s; accepted: both")
     from worker.cli.weights.preview import Wanted, preview_weights
     from worker.cli.weights.starting import Start
 
-    start = Start(weights, temperature, proportional=proportional, by=by, unimax=unimax, budget=budget)
-    preview_weights(start, dataset, Wanted(size, budget_s, buckets or 1, exclude), as_json=as_json)
+    start = Start(weights, temperature, proportional=proportional, by=by, unimax=unimax, budget=amount)
+    wanted = Wanted(size, budget_s, buckets or 1, exclude, is_sum=kind == "sum")
+    preview_weights(start, dataset, wanted, as_json=as_json)
 
 
 weights.add_command(preset)

@@ -18,7 +18,7 @@ from worker.core.catalog import Catalog, without
 from worker.core.draw.batch_preview import BatchRow, preview_batches
 from worker.core.draw.preview import PreviewRow, preview, warnings
 from worker.core.weights.values import Weights, normalise, parse_weights, temper
-from worker.core.wire import LARGEST_SIZE
+from worker.core.wire import LARGEST_SIZE, Budget, Terms
 from worker.core.workers.states import WorkerState, disagreement
 from worker.errors import RedisError, RequestError, SettingsError, WeightsError
 from worker.settings.servers import ServerSettings, read_server_settings
@@ -36,12 +36,14 @@ class Wanted(NamedTuple):
         budget_s: The budget of batches that are shown, too, in seconds; None: none are.
         buckets: Their length buckets.
         exclude: The exclusion list whose chunks are left out; None: none.
+        is_sum: Whether the durations of a batch add up to the budget, instead of count x longest.
     """
 
     size: int | None
     budget_s: float | None = None
     buckets: int = 1
     exclude: str | None = None
+    is_sum: bool = False
 
 
 def preview_weights(start: Start, dataset: str | None, wanted: Wanted, *, as_json: bool) -> None:
@@ -85,7 +87,7 @@ def preview_weights(start: Start, dataset: str | None, wanted: Wanted, *, as_jso
         return
     _print_parts(f"{drawn:,} chunk ids under weights {found.version}", parts)
     if rows:
-        _print_batches(f"batches of {wanted.budget_s:g} s", rows)
+        _print_batches(f"batches of {wanted.budget_s:g} s{', summed' if wanted.is_sum else ''}", rows)
     for sentence in sentences:
         print_text(sentence, "waits")
     for note in notes:
@@ -184,8 +186,10 @@ def _batches(weights: Weights, catalog: Catalog, wanted: Wanted) -> list[BatchRo
     """
     if wanted.budget_s is None:
         return []
+    budget: Budget = "sum" if wanted.is_sum else "padded"
+    terms = Terms(size=LARGEST_SIZE, budget_s=wanted.budget_s, budget=budget, buckets=wanted.buckets)
     try:
-        return preview_batches(weights, catalog, wanted.budget_s, wanted.buckets, LARGEST_SIZE)
+        return preview_batches(weights, catalog, terms)
     except RequestError as error:
         raise WeightsError(error.message) from None
 
