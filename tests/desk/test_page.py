@@ -313,6 +313,25 @@ def test_of_many_categories_64_are_shown_and_the_others_keep_their_weights(stage
     assert stage.stored() == MIX
 
 
+AT_ONCE = """() => new MutationObserver((_, observer) => {
+  const field = document.querySelector('[aria-label="c-003 weight, typed"]');
+  if (field) { observer.disconnect(); field.focus(); field.onblur = () => { window.hasLeft = true; }; }
+}).observe(document.body, { childList: true, subtree: true })"""
+
+
+@pytest.mark.filterwarnings("ignore::worker.errors.WeightsWarning")  # none of them is READY
+def test_who_is_at_a_strip_that_was_searched_for_keeps_the_focus(stage: Stage, open_desk: Open) -> None:
+    stage.client.set_weights({f"c-{number:03}": 1 + number / 1000 for number in range(90)}, dataset="many")
+    desk = open_desk(path="/?dataset=many")
+    desk.wait_shown("#count", "64 of 95 categories")
+    desk.page.evaluate(AT_ONCE)
+    desk.page.get_by_label("Find a category").fill("c-003")
+    desk.page.get_by_role("button", name="Show", exact=True).click()
+    desk.fader("c-003").wait_for()
+    desk.page.wait_for_timeout(300)  # the search looks ten times a second whether the strip is there
+    assert desk.page.evaluate("[document.activeElement.className, Boolean(window.hasLeft)]") == ["weight", False]
+
+
 def test_a_session_that_follows_a_schedule_says_so_and_how_far_it_is(stage: Stage, open_desk: Open) -> None:
     words = ("evening-run", "0 voice=1; 9 music=1", "--unit", "hours")
     assert run_command("session", "schedule", *words, settings=stage.settings, cwd=stage.folder).returncode == 0

@@ -59,9 +59,13 @@ function show(name, reopen) {
   bringIntoSight(name, 40);
 }
 
-/** Scroll to a strip, which may come with the next view, and put the focus on its fader. */
+/** Scroll to a strip, which may come with the next view, and focus its fader, unless somebody is there by then. */
 function bringIntoSight(name, frames) {
   const strip = document.querySelector(`.strip[data-name="${CSS.escape(name)}"]`);
-  if (strip) (strip.scrollIntoView({ inline: "center", block: "nearest" }), strip.querySelector(".fader").focus());
-  else if (frames > 0) setTimeout(() => bringIntoSight(name, frames - 1), 100);
+  if (!strip) {
+    if (frames > 0) setTimeout(() => bringIntoSight(name, frames - 1), 100);
+    return;
+  }
+  strip.scrollIntoView({ inline: "center", block: "nearest" });
+  if (!strip.contains(document.activeElement)) strip.querySelector(".fader").focus();
 }
