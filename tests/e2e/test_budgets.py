@@ -37,6 +37,8 @@ async def test_batches_are_asked_for_and_foreseen(run: Run, start_worker: StartW
     assert "padding of all batches: " in told
     summed = run("weights", "preview", "voice=1", "music=1", "--budget-s", "60", "--budget", "sum")
     assert "batches of 60 s, summed" in summed.stdout
+    padded = run("weights", "preview", "voice=1", "music=1", *words[:4], "--budget", "sum").stdout
+    assert padded == told  # with several buckets they are the same
     unsaid = run("weights", "preview", "voice=1", "--budget", "sum")
     assert (unsaid.returncode, unsaid.stderr.count("--budget sum is of batches, and needs --budget-s")) == (2, 1)
     other = run("weights", "preview", "voice=1", "--budget-s", "60", "--budget", "sums")

@@ -52,4 +52,4 @@ async def test_notifications_arrive_once_a_look_is_prepared(database_url: str) -
         await connection.add_listener("news", lambda *_: heard.set())
         await prepare_look(connection)
         await other.execute("notify news")
-        await asyncio.wait_for(heard.wait(), 60)
+        assert await asyncio.wait_for(heard.wait(), 60)

@@ -87,7 +87,8 @@ def preview_weights(start: Start, dataset: str | None, wanted: Wanted, *, as_jso
         return
     _print_parts(f"{drawn:,} chunk ids under weights {found.version}", parts)
     if rows:
-        _print_batches(f"batches of {wanted.budget_s:g} s{', summed' if wanted.is_sum else ''}", rows)
+        summed = ", summed" if wanted.is_sum and wanted.buckets == 1 else ""  # several buckets are drawn as padded ones
+        _print_batches(f"batches of {wanted.budget_s:g} s{summed}", rows)
     for sentence in sentences:
         print_text(sentence, "waits")
     for note in notes:
