@@ -23,7 +23,7 @@ from tests.support.command import Process, RunningWorker
 from tests.support.waiting import wait_until_sync
 from worker.adapters.postgres.catalog import PostgresCatalog
 from worker.adapters.redis.client import connect
-from worker.adapters.redis.packing import pack
+from worker.adapters.redis.resp_protocol import Word, pack
 from worker.adapters.redis.settling import lay_out
 from worker.adapters.redis.settling_scripts import SETTLE
 from worker.adapters.redis.streams import RedisStreams
@@ -141,7 +141,7 @@ def pipe(url: str, parts: Iterable[tuple[bytes, int]]) -> None:
 def clear(at: Servers, case: Case) -> None:
     """Clear Redis, but for an empty request stream and the commands of `first`."""
     commands = (("FLUSHALL",), ("XGROUP", "CREATE", KEYS.requests, GROUP, "0", "MKSTREAM"), *case.first)
-    pipe(at.redis_url, [(b"".join(pack(words) for words in commands), len(commands))])
+    pipe(at.redis_url, [(b"".join(pack(tuple(words)) for words in commands), len(commands))])
 
 
 def add_backlog(at: Servers, case: Case) -> None:
@@ -152,8 +152,10 @@ def add_backlog(at: Servers, case: Case) -> None:
 def _additions(case: Case) -> Iterator[tuple[bytes, int]]:
     for start in range(1, case.requests + 1, 1000):
         numbers = range(start, min(case.requests + 1, start + 1000))
-        packed = [pack(("XADD", KEYS.requests, f"1-{number}", *case.fields(number))) for number in numbers]
-        yield b"".join(packed), len(packed)
+        additions: list[tuple[Word, ...]] = [
+            ("XADD", KEYS.requests, f"1-{number}", *case.fields(number)) for number in numbers
+        ]
+        yield b"".join(map(pack, additions)), len(additions)
 
 
 def assert_served(client: redis.Redis, case: Case) -> None:
@@ -228,7 +230,7 @@ def _commands(at: Servers, case: Case, catalog: Catalog) -> Iterator[tuple[bytes
         settled = Batch(answered.results, span, weights.marks, answered.tally.fields, {})
         keys, words = lay_out(settled, keys=KEYS, consumer=REPLAY, limits=limits, token=0)
         settle = pack(("EVALSHA", SETTLE.sha, len(keys), *keys, *words))
-        yield pack(stream._read_command(len(numbers), 500)) + settle, 2
+        yield pack(stream._reader.command(len(numbers), 500)) + settle, 2
 
 
 async def load_catalog(at: Servers, rows: int) -> Catalog:

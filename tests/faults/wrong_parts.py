@@ -14,7 +14,7 @@ from worker.core.draw.prepare import Snapshots
 from worker.core.keys import GROUP
 from worker.core.stats import Tally
 from worker.core.wire import Request, Result, encode_common, ok_template
-from worker.ports import Batch, Settled
+from worker.ports import Batch, NextRead, Settled
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -23,8 +23,8 @@ Integers = NDArray[np.int64]
 class MultiStreams(RedisStreams):
     """Settle in a transaction, which is all or nothing for the network alone: a command that fails stops no other."""
 
-    async def settle(self, batch: Batch) -> Settled:
-        """Write, acknowledge and count."""
+    async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
+        """Write, acknowledge and count; read ahead if it was asked for."""
         with redis_errors("MULTI"):
             await self._connection.call("MULTI")
             for result in batch.results:
@@ -34,14 +34,14 @@ class MultiStreams(RedisStreams):
             for field, growth in batch.growth.items():
                 self._connection.send("HINCRBY", self._keys.stats, field, growth)
             await self._connection.call("EXEC")
-        return Settled(at_ms=self.now_ms())
+        return _settled(self, then_read)
 
 
 class AcknowledgingStreams(RedisStreams):
     """Acknowledge first, and write what nobody else has acknowledged: never twice, but perhaps never."""
 
-    async def settle(self, batch: Batch) -> Settled:
-        """Acknowledge, then write."""
+    async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
+        """Acknowledge, then write; read ahead if it was asked for."""
         for result in batch.results:
             with redis_errors("XACK"):
                 if not await self._connection.call("XACK", self._keys.requests, GROUP, result.entry_id):
@@ -49,24 +49,31 @@ class AcknowledgingStreams(RedisStreams):
                 await self._connection.call("XDEL", self._keys.requests, result.entry_id)
             with redis_errors("XADD"):
                 await self._connection.call("XADD", _stream(self, result), "*", *result.fields)
-        return Settled(at_ms=self.now_ms())
+        return _settled(self, then_read)
+
+
+def _settled(streams: RedisStreams, then_read: NextRead | None) -> Settled:
+    """Say that a batch is settled, and begin to read what comes next."""
+    if then_read is not None:
+        streams.read_ahead(*then_read)
+    return Settled(at_ms=streams.now_ms())
 
 
 class UnfencedStreams(RedisStreams):
     """Settle whatever weights it was drawn under."""
 
-    async def settle(self, batch: Batch) -> Settled:
+    async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
         """Settle without a look at the weights keys."""
-        return await super().settle(batch._replace(marks=()))
+        return await super().settle(batch._replace(marks=()), then_read)
 
 
 class ForgetfulStreams(RedisStreams):
     """Keep passes in the worker's memory alone."""
 
-    async def settle(self, batch: Batch) -> Settled:
+    async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
         """Settle without moving the cursors of sessions."""
         changes = {name: change._replace(expected={}, stored={}) for name, change in batch.sessions.items()}
-        return await super().settle(batch._replace(sessions=changes))
+        return await super().settle(batch._replace(sessions=changes), then_read)
 
 
 class NaiveDraw:

@@ -62,6 +62,18 @@ class Backlog:
     oldest_at_ms: int | None = None
 
 
+class NextRead(NamedTuple):
+    """A read of new entries.
+
+    Attributes:
+        most: At most this many.
+        block_ms: Wait this long for the first, in ms; below the time-out of the client.
+    """
+
+    most: int
+    block_ms: int
+
+
 class Batch(NamedTuple):
     """What is to be settled in one step.
 
@@ -190,8 +202,8 @@ class RequestStream(Protocol):
     async def read_exclusion(self, name: str) -> tuple[bytes | None, bytes | None]:
         """Read the head and the ids of an exclusion list at one moment."""
 
-    async def settle(self, batch: Batch) -> Settled:
-        """Write and acknowledge a batch in one atomic step, or nothing of it."""
+    async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
+        """Write and acknowledge a batch in one atomic step, or nothing of it; perhaps begin to read ahead behind it."""
 
 
 class SessionLimits(Protocol):

@@ -3,6 +3,8 @@
 Rules:
 
 1. A lane goes round: settle what is in hand, take more when it is its turn, settle that. One lane takes at a time.
+   A few small requests are settled in the same turn, with the next read right behind: a second lane would not help.
+   If that does not succeed at once, the turn ends, so that no request waits for the trouble of another one.
 2. Taking is reading new entries, or reclaiming pending ones when that is due. No read is in progress during a reclaim,
    or the reclaim would take the entries of that read for lost ones.
 3. After an error of Redis, a reply may be lost, and with it entries that were delivered. So a reclaim is due at once,
@@ -27,7 +29,7 @@ import anyio
 
 from worker.core.wire import Decoder, Entry
 from worker.errors import GroupMissingError, RedisError
-from worker.ports import RequestStream
+from worker.ports import NextRead, RequestStream
 from worker.service.availability import Availability
 from worker.service.linger import Linger
 from worker.service.meter import Meter
@@ -153,7 +155,9 @@ class Consumer:
             try:
                 await settler.settle_held()
                 async with self._turn:
-                    await self._take(settler)
+                    while await self._take(settler) and await settler.settle_at_once(self._next_read()):
+                        self._meter.progress_at = time.monotonic()
+                        self._availability.succeeded(name)
                 await settler.settle_held()
                 self._availability.succeeded(name)
             except RedisError as error:
@@ -170,21 +174,27 @@ class Consumer:
         for settler in self._settlers:
             settler.in_hand.clear()
 
-    async def _take(self, settler: Settler) -> None:
-        """Take requests in hand: new ones, or pending ones when a reclaim is due."""
+    async def _take(self, settler: Settler) -> bool:
+        """Take requests in hand: new ones, or pending ones when a reclaim is due.
+
+        Returns:
+            Whether it took new ones that are so few that they are settled in the same turn.
+        """
         if self._stream.is_reading_ahead:
-            await self._read(settler)
-        elif not self._is_stopping:
-            await self._open()
-            if await self._step_back.is_needed():
-                await anyio.sleep(_STEP_BACK_S)
-            elif self._reclaim.is_due():
-                await self._reclaim_entries(settler)
-            else:
-                if (wait_s := self._linger.wait_s(time.monotonic())) > 0:
-                    await anyio.sleep(wait_s)
-                if not self._is_stopping:  # it may have been told while it waited
-                    await self._read(settler)
+            return await self._read(settler)
+        if self._is_stopping:
+            return False
+        await self._open()
+        if await self._step_back.is_needed():
+            await anyio.sleep(_STEP_BACK_S)
+        elif self._reclaim.is_due():
+            await self._reclaim_entries(settler)
+        else:
+            if (wait_s := self._linger.wait_s(time.monotonic())) > 0:
+                await anyio.sleep(wait_s)
+            if not self._is_stopping:  # it may have been told while it waited
+                return await self._read(settler)
+        return False
 
     async def _open(self) -> None:
         if not self._is_open:
@@ -192,13 +202,30 @@ class Consumer:
             self._is_open = True
             self._availability.succeeded("requests")
 
-    async def _read(self, settler: Settler) -> None:
-        entries = await self._stream.read(self._batch, _block_ms())
+    async def _read(self, settler: Settler) -> bool:
+        """Read new requests; return whether they are so few that they are settled in the same turn."""
+        entries = await self._stream.read(*self._wanted())
         self._linger.note(len(entries), time.monotonic())
-        # No read may be in progress when a reclaim begins.
-        if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._reclaim.is_due():
-            self._stream.read_ahead(self._batch, _block_ms())
         self._hold(settler, entries)
+        if settler.in_hand.is_light:
+            return True
+        if len(entries) >= _FULL * self._batch and self._may_read_ahead():
+            self._stream.read_ahead(*self._wanted())
+        return False
+
+    def _next_read(self) -> NextRead | None:
+        """Return the read that may be sent with a settling; None if something else has to come before."""
+        is_next = self._may_read_ahead() and self._linger.wait_s(time.monotonic()) <= 0
+        return self._wanted() if is_next else None
+
+    def _may_read_ahead(self) -> bool:
+        """Return whether the next thing to do is to read. No read may be in progress when a reclaim begins."""
+        return not (self._is_stopping or self._reclaim.is_due() or self._step_back.is_considered)
+
+    def _wanted(self) -> NextRead:
+        """Return what a read asks for. It waits until the next tick, at which Redis hears from this worker anyway."""
+        block_s = max(0.0, tick_within(_BLOCK_S) - time.monotonic())
+        return NextRead(self._batch, math.ceil(1000 * block_s) or 1)
 
     async def _reclaim_entries(self, settler: Settler) -> None:
         """Serve entries that were delivered and never answered."""
@@ -215,8 +242,3 @@ class Consumer:
     def _hold(self, settler: Settler, entries: Sequence[Entry]) -> None:
         decode = self._decoder.decode
         settler.in_hand.add([decode(entry) for entry in entries])
-
-
-def _block_ms() -> int:
-    """Return how long a read may wait, in ms: until the next tick, at which Redis hears from this worker anyway."""
-    return math.ceil(1000 * max(0.0, tick_within(_BLOCK_S) - time.monotonic())) or 1

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from worker.core.draw.sessions import NEW_SESSION, Session, SessionChange, Visit, needs_reading, read_session
-from worker.core.draw.slicing import Slice, slice_by_work
+from worker.core.draw.slicing import Slice, is_light, slice_by_work
 from worker.core.wire import Request, Result, Terms
 from worker.ports import GivenUp, RequestStream, Settled
 from worker.service.snapshots import SessionsBook
@@ -42,6 +42,11 @@ class InHand:
     def entry_ids(self) -> list[str]:
         """Return the entries of the requests."""
         return [request.entry_id for request in self._requests]
+
+    @property
+    def is_light(self) -> bool:
+        """Return whether these are a few requests that are drawn quickly; also if there are none."""
+        return not self.dead and is_light(self._requests)
 
     def add(self, requests: Sequence[Request | Result]) -> None:
         """Add requests, and error results of entries that are no valid requests."""

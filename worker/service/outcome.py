@@ -40,9 +40,11 @@ class DrawAgain:
 
     Attributes:
         redraws: How often its weights have changed under it so far.
+        met: Fields of what was heard whose bounds it has to wait for; see `worker.service.due_steps`.
     """
 
     redraws: int
+    met: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def decide(results: Sequence[Result], dead: Mapping[str, GivenUp], settled: Sett
         redraws: How often the part's weights had changed under it before.
     """
     if settled.stale or settled.moved or settled.met:
-        return DrawAgain(redraws + bool(settled.stale))
+        return DrawAgain(redraws + bool(settled.stale), () if settled.stale else settled.met)
     if settled.lost or settled.unwritable:
         unwritten = [one for one in results if one.entry_id in settled.unwritable]
         return Drop(

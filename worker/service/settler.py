@@ -36,8 +36,8 @@ from worker.core.stats.heard import heard_growth
 from worker.core.weights.presets import weights_name
 from worker.core.wire import Request, Result, Terms
 from worker.core.wire.exclusions import exclusion_name
-from worker.ports import Batch, Failure, RequestStream, Settled
-from worker.service.due_steps import DueSteps
+from worker.ports import Batch, Failure, NextRead, RequestStream, Settled
+from worker.service.due_steps import DueSteps, StepWait
 from worker.service.exclusions import NOTHING_EXCLUDED, ExclusionsInHand, drawn_apart
 from worker.service.in_hand import InHand, SessionsInHand
 from worker.service.meter import Meter
@@ -90,6 +90,7 @@ class Settler:
         self._reclaim = reclaim
         self._meter = meter
         self._draw = draw
+        self._again: DrawAgain | None = None
         self._rng = np.random.Generator(np.random.SFC64())
 
     def __repr__(self) -> str:
@@ -102,33 +103,63 @@ class Settler:
         Raises:
             RedisError: Redis did not answer; what is not settled stays in hand.
         """
+        again, self._again = self._again, None
         while self.in_hand:
-            await self._settle_part(self.in_hand.next_part())
+            await self._settle_part(self.in_hand.next_part(), again)
+            again = None
 
-    async def _settle_part(self, part: Slice) -> None:
-        """Draw a part and settle it, again and again while weights or sessions change under it."""
-        redraws, wait = 0, self._steps.new_wait()
-        while True:
-            snapshots = await self._snapshots([terms for terms, _ in part.asked])
-            try:
-                answered = await self._answer(part, snapshots)
-            except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
-                await self._isolate(part, error)
-                return
-            batch = self._batch(part, answered, snapshots, redraws)._replace(is_bounded=wait.is_bounded)
-            settled = await self._stream.settle(batch)
-            self._sessions.correct(answered.visits, settled)
-            outcome = decide(answered.results, self.in_hand.dead, settled, redraws=redraws)
-            if not isinstance(outcome, DrawAgain):
-                wait.end(batch.heard)
-                await self._conclude(part, answered, settled, outcome)
-                return
-            redraws = outcome.redraws
+    async def settle_at_once(self, then_read: NextRead | None) -> bool:
+        """Try once to settle everything in hand together; `settle_held` goes on if that does not succeed.
+
+        Args:
+            then_read: What to read ahead once that is settled.
+
+        Returns:
+            Whether everything left the hand.
+
+        Raises:
+            RedisError: Redis did not answer; what is not settled stays in hand.
+        """
+        if self.in_hand:
+            self._again = await self._attempt(self.in_hand.next_part(), 0, self._steps.new_wait(), then_read)
+        return not self.in_hand
+
+    async def _settle_part(self, part: Slice, again: DrawAgain | None) -> None:
+        """Draw a part and settle it, again and again while weights or sessions change under it.
+
+        Args:
+            part: The first requests in hand.
+            again: What came of an earlier attempt.
+        """
+        wait = self._steps.new_wait()
+        again = again or await self._attempt(part, 0, wait)
+        while again is not None:
+            if again.met:
+                await wait.refused(again.met)
+            again = await self._attempt(part, again.redraws, wait)
+
+    async def _attempt(
+        self, part: Slice, redraws: int, wait: StepWait, then_read: NextRead | None = None
+    ) -> DrawAgain | None:
+        """Draw a part and try to settle it; return how it goes on if it has to be drawn again."""
+        snapshots = await self._snapshots([terms for terms, _ in part.asked])
+        try:
+            answered = await self._answer(part, snapshots)
+        except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
+            await self._isolate(part, error)
+            return None
+        batch = self._batch(part, answered, snapshots, redraws)._replace(is_bounded=wait.is_bounded)
+        settled = await self._stream.settle(batch, then_read)
+        self._sessions.correct(answered.visits, settled)
+        outcome = decide(answered.results, self.in_hand.dead, settled, redraws=redraws)
+        if isinstance(outcome, DrawAgain):
             self._meter.count_redraw()
             stale = self._exclusions.forget(settled.stale)
             await self._weights.catch_up(stale, drawn=dict(batch.marks))
-            if settled.met and not settled.stale:
-                await wait.refused(settled.met)
+            return outcome
+        wait.end(batch.heard)
+        await self._conclude(part, answered, settled, outcome)
+        return None
 
     async def _snapshots(self, asked: Sequence[Terms]) -> Snapshots:
         """Return the snapshots in force for what is asked for."""

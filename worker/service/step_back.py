@@ -51,13 +51,18 @@ class StepBack:
         """Return the state in one line, for logs and tests."""
         return f"<StepBack {'at work' if self._since is None else 'stepped back'}>"
 
+    @property
+    def is_considered(self) -> bool:
+        """Return whether this worker has to ask, before each read, whether it is needed."""
+        return self._current.catalog is None
+
     async def is_needed(self) -> bool:
         """Return whether to leave requests to other workers now.
 
         Raises:
             RedisError: Redis did not answer.
         """
-        if self._current.catalog is not None:
+        if not self.is_considered:
             self._step_in(_HAS_CATALOG)
             return False
         now = time.monotonic()

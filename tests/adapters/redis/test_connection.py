@@ -6,18 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import hiredis
 import pytest
 import redis.exceptions
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.proxy import Pace, Proxy, losing_replies
 from tests.support.tasks import end
 from tests.support.waiting import wait_until
 from worker.adapters.redis.client import connect
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.packing import Word, pack
 
 _SOON_S = 60.0
 _TIMEOUT_S = 10.0
@@ -44,14 +40,6 @@ async def _direct(url: str, *, timeout_s: float = _TIMEOUT_S) -> AsyncIterator[D
 async def direct(redis_url: str) -> AsyncIterator[DirectConnection]:
     async with _direct(redis_url) as direct:
         yield direct
-
-
-_WORDS = st.integers() | st.text() | st.binary() | st.integers(1000, 1100).map(bytes)
-
-
-@given(st.lists(_WORDS, min_size=1, max_size=20))
-def test_commands_are_written_as_hiredis_writes_them(words: list[Word]) -> None:
-    assert pack(words) == hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # its stub knows one word
 
 
 async def test_replies_find_their_commands_however_many_are_under_way(direct: DirectConnection) -> None:

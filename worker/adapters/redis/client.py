@@ -6,7 +6,8 @@ its retries are off. Our own loops repeat what can be repeated, and every wait h
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -51,6 +52,7 @@ _LOGIN = (
 )
 # The server serves nobody for now; a later attempt may succeed.
 _AWAY = (redis.exceptions.ClusterDownError, redis.exceptions.BusyLoadingError)
+_OF_REDIS = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError)
 
 
 class _SentinelClient(Redis):
@@ -115,8 +117,7 @@ def connect(url: str, *, timeout_s: float) -> Client:
         raise SettingsError(f"REDIS_URL {redact(url)} is not accepted: {redact(str(error))}") from None
 
 
-@contextmanager
-def redis_errors(doing: str) -> Iterator[None]:
+def redis_errors(doing: str) -> AbstractContextManager[None]:
     """Translate what redis-py raises; the sentences name the server, what is wrong, and what to do.
 
     Args:
@@ -129,20 +130,38 @@ def redis_errors(doing: str) -> Iterator[None]:
         UnreadableError: A key holds another type than it should.
         RedisError: Redis refused the command.
     """
-    try:
-        yield
-    except _LOGIN as error:
-        raise RedisLoginError(f"{_place(error)} refused the login: {meaning_of(error)}") from error
-    except _AWAY as error:
-        raise _unreachable(error, meaning_of(error)) from error
-    except redis.exceptions.ResponseError as error:
-        sentence = f"{_place(error)} refused {doing}: {meaning_of(error)}"
-        if _WRONG_TYPE in str(error):
-            raise UnreadableError(f"{sentence}; accepted: once that key is deleted (DEL)") from error
-        kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
-        raise kind(sentence) from error
-    except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError, TimeoutError) as error:
-        raise _unreachable(error, find_meaning(error) or reason_of(error)) from error
+    return _Translating(doing)
+
+
+class _Translating:
+    """Translates what a block raises. Each request passes through several; a generator would take a microsecond."""
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        """Raise what the block's error means."""
+        if isinstance(error, _OF_REDIS):
+            raise _translated(error, self._doing) from error
+
+
+def _translated(error: Exception, doing: str) -> RedisError:
+    if isinstance(error, _LOGIN):
+        return RedisLoginError(f"{_place(error)} refused the login: {meaning_of(error)}")
+    if isinstance(error, _AWAY):
+        return _unreachable(error, meaning_of(error))
+    if not isinstance(error, redis.exceptions.ResponseError):
+        return _unreachable(error, find_meaning(error) or reason_of(error))
+    sentence = f"{_place(error)} refused {doing}: {meaning_of(error)}"
+    if _WRONG_TYPE in str(error):
+        return UnreadableError(f"{sentence}; accepted: once that key is deleted (DEL)")
+    kind = GroupMissingError if any(word in str(error) for word in _GROUP_GONE) else RedisError
+    return kind(sentence)
 
 
 def _place(error: Exception) -> str:

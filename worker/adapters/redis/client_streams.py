@@ -12,8 +12,8 @@ import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.packing import Word
 from worker.adapters.redis.replies import check_ids, read_records
+from worker.adapters.redis.resp_protocol import Word
 from worker.adapters.redis.script_texts import read_script
 from worker.core.client_state import NEVER, Sending
 from worker.core.keys import GROUP, PINNED, Keys

@@ -1,6 +1,6 @@
 """One connection to Redis that carries many commands at once, for the few commands that every batch needs.
 
-redis-py opens the connection: URL, TLS, login, database, Sentinel, Cluster. Then `_RespProtocol` takes over its
+redis-py opens the connection: URL, TLS, login, database, Sentinel, Cluster. Then `RespProtocol` takes over its
 transport and speaks RESP itself. This takes a fraction of the time that redis-py takes for a command.
 
 Theory:
@@ -21,34 +21,27 @@ Theory:
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
+from types import TracebackType
 from typing import Any, cast
 
-import hiredis
 import redis.exceptions
 from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from worker.adapters.redis.client import Client
-from worker.adapters.redis.connection_class import name_server
 from worker.adapters.redis.moving_slots import Patient, follow
-from worker.adapters.redis.packing import Word, pack
-from worker.adapters.redis.replies import misread_as_invalid_response
-
-Callback = Callable[[Any], None]
-"""Receives a reply, or the error in its place. It must not raise."""
-_NEVER_S = 1e9
-_LEAST_BYTES_A_S = 32_768  # of a usable link: a long command gets more time
-# Errors that mean: this server is no longer the master, or has lost its replicas.
-_ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError, redis.exceptions.ClusterDownError)
-_LEFT = "NOREPLICAS"
+from worker.adapters.redis.replies import MISREAD, misread
+from worker.adapters.redis.resp_protocol import Callback, RespProtocol, Word
 
 
 class DirectConnection:
-    """One connection to the server that holds a key; it opens when it is needed."""
+    """One connection to the server that holds a key; it opens when it is needed.
+
+    Attributes:
+        is_of_cluster: Whether the server is a node of a cluster. While a slot is moved, commands may be sent again.
+    """
 
     def __init__(self, client: Client, key: str, *, on_message: Callback | None = None) -> None:
         """Connect later, at the first `open` or `call`.
@@ -59,12 +52,13 @@ class DirectConnection:
             on_message: Receives each message of a subscribed pattern, and the error when the connection closes.
         """
         self._client = client
-        self._is_cluster = isinstance(client, RedisCluster)  # asked for each command, which would take a microsecond
+        self.is_of_cluster = isinstance(client, RedisCluster)  # asked for each command, which would take a microsecond
         self._key = key
         self._on_message = on_message
-        self._protocol: _RespProtocol | None = None
+        self._protocol: RespProtocol | None = None
         self._followed: Exception | None = None
         self._opening = asyncio.Lock()
+        self._closing = _ClosingIfMisread(self)
 
     def __repr__(self) -> str:
         """Show where it leads to and how many commands wait."""
@@ -96,7 +90,7 @@ class DirectConnection:
         """
         async with self._opening:
             if not self.is_open:
-                self._protocol = _RespProtocol(await self._connect(), self._on_message)
+                self._protocol = RespProtocol(await self._connect(), self._on_message)
 
     def send(self, *words: Word) -> asyncio.Future[Any]:
         """Send a command now.
@@ -126,11 +120,29 @@ class DirectConnection:
         Raises:
             redis.exceptions.ConnectionError: It is not connected.
         """
-        if self._protocol is None or not self._protocol.is_open:
-            raise redis.exceptions.ConnectionError("the connection is closed")
-        if self._is_cluster:
-            callback = Patient(self._protocol, callback, words)
-        self._protocol.send(callback, words)
+        protocol = self._open_protocol()
+        if self.is_of_cluster:
+            callback = Patient(protocol, callback, words)
+        protocol.send(callback, words)
+
+    def send_both(self, first: tuple[Word, ...], second: tuple[Word, ...]) -> tuple[asyncio.Future[Any], ...]:
+        """Send two commands in one packet, which takes less of both sides than two packets; not for a cluster.
+
+        Args:
+            first: A command's name, a word each, and its arguments.
+            second: The command that Redis begins once the first is done.
+
+        Returns:
+            Their replies, see `send`.
+
+        Raises:
+            redis.exceptions.ConnectionError: It is not connected.
+        """
+        protocol, loop = self._open_protocol(), asyncio.get_running_loop()
+        replies: tuple[asyncio.Future[Any], ...] = (loop.create_future(), loop.create_future())
+        before, behind = (partial(_resolve, reply) for reply in replies)
+        protocol.send_both((before, first), (behind, second))
+        return replies
 
     async def call(self, *words: Word) -> Any:
         """Connect where needed, send a command and wait for its reply.
@@ -143,21 +155,13 @@ class DirectConnection:
             await self.open()
         return await self.send(*words)
 
-    @contextmanager
-    def closing_if_misread(self) -> Iterator[None]:
+    def closing_if_misread(self) -> AbstractContextManager[None]:
         """Close the connection if a reply cannot be read as what it should be.
 
         Raises:
             redis.exceptions.InvalidResponse: It cannot be read.
         """
-        try:
-            with misread_as_invalid_response():
-                yield
-        except redis.exceptions.InvalidResponse as error:
-            self.close(
-                redis.exceptions.ConnectionError(f"the connection was closed: an earlier reply was wrong: {error}")
-            )
-            raise
+        return self._closing
 
     def close(self, error: Exception | None = None) -> None:
         """Close the connection; it may be opened again.
@@ -167,6 +171,12 @@ class DirectConnection:
         """
         if self._protocol is not None:
             self._protocol.close(error or redis.exceptions.ConnectionError("the connection was closed here"))
+
+    def _open_protocol(self) -> RespProtocol:
+        """Return the protocol of the open connection."""
+        if self._protocol is None or not self._protocol.is_open:
+            raise redis.exceptions.ConnectionError("the connection is closed")
+        return self._protocol
 
     async def _connect(self) -> AbstractConnection:
         """Have redis-py open a connection that belongs to none of its pools."""
@@ -186,104 +196,25 @@ class DirectConnection:
         return connection
 
 
-class _RespProtocol(asyncio.Protocol):
-    """The protocol of one open connection: matches replies to commands, each within its time.
+class _ClosingIfMisread:
+    """Reads of a connection's replies. It is entered for each of them; a generator would take a microsecond."""
 
-    Attributes:
-        end: What closed it; None while it is open.
-        timeout_s: Longest wait for a reply, in seconds.
-    """
+    def __init__(self, connection: DirectConnection) -> None:
+        self._connection = connection
 
-    def __init__(self, connection: AbstractConnection, on_message: Callback | None) -> None:
-        self._on_message = on_message
-        self._server: str = getattr(connection, "server", "")
-        self.address = (str(getattr(connection, "host", "")), int(getattr(connection, "port", 0)))
-        parser: Any = connection._parser  # noqa: SLF001 - knows the exceptions of redis-py by their codes
-        self._replies = hiredis.Reader(
-            protocolError=redis.exceptions.InvalidResponse, replyError=parser.parse_error, notEnoughData=...
-        )
-        self._waiting: deque[tuple[Callback, float]] = deque()
-        self.sent_bytes = 0
-        self.timeout_s: float = connection.socket_timeout or _NEVER_S
-        self._received_at = 0.0
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        # There is no public way to the transport. The writer would close it if nobody held the writer.
-        self._writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001
-        connection._reader = connection._writer = None  # noqa: SLF001 - the transport is ours now
-        self._transport = cast("asyncio.Transport", self._writer.transport)
-        self._transport.set_protocol(self)
-        self.is_open = not self._transport.is_closing()
-        self.end: Exception | None = None
+    def __enter__(self) -> None:
+        """Begin to read a reply."""
 
-    def __repr__(self) -> str:
-        host, port = self.address
-        return f"{'open' if self.is_open else 'closed'} to {host}:{port}, {len(self._waiting)} waiting"
-
-    def send(self, callback: Callback, words: tuple[Word, ...]) -> None:
-        """Send a command and note who waits for its reply."""
-        command = pack(words)
-        self.sent_bytes += len(command)
-        self._waiting.append((callback, self._loop.time() + self.timeout_s + len(command) / _LEAST_BYTES_A_S))
-        if self._timer is None:
-            self._timer = self._loop.call_later(self.timeout_s, self._close_if_overdue)
-        self._transport.write(command)
-
-    def close(self, error: Exception) -> None:
-        """Close the connection; give this error to every command that waits."""
-        name_server(error, self._server)
-        was_open, self.is_open, self.end = self.is_open, False, error
-        self._transport.abort()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._waiting:
-            callback, _ = self._waiting.popleft()
-            callback(error)
-        if was_open and self._on_message is not None:
-            self._on_message(error)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand each complete reply to the oldest command that waits."""
-        self._received_at = self._loop.time()
-        try:
-            self._replies.feed(data)
-            while (answer := self._replies.gets()) is not ...:
-                if self._on_message is not None and isinstance(answer, list) and answer[:1] == [b"pmessage"]:
-                    self._on_message(answer)
-                elif not self._waiting:
-                    self.close(redis.exceptions.ConnectionError("the server sent a reply that nobody asked for"))
-                    return
-                else:
-                    if isinstance(answer, Exception):
-                        name_server(answer, self._server)
-                    callback, _ = self._waiting.popleft()
-                    callback(answer)
-                    if isinstance(answer, Exception) and _is_elsewhere(answer):
-                        self.close(answer)  # whatever the command was: the next `open` looks for the master
-                        return
-        except redis.exceptions.InvalidResponse as error:
-            self.close(redis.exceptions.ConnectionError(f"the server does not speak RESP: {error}"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Close, as no reply will come any more."""
-        self.close(redis.exceptions.ConnectionError(f"the connection was lost: {exc or 'closed by the server'}"))
-
-    def _close_if_overdue(self) -> None:
-        """Close if the oldest reply is overdue: nothing else reveals a half-open link."""
-        self._timer = None
-        if not self._waiting:
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        """Close the connection if the reply was misread."""
+        if not isinstance(error, (*MISREAD, redis.exceptions.InvalidResponse)):
             return
-        # While parts of a long reply come in, it is not overdue.
-        overdue_at = max(self._waiting[0][1], self._received_at + self.timeout_s)
-        if overdue_at <= self._loop.time():
-            self.close(redis.exceptions.TimeoutError(f"no reply within {self.timeout_s} s"))
-        else:
-            self._timer = self._loop.call_at(overdue_at, self._close_if_overdue)
-
-
-def _is_elsewhere(refusal: Exception) -> bool:
-    return isinstance(refusal, _ELSEWHERE) or str(refusal).startswith(_LEFT)
+        invalid = misread(error)
+        self._connection.close(
+            redis.exceptions.ConnectionError(f"the connection was closed: an earlier reply was wrong: {invalid}")
+        )
+        if invalid is not error:
+            raise invalid from error
 
 
 def _resolve(reply: asyncio.Future[Any], answer: Any) -> None:

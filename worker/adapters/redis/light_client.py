@@ -6,7 +6,7 @@ A command takes a fifth of the time that redis-py takes for it. An idle worker d
 from typing import Any
 
 from worker.adapters.redis.connection import DirectConnection
-from worker.adapters.redis.packing import Word
+from worker.adapters.redis.resp_protocol import Word
 
 
 class LightClient:

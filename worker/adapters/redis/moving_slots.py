@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 import redis.exceptions
 from redis.asyncio import RedisCluster
 
-from worker.adapters.redis.packing import Word
+from worker.adapters.redis.resp_protocol import Word
 
 _AGAIN_S: Final = 0.005
 _SPLIT: Final = (redis.exceptions.AskError, redis.exceptions.TryAgainError)

@@ -16,7 +16,7 @@ from worker.core.wire import Entry
 
 _DIGITS = b"0123456789"
 # Errors of reading a reply that has another shape.
-_MISREAD = (AttributeError, LookupError, TypeError, ValueError)
+MISREAD = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class Closable(Protocol):
@@ -35,8 +35,15 @@ def misread_as_invalid_response() -> Iterator[None]:
     """
     try:
         yield
-    except _MISREAD as error:
-        raise redis.exceptions.InvalidResponse(f"the reply is no reply to it ({error})") from error
+    except MISREAD as error:
+        raise misread(error) from error
+
+
+def misread(error: Exception) -> redis.exceptions.InvalidResponse:
+    """Return what redis-py raises for text that is not RESP, of the error of reading a misshapen reply."""
+    if isinstance(error, redis.exceptions.InvalidResponse):
+        return error
+    return redis.exceptions.InvalidResponse(f"the reply is no reply to it ({error})")
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """The request and result streams: read, take over, deliver again, settle.
 
-Theory. Reading and settling have a connection each, because a blocked read holds up every command behind it. Three
-rules lead to exactly one result a request:
+Theory. Reading has a connection of its own, because a blocked read holds up every command behind it. A few requests may
+be settled over it, with the next read right behind (see `worker.adapters.redis.stream_reader`). Three rules lead to
+exactly one result a request:
 
 - Settling is one script (see `settling_scripts`). It writes results only for entries that are pending for this
   consumer, and only if the weights still hold, and acknowledges them. It can be repeated: an entry that is settled is
@@ -12,25 +13,26 @@ rules lead to exactly one result a request:
 """
 
 import time
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.presence import RedisPresence
-from worker.adapters.redis.replies import gathered, read_entries, read_records
+from worker.adapters.redis.replies import gathered, read_entries
 from worker.adapters.redis.result_bytes import ResultBytes
 from worker.adapters.redis.script_texts import read_script
 from worker.adapters.redis.settling import read_failure, read_session_fields, write_failure
 from worker.adapters.redis.settling_scripts import SettlingScripts
 from worker.adapters.redis.stats_folding import MixtureTexts
+from worker.adapters.redis.stream_reader import StreamReader
 from worker.core.draw.sessions import Fields
 from worker.core.keys import GROUP, Keys
 from worker.core.wire import Entry
 from worker.errors import GroupMissingError
-from worker.ports import Batch, Failure, Pending, Settled, StreamLimits
+from worker.ports import Batch, Failure, NextRead, Pending, Settled, StreamLimits
 
 _PAGE = 1000
 _DELIVER_AGAIN: Final = read_script("deliver_again.lua")
@@ -50,11 +52,9 @@ class RedisStreams(RedisPresence):
             limits: Bounds of the result streams.
         """
         super().__init__(DirectConnection(client, keys.requests), keys, consumer)
-        self._reader = DirectConnection(client, keys.requests)  # a blocked read holds up whatever is behind it
-        self._ahead: Awaitable[Any] | None = None
+        self._reader = StreamReader(DirectConnection(client, keys.requests), keys, consumer)
         self._server: tuple[str, int] | None = None
-        self._requests = keys.requests.encode()
-        self._scripts = SettlingScripts(self._connection, keys, consumer, limits)
+        self._scripts = SettlingScripts(self._connection, self._reader, keys, consumer, limits)
         self._clock_offset_ms = 0
         self._mixtures = MixtureTexts(keys)
         self._bytes = ResultBytes(keys, limits)
@@ -71,7 +71,7 @@ class RedisStreams(RedisPresence):
             RedisError: Redis could not be reached, or holds something else under the stream's key.
         """
         with redis_errors("XGROUP CREATE"):
-            await self._reach(self._reader)
+            await self._reach(self._reader.connection)
             try:
                 # From 0 and not from $: requests that came before the first start are answered too.
                 await self._connection.call("XGROUP", "CREATE", self._keys.requests, GROUP, "0", "MKSTREAM")
@@ -82,8 +82,8 @@ class RedisStreams(RedisPresence):
             # makes the name and delivers nothing; on Redis 7.0 a read that waits does not make it.
             about = ("GROUP", GROUP, self._consumer, "STREAMS", self._keys.requests, _BEYOND_ALL)
             await self._connection.call("XREADGROUP", *about)
-            reply = await self._reader.call("TIME")
-            with self._reader.closing_if_misread():
+            reply = await self._reader.connection.call("TIME")
+            with self._reader.connection.closing_if_misread():
                 # Plain numbers would be another command's reply, and this clock decides which requests are late.
                 seconds, microseconds = (int(word.decode()) for word in reply)
         self._learn_clock(seconds * 1000 + microseconds // 1000)
@@ -91,7 +91,7 @@ class RedisStreams(RedisPresence):
     @property
     def is_reading_ahead(self) -> bool:
         """Whether a read is under way, so that entries may have been delivered that nobody has seen yet."""
-        return self._ahead is not None
+        return self._reader.is_ahead
 
     def read_ahead(self, count: int, block_ms: int) -> None:
         """Ask for new entries that the next `read` returns; no-op while disconnected.
@@ -100,11 +100,10 @@ class RedisStreams(RedisPresence):
             count: At most this many.
             block_ms: Let Redis wait this long for the first; below the time-out of the client.
         """
-        if self._ahead is None and self._reader.is_open:
-            self._ahead = self._reader.send(*self._read_command(count, block_ms))
+        self._reader.read_ahead(count, block_ms)
 
     async def read(self, count: int, block_ms: int) -> list[Entry]:
-        """Read entries that were never delivered; those that `read_ahead` asked for, if it did.
+        """Read entries that were never delivered; those that were asked for ahead, if there are any.
 
         Args:
             count: At most this many.
@@ -114,18 +113,10 @@ class RedisStreams(RedisPresence):
             GroupMissingError: The group or the stream is gone, or served by another server now.
             RedisError: Redis did not answer; entries may have been delivered all the same.
         """
-        ahead, self._ahead = self._ahead, None
         with redis_errors("XREADGROUP"):
-            if ahead is None:
-                await self._reach(self._reader)
-                ahead = self._reader.send(*self._read_command(count, block_ms))
-            reply = await ahead
-            with self._reader.closing_if_misread():
-                return read_entries(read_records(reply, self._requests))
-
-    def _read_command(self, count: int, block_ms: int) -> tuple[str | int, ...]:
-        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", count, "BLOCK", block_ms)
-        return (*command, "STREAMS", self._keys.requests, ">")
+            if not self._reader.is_ahead:
+                await self._reach(self._reader.connection)
+            return await self._reader.read(count, block_ms)
 
     async def take_over(self, idle_ms: int) -> list[str]:
         """Take over entries that have been pending for other consumers for too long.
@@ -249,11 +240,12 @@ class RedisStreams(RedisPresence):
                 head, ids = reply
                 return head, ids
 
-    async def settle(self, batch: Batch) -> Settled:
+    async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
         """Write and acknowledge a batch in one atomic step, or nothing of it.
 
         Args:
             batch: At least one result.
+            then_read: What to read ahead once it is settled, if that can be sent with it.
 
         Raises:
             GroupMissingError: The group or the stream is gone, or another server is the master now.
@@ -264,7 +256,11 @@ class RedisStreams(RedisPresence):
         with redis_errors("the settling script"):
             await self._reach(self._connection)
             unbounded = await self._bytes.trim(self._connection)
-            settled = await self._scripts.settle(batch)
+            if then_read is not None and self._reader.can_carry:
+                await self._reach(self._reader.connection)
+                settled = await self._scripts.settle(batch, then_read)
+            else:
+                settled = await self._scripts.settle(batch)
         self._learn_clock(settled.at_ms)
         self._bytes.note(batch, self._scripts.sent_bytes)
         if described:  # a mixture that was idle may have been removed before these counts came
@@ -273,8 +269,8 @@ class RedisStreams(RedisPresence):
 
     def close(self) -> None:
         """Close the connections for reading and for settling; they are opened again when they are needed."""
-        self._ahead = None
-        self._reader.close()
+        self._reader.forget()
+        self._reader.connection.close()
         self._connection.close()
 
     async def _reach(self, connection: DirectConnection) -> None:
@@ -286,7 +282,7 @@ class RedisStreams(RedisPresence):
             return
         self._server = None
         moved = "another server is the master now than the one that delivered the requests in hand"
-        for each in (self._reader, self._connection):
+        for each in (self._reader.connection, self._connection):
             each.close(redis.exceptions.ConnectionError(moved))
         raise GroupMissingError(f"Redis has moved: {moved}")
 

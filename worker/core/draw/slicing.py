@@ -11,6 +11,8 @@ from worker.core.wire import CATEGORY, PATH, Request, Result, Terms
 _CHUNKS_A_SLICE = 131_072
 _CHUNKS_A_DRAW = 1_024
 _HEAVY_WORK = 150_000  # chunks of plain requests: a few milliseconds; a slice of plain requests is never heavy
+_FEW = 8
+_LIGHT_WORK = 4_096  # chunks of plain requests
 _TIMES_DEARER = 6
 _COLUMN_WORK = {CATEGORY: 1, PATH: 20}  # measured: so many times a plain chunk
 _NUMBER_WORK = {"json": 30, "packed": 1}  # the same, for any other column
@@ -75,6 +77,11 @@ def _single(requests: Sequence[Request | Result]) -> Slice:
     """Return the slice of one request, as most are while little is asked for."""
     only = requests[0]
     return Slice(requests[:], [(only.terms, 1)] if isinstance(only, Request) else [])
+
+
+def is_light(requests: Sequence[Request | Result]) -> bool:
+    """Return whether requests are few, and drawn within a fraction of a millisecond."""
+    return len(requests) <= _FEW and sum(map(_work, requests)) <= _LIGHT_WORK
 
 
 def is_heavy(part: Slice, snapshots: Snapshots) -> bool:
