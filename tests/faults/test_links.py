@@ -5,6 +5,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 
 import pytest
@@ -75,13 +76,13 @@ def test_replies_are_lost(trial: Trial, proxy: Proxy) -> None:
     trial.start(REDIS_URL=proxy.url, WORKER_CLAIM_IDLE_S="0.1", WORKER_MAX_DELIVERIES="20")
     lost: Counter[str] = Counter()
 
-    def lose(link: Link) -> None:
-        lost[link.latest] += 1
+    def lose(command: str, link: Link) -> None:
+        lost[command] += 1
         link.cut()
 
     with trial.load():
         for command in _COMMANDS:
-            proxy.on_reply(command, lose, times=2)
+            proxy.on_reply(command, partial(lose, command), times=2)
             trial.abandon(4)
             _cut_until(lambda name=command: lost[name] >= 2, proxy, what=f"{command} loses replies")  # type: ignore[misc]
     trial.recover()
@@ -94,13 +95,13 @@ def test_replies_make_no_sense(trial: Trial, proxy: Proxy) -> None:
     worker = trial.start(REDIS_URL=proxy.url, WORKER_CLAIM_IDLE_S="0.1", WORKER_MAX_DELIVERIES="1000")
     nonsense, said = cycle(NONSENSE), Counter[str]()
 
-    def say(link: Link) -> None:
-        said[link.latest] += 1
+    def say(command: str, link: Link) -> None:
+        said[command] += 1
         link.say(next(nonsense))
 
     with trial.load():
         for command in _COMMANDS:
-            proxy.on_command(command, say, times=4)
+            proxy.on_command(command, partial(say, command), times=4)
         trial.abandon(4)
         _cut_until(lambda: said.total() == 4 * len(_COMMANDS), proxy, what="nonsense is said to each command")
     trial.recover()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from tests.support.drawing import catalog_of
 from tests.support.log_lines import captured_log
 from tests.support.streams import Desk
-from tests.support.workers import Wiring, answers, serving, settled
+from tests.support.waiting import wait_until
+from tests.support.workers import DONE_S, Wiring, answers, serving, settled
 from worker.core.weights.values import parse_weights
 from worker.service import due_steps
 
@@ -60,6 +62,24 @@ async def test_what_meets_a_bound_waits_for_the_step(desk: Desk, redis_url: str)
         assert not parts.settlers[0].in_hand
     assert [result["weights_version"] for result in before] == [_version(VOICE)] * 2
     assert after["weights_version"] == _version(MUSIC)
+
+
+async def _is_pending(desk: Desk) -> bool:
+    groups = await desk.client.exists(desk.keys.requests) and await desk.client.xinfo_groups(desk.keys.requests)
+    return bool(groups) and groups[0]["pending"] == 1
+
+
+async def test_who_needs_no_step_does_not_wait_for_it(desk: Desk, redis_url: str) -> None:
+    await desk.client.set(desk.keys.weights(), VOICE)
+    await desk.client.hset(desk.keys.bounds, "requests:", 0)
+    async with serving(redis_url, desk.keys.prefix):
+        [waiting] = await desk.add({"size": 2})
+        await wait_until(partial(_is_pending, desk), timeout_s=DONE_S, what="it is in hand, alone")
+        for _ in range(3):
+            await answers(desk, await desk.add({"size": 2, "preset": "balanced"}))
+        assert waiting not in {result["entry_id"] for result in await desk.results()}
+        await desk.client.hset(desk.keys.bounds, "requests:", 1)
+        await answers(desk, [waiting])
 
 
 async def test_of_many_categories_one_that_has_met_its_bound_is_drawn_no_more(desk: Desk, redis_url: str) -> None:

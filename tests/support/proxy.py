@@ -5,16 +5,20 @@ import re
 import socket
 import struct
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+import hiredis
+
 from tests.support.tampering import Tamperer, Torn
 from tests.support.tasks import end
 
 _COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n")
+_MESSAGES = ([b"pmessage"], [b"message"])
 _CHUNK = 1 << 16
 _SOON_S = 60.0
 # A connection that is closed with this says RST instead of FIN.
@@ -28,7 +32,6 @@ class Link:
 
     Attributes:
         commands: Names of the commands sent over it so far.
-        latest: Name of the latest of them.
     """
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
@@ -36,13 +39,26 @@ class Link:
         self._gate = asyncio.Event()
         self._gate.set()
         self.commands: set[str] = set()
-        self.latest = ""
+        self._asked: deque[str] = deque()
+        self._replies = hiredis.Reader(notEnoughData=...)
 
-    def note(self, data: bytes) -> None:
-        """Note the commands that a chunk begins."""
-        for name in _COMMAND.findall(data):
-            self.latest = name.decode().upper()
-            self.commands.add(self.latest)
+    def note(self, data: bytes) -> list[str]:
+        """Note the commands that a chunk begins, and return their names."""
+        names = [name.decode().upper() for name in _COMMAND.findall(data)]
+        self.commands.update(names)
+        self._asked.extend(names)
+        return names
+
+    def answered(self, data: bytes) -> list[str]:
+        """Return the names of the commands whose replies, or parts of them, are in a chunk."""
+        if not self._asked:  # messages, or what is not Redis
+            return []
+        names = []
+        self._replies.feed(data)
+        while (reply := self._replies.gets()) is not ...:
+            if self._asked and not (isinstance(reply, list) and reply[:1] in _MESSAGES):
+                names.append(self._asked.popleft())
+        return [*names, self._asked[0]] if self._asked and self._replies.has_data() else names
 
     def cut(self) -> None:
         """Break it, in both directions, as a crash of a router does: what is under way is gone."""
@@ -250,15 +266,15 @@ class Proxy:
 
     async def _carry_commands(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):
-            link.note(data)
+            names = link.note(data)
             if self._held_using is not None and self._held_using in link.commands:
                 link.hold()
-            _apply(self._on_command, link, data)
+            _apply(self._on_command, link, data, names)
             await self._pass(link, writer, data)
 
     async def _carry_replies(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):
-            _apply(self._on_reply, link, data)
+            _apply(self._on_reply, link, data, link.answered(data))
             try:
                 told = self.tamperer.pass_on(link, data) if self.tamperer else data
             except Torn as torn:
@@ -278,10 +294,10 @@ class Proxy:
                 await asyncio.sleep(min(size, len(data) - start) / pace.bytes_per_s)
 
 
-def _apply(rules: list[_Rule], link: Link, data: bytes) -> None:
-    """Do what is to be done now."""
+def _apply(rules: list[_Rule], link: Link, data: bytes, names: list[str]) -> None:
+    """Do what is to be done now that a chunk of some commands, or of their replies, comes by."""
     for rule in rules:
-        if rule.times > 0 and rule.name == link.latest and rule.holding in data:
+        if rule.times > 0 and rule.name in names and rule.holding in data:
             rule.times -= 1
             rule.act(link)
 

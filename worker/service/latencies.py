@@ -4,6 +4,7 @@ import math
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 _STEPS_A_DOUBLING: Final = 8
@@ -36,8 +37,9 @@ class Latencies:
     def add(self, milliseconds: float, count: int = 1) -> None:
         """Count results that took so long, in ms; below 0.125 ms they count as 0.125 ms."""
         took_ms = max(milliseconds, _LEAST_MS)
-        self.steps[math.ceil(_STEPS_A_DOUBLING * math.log2(took_ms))] += count
-        self.longest_ms = took_ms if self.longest_ms is None else max(self.longest_ms, took_ms)
+        self.steps[_step_of(took_ms)] += count
+        if self.longest_ms is None or took_ms > self.longest_ms:
+            self.longest_ms = took_ms
 
     def add_all(self, other: "Latencies") -> None:
         """Count the results of another interval."""
@@ -57,6 +59,11 @@ class Latencies:
             if left <= 0:
                 return round(min(math.exp2(step / _STEPS_A_DOUBLING), self.longest_ms or math.inf), 3)
         return None
+
+
+@lru_cache(maxsize=1024)  # most results take one of a few whole milliseconds
+def _step_of(took_ms: float) -> int:
+    return math.ceil(_STEPS_A_DOUBLING * math.log2(took_ms))
 
 
 class Speed(NamedTuple):

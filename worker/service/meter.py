@@ -6,7 +6,7 @@ The counts are for the statistics lines, and for the totals of the last line. Th
 import json
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,7 +52,7 @@ class Interval:
     errors: int = 0
     chunks: int = 0
     redrawn: int = 0
-    tally: Counter[str] = field(default_factory=Counter)
+    tally: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     mixtures: dict[str, Mixture] = field(default_factory=dict)
     asked: Asked = field(default_factory=Asked)
     latencies: Latencies = field(default_factory=Latencies)
@@ -103,7 +103,7 @@ class Meter:
         self.interval.errors += tally.errors
         self.interval.chunks += tally.chunks
         counted = self.interval.tally
-        for name, growth in tally.fields.items():  # `Counter.update` asks an abstract class what it was given
+        for name, growth in tally.fields.items():  # a `Counter` takes twice as long
             counted[name] += growth
         self.interval.mixtures.update(tally.mixtures)
         self.interval.asked.add(tally.asked)

@@ -31,6 +31,7 @@ from anyio.to_thread import run_sync
 from worker.core.draw.answer import answer
 from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots, pin_sessions
+from worker.core.draw.sessions import Session
 from worker.core.draw.slicing import Slice, is_heavy
 from worker.core.stats.heard import heard_growth
 from worker.core.weights.presets import weights_name
@@ -48,6 +49,7 @@ from worker.service.snapshots import CurrentSnapshots
 _WHY = "the key of its stream holds another type or takes no more entries"
 _NO_RESULT = f"its result could not be written, {_WHY}"
 _NO_LETTER = f"its dead letter could not be written, {_WHY}"
+_NO_SESSIONS: Final[Mapping[str, Session]] = MappingProxyType({})
 _NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 Draw = Callable[[Sequence[Request | Result], Snapshots, np.random.Generator], Answers]
 
@@ -148,7 +150,7 @@ class Settler:
         except Exception as error:  # noqa: BLE001 - the one place where a bug of ours is caught: the worker lives on
             await self._isolate(part, error)
             return None
-        batch = self._batch(part, answered, snapshots, redraws)._replace(is_bounded=wait.is_bounded)
+        batch = self._batch(part, answered, snapshots, redraws, is_bounded=wait.is_bounded)
         settled = await self._stream.settle(batch, then_read)
         self._sessions.correct(answered.visits, settled)
         outcome = decide(answered.results, self.in_hand.dead, settled, redraws=redraws)
@@ -165,13 +167,14 @@ class Settler:
         """Return the snapshots in force for what is asked for."""
         names = {weights_name(terms) for terms in asked}
         lists = {terms.exclude for terms in asked if terms.exclude is not None}
-        sessions = await self._sessions.read(asked)
+        in_sessions = [terms for terms in asked if terms.session is not None]
+        sessions = await self._sessions.read(in_sessions) if in_sessions else _NO_SESSIONS
         while unknown := self._current.weights.unknown(names):
             await self._weights.read(unknown)
         weights = {name: self._current.weights.in_force(name) for name in names}
         derived = self._current.derived
         excluded = await self._exclusions.read(lists, derived) if lists else NOTHING_EXCLUDED
-        pinned = pin_sessions(asked, weights, sessions, derived)
+        pinned = pin_sessions(in_sessions, weights, sessions, derived) if in_sessions else sessions
         return Snapshots(derived, weights, self._stream.now_ms(), pinned, excluded)
 
     async def _answer(self, part: Slice, snapshots: Snapshots) -> Answers:
@@ -189,7 +192,7 @@ class Settler:
             derived=self._current.derived_apart(self, derived), excluded=drawn_apart(snapshots.excluded)
         )
 
-    def _batch(self, part: Slice, answered: Answers, snapshots: Snapshots, redraws: int) -> Batch:
+    def _batch(self, part: Slice, answered: Answers, snapshots: Snapshots, redraws: int, *, is_bounded: bool) -> Batch:
         """Return what to settle, and advance the sessions."""
         tally = answered.tally
         return Batch(
@@ -201,6 +204,7 @@ class Settler:
             mixtures=tally.mixtures,
             sessions=self._sessions.advance(answered.visits),
             heard=_heard(tally.fields, snapshots),
+            is_bounded=is_bounded,
         )
 
     async def _isolate(self, part: Slice, error: Exception) -> None:

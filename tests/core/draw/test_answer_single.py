@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.drawing import catalog_of, lasting_catalog, weights_of
 from worker.core.catalog import Catalog
-from worker.core.draw.answer import answer, is_plain
+from worker.core.draw.answer import answer, single_of
 from worker.core.draw.derived import Derived, Prepared
 from worker.core.draw.groups import Answers
 from worker.core.draw.prepare import Snapshots, prepare
@@ -55,7 +55,7 @@ def test_it_is_drawn_and_counted_as_it_would_be_among_others(
 ) -> None:
     terms = Terms(size=size, encoding=encoding, dataset=dataset, reply_to=reply_to)
     request, snapshots = Request("1-0", "r", terms), _snapshots(catalog)
-    assert is_plain(request, _prepared(terms, snapshots))
+    assert single_of(request, _prepared(terms, snapshots)) is not None
     alone = _answered(request, snapshots=snapshots, seed=seed)
     among = _answered(request, REFUSED, snapshots=snapshots, seed=seed)
     assert alone.results == [one for one in among.results if one.error is None]
@@ -76,13 +76,13 @@ def test_it_is_drawn_and_counted_as_it_would_be_among_others(
     ],
 )
 def test_others_are_not_plain(terms: Terms, seed: int | None) -> None:
-    assert not is_plain(Request("1-0", "r", terms, seed), _prepared(terms, _snapshots(CATALOG)))
+    assert single_of(Request("1-0", "r", terms, seed), _prepared(terms, _snapshots(CATALOG))) is None
 
 
 def test_nothing_is_plain_where_weights_are_of_seconds_or_categories_are_many() -> None:
     request = Request("1-0", "r", Terms(size=3))
     lasting = lasting_catalog(READY, dict.fromkeys(READY, 2.0))
-    assert not is_plain(request, _prepared(request.terms, _snapshots(lasting)))
+    assert single_of(request, _prepared(request.terms, _snapshots(lasting))) is None
     many = {f"c{number:02}": 1 for number in range(65)}
     snapshots = Snapshots(Derived(catalog_of(many)), {None: InForce(None, weights_of(many), ())}, now_ms=2)
-    assert not is_plain(request, _prepared(request.terms, snapshots))
+    assert single_of(request, _prepared(request.terms, snapshots)) is None

@@ -20,6 +20,7 @@ from worker.core.catalog.rendering import CountsRenderer
 from worker.core.draw.buckets import Buckets
 from worker.core.draw.lengths import Lengths, milliseconds_of, order_by_length
 from worker.core.draw.passes import KeptOrders
+from worker.core.draw.single import Single
 from worker.core.draw.sums import Sums
 from worker.core.mixture import Mixture, make_mixture
 from worker.core.weights.in_force import InForce, preset_name
@@ -58,6 +59,7 @@ class Prepared(NamedTuple):
         template: What their results share.
         counts: Renders how many chunks of each category they got.
         batch: How many chunks they get.
+        single: Draws for one of them that is alone in its batch and has no seed; None if they are not plain.
     """
 
     terms: Terms
@@ -67,6 +69,7 @@ class Prepared(NamedTuple):
     template: Template
     counts: CountsRenderer
     batch: Batch
+    single: Single | None
 
 
 PreparedKey = tuple[Terms, str, str, str | None]
@@ -126,7 +129,7 @@ class Derived:
 
     def keep(self, key: PreparedKey, prepared: Prepared) -> None:
         """Keep what requests of some terms are drawn from."""
-        self._keep(self._prepared, key, prepared, width=1)
+        self._keep(self._prepared, key, prepared, width=len(prepared.mixture.categories) if prepared.single else 1)
 
     def view(self, split: str | None) -> View:
         """Return the categories as requests of a split see them; all views together hold each part twice at most."""

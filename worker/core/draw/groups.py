@@ -15,7 +15,7 @@ from worker.core.draw.epoch import draw_epoch
 from worker.core.draw.moments import RequestCounts, add_up_times, count_drawn
 from worker.core.draw.plans import Plan
 from worker.core.draw.prepare import Snapshots
-from worker.core.draw.sampling import Drawn, draw
+from worker.core.draw.sampling import draw
 from worker.core.draw.sessions import Visit
 from worker.core.mixture import Integers
 from worker.core.stats import Tally
@@ -70,7 +70,7 @@ def draw_parts(
     _count(parts, plan, counts, answers)
     if terms.columns:
         own += write_columns(prepared, drawn.positions, sizes)
-    chunk_ids = cut_chunk_ids(prepared, drawn, sizes)
+    chunk_ids = cut_chunk_ids(prepared, drawn.positions, sizes)
     values = zip(chunk_ids, prepared.counts.render(drawn.counts), *own, strict=True)
     for part in parts:
         template, reply_to = part.prepared.template, part.prepared.terms.reply_to
@@ -110,9 +110,15 @@ def _draw(
     return Batches(sizes, drawn, None), passes
 
 
-def cut_chunk_ids(prepared: Prepared, drawn: Drawn, sizes: Integers) -> Sequence[str | bytes]:
-    """Render the chunk ids of each request, as JSON or packed."""
-    catalog, positions = prepared.catalog, drawn.positions
+def cut_chunk_ids(prepared: Prepared, positions: Integers, sizes: Integers) -> Sequence[str | bytes]:
+    """Render the chunk ids of each request, as JSON or packed.
+
+    Args:
+        prepared: What they were drawn from.
+        positions: int64, shape (sizes.sum(),): chunks, request after request.
+        sizes: int64, shape (r,).
+    """
+    catalog = prepared.catalog
     if prepared.terms.encoding == "packed":
         return cut_ids(catalog.ids, positions, sizes)
     return cut_rendered(catalog.ids, catalog.width, positions, sizes)

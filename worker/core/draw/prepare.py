@@ -10,6 +10,7 @@ from worker.core.catalog.parts import TRAIN
 from worker.core.draw.budget import plan_batch
 from worker.core.draw.derived import Derived, Prepared, weights_of
 from worker.core.draw.sessions import Session, unusable
+from worker.core.draw.single import make_single
 from worker.core.mixture import Mixture
 from worker.core.weights.in_force import InForce
 from worker.core.weights.values import BUILT_IN, Weights, single_category
@@ -174,7 +175,8 @@ def _prepare(terms: Terms, weights: Weights, dataset: str | None, derived: Deriv
     slots = ok_slots(has_seconds=catalog.durations is not None, has_passes=terms.method == "epoch")
     template = derived.template(common, slots + column_slots(terms.columns, packed=terms.encoding == "packed"))
     renderer = derived.counts_renderer(mixture.categories)
-    return Prepared(terms, dataset, catalog, mixture, template, renderer, batch)
+    single = make_single(terms, dataset, mixture, *batch)
+    return Prepared(terms, dataset, catalog, mixture, template, renderer, batch, single)
 
 
 def _encode_common(terms: Terms, weights: Weights, catalog: Catalog, mixture: Mixture | None) -> tuple[str, ...]:

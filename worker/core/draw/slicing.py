@@ -89,9 +89,10 @@ def is_heavy(part: Slice, snapshots: Snapshots) -> bool:
     for held in snapshots.weights.values():
         if len(held.weights.shares) > _MANY_SHARES:
             return True
-    many = snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED
-    if many and any(terms.method == "epoch" or terms.budget_s is not None for terms, _ in part.asked):
-        return True
+    for terms, _ in part.asked:
+        is_ranked = terms.method == "epoch" or terms.budget_s is not None
+        if is_ranked and snapshots.catalog is not None and len(snapshots.catalog) > _MANY_RANKED:
+            return True
     return _TIMES_DEARER * _chunks(part) > _HEAVY_WORK and sum(map(_work, part.requests)) > _HEAVY_WORK
 
 

@@ -187,6 +187,11 @@ class Tally:
         self.fields[name] = self.fields.get(name, 0) + growth
 
 
+def count_fields(dataset: str | None, categories: tuple[str, ...]) -> list[str]:
+    """Return the fields that count the chunks of some categories."""
+    return [count_name for count_name, _, _ in _chunk_fields(dataset, categories)]
+
+
 @lru_cache(maxsize=512)  # of up to 64 categories each
 def _chunk_fields(dataset: str | None, categories: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
     tails = [f"{dataset or ''}:{category}" for category in categories]

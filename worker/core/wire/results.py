@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from worker.core.wire.requests import LARGEST_SIZE, Entry, Refused, Request, RequestReader
@@ -35,9 +35,15 @@ class Template:
     Attributes:
         words: Fields and values in turn. None marks a slot that each result fills: first its request id, then its
             entry's id, then its `values`.
+        slots: Where the slots are.
     """
 
     words: tuple[str | None, ...]
+    slots: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find the slots."""
+        object.__setattr__(self, "slots", tuple(place for place, word in enumerate(self.words) if word is None))
 
 
 _TRACED: Final[WeakKeyDictionary[Template, Template]] = WeakKeyDictionary()
@@ -63,10 +69,12 @@ class Result(NamedTuple):
     values: tuple[str | bytes, ...] = ()
 
     @property
-    def fields(self) -> tuple[str | bytes, ...]:
+    def fields(self) -> list[str | bytes]:
         """Return fields and values in turn."""
-        own = iter((self.request_id, self.entry_id, *self.values))
-        return tuple(next(own) if word is None else word for word in self.template.words)
+        words: list[Any] = list(self.template.words)
+        for place, word in zip(self.template.slots, (self.request_id, self.entry_id, *self.values), strict=True):
+            words[place] = word
+        return words
 
     @property
     def message(self) -> str:
