@@ -8,9 +8,10 @@ out of 100,000 chunks in five categories of unbalanced shares.
 Each side takes its turn beside the others, load by load and round by round, and the first of a round is another one
 each time. All get the same arrivals. A figure is the median of the rounds, and a ratio the median of the ratios of each
 round. A side is started anew for each turn, and what it did before the first second of load has passed is not counted.
-The echo in C (`latency.c`) draws, checks and counts nothing. `--before` is another checkout of this project. FastStream
-does our draw (see `peers.py`), at 1,000 a second. It gets the same arrivals from a client of its own kind, in Python,
-and the time that this client takes is in its times. Where it falls behind by half a second, it is `too slow`.
+The echo in C (`latency.c`) draws, checks and counts nothing. `least_worker.py` draws and settles, and does nothing
+else: it is the least that a worker in Python takes. `--before` is another checkout of this project. FastStream does our
+draw (see `peers.py`), at 1,000 a second. It gets the same arrivals from a client of its own kind, in Python, and the
+time that this client takes is in its times. Where it falls behind by half a second, it is `too slow`.
 
 `requests/batch` are the results of one settling script, by INFO commandstats; of one XACK for the others. CPU is that
 of the whole process: of `worker`, or of Redis (`server`). Idle is once for each side, with nothing asked for.

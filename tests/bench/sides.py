@@ -12,15 +12,19 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
-from tests.bench.harness import CLIENT_CORES, SERVER_CORE, cpu_s, worker
-from tests.bench.latency import WARM_UP, Bench, echo, empty, id_bytes
+from tests.bench.harness import CLIENT_CORES, SERVER_CORE, WORKER_CORE, cpu_s, pin, worker
+from tests.bench.latency import DONE_S, REQUESTS, WARM_UP, Bench, echo, empty, id_bytes
 from tests.bench.peer_programs.face import due_times
 from tests.bench.peer_programs.roster import Peer
 from tests.bench.peers import Bench as Peers
 from tests.bench.peers import session_cpu_s
+from tests.support.children import ending_with_us
+from tests.support.servers import connect
+from tests.support.waiting import wait_until_sync
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 64
@@ -74,6 +78,7 @@ def sides(bench: Bench, options: argparse.Namespace) -> list[Side]:
     length = id_bytes(bench.at)[SIZE]
     found = [
         Side("ours", lambda: running(bench, ROOT), warm),
+        Side("least", lambda: least(bench), warm),
         Side("echo", lambda: echo(bench, length), warm, ACKNOWLEDGEMENTS),
     ]
     if options.before is not None:
@@ -122,6 +127,23 @@ def running(bench: Bench, code: Path) -> Iterator[int]:
     with worker(bench.at, PYTHONPATH=str(code)) as one:
         assert one.process is not None
         yield one.process.pid
+
+
+@contextmanager
+def least(bench: Bench) -> Iterator[int]:
+    """Run the least that a worker in Python can do, and yield its process."""
+    empty(bench.at)
+    url = urlsplit(bench.at.redis_url)
+    words = (sys.executable, str(Path(__file__).with_name("least_worker.py")), str(url.hostname), str(url.port))
+    process = subprocess.Popen(ending_with_us(*words), cwd=ROOT)
+    try:
+        with connect(bench.at.redis_url) as client:
+            wait_until_sync(lambda: client.exists(REQUESTS), timeout_s=DONE_S, what="the least worker has its group")
+        pin(process.pid, WORKER_CORE)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def assert_runs(code: Path, folder: Path) -> None:
