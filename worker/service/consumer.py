@@ -42,6 +42,7 @@ from worker.ticks import tick_within
 LANES = 2
 _STEP_BACK_S = 0.1  # until it is asked again whether to step back
 _BLOCK_S = 0.5
+_UNDER_WAY = NextRead(0, 0)  # what was asked for ahead is not asked for again
 _FULL = 0.25  # of a batch: above it, more requests are likely to wait
 
 
@@ -204,7 +205,7 @@ class Consumer:
 
     async def _read(self, settler: Settler) -> bool:
         """Read new requests; return whether they are so few that they are settled in the same turn."""
-        entries = await self._stream.read(*self._wanted())
+        entries = await self._stream.read(*(_UNDER_WAY if self._stream.is_reading_ahead else self._wanted()))
         self._linger.note(len(entries), time.monotonic())
         self._hold(settler, entries)
         if settler.in_hand.is_light:

@@ -240,6 +240,8 @@ class Settler:
 def _marks(snapshots: Snapshots, *, is_fenced: bool) -> tuple[tuple[str | None, bytes], ...]:
     """Return the values of the weights keys, as marks, that settling has to find; each key once."""
     held = [held for held in snapshots.weights.values() if is_fenced or held.is_positioned]
+    if len(held) == 1 and not snapshots.excluded:
+        return held[0].marks
     marks = dict(mark for each in held for mark in each.marks)
     if is_fenced and snapshots.excluded:
         marks |= {exclusion_name(name): one.mark for name, one in snapshots.excluded.items()}
