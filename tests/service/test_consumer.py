@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from tests.support.log_lines import captured_log
-from tests.support.proxy import losing_replies
+from tests.support.proxy import Proxy, losing_replies
 from tests.support.servers import connect
 from tests.support.streams import LARGEST_ID, Desk
 from tests.support.tasks import end
@@ -572,3 +573,21 @@ async def test_what_a_lost_reply_delivered_comes_before_what_was_added_later(
             later = await desk.add_many(10)
             await answers(desk, first + later)
     assert [result["entry_id"] for result in await desk.results()] == first + later
+
+
+async def test_after_an_outage_it_is_enough_that_one_lane_reads(redis_url: str, prefix: str) -> None:
+    """The other lane waits for its turn, for ever if requests come one by one and nothing else is to be done."""
+    with Proxy(urlsplit(redis_url).port or 0) as proxy:
+        async with wired(proxy.url, prefix) as parts:
+            parts.reclaim._pause_s = 3600.0
+            async with running(parts):
+                availability = parts.availability
+                await wait_until(lambda: proxy.cut("XREADGROUP") > 0, timeout_s=DONE_S, what="it reads")
+                proxy.is_refusing = True
+                proxy.cut()
+                failed = availability._failures
+                await wait_until(
+                    lambda: failed.get("reading", 0) > LANES, timeout_s=DONE_S, what="each lane has failed"
+                )
+                proxy.is_refusing = False
+                await wait_until(lambda: availability.is_up, timeout_s=DONE_S, what="Redis is found again")

@@ -40,6 +40,7 @@ from worker.service.supervisor import unending
 from worker.ticks import tick_within
 
 LANES = 2
+_READING = "reading"  # what fails in the turn of a lane, whichever it is
 _STEP_BACK_S = 0.1  # until it is asked again whether to step back
 _BLOCK_S = 0.5
 _UNDER_WAY = NextRead(0, 0)  # what was asked for ahead is not asked for again
@@ -153,21 +154,25 @@ class Consumer:
     async def _serve(self, settler: Settler, name: str) -> None:
         """Serve in one lane: take requests in turn with the other lanes, and settle them while others take theirs."""
         while not self._is_stopping or settler.in_hand or self._stream.is_reading_ahead:
+            doing = name
             try:
                 await settler.settle_held()
+                self._availability.succeeded(name)  # it may wait for its turn for long
                 async with self._turn:
+                    doing = _READING
                     while await self._take(settler) and await settler.settle_at_once(self._next_read()):
                         self._meter.progress_at = time.monotonic()
-                        self._availability.succeeded(name)
+                        self._availability.succeeded(_READING)
+                    self._availability.succeeded(_READING)
+                doing = name
                 await settler.settle_held()
-                self._availability.succeeded(name)
             except RedisError as error:
                 # A reply may be lost; the entries that it delivered are among the pending ones.
                 self._reclaim.demand()
                 self._is_open = False
                 if isinstance(error, GroupMissingError):
                     self._let_go()
-                await self._availability.failed(name, str(error))
+                await self._availability.failed(doing, str(error))
             self._meter.progress_at = time.monotonic()
 
     def _let_go(self) -> None:
