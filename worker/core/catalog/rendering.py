@@ -202,11 +202,11 @@ class CountsRenderer:
         """
         if len(self._starts) > _WIDE:
             return self._render_wide(counts)
-        return [self.render_row(row) for row in counts.tolist()]
+        return self.render_rows(counts.tolist())
 
-    def render_row(self, row: Sequence[int]) -> str:
-        """Write the counts of one request, shape (k,), each >= 0."""
-        return self._whole % tuple(row) if 0 not in row else self._render_some(row)
+    def render_rows(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Write the counts of some requests, each of shape (k,), >= 0; for categories that are not too many."""
+        return [self._whole % tuple(row) if 0 not in row else self._render_some(row) for row in rows]
 
     def render_seconds(self, milliseconds: NDArray[np.int64]) -> list[str]:
         """Write the seconds of some requests.

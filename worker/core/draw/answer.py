@@ -94,7 +94,7 @@ def _write_single(request: Request, prepared: Prepared, drawn: SingleDrawn) -> R
     """Write the result of a request that was drawn for by itself."""
     values: tuple[str | bytes, ...] = (
         cut_chunk_ids(prepared, drawn.positions, drawn.sizes)[0],
-        prepared.counts.render_row(drawn.counts),
+        prepared.counts.render_rows([drawn.counts])[0],
     )
     if request.terms.columns:
         values += tuple(column[0] for column in write_columns(prepared, drawn.positions, drawn.sizes))
