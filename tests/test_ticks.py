@@ -5,7 +5,7 @@ import time
 import anyio
 import pytest
 
-from worker.ticks import sleep_to_tick, tick_within, wait_until
+from worker.ticks import before_tick_within, sleep_to_tick, tick_within, wait_until
 
 _HOUR_S = 3600.0
 _EXACT_S = 1e-6  # how exactly times since a machine's start are written as floats
@@ -28,6 +28,20 @@ def test_long_sleeps_end_at_ticks_of_short_ones() -> None:
 def test_a_short_sleep_has_its_own_end(seconds: float) -> None:
     before = time.monotonic()
     assert before + seconds <= tick_within(seconds) <= time.monotonic() + seconds
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0])
+def test_what_ends_just_before_a_tick_begins_anew_until_just_before_the_next(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    tick = tick_within(1.0)
+    clock = [tick - 0.3]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    first = before_tick_within(seconds)
+    assert 0 < tick_within(seconds) - first < 0.01
+    for late_s in (_EXACT_S, 0.001, 0.02):  # whatever is due then is due, and not due again at once
+        clock[0] = first + late_s
+        assert before_tick_within(seconds) == pytest.approx(first + seconds, abs=_EXACT_S)
 
 
 async def test_loops_that_begin_at_any_time_wake_together() -> None:

@@ -5,6 +5,9 @@ look each at its own moment wake a worker dozens of times a second for nothing. 
 until the last tick within that time. It never looks later than it would, and at first once a little earlier.
 
 There are two ticks a second. Who sleeps for a second or longer wakes at every second one of them at most.
+
+Redis ends a read that waits in vain when it next has anything to do, which is up to a tenth of a second late. So such a
+read ends just before a tick. Then Redis says so together with its replies to what the worker asks at the tick.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _TICK_S: Final = 0.5
 _LONG_S: Final = 1.0
+_BEFORE_S: Final = 0.005
 _PHASE_S: Final = random.random() * _LONG_S  # noqa: S311 - so that workers of one machine do not ask at the same moment
 
 
@@ -32,6 +36,15 @@ def tick_within(seconds: float) -> float:
         return end
     apart_s = _TICK_S if seconds < _LONG_S else _LONG_S
     return _PHASE_S + apart_s * math.floor((end - _PHASE_S) / apart_s)
+
+
+def before_tick_within(seconds: float) -> float:
+    """Return the moment just before a tick, the last one within a time from now, on the clock of `time.monotonic`.
+
+    Args:
+        seconds: The longest wait; if it is shorter than the time between two ticks, its end is returned.
+    """
+    return tick_within(seconds + _BEFORE_S) - _BEFORE_S
 
 
 async def wait_until(event: "anyio.Event", deadline: float) -> None:

@@ -35,11 +35,12 @@ from worker.service.reclaim import Reclaim
 from worker.service.settler import Settler
 from worker.service.step_back import StepBack
 from worker.service.supervisor import unending
-from worker.ticks import tick_within
+from worker.ticks import before_tick_within
 
 LANES = 2
 _STEP_BACK_S = 0.1  # until it is asked again whether to step back
-_BLOCK_S = 0.5
+SHORTEST_BLOCK_S = 0.5
+"""Shortest wait of a read in vain, in seconds; where reclaims are further apart, it waits until the next one is due."""
 _FULL = 0.25  # of a batch: above it, more requests are likely to wait
 
 
@@ -51,11 +52,13 @@ class RequestLimits:
         batch: Most requests read at once.
         max_size: Largest `size` of a request.
         linger_s: Longest wait for company before a read, see `worker.service.linger`; 0: none.
+        block_s: Longest wait of a read in vain; a worker that is told to stop waits for its end.
     """
 
     batch: int
     max_size: int
     linger_s: float = 0.0
+    block_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Consumer:
         self._availability = availability
         self._meter = meter
         self._batch = intake.limits.batch
+        self._block_s = min(max(SHORTEST_BLOCK_S, intake.reclaim.pause_s), intake.limits.block_s)
         self._linger = Linger(intake.limits.linger_s)
         self._decoder = Decoder(intake.limits.max_size)
         self._turn = anyio.Lock(fast_acquire=True)
@@ -193,11 +197,11 @@ class Consumer:
             self._availability.succeeded("requests")
 
     async def _read(self, settler: Settler) -> None:
-        entries = await self._stream.read(self._batch, _block_ms())
+        entries = await self._stream.read(self._batch, self._block_ms())
         self._linger.note(len(entries), time.monotonic())
         # No read may be in progress when a reclaim begins.
         if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._reclaim.is_due():
-            self._stream.read_ahead(self._batch, _block_ms())
+            self._stream.read_ahead(self._batch, self._block_ms())
         self._hold(settler, entries)
 
     async def _reclaim_entries(self, settler: Settler) -> None:
@@ -216,7 +220,6 @@ class Consumer:
         decode = self._decoder.decode
         settler.in_hand.add([decode(entry) for entry in entries])
 
-
-def _block_ms() -> int:
-    """Return how long a read may wait, in ms: until the next tick, at which Redis hears from this worker anyway."""
-    return math.ceil(1000 * max(0.0, tick_within(_BLOCK_S) - time.monotonic())) or 1
+    def _block_ms(self) -> int:
+        """Return how long a read may wait, in ms: until just before a tick, at which Redis hears from this worker."""
+        return math.ceil(1000 * max(0.0, before_tick_within(self._block_s) - time.monotonic())) or 1

@@ -33,7 +33,7 @@ from worker.run_dir.systemd import Systemd
 from worker.service.adjuster import Adjuster
 from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
-from worker.service.consumer import LANES, Consumer, Intake, RequestLimits
+from worker.service.consumer import LANES, SHORTEST_BLOCK_S, Consumer, Intake, RequestLimits
 from worker.service.due_steps import DueSteps
 from worker.service.health_file import Identity
 from worker.service.housekeeping import HousekeepingTask
@@ -201,7 +201,12 @@ def _options(settings: Settings, consumer: str) -> ServingOptions:
     return ServingOptions(
         consumer,
         limits,
-        RequestLimits(settings.batch, settings.max_size, settings.linger_ms / 1000),
+        RequestLimits(
+            settings.batch,
+            settings.max_size,
+            settings.linger_ms / 1000,
+            block_s=min(1.0, max(SHORTEST_BLOCK_S, settings.drain_timeout_s / 2)),
+        ),
         idle_ms=max(1, round(settings.claim_idle_s * 1000)),
         max_deliveries=settings.max_deliveries,
         refresh_s=settings.weights_refresh_s,

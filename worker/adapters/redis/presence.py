@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import redis.exceptions
 
-from worker.adapters.redis.client import Client, redis_refusals
+from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.light_client import LightClient
 from worker.adapters.redis.replies import closing_if_misread, gathered
@@ -102,6 +102,19 @@ class RedisPresence:
             reply = [await one for one in sent]
             with self._connection.closing_if_misread():
                 return _read_backlog(*reply)
+
+    async def is_any_pending(self) -> bool:
+        """Return whether any entry is pending, for whichever consumer.
+
+        Raises:
+            GroupMissingError: There is no group.
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("XPENDING"):
+            reply = await self._connection.call("XPENDING", self._keys.requests, GROUP)
+            with self._connection.closing_if_misread():
+                pending, _, _, _ = reply
+                return int(pending) > 0
 
     async def show(self, document: str, *, ttl_s: int) -> bytes | None:
         """Store this worker's state for some seconds.
