@@ -89,7 +89,8 @@ class Reporter:
                 await self.log_stats()
                 stats_due += self._stats_interval_s * max(1, (now - stats_due) // self._stats_interval_s + 1)
             await wait_until(self._news, min(tick_within(HEARTBEAT_S), stats_due))
-            await anyio.sleep(max(0.0, min(stats_due, beaten_at + _NEWS_EVERY_S) - time.monotonic()))
+            if (early_s := min(stats_due, beaten_at + _NEWS_EVERY_S) - time.monotonic()) > 0:
+                await anyio.sleep(early_s)
             self._news = anyio.Event()
 
     def enter(self, phase: str) -> None:

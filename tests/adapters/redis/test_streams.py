@@ -736,6 +736,19 @@ async def test_a_worker_shows_itself_for_some_seconds_and_hides_in_the_end(desk:
     assert await desk.client.exists(desk.keys.worker("one")) == 0
 
 
+async def test_who_shows_itself_learns_what_stood_there_and_overwrites_whatever_it_is(
+    desk: Desk, stream: RedisStreams
+) -> None:
+    key = desk.keys.worker("one")
+    found = [await stream.show(document, ttl_s=10) for document in ("first", "second")]
+    assert found == [None, b"first"]
+    await desk.client.delete(key)
+    await desk.client.rpush(key, "of another type")
+    assert await stream.show("third", ttl_s=10) is None
+    assert (await desk.client.get(key), 0 < await desk.client.ttl(key) <= 10) == (b"third", True)
+    await stream.remove_presence()
+
+
 async def test_batches_that_settle_out_of_order_leave_no_answered_request(
     desk: Desk, stream: RedisStreams, other: RedisStreams
 ) -> None:

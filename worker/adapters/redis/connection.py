@@ -1,6 +1,6 @@
 """One connection to Redis that carries many commands at once, for the few commands that every batch needs.
 
-redis-py opens the connection: URL, TLS, login, database, Sentinel, Cluster. Then `_RespProtocol` takes over its
+redis-py opens the connection: URL, TLS, login, database, Sentinel, Cluster. Then `RespProtocol` takes over its
 transport and speaks RESP itself. This takes a fraction of the time that redis-py takes for a command.
 
 Theory:
@@ -21,30 +21,20 @@ Theory:
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
-import hiredis
 import redis.exceptions
 from redis.asyncio import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 
 from worker.adapters.redis.client import Client
-from worker.adapters.redis.connection_class import name_server
 from worker.adapters.redis.moving_slots import Patient, follow
-from worker.adapters.redis.packing import Word, pack
+from worker.adapters.redis.packing import Word
 from worker.adapters.redis.replies import misread_as_invalid_response
-
-Callback = Callable[[Any], None]
-"""Receives a reply, or the error in its place. It must not raise."""
-_NEVER_S = 1e9
-_LEAST_BYTES_A_S = 32_768  # of a usable link: a long command gets more time
-# Errors that mean: this server is no longer the master, or has lost its replicas.
-_ELSEWHERE = (redis.exceptions.ReadOnlyError, redis.exceptions.MovedError, redis.exceptions.ClusterDownError)
-_LEFT = "NOREPLICAS"
+from worker.adapters.redis.resp_protocol import Callback, Command, RespProtocol
 
 
 class DirectConnection:
@@ -62,7 +52,7 @@ class DirectConnection:
         self._is_cluster = isinstance(client, RedisCluster)  # asked for each command, which would take a microsecond
         self._key = key
         self._on_message = on_message
-        self._protocol: _RespProtocol | None = None
+        self._protocol: RespProtocol | None = None
         self._followed: Exception | None = None
         self._opening = asyncio.Lock()
 
@@ -94,9 +84,11 @@ class DirectConnection:
             redis.exceptions.RedisError: The server could not be reached, or refused the login.
             OSError: The server could not be reached.
         """
+        if self.is_open:
+            return
         async with self._opening:
             if not self.is_open:
-                self._protocol = _RespProtocol(await self._connect(), self._on_message)
+                self._protocol = RespProtocol(await self._connect(), self._on_message)
 
     def send(self, *words: Word) -> asyncio.Future[Any]:
         """Send a command now.
@@ -111,7 +103,7 @@ class DirectConnection:
             redis.exceptions.ConnectionError: It is not connected.
         """
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.send_with_callback(partial(_resolve, reply), *words)
+        self.send_with_callback(partial(resolve, reply), *words)
         return reply
 
     def send_with_callback(self, callback: Callback, *words: Word) -> None:
@@ -131,6 +123,22 @@ class DirectConnection:
         if self._is_cluster:
             callback = Patient(self._protocol, callback, words)
         self._protocol.send(callback, words)
+
+    def send_all(self, commands: Iterable[Command]) -> None:
+        """Send several commands in one packet, which takes less of both sides than a packet each.
+
+        Args:
+            commands: Each with its callback, see `send_with_callback`.
+
+        Raises:
+            redis.exceptions.ConnectionError: It is not connected.
+        """
+        if self._protocol is None or not self._protocol.is_open:
+            raise redis.exceptions.ConnectionError("the connection is closed")
+        protocol = self._protocol
+        if self._is_cluster:
+            commands = [(Patient(protocol, callback, words), words) for callback, words in commands]
+        protocol.send_all(commands)
 
     async def call(self, *words: Word) -> Any:
         """Connect where needed, send a command and wait for its reply.
@@ -186,107 +194,7 @@ class DirectConnection:
         return connection
 
 
-class _RespProtocol(asyncio.Protocol):
-    """The protocol of one open connection: matches replies to commands, each within its time.
-
-    Attributes:
-        end: What closed it; None while it is open.
-        timeout_s: Longest wait for a reply, in seconds.
-    """
-
-    def __init__(self, connection: AbstractConnection, on_message: Callback | None) -> None:
-        self._on_message = on_message
-        self._server: str = getattr(connection, "server", "")
-        self.address = (str(getattr(connection, "host", "")), int(getattr(connection, "port", 0)))
-        parser: Any = connection._parser  # noqa: SLF001 - knows the exceptions of redis-py by their codes
-        self._replies = hiredis.Reader(
-            protocolError=redis.exceptions.InvalidResponse, replyError=parser.parse_error, notEnoughData=...
-        )
-        self._waiting: deque[tuple[Callback, float]] = deque()
-        self.sent_bytes = 0
-        self.timeout_s: float = connection.socket_timeout or _NEVER_S
-        self._received_at = 0.0
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        # There is no public way to the transport. The writer would close it if nobody held the writer.
-        self._writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001
-        connection._reader = connection._writer = None  # noqa: SLF001 - the transport is ours now
-        self._transport = cast("asyncio.Transport", self._writer.transport)
-        self._transport.set_protocol(self)
-        self.is_open = not self._transport.is_closing()
-        self.end: Exception | None = None
-
-    def __repr__(self) -> str:
-        host, port = self.address
-        return f"{'open' if self.is_open else 'closed'} to {host}:{port}, {len(self._waiting)} waiting"
-
-    def send(self, callback: Callback, words: tuple[Word, ...]) -> None:
-        """Send a command and note who waits for its reply."""
-        command = pack(words)
-        self.sent_bytes += len(command)
-        self._waiting.append((callback, self._loop.time() + self.timeout_s + len(command) / _LEAST_BYTES_A_S))
-        if self._timer is None:
-            self._timer = self._loop.call_later(self.timeout_s, self._close_if_overdue)
-        self._transport.write(command)
-
-    def close(self, error: Exception) -> None:
-        """Close the connection; give this error to every command that waits."""
-        name_server(error, self._server)
-        was_open, self.is_open, self.end = self.is_open, False, error
-        self._transport.abort()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._waiting:
-            callback, _ = self._waiting.popleft()
-            callback(error)
-        if was_open and self._on_message is not None:
-            self._on_message(error)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand each complete reply to the oldest command that waits."""
-        self._received_at = self._loop.time()
-        try:
-            self._replies.feed(data)
-            while (answer := self._replies.gets()) is not ...:
-                if self._on_message is not None and isinstance(answer, list) and answer[:1] == [b"pmessage"]:
-                    self._on_message(answer)
-                elif not self._waiting:
-                    self.close(redis.exceptions.ConnectionError("the server sent a reply that nobody asked for"))
-                    return
-                else:
-                    if isinstance(answer, Exception):
-                        name_server(answer, self._server)
-                    callback, _ = self._waiting.popleft()
-                    callback(answer)
-                    if isinstance(answer, Exception) and _is_elsewhere(answer):
-                        self.close(answer)  # whatever the command was: the next `open` looks for the master
-                        return
-        except redis.exceptions.InvalidResponse as error:
-            self.close(redis.exceptions.ConnectionError(f"the server does not speak RESP: {error}"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Close, as no reply will come any more."""
-        self.close(redis.exceptions.ConnectionError(f"the connection was lost: {exc or 'closed by the server'}"))
-
-    def _close_if_overdue(self) -> None:
-        """Close if the oldest reply is overdue: nothing else reveals a half-open link."""
-        self._timer = None
-        if not self._waiting:
-            return
-        # While parts of a long reply come in, it is not overdue.
-        overdue_at = max(self._waiting[0][1], self._received_at + self.timeout_s)
-        if overdue_at <= self._loop.time():
-            self.close(redis.exceptions.TimeoutError(f"no reply within {self.timeout_s} s"))
-        else:
-            self._timer = self._loop.call_at(overdue_at, self._close_if_overdue)
-
-
-def _is_elsewhere(refusal: Exception) -> bool:
-    return isinstance(refusal, _ELSEWHERE) or str(refusal).startswith(_LEFT)
-
-
-def _resolve(reply: asyncio.Future[Any], answer: Any) -> None:
+def resolve(reply: asyncio.Future[Any], answer: Any) -> None:
     """Set the result of a future, unless it was cancelled meanwhile."""
     if reply.done():
         return

@@ -14,7 +14,7 @@ import redis.exceptions
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.light_client import LightClient
-from worker.adapters.redis.replies import closing_if_misread, gathered
+from worker.adapters.redis.replies import closing_if_misread
 from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import GROUP, Keys
 from worker.ports import Backlog
@@ -68,7 +68,11 @@ def _pairs(reply: Any) -> Iterator[tuple[bytes, bytes]]:
 
 
 class RedisPresence:
-    """Shows one worker, counts what waits, and removes the names of workers that are gone."""
+    """Shows one worker, counts what waits, and removes the names of workers that are gone.
+
+    Attributes:
+        light_client: Sends commands over the same connection.
+    """
 
     def __init__(self, connection: DirectConnection, keys: Keys, consumer: str) -> None:
         """Connect later.
@@ -80,13 +84,9 @@ class RedisPresence:
             consumer: This worker's name in the group.
         """
         self._connection = connection
+        self.light_client = LightClient(connection)
         self._keys = keys
         self._consumer = consumer
-
-    @property
-    def light_client(self) -> LightClient:
-        """Return a client that sends its commands over the same connection."""
-        return LightClient(self._connection)
 
     async def backlog(self) -> Backlog:
         """Count the entries that were not delivered yet, and those that are pending.
@@ -128,18 +128,21 @@ class RedisPresence:
         """
         key = self._keys.worker(self._consumer)
         with redis_refusals("SET of the worker's state"):
-            await self._connection.open()
-            before = self._connection.send("GET", key)
-            stored = self._connection.send("SET", key, document, "EX", ttl_s)
-            found, done = await gathered((before, stored))
-            if isinstance(done, BaseException):
-                raise done
+            try:
+                found = await self.light_client.execute_command("SET", key, document, "EX", ttl_s, "GET")
+            except redis.exceptions.ResponseError:  # what stands there is of another type, or may not be read
+                await self._overwrite(key, document, ttl_s)
+                return None
             with self._connection.closing_if_misread():
-                if done != b"OK":
-                    raise TypeError("SET says OK")
-        if isinstance(found, BaseException) and not isinstance(found, redis.exceptions.ResponseError):
-            raise found
-        return found if isinstance(found, bytes) else None
+                if found is not None and not isinstance(found, bytes):
+                    raise TypeError("SET with GET says what stood there")
+                return found
+
+    async def _overwrite(self, key: str, document: str, ttl_s: int) -> None:
+        done = await self._connection.call("SET", key, document, "EX", ttl_s)
+        with self._connection.closing_if_misread():
+            if done != b"OK":
+                raise TypeError("SET says OK")
 
     async def other_workers(self) -> dict[str, bytes]:
         """Read the states of the other live workers, by consumer.
