@@ -5,7 +5,7 @@ import time
 import anyio
 import pytest
 
-from worker.ticks import before_tick_within, sleep_to_tick, tick_within, wait_until
+from worker.ticks import Idleness, before_tick_within, sleep_to_tick, tick_within, wait_until
 
 _HOUR_S = 3600.0
 _EXACT_S = 1e-6  # how exactly times since a machine's start are written as floats
@@ -68,6 +68,22 @@ async def test_an_event_is_waited_for_until_it_is_set_or_the_time_is_over() -> N
         event = anyio.Event()
         await wait_until(event, deadline)
         assert (event.is_set(), time.monotonic() >= deadline) == (True, True)
+
+
+def test_idleness_ends_with_requests_once_and_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, ends = [100.0], []
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    idleness = Idleness()
+    idleness.ended = lambda: ends.append(clock[0])
+    assert idleness.holds
+    for _ in range(20):  # every few seconds: it does not begin
+        idleness.note_requests()
+        clock[0] += 4.0
+        assert not idleness.holds
+    clock[0] += 2.0
+    assert idleness.holds
+    idleness.note_requests()
+    assert ends == [100.0, 182.0]
 
 
 async def test_who_stops_waiting_for_an_event_leaves_it_alone() -> None:

@@ -17,12 +17,39 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import anyio
 
 _TICK_S: Final = 0.5
 _LONG_S: Final = 1.0
 _BEFORE_S: Final = 0.005
+_IDLE_AFTER_S: Final = 5.0
 _PHASE_S: Final = random.random() * _LONG_S  # noqa: S311 - so that workers of one machine do not ask at the same moment
+
+
+class Idleness:
+    """Whether nobody has asked this worker for anything in the last few seconds. Then some looks are further apart.
+
+    Attributes:
+        ended: Is called when somebody asks again.
+    """
+
+    def __init__(self) -> None:
+        """Begin idle."""
+        self.ended: Callable[[], None] = lambda: None
+        self._begins_at = -math.inf
+
+    @property
+    def holds(self) -> bool:
+        """Return whether it is idle now."""
+        return time.monotonic() >= self._begins_at
+
+    def note_requests(self) -> None:
+        """Record that requests have come."""
+        was_idle, self._begins_at = self.holds, time.monotonic() + _IDLE_AFTER_S
+        if was_idle:
+            self.ended()
 
 
 def tick_within(seconds: float) -> float:

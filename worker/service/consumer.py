@@ -35,7 +35,7 @@ from worker.service.reclaim import Reclaim
 from worker.service.settler import Settler
 from worker.service.step_back import StepBack
 from worker.service.supervisor import unending
-from worker.ticks import before_tick_within
+from worker.ticks import Idleness, before_tick_within
 
 LANES = 2
 _STEP_BACK_S = 0.1  # until it is asked again whether to step back
@@ -69,11 +69,13 @@ class Intake:
         reclaim: Finds entries that were delivered and never answered.
         step_back: Says whether to leave requests to other workers.
         limits: How much is read at once, and how large a request may be.
+        idleness: Is told of requests.
     """
 
     reclaim: Reclaim
     step_back: StepBack
     limits: RequestLimits
+    idleness: Idleness
 
 
 class Consumer:
@@ -101,6 +103,7 @@ class Consumer:
         self._settlers = settlers
         self._reclaim = intake.reclaim
         self._step_back = intake.step_back
+        self._idleness = intake.idleness
         self._availability = availability
         self._meter = meter
         self._batch = intake.limits.batch
@@ -199,6 +202,8 @@ class Consumer:
     async def _read(self, settler: Settler) -> None:
         entries = await self._stream.read(self._batch, self._block_ms())
         self._linger.note(len(entries), time.monotonic())
+        if entries:
+            self._idleness.note_requests()
         # No read may be in progress when a reclaim begins.
         if len(entries) >= _FULL * self._batch and not self._is_stopping and not self._reclaim.is_due():
             self._stream.read_ahead(self._batch, self._block_ms())

@@ -1,7 +1,7 @@
 """Connect the parts of a worker: the only place where loops meet adapters."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from worker.adapters.postgres.catalog import PostgresCatalog
@@ -48,6 +48,7 @@ from worker.service.watchdog import Watchdog
 from worker.service.weights_feed import WeightsFeed
 from worker.settings.environment import systemd_variables
 from worker.settings.model import Settings
+from worker.ticks import Idleness
 
 _FOLD_EVERY_S = 30.0
 _TRIM_EVERY_S = 30.0
@@ -67,6 +68,7 @@ class ServingOptions:
         refresh_s: Time between two readings of the weights, in seconds.
         draw: Makes results of requests.
         streams: The adapter of the streams.
+        idleness: Whether nobody asks for anything.
     """
 
     consumer: str
@@ -77,6 +79,7 @@ class ServingOptions:
     refresh_s: float
     draw: Draw = answer
     streams: type[RedisStreams] = RedisStreams
+    idleness: Idleness = field(default_factory=Idleness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,12 @@ def wire(settings: Settings, consumer: str, clients: Sequence[Client]) -> Worker
         clients: Two: one does most of the work, and the other subscribes to weights.
     """
     keys = Keys(settings.prefix)
-    serving = wire_serving(clients, keys, _options(settings, consumer), CurrentSnapshots())
+    options = _options(settings, consumer)
+    serving = wire_serving(clients, keys, options, CurrentSnapshots())
     current, availability, often = serving.current, serving.availability, serving.stream.light_client
-    catalog = CatalogFeed(_source(settings), current, postgres_availability(), refresh_s=settings.catalog_refresh_s)
+    source = _source(settings)
+    source.idleness = options.idleness
+    catalog = CatalogFeed(source, current, postgres_availability(), refresh_s=settings.catalog_refresh_s)
     reporter = Reporter(
         _identity(settings, consumer),
         serving.stream,
@@ -175,7 +181,7 @@ def wire_serving(clients: Sequence[Client], keys: Keys, options: ServingOptions,
     settlers = [
         Settler(stream, current, steps=steps, reclaim=reclaim, meter=meter, draw=options.draw) for _ in range(LANES)
     ]
-    intake = Intake(reclaim, StepBack(stream, current), options.requests)
+    intake = Intake(reclaim, StepBack(stream, current), options.requests, options.idleness)
     consumer = Consumer(stream, settlers, intake=intake, availability=availability, meter=meter)
     return Serving(current, stream, weights, steps, reclaim, settlers, consumer, meter, availability)
 
