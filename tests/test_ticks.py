@@ -1,8 +1,11 @@
 """Loops that sleep to ticks wake together, and none of them later than it would have without ticks."""
 
+import asyncio
 import time
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from worker.ticks import Idleness, before_tick_within, sleep_to_tick, tick_within, wait_until
@@ -68,6 +71,31 @@ async def test_an_event_is_waited_for_until_it_is_set_or_the_time_is_over() -> N
         event = anyio.Event()
         await wait_until(event, deadline)
         assert (event.is_set(), time.monotonic() >= deadline) == (True, True)
+
+
+async def test_all_that_wait_for_one_moment_share_a_timer() -> None:
+    loop, timers = asyncio.get_running_loop(), 0
+    call_at = loop.call_at
+
+    def count(*args: Any, **options: Any) -> Any:
+        nonlocal timers
+        timers += 1
+        return call_at(*args, **options)
+
+    loop.call_at = count  # type: ignore[method-assign, assignment]
+    try:
+        deadline, events = time.monotonic() + 0.1, [anyio.Event() for _ in range(10)]
+        async with anyio.create_task_group() as loops:
+            for event in events:
+                loops.start_soon(wait_until, event, deadline)
+            await anyio.lowlevel.checkpoint()
+            events[0].set()
+        before = timers
+        await wait_until(anyio.Event(), time.monotonic() + 0.01)
+    finally:
+        del loop.call_at
+    assert (before, timers) == (1, 2)
+    assert all(event.is_set() for event in events)
 
 
 def test_idleness_ends_with_requests_once_and_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import math
 import random
 import time
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,18 +75,20 @@ def before_tick_within(seconds: float) -> float:
     return tick_within(seconds + _BEFORE_S) - _BEFORE_S
 
 
-async def wait_until(event: "anyio.Event", deadline: float) -> None:
+async def wait_until(event: "anyio.Event | asyncio.Event", deadline: float) -> None:
     """Wait for an event; set it at a deadline. A cancel scope with a deadline takes several times as long.
 
     Args:
         event: What is waited for, of the running loop.
         deadline: On the clock of `time.monotonic`.
     """
-    timer = asyncio.get_running_loop().call_at(deadline, event.set)
+    timers = _timers.setdefault(asyncio.get_running_loop(), {})
+    timer = timers.get(deadline) or _Timer(timers, deadline)
+    timer.events.append(event)
     try:
         await event.wait()
     finally:
-        timer.cancel()
+        timer.leave(event)
 
 
 async def sleep_to_tick(seconds: float) -> None:
@@ -94,4 +97,31 @@ async def sleep_to_tick(seconds: float) -> None:
     Args:
         seconds: The longest sleep; see `tick_within`.
     """
-    await asyncio.sleep(tick_within(seconds) - time.monotonic())
+    await wait_until(asyncio.Event(), tick_within(seconds))
+
+
+class _Timer:
+    """A timer for all that wait until one moment, mostly a tick: to set one takes long."""
+
+    def __init__(self, timers: "dict[float, _Timer]", deadline: float) -> None:
+        self.events: list[anyio.Event | asyncio.Event] = []
+        self._timers, self._deadline = timers, deadline
+        self._handle = asyncio.get_running_loop().call_at(deadline, self._end)
+        timers[deadline] = self
+
+    def leave(self, event: "anyio.Event | asyncio.Event") -> None:
+        """Stop to wait; the timer of nobody is cancelled."""
+        if event in self.events:
+            self.events.remove(event)
+            if not self.events:
+                self._handle.cancel()
+                del self._timers[self._deadline]
+
+    def _end(self) -> None:
+        del self._timers[self._deadline]
+        events, self.events = self.events, []
+        for event in events:
+            event.set()
+
+
+_timers: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[float, _Timer]]" = WeakKeyDictionary()
