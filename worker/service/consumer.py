@@ -178,20 +178,20 @@ class Consumer:
             settler.in_hand.clear()
 
     async def _take(self, settler: Settler) -> None:
-        """Take requests in hand: new ones, or pending ones when a reclaim is due."""
+        """Take requests in hand: new ones, and before them pending ones when a reclaim is due."""
         if self._stream.is_reading_ahead:
             await self._read(settler)
         elif not self._is_stopping:
             await self._open()
             if await self._step_back.is_needed():
                 await anyio.sleep(_STEP_BACK_S)
-            elif self._reclaim.is_due():
+                return
+            if self._reclaim.is_due():
                 await self._reclaim_entries(settler)
-            else:
-                if (wait_s := self._linger.wait_s(time.monotonic())) > 0:
-                    await anyio.sleep(wait_s)
-                if not self._is_stopping:  # it may have been told while it waited
-                    await self._read(settler)
+            if (wait_s := self._linger.wait_s(time.monotonic())) > 0:
+                await anyio.sleep(wait_s)
+            if not self._is_stopping:  # it may have been told while it waited
+                await self._read(settler)
 
     async def _open(self) -> None:
         if not self._is_open:
