@@ -63,12 +63,12 @@ def test_a_renewed_file_is_fresh_and_was_not_written_again(tmp_path: Path) -> No
     path = health_path(tmp_path, "host-1")
     before = path.stat().st_ino, path.read_bytes()
     assert "sign of life 60 s ago" in (_problem(tmp_path) or "")
-    renew_health(tmp_path, "host-1", _NOW - 1)
+    renew_health(path, _NOW - 1)
     assert _problem(tmp_path) is None
     assert (path.stat().st_ino, path.read_bytes()) == before
     path.unlink()
     with pytest.raises(FileNotFoundError):
-        renew_health(tmp_path, "host-1", _NOW)
+        renew_health(path, _NOW)
 
 
 def test_a_probe_can_be_about_one_worker(tmp_path: Path) -> None:

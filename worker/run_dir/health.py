@@ -95,25 +95,20 @@ def write_health(run_dir: Path, health: Health) -> None:
     fresh = path.with_suffix(f".{health.pid}.new")
     with os.fdopen(open_own(fresh), "w") as file:
         file.write(json.dumps({name: getattr(health, name) for name in Health.__slots__}))
-    _set_time(fresh, health.at)
+    renew_health(fresh, health.at)
     fresh.replace(path)
 
 
-def renew_health(run_dir: Path, consumer: str, at: float) -> None:
+def renew_health(path: Path, at: float) -> None:
     """Say that a worker still does what its file says. To replace the file would wait for the disk.
 
     Args:
-        run_dir: The folder of the health files.
-        consumer: The worker.
+        path: The file, see `health_path`.
         at: Unix time in s.
 
     Raises:
         OSError: There is no file, or it cannot be changed.
     """
-    _set_time(health_path(run_dir, consumer), at)
-
-
-def _set_time(path: Path, at: float) -> None:
     os.utime(path, (at, at), follow_symlinks=False)
 
 

@@ -58,6 +58,7 @@ class HealthFile:
         self._started = process_start(os.getpid())
         self._phase = "starting"
         self._written = "", 0.0
+        self._path = health_path(identity.run_dir, identity.consumer)
         self._unwritten = RateLimited(interval_s=60.0, burst=1)
 
     @property
@@ -90,7 +91,7 @@ class HealthFile:
 
     def _renew(self, state: str) -> None:
         try:
-            renew_health(self._identity.run_dir, self._identity.consumer, time.time())
+            renew_health(self._path, time.time())
         except FileNotFoundError:  # somebody has removed it
             self._replace(state)
 
@@ -102,4 +103,4 @@ class HealthFile:
     def remove(self) -> None:
         """Remove the file, as this worker has ended in order."""
         with suppress(OSError):  # the file of a process that has ended misleads no probe
-            health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)

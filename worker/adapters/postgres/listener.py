@@ -1,5 +1,6 @@
 """Changes of `audio_chunks`: notifications are collected into news, and the rows that they name are read again."""
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -61,7 +62,7 @@ class PostgresListener:
         self._look_at = math.inf
         self._prepared: PreparedStatement | None = None
         self._turn = anyio.Lock(fast_acquire=True)  # a connection runs one statement at a time
-        self._woken = anyio.Event()
+        self._woken = asyncio.Event()
         self._is_stirred = False
         self._payloads: list[str] = []
         self._named = 0
@@ -190,7 +191,7 @@ class PostgresListener:
                 raise PostgresError("PostgreSQL closed the connection that notifies of changed chunks")
             if self._is_stirred:
                 return True
-            self._woken = anyio.Event()
+            self._woken = asyncio.Event()
             await wait_until(self._woken, self._look_at)
 
     async def _look_again(self) -> bool:
