@@ -14,7 +14,8 @@ Rules:
 3. An entry that failed here rests until the idle time is over. Without a rest, its deliveries would be used up within
    a second, and a short trouble would kill good requests.
 4. Entries in hand are left alone: this worker is about to settle them.
-5. Mostly nothing is pending. One command says so, and then nothing else is asked.
+5. Mostly nothing is pending. One command says so, and then nothing else is asked. It goes with the worker's state, in
+   one packet, unless a reply may be lost: then it is asked after that.
 6. Why an attempt failed is remembered here, for the rest, and noted in Redis, as another worker may be the one that
    gives up on the entry.
 """
@@ -67,6 +68,7 @@ class Reclaim:
         self._max_deliveries = max_deliveries
         self.pause_s = min(_LONGEST_PAUSE_S, idle_ms / 2000)
         self._due_at = 0.0
+        self._is_demanded = True
         self._notes_ttl_s = min(_LONGEST_NOTES_S, _NOTES_LAST_S + 2 * max_deliveries * idle_ms // 1000)
         self._failures: dict[str, Failure] = {}
 
@@ -82,6 +84,7 @@ class Reclaim:
     def demand(self) -> None:
         """Make a reclaim due now, as a reply may be lost."""
         self._due_at = 0.0
+        self._is_demanded = True
 
     def is_due(self) -> bool:
         """Return whether it is time to look for entries."""
@@ -144,7 +147,8 @@ class Reclaim:
 
     async def _look(self, in_hand: Collection[str]) -> tuple[set[str], list[Pending]]:
         """Take over what is pending for too long; return its ids, and all that is pending for this consumer now."""
-        if not await self._stream.is_any_pending():
+        is_demanded, self._is_demanded = self._is_demanded, False
+        if not await self._stream.is_any_pending(now=is_demanded):
             return set(), []
         taken = set(await self._stream.take_over(self._idle_ms))
         return taken, [entry for entry in await self._stream.pending() if entry.id not in in_hand]

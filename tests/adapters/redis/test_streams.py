@@ -749,6 +749,24 @@ async def test_who_shows_itself_learns_what_stood_there_and_overwrites_whatever_
     await stream.remove_presence()
 
 
+async def test_who_shows_itself_asks_in_the_same_packet_whether_anything_is_pending(
+    desk: Desk, stream: RedisStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not await stream.is_any_pending()
+    monkeypatch.setattr("worker.adapters.redis.presence._JUST_S", 3600.0)
+    await stream.show("{}", ttl_s=10)
+    await desk.add_many(1)
+    await stream.read(1, _NOW_MS)
+    assert [await stream.is_any_pending(now=now) for now in (False, True)] == [False, True]
+    await stream.show("{}", ttl_s=10)
+    assert await stream.is_any_pending()
+    monkeypatch.setattr("worker.adapters.redis.presence._JUST_S", -1.0)
+    await desk.client.xgroup_destroy(desk.keys.requests, GROUP)
+    with pytest.raises(GroupMissingError):
+        await stream.is_any_pending()
+    await stream.remove_presence()
+
+
 async def test_batches_that_settle_out_of_order_leave_no_answered_request(
     desk: Desk, stream: RedisStreams, other: RedisStreams
 ) -> None:

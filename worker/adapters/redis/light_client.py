@@ -33,12 +33,20 @@ class LightClient:
         """
         if not self._connection.is_open:
             await self._connection.open()
+        return await self.send(*words)
+
+    def send(self, *words: Word) -> asyncio.Future[Any]:
+        """Send a command, together with what others ask in this turn of the event loop.
+
+        Returns:
+            Its reply, or the error in its place: also that the connection is closed.
+        """
         loop = asyncio.get_running_loop()
         if not self._gathered:
             loop.call_soon(self._send)
         reply: asyncio.Future[Any] = loop.create_future()
         self._gathered.append((reply, words))
-        return await reply
+        return reply
 
     async def aclose(self) -> None:
         """Close the connection; it is opened again when it is needed."""

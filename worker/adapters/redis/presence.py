@@ -6,8 +6,9 @@ each entry of the stream is either in hand, which is pending, or waits: XLEN les
 that: on Redis 7.0 for ever, on Valkey 9.1 until the next entry is read.
 """
 
+import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis.exceptions
 
@@ -19,6 +20,10 @@ from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import GROUP, Keys
 from worker.ports import Backlog
 
+if TYPE_CHECKING:
+    import asyncio
+
+_JUST_S: Final = 0.1
 _FORGET_CONSUMERS: Final = read_script("forget_consumers.lua")
 _WORKERS_READ: Final = read_script("workers_read.lua")
 
@@ -85,6 +90,7 @@ class RedisPresence:
         """
         self._connection = connection
         self.light_client = LightClient(connection)
+        self._asked: tuple[float, asyncio.Future[Any] | None] = (0.0, None)  # whether anything is pending, and when
         self._keys = keys
         self._consumer = consumer
 
@@ -103,21 +109,28 @@ class RedisPresence:
             with self._connection.closing_if_misread():
                 return _read_backlog(*reply)
 
-    async def is_any_pending(self) -> bool:
+    async def is_any_pending(self, *, now: bool = False) -> bool:
         """Return whether any entry is pending, for whichever consumer.
+
+        Args:
+            now: Whether to ask anew, although `show` has just asked.
 
         Raises:
             GroupMissingError: There is no group.
             RedisError: Redis did not answer, or refused.
         """
         with redis_errors("XPENDING"):
-            reply = await self._connection.call("XPENDING", self._keys.requests, GROUP)
+            asked_at, asked = self._asked
+            if now or asked is None or time.monotonic() > asked_at + _JUST_S:
+                await self._connection.open()
+                asked = self._connection.send("XPENDING", self._keys.requests, GROUP)
+            reply = await asked
             with self._connection.closing_if_misread():
                 pending, _, _, _ = reply
                 return int(pending) > 0
 
     async def show(self, document: str, *, ttl_s: int) -> bytes | None:
-        """Store this worker's state for some seconds.
+        """Store this worker's state for some seconds, and ask in the same packet whether anything is pending.
 
         Returns:
             What stood there before; None if nothing did, or it cannot be read.
@@ -128,6 +141,8 @@ class RedisPresence:
         """
         key = self._keys.worker(self._consumer)
         with redis_refusals("SET of the worker's state"):
+            await self._connection.open()
+            self._asked = time.monotonic(), self.light_client.send("XPENDING", self._keys.requests, GROUP)
             try:
                 found = await self.light_client.execute_command("SET", key, document, "EX", ttl_s, "GET")
             except redis.exceptions.ResponseError:  # what stands there is of another type, or may not be read
