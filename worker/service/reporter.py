@@ -146,7 +146,7 @@ class Reporter:
                 memory_bytes=resident_bytes(),
             )
         )
-        for number, line in enumerate(self._category_lines(interval), 1):
+        for number, line in enumerate(self._category_lines(interval) if interval.requests else (), 1):
             emit(line)
             if number % _LINES_AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()  # there may be thousands

@@ -44,15 +44,6 @@ def _writer(desk: Desk, stream: RedisStreams) -> RedisWeightsWriter:
     return RedisWeightsWriter(desk.client, desk.keys, often=stream.light_client)
 
 
-async def _expire_one(desk: Desk, stream: RedisStreams) -> str:
-    """Look for due returns, where there is one."""
-    await desk.client.hset(desk.keys.returns, "d", "no return")
-    try:
-        return await _writer(desk, stream).expire_temporary()
-    finally:
-        await desk.client.delete(desk.keys.returns)
-
-
 _WORK: dict[str, tuple[str, Work]] = {
     "open": ("TIME", lambda _, stream: stream.open()),
     "read": ("XREADGROUP", lambda _, stream: stream.read(10, _NOW_MS)),
@@ -64,8 +55,8 @@ _WORK: dict[str, tuple[str, Work]] = {
     "settle": ("EVALSHA", lambda _, stream: stream.settle(batch_of([result_of("1-0")]))),
     "backlog": ("XPENDING", lambda _, stream: stream.backlog()),
     "weights": ("GET", lambda desk, _: desk.weights().read([None, "d"])),
-    "returns": ("HGETALL", lambda desk, _: desk.writer().expire_temporary()),
-    "returns, often": ("EVAL", _expire_one),
+    "returns": ("EVAL", lambda desk, _: desk.writer().expire_temporary()),
+    "returns, often": ("HGETALL", lambda desk, stream: _writer(desk, stream).expire_temporary()),
     "change": ("EVAL", lambda desk, _: desk.writer().look(None)),
     "results": ("XREAD", lambda desk, _: _read_results(desk)),
 }
