@@ -1,11 +1,14 @@
 """Loops that sleep to ticks wake together, and none of them later than it would have without ticks."""
 
+import asyncio
 import time
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from worker.ticks import sleep_to_tick, tick_within, wait_until
+from worker.ticks import Idleness, before_tick_within, sleep_to_tick, tick_within, wait_until
 
 _HOUR_S = 3600.0
 _EXACT_S = 1e-6  # how exactly times since a machine's start are written as floats
@@ -28,6 +31,20 @@ def test_long_sleeps_end_at_ticks_of_short_ones() -> None:
 def test_a_short_sleep_has_its_own_end(seconds: float) -> None:
     before = time.monotonic()
     assert before + seconds <= tick_within(seconds) <= time.monotonic() + seconds
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0])
+def test_what_ends_just_before_a_tick_begins_anew_until_just_before_the_next(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    tick = tick_within(1.0)
+    clock = [tick - 0.3]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    first = before_tick_within(seconds)
+    assert 0 < tick_within(seconds) - first < 0.01
+    for late_s in (_EXACT_S, 0.001, 0.02):  # whatever is due then is due, and not due again at once
+        clock[0] = first + late_s
+        assert before_tick_within(seconds) == pytest.approx(first + seconds, abs=_EXACT_S)
 
 
 async def test_loops_that_begin_at_any_time_wake_together() -> None:
@@ -54,6 +71,47 @@ async def test_an_event_is_waited_for_until_it_is_set_or_the_time_is_over() -> N
         event = anyio.Event()
         await wait_until(event, deadline)
         assert (event.is_set(), time.monotonic() >= deadline) == (True, True)
+
+
+async def test_all_that_wait_for_one_moment_share_a_timer() -> None:
+    loop, timers = asyncio.get_running_loop(), 0
+    call_at = loop.call_at
+
+    def count(*args: Any, **options: Any) -> Any:
+        nonlocal timers
+        timers += 1
+        return call_at(*args, **options)
+
+    loop.call_at = count  # type: ignore[method-assign, assignment]
+    try:
+        deadline, events = time.monotonic() + 0.1, [anyio.Event() for _ in range(10)]
+        async with anyio.create_task_group() as loops:
+            for event in events:
+                loops.start_soon(wait_until, event, deadline)
+            await anyio.lowlevel.checkpoint()
+            events[0].set()
+        before = timers
+        await wait_until(anyio.Event(), time.monotonic() + 0.01)
+    finally:
+        del loop.call_at
+    assert (before, timers) == (1, 2)
+    assert all(event.is_set() for event in events)
+
+
+def test_idleness_ends_with_requests_once_and_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, ends = [100.0], []
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    idleness = Idleness()
+    idleness.ended = lambda: ends.append(clock[0])
+    assert idleness.holds
+    for _ in range(20):  # every few seconds: it does not begin
+        idleness.note_requests()
+        clock[0] += 4.0
+        assert not idleness.holds
+    clock[0] += 2.0
+    assert idleness.holds
+    idleness.note_requests()
+    assert ends == [100.0, 182.0]
 
 
 async def test_who_stops_waiting_for_an_event_leaves_it_alone() -> None:

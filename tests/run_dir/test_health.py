@@ -16,6 +16,7 @@ from worker.run_dir.health import (
     find_problem,
     health_path,
     look_around,
+    renew_health,
     url_digest,
     write_health,
 )
@@ -55,6 +56,19 @@ def test_some_worker_here_has_to_be_alive_and_serving(tmp_path: Path, found: lis
     for health in found:
         write_health(tmp_path, health)
     assert _problem(tmp_path) == problem
+
+
+def test_a_renewed_file_is_fresh_and_was_not_written_again(tmp_path: Path) -> None:
+    write_health(tmp_path, _health(age_s=60))
+    path = health_path(tmp_path, "host-1")
+    before = path.stat().st_ino, path.read_bytes()
+    assert "sign of life 60 s ago" in (_problem(tmp_path) or "")
+    renew_health(path, _NOW - 1)
+    assert _problem(tmp_path) is None
+    assert (path.stat().st_ino, path.read_bytes()) == before
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        renew_health(path, _NOW)
 
 
 def test_a_probe_can_be_about_one_worker(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def _task(worker: Worker, name: str) -> HousekeepingTask:
 _PLACES: dict[str, tuple[str, Callable[[Worker], tuple[Any, str]]]] = {
     "settle": ("requests", lambda worker: (worker.stream, "settle")),
     "read": ("requests", lambda worker: (worker.stream, "read")),
-    "pending": ("requests", lambda worker: (worker.stream, "pending")),
+    "pending": ("requests", lambda worker: (worker.stream, "is_any_pending")),
     "show": ("reporter", lambda worker: (worker.stream, "show")),
     "weights": ("weights", lambda worker: (worker.weights._store, "read")),
     "catalog": ("catalog", lambda worker: (worker.catalog, "_keep_fresh")),

@@ -579,7 +579,7 @@ async def test_after_an_outage_it_is_enough_that_one_lane_reads(redis_url: str, 
     """The other lane waits for its turn, for ever if requests come one by one and nothing else is to be done."""
     with Proxy(urlsplit(redis_url).port or 0) as proxy:
         async with wired(proxy.url, prefix) as parts:
-            parts.reclaim._pause_s = 3600.0
+            parts.reclaim.pause_s = 3600.0
             async with running(parts):
                 availability = parts.availability
                 await wait_until(lambda: proxy.cut("XREADGROUP") > 0, timeout_s=DONE_S, what="it reads")

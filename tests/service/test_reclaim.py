@@ -47,6 +47,23 @@ async def test_fresh_entries_come_together_suspects_alone_and_hopeless_ones_to_b
     assert [pending.deliveries for pending in await stream.pending()] == [2, 3, 2, 4, 5, 2, 4]
 
 
+async def test_while_nothing_is_pending_one_command_says_so(desk: Desk, stream: RedisStreams) -> None:
+    class Counted(RedisStreams):
+        looks = 0
+
+        async def take_over(self, idle_ms: int) -> list[str]:
+            Counted.looks += 1
+            return await super().take_over(idle_ms)
+
+    stream.__class__ = Counted
+    reclaim = Reclaim(stream, idle_ms=_HOUR_MS, max_deliveries=5)
+    await desk.add_many(1)  # waits, and is not pending
+    assert (await _reclaimed(reclaim), Counted.looks) == ([], 0)
+    [entry] = await stream.read(1, _NOW_MS)
+    [reclaimed] = await _reclaimed(reclaim)
+    assert ([one.id for one in reclaimed.entries], Counted.looks) == ([entry.id], 1)
+
+
 async def test_many_fresh_entries_come_in_groups(desk: Desk, stream: RedisStreams) -> None:
     ids = await desk.add_many(600)
     await stream.read(600, _NOW_MS)

@@ -178,6 +178,9 @@ class RequestStream(Protocol):
     async def read(self, count: int, block_ms: int) -> list[Entry]:
         """Read new entries, or wait for those of `read_ahead`."""
 
+    async def is_any_pending(self, *, now: bool = False) -> bool:
+        """Return whether any entry is pending, for whichever consumer: now, or a tenth of a second ago."""
+
     async def take_over(self, idle_ms: int) -> list[str]:
         """Claim entries of other consumers that have been pending for too long."""
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -50,7 +50,7 @@ class Health:
         prefix: Start of its names in Redis.
         consumer: Its name in the group.
         state: `starting`, `serving`, `waiting` (for a server) or `draining`.
-        at: Unix time of the report, in s.
+        at: Unix time of the report, in s; that of the file, too, which is renewed.
         redis: Digest of the URL of Redis.
         database: Digest of the URL of PostgreSQL.
         started: Start time of its process, as the system gives it; empty if not known.
@@ -95,7 +95,21 @@ def write_health(run_dir: Path, health: Health) -> None:
     fresh = path.with_suffix(f".{health.pid}.new")
     with os.fdopen(open_own(fresh), "w") as file:
         file.write(json.dumps({name: getattr(health, name) for name in Health.__slots__}))
+    renew_health(fresh, health.at)
     fresh.replace(path)
+
+
+def renew_health(path: Path, at: float) -> None:
+    """Say that a worker still does what its file says. To replace the file would wait for the disk.
+
+    Args:
+        path: The file, see `health_path`.
+        at: Unix time in s.
+
+    Raises:
+        OSError: There is no file, or it cannot be changed.
+    """
+    os.utime(path, (at, at), follow_symlinks=False)
 
 
 def health_of(run_dir: Path, pid: int) -> Health | None:
@@ -157,7 +171,8 @@ def _read_all(run_dir: Path) -> list[Health]:
     found = []
     for path in sorted(run_dir.glob(f"*{_SUFFIX}")):
         try:
-            found.append(Health(**json.loads(read_own(path))))
+            written = Health(**json.loads(read_own(path)))
+            found.append(replace(written, at=path.lstat().st_mtime))
         except (OSError, ValueError, TypeError, RecursionError):
             continue
     return found

@@ -8,7 +8,8 @@ from typing import Final
 _STATE: Final = 0
 _START: Final = 19
 _ENDED: Final = ("Z", "X")  # it has ended, and its parent has not asked for its exit status
-_MEMORY: Final = Path("/proc/self/statm")
+_MEMORY: Final = "/proc/self/statm"
+_MOST_READ: Final = 256  # bytes: seven numbers
 
 
 def process_start(pid: int) -> str:
@@ -38,7 +39,11 @@ def is_alive(pid: int, started: str) -> bool:
 def resident_bytes() -> int | None:
     """Return how much memory this process has resident, in bytes; None where the system does not say."""
     try:
-        return int(_MEMORY.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        opened = os.open(_MEMORY, os.O_RDONLY)
+        try:
+            return int(os.read(opened, _MOST_READ).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        finally:
+            os.close(opened)
     except (OSError, IndexError, ValueError):
         return None
 

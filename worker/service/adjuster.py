@@ -7,12 +7,11 @@ holds a lease: if a worker dies at any point, the step is either made, or anothe
 What is due, and what a step stores, is decided in `worker.core.adjust.driver`.
 """
 
+import asyncio
 import time
 import traceback
 from collections.abc import Collection
 from typing import Final
-
-import anyio
 
 from worker.core.adjust.driver import (
     MadeStep,
@@ -68,7 +67,7 @@ class Adjuster:
         self._rules = RuleReader(store)
         self._place = 0
         self._resting: dict[str | None, tuple[tuple[bytes, ...], int]] = {}
-        self._woken = anyio.Event()
+        self._woken = asyncio.Event()
         self._waited_for: set[str | None] = set()
         self._feedback = FeedbackLog()
         self._reports = ReportReader(store, self._feedback)
@@ -84,7 +83,7 @@ class Adjuster:
         """Make the steps that are due, until cancelled."""
         look_at = time.monotonic()
         while True:
-            self._woken = anyio.Event()
+            self._woken = asyncio.Event()
             try:
                 await self._look_at_waited_for()
                 if time.monotonic() >= look_at:

@@ -37,13 +37,14 @@ from worker.service.reclaim import Reclaim
 from worker.service.settler import Settler
 from worker.service.step_back import StepBack
 from worker.service.supervisor import unending
-from worker.ticks import tick_within
+from worker.ticks import Idleness, before_tick_within
 
 LANES = 2
 _READING = "reading"  # what fails in the turn of a lane, whichever it is
 _STEP_BACK_S = 0.1  # until it is asked again whether to step back
-_BLOCK_S = 0.5
 _UNDER_WAY = NextRead(0, 0)  # what was asked for ahead is not asked for again
+SHORTEST_BLOCK_S = 0.5
+"""Shortest wait of a read in vain, in seconds; where reclaims are further apart, it waits until the next one is due."""
 _FULL = 0.25  # of a batch: above it, more requests are likely to wait
 
 
@@ -55,11 +56,13 @@ class RequestLimits:
         batch: Most requests read at once.
         max_size: Largest `size` of a request.
         linger_s: Longest wait for company before a read, see `worker.service.linger`; 0: none.
+        block_s: Longest wait of a read in vain; a worker that is told to stop waits for its end.
     """
 
     batch: int
     max_size: int
     linger_s: float = 0.0
+    block_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,13 @@ class Intake:
         reclaim: Finds entries that were delivered and never answered.
         step_back: Says whether to leave requests to other workers.
         limits: How much is read at once, and how large a request may be.
+        idleness: Is told of requests.
     """
 
     reclaim: Reclaim
     step_back: StepBack
     limits: RequestLimits
+    idleness: Idleness
 
 
 class Consumer:
@@ -102,9 +107,11 @@ class Consumer:
         self._settlers = settlers
         self._reclaim = intake.reclaim
         self._step_back = intake.step_back
+        self._idleness = intake.idleness
         self._availability = availability
         self._meter = meter
         self._batch = intake.limits.batch
+        self._block_s = min(max(SHORTEST_BLOCK_S, intake.reclaim.pause_s), intake.limits.block_s)
         self._linger = Linger(intake.limits.linger_s)
         self._decoder = Decoder(intake.limits.max_size)
         self._turn = anyio.Lock(fast_acquire=True)
@@ -181,7 +188,7 @@ class Consumer:
             settler.in_hand.clear()
 
     async def _take(self, settler: Settler) -> bool:
-        """Take requests in hand: new ones, or pending ones when a reclaim is due.
+        """Take requests in hand: new ones, and before them pending ones when a reclaim is due.
 
         Returns:
             Whether it took new ones that are so few that they are settled in the same turn.
@@ -193,13 +200,13 @@ class Consumer:
         await self._open()
         if await self._step_back.is_needed():
             await anyio.sleep(_STEP_BACK_S)
-        elif self._reclaim.is_due():
+            return False
+        if self._reclaim.is_due():
             await self._reclaim_entries(settler)
-        else:
-            if (wait_s := self._linger.wait_s(time.monotonic())) > 0:
-                await anyio.sleep(wait_s)
-            if not self._is_stopping:  # it may have been told while it waited
-                return await self._read(settler)
+        if (wait_s := self._linger.wait_s(time.monotonic())) > 0:
+            await anyio.sleep(wait_s)
+        if not self._is_stopping:  # it may have been told while it waited
+            return await self._read(settler)
         return False
 
     async def _open(self) -> None:
@@ -212,6 +219,8 @@ class Consumer:
         """Read new requests; return whether they are so few that they are settled in the same turn."""
         entries = await self._stream.read(*(_UNDER_WAY if self._stream.is_reading_ahead else self._wanted()))
         self._linger.note(len(entries), time.monotonic())
+        if entries:
+            self._idleness.note_requests()
         self._hold(settler, entries)
         if settler.in_hand.is_light:
             return True
@@ -229,8 +238,8 @@ class Consumer:
         return not (self._is_stopping or self._reclaim.is_due() or self._step_back.is_considered)
 
     def _wanted(self) -> NextRead:
-        """Return what a read asks for. It waits until the next tick, at which Redis hears from this worker anyway."""
-        block_s = max(0.0, tick_within(_BLOCK_S) - time.monotonic())
+        """Return what a read asks for. It waits until just before a tick, at which Redis hears from this worker."""
+        block_s = max(0.0, before_tick_within(self._block_s) - time.monotonic())
         return NextRead(self._batch, math.ceil(1000 * block_s) or 1)
 
     async def _reclaim_entries(self, settler: Settler) -> None:

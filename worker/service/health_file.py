@@ -8,13 +8,13 @@ from pathlib import Path
 
 from worker.core.events import HealthWriteFailed
 from worker.logs.emit import RateLimited
-from worker.run_dir.health import SERVING, Health, health_path, write_health
+from worker.run_dir.health import SERVING, Health, health_path, renew_health, write_health
 from worker.run_dir.processes import process_start
 from worker.service.availability import Availability
 from worker.service.meter import Meter
 from worker.service.snapshots import CurrentSnapshots
 
-_WRITTEN_EVERY_S = 2.0  # a file is replaced, which takes longer than all else of a heartbeat
+_RENEWED_EVERY_S = 2.0
 _STUCK_AFTER_S = 5.0
 
 
@@ -58,6 +58,7 @@ class HealthFile:
         self._started = process_start(os.getpid())
         self._phase = "starting"
         self._written = "", 0.0
+        self._path = health_path(identity.run_dir, identity.consumer)
         self._unwritten = RateLimited(interval_s=60.0, burst=1)
 
     @property
@@ -73,21 +74,33 @@ class HealthFile:
         self.write()
 
     def write(self) -> None:
-        """Write the file if it says something else now, or is some seconds old."""
+        """Write the file if it says something else now; renew it if it is some seconds old."""
         state, now = self.state, time.monotonic()
         before, written_at = self._written
-        if state == before and now < written_at + _WRITTEN_EVERY_S:
-            return
-        who, pid = self._identity, os.getpid()
-        health = Health(pid, who.prefix, who.consumer, state, time.time(), who.redis, who.database, self._started)
         try:
-            write_health(who.run_dir, health)
+            if state != before:
+                self._replace(state)
+            elif now >= written_at + _RENEWED_EVERY_S:
+                self._renew(state)
+            else:
+                return
             self._written = state, now
         except OSError as error:
             message = str(error)
             self._unwritten.emit(lambda suppressed: HealthWriteFailed(message=message, suppressed=suppressed))
 
+    def _renew(self, state: str) -> None:
+        try:
+            renew_health(self._path, time.time())
+        except FileNotFoundError:  # somebody has removed it
+            self._replace(state)
+
+    def _replace(self, state: str) -> None:
+        who, pid = self._identity, os.getpid()
+        health = Health(pid, who.prefix, who.consumer, state, time.time(), who.redis, who.database, self._started)
+        write_health(who.run_dir, health)
+
     def remove(self) -> None:
         """Remove the file, as this worker has ended in order."""
         with suppress(OSError):  # the file of a process that has ended misleads no probe
-            health_path(self._identity.run_dir, self._identity.consumer).unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)

@@ -110,8 +110,11 @@ class Recent:
         """
         now, oldest, together = time.monotonic(), self._slices[0], Latencies()
         for one in self._slices:
-            together.add_all(one.latencies)
+            if one.latencies.longest_ms is not None:
+                together.add_all(one.latencies)
         rate = (requests - oldest.requests) / max(now - oldest.began, _SHORTEST_S)
         if now >= self._slices[-1].began + _SLICE_S:
             self._slices.append(_Slice(now, requests))
+        if together.longest_ms is None:
+            return Speed(rate, None, None, None)
         return Speed(rate, together.percentile_ms(0.5), together.percentile_ms(0.99), together.longest_ms)

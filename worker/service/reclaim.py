@@ -14,7 +14,9 @@ Rules:
 3. An entry that failed here rests until the idle time is over. Without a rest, its deliveries would be used up within
    a second, and a short trouble would kill good requests.
 4. Entries in hand are left alone: this worker is about to settle them.
-5. Why an attempt failed is remembered here, for the rest, and noted in Redis, as another worker may be the one that
+5. Mostly nothing is pending. One command says so, and then nothing else is asked. It goes with the worker's state, in
+   one packet, unless a reply may be lost: then it is asked after that.
+6. Why an attempt failed is remembered here, for the rest, and noted in Redis, as another worker may be the one that
    gives up on the entry.
 """
 
@@ -26,7 +28,7 @@ from worker.core.events import RequestClaimed
 from worker.core.wire import Decoder, Entry, encode_dead_letter, encode_error
 from worker.logs.emit import emit
 from worker.ports import Failure, GivenUp, Pending, RequestStream
-from worker.ticks import tick_within
+from worker.ticks import before_tick_within
 
 _SUSPECT_DELIVERIES = 2
 _TOGETHER = 256
@@ -47,7 +49,11 @@ class Reclaimed:
 
 
 class Reclaim:
-    """The search for entries that are pending for this consumer, or for another one for too long."""
+    """The search for entries that are pending for this consumer, or for another one for too long.
+
+    Attributes:
+        pause_s: Longest time between two searches, in seconds.
+    """
 
     def __init__(self, stream: RequestStream, *, idle_ms: int, max_deliveries: int) -> None:
         """Configure the search.
@@ -60,8 +66,9 @@ class Reclaim:
         self._stream = stream
         self._idle_ms = idle_ms
         self._max_deliveries = max_deliveries
-        self._pause_s = min(_LONGEST_PAUSE_S, idle_ms / 2000)
+        self.pause_s = min(_LONGEST_PAUSE_S, idle_ms / 2000)
         self._due_at = 0.0
+        self._is_demanded = True
         self._notes_ttl_s = min(_LONGEST_NOTES_S, _NOTES_LAST_S + 2 * max_deliveries * idle_ms // 1000)
         self._failures: dict[str, Failure] = {}
 
@@ -77,6 +84,7 @@ class Reclaim:
     def demand(self) -> None:
         """Make a reclaim due now, as a reply may be lost."""
         self._due_at = 0.0
+        self._is_demanded = True
 
     def is_due(self) -> bool:
         """Return whether it is time to look for entries."""
@@ -110,12 +118,11 @@ class Reclaim:
         Raises:
             RedisError: Redis did not answer.
         """
-        taken = set(await self._stream.take_over(self._idle_ms))
-        mine = [entry for entry in await self._stream.pending() if entry.id not in in_hand]
+        taken, mine = await self._look(in_hand)
         own_failures = self._failures.keys() & {entry.id for entry in mine}
         self._failures = {entry_id: self._failures[entry_id] for entry_id in own_failures}
         pending = [entry for entry in mine if self._may_try(entry, taken)]
-        self._due_at = tick_within(self._pause_s)
+        self._due_at = before_tick_within(self.pause_s)
         if claimed := [entry.deliveries for entry in pending if entry.id in taken - own_failures]:
             emit(RequestClaimed(count=len(claimed), deliveries_max=max(claimed)))
         for together in _grouped(pending):
@@ -137,6 +144,14 @@ class Reclaim:
         result = encode_error(Decoder().decode(entry), failure.code, message)
         letter = encode_dead_letter(entry, failure.code, message)
         return GivenUp(result, letter, entry.deliveries, failure)
+
+    async def _look(self, in_hand: Collection[str]) -> tuple[set[str], list[Pending]]:
+        """Take over what is pending for too long; return its ids, and all that is pending for this consumer now."""
+        is_demanded, self._is_demanded = self._is_demanded, False
+        if not await self._stream.is_any_pending(now=is_demanded):
+            return set(), []
+        taken = set(await self._stream.take_over(self._idle_ms))
+        return taken, [entry for entry in await self._stream.pending() if entry.id not in in_hand]
 
     def _may_try(self, entry: Pending, taken: set[str]) -> bool:
         """Return whether an entry may be attempted now: not while it rests."""

@@ -1,5 +1,6 @@
 """What a worker reports: its state every second and after each change of weights, and statistics every so often."""
 
+import asyncio
 import json
 import math
 import time
@@ -70,7 +71,7 @@ class Reporter:
         self._lag = LoopLag()
         self._drift = DriftWatch(current)
         self._shown: tuple[str, Mapping[str, int]] = ("", {})
-        self._news, self._beaten = anyio.Event(), anyio.Event()
+        self._news, self._beaten = asyncio.Event(), anyio.Event()
         current.weights.watch(self._wake)
 
     async def run(self) -> None:
@@ -89,8 +90,9 @@ class Reporter:
                 await self.log_stats()
                 stats_due += self._stats_interval_s * max(1, (now - stats_due) // self._stats_interval_s + 1)
             await wait_until(self._news, min(tick_within(HEARTBEAT_S), stats_due))
-            await anyio.sleep(max(0.0, min(stats_due, beaten_at + _NEWS_EVERY_S) - time.monotonic()))
-            self._news = anyio.Event()
+            if (early_s := min(stats_due, beaten_at + _NEWS_EVERY_S) - time.monotonic()) > 0:
+                await anyio.sleep(early_s)
+            self._news = asyncio.Event()
 
     def enter(self, phase: str) -> None:
         """Report at once that the worker is `serving` or `draining` now."""
@@ -144,7 +146,7 @@ class Reporter:
                 memory_bytes=resident_bytes(),
             )
         )
-        for number, line in enumerate(self._category_lines(interval), 1):
+        for number, line in enumerate(self._category_lines(interval) if interval.requests else (), 1):
             emit(line)
             if number % _LINES_AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()  # there may be thousands

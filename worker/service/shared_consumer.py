@@ -27,6 +27,7 @@ class Namesake:
         self._consumer = consumer
         self._host = socket.gethostname()
         self._instance = secrets.token_hex(8)
+        self._own_words = f'"instance": "{self._instance}"'.encode()
         self._has_looked = False
         self._other = ""
         self._seen_at = -_SHOWN_S
@@ -44,9 +45,11 @@ class Namesake:
         Args:
             found: The previous state; None if there was none that could be read.
         """
-        other = _read(found)
         is_first, self._has_looked = not self._has_looked, True
-        if is_first or other is None or other["instance"] == self._instance:
+        if is_first or found is None or self._own_words in found:
+            return
+        other = _read(found)
+        if other is None or other["instance"] == self._instance:
             return
         host, pid = str(other.get("host", ""))[:_LONGEST_HOST], other.get("pid")
         pid = pid if isinstance(pid, int) else 0
@@ -58,10 +61,10 @@ class Namesake:
         )
 
 
-def _read(found: bytes | None) -> dict[str, Any] | None:
+def _read(found: bytes) -> dict[str, Any] | None:
     """Return a worker's state; None if it is not valid, or does not say whose it is."""
     try:
-        state = json.loads(found or b"")
+        state = json.loads(found)
     except (ValueError, RecursionError):
         return None
     return state if isinstance(state, dict) and isinstance(state.get("instance"), str) else None

@@ -27,6 +27,7 @@ Why it is right.
 Long values are parsed in a thread, because parsing them would hold up every request. Path 1 leaves them to path 2.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -157,6 +158,7 @@ class WeightsFeed:
             self._book.forget_idle()
             self._orders = {dataset: order for dataset, order in self._orders.items() if self._book.knows(dataset)}
             self._disagreements.clear()
+            await asyncio.sleep(0)  # then it is sent with what other loops ask at this tick, and Redis wakes once
             await self.read(self._book.known())
         except RedisError as error:
             return str(error)

@@ -1,7 +1,7 @@
 """Connect the parts of a worker: the only place where loops meet adapters."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from worker.adapters.postgres.catalog import PostgresCatalog
@@ -33,7 +33,7 @@ from worker.run_dir.systemd import Systemd
 from worker.service.adjuster import Adjuster
 from worker.service.availability import Availability
 from worker.service.catalog_feed import CatalogFeed
-from worker.service.consumer import LANES, Consumer, Intake, RequestLimits
+from worker.service.consumer import LANES, SHORTEST_BLOCK_S, Consumer, Intake, RequestLimits
 from worker.service.due_steps import DueSteps
 from worker.service.health_file import Identity
 from worker.service.housekeeping import HousekeepingTask
@@ -48,6 +48,7 @@ from worker.service.watchdog import Watchdog
 from worker.service.weights_feed import WeightsFeed
 from worker.settings.environment import systemd_variables
 from worker.settings.model import Settings
+from worker.ticks import Idleness
 
 _FOLD_EVERY_S = 30.0
 _TRIM_EVERY_S = 30.0
@@ -67,6 +68,7 @@ class ServingOptions:
         refresh_s: Time between two readings of the weights, in seconds.
         draw: Makes results of requests.
         streams: The adapter of the streams.
+        idleness: Whether nobody asks for anything.
     """
 
     consumer: str
@@ -77,6 +79,7 @@ class ServingOptions:
     refresh_s: float
     draw: Draw = answer
     streams: type[RedisStreams] = RedisStreams
+    idleness: Idleness = field(default_factory=Idleness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,12 @@ def wire(settings: Settings, consumer: str, clients: Sequence[Client]) -> Worker
         clients: Two: one does most of the work, and the other subscribes to weights.
     """
     keys = Keys(settings.prefix)
-    serving = wire_serving(clients, keys, _options(settings, consumer), CurrentSnapshots())
+    options = _options(settings, consumer)
+    serving = wire_serving(clients, keys, options, CurrentSnapshots())
     current, availability, often = serving.current, serving.availability, serving.stream.light_client
-    catalog = CatalogFeed(_source(settings), current, postgres_availability(), refresh_s=settings.catalog_refresh_s)
+    source = _source(settings)
+    source.idleness = options.idleness
+    catalog = CatalogFeed(source, current, postgres_availability(), refresh_s=settings.catalog_refresh_s)
     reporter = Reporter(
         _identity(settings, consumer),
         serving.stream,
@@ -175,7 +181,7 @@ def wire_serving(clients: Sequence[Client], keys: Keys, options: ServingOptions,
     settlers = [
         Settler(stream, current, steps=steps, reclaim=reclaim, meter=meter, draw=options.draw) for _ in range(LANES)
     ]
-    intake = Intake(reclaim, StepBack(stream, current), options.requests)
+    intake = Intake(reclaim, StepBack(stream, current), options.requests, options.idleness)
     consumer = Consumer(stream, settlers, intake=intake, availability=availability, meter=meter)
     return Serving(current, stream, weights, steps, reclaim, settlers, consumer, meter, availability)
 
@@ -201,7 +207,12 @@ def _options(settings: Settings, consumer: str) -> ServingOptions:
     return ServingOptions(
         consumer,
         limits,
-        RequestLimits(settings.batch, settings.max_size, settings.linger_ms / 1000),
+        RequestLimits(
+            settings.batch,
+            settings.max_size,
+            settings.linger_ms / 1000,
+            block_s=min(1.0, max(SHORTEST_BLOCK_S, settings.drain_timeout_s / 2)),
+        ),
         idle_ms=max(1, round(settings.claim_idle_s * 1000)),
         max_deliveries=settings.max_deliveries,
         refresh_s=settings.weights_refresh_s,

@@ -56,7 +56,7 @@ _WORK: dict[str, tuple[str, Work]] = {
     "backlog": ("XPENDING", lambda _, stream: stream.backlog()),
     "weights": ("GET", lambda desk, _: desk.weights().read([None, "d"])),
     "returns": ("EVAL", lambda desk, _: desk.writer().expire_temporary()),
-    "returns, often": ("EVAL", lambda desk, stream: _writer(desk, stream).expire_temporary()),
+    "returns, often": ("HGETALL", lambda desk, stream: _writer(desk, stream).expire_temporary()),
     "change": ("EVAL", lambda desk, _: desk.writer().look(None)),
     "results": ("XREAD", lambda desk, _: _read_results(desk)),
 }

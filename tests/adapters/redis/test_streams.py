@@ -736,6 +736,37 @@ async def test_a_worker_shows_itself_for_some_seconds_and_hides_in_the_end(desk:
     assert await desk.client.exists(desk.keys.worker("one")) == 0
 
 
+async def test_who_shows_itself_learns_what_stood_there_and_overwrites_whatever_it_is(
+    desk: Desk, stream: RedisStreams
+) -> None:
+    key = desk.keys.worker("one")
+    found = [await stream.show(document, ttl_s=10) for document in ("first", "second")]
+    assert found == [None, b"first"]
+    await desk.client.delete(key)
+    await desk.client.rpush(key, "of another type")
+    assert await stream.show("third", ttl_s=10) is None
+    assert (await desk.client.get(key), 0 < await desk.client.ttl(key) <= 10) == (b"third", True)
+    await stream.remove_presence()
+
+
+async def test_who_shows_itself_asks_in_the_same_packet_whether_anything_is_pending(
+    desk: Desk, stream: RedisStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not await stream.is_any_pending()
+    monkeypatch.setattr("worker.adapters.redis.presence._JUST_S", 3600.0)
+    await stream.show("{}", ttl_s=10)
+    await desk.add_many(1)
+    await stream.read(1, _NOW_MS)
+    assert [await stream.is_any_pending(now=now) for now in (False, True)] == [False, True]
+    await stream.show("{}", ttl_s=10)
+    assert await stream.is_any_pending()
+    monkeypatch.setattr("worker.adapters.redis.presence._JUST_S", -1.0)
+    await desk.client.xgroup_destroy(desk.keys.requests, GROUP)
+    with pytest.raises(GroupMissingError):
+        await stream.is_any_pending()
+    await stream.remove_presence()
+
+
 async def test_batches_that_settle_out_of_order_leave_no_answered_request(
     desk: Desk, stream: RedisStreams, other: RedisStreams
 ) -> None:

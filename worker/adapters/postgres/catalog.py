@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.to_thread import run_sync
@@ -28,6 +29,9 @@ from worker.adapters.postgres.turns import READERS, Turns
 from worker.core.catalog import Catalog, Checksum, checksum_of
 from worker.core.wire import COLUMNS
 from worker.ports import CatalogListener, LoadedCatalog
+
+if TYPE_CHECKING:
+    from worker.ticks import Idleness
 
 _PATIENCE_S = 60.0
 _NO_LIMIT_S = 86_400.0  # a COPY is limited by silence instead
@@ -51,7 +55,11 @@ _TABLE_WITH_DURATIONS_ACCEPTED = (
 
 
 class PostgresCatalog:
-    """The source that reads the catalog from `audio_chunks`, or with the operator's query."""
+    """The source that reads the catalog from `audio_chunks`, or with the operator's query.
+
+    Attributes:
+        idleness: Says when PostgreSQL is looked at less often; None: never.
+    """
 
     def __init__(
         self,
@@ -74,6 +82,7 @@ class PostgresCatalog:
             patience_s: Longest silence of the server, in seconds; an operator's query may take long to begin.
             readers: How many workers may read everything at the same time, see `worker.adapters.postgres.turns`.
         """
+        self.idleness: Idleness | None = None
         self._turns = Turns(readers)
         self._place: Place | None = None  # where the listener is
         self._patience_s = patience_s
@@ -103,7 +112,7 @@ class PostgresCatalog:
         async with connected(self._database_url, statement_timeout_s=self._patience_s) as connection:
             with translated(self._database_url, **self._hint):
                 selection = await self._select(connection)
-            listener = PostgresListener(connection, self._database_url, selection)
+            listener = PostgresListener(connection, self._database_url, selection, self.idleness)
             await listener.subscribe()
             self._place = place_of(connection)
             try:

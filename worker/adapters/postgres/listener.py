@@ -1,6 +1,8 @@
 """Changes of `audio_chunks`: notifications are collected into news, and the rows that they name are read again."""
 
+import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -18,11 +20,12 @@ from worker.core.catalog.rendering import id_from_text
 from worker.core.keys import CATALOG_CHANNEL
 from worker.errors import PostgresError
 from worker.ports import CatalogNews, Known, Unheard
-from worker.ticks import tick_within
+from worker.ticks import Idleness, tick_within, wait_until
 
 _GATHER_S = 0.015
 _INTERVAL_S = 0.15
 _LOOK_EVERY_S = 0.5
+_IDLE_LOOK_EVERY_S = 1.0
 _LOOK_SHARE = 50  # looks take at most one part in so many of the time
 _PROBE_EVERY_S = 2.0  # at the latest, as a dead connection is silent too
 _PROBE_TIMEOUT_S = 2.0
@@ -40,22 +43,27 @@ class PostgresListener:
     A notification is a hint and no more: every user of a database may send one, with any payload.
     """
 
-    def __init__(self, connection: Connection, database_url: str, selection: Selection) -> None:
+    def __init__(
+        self, connection: Connection, database_url: str, selection: Selection, idleness: Idleness | None = None
+    ) -> None:
         """Take over a connection.
 
         Args:
             connection: Open and idle.
             database_url: For error messages.
             selection: What is read of each chunk.
+            idleness: Says when looks are further apart. The first request after it has the next look taken at once.
         """
         self._connection = connection
+        self._idleness = idleness
         self._database_url = database_url
         self._selection = selection
         self._sight = Sight(is_standby=False, is_queue_full=False, shape=0, activity=None, found={})
         self._look_at = math.inf
         self._prepared: PreparedStatement | None = None
-        self._turn = anyio.Lock()  # a connection runs one statement at a time
-        self._stirred = anyio.Event()
+        self._turn = anyio.Lock(fast_acquire=True)  # a connection runs one statement at a time
+        self._woken = asyncio.Event()
+        self._is_stirred = False
         self._payloads: list[str] = []
         self._named = 0
         self._reload = False
@@ -79,7 +87,7 @@ class PostgresListener:
         Raises:
             PostgresError: The server refused, or did not answer.
         """
-        self._connection.add_termination_listener(lambda _: self._stirred.set())
+        self._connection.add_termination_listener(lambda _: self._stir())
         self._sight = await self._look()
         if not self._sight.is_standby:
             with translated(self._database_url), anyio.fail_after(_PROBE_TIMEOUT_S):
@@ -90,7 +98,9 @@ class PostgresListener:
             if not self._is_deaf:
                 with translated(self._database_url), anyio.fail_after(_PROBE_TIMEOUT_S):
                     self._prepared = await prepare_look(self._connection)
-        self._look_at = anyio.current_time() + _LOOK_EVERY_S
+        self._look_at = time.monotonic() + _LOOK_EVERY_S
+        if self._idleness is not None:
+            self._idleness.ended = self._look_soon
 
     async def news(self) -> AsyncGenerator[CatalogNews, None]:
         """Yield changes as they commit: the first at once, those that follow it together, at intervals.
@@ -102,8 +112,8 @@ class PostgresListener:
         """
         told_at = -math.inf
         while await self._wait_for_stir():
-            await anyio.sleep(max(_GATHER_S, told_at + _INTERVAL_S - anyio.current_time()))
-            told_at = anyio.current_time()
+            await anyio.sleep(max(_GATHER_S, told_at + _INTERVAL_S - time.monotonic()))
+            told_at = time.monotonic()
             news = await self._take()
             if news.reload or news.is_doubtful or len(news.ids):
                 yield news
@@ -148,42 +158,54 @@ class PostgresListener:
             self._ask_for_all()
         if not self._reload:
             self._payloads.append(payload)
-        self._stirred.set()
+        self._stir()
 
     def _ask_for_all(self) -> None:
         """Ask for everything to be read again."""
         self._reload = True
         self._payloads.clear()
-        self._stirred.set()
+        self._stir()
+
+    def _stir(self) -> None:
+        """Have what was heard told, or the end of the connection noticed."""
+        self._is_stirred = True
+        self._woken.set()
+
+    def _look_soon(self) -> None:
+        """Look now, as chunks are drawn again."""
+        self._look_at = min(self._look_at, time.monotonic())
+        self._woken.set()
 
     async def _take(self) -> CatalogNews:
         payloads, reload, is_doubtful = self._payloads, self._reload, self._is_doubtful
         self._payloads, self._named, self._reload, self._is_doubtful = [], 0, False, False
-        self._stirred = anyio.Event()
+        self._is_stirred = False
         return CatalogNews(await run_sync(_named_ids, payloads, self._selection.kind), reload, is_doubtful)
 
     async def _wait_for_stir(self) -> bool:
         """Wait for a notification, and look at the table now and then; return False if the table was replaced."""
         while True:
-            if anyio.current_time() >= self._look_at and not await self._look_again():
+            if time.monotonic() >= self._look_at and not await self._look_again():
                 return False
-            with anyio.CancelScope(deadline=self._look_at):
-                await self._stirred.wait()
             if self._connection.is_closed():
                 raise PostgresError("PostgreSQL closed the connection that notifies of changed chunks")
-            if self._stirred.is_set():
+            if self._is_stirred:
                 return True
+            self._woken = asyncio.Event()
+            await wait_until(self._woken, self._look_at)
 
     async def _look_again(self) -> bool:
         """Look, and return whether everything is as it was at the subscription."""
-        began = anyio.current_time()
+        began = time.monotonic()
         before, self._sight = self._sight, await self._look()
-        ended = anyio.current_time()
+        ended = time.monotonic()
         pause_s = min(_LOOK_SHARE * (ended - began), _PROBE_EVERY_S)
-        self._look_at = tick_within(_LOOK_EVERY_S) if pause_s < _LOOK_EVERY_S else ended + pause_s
+        is_idle = self._idleness is not None and self._idleness.holds
+        every_s = _IDLE_LOOK_EVERY_S if is_idle else _LOOK_EVERY_S
+        self._look_at = tick_within(every_s) if pause_s < every_s else ended + pause_s
         if not self.hears_all and self._sight.activity != before.activity:
             self._is_doubtful = True
-            self._stirred.set()
+            self._stir()
         is_other = self._sight[:3] != before[:3] or (self._is_deaf and self._has_heard)
         return not is_other
 
@@ -199,7 +221,7 @@ class PostgresListener:
             with translated(self._database_url):
                 await other.execute("select pg_notify($1, '')", CATALOG_CHANNEL)
             with anyio.move_on_after(_HEAR_TIMEOUT_S):
-                await self._stirred.wait()
+                await self._woken.wait()
         is_heard, self._has_heard = self._has_heard, False
         return is_heard
 

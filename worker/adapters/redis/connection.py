@@ -21,6 +21,7 @@ Theory:
 """
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
@@ -33,7 +34,7 @@ from redis.asyncio.connection import AbstractConnection
 from worker.adapters.redis.client import Client
 from worker.adapters.redis.moving_slots import Patient, follow
 from worker.adapters.redis.replies import MISREAD, misread
-from worker.adapters.redis.resp_protocol import Callback, RespProtocol, Word
+from worker.adapters.redis.resp_protocol import Callback, Command, RespProtocol, Word
 
 
 class DirectConnection:
@@ -88,6 +89,8 @@ class DirectConnection:
             redis.exceptions.RedisError: The server could not be reached, or refused the login.
             OSError: The server could not be reached.
         """
+        if self.is_open:
+            return
         async with self._opening:
             if not self.is_open:
                 self._protocol = RespProtocol(await self._connect(), self._on_message)
@@ -105,7 +108,7 @@ class DirectConnection:
             redis.exceptions.ConnectionError: It is not connected.
         """
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.send_with_callback(partial(_resolve, reply), *words)
+        self.send_with_callback(partial(resolve, reply), *words)
         return reply
 
     def send_with_callback(self, callback: Callback, *words: Word) -> None:
@@ -125,24 +128,19 @@ class DirectConnection:
             callback = Patient(protocol, callback, words)
         protocol.send(callback, words)
 
-    def send_both(self, first: tuple[Word, ...], second: tuple[Word, ...]) -> tuple[asyncio.Future[Any], ...]:
-        """Send two commands in one packet, which takes less of both sides than two packets; not for a cluster.
+    def send_all(self, commands: Iterable[Command]) -> None:
+        """Send several commands in one packet, which takes less of both sides than a packet each.
 
         Args:
-            first: A command's name, a word each, and its arguments.
-            second: The command that Redis begins once the first is done.
-
-        Returns:
-            Their replies, see `send`.
+            commands: Each with its callback, see `send_with_callback`.
 
         Raises:
             redis.exceptions.ConnectionError: It is not connected.
         """
-        protocol, loop = self._open_protocol(), asyncio.get_running_loop()
-        replies: tuple[asyncio.Future[Any], ...] = (loop.create_future(), loop.create_future())
-        before, behind = (partial(_resolve, reply) for reply in replies)
-        protocol.send_both((before, first), (behind, second))
-        return replies
+        protocol = self._open_protocol()
+        if self.is_of_cluster:
+            commands = [(Patient(protocol, callback, words), words) for callback, words in commands]
+        protocol.send_all(commands)
 
     async def call(self, *words: Word) -> Any:
         """Connect where needed, send a command and wait for its reply.
@@ -217,7 +215,7 @@ class _ClosingIfMisread:
             raise invalid from error
 
 
-def _resolve(reply: asyncio.Future[Any], answer: Any) -> None:
+def resolve(reply: asyncio.Future[Any], answer: Any) -> None:
     """Set the result of a future, unless it was cancelled meanwhile."""
     if reply.done():
         return

@@ -6,19 +6,24 @@ each entry of the stream is either in hand, which is pending, or waits: XLEN les
 that: on Redis 7.0 for ever, on Valkey 9.1 until the next entry is read.
 """
 
+import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis.exceptions
 
-from worker.adapters.redis.client import Client, redis_refusals
+from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.connection import DirectConnection
 from worker.adapters.redis.light_client import LightClient
-from worker.adapters.redis.replies import closing_if_misread, gathered
+from worker.adapters.redis.replies import closing_if_misread
 from worker.adapters.redis.script_texts import read_script
 from worker.core.keys import GROUP, Keys
 from worker.ports import Backlog
 
+if TYPE_CHECKING:
+    import asyncio
+
+_JUST_S: Final = 0.1
 _FORGET_CONSUMERS: Final = read_script("forget_consumers.lua")
 _WORKERS_READ: Final = read_script("workers_read.lua")
 
@@ -68,7 +73,11 @@ def _pairs(reply: Any) -> Iterator[tuple[bytes, bytes]]:
 
 
 class RedisPresence:
-    """Shows one worker, counts what waits, and removes the names of workers that are gone."""
+    """Shows one worker, counts what waits, and removes the names of workers that are gone.
+
+    Attributes:
+        light_client: Sends commands over the same connection.
+    """
 
     def __init__(self, connection: DirectConnection, keys: Keys, consumer: str) -> None:
         """Connect later.
@@ -80,13 +89,10 @@ class RedisPresence:
             consumer: This worker's name in the group.
         """
         self._connection = connection
+        self.light_client = LightClient(connection)
+        self._asked: tuple[float, asyncio.Future[Any] | None] = (0.0, None)  # whether anything is pending, and when
         self._keys = keys
         self._consumer = consumer
-
-    @property
-    def light_client(self) -> LightClient:
-        """Return a client that sends its commands over the same connection."""
-        return LightClient(self._connection)
 
     async def backlog(self) -> Backlog:
         """Count the entries that were not delivered yet, and those that are pending.
@@ -103,8 +109,28 @@ class RedisPresence:
             with self._connection.closing_if_misread():
                 return _read_backlog(*reply)
 
+    async def is_any_pending(self, *, now: bool = False) -> bool:
+        """Return whether any entry is pending, for whichever consumer.
+
+        Args:
+            now: Whether to ask anew, although `show` has just asked.
+
+        Raises:
+            GroupMissingError: There is no group.
+            RedisError: Redis did not answer, or refused.
+        """
+        with redis_errors("XPENDING"):
+            asked_at, asked = self._asked
+            if now or asked is None or time.monotonic() > asked_at + _JUST_S:
+                await self._connection.open()
+                asked = self._connection.send("XPENDING", self._keys.requests, GROUP)
+            reply = await asked
+            with self._connection.closing_if_misread():
+                pending, _, _, _ = reply
+                return int(pending) > 0
+
     async def show(self, document: str, *, ttl_s: int) -> bytes | None:
-        """Store this worker's state for some seconds.
+        """Store this worker's state for some seconds, and ask in the same packet whether anything is pending.
 
         Returns:
             What stood there before; None if nothing did, or it cannot be read.
@@ -116,17 +142,22 @@ class RedisPresence:
         key = self._keys.worker(self._consumer)
         with redis_refusals("SET of the worker's state"):
             await self._connection.open()
-            before = self._connection.send("GET", key)
-            stored = self._connection.send("SET", key, document, "EX", ttl_s)
-            found, done = await gathered((before, stored))
-            if isinstance(done, BaseException):
-                raise done
+            self._asked = time.monotonic(), self.light_client.send("XPENDING", self._keys.requests, GROUP)
+            try:
+                found = await self.light_client.execute_command("SET", key, document, "EX", ttl_s, "GET")
+            except redis.exceptions.ResponseError:  # what stands there is of another type, or may not be read
+                await self._overwrite(key, document, ttl_s)
+                return None
             with self._connection.closing_if_misread():
-                if done != b"OK":
-                    raise TypeError("SET says OK")
-        if isinstance(found, BaseException) and not isinstance(found, redis.exceptions.ResponseError):
-            raise found
-        return found if isinstance(found, bytes) else None
+                if found is not None and not isinstance(found, bytes):
+                    raise TypeError("SET with GET says what stood there")
+                return found
+
+    async def _overwrite(self, key: str, document: str, ttl_s: int) -> None:
+        done = await self._connection.call("SET", key, document, "EX", ttl_s)
+        with self._connection.closing_if_misread():
+            if done != b"OK":
+                raise TypeError("SET says OK")
 
     async def other_workers(self) -> dict[str, bytes]:
         """Read the states of the other live workers, by consumer.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import hiredis
@@ -14,7 +14,7 @@ from worker.adapters.redis.connection_class import name_server
 Word = str | bytes | int
 Callback = Callable[[Any], None]
 """Receives a reply, or the error in its place. It must not raise."""
-Waiting = tuple[Callback, tuple[Word, ...]]
+Command = tuple[Callback, tuple[Word, ...]]
 """Who waits for the reply to a command, and the command."""
 pack: Callable[[tuple[Word, ...]], bytes] = cast("Any", hiredis.pack_command)  # its stub knows one word
 """Encodes a command in RESP."""
@@ -64,9 +64,9 @@ class RespProtocol(asyncio.Protocol):
         """Send a command and note who waits for its reply."""
         self._transport.write(self._note(callback, words))
 
-    def send_both(self, first: Waiting, second: Waiting) -> None:
-        """Send two commands in one packet, and note who waits for their replies."""
-        self._transport.write(self._note(*first) + self._note(*second))
+    def send_all(self, commands: Iterable[Command]) -> None:
+        """Send several commands in one packet, and note who waits for their replies."""
+        self._transport.write(b"".join([self._note(*command) for command in commands]))
 
     def _note(self, callback: Callback, words: tuple[Word, ...]) -> bytes:
         """Note who waits for the reply to a command; return the command as it is sent."""

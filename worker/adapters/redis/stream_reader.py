@@ -7,9 +7,10 @@ wakes the worker. The next read must not be blocked by then, so that is the turn
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
-from worker.adapters.redis.connection import DirectConnection
+from worker.adapters.redis.connection import DirectConnection, resolve
 from worker.adapters.redis.replies import read_entries, read_records
 from worker.adapters.redis.resp_protocol import Word
 from worker.core.keys import GROUP, Keys
@@ -92,7 +93,12 @@ class StreamReader:
         Returns:
             The reply to the command, see `DirectConnection.send`.
         """
-        reply, self._ahead = self.connection.send_both(command, self.command(*wanted))
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Any] = loop.create_future()
+        ahead: asyncio.Future[Any] = loop.create_future()
+        read = self.command(*wanted)
+        self.connection.send_all(((partial(resolve, reply), command), (partial(resolve, ahead), read)))
+        self._ahead = ahead
         return reply
 
     def command(self, count: int, block_ms: int) -> tuple[Word, ...]:

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import redis.exceptions
+
 from worker.adapters.redis.client import Client, redis_errors, redis_refusals
 from worker.adapters.redis.replies import closing_if_misread, text_of
 from worker.adapters.redis.script_texts import read_script
@@ -146,6 +148,8 @@ class RedisWeightsWriter:
             RedisError: Redis did not answer.
         """
         with redis_refusals(f"reading {self._keys.returns}"):
+            if await self._has_no_returns():
+                return ""
             reply: Any = await self._often.execute_command("EVAL", _RETURNS, 1, self._keys.returns)
             async with closing_if_misread(self._often):
                 now_ms, words = int(reply[0]), reply[1]
@@ -163,6 +167,21 @@ class RedisWeightsWriter:
             raise problems[0]
         unreadable = [name for name, found in returns.items() if found is None or not _is_name(name)]
         return self._refuse_returns(unreadable) if unreadable else ""
+
+    async def _has_no_returns(self) -> bool:
+        """Return whether there is nothing to read, which every worker asks each second, and which needs no script."""
+        if self._often is self._client:
+            return False  # who asks once needs no other command before the script
+        try:
+            found: Any = await self._often.execute_command("HGETALL", self._keys.returns)
+        except redis.exceptions.ResponseError:
+            return False  # the script says what is wrong
+        if found == []:
+            return True
+        async with closing_if_misread(self._often):
+            if not isinstance(found, list) or any(not isinstance(word, bytes) for word in found):
+                raise TypeError("HGETALL says fields and values")
+        return False
 
     def _refuse_returns(self, fields: Sequence[bytes]) -> str:
         """Write the sentence that names fields which hold no return."""
