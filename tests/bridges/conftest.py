@@ -1,6 +1,6 @@
 """A library that the command has imported, and a worker that holds its columns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from tests.client.conftest import client, make_client, worker
 from tests.e2e.conftest import Run, StartWorker, run, settings, start_worker
 from tests.support.examples import run_example
+from tests.support.pytorch import Imported, imported
 
 __all__ = ["client", "make_client", "run", "settings", "start_worker", "worker"]
 
@@ -28,12 +29,19 @@ def serve(run: Run, start_worker: StartWorker) -> Serve:
     return begin
 
 
+@pytest.fixture(scope="module")
+def libraries(request: pytest.FixtureRequest) -> Iterator[Imported]:
+    """A process that has imported what the module names as `IMPORTED`: most of the time of its programs."""
+    with imported(*request.module.IMPORTED) as process:
+        yield process
+
+
 @pytest.fixture
-def run_printed(redis_url: str, prefix: str, tmp_path: Path) -> RunPrinted:
+def run_printed(redis_url: str, prefix: str, tmp_path: Path, libraries: Imported) -> RunPrinted:
     """Run the example of the client's page that has some words, and return the lines that it wrote."""
 
     def begin(words: str) -> list[str]:
         settings = {"REDIS_URL": redis_url, "WORKER_PREFIX": prefix}
-        return run_example(words, tmp_path, settings).finish().splitlines()
+        return run_example(words, tmp_path, settings, imported=libraries).finish().splitlines()
 
     return begin
