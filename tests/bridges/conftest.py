@@ -1,16 +1,16 @@
 """A library that the command has imported, and a worker that holds its columns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.client.conftest import client, make_client, worker
+from tests.client.conftest import client, libraries, make_client, worker
 from tests.e2e.conftest import Run, StartWorker, run, settings, start_worker
 from tests.support.examples import run_example
-from tests.support.pytorch import Imported, imported
+from tests.support.pytorch import Imported
 
-__all__ = ["client", "make_client", "run", "settings", "start_worker", "worker"]
+__all__ = ["client", "libraries", "make_client", "run", "settings", "start_worker", "worker"]
 
 Serve = Callable[..., str]
 RunPrinted = Callable[..., list[str]]
@@ -27,13 +27,6 @@ def serve(run: Run, start_worker: StartWorker) -> Serve:
         return done.stderr
 
     return begin
-
-
-@pytest.fixture(scope="module")
-def libraries(request: pytest.FixtureRequest) -> Iterator[Imported]:
-    """A process that has imported what the module names as `IMPORTED`: most of the time of its programs."""
-    with imported(*request.module.IMPORTED) as process:
-        yield process
 
 
 @pytest.fixture
