@@ -20,6 +20,7 @@ from tests.support.browsers import describe_browser, find_browser
 from tests.support.servers import (
     describe_servers,
     execute,
+    executing,
     new_database,
     redis_binaries,
     running,
@@ -146,6 +147,13 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def execute_for_all(postgres_server: PostgresServer) -> Iterator[Callable[[str], object]]:
+    """Run statements of fixtures, on one connection for all tests."""
+    with executing(postgres_server.url) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
 def migrated_template(postgres_server: PostgresServer) -> str:
     from worker.adapters.postgres.migrate import migrate
 
@@ -156,16 +164,18 @@ def migrated_template(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def database_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+def database_url(
+    postgres_server: PostgresServer, migrated_template: str, execute_for_all: Callable[[str], object]
+) -> Iterator[str]:
     """A database of one test, with the schema in it."""
-    with new_database(postgres_server, template=migrated_template) as url:
+    with new_database(postgres_server, template=migrated_template, by=execute_for_all) as url:
         yield url
 
 
 @pytest.fixture
-def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
+def empty_database_url(postgres_server: PostgresServer, execute_for_all: Callable[[str], object]) -> Iterator[str]:
     """A database of one test, with nothing in it."""
-    with new_database(postgres_server) as url:
+    with new_database(postgres_server, by=execute_for_all) as url:
         yield url
 
 

@@ -43,8 +43,8 @@ def test_a_whole_pass_is_heard_once_and_what_would_throw_batches_away_is_refused
 ) -> None:
     """A stream that Accelerate dispatches is rank 0's alone, which has half of the pass."""
     trainings = [*HEARD_ONCE[trainer], *REFUSED[trainer]]
-    words, out = ("2", redis_url, prefix, *trainings), tmp_path / "out"
-    told = told_by(Program(PROGRAMS / "trainers.py", *words, out=out, imported=libraries))
+    given, out = ("2", redis_url, prefix, *trainings), tmp_path / "out"
+    told = told_by(Program(PROGRAMS / "trainers.py", *given, out=out, imported=libraries))
     for what in HEARD_ONCE[trainer]:
         heard = sorted(chunk for rank in told[what] for chunk in rank)
         if what == "accelerate-stream":
@@ -64,8 +64,8 @@ def test_lightning_goes_on_from_its_checkpoint_on_one_rank(
     """
     whats = ["lightning-sampler.resumed", "lightning-stream.resumed"]
     fewer = ["lightning-sampler.resumed.fewer", "lightning-stream.resumed.fewer"]
-    words, out = ("1", redis_url, prefix, *whats, *fewer), tmp_path / "out"
-    told = told_by(Program(PROGRAMS / "trainers.py", *words, out=out, imported=libraries))
+    given, out = ("1", redis_url, prefix, *whats, *fewer), tmp_path / "out"
+    told = told_by(Program(PROGRAMS / "trainers.py", *given, out=out, imported=libraries))
     for what in whats:
         [heard] = told[what]
         assert (len(heard), len(set(heard))) == (25, 25), (what, heard)
