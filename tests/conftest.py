@@ -20,6 +20,7 @@ from tests.support.browsers import describe_browser, find_browser
 from tests.support.servers import (
     describe_servers,
     execute,
+    executing,
     new_database,
     redis_binaries,
     running,
@@ -34,8 +35,8 @@ from worker.settings.environment import run_dirs
 _BINARIES = redis_binaries()
 _ANY = "valkey"
 _QUIET = ("-c", "autovacuum=off", "-c", "io_method=sync")  # each database lasts for one test: nothing to clean up
-# No deadlines, as tests count and never time. 50 examples a run, drawn anew each time, find more than a few long runs.
-settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+# No deadlines, as tests count and never time. 30 examples a run, drawn anew each time, find more than a few long runs.
+settings.register_profile("untimed", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 OPTIONAL_PROGRAMS = ("jq", "npm", "node", "journalctl", "systemd-analyze", "kubectl", "redis-cli")
 """Programs that some tests need, and that a machine may be without."""
@@ -49,13 +50,17 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect no garbage meanwhile: nearly all that is made here stays, and looking for it takes half of the time."""
+    """Collect no garbage meanwhile: nearly all that is made here stays, and looking for it takes half of the time.
+
+    Tests leave little garbage, so it is looked for seldom.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.enable()
         gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -146,6 +151,13 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def execute_for_all(postgres_server: PostgresServer) -> Iterator[Callable[[str], object]]:
+    """Run statements of fixtures, on one connection for all tests."""
+    with executing(postgres_server.url) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
 def migrated_template(postgres_server: PostgresServer) -> str:
     from worker.adapters.postgres.migrate import migrate
 
@@ -156,16 +168,18 @@ def migrated_template(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def database_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+def database_url(
+    postgres_server: PostgresServer, migrated_template: str, execute_for_all: Callable[[str], object]
+) -> Iterator[str]:
     """A database of one test, with the schema in it."""
-    with new_database(postgres_server, template=migrated_template) as url:
+    with new_database(postgres_server, template=migrated_template, by=execute_for_all) as url:
         yield url
 
 
 @pytest.fixture
-def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
+def empty_database_url(postgres_server: PostgresServer, execute_for_all: Callable[[str], object]) -> Iterator[str]:
     """A database of one test, with nothing in it."""
-    with new_database(postgres_server) as url:
+    with new_database(postgres_server, by=execute_for_all) as url:
         yield url
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.conftest import client, make_client, worker
+from tests.client.conftest import client, libraries, make_client, worker
 from tests.e2e.conftest import Run, StartWorker, run, settings, start_worker
 from tests.support.examples import run_example
+from tests.support.pytorch import Imported
 
-__all__ = ["client", "make_client", "run", "settings", "start_worker", "worker"]
+__all__ = ["client", "libraries", "make_client", "run", "settings", "start_worker", "worker"]
 
 Serve = Callable[..., str]
 RunPrinted = Callable[..., list[str]]
@@ -29,11 +30,11 @@ def serve(run: Run, start_worker: StartWorker) -> Serve:
 
 
 @pytest.fixture
-def run_printed(redis_url: str, prefix: str, tmp_path: Path) -> RunPrinted:
+def run_printed(redis_url: str, prefix: str, tmp_path: Path, libraries: Imported) -> RunPrinted:
     """Run the example of the client's page that has some words, and return the lines that it wrote."""
 
     def begin(words: str) -> list[str]:
         settings = {"REDIS_URL": redis_url, "WORKER_PREFIX": prefix}
-        return run_example(words, tmp_path, settings).finish().splitlines()
+        return run_example(words, tmp_path, settings, imported=libraries).finish().splitlines()
 
     return begin

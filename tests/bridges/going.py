@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.support.pytorch import Program
+from tests.support.pytorch import Imported, Program
 
 PROGRAMS = Path(__file__).parent / "programs"
 SIZE, BATCHES, LEFT_AT = 10, 12, 5
@@ -12,9 +12,9 @@ AHEAD = 4 + 2
 """Batches that a worker of a DataLoader has asked for or ready."""
 
 
-def told(library: str, url: str, prefix: str, folder: Path) -> dict[str, Any]:
+def told(library: str, url: str, prefix: str, folder: Path, libraries: Imported) -> dict[str, Any]:
     """Run the trainings of a library, and return what they wrote."""
-    program = Program(PROGRAMS / "going_on.py", library, url, prefix, out=folder / "told")
+    program = Program(PROGRAMS / "going_on.py", library, url, prefix, out=folder / "told", imported=libraries)
     found: dict[str, Any] = json.loads(program.finish())
     return found
 

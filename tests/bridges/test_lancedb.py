@@ -9,14 +9,17 @@ import pytest
 from tests.bridges.conftest import RunPrinted, Serve
 from tests.bridges.going import PROGRAMS, check, told
 from tests.support.jobs import run_job
+from tests.support.pytorch import Imported
 
 pytestmark = pytest.mark.any_redis
 
+IMPORTED = ("lance_namespace", "pyarrow.dataset")
+"""Most of what importing LanceDB takes. A process that has imported LanceDB itself is not to be forked."""
 OPENS, EXPORTS = "return lancedb.connect", "_rowoffset"
 
 
 def test_a_training_hears_rows_of_a_table(
-    run_printed: RunPrinted, serve: Serve, redis_url: str, prefix: str, tmp_path: Path
+    run_printed: RunPrinted, serve: Serve, redis_url: str, prefix: str, tmp_path: Path, libraries: Imported
 ) -> None:
     """By the examples, and with a mix that moves and a state."""
     run_job(str(PROGRAMS / "clips.py"), cwd=tmp_path)
@@ -25,4 +28,4 @@ def test_a_training_hears_rows_of_a_table(
     lines = [line.partition(") ") for line in run_printed(OPENS)]
     assert [shape for shape, _, _ in lines] == ["(32, 2"] * 100
     assert Counter(name for _, _, names in lines for name in literal_eval(names)).keys() == {"voice", "music"}
-    check(told("lancedb", redis_url, prefix, tmp_path))
+    check(told("lancedb", redis_url, prefix, tmp_path, libraries))

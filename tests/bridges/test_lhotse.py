@@ -11,10 +11,12 @@ import pytest
 from tests.bridges.conftest import RunPrinted, Serve
 from tests.bridges.going import check, told
 from tests.support.audio import RATE, write_audio
+from tests.support.pytorch import Imported
 from worker.client import SampleClient
 
 pytestmark = pytest.mark.any_redis
 
+IMPORTED = ("lhotse.dataset",)
 OUR_BATCHES, THEIR_BATCHES = "return dataset[CutSet", "sampler = DynamicCutSampler"
 FILES, CUTS_OF_FILE, LONGEST_S = 20, 20, 2.0
 
@@ -55,14 +57,16 @@ def seconds_of(lines: list[str]) -> list[float]:
 
 
 @pytest.mark.usefixtures("cuts")
-def test_a_training_hears_cuts(run_printed: RunPrinted, redis_url: str, prefix: str, tmp_path: Path) -> None:
+def test_a_training_hears_cuts(
+    run_printed: RunPrinted, redis_url: str, prefix: str, tmp_path: Path, libraries: Imported
+) -> None:
     """By the examples, and with a mix that moves and a state."""
     seconds = seconds_of(run_printed(OUR_BATCHES))
     assert len(seconds) == 100
     assert 4 <= min(seconds) <= max(seconds) <= 8
     seconds = seconds_of(run_printed(THEIR_BATCHES))
     assert len(seconds) >= 100 * 16 * 0.3 / 8
-    check(told("lhotse", redis_url, prefix, tmp_path))
+    check(told("lhotse", redis_url, prefix, tmp_path, libraries))
 
 
 class Drawn:

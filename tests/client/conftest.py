@@ -1,4 +1,4 @@
-"""A worker that serves in the background, and clients that are closed with the test."""
+"""A worker that serves in the background, clients that are closed with the test, and libraries of trainings."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.background import serving_in_background
+from tests.support.pytorch import Imported, imported
 from worker.client import AsyncSampleClient, SampleClient
 
 MakeClient = Callable[..., SampleClient]
@@ -39,3 +40,10 @@ def client(make_client: MakeClient) -> SampleClient:
 async def async_client(redis_url: str, prefix: str) -> AsyncIterator[AsyncSampleClient]:
     async with AsyncSampleClient(redis_url, prefix=prefix, timeout_s=20) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def libraries(request: pytest.FixtureRequest) -> Iterator[Imported]:
+    """A process that has imported what the module names as `IMPORTED`: most of the time of its programs."""
+    with imported(*request.module.IMPORTED) as process:
+        yield process

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support.jobs import PROGRAMS
-from tests.support.pytorch import Program
+from tests.support.pytorch import Imported, Program
 
 pytestmark = [pytest.mark.any_redis, pytest.mark.usefixtures("worker")]
 
+IMPORTED = ("lightning.pytorch",)
 HEARD_ONCE = {
     "accelerate": ["accelerate-sampler", "accelerate-sampler.workers", "accelerate-stream"],
     "lightning": ["lightning-sampler.undistributed", "lightning-stream", "lightning-stream.raw.workers"],
@@ -38,11 +39,12 @@ def told_by(program: Program) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("trainer", ["accelerate", "lightning"])
 def test_a_whole_pass_is_heard_once_and_what_would_throw_batches_away_is_refused(
-    redis_url: str, prefix: str, tmp_path: Path, trainer: str
+    redis_url: str, prefix: str, tmp_path: Path, libraries: Imported, trainer: str
 ) -> None:
     """A stream that Accelerate dispatches is rank 0's alone, which has half of the pass."""
     trainings = [*HEARD_ONCE[trainer], *REFUSED[trainer]]
-    told = told_by(Program(PROGRAMS / "trainers.py", "2", redis_url, prefix, *trainings, out=tmp_path / "out"))
+    given, out = ("2", redis_url, prefix, *trainings), tmp_path / "out"
+    told = told_by(Program(PROGRAMS / "trainers.py", *given, out=out, imported=libraries))
     for what in HEARD_ONCE[trainer]:
         heard = sorted(chunk for rank in told[what] for chunk in rank)
         if what == "accelerate-stream":
@@ -53,14 +55,17 @@ def test_a_whole_pass_is_heard_once_and_what_would_throw_batches_away_is_refused
         assert [words in sentence for sentence in told[what]] == [True, True], (what, told[what])
 
 
-def test_lightning_goes_on_from_its_checkpoint_on_one_rank(redis_url: str, prefix: str, tmp_path: Path) -> None:
+def test_lightning_goes_on_from_its_checkpoint_on_one_rank(
+    redis_url: str, prefix: str, tmp_path: Path, libraries: Imported
+) -> None:
     """It stops after two of five batches, and its loader's state is in the checkpoint: nothing comes again.
 
     With fewer DataLoader workers than before it is refused.
     """
     whats = ["lightning-sampler.resumed", "lightning-stream.resumed"]
     fewer = ["lightning-sampler.resumed.fewer", "lightning-stream.resumed.fewer"]
-    told = told_by(Program(PROGRAMS / "trainers.py", "1", redis_url, prefix, *whats, *fewer, out=tmp_path / "out"))
+    given, out = ("1", redis_url, prefix, *whats, *fewer), tmp_path / "out"
+    told = told_by(Program(PROGRAMS / "trainers.py", *given, out=out, imported=libraries))
     for what in whats:
         [heard] = told[what]
         assert (len(heard), len(set(heard))) == (25, 25), (what, heard)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.jobs import PROGRAMS
-from tests.support.pytorch import Program
+from tests.support.pytorch import Imported, Program
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,7 +28,13 @@ def example(words: str) -> str:
     return found
 
 
-def run_example(words: str, folder: Path, settings: Mapping[str, str], quiet: Sequence[str] = ()) -> Program:
+def run_example(
+    words: str,
+    folder: Path,
+    settings: Mapping[str, str],
+    quiet: Sequence[str] = (),
+    imported: Imported | None = None,
+) -> Program:
     """Start the example that has some words, with PyTorch there and each warning an error.
 
     Args:
@@ -36,6 +42,7 @@ def run_example(words: str, folder: Path, settings: Mapping[str, str], quiet: Se
         folder: Where it runs.
         settings: What it has in its environment.
         quiet: How warnings of others begin.
+        imported: The process that it is forked off; None: one that has imported PyTorch.
     """
     program = folder / "example.py"
     program.write_text(example(words), encoding="utf-8")
@@ -46,4 +53,5 @@ def run_example(words: str, folder: Path, settings: Mapping[str, str], quiet: Se
         *quiet,
         out=folder / "out",
         settings={**settings, "PYTHONPATH": str(ROOT)},
+        imported=imported,
     )

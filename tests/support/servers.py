@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,8 +79,8 @@ def is_roomy(place: Path) -> bool:
 
 
 def connect(url: str) -> redis.Redis:
-    """Return a client that speaks RESP2, answers bytes and tries everything once."""
-    return redis.Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0))
+    """Return a client that speaks RESP2, answers bytes, tries everything once, and asks for nothing by itself."""
+    return redis.Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0), driver_info=None)
 
 
 def sweep(url: str, prefix: str) -> list[str]:
@@ -93,14 +94,33 @@ def sweep(url: str, prefix: str) -> list[str]:
 
 
 @contextmanager
-def new_database(server: PostgresServer, *, template: str = "template1") -> Iterator[str]:
-    """Make a database, yield its URL, and drop it whoever is still connected."""
-    name = f"t_{secrets.token_hex(6)}"
-    execute(server.url, f"create database {name} template {template} strategy file_copy")
+def new_database(
+    server: PostgresServer, *, template: str = "template1", by: Callable[[str], object] | None = None
+) -> Iterator[str]:
+    """Make a database, yield its URL, and drop it whoever is still connected.
+
+    Args:
+        server: Where.
+        template: What it is a copy of.
+        by: Runs statements on the server; None: a connection for each.
+    """
+    name, by = f"t_{secrets.token_hex(6)}", by or partial(execute, server.url)
+    by(f"create database {name} template {template} strategy file_copy")
     try:
         yield server.url.removesuffix("postgres") + name
     finally:
-        execute(server.url, f"drop database {name} with (force)")
+        by(f"drop database {name} with (force)")
+
+
+@contextmanager
+def executing(url: str) -> Iterator[Callable[[str], object]]:
+    """Yield what runs statements, on one connection: to open one takes as long as to make a database."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as loop:  # which does not become the one of this thread
+        connection = loop.run(asyncpg.connect(url))
+        try:
+            yield lambda statement: loop.run(connection.execute(statement))
+        finally:
+            loop.run(connection.close())
 
 
 def execute(url: str, statement: str) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -24,6 +25,7 @@ from worker.adapters.redis.exclusions import RedisExclusions
 from worker.adapters.redis.feedback import read_reports
 from worker.adapters.redis.stats import RedisStats
 from worker.adapters.redis.stats_folding import RedisFolding
+from worker.adapters.redis.streams import RedisStreams
 from worker.core.adjust.step import PlannedStep, plan_weights
 from worker.core.client_state import Ask, Sending
 from worker.core.draw.sessions import SessionChange
@@ -42,6 +44,8 @@ NOW_MS: Final = 10
 COUNTS: Final = {"requests:": 2, "mixture:a1": '{"voice": 1}', "drawn:voice:d:a1": 3, "drawn::a1": 3}
 # What was added is noted by then, as the script says: it is refused again, and adds nothing twice.
 REFUSED_IN_THE_MIDDLE: Final = {("submit.lua", "XRANGE")}
+
+_CONSUMERS: Final[WeakKeyDictionary[Desk, RedisStreams]] = WeakKeyDictionary()
 
 Prepare = Callable[[Desk], Awaitable[Any]]
 Call = Callable[[Desk, Any], Awaitable[object]]
@@ -86,8 +90,15 @@ async def _letters(desk: Desk) -> list[str]:
     return [(await desk.client.execute_command("XADD", desk.keys.dead, "*", *words)).decode() for _ in range(2)]
 
 
+def _consumer(desk: Desk) -> RedisStreams:
+    """Return the consumer that entries are delivered to, which keeps its connections from one right to the next."""
+    if desk not in _CONSUMERS:
+        _CONSUMERS[desk] = desk.consumer("one")
+    return _CONSUMERS[desk]
+
+
 async def _delivered(desk: Desk) -> list[str]:
-    stream = desk.consumer("one")
+    stream = _consumer(desk)
     await stream.open()
     ids = await desk.add_many(3)
     await stream.read(3, NOW_MS)
