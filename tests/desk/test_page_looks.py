@@ -126,6 +126,22 @@ def test_temporary_weights_are_ended_from_the_first_moment_that_they_are_shown(s
     assert stage.stored() == MIX
 
 
+def test_a_move_from_weights_that_workers_do_not_draw_under_yet_is_no_conflict(stage: Stage, open_desk: Open) -> None:
+    """The faders show what is stored, and so that is what a move was made from."""
+    desk = open_desk()
+    [worker] = stage.workers
+    worker.send(signal.SIGSTOP)
+    try:
+        stage.client.set_weights({"voice": 0.8, "music": 0.8}, wait=False)
+        wait_until_sync(lambda: desk.weight("voice") == 0.8, timeout_s=SEEN_S, what="the faders show what is stored")
+        desk.drag("voice", 30)
+        wait_until_sync(lambda: stage.stored()["voice"] < 0.8, timeout_s=SEEN_S, what="the move is stored")
+    finally:
+        worker.send(signal.SIGCONT)
+    assert stage.stored()["music"] == 0.8
+    assert desk.page.get_by_role("dialog").count() == 0
+
+
 def test_motion_is_left_out_for_those_who_want_none(open_desk: Open) -> None:
     moves = "getComputedStyle(document.querySelector('.cap')).transitionDuration"
     assert open_desk(reduced_motion="reduce").page.evaluate(moves) == "0s"

@@ -7,7 +7,7 @@
 import { post, RefusedError } from "./api.js";
 import { appliedBy, moveText } from "./format.js";
 import { move, moved, moves, shares, total } from "./mix.js";
-import { changed, current, say, state, stored, UNSHOWN, whyNot } from "./state.js";
+import { changed, current, say, state, stored, storedVersion, UNSHOWN, whyNot } from "./state.js";
 
 const SETTLE_MS = 3_000; // views that were read before a change may arrive after it
 
@@ -26,7 +26,7 @@ export function bindConflict(ask) {
 
 /** Begin a draft unless there is one. */
 export function draftFrom(origin) {
-  state.draft ??= { weights: stored(), base: { version: state.view.weights.version, weights: stored() }, origin };
+  state.draft ??= { weights: stored(), base: { version: storedVersion(), weights: stored() }, origin };
   return state.draft;
 }
 
@@ -176,11 +176,13 @@ export async function isMine({ version, set_by: by }) {
   return own.some((made) => (by?.entry ? made.entry === by.entry : made.version === version));
 }
 
-/** Put weights that this page has just stored into a view that was read before. */
+/** Put weights that this page has just stored into a view that was read before, or before workers drew under them. */
 export function overlay(view) {
-  if (!settling || view.weights.version !== settling.base || Date.now() > settling.untilMs) return;
+  if (!settling || Date.now() > settling.untilMs) return;
+  const isNew = storedVersion(view) === settling.version && view.weights.version === settling.base;
+  if (storedVersion(view) !== settling.base && !isNew) return;
   const after = shares(settling.weights);
-  view.weights.version = settling.version;
+  view.weights.version = view.weights.stored_version = settling.version;
   for (const row of view.categories) {
     row.weight = settling.weights[row.name] ?? 0;
     row.share = after[row.name] ?? 0;

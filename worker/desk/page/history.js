@@ -5,7 +5,7 @@ import { movesText, send } from "./changes.js";
 import { byId, h, keep, setText } from "./dom.js";
 import { ago, clock } from "./format.js";
 import { moves } from "./mix.js";
-import { changed, say, state, whyNot } from "./state.js";
+import { changed, say, state, storedVersion, whyNot } from "./state.js";
 
 const RECENT = 8;
 
@@ -69,7 +69,7 @@ function makeRow(change) {
     setText(when, ago(change.at_ms, Date.now()));
     button.disabled = whyNot() !== "" || !change.version_after;
     tag.hidden = change.entry !== state.view.weights.set_by?.entry;
-    button.hidden = change.version_after === state.view.weights.version;
+    button.hidden = change.version_after === storedVersion();
   };
   return { root, update };
 }
@@ -77,5 +77,5 @@ function makeRow(change) {
 /** Roll back: undo the last change, or go back to a version. */
 async function goBack(version) {
   const reason = version ? `return to ${version}` : "undo";
-  await send("rollback", { dataset: state.dataset, version, reason, if_version: state.view.weights.version });
+  await send("rollback", { dataset: state.dataset, version, reason, if_version: storedVersion() });
 }

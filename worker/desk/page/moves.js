@@ -4,7 +4,7 @@ import { apply, bodyOf, discard, movedText, propose } from "./changes.js";
 import { post } from "./api.js";
 import { byId, h, setAttribute, setText } from "./dom.js";
 import { moved } from "./mix.js";
-import { changed, state, UNSHOWN, whyNot } from "./state.js";
+import { changed, state, storedVersion, UNSHOWN, whyNot } from "./state.js";
 
 const TIMES = [
   ["", "for good"],
@@ -83,7 +83,7 @@ function sentence(problem, draft, names) {
   const from =
     { link: "This mix came with the link. It is not applied: ", preset: "Not applied: " }[draft.origin] ?? "";
   const stale =
-    state.view.weights.version === draft.base.version ? "" : " The weights changed meanwhile; Apply shows both.";
+    storedVersion() === draft.base.version ? "" : " The weights changed meanwhile; Apply shows both.";
   return `${from}${list}.${stale}${state.said ? ` ${state.said}` : ""}`;
 }
 

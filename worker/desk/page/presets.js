@@ -3,7 +3,7 @@
 import { propose, send } from "./changes.js";
 import { byId, h, keep, setText } from "./dom.js";
 import { share } from "./format.js";
-import { current, state, UNSHOWN, whyNot } from "./state.js";
+import { current, state, storedVersion, UNSHOWN, whyNot } from "./state.js";
 
 /** Make the panel; return what draws it. */
 export function makePresets() {
@@ -49,11 +49,11 @@ function makeRow({ name }) {
   let preset = null;
   look.addEventListener("click", () => ((state.isHolding = true), propose(preset.shares, "preset")));
   apply.addEventListener("click", () =>
-    send("presets/apply", { name, dataset: state.dataset, reason: "", if_version: state.view.weights.version }),
+    send("presets/apply", { name, dataset: state.dataset, reason: "", if_version: storedVersion() }),
   );
   const update = (shown) => {
     preset = shown;
-    const isInForce = shown.version === state.view.weights.version;
+    const isInForce = shown.version === storedVersion();
     setText(shares, `${isInForce ? "in force: " : ""}${sharesText(shown)}`);
     const isWhole = shown.shares && !(shown.categories > Object.keys(shown.shares).length);
     look.disabled = whyNot() !== "" || !isWhole;

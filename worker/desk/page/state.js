@@ -99,6 +99,11 @@ export function stored() {
   return weights;
 }
 
+/** Return the version of the weights that are stored. Workers draw under them a moment later, if they are valid. */
+export function storedVersion({ weights } = state.view) {
+  return weights.problem ? weights.version : weights.stored_version;
+}
+
 /** Return the weights as the faders stand. */
 export function current() {
   return state.draft?.weights ?? stored();
