@@ -166,8 +166,11 @@ class Consumer:
                 await settler.settle_held()
                 self._availability.succeeded(name)  # it may wait for its turn for long
                 async with self._turn:
-                    doing = _READING
-                    while await self._take(settler) and await settler.settle_at_once(self._next_read()):
+                    doing, is_settled = _READING, True
+                    while is_settled and await self._take(settler):
+                        doing = name
+                        is_settled = await settler.settle_at_once(self._next_read())
+                        doing = _READING
                         self._meter.progress_at = time.monotonic()
                         self._availability.succeeded(_READING)
                     self._availability.succeeded(_READING)

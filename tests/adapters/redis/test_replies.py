@@ -15,6 +15,7 @@ from tests.support.servers import redis_binaries
 from tests.support.streams import Desk, batch_of, desk_at, result_of
 from tests.support.topologies import as_cluster, on_socket, under_sentinel
 from tests.support.waiting import wait_until
+from worker.adapters.redis.adjust import RedisAdjust
 from worker.adapters.redis.client import connect
 from worker.adapters.redis.client_streams import RedisClientStreams
 from worker.adapters.redis.replies import check_ids, closing_if_misread, read_entries
@@ -44,6 +45,11 @@ def _writer(desk: Desk, stream: RedisStreams) -> RedisWeightsWriter:
     return RedisWeightsWriter(desk.client, desk.keys, often=stream.light_client)
 
 
+async def _names_of_rules(desk: Desk, stream: RedisStreams) -> object:
+    await desk.client.execute_command("HSET", desk.keys.adjust, "d", "{}")
+    return await RedisAdjust(desk.client, desk.keys, often=stream.light_client).names()
+
+
 _WORK: dict[str, tuple[str, Work]] = {
     "open": ("TIME", lambda _, stream: stream.open()),
     "read": ("XREADGROUP", lambda _, stream: stream.read(10, _NOW_MS)),
@@ -59,6 +65,10 @@ _WORK: dict[str, tuple[str, Work]] = {
     "returns, often": ("HGETALL", lambda desk, stream: _writer(desk, stream).expire_temporary()),
     "change": ("EVAL", lambda desk, _: desk.writer().look(None)),
     "results": ("XREAD", lambda desk, _: _read_results(desk)),
+    "is there a rule": ("EXISTS", _names_of_rules),
+    "rules": ("HKEYS", _names_of_rules),
+    "presets": ("SMEMBERS", lambda desk, _: desk.writer().presets()),
+    "history after": ("XRANGE", lambda desk, _: desk.writer().history_after("0", 10)),
 }
 
 

@@ -71,7 +71,11 @@ class RedisAdjust:
         places = (keys.bounds, keys.adjust_state, keys.adjust)
         with redis_refusals(f"looking for {', '.join(places)}"):
             # Every worker asks each second, and mostly nobody has set a rule: one command says so.
-            if await self._often.execute_command("EXISTS", *places) == 0:
+            there: Any = await self._often.execute_command("EXISTS", *places)
+            async with closing_if_misread(self._often):
+                if type(there) is not int:
+                    raise TypeError("EXISTS says how many")
+            if there == 0:
                 return []
         found = [await self._fields(key) for key in places]
         bounded = [read_field(field)[1] or "" for field in found[0]]
@@ -204,7 +208,8 @@ class RedisAdjust:
     async def _fields(self, key: str) -> Sequence[str]:
         with redis_refusals(f"reading {key}"):
             names: Any = await self._client.execute_command("HKEYS", key)
-            return [text_of(name) for name in names]
+            async with closing_if_misread(self._client):
+                return [text_of(name) for name in names]
 
     async def _attempt(self, planned: PlannedStep) -> tuple[Found, bool]:
         """Run the script with a step; return what is stored if it is not made."""

@@ -6,6 +6,7 @@ from typing import Any
 import redis.exceptions
 
 from worker.adapters.redis.client import Client, redis_errors
+from worker.adapters.redis.replies import closing_if_misread
 from worker.core.draw.sessions import Fields
 from worker.core.keys import PINNED, POSITION, REPEATS_LIMIT, SCHEDULE, Keys
 
@@ -44,12 +45,13 @@ class RedisSessions:
         """
         with redis_errors(f"reading a session in {self._keys.session(name)}"):
             try:
-                fields: Any = await self._client.hgetall(self._keys.session(name))
+                async with closing_if_misread(self._client):  # redis-py makes a mapping of the reply
+                    fields: Any = await self._client.hgetall(self._keys.session(name))
+                    return {field.decode(errors="replace"): value for field, value in fields.items()}
             except redis.exceptions.ResponseError as error:
                 if "WRONGTYPE" not in str(error):
                     raise
                 return None
-        return {field.decode(errors="replace"): value for field, value in fields.items()}
 
     async def idle_left_s(self, name: str) -> int:
         """Return in how many seconds a session ends if nobody uses it; 0 if there is none.
@@ -118,7 +120,9 @@ class RedisSessions:
             pipeline.hget(self._keys.session(name), REPEATS_LIMIT)
         with redis_errors("reading the limits of sessions"):
             limits = await pipeline.execute(raise_on_error=False)
-        found = {name: await self.read(name) for name, limit in zip(names, limits, strict=True) if limit is not None}
+            async with closing_if_misread(self._client):
+                limited = [name for name, limit in zip(names, limits, strict=True) if limit is not None]
+        found = {name: await self.read(name) for name in limited}
         return {name: fields for name, fields in found.items() if fields}
 
     async def note_told(self, name: str, field: str) -> bool:

@@ -115,8 +115,10 @@ class RedisWeightsWriter:
                 page: Any = await self._client.execute_command(
                     "XREVRANGE", self._keys.history, newest, "-", "COUNT", _PAGE
                 )
-            for entry in page:
-                yield _change(*entry)
+                async with closing_if_misread(self._client):
+                    changes = [_change(*entry) for entry in page]
+            for change in changes:
+                yield change
             if len(page) < _PAGE:
                 return
             newest = f"({text_of(page[-1][0])}"
@@ -135,7 +137,8 @@ class RedisWeightsWriter:
             page: Any = await self._client.execute_command(
                 "XRANGE", self._keys.history, f"({entry_id}", "+", "COUNT", count
             )
-        return [_change(*entry) for entry in page]
+            async with closing_if_misread(self._client):
+                return [_change(*entry) for entry in page]
 
     async def expire_temporary(self) -> str:
         """End temporary weights whose time is over; if several workers try at once, one of them succeeds.
@@ -200,7 +203,8 @@ class RedisWeightsWriter:
         """
         with redis_errors(f"reading the returns of weights in {self._keys.returns}"):
             text: Any = await self._client.hget(self._keys.returns, name or "")
-        return None if text is None else read_return(text)
+            async with closing_if_misread(self._client):
+                return None if text is None else read_return(text)
 
     async def presets(self) -> list[str]:
         """List the presets that were stored through this project's writers.
@@ -209,8 +213,9 @@ class RedisWeightsWriter:
             RedisError: Redis did not answer, or refused.
         """
         with redis_errors(f"listing the presets in {self._keys.presets}"):
-            names: Any = await self._client.smembers(self._keys.presets)
-        return sorted(text_of(name) for name in names)
+            async with closing_if_misread(self._client):  # redis-py makes a set of the reply
+                names: Any = await self._client.smembers(self._keys.presets)
+                return sorted(text_of(name) for name in names)
 
     async def _call(self, name: str | None, *words: str | bytes | int) -> tuple[StoredWeights, str | None]:
         """Run the script; return what is stored, and the id of the history's entry if the change was made."""
