@@ -68,6 +68,8 @@ TABLES: Final[Mapping[str, Table]] = {
             "load": "load",
             "figure": "figure",
             "ours": "ours",
+            "least in Python": "least",
+            "ours / least": "ours/least",
             "echo in C": "echo",
             "ours / echo": "ours/echo",
             "FastStream in batches": "faststream-batch",

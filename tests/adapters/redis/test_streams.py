@@ -767,6 +767,19 @@ async def test_who_shows_itself_asks_in_the_same_packet_whether_anything_is_pend
     await stream.remove_presence()
 
 
+async def test_what_was_missing_when_it_was_asked_is_asked_again(
+    desk: Desk, stream: RedisStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.adapters.redis.presence._JUST_S", 3600.0)
+    await desk.client.xgroup_destroy(desk.keys.requests, GROUP)
+    await stream.show("{}", ttl_s=10)
+    with pytest.raises(GroupMissingError):
+        await stream.is_any_pending()
+    await stream.open()
+    assert not await stream.is_any_pending()
+    await stream.remove_presence()
+
+
 async def test_batches_that_settle_out_of_order_leave_no_answered_request(
     desk: Desk, stream: RedisStreams, other: RedisStreams
 ) -> None:

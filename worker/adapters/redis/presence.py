@@ -8,6 +8,7 @@ that: on Redis 7.0 for ever, on Valkey 9.1 until the next entry is read.
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import redis.exceptions
@@ -121,10 +122,12 @@ class RedisPresence:
         """
         with redis_errors("XPENDING"):
             asked_at, asked = self._asked
-            if now or asked is None or time.monotonic() > asked_at + _JUST_S:
-                await self._connection.open()
-                asked = self._connection.send("XPENDING", self._keys.requests, GROUP)
-            reply = await asked
+            reply: Any = None
+            if asked is not None and not now and time.monotonic() <= asked_at + _JUST_S:
+                with suppress(redis.exceptions.RedisError):  # such as that of a group which is there by now
+                    reply = await asked
+            if reply is None:
+                reply = await self._connection.call("XPENDING", self._keys.requests, GROUP)
             with self._connection.closing_if_misread():
                 pending, _, _, _ = reply
                 return int(pending) > 0
