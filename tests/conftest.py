@@ -35,8 +35,8 @@ from worker.settings.environment import run_dirs
 _BINARIES = redis_binaries()
 _ANY = "valkey"
 _QUIET = ("-c", "autovacuum=off", "-c", "io_method=sync")  # each database lasts for one test: nothing to clean up
-# No deadlines, as tests count and never time. 30 examples a run, drawn anew each time, find more than a few long runs.
-settings.register_profile("untimed", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+# No deadlines, as tests count and never time. 50 examples a run, drawn anew each time, find more than a few long runs.
+settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 OPTIONAL_PROGRAMS = ("jq", "npm", "node", "journalctl", "systemd-analyze", "kubectl", "redis-cli")
 """Programs that some tests need, and that a machine may be without."""

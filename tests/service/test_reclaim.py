@@ -98,6 +98,19 @@ async def test_what_failed_a_moment_ago_is_left_alone_until_the_idle_time_is_ove
     assert ids[0] in [entry.id for one in await _reclaimed(patient) for entry in one.entries]
 
 
+async def test_an_answer_from_before_a_failure_does_not_end_its_rest(
+    desk: Desk, stream: RedisStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.adapters.redis.presence._JUST_S", 3600.0)
+    reclaim = Reclaim(stream, idle_ms=_HOUR_MS, max_deliveries=5)
+    assert await _reclaimed(reclaim) == []
+    await stream.show("{}", ttl_s=10)  # nothing is pending, it will say
+    ids = await _deliver(desk, stream, 1)
+    await reclaim.note_failures(ids, _FAILURE)
+    assert await _reclaimed(reclaim) == []
+    assert list(reclaim.resting) == ids
+
+
 async def test_failures_are_forgotten_when_told_and_when_the_entry_is_no_longer_pending_here(
     desk: Desk, stream: RedisStreams
 ) -> None:

@@ -15,7 +15,7 @@ Rules:
    a second, and a short trouble would kill good requests.
 4. Entries in hand are left alone: this worker is about to settle them.
 5. Mostly nothing is pending. One command says so, and then nothing else is asked. It goes with the worker's state, in
-   one packet, unless a reply may be lost: then it is asked after that.
+   one packet, unless a reply may be lost or an entry rests: then it is asked after that.
 6. Why an attempt failed is remembered here, for the rest, and noted in Redis, as another worker may be the one that
    gives up on the entry.
 """
@@ -148,7 +148,8 @@ class Reclaim:
     async def _look(self, in_hand: Collection[str]) -> tuple[set[str], list[Pending]]:
         """Take over what is pending for too long; return its ids, and all that is pending for this consumer now."""
         is_demanded, self._is_demanded = self._is_demanded, False
-        if not await self._stream.is_any_pending(now=is_demanded):
+        # What is remembered of failed entries goes with them, so an older answer would end their rest.
+        if not await self._stream.is_any_pending(now=is_demanded or bool(self._failures)):
             return set(), []
         taken = set(await self._stream.take_over(self._idle_ms))
         return taken, [entry for entry in await self._stream.pending() if entry.id not in in_hand]
