@@ -195,10 +195,12 @@ async def test_two_workers_of_one_name_are_told_wherever_somebody_looks(
     run: Run, redis_client: Redis, prefix: str, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir(mode=0o700)
-    start_worker("w-1")
-    start_worker("w-1", WORKER_RUN_DIR=str(tmp_path / "other"))
+    workers = [start_worker("w-1"), start_worker("w-1", WORKER_RUN_DIR=str(tmp_path / "other"))]
 
     async def is_known() -> bool:
+        """Return whether both have seen the other: until then, one of them overwrites what the other one tells."""
+        if not all(worker.events("consumer.shared") for worker in workers):
+            return False
         return b'"shared_with"' in (await redis_client.get(f"{prefix}:worker:w-1") or b"")
 
     await wait_until(is_known, timeout_s=DEADLINE_S, what="they have met")
