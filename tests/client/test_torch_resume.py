@@ -3,9 +3,11 @@
 A state is taken anywhere, and the kill comes anywhere: in the same iteration, or in a later one.
 """
 
+import gc
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.jobs import keys_of_clients
+from tests.support.pytorch import wait_less_for_workers
 from tests.support.servers import connect
 from tests.support.trainings import Steps, Training, loader_of
 from worker.adapters.redis.client_streams import KEPT_TTL_S
@@ -29,6 +32,14 @@ LOADERS = [
     ("sampler", 2, False),
 ]
 """Of each: kind, workers, and whether these are persistent."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _soon_over() -> Iterator[None]:
+    """Collect the loaders of a module with it: else the process of these tests waits for their workers at its end."""
+    wait_less_for_workers()
+    yield
+    gc.collect()
 
 
 def training_in(folder: Path, url: str, prefix: str, loader: tuple[str, int, bool], **options: Any) -> Training:
