@@ -70,12 +70,15 @@ def _file(run_dir: Path) -> dict[str, Any]:
 
 
 async def _shows(desk: Desk, **wanted: object) -> dict[str, Any]:
-    """Wait until the worker's key says something, and return all that it says."""
+    """Wait until the worker's key says something, and return all that it says; a float is the least it has to say."""
     found: dict[str, Any] = {}
+
+    def is_said(name: str, value: object) -> bool:
+        return found.get(name, 0.0) >= value if isinstance(value, float) else found.get(name) == value
 
     async def is_shown() -> bool:
         found.update(json.loads(await desk.client.get(desk.keys.worker("one")) or "{}"))
-        return all(found.get(name) == value for name, value in wanted.items())
+        return all(is_said(name, value) for name, value in wanted.items())
 
     await wait_until(is_shown, timeout_s=DONE_S, what=f"the worker shows {wanted}")
     return found
@@ -141,10 +144,9 @@ async def test_a_worker_shows_how_fast_it_is_and_what_was_notable(
     async with wired(redis_url, prefix) as parts, running(parts), _reporting(_reporter(parts, prefix, tmp_path)):
         await answers(desk, await desk.add_many(5))
         time.sleep(0.2)  # noqa: ASYNC251 - blocks the event loop, which is to be shown
-        shown = await _shows(desk, requests=5)
+        shown = await _shows(desk, requests=5, loop_lag_ms=100.0)
     assert shown["requests_per_s"] > 0
     assert 0 < shown["latency_p50_ms"] <= shown["latency_p99_ms"] <= shown["latency_max_ms"]
-    assert shown["loop_lag_ms"] >= 100
     assert shown["memory_bytes"] is None or shown["memory_bytes"] > 1 << 20
     noted = [event for event in shown["events"] if event["event"] == "redis.lost"]
     assert [(event["level"], event["text"]) for event in noted][-1:] == [("warning", "no way to redis://me:***@there")]
