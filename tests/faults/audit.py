@@ -71,15 +71,20 @@ def audit_addresses(run: Run) -> Iterator[str]:
 
 
 def audit_letters(run: Run) -> Iterator[str]:
-    """Hold that a dead letter belongs to a request whose result tells the same, or could not be written."""
+    """Hold that a dead letter belongs to a request whose result tells the same, or could not be written.
+
+    A request whose XADD got no answer is found by its request id.
+    """
     answers = {answer.entry_id: answer for answer in run.answers}
     for entry_id, count in Counter(letter["entry_id"] for letter in run.dead).items():
         if count > 1:
             yield f"entry {entry_id} has {count} dead letters"
-    unwritten = {asked.entry_id for asked in run.asked if UNWRITTEN in asked.accepted}
+    unwritten = [asked for asked in run.asked if UNWRITTEN in asked.accepted]
+    ids = {asked.entry_id for asked in unwritten}
+    maybe = {asked.fields["request_id"] for asked in unwritten if asked.is_maybe}
     for letter in run.dead:
         entry_id, answer = letter["entry_id"], answers.get(letter["entry_id"])
-        if answer is None and entry_id not in unwritten:
+        if answer is None and entry_id not in ids and letter.get("request_id") not in maybe:
             yield f"entry {entry_id} has a dead letter and no result"
         elif answer is not None and answer.error != letter["error"]:
             yield f"entry {entry_id} has a dead letter with {letter['error']} and a result with {answer.outcome}"

@@ -252,6 +252,12 @@ RIGHT_TOO: dict[str, Run] = {
         dead=[{"entry_id": "5000-0", "error": "too_many_deliveries"}],
         stats={**STATS, "requests:": 401, "errors::too_many_deliveries": 1},
     ),
+    "a result of a doubtful request that could not be written": with_pair(
+        asked(None, request_id="m")._replace(accepted=frozenset({UNWRITTEN})),
+        None,
+        dead=[{"entry_id": "5000-0", "request_id": "m", "error": "too_many_deliveries"}],
+        stats={**STATS, "requests:": 401, "errors::too_many_deliveries": 1},
+    ),
     "an error that was expected": with_pair(
         asked()._replace(accepted=frozenset({"expired"})),
         answer_to(asked(), [], {}, error="expired"),
