@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -50,7 +51,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes take tests: many tests wait, so more than two cores; those of faults need their turn."""
+    """Return how many processes take tests: many tests wait, so more than two cores; those of faults want theirs."""
     return 6 if "not fault" in config.option.markexpr else 4
 
 
@@ -82,8 +83,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [
         item for item in items if not any(map(item.get_closest_marker, left_out)) and not _missing_programs(item)
     ]
-    # What a process is to do first, no other one takes off it: so there is one browser, and one of what it looks at.
-    items.sort(key=lambda item: item.get_closest_marker("needs_browser") is None)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, int]:
+    """Return where a test comes: first those of a browser, and then the modules of all folders among each other.
+
+    What a process is to do first, no other one takes off it: so there is one browser, and one of what it looks at.
+    Folders differ in how much their tests wait: one after the other, they would leave the processor idle for a while.
+    """
+    module = item.nodeid.partition("::")[0]
+    return item.get_closest_marker("needs_browser") is None, crc32(module.encode())
 
 
 def _missing_programs(item: pytest.Item) -> list[str]:
