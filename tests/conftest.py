@@ -1,5 +1,7 @@
 """Real servers, started once a run and only if a test asks for one; a prefix and a database for each test."""
 
+# ruff: noqa: E402 - what is imported below the call of pytest is what that is about
+
 import asyncio
 import gc
 import importlib.util
@@ -16,6 +18,9 @@ from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+for _folder in ("bridges", "desk", "e2e", "faults", "support"):  # else their asserts do not say what they compared
+    pytest.register_assert_rewrite(f"tests.{_folder}")
 
 from tests.support.browsers import describe_browser, find_browser
 from tests.support.servers import (

@@ -145,7 +145,7 @@ def test_an_interrupt_gets_through_a_wait_without_end(redis_url: str, prefix: st
 def test_a_killed_job_that_starts_again_repeats_nothing_and_loses_nothing(
     redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
-    count, notes = 400, tmp_path / "notes"
+    count, notes = 600, tmp_path / "notes"
     job = (str(PROGRAMS / "job.py"), redis_url, prefix, str(notes), str(count))
 
     def lines() -> list[str]:

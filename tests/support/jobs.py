@@ -29,7 +29,7 @@ def finish_job(process: subprocess.Popen[str]) -> str:
     """Wait for the end of a job, which has to be a quiet one, and return what it wrote."""
     with process:
         out, err = process.communicate(timeout=ENDS_S)
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, err) == (0, ""), err
     return out
 
 
