@@ -1,4 +1,4 @@
-"""How counts are written for people, and which name was meant by one that nothing has."""
+"""Text for people: counts with their nouns, and the known name that an unknown name may have meant."""
 
 from collections.abc import Collection
 from typing import Final

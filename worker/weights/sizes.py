@@ -91,7 +91,7 @@ def _wanted(by: By) -> str:
 
 
 def _notes(all_: set[str], ready: dict[str, float], kept: dict[str, float], undated: int) -> list[str]:
-    """Say which categories are left out, and which chunks do not count."""
+    """Write which categories are left out, and which chunks do not count."""
     notes = []
     if empty := sorted(all_ - ready.keys()):
         notes.append(f"left out, without READY chunks: {named(empty)}")

@@ -1,4 +1,4 @@
-"""The step by which everybody changes weights, a verb or a program: store, note in the history, notify, wait, look."""
+"""The step by which a verb or a program changes weights: store, note in the history, notify, wait, look."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What came of a change.
+    """The result of a change.
 
     Attributes:
         change: The change.

@@ -10,7 +10,7 @@ States of a rule: not begun, running, paused, frozen (mode `off`), removed (no s
    writes beside it is what a rollback goes back to.
 5. A rule that goes on in another mode is at the position where it was. Its next step moves the position from one way
    of counting to the other: what was served is stored as what is heard, or the other way around.
-6. Whatever does not run, or goes by no counts, has no bounds: a batch must not wait for a step that nobody makes.
+6. A rule that does not run, or goes by no counts, has no bounds. A batch must not wait for a step that nobody makes.
 
 Steps are planned here and made by one atomic script, see `worker.core.adjust.step`. Nobody holds a lease: the next
 worker that looks plans the same step.
@@ -88,9 +88,10 @@ def what_is_due(settings: Settings | None, state: State | None, found: Found) ->
 
 
 def plan_begin(settings: Settings, found: Found, served: Mapping[str, int]) -> PlannedStep:
-    """Plan the begin of a rule. If it goes by counts, the weights in force become positioned.
+    """Plan the start of a rule. If it goes by counts, the weights in force become positioned.
 
-    Then batches wait for the first step, so that what is heard first is drawn under the weights of position 0.
+    Without a warm-up, batches then wait for the first step. So what is heard first is drawn under the weights of
+    position 0. If the key holds other weights than those that the rule was set for, they stay as they are.
 
     Args:
         settings: The settings.
@@ -98,7 +99,7 @@ def plan_begin(settings: Settings, found: Found, served: Mapping[str, int]) -> P
         served: Unit -> what was heard so far, see `needs_served`.
 
     Raises:
-        AdjustError: The weights key holds a refused value, or other weights than those that the rule was set for.
+        AdjustError: The weights key holds a value that is refused.
     """
     if found.weights.problem is not None:
         raise AdjustError(f"the weights key holds a value that is refused: {found.weights.problem}")
@@ -124,12 +125,12 @@ def plan_begin(settings: Settings, found: Found, served: Mapping[str, int]) -> P
 
 
 def author_of(settings: Settings) -> str:
-    """Return who a rule is in the history."""
+    """Return the author that the history names for a rule."""
     return f"{AUTHOR}{settings.rule}"
 
 
 def plan_pause(state: State, found: Found, why: str) -> PlannedStep:
-    """Plan that a rule waits for people.
+    """Plan the pause of a rule, which lasts until a person lets it go on.
 
     Args:
         state: The state.
@@ -140,7 +141,7 @@ def plan_pause(state: State, found: Found, why: str) -> PlannedStep:
 
 
 def plan_end(found: Found) -> PlannedStep:
-    """Plan the end of what is left of a rule that does not run: its bounds, and without settings its state, too."""
+    """Plan the removal of what a rule that does not run has left: its bounds, and without settings also its state."""
     return PlannedStep(found) if found.settings else PlannedStep(found, state="", restarts=True)
 
 
@@ -191,7 +192,7 @@ def plan_step(
 
 
 def _turned_on(settings: Settings, state: State, inputs: Inputs) -> Mapping[str, int] | None:
-    """Return the counts that a shadow goes on from when it is turned on; None: it is none, or it stays one."""
+    """Return the counts that a shadow goes on from when it is turned on; None: it is no shadow, or it stays one."""
     if not counts(settings) or state.mode == "on":
         return None
     return {unit: int(count) for unit, count in inputs.heard.items() if unit != TIME_MS}
@@ -205,7 +206,7 @@ def _served_at_0(settings: Settings, state: State, inputs: Inputs, evidence: Evi
 
 
 def _move(settings: Settings, inputs: Inputs, proposal: Proposal) -> tuple[Guarded, str]:
-    """Hold a proposal back; return the shares that are left, and why they move or do not."""
+    """Apply the guards to a proposal. Return the shares that are left, and why they move or do not."""
     weights, target, gate = inputs.weights, proposal.target, proposal.gate
     if target is None:
         return Guarded(weights, ()), proposal.evidence
@@ -216,7 +217,7 @@ def _move(settings: Settings, inputs: Inputs, proposal: Proposal) -> tuple[Guard
 def _carried_on(settings: Settings, state: State, inputs: Inputs, evidence: Evidence, proposal: Proposal) -> State:
     """Return the state after a proposal, before the guards.
 
-    A step that is said to be due at a position that is over already is not waited for: it would stop every batch.
+    A step that is due at a position already passed is left out: its bound would stop every batch.
     """
     reports = state.reports + evidence.reports
     needed = _reports_needed(settings)
@@ -241,7 +242,7 @@ def _reports_needed(settings: Settings) -> float:
 
 
 def _is_time(settings: Settings, state: State, found: Found) -> bool:
-    """Whether a step of a rule that runs is due."""
+    """Return whether a step of a rule that runs is due."""
     if not settings.moves_by.learns and found.now_ms < state.began_ms + settings.warm_up * 1000:
         return False
     here = positions(settings, state, found, Evidence())

@@ -3,7 +3,7 @@
 Rules that learn share three guards. Each is a function of arrays, one entry a category.
 
 1. Evidence is kept for each category until it has enough reports. Then it is used once.
-2. The gate holds what reports do not allow to move, see `worker.core.adjust.gate`.
+2. The gate keeps in place what reports do not allow to move, see `worker.core.adjust.gate`.
 3. The alarm: a category whose share is starved, and whose loss does not move for many steps, goes back to its prior.
 
 The third is for reports that are wrong. A rule that believes them gives a category nothing. Then the rule hears nothing
@@ -133,7 +133,9 @@ def smooth(before: Smoothed, means: Floats, errors: Floats, used: Marks, keep: f
 def share_errors(shares: Floats, parts: Floats) -> Floats:
     """Return the standard errors of shares p = x / X, X = sum(x), whose terms x are uncertain.
 
-    With s the standard errors of x, the delta method gives var(p_i) = ((1 - 2 p_i) s_i^2 + p_i^2 sum_j s_j^2) / X^2.
+    With s the standard errors of x, the delta method gives:
+
+        var(p_i) = ((1 - 2 p_i) s_i^2 + p_i^2 sum_j s_j^2) / X^2
 
     Args:
         shares: float64, shape (k,): p, a simplex.

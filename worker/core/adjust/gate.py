@@ -1,14 +1,14 @@
 """The gate: what reports of losses allow of a move, asked about the shares that the prior and the limits leave.
 
 1. A share stays where it is on too few reports, or where its change is within its standard error.
-2. A move in which no share changes by more than a thousandth of it is none: each makes workers draw again what they
-   have in hand.
+2. A move in which no share changes by more than a thousandth of it is not made. Each move makes workers draw again what
+   they have in hand.
 3. What may move shares what the others leave.
-4. A category that is given back its prior takes it, and the others make room.
+4. A category that is given back its prior takes it, and the others are scaled to what is left.
 
-The question is about what is left of a proposal, and not about the proposal. For the prior is mixed in, and limits cut.
-So weights come to rest where no rule asked them to be. Nothing is remembered of earlier questions: a shadow, a rule in
-warm-up and one whose step was shortened ask again at the next step.
+The gate is asked about what is left of a proposal, and not about the proposal. The reason: the prior is mixed in, and
+limits cut. So weights come to rest where no rule asked them to be. The gate remembers no earlier question. A shadow, a
+rule in warm-up and one whose step was shortened ask again at the next step.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Gate(NamedTuple):
     why: str = ""
 
     def hold(self, weights: Floats, asked: Floats, prior: Floats, part: float = 1.0) -> Floats:
-        """Return what may be moved of a proposal: the weights themselves if nothing may.
+        """Return the shares that a proposal may move the weights to: the weights themselves if nothing may move.
 
         Args:
             weights: float64, shape (k,): the shares that move, a simplex.
@@ -70,12 +70,12 @@ class Gate(NamedTuple):
         return weights if is_at_rest.all() else shares
 
     def tell(self, before: Floats, after: Floats, most: int) -> str:
-        """Say in at most so many characters why shares move, the largest move first, or why they do not.
+        """Write why shares move, the largest move first, or why they do not.
 
         Args:
             before: float64, shape (k,): the shares before the step.
             after: float64, shape (k,): those after it.
-            most: Longest text.
+            most: Most characters of the text.
         """
         moves = np.abs(after - before)
         if float(moves.max()) <= _SAME:

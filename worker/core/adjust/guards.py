@@ -1,14 +1,14 @@
 """The guards: what a rule proposes becomes shares that hold the limits that a person set.
 
 1. Mix: `(1 - strength) target + strength prior`.
-2. Floors and ceilings: shares are scaled by one number, and cut at their limits, so that they sum to 1. So what a limit
-   takes from one category goes to the others in proportion, and what is 0 stays 0 as long as the others have room. This
-   is the nearest point by relative entropy: it minimises sum x log(x / y) over the capped simplex.
-3. Of a rule that learns: the gate lets move what reports allow, see `worker.core.adjust.gate`. What it leaves is cut at
-   the limits again, where shares that stay do not hold them.
+2. Floors and ceilings: shares are scaled by one number, and cut at their limits, so that they sum to 1. What a limit
+   takes from one category goes to the others in proportion. A share of 0 stays 0 as long as the others have room. The
+   result is the nearest point by relative entropy: it minimises sum x log(x / y) over the capped simplex.
+3. Gate, of a rule that learns: only what reports allow moves, see `worker.core.adjust.gate`. The shares that stay may
+   break the limits. Then what the gate leaves is cut at the limits again.
 4. Most change: the whole move is shortened so that no share moves more. A shortened move lies on the line between two
    sets of shares. So it sums to 1, and it holds the floors and ceilings if the shares in force hold them. If they do
-   not, it comes nearer by each step, and `held_by` says so.
+   not, each step brings the shares nearer to the limits, and `held_by` says so.
 
 Limits that no shares can hold are loosened in proportion, and `held_by` says so.
 
@@ -66,7 +66,7 @@ def guard(
     prior: Floats,
     gate: Gate | None = None,
 ) -> Guarded:
-    """Hold a proposal back.
+    """Apply the guards to a proposal.
 
     Args:
         settings: With the limits.
@@ -163,8 +163,8 @@ def project(shares: Floats, floors: Floats, ceilings: Floats, *others: Floats) -
 def _scale(weights: Floats, floors: Floats, ceilings: Floats, total: float) -> Floats:
     """Find the number that makes the scaled and cut weights sum to `total`, which lies between the sums of limits.
 
-    The sum grows with the number, and is straight between two of the points at which a weight meets a limit. A binary
-    search finds these two.
+    The sum grows with the number. It is linear between two neighbouring points at which a weight meets a limit. A
+    binary search finds the two points around `total`.
     """
     if not len(weights):
         return weights

@@ -52,9 +52,9 @@ def counts(settings: Settings) -> bool:
 
 
 def needs_served(settings: Settings, state: State | None) -> bool:
-    """Return whether it has to be read what was served ever: for a shadow, under which nothing is counted.
+    """Return whether all that was ever served has to be read: for a shadow, under which nothing is counted.
 
-    What was a shadow until now needs it once more, for the position that it goes on from.
+    A rule that was a shadow until now needs it once more, for the position that it goes on from.
 
     Args:
         settings: The settings.
@@ -65,7 +65,7 @@ def needs_served(settings: Settings, state: State | None) -> bool:
 
 
 def make_inputs(settings: Settings, state: State, found: Found, library: Library, evidence: Evidence) -> Inputs:
-    """Lay out what is known as a rule takes it.
+    """Make the inputs of a rule from what is known.
 
     Args:
         settings: The settings.

@@ -5,7 +5,7 @@ One round of a rule that learns:
 1. New reports are added to the evidence that was not enough before.
 2. Where there is enough of it now, the rule learns from it, once, and asks for shares with standard errors.
 3. The alarm gives a category back its prior when it is starved and its loss does not move.
-4. The gate goes with the proposal. The guards ask it what may move, once the prior and the limits have had their say.
+4. The gate goes with the proposal. The guards ask it what may move, once the prior and the limits are applied.
 
 Categories that the prior weighs 0 take no part. The memory is a JSON object: columns by category, and numbers.
 """
@@ -80,10 +80,13 @@ class Learned(NamedTuple):
 class LearningRule(ABC):
     """A rule that learns.
 
-    Parameters of all such rules: `reports` (a category moves on at least so many, 8), `within` (a change of at most so
-    many standard errors is none, 1), `starved` (a share with at most this part of the room between the least share that
-    guards leave and the prior counts as starved, 0.25) and `stuck_after` (steps after which a starved category whose
-    loss does not move gets its prior back, 20; 0: never).
+    Parameters of all such rules, with their defaults:
+
+    - `reports` (8): a category moves on at least so many reports.
+    - `within` (1): a change of at most so many standard errors counts as none.
+    - `starved` (0.25): a part of the room between the least share that guards leave and the prior. A category with at
+      most this part of the room is starved.
+    - `stuck_after` (20): steps after which a starved category whose loss does not move gets its prior back. 0: never.
 
     Attributes:
         name: The rule's name.
@@ -213,7 +216,7 @@ def _heard(inputs: Inputs, parts: Integers, step: int, pending: LossEvidence, us
 
 
 def _watched(parameters: Mapping[str, Any], heard: Round, notes: Notes) -> tuple[Watch, Marks]:
-    """Let the alarm have its say: return the watch, and the categories that go back to their prior now."""
+    """Update the alarm. Return the watch, and the categories that go back to their prior now."""
     room = np.maximum(heard.prior - heard.least, 0.0)
     starved = (heard.weights <= heard.least + parameters["starved"] * room + _SAME) & (room > _SAME)
     before = Watch(*notes.column(_WATCH, *_NOT_WATCHED).T)
@@ -254,6 +257,6 @@ def _stacked(columns: Sequence[Floats]) -> Floats:
 
 
 def _waiting(notes: Notes, pending: LossEvidence, parameters: Mapping[str, Any]) -> str:
-    """Say that no category has enough reports."""
+    """Write that no category has enough reports, and name the one that has the most."""
     best = int(pending.reports.argmax())
     return f"not enough reports: {notes.categories[best]} has {pending.reports[best]:.0f} of {parameters['reports']}"

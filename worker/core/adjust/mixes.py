@@ -2,8 +2,8 @@
 
 Our own shape is `{"weights": {"voice": 0.7, ...}}`, or phases one after the other:
 `{"phases": [{"name": "warm-up", "until": {"chunks": 1e6}, "weights": {...}}, ...]}`. Other tools write other shapes,
-which `worker.core.adjust.weight_lists` reads. A document names sources as its own tool does. Which category of the
-library a source is, `worker.core.adjust.sources` decides.
+which `worker.core.adjust.weight_lists` reads. A document names sources as its own tool does.
+`worker.core.adjust.sources` decides which category of the library a source is.
 """
 
 import math

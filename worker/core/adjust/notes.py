@@ -1,6 +1,6 @@
-"""The memory of a rule that learns, as arrays by category on one side and as a JSON object on the other.
+"""The memory of a rule that learns: arrays by category for the rule, and a JSON object for Redis.
 
-Redis holds it, so anybody may have written it. Whatever no rule can have written is refused.
+Redis holds the object, so anybody may have written it. A memory that no rule can have written is refused.
 """
 
 from collections.abc import Mapping

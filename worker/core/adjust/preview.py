@@ -46,7 +46,13 @@ class Row(NamedTuple):
 
 
 class _Moved(NamedTuple):
-    """What is known after a step, the limits that held it back, and how many seconds after its position it is made."""
+    """What is known after a step.
+
+    Attributes:
+        inputs: What the rule knows then.
+        held_by: The limits that held the step back.
+        after_s: How many seconds after its position the step is made.
+    """
 
     inputs: Inputs
     held_by: tuple[str, ...]

@@ -1,12 +1,13 @@
 """The losses that trainings report, gathered by category, and what is believed of them.
 
-Theory. Sums, counts and squares only add up: whichever way reports are split into pages, the whole is the same. What is
-believed is another matter, for one broken rank must not move the weights of all:
+Theory. Sums, counts and squares only add up. So the totals do not depend on how reports are split into pages. What is
+believed is another matter, because one broken rank must not move the weights of all:
 
-- Where three reporters or more measured a category, its mean is the median of their means. So one that lies is
-  outvoted, however many losses it claims, and it is named.
-- Where fewer did, nobody can be outvoted. Then the lowest and the highest tenth of the reports are pulled in to the
-  others (Winsorised), and so are the largest counts. One wild report among many does no harm.
+- Where three reporters or more measured a category, its mean is the median of their means. So a reporter with wrong
+  losses is outvoted, however many it reports, and it is named.
+- Where fewer did, nobody can be outvoted. Then the means of the reports are Winsorised: the lowest and the highest
+  tenth are replaced by the nearest value that stays. So is the highest tenth of the counts. One wild report among many
+  does no harm.
 
 Source: Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993 (a value is an outlier beyond 3.5 deviations);
 Huber and Ronchetti, "Robust Statistics", 2nd ed., 2009, section 5.1 (the median, and its breakdown point).

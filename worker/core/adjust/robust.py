@@ -57,14 +57,14 @@ class Cells:
 
 
 class Winsorised(NamedTuple):
-    """Means of reports whose extremes were pulled in, and their standard errors; float64, (k,)."""
+    """Winsorised means of reports, and their standard errors; float64, (k,)."""
 
     means: Floats
     errors: Floats
 
 
 def winsorise(cells: Cells, k: int) -> Winsorised:
-    """Average reports, the lowest and the highest tenth of their means pulled in, and the highest tenth of counts."""
+    """Average reports, with the lowest and the highest tenth of means, and the highest tenth of counts, Winsorised."""
     means = _pulled_in(cells.category, cells.sum / cells.count, k, both=True)
     weights = _pulled_in(cells.category, cells.count, k, both=False)
     all_weights, reports = add_up(cells.category, weights, k), count(cells.category, k)
@@ -96,7 +96,7 @@ def _by_group(groups: Integers, values: Floats, k: int) -> tuple[Floats, Integer
 
 
 def _at(ordered: Floats, places: Integers) -> Floats:
-    """Return values at places, whatever stands there for an empty group."""
+    """Return values at places; an empty group gets any value."""
     return ordered[np.clip(places, 0, len(ordered) - 1)] if len(ordered) else np.zeros(len(places))
 
 

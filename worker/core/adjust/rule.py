@@ -1,12 +1,12 @@
 """What a rule is: it looks at counts, sizes and losses, and proposes weights.
 
-A rule is pure. Its memory is a JSON object that the driver keeps for it from one step to the next, so any worker can
+A rule is pure. Its memory is a JSON object that the driver keeps for it from one step to the next. So any worker can
 take the next step. The driver holds each proposal back by the guards (`worker.core.adjust.guards`).
 
 1. Any finite input has to give a simplex, or no target at all.
 2. Where the prior weighs a category 0, nobody wanted it. A rule gives it a share only where its parameters name it.
 3. Positions count from the moment in which the rule began. They go on while a rule is frozen. While it is paused, time
-   goes on and counts of a rule that is on stand still, because nothing is counted under what a person set.
+   goes on. Counts of a rule that is on stand still then, because nothing is counted under what a person set.
 """
 
 from collections.abc import Mapping
@@ -101,7 +101,7 @@ class Rule(Protocol):
 
     @property
     def learns(self) -> bool:
-        """Whether it goes by reports of losses."""
+        """Return whether it goes by reports of losses."""
         ...
 
     def units(self, parameters: Mapping[str, Any]) -> frozenset[str]:

@@ -2,9 +2,9 @@
 
 Redis holds them as JSON, and anybody may have written there. So everything is checked, and bounded.
 
-Beside what people choose, settings say when the rule was set (`set_at_ms`), when it was last told to go on
-(`resumed_ms`), and what the weights key held then (`found`). A rule begins anew when it is set again; it goes on where
-it was when only its mode or its guards change.
+Some values are not chosen by people. `set_at_ms` is when the rule was set. `resumed_ms` is when it was last told to go
+on, and `found` is what the weights key held then. A rule begins anew when it is set again. It goes on where it was when
+only its mode or its guards change.
 """
 
 import hashlib

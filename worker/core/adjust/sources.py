@@ -1,8 +1,8 @@
 """Which category of the library each source of a mix is.
 
-A source is a category if somebody says so (`theirs=ours`), else if the library has a category of its name, or of a name
-that it may also have. Where that is not known, its name itself has to be one of a category. Any other source is
-refused: the mix would not be heard as it was fitted.
+A source is a category if somebody says so (`theirs=ours`). Else the library must have a category of its name, or of a
+name that it may also have. Where the library is not known, the source's own name has to be a valid category name. Any
+other source is refused: the mix would not be heard as it was fitted.
 """
 
 from collections.abc import Collection, Mapping, Sequence

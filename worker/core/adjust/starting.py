@@ -50,8 +50,8 @@ def proportional(sizes: Mapping[str, float], temperature: float = 1.0) -> dict[s
 def unimax(sizes: Mapping[str, float], most_repeats: float, budget: float) -> Unimax:
     """Weigh categories as uniformly as can be while none repeats more often than is allowed.
 
-    The budget is dealt out from the smallest category to the largest. Each is due an equal part of what is left. One
-    that would repeat too often by that takes as much as it may, and the larger ones share the rest.
+    The budget is dealt out from the smallest category to the largest. Each is due an equal part of what is left. If a
+    category would then repeat too often, it takes as much as it may. The larger ones share the rest.
 
     Args:
         sizes: Category -> finite size > 0; at least one.

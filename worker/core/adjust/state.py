@@ -117,7 +117,7 @@ def _is_position(value: object) -> bool:
 
 
 def _is_shadow(value: object) -> bool:
-    """Whether these are shares that weights can be made of, or none at all."""
+    """Return whether these are shares that weights can be made of, or none at all."""
     if not isinstance(value, dict):
         return False
     try:

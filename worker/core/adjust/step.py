@@ -2,7 +2,7 @@
 
 Everything that is stored about one rule changes together, in one atomic step: settings, state, bounds, counts, and the
 weights with their entry in the history. The step is made only if settings, state and weights are those that it was
-planned for. So of several workers that plan the same step one makes it. And a step never overwrites what a person
+planned for. So if several workers plan the same step, only one makes it. And a step never overwrites what a person
 changed meanwhile.
 
 A rule that goes by counts stores positioned weights, see `worker.core.stats.heard`. Only what is drawn under such a

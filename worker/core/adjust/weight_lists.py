@@ -1,13 +1,11 @@
 """Weight lists of other tools, as far as they have one number a source.
 
-| tool | shape |
-|---|---|
-| any | an object of names and numbers |
-| Olmix, proposed | a list of `{"domain": "dclm:science", "weight": 0.2}` |
-| Olmix, launched | `mix:` names with `weight` and `repetition_factor`, flat or nested; nested weights are multiplied |
-| RegMix | `train:` names and numbers, each name with `train_` before it |
-| Energon | `splits:`, `train:`, `blend:` (or `datasets:`) a list of `path` and `weight` (1 if there is none) |
-| NeMo, Lhotse | `input_cfg:` a list of items with `weight`, and groups of such, whose items share its weight |
+- any tool: an object of names and numbers
+- Olmix, proposed: a list of `{"domain": "dclm:science", "weight": 0.2}`
+- Olmix, launched: `mix:` names with `weight` and `repetition_factor`, flat or nested; nested weights are multiplied
+- RegMix: `train:` names and numbers, each name with `train_` before it
+- Energon: `splits:`, `train:`, `blend:` (or `datasets:`) a list of `path` and `weight` (1 if there is none)
+- NeMo, Lhotse: `input_cfg:` a list of items with `weight`, and groups of such, whose items share its weight
 
 Sources, read August 2026: allenai/olmix, README.md ("Output") and plans/023_explicit_mix_field.md; sail-sg/regmix,
 mixture_config/config_1b; Megatron-Energon's documentation, "Metadataset"; NVIDIA/NeMo,

@@ -1,4 +1,4 @@
-"""Patterns of paths, as a shell has them, for PostgreSQL."""
+"""Shell patterns of paths, for PostgreSQL."""
 
 import re
 from typing import Final

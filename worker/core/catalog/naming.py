@@ -1,8 +1,8 @@
 """Names of categories and splits, made out of names of folders.
 
-Accents and capitals go, and whatever else is not accepted becomes a hyphen: "Café Noise" becomes cafe-noise. A name
-whose letters have no such form is written in Punycode, which keeps different names apart. Names that are too long keep
-their start, and get a hash of the whole.
+Accents are removed, and capitals become small letters. Other characters that are not accepted become a hyphen: "Café
+Noise" becomes cafe-noise. A name whose letters have no such form is written in Punycode, which keeps different names
+apart. Names that are too long keep their start, and get a hash of the whole.
 """
 
 import hashlib

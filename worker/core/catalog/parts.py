@@ -1,8 +1,8 @@
 """Names of parts: a category has one part for each of its splits, and one for chunks without a split.
 
-A part is named by its category alone if it has no split, `voice!train` for the split `train`, and `voice+val` for any
-other split. `!` and `+` sort before every character of a category's name. So in the order of names the parts of a
-category are neighbours, and the two that a request without a split draws from come first.
+The part without a split has the name of its category. The part of the split `train` is named `voice!train`, and that of
+any other split `voice+val`. `!` and `+` sort before every character of a category's name. So the parts of a category
+are neighbours in the order of names. The two that a request without a split draws from come first.
 """
 
 from bisect import bisect_left

@@ -6,7 +6,7 @@ Requests come in three nested collections:
 - A *group* is drawn under one mixture by one method; its parts differ in terms such as `size` and `reply_to`.
 - A *draw* is a piece of a group that fits into the processor's cache. One NumPy pass draws all of it.
 
-Pinned requests of a session with a schedule are drawn one by one instead, as each begins where the last one ended.
+Pinned requests of a session with a schedule are drawn one by one instead. Each begins where the last one ended.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,19 +1,20 @@
 """Draw length buckets for one session so that no chunk comes again before its length class is used up.
 
 Buckets and categories are drawn as `buckets` draws them, so the mix is as exact as there. The chunks that were drawn
-say no more than how many are wanted of each category and length class. The session's passes say which: each category
+there only say how many are wanted of each category and length class. The session's passes say which ones: each category
 has a course for each class, whose chunks come once a pass; see `passes`.
 
-Which bucket comes is no matter of chance within a session. The n-th one is that of the fraction of s + n x 0.618...,
-the golden ratio, where s is a hash of the session and of what such requests ask for. From whichever n on, such numbers
-are spread over [0, 1) more evenly than random ones. So all classes of a category are about equally far, which chance
-would not see to. Over sessions, each number is uniform.
+Within a session, the order of the buckets is not random. The n-th bucket is the one at the fractional part of
+s + n x 0.618..., the golden ratio. Here s is a hash of the session and of what such requests ask for. From any n on,
+such numbers are spread over [0, 1) more evenly than random ones. So all classes of a category are about equally far.
+Random numbers would not ensure that. Over sessions, each number is uniform.
 
 Why not a pass of the whole category: its last chunks would be of a few buckets. A batch of another bucket would need
 chunks of that category, and have none. So it would begin the next pass early, or leave its mix.
 
 Why classes: buckets move with weights and library, and a pass must not begin anew whenever they do. Classes stay as
-they are. A bucket is of whole classes, so a draw from it is one from its classes, in proportion to their chunks.
+they are. A bucket is of whole classes. So a draw from a bucket is a draw from its classes, in proportion to their
+chunks.
 
 Source: Sos, "On the Distribution mod 1 of the Sequence n alpha", Ann. Univ. Sci. Budapest 1 (1958).
 """

@@ -1,4 +1,4 @@
-"""Count what requests drew that draw a length bucket, beside what was expected of them; see `spread`."""
+"""Counts of requests that draw a length bucket: what they drew, and what was expected; see `spread`."""
 
 import numpy as np
 

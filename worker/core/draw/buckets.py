@@ -1,25 +1,27 @@
 """Buckets: batches of chunks that last about equally long, while the mix over all batches is still the weights.
 
 The library, as the weights draw it, is cut by duration into buckets of about equal chance. A request draws a bucket,
-and then all of its chunks from there. With p_c the chance of category c, P(b | c) the part of its chunks that is in
-bucket b, and B the budget:
+and then all of its chunks from there. Let p_c be the chance of category c. Let P(b | c) be the part of its chunks that
+is in bucket b. Let B be the budget.
 
-1. Edges are quantiles of F(t) = sum over c of p_c x (part of c's chunks that last up to t). Chunks that last equally
-   long stay together. So there may be fewer buckets than wanted, and none is empty.
-2. A batch of bucket b has n_b chunks, as many as fit if each were as long as the longest one: n_b = floor(B / longest).
+1. Edges are quantiles of F(t), the chance that a drawn chunk lasts up to t. F(t) is the sum over c of p_c x (part of
+   c's chunks that last up to t). Chunks that last equally long stay together. So there may be fewer buckets than
+   wanted, and none is empty.
+2. A batch of bucket b has as many chunks as fit if each were as long as the longest one: n_b = floor(B / longest).
 3. q_b = sum over c of p_c P(b | c) is the chance that a chunk is of bucket b. Requests draw buckets in proportion to
-   q_b / n_b, for a bucket of long chunks needs more batches for as many chunks.
+   q_b / n_b. For as many chunks, a bucket of long chunks needs more batches.
 4. Within the bucket, categories are drawn by p_c P(b | c) / q_b, and chunks evenly.
 
-Why the mix is exact: with z = sum over b of q_b / n_b, a request is expected to bring, of category c,
+Why the mix is exact: let z = sum over b of q_b / n_b. The expected number of chunks of category c in a request is
 
-    sum over b of (q_b / n_b / z) x n_b x (p_c P(b | c) / q_b) = p_c / z
+    sum over b of (q_b / n_b / z) x n_b x (p_c P(b | c) / q_b)
+    = p_c / z
 
-chunks, which is in proportion to p_c. Its expected size is 1 / z. So counts less size x p_c have mean 0. If weights are
-shares of audio time, p_c is the weight divided by the mean duration, and the same holds for seconds.
+which is in proportion to p_c. Its expected size is 1 / z. So counts less size x p_c have mean 0. If weights are shares
+of audio time, p_c is the weight divided by the mean duration. Then the same holds for seconds.
 
 A bucket and category is a *cell*, a range of places; see `lengths`. So a bucket is a mixture of its own, in places
-instead of positions, and requests of all buckets are drawn in one go; see `plans`.
+instead of positions. Requests of all buckets are drawn in one go; see `plans`.
 """
 
 from collections.abc import Sequence
@@ -39,7 +41,7 @@ from worker.core.mixture import Finder, Floats, Integers, Mixture
 
 
 class Batches(NamedTuple):
-    """What some requests drew that differ in size.
+    """The draws of some requests that differ in size.
 
     Attributes:
         sizes: int64, shape (r,): how many chunks each got.

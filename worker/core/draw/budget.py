@@ -1,4 +1,4 @@
-"""Budgets: how many chunks a request gets that names seconds instead of a size.
+"""Budgets: the number of chunks of a request that names seconds instead of a size.
 
 Without buckets, a padded batch has as many chunks as fit if each were as long as the longest one. So it is an ordinary
 request of that size. With buckets, see `buckets`; where durations add up, see `sums`. Nothing is silently left out: a

@@ -1,8 +1,8 @@
 """Length classes: a scale of durations that never moves, for passes that go on while buckets move.
 
-There are eight classes to an octave, so the longest chunk of a class lasts up to 9 % longer than the shortest. Edges
-of buckets follow the weights and the library. Those of classes do not, and they are whole numbers. So each worker
-finds the same class for a chunk, always.
+An octave has eight classes. So the longest chunk of a class lasts up to 9 % longer than the shortest. Edges of buckets
+follow the weights and the library. Those of classes do not, and they are whole numbers. So each worker always finds the
+same class for a chunk.
 """
 
 from math import isqrt

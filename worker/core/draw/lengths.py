@@ -1,8 +1,8 @@
 """Lengths: the chunks of a view by how long they last, so that those of one length lie side by side.
 
 A chunk's *place* is its index in the order by category, and by duration within a category. So the chunks of a category
-whose durations lie between two edges are a range of places, and a bucket needs no list of its chunks. Chunks that last
-equally long stay in the order of their positions, so every worker has the same order.
+with durations between two edges are a range of places. A bucket needs no list of its chunks. Chunks that last equally
+long stay in the order of their positions, so every worker has the same order.
 """
 
 from typing import NamedTuple

@@ -6,8 +6,8 @@ variance n p (1 - p). A stratified count is the floor or ceiling of n p. With f 
 (1 - f).
 
 Without replacement a category may run out, and its surplus goes to the others; see `allocation`. Their counts have no
-closed form then. So the observed counts count as expected, with no variance. Whether a category *may* run out decides
-this, not whether one did: choosing by the outcome would bias the comparison of all other requests.
+closed form then. So the observed counts are taken as expected, with no variance. This depends on whether a category
+*may* run out, not on whether one did. Choosing by the outcome would bias the comparison of all other requests.
 
 What weights ask for beyond that is counted apart, see `core.stats.asked`.
 """
@@ -121,7 +121,7 @@ def _count_all(dataset: str | None, plan: Plan, drawn: RequestCounts, tally: Tal
 
 
 def _count_touched(dataset: str | None, plan: Plan, drawn: RequestCounts, tally: Tally) -> None:
-    """Count the categories that something was drawn of; expectations follow from the number of chunks.
+    """Count the categories that were drawn; expectations follow from the number of chunks.
 
     Stratified draws are counted as independent ones. With so many categories, shares are so small that the variances
     are nearly the same.

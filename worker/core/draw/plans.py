@@ -1,8 +1,8 @@
 """Plans: a group of requests that are drawn in one go, all from one mixture, or each from one of several.
 
-Several mixtures of the same categories lie side by side on [0, 1), each as wide as any other. So a number within the
-range of one of them chooses a *cell*, a category of that mixture, and a chunk of it, as a number in [0, 1) does for one
-mixture alone.
+Several mixtures of the same categories lie side by side on [0, 1), each as wide as any other. A *cell* is a category of
+one of these mixtures. A number within the range of a mixture chooses a cell of it, and a chunk of the cell. For one
+mixture alone, a number in [0, 1) chooses a category and a chunk likewise.
 """
 
 from collections.abc import Sequence

@@ -228,7 +228,7 @@ def _find_mixture(terms: Terms, weights: Weights, derived: Derived) -> Mixture:
 
 
 def _nothing_ready(terms: Terms, weights: Weights, catalog: Catalog) -> str:
-    """Say why nothing can be drawn, and what could."""
+    """Write why nothing can be drawn, and what is accepted."""
     split, kept_out = terms.split, _outside(terms.exclude)
     if split is not None and split not in catalog.splits:
         others = f"{_list_names(catalog.splits)}, or no split" if catalog.splits else "a request without a split"

@@ -13,8 +13,8 @@ from worker.core.weights.values import Weights
 MOST_PLAYS: Final = 16
 """How often a chunk may be heard, on average, without a warning.
 
-Source: Muennighoff et al. 2023, "Scaling Data-Constrained Language Models": up to 4 passes over the same data train
-about as well as new data, and by some 15 the value of repeating has decayed by 1 - 1/e.
+Source: Muennighoff et al. 2023, "Scaling Data-Constrained Language Models". Up to 4 passes over the same data train
+about as well as new data. By some 15 passes, the value of repeating has decayed by 1 - 1/e.
 """
 
 

@@ -1,8 +1,8 @@
-"""The limit of repeats in a session: which categories come near to it, and what is told of them.
+"""The limit of repeats in a session: which categories come near to it, and which events are logged then.
 
-The field `repeats_limit` of a session's hash is the most repeats that somebody wants of any category. It stops nothing:
-what comes near to it, or reaches it, is told once. A field `told:<limit>:<level>:<category>` notes that it was, for all
-workers.
+The field `repeats_limit` of a session's hash is the most repeats that somebody wants of any category. It stops nothing.
+An event is logged once when a category comes near to it, and once when a category reaches it. A field
+`told:<limit>:<level>:<category>` notes this for all workers.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from worker.core.events import MixRepeats
 
 
 class Told(NamedTuple):
-    """What has to be told of a session.
+    """An event to log about a session.
 
     Attributes:
-        field: Of its hash, which notes that it was.
-        event: What to tell.
+        field: The field of the session's hash that notes that it was logged.
+        event: The event.
     """
 
     field: str
@@ -26,7 +26,7 @@ class Told(NamedTuple):
 
 
 def near_limit(name: str, fields: Mapping[str, bytes], ready: Mapping[str, int]) -> list[Told]:
-    """Find the categories of a session that come near to its limit, or have reached it, and were not told yet.
+    """Return the events that are due: for each category of a session that is near to its limit, or reached it.
 
     Args:
         name: The session.

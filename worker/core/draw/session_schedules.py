@@ -2,13 +2,13 @@
 
 A schedule stands in the session's hash, in the field `schedule`. Field `position` is how far the session has come: a
 count of chunks, of requests, or of milliseconds of audio. Both are compared as the results are written, and the
-position grows in that step. So it is exact, whichever workers serve the session.
+position grows in that step. So the position is exact, whichever workers serve the session.
 
 A request is drawn at the position that the requests before it left, also within a batch. So the weights of a session's
 n-th request do not depend on how workers cut batches.
 
-Weights in between are those of `worker.core.adjust.rules.curve`. Before the first point the session's pinned weights
-hold.
+Weights between two points are those of `worker.core.adjust.rules.curve`. Before the first point the session's pinned
+weights hold.
 """
 
 import json

@@ -1,15 +1,17 @@
 """Moments of requests that draw a length bucket; see `moments` for those of others, and `buckets` for the draw.
 
-A request of n chunks is held against n p, where p is the chance of the category in the whole library. Within bucket b
-its counts have mean n_b p_b, with p_b the share within the bucket. So the distance from n p has two parts:
+The counts of a request of n chunks are compared with n p. Here p is the chance of the category in the whole library.
+Within bucket b its counts have mean n_b p_b, with p_b the share within the bucket. So the distance from n p has two
+parts:
 
-- from the bucket's own mean. It has the variance of n_b draws from the bucket's mixture.
-- between that and n_b p. Over the buckets it has mean 0, see `buckets`, and its variance is the mean of its square.
+- the distance from the bucket's own mean. It has the variance of n_b draws from the bucket's mixture.
+- the distance between that mean and n_b p. Over the buckets it has mean 0, see `buckets`. Its variance is the mean of
+  its square.
 
 So each request adds the same variance, the mean over the buckets of both. It is known before the bucket is drawn.
 
 Without replacement a category may run out within some buckets. In requests of these the first part counts as 0, as in
-`moments`. The second part stays, for it would no longer have mean 0 if some buckets were left out.
+`moments`. The second part stays, because it would no longer have mean 0 if some buckets were left out.
 """
 
 from typing import NamedTuple

@@ -1,14 +1,14 @@
 """Sums: batches whose durations add up to at most a budget, by a rule that leaves the mix exact.
 
-With B the budget and L the longest chunk that can be drawn, a request draws its next chunk as long as its chunks so far
-last at most B - L. So any chunk fits that may come, and the rule looks at the past alone.
+Let B be the budget, and L the longest chunk that can be drawn. A request draws its next chunk as long as its chunks so
+far last at most B - L. So any next chunk fits, and the rule looks at the past alone.
 
 Why the mix is exact: N, the number of chunks drawn, is a stopping time. By Wald's identity the expected count of each
-category is E[N] times its chance, and counts less N x chance are a martingale, whose variance adds up to that of N
+category is E[N] times its chance. Counts less N x chance are a martingale. The variance adds up to that of N
 independent draws. The same holds for seconds, and if N is bounded.
 
-Why not stop when the next chunk does not fit: that one would be thrown away more often if it is long. So long chunks
-would come too seldom, and with them their categories.
+Why not stop when the next chunk does not fit: a long chunk would be thrown away more often than a short one. So long
+chunks would come too seldom, and so would their categories.
 
 Source: Wald, "On Cumulative Sums of Random Variables", Ann. Math. Stat. 15 (1944).
 """

@@ -1,12 +1,11 @@
 """How counts have grown between two looks at the stats hash.
 
-Theory. Each batch adds what it drew to the hash, and the mean and variance that its own weights made one expect. So the
+Theory. Each batch adds three values to the hash: what it drew, and the mean and variance under its own weights. So the
 difference of two readings is a sum over the batches that were settled in between. It compares every draw with the
 weights that it was drawn under, however often these changed meanwhile. Counts that fall were cleared, or belong to
-another server: then there is no difference.
+another server. Then there is no difference.
 
-There may be thousands of categories, of which few are shown. So sums are made once a look, and rows when they are asked
-for.
+There may be thousands of categories, of which few are shown. So sums are made once a look, and rows on demand.
 """
 
 import math

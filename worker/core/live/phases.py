@@ -1,8 +1,9 @@
 """Phases: what was drawn under each version of the weights that was in force while somebody watched.
 
-A phase is the time between two changes. It counts from the first look at which its weights were in force before the
-counts were read, to the last look before other weights were seen. So all that it counts was drawn under its weights.
-What was drawn around a change, between two looks, is in no phase.
+A phase is the time between two changes. Its first look is the first at which its weights were in force before the
+counts were read. Its last look is the last before other weights were seen. The phase counts what was drawn between
+these looks. So all that it counts was drawn under its weights. What was drawn around a change, between two looks, is in
+no phase.
 """
 
 from collections import deque

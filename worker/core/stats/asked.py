@@ -1,4 +1,4 @@
-"""What weights ask for and draws cannot give, counted beside what draws make one expect.
+"""What weights ask for and draws cannot give, counted beside the expectations of the draws.
 
 Draws depart from their weights for reasons that are known: a weighted category has no READY chunk, or runs out within a
 request with `replace=0`. Expectations are those of the draws, so counts fit them all the same. `drift` compares counts

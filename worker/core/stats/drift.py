@@ -1,25 +1,29 @@
-"""Drift: does what is drawn of a category leave what chance allows? A test that may look after every interval.
+"""Drift test: is what is drawn of a category beyond what chance allows? The test may look after every interval.
 
-Each interval brings, for each category, what was drawn and what its own weights made one expect, with the variance. So
-a change of weights is no drift: every draw is held against the weights that it was drawn under.
+For each category, an interval has what was drawn, and the mean and variance under its own weights. So a change of
+weights is no drift: every draw is compared with the weights that it was drawn under.
 
-1. A draw that has the category with probability p adds X - p, where X is 0 or 1. For every number b,
-   E exp(b (X - p) - p (1 - p) (e^|b| - 1 - |b|)) <= 1, by Bennett's inequality. So with D the sum of X - p, and V the
-   sum of variances, exp(b D - V (e^|b| - 1 - |b|)) is a nonnegative supermartingale: evidence, which chance rarely
-   makes large. This holds for every number of draws. Nothing is assumed to be normal.
+1. A draw that has the category with probability p adds X - p, where X is 0 or 1. By Bennett's inequality, for every
+   number b:
+
+       E exp(b (X - p) - p (1 - p) (e^|b| - 1 - |b|)) <= 1
+
+   Let D be the sum of X - p, and V the sum of variances. Then exp(b D - V (e^|b| - 1 - |b|)) is a nonnegative
+   supermartingale: evidence, which chance rarely makes large. This holds for every number of draws. Nothing is assumed
+   to be normal.
 2. A drift may begin at any time. So evidence below 1 is replaced by 1 before an interval is added, as in Page's test
-   (CUSUM). Where it was replaced last, the drift is taken to have begun.
+   (CUSUM). The drift is taken to have begun where the evidence was replaced last.
 3. The size of a drift is not known. So the evidence is the mean over numbers b of both signs, 2^-7 to 2.
-4. A category alarms when its evidence reaches K / r, where K categories are compared and r is the false-alarm rate.
-   Then the mean number of intervals up to the first false alarm of any category is at least 1 / r, however often one
-   looks.
+4. A category alarms when its evidence reaches K / r. Here K categories are compared, and r is the false-alarm rate.
+   Then the first false alarm of any category comes after a mean of at least 1 / r intervals. This holds however often
+   one looks.
 5. Nothing alarms before 100 draws of the category were expected since the drift began.
-6. After an alarm the evidence begins anew. A category that has alarmed fits again when 10 times as much was expected of
-   it without another alarm as the last alarm took.
+6. After an alarm the evidence begins anew. The test notes how much was expected from the start of the drift to the
+   alarm. The category fits again when 10 times as much was expected of it without another alarm.
 
 Seconds of audio are compared likewise: divided by the longest duration, a draw adds a number between 0 and 1. A request
-that draws a length bucket decides on all of its chunks together. Its counts less their means, divided by the largest
-number of chunks, lie between -1 and 1 and have mean 0, so 1 holds for them, too.
+that draws a length bucket decides on all of its chunks together. Its counts less their means are divided by the largest
+number of chunks. The results lie between -1 and 1 and have mean 0. So 1 holds for them, too.
 
 Source: Bennett, "Probability Inequalities for the Sum of Independent Random Variables", JASA 57 (1962), for 1; Page,
 "Continuous Inspection Schemes", Biometrika 41 (1954), for 2; Robbins, "Statistical Methods Related to the Law of the

@@ -1,35 +1,35 @@
-"""What was heard under weights that a rule moves by counts, and why its steps come exactly where they are due.
+"""Counts of what was heard under weights that a rule moves, and why its steps come exactly where due.
 
 Theory. A rule that goes by counts has a *bound*: the count of what was heard at which its next step is due. Bounds and
 counts stand in two hashes, under the same fields. The rule's step stores weights and the next bounds at once.
 
 1. The weights value of such a rule is *positioned*: it begins with a space. No other value does.
 2. A batch that was drawn under a positioned value hands its growth of the counts to the settling script.
-3. The script settles a batch only if each weights key holds the value that the batch was drawn under, and no bound of
-   the batch's fields is met. In the same step it adds the batch's growth to the counts.
+3. The script settles a batch only if each weights key holds the value that the batch was drawn under. Also, no bound
+   of the batch's fields may be met. In the same step the script adds the batch's growth to the counts.
 
-So the *position* of a batch is what was heard before it, and every request of it was drawn under the weights of that
+So the *position* of a batch is what was heard before it. Every request of the batch was drawn under the weights of that
 position:
 
 - A bound is stored in one step with a positioned value. A batch that was drawn under that value brings its growth, so
-  its bound is looked at. A batch that was drawn under any other value is refused by the weights key. So a worker keeps
-  to a bound of which it has never heard.
+  its bound is checked. A batch that was drawn under any other value is refused by the weights key. So a worker keeps
+  to a bound that it does not know.
 - A batch that finds a bound met is drawn again after the step. Until then the counts stand still, for every worker. So
-  the step finds the counts that exceed the bound by less than one batch, and the next position is exact again.
+  the step finds counts that exceed the bound by less than one batch. The next position is exact again.
 - Growth and results are one step, and a step is whole or not there. So a crash of a worker loses or doubles no count.
-- A positioned value is never settled unfenced, see `worker.service.outcome`. Each refusal of such a batch means that
-  another batch was settled, that a rule made a step, or that a person wrote. So batches go on, as they do without.
+- A positioned value is never settled unfenced, see `worker.service.outcome`. A refusal of such a batch has one of three
+  causes: another batch was settled, a rule made a step, or a person wrote. So batches go on, as they do without bounds.
 
-A value of anybody else is not positioned. So where no rule goes by counts, nothing of this is sent or looked at.
+A value of anybody else is not positioned. So where no rule goes by counts, nothing of this is sent or checked.
 
 A count belongs to the weights in force for a request: `chunks:<dataset>`, `ms:<dataset>`, `requests:<dataset>`, and
 `chunks:<dataset>:<category>`. The global weights have the empty name. Requests under a preset or in error do not count.
 Requests that name a category, and those of a pinned session, draw by something else. They count all the same: the
 training hears them, and a chunk that they repeat is repeated.
 
-The bound of a category is looked at by each batch that could draw of it, but for those of wide mixtures. Their tally
-names only the categories that were drawn of. So a batch that drew of the category is refused, and one that did not may
-be settled before the step. Nothing more is drawn of the category either way.
+The bound of a category is checked for each batch that could draw of it. Batches of wide mixtures are an exception:
+their tally names only the categories that were drawn of. So one that drew of the category is refused. One that did not
+may be settled before the step. Nothing more is drawn of the category either way.
 """
 
 from collections.abc import Collection, Mapping

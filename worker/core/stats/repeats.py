@@ -1,25 +1,27 @@
 """How often the chunks of a category were heard: on average, and the one that was heard most.
 
 The *repeats* of a category are its chunks drawn over its READY chunks: the mean over its chunks. One chunk is heard
-more often than the mean, and by how much is chance. Where n draws fall on N chunks alike, the count of each is nearly
-Poisson with mean m = n / N, and counts of different chunks are nearly independent. So with F, the distribution function
-of Poisson(m), the count of the most heard chunk is expected to be
+more often than the mean, and by how much is chance. Let n draws fall on N chunks alike. Then the count of each chunk is
+nearly Poisson with mean m = n / N. Counts of different chunks are nearly independent. With F, the distribution function
+of Poisson(m), the expected count of the most heard chunk is
 
-    E[max] = sum over k >= 0 of P(max > k) = sum over k >= 0 of 1 - F(k)^N.
+    E[max] = sum over k >= 0 of P(max > k)
+           = sum over k >= 0 of 1 - F(k)^N.
 
-Counts are not quite independent, because they add up to n. That hardly matters: the sum moves all counts together, and
-the distance of the largest one from their mean is the same with and without it. The answer is within 6 % of the truth,
-and within 1 % where 100 chunks or more were heard; `tests/core/stats/test_repeats.py` draws and compares. Three bounds
-hold exactly: a chunk was heard at least the mean, rounded up, none more than n times, and a single chunk n times.
+Counts are not quite independent, because they add up to n. That hardly matters: the sum moves all counts together. The
+distance of the largest one from their mean is the same with and without it. The answer is within 6 % of the truth, and
+within 1 % where 100 chunks or more were heard; `tests/core/stats/test_repeats.py` draws and compares. Three bounds hold
+exactly. Some chunk was heard at least as often as the mean, rounded up. No chunk was heard more than n times. A single
+chunk was heard n times.
 
 Other draws repeat less: without replacement within a request, or stratified over chunks. In passes no chunk is heard
 more often than there were passes. Draws by seeds may repeat more, because the same seed draws the same chunks again.
 
-No NumPy here: verbs that ask Redis alone start without it, and a category takes a few microseconds.
+This module does not use NumPy: verbs that ask Redis alone start without it. A category takes a few microseconds.
 
 Sources: the sum is the tail formula of an expectation. The independence is that of "Poissonisation", as in Barbour,
-Holst and Janson, "Poisson Approximation", 1992, chapter 6. Above a mean of 1,000 a normal distribution with the term of
-its skewness takes the place of Poisson's: Cornish and Fisher, 1938.
+Holst and Janson, "Poisson Approximation", 1992, chapter 6. Above a mean of 1,000, a normal distribution with a term for
+skewness replaces that of Poisson: Cornish and Fisher, 1938.
 """
 
 import math

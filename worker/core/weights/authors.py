@@ -6,10 +6,10 @@ see `worker.core.weights.in_force`. The same value may have been stored several 
 1. Changes are matched from the last one back, each with the newest entry of its value that is left. An entry counts for
    one change, and no later entry counts for an earlier change.
 2. Only entries count that are newer than the last one that was matched under the same name.
-3. Where none was matched under a name yet, entries count since the worker began to look, and the newest one before.
+3. Under a name without a match so far, entries count since the worker began to look. The newest one before counts, too.
 
-So a value that somebody stores without the history, such as by SET, does not count as a change of whoever stored it
-before.
+Somebody may store a value without the history, such as by SET. That does not count as a change of whoever stored the
+value before.
 """
 
 from collections.abc import Sequence

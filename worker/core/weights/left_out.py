@@ -1,7 +1,7 @@
 """Where weights and READY chunks do not meet.
 
-Weighted categories without READY chunks: how much they weigh, who gets their share, and which name was meant. And the
-other way round: categories with READY chunks that nobody weighs, so that nobody hears them.
+Weighted categories without READY chunks: how much they weigh, which categories get their share, and which name was
+meant. Also the opposite: categories with READY chunks and no weight, which these weights never draw.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,17 +1,17 @@
-"""Exclusion lists: chunks that the requests naming a list are never drawn.
+"""Exclusion lists: chunks that are never drawn for requests that name the list.
 
 Design. A list has two keys in Redis. Its *head* is a short JSON object: the version of its ids, their kind and number.
 Its *ids* are packed, sorted, each once: little-endian int64, or the 16 bytes of a uuid. One script writes both, and
 nothing else does. So:
 
-1. *Now.* Settling compares the mark of the head, as it does with weights keys: the SHA-1 of its value, or `absent`.
-   A batch that was drawn under another list is refused, the list is read again, and the batch is drawn again. So the
-   first request after a change is drawn under it, whatever number of workers there are, and no message is needed.
-   As with weights, after eight refusals a batch is settled unfenced: its list was read after its requests had come.
-2. *Exact.* Requests that name a list are drawn from a catalog without its chunks. All that is computed from a catalog
-   (mixtures, expected counts, passes of epochs, READY counts, seeds) is then right by itself. Ids that no chunk has do
-   nothing, and hold a chunk back that comes later.
-3. *Quick.* The short head is all that settling reads. Ids are read when the head has changed: a million are 8 MB. The
+1. *At once.* Settling compares the mark of the head, as it does with weights keys: the SHA-1 of its value, or `absent`.
+   A batch that was drawn under another list is refused. The list is read again, and the batch is drawn again. So the
+   first request after a change is drawn under it. The number of workers does not matter, and no message is needed. As
+   with weights, after eight refusals a batch is settled unfenced: its list was read after its requests had come.
+2. *Exact.* Requests that name a list are drawn from a catalog without its chunks. Then all that is computed from a
+   catalog is right by itself: mixtures, expected counts, passes of epochs, READY counts, seeds. An id without a chunk
+   does nothing. It excludes its chunk if that comes later.
+3. *Fast.* The short head is all that settling reads. Ids are read when the head has changed: a million are 8 MB. The
    catalog without them is kept for each list, until the catalog or the list changes.
 
 A version is the start of the SHA-256 of the packed ids. Equal lists have equal heads, so nothing is read again.

@@ -1,7 +1,8 @@
 """Feedback: reports of losses by category. A training job writes them, and rules that move weights read them.
 
 A report is one stream entry. Of its fields only `losses` is required: a JSON object, category -> what was measured.
-This is a number, which counts as one loss, or the sum of some losses, their count and the sum of their squares.
+This is a number, which counts as one loss, or an object about several losses. The object has their sum and their
+count, and may have the sum of their squares.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Find one chunk id in results, JSON or packed, without reading the others' ids.
 
-A result does not say how its ids are encoded, as whoever asked knows. A value that is a JSON array of as many ids as
-its counts add up to is read as one; any other by the number of its bytes. Nearly all results are passed over by one
-search for the bytes that the id would have in either form.
+A result does not say how its ids are encoded, because whoever asked knows. A JSON array is read as one if it has as
+many ids as the result's counts add up to. Any other value is read by the number of its bytes. One search for the bytes
+of the id in either form passes over nearly all results.
 """
 
 import json

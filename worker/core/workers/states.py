@@ -69,7 +69,7 @@ def read_workers(documents: Iterable[Mapping[str, Any]]) -> list[WorkerState]:
 
 
 def disagreement(workers: Iterable[WorkerState]) -> str | None:
-    """Return a sentence if live workers differ in their unit of weights, or too far in their wire version, or None."""
+    """Return a sentence if live workers differ in unit of weights, or too far in wire version; None: they do not."""
     known = list(workers)
     units = {worker.consumer: worker.weight_unit for worker in known}
     if len(set(units.values())) <= 1:

@@ -39,9 +39,15 @@ _LEAST_UNIT = 1e-12  # what is heard is divided by it
 class Ado(LearningRule):
     """The rule `ado`.
 
-    Parameters: `floor` (0.01), `newest` (0.1), `credit` (how much of the smoothed credit stays in a step, 0.9), `start`
-    (steps before the first move, 10), `refit` (steps from one fit to the next, 5). A step of this rule stands for many
-    of a training, so the last two are not the paper's 1,000. Those of all rules that learn: `LearningRule`.
+    Parameters, with their defaults, beside those of every `LearningRule`:
+
+    - `floor` (0.01): the least rho of a category.
+    - `newest` (0.1): how much the newest rho counts in the shares.
+    - `credit` (0.9): how much of the smoothed credit stays in a step.
+    - `start` (10): steps before the first move.
+    - `refit` (5): steps from one fit to the next.
+
+    A step of this rule stands for many of a training. So the last two are not the paper's 1,000.
     """
 
     name = "ado"

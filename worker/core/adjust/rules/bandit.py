@@ -12,8 +12,12 @@ With `sum`, the rule is Hedge. Here the losses of all arms are seen, so nothing 
 
     s <- s + l                            p = softmax(sqrt(8 ln k / t) * s)  in round t
 
-For losses from 0 to 1, after n rounds the regret is at most 2 sqrt(n/2 ln k) + sqrt(ln k / 8). An arm that was not seen
-in a round is given what the others had by their shares, so that its part of the whole stays as it is.
+For losses from 0 to 1, the regret after n rounds is at most
+
+    2 sqrt(n/2 ln k) + sqrt(ln k / 8).
+
+An arm that was not seen in a round gets the mean of the others, weighted by their shares. So its part of the whole
+stays as it is.
 
 Source: Albalak et al. 2023, "Efficient Online Data Mixing For Language Model Pre-Training", Algorithm 1, and their
 program (`megatron/data/data_sampling_utils.py`); published: smoothing 0.9 (0.5 in the run with 1B parameters). Cesa-
@@ -41,10 +45,12 @@ _LEAST_SHARE = 1e-6
 class Bandit(LearningRule):
     """The rule `bandit`.
 
-    Parameters: `rewards` (`mean` of the weighted losses, as Online Data Mixing, or `sum` of the losses, as Hedge; by
-    default `mean`), `smoothing` (how much of the mean stays in a step, 0.9), `scale` (a loss of this size is a reward
-    of 1, 1; Hedge asks for rewards from 0 to 1), `exploration` (least share of an arm; 0: as published). Those of all
-    rules that learn: `LearningRule`.
+    Parameters, with their defaults, beside those of every `LearningRule`:
+
+    - `rewards` (`mean`): `mean` of the weighted losses, as Online Data Mixing, or `sum` of the losses, as Hedge.
+    - `smoothing` (0.9): how much of the mean stays in a step.
+    - `scale` (1): a loss of this size is a reward of 1. Hedge asks for rewards from 0 to 1.
+    - `exploration` (0): least share of an arm. 0: as published.
     """
 
     name = "bandit"
@@ -80,7 +86,7 @@ class Bandit(LearningRule):
 
 
 def add_rewards(before: Smoothed, rewards: Floats, errors: Floats, used: Marks, shares: Floats) -> Smoothed:
-    """Add rewards to their sums. An arm that was not seen, now or ever, is given what the others have by their shares.
+    """Add rewards to their sums. An arm that was not seen, now or ever, gets the mean of the others by their shares.
 
     Args:
         before: The sums so far, shape (k,).

@@ -105,7 +105,7 @@ def _evidence(times: float, inputs: Inputs, reached: NDArray[np.bool_]) -> str:
 
 
 def _tell(times: float, inputs: Inputs, levels: NDArray[np.int64], told: dict[str, int]) -> tuple[Notice, ...]:
-    """Return what has to be told, and note it.
+    """Return the events that have to be logged, and note them.
 
     Args:
         times: The most repeats.

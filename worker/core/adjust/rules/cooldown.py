@@ -25,9 +25,13 @@ _HOTTEST: Final = 1000.0
 class Cooldown:
     """The rule `cooldown`.
 
-    Parameters: `over` (the budget), `unit` of the budget (`chunks`, `requests`, `hours` or `audio_seconds` heard, or
-    `seconds` of time), `from` and `to` (temperatures, by default 5 and 1), `by` (sizes in `chunks` or `hours`), `steps`
-    (200).
+    Parameters, with their defaults:
+
+    - `over`: the budget; required.
+    - `unit` (`chunks`): of the budget. `chunks`, `requests`, `hours` or `audio_seconds` heard, or `seconds` of time.
+    - `from` (5) and `to` (1): temperatures.
+    - `by` (`chunks`): sizes in `chunks` or `hours`.
+    - `steps` (200): the number of steps.
     """
 
     learns = False

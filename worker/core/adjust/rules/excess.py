@@ -32,10 +32,14 @@ _OTHERS = "*"
 class Excess(LearningRule):
     """The rule `excess`.
 
-    Parameters: `reference` (category -> the loss that a reference model reached on it, `*` for the rest; one without a
-    reference has no excess), `rate` (step size, 1), `smoothing` (1e-4), `answer` (`current` shares, or their `mean`
-    over all steps, as the paper's larger model has; `current`), `keep` (how much of the last loss stays, 0). Those of
-    all rules that learn: `LearningRule`.
+    Parameters, with their defaults, beside those of every `LearningRule`:
+
+    - `reference`: category -> the loss that a reference model reached on it; `*` for the rest. A category without a
+      reference has no excess.
+    - `rate` (1): step size.
+    - `smoothing` (1e-4): how much of equal shares is mixed in.
+    - `answer` (`current`): `current` shares, or their `mean` over all steps, as the paper's larger model has.
+    - `keep` (0): how much of the last loss stays.
     """
 
     name = "excess"

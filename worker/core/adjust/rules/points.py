@@ -3,8 +3,8 @@
 As JSON: `[{"at": 0, "weights": {"voice": 0.7, "music": 0.3}}, {"at": 10000, "preset": "balanced"}]`. As text, the same:
 `0 voice=0.7 music=0.3; 10000 balanced`. A position of the unit `time` is written as `2026-12-24T18:00:00Z`.
 
-A rule takes the weights of a built-in preset by what is READY at each step. A preset that people store is taken when
-the rule is set, by `resolve_presets`, and its weights are written into the point.
+A rule takes the weights of a built-in preset by what is READY at each step. A preset that people store is resolved when
+the rule is set, by `resolve_presets`. Its weights are then written into the point.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Fit a power law L(n) = E + A n^-a to the losses of each category, all categories at once.
 
-For a given exponent a, E and A are a linear least-squares problem of two unknowns with a closed form. So the fit goes
-over a grid of exponents, for all categories at once, and thrice over a finer grid around the best. A point far off
-counts for less (Huber's loss on the logarithms), by reweighting. E and A are not negative.
+For a given exponent a, E and A are a linear least-squares problem of two unknowns with a closed form. So the fit
+searches a grid of exponents, for all categories at once. Then it searches a finer grid around the best, three times. A
+point far off counts for less (Huber's loss on the logarithms), by reweighting. E and A are not negative.
 
 Source: the law and its robust loss are those of ADO (Jiang et al. 2024) after Hoffmann et al. 2022. They fit by L-BFGS
 from 512 starts; a grid with a closed form needs no optimiser and has no bad starts.
@@ -118,8 +118,8 @@ class _Problem(NamedTuple):
     def speed_errors(self, scale: Floats, exponents: Floats, fitted: Floats) -> Floats:
         """Return the standard error of a A, the speed at the last point, where n is 1; shape (k,).
 
-        The fit is nearly one of least absolute deviations. Its error is that of least squares times sqrt(pi / 2), and
-        the deviation of a point comes from the median of all, so that wild points have no part in it.
+        The fit is nearly one of least absolute deviations. Its error is that of least squares times sqrt(pi / 2). The
+        deviation of a point comes from the median of all, so outliers have no part in it.
 
         Args:
             scale: A, shape (k,).

@@ -1,7 +1,7 @@
 """Rule `proportional`: each category's share is proportional to its smoothed loss.
 
-A high loss is taken for much that is left to learn. That is wrong of a category that is noise: its loss stays high, and
-the rule feeds it for ever. The guards and the prior bound what this costs.
+The rule assumes that a high loss means that much is left to learn. That is wrong for a category that is noise. Its loss
+stays high, and the rule gives it a large share for ever. The guards and the prior bound what this costs.
 
 Source: Mixtera (`mixtera/core/algo/simple_averaging.py`), "SimpleAveraging": shares proportional to the mean loss.
 """

@@ -26,9 +26,12 @@ _UNITS: Final = {**AMOUNTS, _TIME: AMOUNTS["seconds"]}
 class Schedule:
     """The rule `schedule`.
 
-    Parameters: `points` (see `worker.core.adjust.rules.points`), `unit` of their positions (`chunks`, `requests`,
-    `hours` or `audio_seconds` heard, `seconds` since the rule began, or `time`), and what is `between` them (`step`,
-    `linear` or `cosine`).
+    Parameters, with their defaults:
+
+    - `points`: see `worker.core.adjust.rules.points`; required.
+    - `unit` (`chunks`): of their positions. `chunks`, `requests`, `hours` or `audio_seconds` heard, `seconds` since the
+      rule began, or `time`.
+    - `between` (`step`): what is between the points. `step`, `linear` or `cosine`.
     """
 
     learns = False

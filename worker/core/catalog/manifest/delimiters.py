@@ -1,4 +1,4 @@
-"""What separates the columns of CSV, told by its header."""
+"""The separator of CSV columns, found from the header."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _TAB: Final = "\t"
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """How the cells of a row are told apart.
+    """How the cells of a row are separated.
 
     Attributes:
         delimiter: The character between two cells.
@@ -29,7 +29,7 @@ _OTHERS: Final = (";", _TAB)
 
 
 def separation_of(header: str, asked: Collection[str], format_: str | None) -> Separation:
-    """Return what separates the cells of a header: what makes the most names out of it that are known.
+    """Return the separator of a header: the one that gives the most known names.
 
     Args:
         header: The first line.

@@ -107,7 +107,7 @@ def _line_of(error: UnicodeDecodeError, lines: int) -> int:
 
 
 def _not_utf8(lines: int, error: UnicodeDecodeError) -> str:
-    """Say that bytes are not UTF-8, and what they look like."""
+    """Write that bytes are not UTF-8, and what they look like."""
     byte = error.object[error.start]
     found = f"byte {error.start:,} of it is 0x{byte:02x}" if lines == 0 else error.reason
     likely = "Windows-1252" if byte in _C1 else "Latin-1"
@@ -116,7 +116,7 @@ def _not_utf8(lines: int, error: UnicodeDecodeError) -> str:
 
 
 def _not_in(encoding: str, error: UnicodeDecodeError) -> str:
-    """Say that bytes are not text in the encoding that was asked for."""
+    """Write that bytes are not text in the encoding that was asked for."""
     return f"it is not text in the encoding {encoding} ({error.reason})"
 
 

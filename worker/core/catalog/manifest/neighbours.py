@@ -29,10 +29,10 @@ class Neighbours(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NoNeighbours:
-    """What a manifest has beside it that is not in a folder."""
+    """The neighbours of a manifest that is not in a folder: none."""
 
     file: str = ""
 
     def look_up(self, name: str, read: ReadPairs) -> Lookup | None:  # noqa: ARG002 - as its protocol says
-        """Return that there is no such file."""
+        """Return None: there is no such file."""
         return None

@@ -88,12 +88,12 @@ class Notes:
 
 
 def _first(words: list[str]) -> str:
-    """List the first words, and say how many more there are."""
+    """List the first words, and write how many more there are."""
     more = f" and {len(words) - _MOST_NAMED:,} more" if len(words) > _MOST_NAMED else ""
     return f"{', '.join(words[:_MOST_NAMED])}{more}"
 
 
 def _read_as(shape: Shape) -> str:
-    """Say which format was read, and which of its columns were taken for ours."""
+    """Write which format was read, and which of its columns were taken for ours."""
     renames = ", ".join(f"{theirs} as {ours}" for theirs, ours in shape.renames.items())
     return f"read as {shape.title}{renames and f': {renames}'}"

@@ -1,4 +1,4 @@
-"""What somebody who imports has asked for: a format, a category, other names of columns."""
+"""What the user of an import asks for: a format, a category, other names of columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Wishes:
     """What is asked for beside what the manifest says.
 
     Attributes:
-        format: One of `FORMATS`; None: told by its looks.
+        format: One of `FORMATS`; None: recognised from the manifest itself.
         category: The category of every row; with `columns` or `labels` that name categories: of rows without one.
         columns: Name of a column there, in lower case -> one of `COLUMNS`, or "" to ignore it.
         labels: Value of the column of categories -> category.

@@ -1,4 +1,4 @@
-"""What a scan is told: where categories and splits come from, and how files are cut."""
+"""The options of a scan: where categories and splits come from, and how files are cut."""
 
 import re
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """What a scan is told.
+    """The options of a scan.
 
     Attributes:
         rules: Where categories and splits come from.

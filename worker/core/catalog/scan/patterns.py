@@ -1,9 +1,10 @@
 """Find the category and the split in a path, by a pattern of its parts or a regular expression.
 
-A pattern is compared with a path relative to the scanned folder, part by part: `{split}/{category}/`. In each part
-`{category}` and `{split}` stand for one or more characters, `*` for any, and a part `**` for any number of folders. A
-pattern that ends with / is one of folders, and what stands below them is free; another one goes up to the file's name.
-A regular expression is one with a group `(?P<category>...)` or `(?P<split>...)`. It may match anywhere in the path.
+A pattern is compared with a path relative to the scanned folder, part by part: `{split}/{category}/`. In each part,
+`{category}` and `{split}` stand for one or more characters, and `*` for any number of them. A part `**` stands for any
+number of folders. A pattern that ends with /, or whose last part has no dot, is one of folders. Anything may stand
+below them. Any other pattern goes up to the file's name. A regular expression is one with a group `(?P<category>...)`
+or `(?P<split>...)`. It may match anywhere in the path.
 """
 
 import re

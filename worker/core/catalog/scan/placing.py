@@ -86,7 +86,7 @@ class Placing:
         return self._names[key]
 
     def sentences(self) -> list[str]:
-        """Say which names were made, and where several texts became one."""
+        """Write which names were made, and where several texts became one."""
         return _sentences(self.made, "category") + _sentences(self.made_splits, "split")
 
 

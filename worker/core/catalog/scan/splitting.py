@@ -1,9 +1,9 @@
-"""Which split a file belongs to, by a hash of its path: a rescan moves nothing, and neither does another machine.
+"""The split of a file, by a hash of its path: a rescan gives the same split, and so does another machine.
 
-Each split has a hash of its own, keyed by its name, and wants the files whose hash lies below its share. The splits
-are asked in the order of their names, `train` last, whatever order they were given in; each is asked for its share of
-what the ones before left over. So a split that grows takes files only out of others, and never gives one back to the
-rest. Sums of shares are exact on average.
+Each split has a hash of its own, keyed by its name. It takes the files whose hash lies below its share. The splits are
+asked in the order of their names, `train` last, whatever order they were given in. Each is asked for its share of what
+the ones before left over. So a split that grows takes files only from others, and never gives one back to the rest.
+Sums of shares are exact on average.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""Kaldi's data folders: `wav.scp` names recordings, `segments` cuts them, `utt2dur` and others tell of utterances.
+"""Kaldi's data folders: `wav.scp` names recordings, `segments` cuts them, `utt2dur` and others describe utterances.
 
-Source: Kaldi documentation, "Data preparation": each file has an id and what it says of that, a line each, separated
+Source: Kaldi documentation, "Data preparation": each line of a file has an id and what the file says of it, separated
 by blanks; an end of -1 in `segments` is the end of the recording.
 """
 
@@ -87,7 +87,7 @@ class KaldiRows:
                 self._problems.add(number, str(error))
 
     def _told(self) -> Mapping[str, Lookup]:
-        """Return what tells more of utterances: one of our columns -> its file.
+        """Return the files that describe utterances: one of our columns -> its file.
 
         Raises:
             ManifestError: A file that was asked for is missing, or is for what `wav.scp` and `segments` say.
