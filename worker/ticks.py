@@ -1,12 +1,12 @@
-"""Ticks that all loops of a process share: an idle worker wakes at them, once for all that looks every so often.
+"""Ticks that all loops of a process share: an idle worker wakes at them, once for all loops that look every so often.
 
-To wake costs more than most looks: the system, the event loop and cold caches take a tenth of a millisecond. Loops that
-look each at its own moment wake a worker dozens of times a second for nothing. So a loop does not sleep for a time, but
-until the last tick within that time. It never looks later than it would, and at first once a little earlier.
+Waking costs more than most looks: the system, the event loop and cold caches take a tenth of a millisecond. Loops that
+each look at a moment of their own wake a worker dozens of times a second for nothing. So a loop does not sleep for a
+time, but until the last tick within that time. It never looks later than it would, and at first once a little earlier.
 
-There are two ticks a second. Who sleeps for a second or longer wakes at every second one of them at most.
+There are two ticks a second. A loop that sleeps for a second or longer wakes at every other tick at most.
 
-Redis ends a read that waits in vain when it next has anything to do, which is up to a tenth of a second late. So such a
+Redis ends a read that waits in vain when it next has anything to do. That is up to a tenth of a second late. So such a
 read ends just before a tick. Then Redis says so together with its replies to what the worker asks at the tick.
 """
 

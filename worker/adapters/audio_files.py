@@ -1,19 +1,20 @@
-"""How long an audio file is, by its header alone; or what is wrong with it. The only user of the audio libraries.
+"""The length of an audio file, by its header alone, or what is wrong with it. No other module uses audio libraries.
 
-Eight libraries were compared on 1,000 files of 3 s of each format, and on 38 broken ones, on one core. In files a
-second, soundfile (libsndfile) read 15,500 wav, 12,400 flac, 9,800 mp3, 8,300 opus and 2,000 vorbis. mutagen read 5,100,
-5,700, 2,900, 6,300 and 6,700; tinytag 43,700, 20,300, 12,700, 5,300 and 7,500; PyAV 200 to 3,700. Pytaglib, miniaudio,
-sphn and pymediainfo read fewer formats or say less.
+Eight libraries were compared on one core, on 1,000 files of 3 s of each format. They also read 38 broken files. In
+files a second, soundfile (libsndfile) read 15,500 wav, 12,400 flac, 9,800 mp3, 8,300 opus and 2,000 vorbis. mutagen
+read 5,100, 5,700, 2,900, 6,300 and 6,700; tinytag 43,700, 20,300, 12,700, 5,300 and 7,500; PyAV 200 to 3,700. Pytaglib,
+miniaudio, sphn and pymediainfo read fewer formats or say less.
 
-soundfile judges all that it reads. It is quick enough, it tells a file of zeros, text or noise from audio, and its
-verdict is that of the training loop, which reads by it. It alone of the quick ones gives a wav that was cut, or that
-a stream wrote without its length, the seconds that are there (others: 3 s of 1.5, or 134,217 s).
+soundfile judges all that it reads. It is quick enough, and it tells a file of zeros, text or noise from audio. Its
+verdict is that of the training loop, which reads by it. A wav file may have been cut, or written by a stream without
+its length. Of the quick libraries, soundfile alone then gives the seconds that are there (others: 3 s of 1.5, or
+134,217 s).
 
-tinytag does what soundfile does not: m4a (14,200 a second; mutagen 3,100), and the length of an mp3 of variable rate
-without a Xing header, which libsndfile takes for one of constant rate. It says less about broken files, so that it is
-asked second where both can be.
+tinytag does two things that soundfile does not. It reads m4a (14,200 a second; mutagen 3,100). It also gives the length
+of an mp3 of variable rate without a Xing header. libsndfile takes such an mp3 for one of constant rate. tinytag says
+less about broken files, so soundfile is asked first where both can read a file.
 
-No header tells that a flac, m4a or mp3 with a Xing header was cut: it keeps the length that is written in it.
+No header shows that a flac, m4a or mp3 with a Xing header was cut: it keeps the length that is written in it.
 """
 
 import os

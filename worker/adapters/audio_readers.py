@@ -1,9 +1,9 @@
 """Processes that read headers of audio files, many at a time.
 
-Processes and not threads: headers are read by Python as much as by C, and libmpg123 writes warnings to standard error
-that nobody can turn off. Each reader has one process. A file on which the library crashes ends that process alone;
-another one reads the files of its batch again, one by one, so that the file is known. A reader whose parent was killed
-ends at once.
+Processes are used instead of threads, because headers are read by Python as much as by C. Besides, libmpg123 writes
+warnings to standard error that nobody can turn off. Each reader has one process. A file on which the library crashes
+ends that process alone; another one reads the files of its batch again, one by one, so that the broken file is known. A
+reader whose parent was killed ends at once.
 """
 
 import multiprocessing

@@ -4,7 +4,7 @@ import ssl
 
 
 def certificate_problem(error: BaseException) -> str | None:
-    """Say what is wrong with a server's certificate; None if the connection failed for another reason.
+    """Return what is wrong with a server's certificate; None if the connection failed for another reason.
 
     Args:
         error: What a driver raised; its causes are searched too.

@@ -36,7 +36,7 @@ _SAID: tuple[tuple[str, str], ...] = (
 
 
 def reason_of(error: BaseException) -> str:
-    """Say in a few words why a server could not be reached.
+    """Return in a few words why a server could not be reached.
 
     Args:
         error: What a driver raised; its causes are searched too.

@@ -127,7 +127,7 @@ def _change(name: str, change: Change, doubts: Doubts | None = None) -> tuple[Ch
 
 
 async def _doubts(opened: Opened, name: str, changed: Changed) -> list[str]:
-    """Say whether a new list may be a mistyped one, and whether workers will refuse its ids."""
+    """Return sentences about a new list that may be a mistyped one, and about ids that workers will refuse."""
     said = [near] if changed.is_new and (near := await near_list(opened, name)) else []
     said = [f"{name} is a new list{near}" for near in said]
     kind = changed.now.kind

@@ -140,7 +140,7 @@ class _BinaryOutput(io.RawIOBase):
 
 
 def _warn(export: Export, *, by_query: bool) -> None:
-    """Say what whoever reads the export would miss."""
+    """Print what a reader of the export would miss."""
     if by_query:
         complain(f"{QUERY} is set: exported is what it selects")
     if "path" not in export.columns:

@@ -118,7 +118,7 @@ def _categories(losses: LossReports) -> dict[str, dict[str, Any]]:
 
 
 def _reporters(reports: Sequence[Report]) -> dict[str, dict[str, Any]]:
-    """Say of each reporter how often it has reported, and what it said last; those that reported last come first."""
+    """Return how often each reporter has reported, and what it said last; those that reported last come first."""
     found: dict[str, dict[str, Any]] = {}
     for report in reports:
         newest = {"reports": 0, "at_ms": report.at_ms, "step": report.step, "weights_version": report.weights_version}

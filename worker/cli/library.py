@@ -77,7 +77,7 @@ async def _read(settings: ServerSettings) -> tuple[list[ChunkCount], int]:
 
 
 async def unknown_parts(settings: ServerSettings, categories: Sequence[str], split: str | None) -> list[str]:
-    """Say which of some categories, and whether a split, no READY chunk has, and which name is near."""
+    """Return sentences about the categories and the split that no READY chunk has, with similar names."""
     counts, _ = await _read(settings)
     ready = [count for count in counts if count.status == READY]
     return [
@@ -87,7 +87,7 @@ async def unknown_parts(settings: ServerSettings, categories: Sequence[str], spl
 
 
 async def unknown_categories(database_url: str, categories: Sequence[str]) -> list[str]:
-    """Say which of some categories no chunk of the table has, and which name is near."""
+    """Return sentences about the categories that no chunk of the table has, with similar names."""
     if not categories:
         return []
     counts = await count_chunks(database_url)

@@ -24,7 +24,7 @@ def needed(wait_s: float | None) -> list["Server"]:
 
 
 def tell_and_wait(wait_s: float | None, tell: Tell, *, as_json: bool) -> None:
-    """Tell what became of a change, and wait until live workers draw from the library.
+    """Print what became of a change, and wait until live workers draw from the library.
 
     Args:
         wait_s: The longest wait; None: none is wanted.
@@ -69,7 +69,7 @@ def _document(found: "Followed") -> dict[str, Any]:
 
 
 def _tell_followed(found: "Followed", wait_s: float, *, as_json: bool) -> None:
-    """Say how many workers draw from the library.
+    """Print how many workers draw from the library.
 
     Raises:
         Exit: One does not, or none is alive.

@@ -1,7 +1,7 @@
 """Standard output and standard error, which may be closed, on a full disk, or read by nobody.
 
-Text is written at once, without a buffer. So a failure is known where the text was printed, and nothing is left that
-Python would try to write at exit. Only the standard library is used, because `health` needs this module, too.
+Text is written at once, without a buffer. So a failure is known where the text was printed. Nothing is left that Python
+would try to write at exit. Only the standard library is used, because `health` needs this module, too.
 """
 
 import errno

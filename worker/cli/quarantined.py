@@ -136,7 +136,7 @@ def _end(ended: _Ended, wait_s: float | None, *, as_json: bool) -> None:
 
 
 def _complain_of(unknown: Sequence[str], database_url: str) -> None:
-    """Say which names no chunk has, and which paths are near."""
+    """Print which names no chunk has, and which paths are similar."""
     near = asyncio.run(near_paths(database_url, unknown[:_MOST_NAMED])) if unknown else {}
     for name in unknown[:_MOST_NAMED]:
         meant = f"; did you mean {near[name]!r}?" if name in near else ""

@@ -117,7 +117,7 @@ def _fields_of(request: Words) -> Fields:
 
 
 async def _mistyped(opened: Opened, request: Fields, results: Mapping[str, Reply]) -> list[str]:
-    """Say which names of a request nothing has, where its results do not, and which names are near."""
+    """Return what results do not say: which names of a request nothing has, and which names are similar."""
     codes = {result.error for result in results.values()}
     sources = {result.weights_source for result in results.values()}
     if "dataset" in request and sources & _SHARED_SOURCES:
@@ -130,7 +130,7 @@ async def _mistyped(opened: Opened, request: Fields, results: Mapping[str, Reply
 
 
 def _ignored(request: Words) -> list[str]:
-    """Say which fields of a request workers ignore, as there are none of these names."""
+    """Return sentences about fields of a request that workers ignore, as no field has these names."""
     unknown = [str(name) for name in request[0::2] if name not in REQUEST_FIELDS]
     fields = [*REQUEST_FIELDS]
     return [f"field {name!a} is ignored: there is none of this name{did_you_mean(name, fields)}" for name in unknown]

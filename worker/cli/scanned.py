@@ -98,7 +98,7 @@ def scan_document(report: ScanReport) -> dict[str, Any]:
 
 
 def _notes(report: ScanReport) -> Iterator[str]:
-    """Say what was decided, and what was left out."""
+    """Yield sentences about what was decided, and what was left out."""
     found = report.found
     yield from found.sentences[:_MOST_CATEGORIES]
     if len(found.sentences) > _MOST_CATEGORIES:
@@ -141,7 +141,7 @@ def _complain_of(listing: Listing, one: str, several: str) -> None:
 
 
 def _summary(report: ScanReport, options: ScanOptions) -> Iterator[str]:
-    """Say what was found, and what became of it."""
+    """Yield sentences about what was found, and what became of it."""
     found, registered = report.found, report.registered
     failed = f", {found.failed.count:,} of them FAILED" if found.failed.count else ""
     yield f"{counted(found.files, 'audio file')} in {report.folder}{failed}"

@@ -164,12 +164,12 @@ def end_session(name: str) -> None:
 
 
 async def _missing(opened: Opened, name: str, told: str = "") -> str:
-    """Say that there is no such session, what else is to say, and which name is near."""
+    """Write that there is no such session, what else is to say, and which name is similar."""
     return f"there is no session {name!a}{told}{await near_session(opened, name)}"
 
 
 async def _new(opened: Opened, name: str) -> list[str]:
-    """Say that no training has asked for a session yet, if there is none: its name may be mistyped."""
+    """Return a warning if no training has asked for a session yet: its name may be mistyped."""
     if await RedisSessions(opened.client, opened.keys).read(name) != {}:
         return []
     return [f"session {name!a} is new: no training has asked for it yet{await near_session(opened, name)}"]
@@ -206,7 +206,7 @@ async def _read_wanted(opened: Opened, wanted: Wanted) -> "SessionSchedule":
 
 
 async def _warnings(opened: Opened, schedule: "SessionSchedule") -> list[str]:
-    """Say which categories of a schedule have no READY chunk, and whether workers count what it goes by."""
+    """Return warnings: categories of a schedule that have no READY chunk, and workers that do not count its unit."""
     workers = await live_workers(opened.client, opened.keys)
     ready = ready_of(workers)
     said = []

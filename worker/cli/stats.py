@@ -43,7 +43,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Counts, how many datasets of `check` are left out of them, and the hash of the session that they are of."""
+    """Counts, the number of datasets of `check` that they leave out, and the hash of their session."""
 
     counts: Counts
     hidden: int

@@ -152,7 +152,7 @@ class _Terminal:
 
 
 def _library_text(shown: Shown) -> str:
-    """Say what there is to draw, or how to get something."""
+    """Write what there is to draw, or how to get something."""
     if shown.by_query:
         return "chunks are those of WORKER_CHUNKS_QUERY"
     if not shown.ready:

@@ -1,4 +1,4 @@
-"""Ask for samples in a training job, report losses, and look at weights and change them, by plain or awaited calls.
+"""Ask for samples in a training job, report losses, and read and change weights, by plain or awaited calls.
 
 It is quick to import: it loads redis-py and some modules of the worker, but neither NumPy, asyncpg nor structlog.
 """

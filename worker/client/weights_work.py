@@ -197,7 +197,7 @@ def change_of(made: Made, wait_s: float | None) -> WeightsChange:
 
 
 def _doubts(mix: Mix, applied: Applied, wait_s: float) -> tuple[str, ...]:
-    """Say what cannot be drawn, and which workers have not applied a change."""
+    """Return warnings: what cannot be drawn, and which workers have not applied a change."""
     holders = len(applied.applied) + len(applied.missing)
     if not holders + len(applied.unasked):
         return ("the weights are stored, but no worker is alive, so that none has applied them",)

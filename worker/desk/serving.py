@@ -119,7 +119,7 @@ async def _serve(
 
 
 def _notes(wanted: Wanted, token: Token | None) -> str:
-    """Say what is special about a desk."""
+    """Return what is special about a desk, in brackets; empty if nothing is."""
     notes = [note for note, holds in (("read-only", wanted.is_read_only), ("asks for its token", token)) if holds]
     return f" ({', '.join(notes)})" if notes else ""
 

@@ -26,9 +26,9 @@ class _Bucket:
 class RateLimit:
     """A limit that admits the first `burst` events of a key, then one every `interval_s`, and counts the others.
 
-    Memory is bounded. At 256 keys, quiet keys are forgotten. If no key is quiet, new keys share one bucket, so that a
-    stranger who invents keys gets no more lines than one key gets. The suppressed events of a forgotten key count for
-    the shared bucket.
+    Memory is bounded. At 256 keys, quiet keys are forgotten. If no key is quiet, new keys share one bucket. So a client
+    that invents keys gets no more lines than one key gets. The suppressed events of a forgotten key count for the
+    shared bucket.
     """
 
     def __init__(self, interval_s: float, burst: int) -> None:

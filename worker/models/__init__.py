@@ -1,7 +1,7 @@
 """The wire contract as pydantic models, for back ends: a page with sliders, a service that asks for samples.
 
-They need pydantic alone, and neither a server's driver nor NumPy. Requests, weights and states are checked by the
-functions by which workers check them, so that a model accepts what a worker accepts, and refuses what it refuses.
+They need pydantic alone, and neither a server's driver nor NumPy. Requests, weights and states are checked by the same
+functions as in workers. So a model accepts what a worker accepts, and refuses what it refuses.
 """
 
 from worker.models.changes import WeightsChange

@@ -135,8 +135,7 @@ class Settled(NamedTuple):
     Attributes:
         at_ms: Unix time in ms by the clock of Redis.
         uncounted: A key that could not be counted in, as it or one of its fields holds something else; empty: none.
-        stale: Dataset, or name of an exclusion list -> mark of what its key holds now, if the batch was drawn under
-            something else.
+        stale: Dataset or exclusion list -> mark of what its key holds now, if the batch was drawn under something else.
         moved: Session -> what its hash holds now, if the batch was drawn under something else.
         lost: Entries that are not pending for this consumer any more.
         unwritable: Entries whose result cannot be written.

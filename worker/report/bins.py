@@ -28,7 +28,7 @@ class Bins:
 
     @property
     def edges(self) -> Floats:
-        """Return the start of each part and the end of the last one, Unix time in s, shape (count + 1,)."""
+        """Return the start of each part and the end of the last one: Unix time in s, shape (count + 1,)."""
         edges: Floats = self.start + self.width_s * np.arange(self.count + 1, dtype=np.float64)
         return edges
 

@@ -1,7 +1,7 @@
 """Changes of weights, each once, however many workers logged it.
 
-Each worker logs a change as it applies it. Lines are of one change if they name the same entry of the history. Lines
-without an entry are of one change if they give the same version within some seconds, each by another worker.
+Each worker logs a change as it applies it. Lines are of one change if they name the same entry of the history. Other
+lines are of one change if they give the same version within some seconds, each by another worker.
 
 A worker that starts logs its first weights as a change of the built-in ones. It changes nothing, unless the weights
 were changed while no worker ran.

@@ -1,7 +1,8 @@
 """Find the worker's JSON objects in lines, whatever log drivers, collectors or exports have written around them.
 
-A line may hold an object alone, behind other words, in a list, or as a string within another program's object. Objects
-that are spread over several lines are joined again: pretty-printed ones, and those that were cut into pieces.
+A line may hold an object alone, behind other words, or in a list. It may also hold it as a string within another
+program's object. Objects that are spread over several lines are joined again: pretty-printed ones, and those that were
+cut into pieces.
 
 An object is the worker's if its `event` is a known name. Any other object with `event` and `timestamp` is accepted too,
 because another version of the worker may have written it.

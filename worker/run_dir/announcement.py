@@ -1,8 +1,8 @@
 """The `up` of this user that runs on this machine: how clients and commands find it.
 
 It writes a small file into the run directory, with the settings that lead to its servers. The file counts only while
-its process lives. It may hold passwords, so only this user can read it, and it is believed only in a folder in which
-nobody else can write.
+its process lives. It may hold passwords, so only this user can read it. It is trusted only in a folder in which nobody
+else can write.
 """
 
 import hashlib

@@ -100,7 +100,7 @@ def write_health(run_dir: Path, health: Health) -> None:
 
 
 def renew_health(path: Path, at: float) -> None:
-    """Say that a worker still does what its file says. To replace the file would wait for the disk.
+    """Set the time of a worker's file: the worker still does what it says. Replacing the file would wait for the disk.
 
     Args:
         path: The file, see `health_path`.

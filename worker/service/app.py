@@ -225,7 +225,7 @@ def _tune_gc() -> None:
 
 
 def _raise_malloc_threshold() -> None:
-    """Keep the memory that a batch frees for the next batch, instead of giving it back to the system page by page.
+    """Keep memory that a batch frees for the next batch, instead of returning it to the system page by page.
 
     glibc raises its mmap threshold to the size of the largest block that was freed. From then on, blocks of this size
     come from its heap, and twice as much may stay unused there. Other C libraries ignore this.

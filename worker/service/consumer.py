@@ -2,21 +2,21 @@
 
 Rules:
 
-1. A lane goes round: settle what is in hand, take more when it is its turn, settle that. One lane takes at a time.
-   A few small requests are settled in the same turn, with the next read right behind: a second lane would not help.
-   If that does not succeed at once, the turn ends, so that no request waits for the trouble of another one.
-2. Taking is reading new entries, or reclaiming pending ones when that is due. No read is in progress during a reclaim,
-   or the reclaim would take the entries of that read for lost ones.
+1. A lane goes round: settle what is in hand, take more when it is its turn, settle that. One lane takes at a time. A
+   few small requests are settled in the same turn, with the next read right behind: a second lane would not help. If
+   that does not succeed at once, the turn ends. So no request waits for the trouble of another one.
+2. Taking is reading new entries, or reclaiming pending ones when that is due. No read is in progress during a reclaim.
+   Otherwise the reclaim would take the entries of that read for lost ones.
 3. After an error of Redis, a reply may be lost, and with it entries that were delivered. So a reclaim is due at once,
    and the lane goes on with what it has in hand.
 4. If the consumer group is gone, all lanes let go of everything. A new group, or another server, delivers again what
    still exists.
 5. Nothing is taken while this worker leaves requests to others, see `worker.service.step_back`.
-6. To stop is to read no more. The lanes end when nothing is in hand and no read is in progress.
+6. A worker that is told to stop reads no more. The lanes end when nothing is in hand and no read is in progress.
 
-If a bug ends a lane, all lanes end, and the supervisor starts them again. They let go of what they held, whose entries
-are either pending or settled. A reclaim delivers the pending ones again and counts that, so that requests that bring
-lanes down are attempted alone, and given up on at last. A settled entry is refused when it is settled again.
+If a bug ends a lane, all lanes end, and the supervisor starts them again. They let go of the requests that they held,
+whose entries are either pending or settled. A reclaim delivers the pending ones again, and counts that. So requests
+that bring lanes down are attempted alone, and given up on at last. A settled entry is refused when it is settled again.
 """
 
 import math

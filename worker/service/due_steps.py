@@ -1,9 +1,9 @@
 """Wait for the step of a rule that is due before a part can be settled.
 
-A part that meets a bound is refused until the step is made. Every worker makes steps, so this takes a moment. If no
-worker can make it, because of a lack of rights or of a bug, requests must not wait for ever. After half a minute the
-part is settled beyond the bound, and that is told once. Later parts do not wait until a step is made after all, so that
-training goes on under the last weights.
+A part that meets a bound is refused until the step is made. Every worker makes steps, so this takes a moment. Sometimes
+no worker can make it, because of a lack of rights or of a bug. Requests must not wait for ever then. After half a
+minute the part is settled beyond the bound, and that is logged once. Until a step is made after all, later parts do not
+wait. So training goes on under the last weights.
 """
 
 from collections.abc import Callable, Collection

@@ -2,11 +2,11 @@
 
 A request is in hand from its delivery until it is settled, lost, or left pending for a later attempt.
 
-Sessions run ahead of Redis. What a batch does to a session is known once the batch is drawn, and the next batch goes on
-from there without waiting for the settling. If the first batch is not settled after all, the second cannot be settled
-either: the session's hash does not hold what the second was drawn under. So every session of a batch that was not
-settled goes back to what its hash holds, all of them at once. If only the moved ones went back, the others would be
-refused at the next attempt, then the first ones again, and so on for ever.
+Sessions run ahead of Redis. The effect of a batch on a session is known once the batch is drawn. The next batch goes on
+from there, without waiting for the settling. If the first batch is not settled after all, the second cannot be settled
+either: the session's hash does not hold what the second was drawn under. So the sessions of a batch that was not
+settled go back to what their hashes hold, all at once. If only the moved ones went back, the others would be refused at
+the next attempt. Then the first ones would be refused again, and so on for ever.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,10 +14,10 @@ Rules:
 3. An entry that failed here rests until the idle time is over. Without a rest, its deliveries would be used up within
    a second, and a short trouble would kill good requests.
 4. Entries in hand are left alone: this worker is about to settle them.
-5. Mostly nothing is pending. One command says so, and then nothing else is asked. It goes with the worker's state, in
-   one packet, unless a reply may be lost or an entry rests: then it is asked after that.
-6. Why an attempt failed is remembered here, for the rest, and noted in Redis, as another worker may be the one that
-   gives up on the entry.
+5. Mostly nothing is pending. One command shows that, and then nothing else is asked. It is sent with the worker's
+   state, in one packet. If a reply may be lost or an entry rests, it is sent after that.
+6. The reason why an attempt failed is remembered here while the entry rests. It is also noted in Redis, as another
+   worker may be the one that gives up on the entry.
 """
 
 import time

@@ -1,9 +1,9 @@
 """Read what Redis holds about rules, at little cost where nothing of it has changed.
 
-Theory. Redis holds the bounds of all rules in one hash, so whoever wants all bounds of one rule goes through those of
-every rule. That is done where settings or state have changed. Else it is known which counts have bounds, and only these
-are read. For a step changes bounds and state together: while the state stands, no worker has added a bound. A stranger
-may have. Then a batch waits for it, and the rule is read anew.
+Theory. Redis holds the bounds of all rules in one hash. So a search for all bounds of one rule goes through those of
+every rule. That is done where settings or state have changed. Otherwise it is known which counts have bounds, and only
+these are read. The reason is that a step changes bounds and state together: while the state is the same, no worker has
+added a bound. Another program may have. Then a batch waits for it, and the rule is read anew.
 
 Texts are parsed once, too. Settings and states may be long, and every worker looks at every rule once a second.
 """

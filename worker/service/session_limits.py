@@ -1,8 +1,8 @@
-"""Tell once when the chunks of a category are repeated in a session nearly as often as somebody wants, or as often.
+"""Log once when a category's repeats in a session come near to the limit, and once when they reach it.
 
 Every worker looks at the sessions that it served since its last look. A note in the session's hash decides which of
-them tells, so people hear it once, whatever is started again. If that worker dies before it tells, this level is never
-told; the next one is.
+them logs it. So it is logged once, whatever is started again. If that worker dies before it logs, this level is never
+logged; the next one is.
 """
 
 from typing import Final

@@ -2,20 +2,20 @@
 
 Rules:
 
-1. A request leaves the hand when it is settled, when it is lost, or when it is left pending for a later attempt.
-   An error of Redis leaves it in hand.
+1. A request leaves the hand in three cases: it is settled, it is lost, or it is left pending for a later attempt. An
+   error of Redis leaves it in hand.
 2. Requests are drawn and settled in parts. One script in Redis settles a part wholly or not at all.
-3. A part is settled only for entries that are still pending for this consumer, and only while weights keys and
-   sessions hold what the part was drawn under. Otherwise `worker.service.outcome` decides what follows.
+3. A part is settled only for entries that are still pending for this consumer. Weights keys and sessions must still
+   hold what the part was drawn under. Otherwise `worker.service.outcome` decides what follows.
 4. An exception in a draw is a bug of ours. The part leaves the hand, and its entries stay pending. They are attempted
    again alone, and given up on at last, so that one request cannot take others with it.
 
-Why a request is answered exactly once: results are written by the script alone, and the script checks for each entry
-that it is pending for this consumer. A settled entry is not pending any more, so a second settling finds it lost. This
-also covers a reply that got lost: the part is still in hand, it is settled again, and Redis says that it is lost.
+Why a request is answered exactly once: the script alone writes results. It checks for each entry that it is pending for
+this consumer. A settled entry is not pending any more, so a second settling finds it lost. This also covers a reply
+that got lost: the part is still in hand, it is settled again, and Redis says that it is lost.
 
 Why a change of weights is in force for the next request: the change replaces the value of a key. A part that was drawn
-under the previous value is refused, and the key is read again before the next draw.
+under the previous value is refused. Then the key is read again before the next draw.
 
 Why a rule's steps are exact: a part that meets a bound is refused, and drawn again after the step; see
 `worker.core.stats.heard`.

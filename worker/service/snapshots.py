@@ -235,7 +235,7 @@ class CurrentSnapshots:
         return self._derived
 
     def derived_apart(self, user: object, derived: Derived) -> Derived:
-        """Return the same catalog with derived values that one user alone has, such as a lane that draws in a thread.
+        """Return the same catalog with derived values for one user alone, such as a lane that draws in a thread.
 
         Args:
             user: Who draws.

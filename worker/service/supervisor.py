@@ -8,8 +8,8 @@ Rules:
 2. So three things are failures: an exception; a return although nobody told it to stop; and a cancellation that nobody
    asked for, such as that of a future that it awaits. A task group takes the last two for an end in order and says
    nothing. `unending` turns them into errors, so every loop in a task group is run through `unending`.
-3. `keep` runs a loop for as long as the process lives. Each failure is logged as `loop.failed` with its traceback, and
-   the loop starts again after 50 ms at first, then 100 ms, and so on up to 1 s.
+3. `keep` runs a loop for as long as the process lives. Each failure is logged as `loop.failed` with its traceback. The
+   loop starts again after 50 ms at first, then 100 ms, and so on up to 1 s.
 4. The tenth failure within 60 s is raised, and ends the process with status 1. A new process may do better.
 5. A loop that starts again makes its own things again: connections, subscriptions, lanes. What a failed loop may leave
    behind is described in its own module, as in `worker.service.consumer`.

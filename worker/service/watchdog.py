@@ -56,7 +56,7 @@ class Watchdog:
             await anyio.sleep(pause_s)
 
     def look(self) -> None:
-        """Tell systemd what is new: a state, or that the worker has moved."""
+        """Send systemd what is new: a state, or that the worker has made progress."""
         if not self._systemd.address:
             return
         state = self._state()

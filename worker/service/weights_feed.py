@@ -4,25 +4,25 @@ Theory. A key's value reaches the book on four paths, because no one of them doe
 
 1. A notification has its key read, and the callback that receives the value puts it in force. This is the fast path:
    it waits for no task, which matters under load. It may miss changes: a message may get lost, or never be sent.
-2. The feed reads keys itself: all of them at each subscription and every `refresh_s`, and one where path 1 could not
-   put its value in force. This finds whatever path 1 has missed.
+2. The feed reads keys itself: all of them at each subscription and every `refresh_s`. It also reads a key whose value
+   path 1 could not put in force. This finds whatever path 1 has missed.
 3. A request names a dataset that the book does not know. Its key is read before the request is drawn.
 4. Settling finds that a key has changed under a batch. It brings no value, only word that path 2 has to read the key.
    This keeps the promise: a batch that was drawn under older weights is never settled, whatever else went wrong.
 
-What orders them. All values come as replies over one connection, which Redis answers in the order of the commands. The
-store numbers readings as it sends them. So of two readings of a key the one with the higher number is the later one,
-and the book accepts a reading unless it has a later one of that key. No clock is compared, so none can be wrong. It
+The order of values. All values come as replies over one connection, which Redis answers in the order of the commands.
+The store numbers readings as it sends them. So of two readings of a key, the one with the higher number is the later
+one. The book accepts a reading unless it has a later one of that key. No clock is compared, so none can be wrong. It
 does not matter how long a value takes to be parsed, or which task runs first.
 
 Why it is right.
 - An older value never replaces a newer one that the server had when both were read: its number is lower.
 - No value stays for ever: the next reading has a higher number than all before, also after a reconnect or a failover.
 - After settling said "changed", the key is read again. That command is sent after the settling's reply, so it finds
-  what settling found, or something newer. If it finds what the batch was drawn under, three times in a row, then the
-  connection leads to another server than settling does (a master that was replaced), or its replies went astray. It is
-  opened anew. Once or twice is no proof: a writer may have changed the key there and back. Three come before the
-  eight redraws after which a batch is settled without a look at the keys.
+  what settling found, or something newer. If it finds what the batch was drawn under, three times in a row, the
+  connection is opened anew. The old one leads to another server than settling does (a master that was replaced), or its
+  replies went astray. Once or twice is no proof: a writer may have changed the key there and back. Three come before
+  the eight redraws after which a batch is settled without a look at the keys.
 
 Long values are parsed in a thread, because parsing them would hold up every request. Path 1 leaves them to path 2.
 """

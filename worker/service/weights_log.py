@@ -1,8 +1,9 @@
-"""Log changes of weights with who made them, and why. A key that is gone is a warning if the history has nobody.
+"""Log changes of weights with who made them, and why. A key that is gone is a warning if the history names nobody.
 
 Weights come into force at once, in the callback that receives them. The line waits for the history, which takes another
-round trip. So changes queue up here, and one reading of the history serves all that wait. The line is never lost: where
-Redis does not answer in time or refuses, it says None, and while nothing reads the history, changes are logged at once.
+round trip. So changes queue up here, and one reading of the history serves all that wait. The line is never lost: if
+Redis does not answer in time or refuses, the line has None for who and why. While nothing reads the history, changes
+are logged at once.
 """
 
 from dataclasses import replace

@@ -60,7 +60,7 @@ def read_dotenv(path: Path, wanted: Collection[str]) -> Mapping[str, str]:
 
 
 def _refuse_misread(path: Path, binding: "Binding", wanted: Collection[str]) -> None:
-    """Refuse a line that gives a setting but was parsed as something else, such as the inside of a quoted text."""
+    """Refuse a line that gives a setting but was parsed as something else, such as part of a quoted text."""
     key = binding.key
     is_key_misread = key is not None and _given(key, wanted) not in {None, key}
     is_first = True

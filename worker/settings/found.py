@@ -1,7 +1,7 @@
-"""The settings of the `up` of this user that runs on this machine, for whoever is given no URL.
+"""The settings of the `up` of this user that runs on this machine, for programs that are given no URL.
 
 It comes last: what is given counts first, then the environment and `.env`. If a URL is given that is not its own, it is
-left out, since half of one installation and half of another fit nobody. If several run that fit, none is chosen.
+left out. Half of one installation does not fit half of another. If several run that fit, none is chosen.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -168,7 +168,7 @@ def load_settings(
 ) -> Settings:
     """Read and check the settings that are needed.
 
-    Where a URL is given nowhere, the settings are those of the `up` that runs on this machine, if one does.
+    Where a URL is missing, the settings are those of the `up` that runs on this machine, if any.
 
     Args:
         environ: The environment; None: that of the process.
@@ -212,7 +212,7 @@ def _in_quotes(name: str) -> str:
 
 
 def _missing(name: str, given: Collection[str], left_out: str) -> str:
-    """Describe a missing variable, and name a given one that may be meant for it, or an `up` that was left out."""
+    """Describe a missing variable. Name a given one that may be meant for it, or an `up` that was left out."""
     strangers = [other for other in given if not is_setting(other)]
     near = difflib.get_close_matches(name, strangers, n=1, cutoff=0.75)
     hint = f" ({near[0]} is given, which is not a setting)" if near else f" ({left_out})" if left_out else ""

@@ -1,8 +1,7 @@
 """Read a URL of PostgreSQL, as libpq, cloud providers and other programs write it.
 
 The driver passes unknown parameters to the server, which then refuses the connection. So every parameter is read here.
-One that the driver or the connection supports is applied, one that changes nothing is accepted, and any other is
-refused.
+One that the driver or the connection supports is applied. One that changes nothing is accepted. Any other is refused.
 """
 
 import re

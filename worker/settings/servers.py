@@ -1,8 +1,8 @@
 """The few settings that commands use, read without the settings model as long as nothing is wrong with them.
 
 The model checks every setting, and its library takes longer to import than most commands take to run. Here the same
-sources are read, and the few values are checked by the same rules. Wherever a value is wrong or missing, or another
-setting is given that has to be checked too, the model decides: the errors are always its own.
+sources are read, and the few values are checked by the same rules. The model decides wherever a value is wrong or
+missing, or another given setting has to be checked, too. So the errors are always its own.
 """
 
 import re
@@ -59,7 +59,7 @@ def read_server_settings(
 ) -> ServerSettings:
     """Read and check the settings that a command needs.
 
-    Where a URL is given nowhere, the settings are those of the `up` that runs on this machine, if one does.
+    Where a URL is missing, the settings are those of the `up` that runs on this machine, if any.
 
     Args:
         environ: The environment; None: that of the process.

@@ -1,7 +1,7 @@
-"""The life of an `up`, on one page: the folder, the servers, the schema, the library, the worker, and all of it ended.
+"""The steps of an `up` in order: the folder, the servers, the schema, the library, the worker, and the end of all.
 
-Everything is ended in the opposite order, whatever ends it. It is announced as soon as its servers can be used, so that
-other commands find it while the library is still brought in. A library that is known already is served first.
+Everything is ended in the opposite order, whatever ends it. The `up` is announced as soon as its servers can be used.
+So other commands find it while the library is still brought in. A library that is known already is served first.
 """
 
 import asyncio

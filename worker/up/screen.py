@@ -52,16 +52,16 @@ class Screen(Protocol):
         ...
 
     def say(self, sentence: str) -> None:
-        """Say what happens."""
+        """Show what happens."""
 
     def warn(self, sentence: str) -> None:
-        """Say what is wrong."""
+        """Show what is wrong."""
 
     def show_running(self, running: Announcement) -> None:
-        """Say that it runs already, and where."""
+        """Show that `up` runs already, and where."""
 
     def show_ready(self, shown: Shown) -> None:
-        """Say that it serves, where everything is, and what to do with it."""
+        """Show that `up` serves, where everything is, and what to do with it."""
 
     def show_status(self, status: Status) -> None:
         """Show how things stand, in the place of what was shown before."""

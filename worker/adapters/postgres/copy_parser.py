@@ -52,11 +52,11 @@ class ReadRows:
 class Parser:
     """A parser that reads a binary COPY as it arrives, block by block in threads.
 
-    What has come is never held as a whole: it takes more room than the catalog, and growing and freeing that much at
-    once keeps the interpreter locked.
+    What has arrived is never held as a whole: it takes more memory than the catalog. Growing and freeing that much at
+    once would keep the interpreter locked.
 
-    Source: PostgreSQL documentation, COPY, "Binary Format": a header, then for each row the number of fields and,
-    for each field, its length and its bytes in network order; then a trailer.
+    Source: PostgreSQL documentation, COPY, "Binary Format". The format is a header, the rows, and a trailer. A row is
+    its number of fields and, for each field, its length and its bytes in network order.
     """
 
     def __init__(self, selection: Selection) -> None:

@@ -2,12 +2,12 @@
 
 It is changed while others write. Rules:
 
-1. Each migration is a transaction of its own, which holds its locks for as long as a change of names takes.
+1. Each migration is a transaction of its own. It holds its locks for as long as a change of names takes.
 2. A statement waits for a lock for one second at most, as every writer waits behind it. Then the migration is undone,
    and attempted again.
 3. Indexes of tables with rows are built concurrently, see `worker.adapters.postgres.indexes`.
-4. One process migrates at a time. The others ask again and again, because one that waits in the server would be waited
-   for by the building of an index.
+4. One process migrates at a time. The others ask again and again. If one waited in the server, the building of an index
+   would wait for it.
 5. The schema only goes forward: a release leaves the schema of a later one alone, see `SCHEMA_VERSION`.
 """
 

@@ -4,14 +4,14 @@ Theory. A chunk that is taken out has the status QUARANTINED, which no worker dr
 `chunk_quarantine`: one whose `released_at` is null. A call is one transaction, and one statement changes all of its
 chunks. So triggers announce them together, and a worker sees all of them or none.
 
-1. A call locks its chunks first, in the order in which imports do. What it changes it reads after that, so two calls at
+1. A call locks its chunks first, in the order in which imports do. It reads what it changes after that. So two calls at
    the same time do not take the status of one another for the one before.
-2. Imports and scans leave the status of a QUARANTINED chunk alone, in the statement that writes it. So one that began
-   before the call brings nothing back, either.
+2. Imports and scans leave the status of a QUARANTINED chunk alone, in the statement that writes it. So an import or a
+   scan that began before the call brings nothing back, either.
 3. A chunk that was deleted and comes again has another id. It is known by its path and `start_s`: `hold_quarantined`
    makes it QUARANTINED before it is written, and `note_held` notes its new id.
-4. What an import or a scan says meanwhile becomes the status to go back to, as far as a scan decides it: READY, or
-   FAILED with an error. Any other status somebody else gave, and it stays.
+4. An import or a scan may give another status meanwhile. It becomes the status to go back to, if the one before was
+   READY, or FAILED with an error. Any other status before was given by somebody else, and it stays.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Register the chunks of a scanned folder, and mark or delete those whose file is gone, in one transaction.
 
-What somebody else decided stays: a chunk that is PENDING, PROCESSING or FAILED without an error was not made so by a
-scan, and keeps its status. A scan itself always writes why a chunk is FAILED.
+What somebody else decided stays: a chunk that is PENDING, PROCESSING or FAILED without an error keeps its status. No
+scan made it so, because a scan always writes why a chunk is FAILED.
 """
 
 from collections.abc import Iterable, Sequence

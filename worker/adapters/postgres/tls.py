@@ -1,7 +1,7 @@
 """Encryption of a connection to PostgreSQL, and whom it trusts: libpq's rules, but without the need for a home folder.
 
-The driver's own code fails for a user whose home folder cannot be read, even if nothing in it is needed. Here a file of
-the home folder counts only if it can be read. Files that the URL names have been checked before.
+The driver's own code fails for a user whose home folder cannot be read. It does so even if nothing in that folder is
+needed. Here a file of the home folder counts only if it can be read. Files that the URL names have been checked before.
 """
 
 import ssl

@@ -1,12 +1,13 @@
-"""Turns to read a whole library, so that many workers that start at once do not fell its server.
+"""Turns to read a whole library, so that many workers that start at once do not overload its server.
 
-1. At most `READERS` workers read everything at the same time, whoever started them. Any more would make all of them
+1. At most `READERS` workers read everything at the same time, whoever started them. More readers would make all of them
    slower.
 2. A turn is an advisory lock of the transaction that reads. So it ends with that transaction, whatever becomes of the
-   worker, and it works behind a pooler and on a standby.
-3. Who gets none disconnects, and asks again after a random time. A worker that waits holds no connection and no
-   snapshot for it.
-4. A worker that hangs keeps its turn. So nobody waits for longer than `LONGEST_S`: the worker then reads all the same.
+   worker. It also works behind a pooler and on a standby.
+3. A worker that gets no turn disconnects, and asks again after a random time. While it waits, it holds no connection
+   and no snapshot.
+4. A worker that hangs keeps its turn. So no other worker waits for longer than `LONGEST_S`: it then reads without a
+   turn.
 """
 
 import random

@@ -1,9 +1,9 @@
 """What PostgreSQL's system catalogs say about `audio_chunks`: whether it is the same, and who announces its changes.
 
 A statement fires the triggers of the table that it names. So each partition and each inheriting table needs its own
-triggers. No trigger fires when a partition is attached, detached or dropped, a table is renamed, or a right is taken
-away. The system catalogs show all of that. A look at them takes about 2 ms of the server's time, most of which it
-parses and plans. Where the statement is prepared, it takes 0.4 ms.
+triggers. No trigger fires when a partition is attached, detached or dropped. None fires when a table is renamed or a
+right is taken away, either. The system catalogs show all of that. A look at them takes about 2 ms of the server's time,
+most of it for parsing and planning. As a prepared statement, it takes 0.4 ms.
 """
 
 import json

@@ -46,8 +46,9 @@ class _Named:
     async def send_packed_command(self, command: str | bytes | Iterable[bytes], check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
         """Send a command.
 
-        redis-py sends in `asyncio.wait_for`. In Python 3.11 that returns, instead of raising the cancellation, if what
-        it waits for is done in that moment (CPython issue 86296). `asyncio.timeout` loses none, and makes no task.
+        redis-py sends in `asyncio.wait_for`. In Python 3.11, `wait_for` may return instead of raising the cancellation.
+        It does so if what it waits for is done in that moment (CPython issue 86296). `asyncio.timeout` loses no
+        cancellation, and makes no task.
         """
         connection = cast("Any", self)
         with naming_server(self.server):

@@ -2,17 +2,18 @@
 
 Theory:
 
-- A slot that is moved key by key has its keys on two nodes for a while. The old one answers a command by ASK where it
-  has none of the command's keys, and by TRYAGAIN where it has some of them.
-- All that one request needs is settled by one script, which needs all its keys on one node. So nothing can be answered
-  until they are together again, whoever is asked.
-- ASK would lead the script to the new node before all keys are there. It looks at weights and at bounds of rules that
-  are not among its KEYS, and one that has not come yet looks like one that was never set. Then a batch could be drawn
-  under weights that are not in force any more. So a command is never sent after its keys: it waits for them.
-- Neither answer did anything, so the command can be sent again. It is sent every few milliseconds, to the old node. In
-  the moment in which the slot is handed over that node says MOVED, and names the new one. This closes the connection,
-  and the next one is opened there.
-- A slot that Valkey 9 moves (CLUSTER MIGRATESLOTS) is on one node at any time, and MOVED is all that is seen of it.
+- A slot that is moved key by key has its keys on two nodes for a while. The old node answers ASK to a command if it has
+  none of the command's keys. It answers TRYAGAIN if it has some of them.
+- One script settles all that a request needs, and all its keys must be on one node. So nothing can be answered until
+  they are together again, whichever node is asked.
+- ASK would lead the script to the new node before all keys are there. The script looks at weights and at bounds of
+  rules that are not among its KEYS. One that has not come yet looks like one that was never set. Then a batch could be
+  drawn under weights that are not in force any more. So a command is never sent after its keys: it waits for them.
+- A command that got one of these answers did nothing, so it can be sent again. It is sent every few milliseconds, to
+  the old node. Once the slot is handed over, the old node answers MOVED, and names the new one. This closes the
+  connection, and the next one is opened there.
+- A slot that Valkey 9 moves (CLUSTER MIGRATESLOTS) is on one node at any time. A client sees nothing of the move but
+  MOVED.
 """
 
 import asyncio

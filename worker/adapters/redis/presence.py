@@ -1,9 +1,9 @@
 """What Redis shows of the workers: their states, their names in the group, and the backlog.
 
-Theory. An answered request leaves the stream in the step that answers it, and one that is taken back leaves it too. So
-each entry of the stream is either in hand, which is pending, or waits: XLEN less pending is what waits, exactly. The
-`lag` of XINFO GROUPS is not used. Taking back an entry that nobody has read makes it nil for a while, and wrong after
-that: on Redis 7.0 for ever, on Valkey 9.1 until the next entry is read.
+Theory. An answered request leaves the stream in the step that answers it. One that is taken back leaves it, too. So
+each entry of the stream is either pending (in hand) or waiting. XLEN less the pending entries is exactly the number of
+waiting ones. The `lag` of XINFO GROUPS is not used. Taking back an entry that nobody has read makes it nil for a while,
+and wrong after that: on Redis 7.0 for ever, on Valkey 9.1 until the next entry is read.
 """
 
 import time

@@ -44,7 +44,7 @@ _CAUSES: Final = tuple(
 
 
 def meaning_of(error: Exception) -> str:
-    """Say what a refusal means; in the server's words if it is none of those known here.
+    """Return what a refusal means, in the server's words if it is none of those known here.
 
     Args:
         error: What redis-py raised.
@@ -53,7 +53,7 @@ def meaning_of(error: Exception) -> str:
 
 
 def find_meaning(error: Exception) -> str | None:
-    """Say what a refusal means; None if it is none of those known here."""
+    """Return what a refusal means; None if it is none of those known here."""
     said = redact(str(error))
     for pattern, meaning in _CAUSES:
         if found := pattern.search(said):

@@ -1,17 +1,17 @@
 """The bytes of result streams. `settle.lua` bounds the entries of a stream, and this bounds its bytes.
 
 Theory. Redis knows how many bytes a stream takes (`MEMORY USAGE`), but only by looking at each node of the stream. A
-node is some 4 kB of short results, or one result that is longer. At 256 MiB of short results a full look stops the
-server for 25 ms, so that looks have to be rare or short:
+node is some 4 kB of short results, or one result that is longer. At 256 MiB of short results, a full look stops the
+server for 25 ms. So looks have to be rare or short:
 
-- No look at all while results are so short that as many as may be kept are no more bytes than may be kept.
-- Nodes of short results are all about alike, so a sample of them tells the bytes of the stream well enough. Such a look
-  takes microseconds. It comes after each 64th of the bytes that may be kept, and drops a 64th of the entries at a time.
+- There is no look while results are short: the most results that may be kept then take no more bytes than may be kept.
+- Nodes of short results are all about alike. So a sample of them shows the bytes of the stream well enough. Such a look
+  takes microseconds. It comes after each 64th of the bytes that may be kept. It drops a 64th of the entries at a time.
 - A long result makes a node of its own size, which a sample may miss. So once this worker has written one, each look is
-  a full one until as many bytes of short results were written as may be kept: by then the long one has gone. Where long
-  results fill a stream it has few nodes, and a full look is quick. It comes after each sixteenth of the bytes.
+  a full one. This ends when as many bytes of short results were written as may be kept: by then the long one has gone.
+  A stream full of long results has few nodes, and a full look is quick. It comes after each sixteenth of the bytes.
 - Each worker counts what it has written itself. Streams that a restarted worker finds are looked at by sample: their
-  bytes were bounded by whoever wrote them.
+  bytes were bounded by the workers that wrote them.
 """
 
 from collections import OrderedDict

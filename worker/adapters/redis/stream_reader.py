@@ -1,9 +1,9 @@
 """Reads new requests over a connection of its own, as a blocked read holds up every command behind it.
 
 Theory. A read that is sent before anybody waits for it is *ahead*: entries may have been delivered that nobody has seen
-yet. There is at most one. While requests come one by one, the settling of each can be sent over this connection, with
-the next read right behind it. Then a request takes one packet to the server instead of two, and one connection that
-wakes the worker. The next read must not be blocked by then, so that is the turn of the lane that reads.
+yet. There is at most one. While requests come one by one, the settling of each can be sent over this connection. The
+next read is sent right behind it. Then a request takes one packet to the server instead of two, and only one connection
+wakes the worker. No read may be blocked at that moment, so only the lane whose turn it is to read does this.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class StreamReader:
     def can_carry(self) -> bool:
         """Whether a settling can be sent with a read behind it.
 
-        While a slot of a cluster is moved, a settling may have to be sent again, and then it would wait for the read.
+        While a slot of a cluster is moved, a settling may have to be sent again. Then it would wait for the read.
         """
         return self._ahead is None and not self.connection.is_of_cluster
 

@@ -5,11 +5,11 @@ be settled over it, with the next read right behind (see `worker.adapters.redis.
 exactly one result a request:
 
 - Settling is one script (see `settling_scripts`). It writes results only for entries that are pending for this
-  consumer, and only if the weights still hold, and acknowledges them. It can be repeated: an entry that is settled is
-  refused.
+  consumer, and only if the weights still hold. It also acknowledges these entries. It can be repeated: an entry that is
+  settled is refused.
 - Entries may be delivered though their reply was lost. After an error the caller of `read` reads its pending entries.
-- Ids of entries belong to one server. After a failover another server may have made the same ids for other requests, so
-  both connections have to lead to the same server, or everything in hand is let go (`_reach`).
+- Ids of entries belong to one server. After a failover, another server may have made the same ids for other requests.
+  So both connections have to lead to the same server. If they do not, everything in hand is let go (`_reach`).
 """
 
 import time

@@ -24,7 +24,7 @@ class RedisWeights:
     """Reads weights, and listens for their changes.
 
     All readings go over one connection, and each gets a number when it is sent. Redis answers a connection in the order
-    of its commands, so a reading with a higher number is never older than one with a lower number.
+    of its commands. So a reading with a higher number is never older than one with a lower number.
     `worker.adapters.redis.weights_writer` makes the changes that people see.
     """
 

@@ -21,7 +21,7 @@ _AS_IT_IS: Final = ScanOptions()
 
 
 def say_nothing(_doing: str, _done: int, _total: int | None) -> None:
-    """Tell nobody how far a scan is."""
+    """Do nothing with the progress of a scan."""
 
 
 async def scan_folder(
@@ -114,7 +114,7 @@ def scope_of(root: str, reading: Reading, options: ScanOptions, paths: Sequence[
 
 
 def _without_category(root: str, reading: Reading) -> str:
-    """Say that no file gets a category, and what would give them one."""
+    """Write that no file gets a category, and what would give them one."""
     count, first = len(reading.unplaced), reading.unplaced[0].removeprefix(f"{root.rstrip('/')}/")
     files = (
         f"the only audio file, {first!r}, gets" if count == 1 else f"none of {count:,} audio files, as {first!r}, gets"

@@ -1,9 +1,9 @@
 """Follow a folder: register what is dropped into it, and mark what goes.
 
-The system tells which paths changed. A path is looked at when it has settled: then a file is read, a folder is walked,
-and what is not there is gone, with all that was below it. Each round is one transaction. What the system did not tell,
-because its queue was full, is found by a look at the whole folder every few minutes, and soon after many changes. That
-look compares sizes and times, and opens nothing.
+The operating system reports which paths changed. A path is looked at when it has settled. A file is read then, and a
+folder is walked. A path that is not there is gone, with all that was below it. Each round is one transaction. The
+system reports nothing while its queue is full. A look at the whole folder finds what it left out. This look comes every
+few minutes, and soon after many changes. It compares sizes and times, and opens no file.
 """
 
 import os

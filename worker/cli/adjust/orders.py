@@ -143,7 +143,7 @@ def _of_rule(found: Found, plan: Callable[[Found], PlannedStep]) -> PlannedStep:
 
 
 def _tell(dataset: str | None, decide: Decide, *, as_json: bool) -> None:
-    """Tell a rule something, and print what is in force afterwards."""
+    """Change a rule, and print what is in force afterwards."""
 
     async def plan(_: Opened) -> Decide:
         return decide
@@ -152,7 +152,7 @@ def _tell(dataset: str | None, decide: Decide, *, as_json: bool) -> None:
 
 
 def no_rule_text(dataset: str, names: Collection[str | None]) -> str:
-    """Say that a dataset has no rule, and which name is near that has one."""
+    """Write that a dataset has no rule, and which dataset of a similar name has one."""
     near = did_you_mean(dataset, [name for name in names if name])
     return f"no rule is set for {place_text(dataset)}; accepted: one that `adjust set` has set{near}"
 
@@ -160,7 +160,7 @@ def no_rule_text(dataset: str, names: Collection[str | None]) -> str:
 def _tell_planned(
     dataset: str | None, plan: Callable[[Opened], Awaitable[Decide]], *, as_json: bool, must_be_set: bool = False
 ) -> None:
-    """Tell a rule something that has to be looked up before, and print what is in force afterwards."""
+    """Change a rule by what has to be looked up before, and print what is in force afterwards."""
     check_dataset(dataset)
 
     async def work() -> Shown:

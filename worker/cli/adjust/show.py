@@ -103,7 +103,7 @@ async def open_rules(opened: Opened) -> AsyncIterator[RedisAdjust]:
 
 
 def _print_whose(dataset: str, found: Sequence[Shown], others: Sequence[str]) -> None:
-    """Say that a dataset has no rule of its own, if it has none; other datasets that have one may be meant."""
+    """Print that a dataset has no rule of its own, if it has none, and which one may be meant."""
     if not found:
         near = did_you_mean(dataset, others)
         print_text(f"no rule is set for dataset {dataset}: its weights move only when somebody sets them{near}")

@@ -78,7 +78,7 @@ def set_(
 @click.option("--count", type=Whole(2, 10_000), default=20, show_default=True, help="Most steps to print as text.")
 @options.as_json
 def preview(rule: str | None, parameters: tuple[str, ...], dataset: str | None, *, count: int, as_json: bool) -> None:
-    """Show the steps to come of the rule that is set, or of another one as if it were set now; nothing is stored."""
+    """Show the coming steps of the rule that is set, or of another one as if it were set now; nothing is stored."""
     from worker.cli.adjust.orders import Wanted
     from worker.cli.adjust.preview import preview_rule
 
@@ -124,7 +124,7 @@ def resume(dataset: str | None, mode: str | None, *, as_json: bool) -> None:
 @options.dataset
 @options.as_json
 def rollback(dataset: str | None, *, as_json: bool) -> None:
-    """Remove the rule, and go back to the weights before it began, or before it went on from a person's change."""
+    """Remove the rule, and go back to the weights before it began or went on from a person's change."""
     from worker.cli.adjust.orders import roll_back_rule
 
     roll_back_rule(dataset, as_json=as_json)

@@ -56,10 +56,10 @@ def import_(
 ) -> None:
     """Register the chunks of a manifest; all of it or nothing.
 
-    FILE is CSV with a header or JSON Lines (path, category, and optionally status, duration_s, start_s, split), a NeMo
-    manifest, Lhotse cuts or recordings, a Kaldi folder, AudioSet's segments, Common Voice's TSV, AudioFolder metadata,
-    or Parquet; also as .gz, .bz2 or .xz. - is standard input. Where a format has no category, say one. Workers follow
-    within a second.
+    FILE is CSV with a header or JSON Lines (path, category, and optionally status, duration_s, start_s, split). It may
+    also be a NeMo manifest, Lhotse cuts or recordings, a Kaldi folder, or AudioSet's segments. Common Voice's TSV,
+    AudioFolder metadata and Parquet are read, too. All of these may be compressed as .gz, .bz2 or .xz. - is standard
+    input. Where a format has no category, give one. Workers follow within a second.
     """
     wait_s = options.wait_s(wait=wait, timeout=timeout)
     from worker.cli.import_wishes import read_wishes

@@ -71,10 +71,10 @@ def schedule(name: str, points: str, unit: str, between: str, keep: str, *, as_j
 @click.option("--keep", metavar="SPAN", default="24h", show_default=True, help="End it if nobody asks for so long.")
 @options.as_json
 def limit(name: str, repeats: float, keep: str, *, as_json: bool) -> None:
-    """Say how often chunks shall be repeated in a session at most; it warns, and stops nothing.
+    """Limit how often chunks are repeated in a session; the limit warns, and stops nothing.
 
-    Workers log `mix.repeats` when a category comes to 80 % of REPEATS, and when it reaches them: chunks that the
-    session got of it, over its READY chunks. 0 removes the limit.
+    Workers log `mix.repeats` when a category comes to 80 % of REPEATS, and when it reaches REPEATS. The repeats of a
+    category are the chunks that the session got of it, divided by its READY chunks. 0 removes the limit.
     """
     from worker.cli.sessions import limit_session
 

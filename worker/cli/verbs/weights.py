@@ -275,7 +275,7 @@ def preview(
 ) -> None:
     """Show what would be drawn under some weights, or under those in force; nothing is stored.
 
-    You are warned of categories without READY chunks, and of those whose chunks would be heard more than 16 times each.
+    Warnings name categories without READY chunks, and those whose chunks would be heard more than 16 times each.
     """
     kind, amount = (budget, None) if isinstance(budget, str) else ("padded", budget)
     if budget_s is None:

@@ -47,7 +47,7 @@ class News:
         yield from _events(view, last)
 
     def _categories(self, view: Mapping[str, Any]) -> Iterator[Told]:
-        """Tell a category whose share is far from its weights, and once it is back."""
+        """Yield a line when the share of a category is far from its weights, and when it fits again."""
         for row in view["categories"]:
             score, state = words.verdict(row["drawn"])
             before = self._judged.get(row["name"])
@@ -86,7 +86,7 @@ def _workers(view: Mapping[str, Any], last: Mapping[str, Any] | None) -> Iterato
 
 
 def _events(view: Mapping[str, Any], last: Mapping[str, Any] | None) -> Iterator[Told]:
-    """Tell the events that came since the last look, the oldest first; none of those before the first."""
+    """Yield the events that came since the last look, the oldest first; none of those before the first look."""
     if last is None:
         return
     known = {(one["worker"], one["at_ms"], one["event"], one["text"]) for one in last["events"]}

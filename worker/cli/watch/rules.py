@@ -65,7 +65,7 @@ def step_text(rule: Mapping[str, Any], now_ms: int) -> str:
 
 
 def rule_news(view: Mapping[str, Any], last: Mapping[str, Any] | None) -> Iterator[Part]:
-    """Tell a rule that is new or differs, and each step of one in shadow that would have moved the weights.
+    """Yield lines about a rule: it is new or differs, or a step in shadow would have moved the weights.
 
     Args:
         view: The view document.

@@ -125,7 +125,7 @@ async def find_ready_here() -> Ready:
 
 
 def _notes(phase: Phase, placed: Sequence[Placed]) -> list[str]:
-    """Say what of the file is not kept."""
+    """Return sentences about what is not kept of the file."""
     notes = [text] if (text := left_out_text(placed)) else []
     return notes if phase.until is None else [*notes, until_note(phase, phase.until)]
 

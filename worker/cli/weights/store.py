@@ -65,7 +65,7 @@ def remove_weights(storing: Storing) -> None:
 
 
 async def _had_none(dataset: str, prefix: str | None = None) -> str:
-    """Say that a dataset had no weights of its own, and which name is near."""
+    """Write that a dataset had no weights of its own, and which name is similar."""
     from worker.cli.near import near_dataset  # noqa: PLC0415 - where a name may be mistyped
 
     async with open_redis(prefix=prefix) as opened:
@@ -138,7 +138,7 @@ def tell_change(work: Work, storing: Storing) -> None:
 
 
 async def _with_doubt(opened: Opened, made: Made) -> Made:
-    """Say it where a dataset has weights of its own for the first time, and another one may have been meant."""
+    """Add a warning if a dataset has weights of its own for the first time, and another may be meant."""
     change = made.change
     if change.before or not change.after or change.name is None or preset_of(change.name):
         return made

@@ -1,7 +1,7 @@
 """Number the iterations of a stream, in each rank and DataLoader worker, even if each iteration has new processes.
 
 A run begins when a stream is made, and has a random name. Its iterations are numbered from 0. So a training that
-resumes one iteration asks for the same request ids as before, in this iteration and in all later ones.
+resumes an iteration asks for the same request ids as before. This holds for all later iterations, too.
 
 A DataLoader without `persistent_workers` starts new workers for each iteration, from a stream that has begun none.
 These workers store the run and the number in a file of the temporary directory, under a lock. The file is removed with

@@ -1,4 +1,4 @@
-"""The state of an iteration in a checkpoint, and the conditions that have to be the same when it is loaded."""
+"""The state of an iteration in a checkpoint, and the conditions that must be the same at loading."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
