@@ -110,7 +110,7 @@ class _Timer:
         timers[deadline] = self
 
     def leave(self, event: "anyio.Event | asyncio.Event") -> None:
-        """Stop to wait; the timer of nobody is cancelled."""
+        """Stop waiting; a timer that nothing waits for is cancelled."""
         if event in self.events:
             self.events.remove(event)
             if not self.events:

@@ -1,1 +1,1 @@
-"""One outside system a module: the only files that import redis or asyncpg."""
+"""One module for each outside system: the only files that import redis or asyncpg."""

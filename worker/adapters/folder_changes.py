@@ -12,7 +12,7 @@ _TOGETHER_MS, _STEP_MS, _TICK_MS = 200, 50, 200
 async def folder_changes(root: str) -> AsyncIterator[set[str]]:
     """Yield the paths that changed, and an empty set about five times a second while nothing does.
 
-    After the first set, no change is missed but by an overflow of the system's queue, of which nothing tells.
+    After the first set, changes are missed only if the system's queue overflows. Nothing reports such an overflow.
 
     Args:
         root: An absolute path of a folder.

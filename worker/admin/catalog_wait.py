@@ -1,8 +1,8 @@
 """Wait until all live workers draw from the library as it is now.
 
 Each worker shows the version of its catalog: a fingerprint of the READY chunks. The same fingerprint is computed here
-from PostgreSQL. Whoever changes the library meanwhile makes it another one. So it is computed again now and then. A
-worker that shows it has this change, and all before it.
+from PostgreSQL. A change of the library meanwhile makes it another one. So it is computed again now and then. A worker
+that shows it has this change, and all before it.
 """
 
 import asyncio

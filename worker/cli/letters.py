@@ -1,4 +1,4 @@
-"""How verbs write what other programs sent and nobody took: on one line each, in ASCII, and only so much of it."""
+"""How verbs write what other programs sent and no worker took: on one line each, in ASCII, and shortened."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -37,13 +37,13 @@ def show_library(*, as_json: bool) -> None:
 
 
 def warn_of_query(settings: ServerSettings) -> None:
-    """Warn whoever fills the table that the workers read something else."""
+    """Print a warning if workers read something else than the table."""
     if settings.chunks_query:
         complain(f"{QUERY} is set: workers read what it selects, and the table {TABLE} only where it names that")
 
 
 def warn_of_held(held: int) -> None:
-    """Warn whoever fills the table of chunks that stay QUARANTINED, whatever was said of them."""
+    """Print a warning about chunks that stay QUARANTINED, whatever status was given for them."""
     if held:
         stay, back = ("stays", "it") if held == 1 else ("stay", "them")
         complain(f"{counted(held, 'chunk')} {stay} QUARANTINED; `catalog release` puts {back} back")

@@ -1,4 +1,4 @@
-"""What `--wait` of the verbs that change the library does: wait until workers draw from it, and say so."""
+"""What `--wait` of the verbs that change the library does: wait until workers draw from it, and print how many do."""
 
 import asyncio
 from collections.abc import Callable, Mapping

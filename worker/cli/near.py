@@ -1,7 +1,7 @@
-"""Names that nothing has: which one was probably meant, for the end of the sentence that says so.
+"""Suggestions for names that nothing has: the name that was probably meant, for the end of a sentence.
 
-To find that name, more is read than the verb itself needs, by modules that only this needs. Where a role may not read
-it, the sentence stays without.
+A suggestion reads more than the verb itself needs, by modules that only this needs. If a role may not read it, the
+sentence has no suggestion.
 """
 
 from collections.abc import Awaitable, Collection

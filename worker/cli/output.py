@@ -81,7 +81,7 @@ class Output(io.TextIOBase):
 
 
 class _Complaints(Output):
-    """A stream to standard error: where it cannot be written, nobody can be told, and the text is lost."""
+    """A stream to standard error: text that cannot be written is lost, as it can be reported nowhere."""
 
     def write(self, text: str) -> int:
         """Write text, if it can be written."""

@@ -82,7 +82,7 @@ def _verb(library: Path | None, options: Sequence[str]) -> list[str]:
 
 
 class _Terminal:
-    """A terminal, or whatever standard output is. That nobody reads it ends nothing."""
+    """Standard output, a terminal or not. `up` goes on even if nobody reads it."""
 
     def __init__(self, bring_in: Sequence[str], asked: Sequence[str] = ()) -> None:
         self._bring_in = bring_in

@@ -1,4 +1,4 @@
-"""What `catalog who` does: tell which sessions drew a chunk, and when."""
+"""What `catalog who` does: print which sessions drew a chunk, and when."""
 
 import asyncio
 from collections.abc import Sequence

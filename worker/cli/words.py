@@ -51,12 +51,12 @@ def share_text(share: float) -> str:
 
 
 def number_text(number: float) -> str:
-    """Write a number with one digit behind the point, and a small one with three that tell: `1,234.5`, `0.0123`."""
+    """Write a number with one decimal, and a small one with three significant digits: `1,234.5`, `0.0123`."""
     return f"{number:,.1f}" if abs(number) >= _SMALL or not number else f"{number:.3g}"
 
 
 def span_text(seconds: float) -> str:
-    """Write a duration in its largest unit that says enough: `8 ms`, `20 s`, `3 min`, `24 h`, `7 d`."""
+    """Write a duration in the largest unit that is precise enough: `8 ms`, `20 s`, `3 min`, `24 h`, `7 d`."""
     if seconds < 1:
         return f"{seconds * _SECOND_MS:.0f} ms"
     for unit_s, name in _UNITS:

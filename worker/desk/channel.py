@@ -114,5 +114,5 @@ def event(kind: str, document: Mapping[str, Any]) -> bytes:
 
 
 def beat() -> bytes:
-    """Write the event that says that the desk is there, and nothing is new."""
+    """Write the heartbeat event: the desk is there, and nothing is new."""
     return event("beat", {_AT: time.time_ns() // 1_000_000})

@@ -27,8 +27,8 @@ class Hosts:
 
     Attributes:
         names: Names and addresses, an IPv6 address in brackets.
-        has_every_address: Whether each address of this machine counts, since the desk listens on all of them. No
-            rebinding can use an address: the page of a stranger has a name, or another address.
+        has_every_address: Whether each address of this machine counts, since the desk listens on all of them. DNS
+        rebinding cannot use an address: the page of an attacker has a name, or another address.
     """
 
     names: tuple[str, ...]

@@ -69,7 +69,7 @@ class Login:
         return self._let_in(request, fields.get("token", [""])[0])
 
     def _let_in(self, request: Request, given: str) -> Response:
-        """Give the cookie to whoever gives the token, and lead to an address without it."""
+        """Set the cookie for a caller that gives the token, and redirect to an address without it."""
         if not self._token.is_given(given):
             return self._show_form(_WRONG)
         response = RedirectResponse("/", HTTPStatus.SEE_OTHER, NOT_KEPT)

@@ -42,7 +42,7 @@ class Notes:
 
 
 def _text(fields: Mapping[str, Value]) -> str:
-    """Write the fields of an event for people: sentences first, and without what says nothing."""
+    """Write the fields of an event for people: sentences first, and without fields that mean nothing."""
     told = {name: value for name, value in fields.items() if value not in {None, "", 0} and name not in _LEFT_OUT}
     sentences = [str(told.pop(name)) for name in _FIRST if name in told]
     named = [f"{name}={_cut(str(brief(value)), _LONGEST_VALUE)}" for name, value in told.items()]
@@ -50,7 +50,7 @@ def _text(fields: Mapping[str, Value]) -> str:
 
 
 def brief(value: object) -> object:
-    """Round a number for people: four digits that tell, and none behind the point of a large one."""
+    """Round a number for people: four significant digits, and none behind the point of a large one."""
     if not isinstance(value, float):
         return value
     return round(value) if abs(value) >= _LARGE else float(f"{value:.{_DIGITS}g}")

@@ -24,7 +24,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Word that weights may have changed.
+    """A message that weights may have changed.
 
     Attributes:
         dataset: Whose; None for the global ones.

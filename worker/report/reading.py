@@ -245,7 +245,7 @@ _COUNTS: Mapping[str, Callable[[Fields], Any]] = {
 def _fingerprint(entry: Fields) -> int:
     """Return a number that is the same for the same fields, in whatever order a collector has written them.
 
-    The values alone tell lines apart, since each has its time in microseconds among them.
+    The values alone distinguish lines, as each has its time in microseconds among them.
     """
     try:
         return hash(frozenset(entry.values()))

@@ -27,7 +27,7 @@ def find_steps(changes: Sequence[WeightsChange], draws: Iterable[Draws]) -> list
 
     Args:
         changes: Changes of one dataset, oldest first.
-        draws: Draws of the same dataset. They tell the weights if the changes do not tell all.
+        draws: Draws of the same dataset. They show weights that the changes do not show.
     """
     steps = [WeightStep(change.new.at, change.new.after) for change in changes if change.new.after is not None]
     if len(steps) == len(changes) > 0:

@@ -13,7 +13,7 @@ _MOST_READ: Final = 256  # bytes: seven numbers
 
 
 def process_start(pid: int) -> str:
-    """Return the start time of a process, to tell it from an earlier one with this number; empty if not known."""
+    """Return the start time of a process, which no earlier one with this number has; empty if not known."""
     return _field(pid, _START)
 
 

@@ -1,8 +1,9 @@
 """The loop that makes the steps of rules that move the weights.
 
-Every worker looks at all rules once a second, and at once at a rule that a batch waits for. Whoever finds a step due
-tries to make it. The atomic step lets one of them succeed; the others find its outcome with their next look. So nobody
-holds a lease: if a worker dies at any point, the step is either made, or another worker makes it within a second.
+Every worker looks at all rules once a second, and at once at a rule that a batch waits for. A worker that finds a step
+due tries to make it. The atomic step lets one of them succeed; the others find its outcome with their next look. So
+nobody holds a lease: if a worker dies at any point, the step is either made, or another worker makes it within a
+second.
 
 What is due, and what a step stores, is decided in `worker.core.adjust.driver`.
 """
@@ -215,7 +216,7 @@ class Adjuster:
         return (await self._reports.read(state, found))._replace(served=served)
 
     async def _make(self, made: MadeStep, evidence: Evidence) -> bool:
-        """Make a step, and tell what came of it."""
+        """Make a step, and log its outcome."""
         if await self._store.make(made.planned):
             for event in made.events:
                 emit(event)

@@ -39,7 +39,7 @@ class ExclusionsBook:
     """What is known of the exclusion lists that requests named last, for all lanes."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Begin without any list."""
         self._lists: OrderedDict[str, _Kept] = OrderedDict()
         self.turn = 0
         """How often a list was forgotten, as another one was found."""

@@ -40,7 +40,7 @@ class Identity:
 
 
 class HealthFile:
-    """Says what this worker does: `starting`, `serving`, `waiting` or `draining`."""
+    """The file that shows what this worker does: `starting`, `serving`, `waiting` or `draining`."""
 
     def __init__(self, identity: Identity, current: CurrentSnapshots, meter: Meter, availability: Availability) -> None:
         """Connect the parts; nothing is written yet.

@@ -1,11 +1,11 @@
-"""Feed systemd's watchdog, for as long as the worker moves.
+"""Notify systemd's watchdog for as long as the worker makes progress.
 
 Rules:
 
 1. `READY=1` is sent once: when the worker serves for the first time. A worker without Redis or a catalog is not ready.
 2. `STOPPING=1` is sent once: when it drains.
 3. `WATCHDOG=1` is sent when a lane has finished a round since the last one. A round that ends in an error of Redis
-   counts: who waits for Redis goes round, and no restart would help. Who hangs does not.
+   counts: a worker that waits for Redis makes progress, and no restart would help. One that hangs does not.
 4. Before the lanes are started, it is enough that this loop runs.
 5. Until it is ready, each of these messages asks for more time as well: the watchdog begins after `READY=1`.
 """
@@ -71,7 +71,7 @@ class Watchdog:
             self._is_ready = self._is_ready or READY in news
 
     def _news(self, state: str) -> list[str]:
-        """Return what a state that was not told says."""
+        """Return the lines about a state that was not sent yet."""
         is_first = state == SERVING and not self._is_ready
         return [status(state), *([READY] if is_first else []), *([STOPPING] if state == "draining" else [])]
 

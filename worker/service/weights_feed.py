@@ -64,7 +64,7 @@ class WeightsFeed:
             store: Where keys are read.
             book: What is known of them.
             availability: Learns whether Redis is away.
-            refresh_s: Every so many seconds all keys are read without a notification.
+            refresh_s: Seconds after which all keys are read without a notification.
         """
         self._store = store
         self._book = book

@@ -1,4 +1,4 @@
-"""What `up` tells whoever runs it; the command line puts it into words on a terminal."""
+"""What `up` shows to its user; the command line puts it into words on a terminal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -167,7 +167,7 @@ class PostgresListener:
         self._stir()
 
     def _stir(self) -> None:
-        """Have what was heard told, or the end of the connection noticed."""
+        """Wake the reader: something was heard, or the connection has ended."""
         self._is_stirred = True
         self._woken.set()
 

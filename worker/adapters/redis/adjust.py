@@ -62,7 +62,7 @@ class RedisAdjust:
         """List the datasets that a rule is set for, or that something is left of one; None is the global one.
 
         Fields that no dataset can have are left out. Whoever may write there can invent datasets. So those that have
-        bounds come first, then those that have a state: what strangers wrote stands in no rule's way.
+        bounds come first, then those that have a state: what other programs wrote stands in no rule's way.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -194,7 +194,7 @@ class RedisAdjust:
         """Find who stored the weights that a dataset's key holds, and when, by the newest entries of the history.
 
         Returns:
-            Who, "" if the history does not know; and when, Unix time in ms: for nobody known, now.
+            Who, "" if the history does not know; and when, Unix time in ms, which is now if nobody is known.
 
         Raises:
             RedisError: Redis did not answer, or refused.
@@ -258,7 +258,7 @@ def _read_found(name: str | None, units: Sequence[str], reply: Any, defaults: We
 
 
 def _number(text: bytes) -> float:
-    """Read a count; what is no number was written by a stranger, and counts as 0."""
+    """Read a count; what is no number was written by another program, and counts as 0."""
     try:
         return max(0.0, min(float(text), 1e18))
     except ValueError:

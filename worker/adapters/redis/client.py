@@ -66,7 +66,7 @@ class _SentinelClient(Redis):
 
 
 class _ClusterClient(RedisCluster):
-    """Lets errors that are of no single node know the cluster's URL, and has patience while a slot is moved."""
+    """A cluster client that adds its URL to errors of no single node, and waits while a slot is moved."""
 
     server = ""
     patience_s = 0.0

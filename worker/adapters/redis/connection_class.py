@@ -94,7 +94,7 @@ async def _write(connection: Any, command: str | bytes | Iterable[bytes]) -> Non
 
 @contextmanager
 def naming_server(server: str) -> Iterator[None]:
-    """Let the errors of a block know the server that they came from."""
+    """Add to the errors of a block the server that they came from."""
     try:
         yield
     except _ALL as error:
@@ -103,7 +103,7 @@ def naming_server(server: str) -> Iterator[None]:
 
 
 def name_server(error: Exception, server: str) -> None:
-    """Let an error know the server that it came from, unless it knows already.
+    """Add to an error the server that it came from, unless it has one already.
 
     Args:
         error: What redis-py or the operating system raised.

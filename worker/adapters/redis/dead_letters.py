@@ -90,7 +90,7 @@ class RedisDeadLetters:
             letter that no worker has written; that one stays.
 
         Raises:
-            RedisError: Redis did not answer, or refused: an id that is none, say.
+            RedisError: Redis did not answer, or refused, for example an id that is not valid.
         """
         sent: dict[str, str] = {}
         for start in range(0, len(ids), _AT_ONCE):

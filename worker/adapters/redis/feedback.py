@@ -1,8 +1,9 @@
 """Feedback in Redis: reports are added, read in pages after a cursor, refused, and dropped when old.
 
 Theory. Any number of readers go through the stream, each with a cursor of its own. A reader stores it together with
-what it has made of the reports. Reading removes nothing. Only what breaks the contract is removed: the script that
-moves it to the refused reports finds it once. So it is told of once, whoever reads it, however often and from wherever.
+what it has made of the reports. Reading removes nothing. Only a report that breaks the contract is removed: the script
+that moves it to the refused reports finds it once. So it is reported once, whichever reader finds it, however often and
+from whichever cursor.
 """
 
 import asyncio

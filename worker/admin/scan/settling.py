@@ -15,7 +15,7 @@ Mark = tuple[int, int] | None
 
 
 def mark_of(path: str) -> Mark:
-    """Return what tells whether a file has changed."""
+    """Return a mark that differs once a file has changed."""
     try:
         about = os.stat(path)  # noqa: PTH116 - paths are text here, and there are many of them
     except OSError:

@@ -164,7 +164,7 @@ class _Watch:
 
 
 def _identity(folder: str) -> tuple[int, int] | None:
-    """Return what tells a folder from another one of its name; None if there is none."""
+    """Return what distinguishes a folder from another one of its name; None if there is none."""
     try:
         about = os.stat(folder)  # noqa: PTH116 - paths are text here
     except OSError:

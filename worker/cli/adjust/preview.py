@@ -130,7 +130,7 @@ async def _hours(settings: Settings) -> Mapping[str, float]:
 
 
 def _chosen(count: int, most: int) -> Sequence[int]:
-    """Choose at most so many of some rows, evenly, with the first and the last."""
+    """Choose rows evenly, with the first and the last, up to a number."""
     if count <= most:
         return range(count)
     return sorted({round(place * (count - 1) / max(1, most - 1)) for place in range(most)})

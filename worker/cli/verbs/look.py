@@ -150,7 +150,7 @@ def schema(part: str | None) -> None:
 )
 @click.argument("arguments", nargs=-1)
 def health(arguments: tuple[str, ...]) -> None:
-    """Hand its own words to `health`."""
+    """Pass its arguments to `health`."""
     from worker.cli.health import probe
 
     raise click.exceptions.Exit(probe(arguments))

@@ -1,4 +1,4 @@
-"""The whole picture as lines: what has most to say stays where a terminal is low."""
+"""The whole picture as lines: on a terminal of few lines, the most important parts stay."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple

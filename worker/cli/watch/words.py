@@ -28,7 +28,7 @@ def clock(at_ms: int) -> str:
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """Write a number as short as it says enough; `-` if it is not known."""
+    """Write a number in short form; `-` if it is not known."""
     if value is None:
         return "-"
     return f"{value:,.0f}{unit}" if value >= 10 else f"{value:.2g}{unit}"  # noqa: PLR2004 - two digits are enough
@@ -105,7 +105,7 @@ def event(one: Mapping[str, Any]) -> tuple[str, State | None]:
 
 
 def verdict(drawn: Mapping[str, Any] | None) -> tuple[str, State | None]:
-    """Write a z score, and what it says; below 100 expected draws it says nothing."""
+    """Write a z score, and its verdict; below 100 expected draws there is none."""
     if drawn is None or not drawn["is_enough"]:
         return "·", None
     distance = abs(drawn["z"])

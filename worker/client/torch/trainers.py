@@ -1,7 +1,7 @@
 """Detect trainers that would throw samples away: Accelerate shards a loader again, torchdata and Lhotse skip batches.
 
 A stream or sampler of ours draws for its own rank only. Accelerate iterates it on each of n ranks, and hands out every
-n-th batch; the others would be drawn and thrown away. No library tells the iterable who iterates it. So we look
+n-th batch; the others would be drawn and thrown away. No library lets the iterable know what iterates it. So we look
 for their frames on the stack, once, when an iteration begins.
 """
 
@@ -94,7 +94,7 @@ def _refuse_other_workers(frame: FrameType) -> None:
 
 
 def _refuse_lhotse(frame: FrameType) -> None:
-    """Refuse a sampler of Lhotse that draws cuts which nobody hears.
+    """Refuse a sampler of Lhotse that draws cuts which no training uses.
 
     Raises:
         ValueError: One of several ranks would draw for all, or cuts are drawn to be counted or passed over.
