@@ -19,7 +19,7 @@ _TELLING_S = 1.0  # a smaller difference of clocks changes nothing that is drawn
 _LEAST_CHANGES = 2
 
 _Mark = tuple[float, float, str]
-"""When a line begins to count, when it was written, both Unix time in s, and its event, where that is notable."""
+"""When a line begins to count, when it was written (both Unix time in s), and its event if notable."""
 
 
 @dataclass(frozen=True, slots=True)
