@@ -88,7 +88,7 @@ class AdjustFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdjustOverdue(Event):
-    """No worker made a step of a rule that was due, so requests are drawn beyond it under the last weights.
+    """A rule's step was due and no worker made it, so requests are drawn beyond it under the last weights.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights.

@@ -44,7 +44,7 @@ class MixComplete(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixRepeats(Event):
-    """A category comes near to the most repeats that the rule `cap` or the limit of a session allows, or reached them.
+    """A category comes near to the most repeats that a `cap` or a session's limit allows, or reached them.
 
     Attributes:
         dataset: Name of the dataset; None for the global weights, and for a session.
