@@ -49,7 +49,7 @@ OPTIONAL_PROGRAMS = ("jq", "npm", "node", "journalctl", "systemd-analyze", "kube
 
 
 def pytest_configure() -> None:
-    """Hear SIGINT: a run in the background of a shell ignores it, as would all that it starts, and tests send it."""
+    """Handle SIGINT: tests send it, and a shell's background run and its children would ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -94,7 +94,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _place(item: pytest.Item) -> tuple[bool, int]:
     """Return where a test comes: first those of a browser, and then the modules of all folders among each other.
 
-    What a process is to do first, no other one takes off it: so there is one browser, and one of what it looks at.
+    No other process takes over a process's first test. So there is one browser, and one of what it looks at.
     Folders differ in how much their tests wait: one after the other, they would leave the processor idle for a while.
     """
     module = item.nodeid.partition("::")[0]

@@ -1,4 +1,4 @@
-"""The laws of the house that import-linter cannot see; those that it can see stand in pyproject.toml."""
+"""Rules of the code that import-linter cannot check; those that it can check stand in pyproject.toml."""
 
 import ast
 import itertools
@@ -55,7 +55,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Law:
-    """Say what must not stand where.
+    """A law: what must not stand where.
 
     Attributes:
         find: Finds breaches in a module.

@@ -1,4 +1,4 @@
-"""Documents and code held against each other: what one names, the others have."""
+"""Documents and code, checked against each other: what one names, the others have."""
 
 import json
 import re

@@ -60,7 +60,7 @@ def test_events_that_are_named_exist(name: str) -> None:
 
 
 def _commands(group: click.Group, path: str = "") -> dict[str, set[str]]:
-    """Tell the options of every command."""
+    """Return the options of every command."""
     found: dict[str, set[str]] = {}
     for name, command in group.commands.items():
         if isinstance(command, click.Group):

@@ -1,4 +1,4 @@
-"""What headers of audio files say: the length of good ones, and of broken ones a reason, never an exception."""
+"""Headers of audio files: good ones give the length, broken ones a reason, never an exception."""
 
 import os
 import random

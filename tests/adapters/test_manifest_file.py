@@ -1,4 +1,4 @@
-"""A manifest's bytes come as they are, out of a file or out of what packs it, or it is said why not."""
+"""A manifest's bytes are read unchanged from a plain or packed file, or an error says why not."""
 
 import bz2
 import gzip

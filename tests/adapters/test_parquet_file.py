@@ -1,4 +1,4 @@
-"""Parquet files are read and written in portions, and what is none of them is refused in a sentence."""
+"""Parquet files are read and written in portions, and other files are refused in a sentence."""
 
 import io
 import subprocess

@@ -75,7 +75,7 @@ def _with(index: int, **values: float) -> Callable[[Laws], Laws]:
 
 
 def _alike(laws: Laws) -> Laws:
-    """Make all categories alike, so that only noise tells them apart."""
+    """Make all categories alike, so that only noise distinguishes them."""
     means = {name: getattr(laws, name).mean(axis=1, keepdims=True) for name in ("irreducible", "reducible", "exponent")}
     sizes = np.full_like(laws.sizes, SIZES.mean())
     transfer = np.broadcast_to(np.where(np.eye(len(SIZES)) > 0, 1.0, 0.07), laws.transfer.shape)
@@ -84,14 +84,14 @@ def _alike(laws: Laws) -> Laws:
 
 
 def _liar(means: Array) -> Array:
-    """The last of the reporters says of voice five times what is so."""
+    """Make the last reporter report five times the true loss of voice."""
     factors = np.ones_like(means)
     factors[REPORTERS - 1 :: REPORTERS, 0] = 5.0
     return means * factors
 
 
 def _says(value: float) -> Callable[[Array], Array]:
-    """All reports of voice say the same."""
+    """Make all reports of voice say this value."""
     return lambda means: np.where(np.arange(means.shape[1]) == 0, value, means)
 
 

@@ -2,12 +2,13 @@
 
     python tests/bench/autoscale.py [--json] [--days N] [--picture FILE]
 
-Trainings are closed loops: each asks at its rate, has so many requests in flight at most, and asks no further while
-these are not answered. They train for 20 to 40 minutes, and pause for 2 to 25, for evaluations and checkpoints. Nobody
-trains at night. KEDA and its HPA are simulated step by step, see `scaling.py`; `ours` and `ours to zero` are read from
-deploy/. CPU of a request is what `ordinary.py` and `throughput.py` measured. `waiting` is the part of the training time
-in which the trainings waited for samples, `±` half a 95 % interval over days. A training is stopped when it waits for
-everything; `a stop` is the mean of these. `ended` counts how often the last worker went while somebody trained.
+Trainings are closed loops. Each asks at its rate and has a limited number of requests in flight. It asks no further
+while these are not answered. It trains for 20 to 40 minutes, and pauses for 2 to 25, for evaluations and checkpoints.
+Nobody trains at night. `scaling.py` simulates KEDA and its HPA step by step. `ours` and `ours to zero` are read from
+deploy/. `ordinary.py` and `throughput.py` measured the CPU time of a request. `waiting` is the part of the training
+time that trainings spent waiting for samples. `±` is half a 95 % interval over days. A training is stopped when it
+waits for everything; `a stop` is the mean length of these stops. `ended` counts how often the last worker went while
+somebody trained.
 """
 
 import math
@@ -121,7 +122,7 @@ class Training:
     _is_stopped: bool = False
 
     def is_training(self, now_s: float) -> bool:
-        """Tell whether it asks."""
+        """Check whether it asks now."""
         return now_s >= self.begins_s and bool(self.phases) and self._pause_s <= 0
 
     def step(self, served: float) -> None:
@@ -215,7 +216,7 @@ def run_day(scenario: Scenario, rule: Rule, seed: int) -> Day:
 
 
 def row_of(scenario: str, rule: str, days: list[Day]) -> dict[str, Any]:
-    """Say what came of some days."""
+    """Return a row of the table: what came of some days."""
     waiting = [100 * sum(one.waited_s for one in day.trainings) / day.trained_s for day in days]
     stops = [stop for day in days for training in day.trainings for stop in training.stops_s]
     return {

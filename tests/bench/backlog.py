@@ -1,7 +1,8 @@
 """A backlog of requests, left in Redis beforehand: served by workers, or replayed as what a worker would send for it.
 
-The replay is the ceiling: the very commands that a worker sends for such a backlog (reads, and the settling script with
-all results), made ready by the worker's own code and sent, two batches under way, by a client that does nothing else.
+The replay is the ceiling. It consists of the commands that a worker sends for such a backlog: reads, and the settling
+script with all results. The worker's own code prepares them. A client that does nothing else sends them, two batches
+under way.
 """
 
 import os

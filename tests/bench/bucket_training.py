@@ -1,10 +1,10 @@
 """A training on sounds of very different lengths, with length buckets and without: what an epoch costs and hears.
 
-The program writes WAV files with the durations of read speech (`buckets.py`, about 8 s, up to 35 s), categories of
-different length, and scans them by `catalog scan`, which puts a fifth aside. Convolutional networks learn the pitch of
-each sound from its spectrogram, out of batches that are padded to their longest sound. So a step costs what its padded
-seconds cost. All networks begin alike, and train in turns under the same weights until each has heard as
-much. An epoch is as many seconds of audio as the library has.
+The program writes WAV files with the durations of read speech (`buckets.py`: about 8 s, up to 35 s). The categories
+differ in length. `catalog scan` scans the files and puts a fifth aside. Convolutional networks learn the pitch of each
+sound from its spectrogram. Each batch is padded to its longest sound, so a step costs what its padded seconds cost. All
+networks begin alike, and train in turns under the same weights until each has heard as much. An epoch is as many
+seconds of audio as the library has.
 
 - `size N`: as many sounds as fit into the budget if each were the longest, so the same memory as with buckets.
 - `size M`: about as many sounds a batch as ten buckets give, which takes several times the memory.
@@ -84,7 +84,7 @@ def write_sounds(folder: Path, count: int) -> None:
 
 
 class Shelf:
-    """Reads sounds from files, and keeps their spectra."""
+    """A reader of sounds from files, which keeps their spectra."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Any] = {}

@@ -1,11 +1,11 @@
 """The catalog of a million and of ten million chunks: time to ready, memory, changes, and what the event loop feels.
 
-Each part is measured in a process of its own, so that peak memory means something. Beside it stands the plain way, in
-a process of its own too: the same rows fetched as Python objects into a dict, and for each notification the rows that
-it names fetched again (a million rows alone: more of them would not fit everywhere). Beside the longest time that the
-event loop stood still stands that of a loop in another process with nothing to do: what the machine itself takes away.
-A change takes effect when as many chunks are READY here as there; `every row` makes those READY that were FAILED
-before, and gives each another category.
+Each part is measured in a process of its own, so that peak memory means something. Beside it stands the plain way, in a
+process of its own too. It fetches the same rows as Python objects into a dict. For each notification it fetches again
+the rows that are named. It is measured with a million rows only, as more of them would not fit everywhere. The event
+loop's longest standstill is shown beside that of an idle loop in another process. The latter is what the machine itself
+takes away. A change takes effect when as many chunks are READY here as there. `every row` makes those READY that were
+FAILED before, and gives each another category.
 
     python tests/bench/catalog.py [--rows N]... [--json]
 """

@@ -122,7 +122,7 @@ class Library:
 
 
 def times_us(calls: Sequence[Call], rounds: int) -> list[float]:
-    """Time calls in turns; tell the median of each, in us."""
+    """Time calls in turns; return the median of each, in us."""
     loops = [_loops(call) for call in calls]
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):

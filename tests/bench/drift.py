@@ -3,8 +3,8 @@
     python tests/bench/drift.py [--json] [--intervals N] [--trials N]
 
 The mix is the default one: voice 0.4, music 0.3, documentary 0.2, conference 0.1, as 10,000 draws an interval. For the
-first two rows the counts are multinomial. For the third, requests of all kinds are answered by the worker's own code.
-The last rows are of a worker that gives a part of music's share to voice, after 100 intervals without a drift.
+first two rows the counts are multinomial. For the third, the worker's own code answers requests of all kinds. In the
+last rows, a worker gives a part of music's share to voice, after 100 intervals without a drift.
 """
 
 import os

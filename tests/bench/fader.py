@@ -1,7 +1,7 @@
-"""Measure the time from a fader's release in a browser to the first sample under its weights in a training loop.
+"""Measure the time from a fader's release in a browser to a training's first sample under its weights.
 
-The loop takes 200 samples of 32 ids a second and asks ahead for as many as it does by default. The browser drags a
-fader of the desk, lets it go, and does so again once the training has heard the change.
+The training loop takes 200 samples of 32 ids a second. It asks ahead for as many as it does by default. The browser
+drags a fader of the desk and releases it. It does so again once the training has heard the change.
 """
 
 import asyncio

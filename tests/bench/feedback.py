@@ -1,9 +1,9 @@
 """What `LossByCategory` costs a training step, beside the same loop that reports nothing.
 
-A step hands over the losses of its chunks: a list, a NumPy array, or a tensor of PyTorch on the CPU (on a GPU if there
-is one), and their categories by name, or by index. Cost is the CPU time of the calling thread in `update`, reports
-included, so a report's work is spread over its steps; and the same of steps without a report. `training` is a real loop
-by PyTorch, where the caches are cold.
+A step hands over the losses of its chunks and their categories. The losses are a list, a NumPy array, or a tensor of
+PyTorch. The tensor is on the CPU, or on a GPU if there is one. The categories are given by name, or by index. Cost is
+the CPU time of the calling thread in `update`. It includes reports, so a report's work is spread over its steps. The
+cost of steps without a report stands beside it. `training` is a real loop by PyTorch, where the caches are cold.
 
     python tests/bench/feedback.py [--json] [--server redis7] [--steps N] [--every N] [--rounds N]
 """

@@ -56,7 +56,7 @@ class Giants(threading.Thread):
 
 
 def ask(client: redis.Redis, seconds: float) -> list[float]:
-    """Ask for one small sample after the other, and tell how long each took, in ms."""
+    """Ask for one small sample after the other, and return how long each took, in ms."""
     client.delete(KEYS.reply("small"))
     taken, last = [], b"0"
     ends = time.perf_counter() + seconds

@@ -1,16 +1,17 @@
 """The cost of a request as the work grows: one thing at a time, while all else stays as it is by default.
 
-By default: 64 ids a request, weights and READY chunks in 5 categories, no dataset, the shared result stream, a million
-chunks, one worker. Each line of growth has its default in it, and `ratio` is requests/s against that row. Workers serve
-a backlog that was there before they start on it; Redis has the first core, all workers share the second. `still` is the
-longest time for which a worker's event loop looked at nothing new, beside the same of a loop in another process that
-has nothing to do (see stillness.py for what watching costs).
+By default a request has 64 ids. Weights and READY chunks are in 5 categories, there is no dataset, and results go to
+the shared stream. There are a million chunks and one worker. Each line of growth has its default in it, and `ratio` is
+requests/s against that row. Workers serve a backlog that was there before they start on it. Redis has the first core,
+all workers share the second. `still` is the longest time for which a worker's event loop looked at nothing new. Beside
+it stands that of an idle loop in another process (see stillness.py for what watching costs).
 
-The second table tells by which power of what grows the CPU time of a request grows, from the default to the end of the
-line (for fewer than the default: from the beginning): 1 is in proportion, 0 not at all.
+The second table shows the power by which the CPU time of a request grows with what grows: 1 is in proportion, 0 not at
+all. It is taken from the default to the end of the line (for fewer than the default, from the beginning).
 
-The third mixes giants in: while some requests of 65,536 ids (stratified, no chunk twice, JSON) are always waiting, a
-client asks for 64 ids at a time, one request after the other, and notes how long each takes; beside it no giants.
+The third table mixes giants in. Some requests of 65,536 ids (stratified, no chunk twice, JSON) are always waiting.
+Meanwhile a client asks for 64 ids at a time, one request after the other. It notes how long each takes. The same
+without giants stands beside it.
 
     python tests/bench/growth.py [--only LINE]... [--seconds S] [--rounds N] [--json] [--server redis7]
 """

@@ -1,19 +1,19 @@
 """The time of one request, from XADD to its result read, beside an echo worker in C.
 
-The echo (`latency.c`) reads the same requests and writes results of the same size, in one write with the
-acknowledgement and the next read; it draws nothing and checks nothing, so that it is the limit of two streams. Both
-workers have the second core, the server has the first, and both get the same client in C, in turn, round by round; a
+The echo (`latency.c`) reads the same requests and writes results of the same size. It writes each result together with
+the acknowledgement and the next read. It draws nothing and checks nothing, so it is the limit of two streams. Both
+workers have the second core, and the server has the first. Both get the same client in C, in turn, round by round. A
 figure is the median of the rounds. PING stands beside as the floor. The first 500 of a closed loop are not counted.
 
-`script us` is how long Redis itself is in a settling script, by its INFO commandstats: the echo has nothing like it, so
-that no worker which settles as ours does is quicker than the echo and this together.
+`script us` is how long Redis itself is in a settling script, by its INFO commandstats. The echo has no such script. So
+no worker that settles as ours does is quicker than the echo and the script together.
 
-Closed loop: one request at a time. Its client shares the server's core, which is steadier: the two hardly ever run at
-once. Open loop: requests are sent when they are due, whatever the answers, and timed from when they were due, so that
-nothing is left out while the worker is late. The rates are shares of what our worker reaches with a prefilled backlog,
-where the server has no client to serve. This client is not pinned: beside the server it would take what the server
-needs. `sent/s` is what it managed to send to our worker, in bursts where several were due, and `answered/s` tells
-whether that was kept up; where it was not, the latencies grow with the length of the round.
+Closed loop: one request at a time. Its client shares the server's core, which is steadier, as the two hardly ever run
+at once. Open loop: requests are sent when they are due, whatever the answers. They are timed from when they were due,
+so nothing is left out while the worker is late. The rates are shares of our worker's rate with a prefilled backlog,
+where the server has no client to serve. This client is not pinned, as beside the server it would take what the server
+needs. `sent/s` is the rate that it managed to send to our worker, in bursts where several were due. `answered/s` shows
+whether the worker kept up; where it did not, the latencies grow with the length of the round.
 
     python tests/bench/latency.py [--json] [--rounds N] [--requests N] [--seconds S] [--rate R]
 """

@@ -1,10 +1,10 @@
 """A training in PyTorch on sounds from files, under weights that stand still, follow a schedule, or learn.
 
-The program writes short WAV files of five difficulties and scans them by `catalog scan`, which puts a quarter aside.
-Four networks begin alike and train side by side, step by step, each on samples of a dataset of its own: `static` has
-equal shares, `schedule` begins with what is easy and ends with equal shares, `shadow` has equal shares and a rule that
-only says what it would do, and `on` has the same rule move the weights. All report their losses by `LossByCategory`.
-`shadow` is `static` once more, by other draws: their difference is noise.
+The program writes short WAV files of five difficulties. `catalog scan` scans them and puts a quarter aside. Four
+networks begin alike and train side by side, step by step. Each gets samples of a dataset of its own. `static` has equal
+shares. `schedule` begins with what is easy and ends with equal shares. `shadow` has equal shares and a rule that only
+says what it would do. `on` has the same rule move the weights. All report their losses by `LossByCategory`. `shadow` is
+`static` once more, by other draws: their difference is noise.
 
     python tests/bench/learning.py [--steps N] [--rule RULE] [--picture FILE] [--json] [--server redis7]
 """

@@ -24,13 +24,13 @@ def _plain(times: Floats, pitch: float, _: np.random.Generator) -> Floats:
 
 
 def _glide(times: Floats, pitch: float, _: np.random.Generator) -> Floats:
-    """Rise to one and a half times the pitch that it begins with; that one counts."""
+    """Make a tone that rises to one and a half times its first pitch; the first one counts."""
     gone: Floats = times + 0.25 * times**2 / LENGTH * RATE
     return np.sin(2 * np.pi * pitch * gone)
 
 
 def _two(times: Floats, pitch: float, chance: np.random.Generator) -> Floats:
-    """Sound together with a higher tone; the lower one is the pitch."""
+    """Make two tones that sound together; the lower one is the pitch."""
     higher = pitch * chance.uniform(1.15, 2.0)
     return 0.7 * (np.sin(2 * np.pi * pitch * times) + np.sin(2 * np.pi * higher * times + 1.0))
 
@@ -59,7 +59,7 @@ def write_sounds(folder: Path, each: int, seed: int) -> None:
 
 
 class Shelf:
-    """Reads sounds from files, and keeps what a network is given of them."""
+    """A reader of sounds from files, which keeps the inputs of a network."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Any] = {}

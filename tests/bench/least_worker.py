@@ -1,8 +1,8 @@
 """The least that a worker in Python can do for a lone request: the bound that `ordinary.py` holds ours against.
 
-It reads, draws 64 ids out of 100,000 in five categories, and settles by our script with as many words as ours has. It
-does so in the callback that a packet wakes, over one connection. It checks, looks at, logs and remembers nothing else.
-So it is no worker: it knows one weights key, one size, and no failure.
+It reads, and draws 64 ids out of 100,000 in five categories. It settles by our script with as many words as ours has.
+It does so in the callback that a packet wakes, over one connection. It checks, looks at, logs and remembers nothing
+else. So it is no worker: it knows one weights key, one size, and no failure.
 
     python tests/bench/least_worker.py HOST PORT
 """
@@ -34,7 +34,7 @@ LEFT = ("status", "ok", "weights_version", "0" * 12, "weights_source", "redis", 
 
 
 class Least(asyncio.Protocol):
-    """Settles each batch in one packet with the next read."""
+    """A worker that settles each batch in one packet with the next read."""
 
     def __init__(self, mark: bytes) -> None:
         self._mark = mark

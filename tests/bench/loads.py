@@ -1,9 +1,9 @@
 """What closed loops do to workers: how much is served, what the workers' cores do, and what a look at the stream finds.
 
-Theory. The trainings ask at some rate, all together. While the workers can serve it, a request stays in the stream for
-a request, so that a look finds as many as arrive meanwhile: a Poisson number. What nobody has read is a part of these.
-When the workers cannot serve it, all requests that the trainings have in flight are in the stream. CPU is measured by
-`ordinary.py` and `throughput.py`; times and parts are what `lag.py` found.
+Theory. The trainings ask at some rate, all together. While the workers keep up, each request stays in the stream for
+the time of a request. So a look at the stream finds as many as arrive in that time: a Poisson number. The unread
+entries are a part of these. When the workers cannot keep up, all requests in flight of the trainings are in the stream.
+`ordinary.py` and `throughput.py` measured the CPU times; `lag.py` found times and parts.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What logging costs a saturated worker: CPU time a request at level info, beside level error, and without statistics.
 
-The workers serve the same backlogs at the same time on the same core, so that whatever else the machine does slows them
-alike. As each has a third of the core, what they do by the clock costs three times what it costs a worker by itself.
+The workers serve the same backlogs at the same time on the same core. So whatever else the machine does slows them
+alike. As each has a third of the core, its wall time is three times that of a worker by itself.
 
     python tests/bench/log_cost.py [--json] [--quick] [--rounds N] [--server redis7]
 """

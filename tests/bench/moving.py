@@ -1,7 +1,8 @@
 """What it costs to move a prefix to another node of a cluster: how long trainings wait, there and beside it.
 
 A six-node cluster has three prefixes, with a worker and a training each. A training asks for one sample after another.
-The slot of one prefix is moved there and back, in each way that servers offer, while it holds some results or many.
+The slot of one prefix is moved there and back while it holds some results or many. Each way that servers offer is
+measured.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ def move_by(cluster: SixNodes, way: str, shard: Shard, target: Shard) -> None:
 
 
 def add_results(shard: Shard, megabytes: int) -> None:
-    """Let the shared result stream of a prefix hold as much as is wanted."""
+    """Fill the shared result stream of a prefix with so many megabytes."""
     with connect(shard.master.url) as client:
         for _ in range(megabytes):
             pipeline: Any = client.pipeline(transaction=False)

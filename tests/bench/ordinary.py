@@ -5,13 +5,13 @@ times of a Poisson process, whatever the answers. Each request is timed from whe
 while the worker is late. The closed loop is one client that asks for one sample after the other. All ask for 64 ids,
 out of 100,000 chunks in five categories of unbalanced shares.
 
-Each side takes its turn beside the others, load by load and round by round, and the first of a round is another one
-each time. All get the same arrivals. A figure is the median of the rounds, and a ratio the median of the ratios of each
-round. A side is started anew for each turn, and what it did before the first second of load has passed is not counted.
-The echo in C (`latency.c`) draws, checks and counts nothing. `least_worker.py` draws and settles, and does nothing
-else: it is the least that a worker in Python takes. `--before` is another checkout of this project. FastStream does our
-draw (see `peers.py`), at 1,000 a second. It gets the same arrivals from a client of its own kind, in Python, and the
-time that this client takes is in its times. Where it falls behind by half a second, it is `too slow`.
+The sides take turns, load by load and round by round, and each round begins with another side. All get the same
+arrivals. A figure is the median of the rounds, and a ratio the median of the ratios of each round. A side is started
+anew for each turn. What it did before the first second of load has passed is not counted. The echo in C (`latency.c`)
+draws, checks and counts nothing. `least_worker.py` draws and settles, and does nothing else: it is the least that a
+worker in Python takes. `--before` is another checkout of this project. FastStream does our draw (see `peers.py`), at
+1,000 a second. It gets the same arrivals from a client of its own kind, in Python. Its times include the time that this
+client takes. Where it falls behind by half a second, it is `too slow`.
 
 `requests/batch` are the results of one settling script, by INFO commandstats; of one XACK for the others. CPU is that
 of the whole process: of `worker`, or of Redis (`server`). Idle is once for each side, with nothing asked for.

@@ -1,20 +1,20 @@
 """Requests a second of general task queues doing our draw, beside our worker on the same server.
 
-The job is the same for all: 64 chunk ids by weights, out of a million READY chunks in five categories held in memory,
-drawn by vectorised NumPy (`peer_programs/job.py`); one result for each request, with ids, counts and the request's id.
-Each queue is set for throughput (`settings`) and keeps results where its documentation puts them (`results in`). A
-backlog is sent by the queue's own client; then one worker starts, on a core of its own, and is timed from the first
-results that are seen to the last. Then a client, on the server's core, times single requests, one after the other, by
-what the queue offers to wait for a result; those that poll do so every ms. Then requests come at the times of a Poisson
-process, 1,000 a second, each timed from when it was due; a queue is too slow for that if its last result is not there
-half a second after the last request was due. Its client has the third core; where there is none, it is not pinned. At
-last every result of the backlog is read and held against its request. Our worker does all this right before each of
-them, round by round: figures are medians of the rounds, and ratios medians of the ratios of each round. CPU is of all
-processes of a worker; where others use the machine too, it moves far less than requests/s, and its ratio is the one to
-read.
+The job is the same for all: draw 64 chunk ids by weights, out of a million READY chunks in five categories held in
+memory. Vectorised NumPy draws them (`peer_programs/job.py`). Each request gets one result, with ids, counts and the
+request's id. Each queue is set for throughput (`settings`) and keeps results where its documentation puts them
+(`results in`). The queue's own client sends a backlog. Then one worker starts, on a core of its own. It is timed from
+the first results that are seen to the last. Then a client, on the server's core, times single requests, one after the
+other. It waits for a result by what the queue offers for that; those that poll do so every ms. Then requests come at
+the times of a Poisson process, 1,000 a second, each timed from when it was due. A queue is too slow if its last result
+is more than half a second behind the last due time. Its client has the third core; where there is none, it is not
+pinned. At last every result of the backlog is read and checked against its request. Our worker does all this right
+before each of them, round by round. Figures are medians of the rounds, and ratios medians of the ratios of each round.
+CPU is of all processes of a worker. Where others use the machine too, it moves far less than requests/s, and its ratio
+is the one to read.
 
-The queues are installed from PyPI, each into a virtual environment of its own, so that none has to share a client
-library: the first run takes some minutes more.
+The queues are installed from PyPI, each into a virtual environment of its own. So none has to share a client library,
+and the first run takes some minutes more.
 
     python tests/bench/peers.py [--quick] [--json] [--only NAME] [--rounds N] [--env FOLDER] [--server redis7]
 """
@@ -112,7 +112,7 @@ class Bench:
         return Measured(rate, cpu_us, statistics.median(trips), steady_us, steady_ms)
 
     def _time_steady(self, peer: Peer, python: str, pid: int) -> tuple[float | None, float | None]:
-        """Return the CPU time of each request of a steady load in us, and the median of its times in ms."""
+        """Return the CPU time of a steady load's request in us, and the median of its times in ms."""
         with self.warm(peer, python, STEADY_RATE, STEADY_S, 1) as ask:
             before = session_cpu_s(pid)
             times = ask()
@@ -186,7 +186,7 @@ class Bench:
 
 
 def told_by(process: subprocess.Popen[str], word: str = "") -> Any:
-    """Say a word to a program, wait for its end and return what it tells."""
+    """Write a word to a program, wait for its end and return the JSON that it prints."""
     told = process.communicate(word)[0]
     if process.returncode != 0:
         sys.exit(f"{process.args!r} ended with status {process.returncode}")

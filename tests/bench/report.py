@@ -1,8 +1,8 @@
 """A long log of many workers, drawn by `report`: lines a second, beside `json.loads` alone over the same lines.
 
-The log is as workers write it: every 10 s, each of 8 workers logs its counts and those of 30 categories, and now and
-then a change of weights. Once it is as they write it, once as Docker keeps it. CPU seconds say more than seconds where
-others use the machine too.
+The log is as workers write it. Every 10 s, each of 8 workers logs its counts and those of 30 categories. Now and then
+it logs a change of weights. The log is read once as workers write it, and once as Docker keeps it. CPU seconds say more
+than seconds where others use the machine too.
 
     python tests/bench/report.py [--lines N] [--json]
 """

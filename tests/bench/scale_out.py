@@ -1,8 +1,8 @@
 """What more workers and more prefixes bring, and how large a fleet has to be: measured here, and reckoned from it.
 
-Measured: a backlog is served by 1 to 8 workers on one server, and by 1 to 3 prefixes that have a server and a worker
-each. Servers share the first core and workers the second, so two cores tell what a request takes of each, and whether
-that grows; they cannot tell how much faster more cores are.
+Two cases are measured. A backlog is served by 1 to 8 workers on one server. It is served by 1 to 3 prefixes that have a
+server and a worker each. Servers share the first core and workers the second. So two cores show what a request takes of
+each, and whether that grows. They cannot show how much faster more cores are.
 
 All else is reckoned from these CPU times by `sizing.py`. The three tables are printed; with --keep they are written to
 tests/bench/figures as well, from where `readme.py` takes them. Each figure is of the round with the median rate.
@@ -79,12 +79,12 @@ class Fleet:
         return found[len(found) // 2]
 
     def grow(self, opened: ExitStack, count: int) -> None:
-        """Have so many workers on the first server."""
+        """Run so many workers on the first server."""
         while len(self.running) < count:
             self.running.append(opened.enter_context(worker(self.at, WORKER_BATCH=str(BATCH))))
 
     def resident_mb(self) -> float:
-        """Tell what a worker has in memory now, on average."""
+        """Return the resident memory of a worker now, on average."""
         return mean(one.memory_kb("VmRSS") for one in self.running) / 1024
 
 

@@ -174,5 +174,5 @@ class Scaler:
 
 
 def is_close(ratio: float) -> bool:
-    """Tell whether the HPA takes a ratio of value and target for 1."""
+    """Check whether the HPA takes a ratio of value and target for 1."""
     return abs(ratio - 1) <= TOLERANCE

@@ -1,4 +1,4 @@
-"""How large a fleet has to be, reckoned from what one request takes of a worker, of Redis and of the network.
+"""The size that a fleet needs, from what one request takes of a worker, Redis and the network.
 
 Theory. A worker serves as many requests as one core of its own allows, and a server likewise; the scarcer of both is
 the limit. Nothing else is shared by prefixes that are on servers of their own. A fleet is planned for cores that are
@@ -127,5 +127,5 @@ def limit_rows(costs: dict[int, Costs]) -> Iterator[dict[str, Any]]:
 
 
 def _most_chunks(costs: Costs) -> float:
-    """Tell how many chunks a worker of 1 GiB holds."""
+    """Return how many chunks a worker of 1 GiB holds."""
     return costs.chunks + (1024 - costs.worker_mb) * _MB / CHUNK_BYTES

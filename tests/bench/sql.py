@@ -1,15 +1,15 @@
 """What the worker replaces: SQL for each sample, on 100,000 READY chunks, beside the worker in the same run.
 
 Statements run one after the other on one connection of asyncpg's, prepared. The worker is asked the same way, one
-request at a time through redis-py (`one by one`), and with a prefilled backlog, which one connection of SQL has no
-counterpart for. `ours/this` compares chunk ids a second: one by one, and with the backlog.
+request at a time through redis-py (`one by one`). It is also measured with a prefilled backlog, for which one
+connection of SQL has no counterpart. `ours/this` compares chunk ids a second: one by one, and with the backlog.
 
-Whether a statement is biased is measured on the ids that it returned, against independent uniform draws:
-`p of blocks`: chi-square of 20 equal ranges of ids; `p of categories`: the same of categories, against the weights
-where there are some; `distinct`: different ids, as a share of what one would get; `step`: mean distance of ids that
-follow each other, as a share of what it would be (neighbours: 0). `biased` is a p below 1e-6, fewer than 0.9 of the
-distinct ids, or a step that is 5 standard errors off. Rows are stored in the order of their ids, as a library that
-only grows has them.
+The ids that a statement returned show whether it is biased, against independent uniform draws: `p of blocks`:
+chi-square of 20 equal ranges of ids; `p of categories`: the same of categories, against the weights where there are
+some; `distinct`: different ids, as a share of what one would get; `step`: mean distance of ids that follow each other,
+as a share of what it would be (neighbours: 0). A statement is `biased` by one of three signs: a p below 1e-6, fewer
+than 0.9 of the distinct ids, or a step that is 5 standard errors off. Rows are stored in the order of their ids, as in
+a library that only grows.
 
     python tests/bench/sql.py [--json] [--seconds S] [--server redis7]
 """

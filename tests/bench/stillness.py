@@ -1,8 +1,8 @@
 """Measure how long an event loop stood still, that is, did not look for events.
 
 A loop looks at its selector between turns. We record how long each turn took, from one look to the next. We also record
-how much longer a look took than it had to wait, since a thread waits there to get the interpreter back. A look waits
-2 ms at most, so that an idle loop is measured too. This costs about 1 us for each turn. A busy worker makes a few turns
+how much longer a look took than it had to wait. In that time a thread waits to get the interpreter back. A look waits 2
+ms at most, so that an idle loop is measured too. This costs about 1 us for each turn. A busy worker makes a few turns
 for each batch, and an idle loop 500 a second.
 """
 

@@ -1,4 +1,4 @@
-"""The benchmark of rules that learn: learners follow their laws, and table and picture say what was measured."""
+"""The benchmark of rules that learn: learners follow their laws; table and picture show what was measured."""
 
 from dataclasses import replace
 from xml.etree import ElementTree as ET

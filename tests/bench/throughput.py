@@ -1,8 +1,8 @@
 """Requests a second with a prefilled backlog, beside what the server can carry.
 
-The ceiling: the very commands that a worker sends for such a backlog (reads, and the settling script with all results),
-made ready beforehand by the worker's own code and replayed, two batches under way, by a client that does nothing but
-send them and take the replies. Redis has a core for itself; the workers share the other one, and so does the replay.
+The ceiling is a replay of the commands that a worker sends for such a backlog: reads, and the settling script with all
+results. The worker's own code prepares them beforehand. A client that only sends them and takes the replies replays
+them, two batches under way. Redis has a core for itself. The workers share the other one, and so does the replay.
 Workers and replay take turns; a figure is the median of the rounds.
 
     python tests/bench/throughput.py [--quick] [--json] [--rounds N] [--size N] [--chunks N] [--server redis7]

@@ -1,10 +1,14 @@
 """A training on AudioSet's library while somebody moves the sliders: what it heard, beside the weights in force.
 
-Two ranks with four DataLoader workers each go through one session by `method="epoch"`; every few seconds other weights
-are set. One rank is killed on the way and goes on from its last checkpoint. What both noted is then counted: samples
-heard twice or never in a pass, batches that came again otherwise than before, how much older than the weights in force
-a batch was when it was heard, and the time that the loops waited for samples. The picture shows the mix of each 1,000
-samples.
+Two ranks with four DataLoader workers each go through one session by `method="epoch"`. Every few seconds other weights
+are set. One rank is killed on the way and goes on from its last checkpoint. What both noted is then counted:
+
+- samples heard twice or never in a pass,
+- batches that came again otherwise than before,
+- how much older than the weights in force a batch was when it was heard,
+- the time that the loops waited for samples.
+
+The picture shows the mix of each 1,000 samples.
 
     python tests/bench/training.py [--batches N] [--step-ms MS] [--picture FILE] [--json] [--server redis7]
 """
@@ -66,7 +70,7 @@ class Heard:
 
     Attributes:
         batches: Of all ranks.
-        again: Pairs of a batch that a kill made vain, and the same batch when it came again.
+        again: Pairs of a batch that was lost by a kill, and the same batch when it came again.
         away: When a rank was killed, and when it heard something again (Unix time, s).
     """
 
@@ -96,7 +100,7 @@ class Rank:
         return subprocess.Popen(ending_with_us(*self._command), env=self._environment, start_new_session=True)
 
     def kill_and_start_again(self) -> None:
-        """End the rank and its DataLoader workers as a lost machine does, and begin where its checkpoint is."""
+        """Kill the rank and its DataLoader workers as a lost machine does, and restart it from its checkpoint."""
         os.killpg(self.process.pid, 9)
         self.process.wait()
         self.process = self._start()
@@ -137,7 +141,7 @@ def moving_sliders(at: Servers, every_s: float) -> Iterator[list[Move]]:
 
 
 def train(at: Servers, folder: Path, batches: int, step_ms: float) -> tuple[Heard, list[Move]]:
-    """Run the training; tell what was heard, and which weights were set."""
+    """Run the training; return what was heard, and which weights were set."""
     words = ["--batches", str(batches), "--step-ms", str(step_ms)]
     with moving_sliders(at, every_s=batches * step_ms / 1000 / len(MOVES) * 1.4) as moves:
         ranks = [Rank(number, at, folder, words) for number in range(RANKS)]
@@ -173,7 +177,7 @@ def _from(kept: Mapping[int, Mapping[str, Any]], step: int) -> list[tuple[int, M
 
 
 def count_passes(batches: Sequence[Mapping[str, Any]], category_of: Mapping[int, str]) -> tuple[int, int, int]:
-    """Count chunks that came twice in a pass, that never came in a whole one, and the passes that were whole."""
+    """Count chunks that came twice in a pass, chunks missing from a whole pass, and whole passes."""
     drawn: dict[tuple[str, int], Counter[int]] = {}
     for batch in batches:
         left = {name: [int(p) for p, n in spans.items() for _ in range(n)] for name, spans in batch["passes"].items()}

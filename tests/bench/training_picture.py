@@ -25,7 +25,7 @@ class Change(Protocol):
 def draw_training(
     batches: Sequence[Mapping[str, Any]], moves: Sequence[Change], away: tuple[float, float], ending: str
 ) -> bytes:
-    """Draw the share of each category in each 1,000 samples heard as a dot, and the weights in force as a line.
+    """Draw the weights in force as lines, and the share of each category in 1,000 samples as a dot.
 
     Args:
         batches: What was heard, in the order of time: `at` (Unix time, s) and `counts`.

@@ -2,19 +2,19 @@
 
 A change is SET and PUBLISH in one MULTI, as the project's own writers do both in one script. Measured are:
 
-- `in force`: from just before it is sent until the worker has the new weights, by the timestamp of its
-  `weights.changed` line (one machine, one clock). Beside it stands the moment at which a subscriber written with
-  redis-py and asyncio, in a process of its own, has the message of that same PUBLISH.
+- `in force`: from just before it is sent until the worker has the new weights. The latter is the timestamp of its
+  `weights.changed` line (one machine, one clock). Beside it stands a subscriber written with redis-py and asyncio, in a
+  process of its own: the moment at which it has the message of that same PUBLISH.
 - `first result`: from the moment the change is acknowledged until a result drawn under it is read. Idle, by a client
   that asks right then; beside it stands that client's next request, which follows no change. Saturated, by a client
-  that looks at the newest result over and over: any of the requests that keep the worker busy may be the first; beside
+  that looks at the newest result over and over. Any of the requests that keep the worker busy may be the first. Beside
   it stands the subscriber.
 
 Idle, nothing else goes on; changes that a request follows are made apart from the others. Saturated, a producer keeps
-more requests waiting than the worker has in hand. The promise is held on the way: every request added after a change
-was acknowledged is to be answered under it; `broken` counts those of the `checked` that were not (idle is the sharper
-look: saturated, a request waits its turn, by when the notification has mostly come). The server has the first core, the
-worker the second, the clients none of their own.
+more requests waiting than the worker has in hand. The promise is checked on the way: every request added after a change
+was acknowledged must be answered under it. `broken` counts those of the `checked` that were not. Idle is the sharper
+check: saturated, a request waits its turn, and mostly the notification has come by then. The server has the first core,
+the worker the second, the clients none of their own.
 
     python tests/bench/weights.py [--json] [--changes N]
 """
@@ -125,7 +125,7 @@ class Desk:
         return (await self.results(1))[0]
 
     async def wait_for_newest(self, version: str) -> int:
-        """Wait until the newest result on the shared stream is of this version, and tell when that was read."""
+        """Wait until the newest result on the shared stream is of this version; return when that was read."""
         while True:
             newest: Any = await self.client.xrevrange(RESULTS, count=1)
             if newest and newest[0][1].get(b"weights_version") == version.encode():
@@ -178,7 +178,7 @@ async def change_amid(desk: Desk, seen: Seen) -> None:
 
 
 async def repeat(change: Callable[[Desk, Seen], Awaitable[None]], desk: Desk, count: int) -> Seen:
-    """Make changes of one kind, with pauses that follow no beat; note the rate of results on the shared stream."""
+    """Make changes of one kind, with random pauses; note the rate of results on the shared stream."""
     seen = Seen()
     began, before = time.perf_counter(), await desk.shared_results()
     for _ in range(count):
@@ -323,7 +323,7 @@ def rows_of(name: str, seen: Seen, in_force: Mapping[str, int], heard: Mapping[s
 
 
 async def measure(at: Servers, running: RunningWorker, changes: int) -> list[dict[str, Any]]:
-    """Make all changes and tell what came of them."""
+    """Make all changes and return the rows of what was measured."""
     heard: dict[str, int] = {}
     async with Redis.from_url(at.redis_url) as client:
         desk = Desk(client)

@@ -20,7 +20,7 @@ def told(library: str, url: str, prefix: str, folder: Path, libraries: Imported)
 
 
 def check(found: dict[str, Any]) -> None:
-    """Hold what was heard against what the client's page says of it.
+    """Check what was heard against what the client's page says of it.
 
     Even chunks are voice, and odd ones music.
     """

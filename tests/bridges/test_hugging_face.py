@@ -1,4 +1,4 @@
-"""The Trainer of Hugging Face, with a loader of its own and with a stream as its dataset, on two ranks."""
+"""The Hugging Face Trainer on two ranks, with its own loader and with a stream as its dataset."""
 
 import json
 import re

@@ -21,7 +21,7 @@ OPENS, EXPORTS = "return lancedb.connect", "_rowoffset"
 def test_a_training_hears_rows_of_a_table(
     run_printed: RunPrinted, serve: Serve, redis_url: str, prefix: str, tmp_path: Path, libraries: Imported
 ) -> None:
-    """By the examples, and with a mix that moves and a state."""
+    """The training runs by the examples, and with a moving mix and a state."""
     run_job(str(PROGRAMS / "clips.py"), cwd=tmp_path)
     assert run_printed(EXPORTS) == []
     serve("rows.csv")

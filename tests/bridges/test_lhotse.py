@@ -47,7 +47,7 @@ def cuts(serve: Serve, tmp_path: Path) -> None:
 
 
 def seconds_of(lines: list[str]) -> list[float]:
-    """Return the seconds of each batch that an example has written, padding included, and hold its texts."""
+    """Return the seconds of each batch that an example has written, padding included; check its texts."""
     found = []
     for line in lines:
         shape, texts = literal_eval(line.replace(") [", "), ["))
@@ -60,7 +60,7 @@ def seconds_of(lines: list[str]) -> list[float]:
 def test_a_training_hears_cuts(
     run_printed: RunPrinted, redis_url: str, prefix: str, tmp_path: Path, libraries: Imported
 ) -> None:
-    """By the examples, and with a mix that moves and a state."""
+    """The training runs by the examples, and with a moving mix and a state."""
     seconds = seconds_of(run_printed(OUR_BATCHES))
     assert len(seconds) == 100
     assert 4 <= min(seconds) <= max(seconds) <= 8

@@ -1,4 +1,4 @@
-"""A training job may ask for batches of a budget in seconds, by every way that it may ask, of any number of workers."""
+"""A training job's batches of a budget in seconds: by each way to ask, of any number of workers."""
 
 import itertools
 import json

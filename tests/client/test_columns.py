@@ -1,4 +1,4 @@
-"""A training job may ask for one split, and for columns of the chunks, by every way that it may ask."""
+"""A training job's requests for one split and for columns of the chunks, by each way to ask."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def _catalog() -> Catalog:
 
 
 def _check(sample: Sample, split: str | None) -> None:
-    """Hold a sample against what the catalog says of its ids."""
+    """Check a sample against what the catalog says of its ids."""
     ids = [int(chunk) for chunk in sample.chunk_ids]
     assert sample.split == split
     assert {i % 4 for i in ids} <= ({3} if split else {0, 1, 2})

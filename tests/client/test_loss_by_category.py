@@ -198,7 +198,7 @@ def test_no_graph_is_held(noted: Noted) -> None:
 
 
 def test_a_step_waits_for_no_device(noted: Noted) -> None:
-    """Whatever brings numbers to the host makes a GPU finish first. That happens once a report, for all its steps."""
+    """Copying numbers to the host waits for the GPU. That happens once a report, for all its steps."""
     import torch
     from torch.overrides import TorchFunctionMode, resolve_name
 

@@ -65,7 +65,7 @@ def test_each_process_of_a_family_works_on_its_own(redis_url: str, prefix: str, 
 @pytest.mark.any_redis
 @pytest.mark.usefixtures("worker")
 def test_a_process_may_be_forked_at_any_moment(redis_url: str, prefix: str) -> None:
-    """Also while a thread holds a lock of the client: a child that waited for it would wait for ever."""
+    """This includes moments at which a thread holds a lock of the client: a child would wait for it for ever."""
     quiet = ("-W", "ignore:This process .* is multi-threaded")
     assert run_job(*quiet, str(PROGRAMS / "forks.py"), redis_url, prefix, "60") == "63 of 63"
 

@@ -1,4 +1,4 @@
-"""A training that goes on from a state is given what it was given before, in every iteration, and nothing is left out.
+"""A training resumed from a state gets the same samples as before in every iteration, without gaps.
 
 A state is taken anywhere, and the kill comes anywhere: in the same iteration, or in a later one.
 """
@@ -270,7 +270,7 @@ def test_a_loader_whose_worker_was_killed_goes_on_from_its_state(redis_url: str,
 
 
 def test_a_seeded_run_that_is_left_may_be_gone_on_from_afterwards(client: SampleClient) -> None:
-    """The state is taken when the iteration is gone already: what it had asked for is not there, and is told."""
+    """The state is taken after the iteration has gone: a warning counts the samples that are missing."""
     from worker.client.torch import ChunkIdStream
 
     stream = ChunkIdStream(4, name="run", batches=9, seed=3, client=client)

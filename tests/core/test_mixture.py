@@ -27,7 +27,7 @@ numbers = st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 0.5, 1 - 2**
 
 @given(mixtures, st.lists(numbers, min_size=1, max_size=30), st.sampled_from([0, 600]))
 def test_numbers_find_the_category_that_a_search_finds(mixture: Mixture, some: list[float], more: int) -> None:
-    """On the edges, too, and in each of the ways for few and many numbers and categories."""
+    """This includes the edges, and each method for few and many numbers and categories."""
     edges = mixture.cumulative[:-1]
     uniforms = np.concatenate((some, edges, np.nextafter(edges, 0), np.repeat(0.25, more)))
     found = mixture.finder.find(uniforms)
@@ -36,7 +36,7 @@ def test_numbers_find_the_category_that_a_search_finds(mixture: Mixture, some: l
 
 @given(narrow_mixtures, st.lists(numbers, min_size=1, max_size=30))
 def test_numbers_find_a_chunk_of_their_category(mixture: Mixture, some: list[float]) -> None:
-    """By where in its share they lie: chunk after chunk, the first at its lower edge and the last at its upper."""
+    """The place within the share picks the chunk: the first at the lower edge, the last at the upper."""
     assume(mixture.finder.finds_positions)
     edges = mixture.cumulative[:-1]
     uniforms = np.concatenate((some, edges, np.nextafter(edges, 0)))

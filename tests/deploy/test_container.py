@@ -1,7 +1,7 @@
 """Worker, desk and migration in the surroundings that the manifests give them, without a cluster.
 
-There is no home, the user is an arbitrary one without capabilities, all but /tmp is read-only, the program is process
-1, and there is no terminal.
+There is no home and no terminal. The user is an arbitrary one without capabilities. All but /tmp is read-only. The
+program is process 1.
 """
 
 import http.client

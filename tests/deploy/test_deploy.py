@@ -1,4 +1,4 @@
-"""The files of `deploy/`, held against the settings, pyproject.toml and each other; no engine is needed."""
+"""The files of `deploy/`, compared with the settings, pyproject.toml and each other; no engine is needed."""
 
 import json
 import re
@@ -312,7 +312,7 @@ class TestImage:
         assert done.stdout == f"{PROJECT['version']}\n"
 
     def test_weighs_what_the_readme_says(self) -> None:
-        """Of the packages that are installed here, whose versions may be others than those of the lock."""
+        """The installed packages are measured; their versions may differ from those of the lock."""
         markers = (pin for pin, _ in TestLock.pins() if pin.marker is None or pin.marker.evaluate())
         files = [file for pin in markers for file in distribution(pin.name).files or () if file.suffix != ".pyc"]
         weight = sum(path.stat().st_size for path in map(Path, (file.locate() for file in files)) if path.is_file())

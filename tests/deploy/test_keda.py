@@ -56,7 +56,7 @@ def change(document: Any, *, op: str, path: str, value: Any) -> None:
 
 
 def problems(document: Any) -> list[str]:
-    """Hold a document against the schema of its kind, where a field that is not known is a problem too."""
+    """List what departs from the schema of a document's kind; an unknown field is a problem too."""
     from cloudcoil.models.keda import v1alpha1
 
     schema = getattr(v1alpha1, document["kind"]).model_json_schema(by_alias=True)
@@ -95,7 +95,7 @@ def test_what_keda_does_not_accept_is_found(path: str, value: Any) -> None:
 
 @pytest.mark.parametrize("overlay", FORMS)
 def test_it_looks_at_all_that_is_not_answered(overlay: str) -> None:
-    """A consumer group would make it the lag, or what is pending."""
+    """With a consumer group, KEDA would look at the lag or at pending entries."""
     kind, prefix = FORMS[overlay]
     stream, cpu = scaled_object(overlay)["spec"]["triggers"]
     places, others = STREAMS[kind]

@@ -1,4 +1,4 @@
-"""`deploy/kubernetes/`, held against the settings, the command line, and the secrets that README.md has one make."""
+"""`deploy/kubernetes/`, compared with the settings, the command line, and the secrets of README.md."""
 
 import json
 import re

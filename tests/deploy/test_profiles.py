@@ -1,4 +1,4 @@
-"""The profiles of `compose.yaml`: the demo's commands on real servers, and what watches, held against each other."""
+"""The profiles of `compose.yaml`: the demo's commands on real servers, and the monitoring services together."""
 
 import json
 import signal
@@ -84,7 +84,7 @@ class TestDemo:
 
 
 class TestWatching:
-    """Vector, Loki, Prometheus and Grafana find each other, and what is theirs."""
+    """Vector, Loki, Prometheus and Grafana find each other and their files."""
 
     def test_vector_reads_the_workers_and_offers_metrics_where_prometheus_looks(self) -> None:
         files = [word for word in SERVICES["vector"]["command"] if word != "--config"]

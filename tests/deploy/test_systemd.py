@@ -1,4 +1,4 @@
-"""`deploy/systemd/`, held against the settings, systemd itself, and a worker in the same surroundings."""
+"""`deploy/systemd/`, checked against the settings, systemd itself, and a worker in the same surroundings."""
 
 import re
 import subprocess

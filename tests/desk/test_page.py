@@ -21,7 +21,7 @@ def wait(predicate: object, what: str) -> None:
 
 
 def has_counted(stage: Stage, version: str) -> bool:
-    """Tell whether the desk has counted draws in the phase that runs, and it is one of a version.
+    """Check that the current phase has this version, and that the desk has counted draws in it.
 
     Equal weights have equal versions: an earlier phase of the same weights says nothing of this one.
     """

@@ -111,7 +111,7 @@ def test_who_may_only_look_changes_nothing(stage: Stage, open_desk: Open, shy_de
 
 
 def test_temporary_weights_are_ended_from_the_first_moment_that_they_are_shown(stage: Stage, open_desk: Open) -> None:
-    """They are shown once they are stored, and the worker draws under the ones before until it has heard of them."""
+    """They are shown once they are stored. The worker draws under the previous ones until it hears of them."""
     desk = open_desk()
     [worker] = stage.workers
     worker.send(signal.SIGSTOP)

@@ -48,7 +48,7 @@ class Machine:
         return found
 
     def processes(self) -> dict[int, str]:
-        """Tell the processes that work in the data folder, which a worker, servers and their children do."""
+        """Find the processes that work in the data folder: a worker, servers and their children."""
         found = {}
         for entry in Path("/proc").glob("[0-9]*"):
             try:

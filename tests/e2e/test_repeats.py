@@ -1,4 +1,4 @@
-"""Limits of how often chunks are repeated: they are told when they near, once, and stop nothing."""
+"""Limits of how often chunks are repeated: each warns once when it nears, and stops nothing."""
 
 import json
 

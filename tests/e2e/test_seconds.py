@@ -43,7 +43,7 @@ async def _durations_ms(database_url: str) -> dict[int, tuple[str, int]]:
 async def test_the_audioset_library_is_heard_by_seconds(
     redis_client: Redis, prefix: str, database_url: str, run: Run, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """Two workers; every id's duration is looked up, and shares of seconds are held against the weights."""
+    """With two workers, every id's duration is looked up, and shares of seconds are compared with the weights."""
     assert run("catalog", "import", str(audioset_manifest(tmp_path))).returncode == 0
     connection = await asyncpg.connect(database_url)
     await connection.execute(STRETCH)

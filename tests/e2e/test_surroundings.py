@@ -22,7 +22,7 @@ REQUESTS, RESULTS = "audio:sample:requests", "audio:sample:results"
 
 
 class Surroundings:
-    """Servers of one test's own, that it may stop, and a worker."""
+    """Servers that the test may stop, and a worker."""
 
     def __init__(self, redis_server: RedisServer, postgres_server: PostgresServer, folder: Path) -> None:
         self.redis_server, self.postgres_server, self.folder = redis_server, postgres_server, folder

@@ -1,4 +1,4 @@
-"""Auditors: each counts one promise over a whole run and returns what breaks it, as sentences; none is good.
+"""Auditors: each checks one promise over a whole run and returns violations as sentences.
 
 They know the contract (`worker/PROTOCOL.md`) and nothing of the worker's code, so that they cannot share its faults.
 """
@@ -16,7 +16,7 @@ Auditor = Callable[[Run], Iterator[str]]
 
 
 def audit_once(run: Run) -> Iterator[str]:
-    """Hold that each request has one result, that none is doubled, lost, or an answer to nobody's request."""
+    """Check that each request has one result: none is doubled, lost, or an answer to nobody's request."""
     dead = {letter.get("entry_id") for letter in run.dead}
     for i, asked in enumerate(run.asked):
         answers = run.answers_of.get(i, ())
@@ -31,7 +31,7 @@ def audit_once(run: Run) -> Iterator[str]:
 
 
 def audit_added(run: Run) -> Iterator[str]:
-    """Hold that as many entries were answered as Redis ever added: those that nobody knows of are not lost either."""
+    """Check that as many entries were answered as Redis ever added: unknown ones are not lost either."""
     if run.left is not None and run.left.added is not None:
         answered = {answer.entry_id for answer in run.answers} | {letter["entry_id"] for letter in run.dead}
         if len(answered) != run.left.added:
@@ -39,9 +39,9 @@ def audit_added(run: Run) -> Iterator[str]:
 
 
 def audit_outcomes(run: Run) -> Iterator[str]:
-    """Hold that requests end as they should: ok, or with the error that they deserve, said in a sentence.
+    """Check that requests end as they should: ok, or with the right error and a message.
 
-    A worker that is started while PostgreSQL is away tells so of what it is asked for, once it has waited.
+    A worker that is started while PostgreSQL is away says so in its results, once it has waited.
     """
     for asked, answer in run.pairs:
         if answer.outcome not in asked.accepted and not _is_told_of_outage(run, answer):
@@ -60,7 +60,7 @@ def _is_told_of_outage(run: Run, answer: Answer) -> bool:
 
 
 def audit_addresses(run: Run) -> Iterator[str]:
-    """Hold that results stand in the stream that was asked for, and echo the request id."""
+    """Check that results stand in the stream that was asked for, and echo the request id."""
     for asked, answer in run.pairs:
         if answer.error == "invalid_request":
             continue  # what is echoed of an invalid request depends on what was wrong with it
@@ -71,7 +71,7 @@ def audit_addresses(run: Run) -> Iterator[str]:
 
 
 def audit_letters(run: Run) -> Iterator[str]:
-    """Hold that a dead letter belongs to a request whose result tells the same, or could not be written.
+    """Check that a dead letter has a request whose result tells the same, or could not be written.
 
     A request whose XADD got no answer is found by its request id.
     """
@@ -91,7 +91,7 @@ def audit_letters(run: Run) -> Iterator[str]:
 
 
 def audit_stats(run: Run) -> Iterator[str]:
-    """Hold that the stats hash, and each session's counts, say what the results say."""
+    """Check that the stats hash and each session's counts agree with the results."""
     if run.stats is not None:
         answered = {answer.entry_id for answer in run.answers}
         unwritten = [letter["error"] for letter in run.dead if letter["entry_id"] not in answered]
@@ -106,7 +106,7 @@ def audit_stats(run: Run) -> Iterator[str]:
 
 
 def audit_rest(run: Run) -> Iterator[str]:
-    """Hold that nothing is pending and nothing waits at the end."""
+    """Check that nothing is pending and nothing waits at the end."""
     if run.left is not None and run.left.pending:
         yield f"{run.left.pending} entries are pending at the end"
     if run.left is not None and run.left.length:

@@ -1,4 +1,4 @@
-"""Auditors of chance: the mix follows the weights, and within a category every chunk is as likely as another."""
+"""Auditors of chance: the mix follows the weights, and the chunks of a category are equally likely."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _LEAST_EXPECTED = 5.0
 
 
 def audit_mix(run: Run) -> Iterator[str]:
-    """Hold that categories are drawn by the weights that the results name, over all weights together."""
+    """Check that categories are drawn by the weights that the results name, over all weights together."""
     chance = chance_of_mix(run)
     if chance < FALSE_ALARM:
         yield f"the mix departs from the weights with p = {chance:.2g}"
@@ -39,7 +39,7 @@ def chance_of_mix(run: Run) -> float:
 
 
 def audit_evenness(run: Run) -> Iterator[str]:
-    """Hold that the chunks of a category that were READY all the time are drawn alike often."""
+    """Check that a category's chunks that were READY all the time are drawn equally often."""
     chance = chance_of_evenness(run)
     if chance < FALSE_ALARM:
         yield f"the chunks within a category are drawn unevenly with p = {chance:.2g}"
@@ -61,7 +61,7 @@ def chance_of_evenness(run: Run) -> float:
 
 
 def _is_independent(asked: Asked, answer: Answer) -> bool:
-    """Tell whether each chunk of a result was drawn by itself, and anew."""
+    """Check whether each chunk of a result was drawn independently and without a seed."""
     return (
         answer.error is None
         and asked.fields.get("method", "random") == "random"

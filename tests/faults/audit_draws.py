@@ -14,7 +14,7 @@ _DELIVERY = {"request_id", "reply_to", "expires_at"}
 
 
 def audit_chunks(run: Run) -> Iterator[str]:
-    """Hold that each ok result has the chunks asked for: how many, of which category, none twice with replace=0."""
+    """Check that each ok result has the chunks asked for: size, category, none twice with replace=0."""
     for asked, answer in run.pairs:
         if answer.error is not None:
             continue
@@ -30,7 +30,7 @@ def audit_chunks(run: Run) -> Iterator[str]:
 
 
 def _strata(asked: Asked, answer: Answer) -> Iterator[str]:
-    """Hold that a stratified request's counts are floor or ceiling of its shares, where the result tells these."""
+    """Check that a stratified request's counts are floor or ceiling of its shares, where the result has these."""
     if asked.fields.get("method") != "stratified" or asked.fields.get("replace") == "0":
         return
     for category, share in answer.fields.get("weights", {}).items():
@@ -40,7 +40,7 @@ def _strata(asked: Asked, answer: Answer) -> Iterator[str]:
 
 
 def audit_ready(run: Run) -> Iterator[str]:
-    """Hold that each chunk was READY, in the category it is counted under, when it may have been drawn."""
+    """Check that each chunk was READY in its counted category when it may have been drawn."""
     if run.stays is None:
         return
     stays: dict[Chunk, list[Stay]] = defaultdict(list)
@@ -75,12 +75,12 @@ def _categories_at(stays: Sequence[Stay], since_ns: int, until_ns: int, last: Ma
 
 
 def _is_endless(stay: Stay) -> bool:
-    """Tell whether a chunk was READY all the time."""
+    """Check whether a chunk was READY all the time."""
     return stay.begun_ns == 0 and stay.ended_ns is None
 
 
 def _fits(certain: Counter[str], doubtful: Sequence[set[str]], counts: Mapping[str, int]) -> bool:
-    """Tell whether counts can be right, where chunks moved from one category to another meanwhile."""
+    """Check whether counts can be right, where chunks moved to another category meanwhile."""
     if not doubtful:
         return certain == Counter(counts)
     missing = Counter(counts) - certain
@@ -88,7 +88,7 @@ def _fits(certain: Counter[str], doubtful: Sequence[set[str]], counts: Mapping[s
 
 
 def _known_gone(run: Run, stay: Stay) -> int:
-    """Tell until when requests may be sent that get a chunk which is gone: the time allowed, outages not counted."""
+    """Return the latest send time of a request that may get a gone chunk; outages extend it."""
     at = (stay.ended_ns or 0) + run.stale_ns
     for begun, ended in sorted(run.outages):
         if begun <= at and ended > (stay.ended_ns or 0):
@@ -97,7 +97,7 @@ def _known_gone(run: Run, stay: Stay) -> int:
 
 
 def audit_passes(run: Run) -> Iterator[str]:
-    """Hold that a session draws no chunk twice in a pass, and in a finished pass every chunk that always was READY."""
+    """Check that a session's pass has no chunk twice, and a finished one every chunk that was always READY."""
     drawn: dict[tuple[str, str], dict[int, Counter[Chunk]]] = defaultdict(lambda: defaultdict(Counter))
     category_of = {stay.chunk: stay.category for stay in run.stays or ()}
     for asked, answer in run.pairs:
@@ -154,7 +154,7 @@ def _always_ready(stays: Sequence[Stay]) -> dict[str, set[Chunk]]:
 
 
 def audit_seeds(run: Run) -> Iterator[str]:
-    """Hold that the same seed, fields, weights and catalog give the same ids."""
+    """Check that the same seed, fields, weights and catalog give the same ids."""
     drawn: dict[tuple[object, ...], list[Chunk]] = {}
     for asked, answer in run.pairs:
         if "seed" not in asked.fields or answer.error is not None:

@@ -29,10 +29,10 @@ _BUILT_IN: Final[Mapping[str, str | None]] = {
 
 
 class _Window(NamedTuple):
-    """Hold what a weights key may have been in some time.
+    """The values that a weights key may have had in some time.
 
     Attributes:
-        versions: Of the valid weights that it held.
+        versions: Versions of the valid weights that it held.
         has_none: Whether it had none.
         refused: Whether it held something that is no valid weights.
         before: Versions that it had until then: one of them stays where it is refused.
@@ -57,7 +57,7 @@ class _Timeline:
         self._windows: dict[tuple[int, int], _Window] = {}
 
     def window(self, since_ns: int, until_ns: int) -> _Window:
-        """Tell what the key may have held from the last change acknowledged before `since_ns` on, until `until_ns`."""
+        """Return what the key may have held, from the last change acknowledged before `since_ns` until `until_ns`."""
         first = self._acked[max(0, bisect_left(self._acked_ns, since_ns) - 1)]
         end = max(first + 1, bisect_right(self._begun_ns, until_ns))
         window = self._windows.get((first, end))
@@ -85,7 +85,7 @@ class Timelines:
         self._untouched = _Timeline([])
 
     def allowed(self, fields: Mapping[str, str], since_ns: int, until_ns: int) -> Allowed:
-        """Tell which weights a request may be answered under.
+        """Return the weights that a request may be answered under.
 
         Args:
             fields: The request's.
@@ -124,7 +124,7 @@ class Timelines:
 
 
 def audit_weights(run: Run) -> Iterator[str]:
-    """Hold that each result was drawn under weights that were in force since its request was sent."""
+    """Check that each result was drawn under weights that were in force since its request was sent."""
     timelines = Timelines(run)
     for asked, answer in run.pairs:
         if not answer.source or answer.source == "session":
@@ -143,7 +143,7 @@ def audit_weights(run: Run) -> Iterator[str]:
 
 
 def audit_pins(run: Run) -> Iterator[str]:
-    """Hold that all pinned requests of a session were drawn under the same weights, in force when it was pinned."""
+    """Check that all pinned requests of a session have the same weights, in force when it was pinned."""
     pinned: dict[str, list[tuple[Asked, Answer]]] = defaultdict(list)
     for asked, answer in run.pairs:
         if answer.source == "session" and asked.fields.get("pin") != "1":

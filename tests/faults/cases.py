@@ -1,4 +1,4 @@
-"""The cases of the plan that no test breaks, and why; together with the tests' `fault` markers they are all of them."""
+"""The cases of the plan that no test breaks, and why. The tests' `fault` markers name all others."""
 
 from typing import Final, Literal, NamedTuple
 
@@ -9,7 +9,7 @@ ALL: Final = frozenset(f"{part}{number:02}" for part, size in SIZES.items() for 
 
 
 class Untested(NamedTuple):
-    """Hold a case that no test breaks.
+    """A case that no test breaks.
 
     Attributes:
         cases: Its ids.

@@ -1,7 +1,7 @@
 """A producer of the chaos program: a process that asks for all that can be asked, and notes it in a file first.
 
-It notes each request before it is sent and each entry id as it comes, so that whatever ends it, what was asked is
-known: a request without an entry id may have been added, or not.
+It notes each request before it is sent and each entry id as it comes. So whatever ends it, what was asked is known. A
+request without an entry id may have been added, or not.
 """
 
 import json
@@ -37,7 +37,7 @@ Kind = Callable[[random.Random, int], tuple[Fields, frozenset[str]]]
 
 
 class Producer(NamedTuple):
-    """Say who asks where.
+    """The place, name, seed and rate of a producer.
 
     Attributes:
         url: Where Redis is.
@@ -173,7 +173,7 @@ def ask(producer: Producer, notes: Path, is_over: threading.Event) -> None:
     """Ask until told that it is over.
 
     Args:
-        producer: Who asks where.
+        producer: The producer.
         notes: File of the notes; it begins empty.
         is_over: Set when it is over.
     """

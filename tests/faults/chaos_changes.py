@@ -1,4 +1,4 @@
-"""What changes while the chaos program runs: weights, by a writer that often rings no bell and writes garbage; chunks.
+"""Changes of weights and chunks during the chaos program; the writer often does not notify, and writes garbage.
 
 Each change is noted with when it was sent and when it was acknowledged. A change whose acknowledgement was lost may
 have been made or not; a script sees to it that it is never made late, after a later one.
@@ -139,13 +139,13 @@ class Librarian(threading.Thread):
             self._move(self._rng.sample(moved, self._rng.randint(1, 10)))
 
     def end(self) -> None:
-        """Let nothing come or go any more; what is READY now stays."""
+        """Stop the changes; what is READY now stays."""
         self._is_over.set()
         self.join()
         self.stays += [Stay(chunk, _category(chunk), begun_ns) for chunk, begun_ns in self._since.items()]
 
     def _move(self, chunks: Sequence[int]) -> None:
-        """Let those come that are not there, and those go that are."""
+        """Add the chunks that are missing, and remove those that are there."""
         going = [chunk for chunk in chunks if chunk in self._since]
         coming = [chunk for chunk in chunks if chunk not in self._since]
         how = self._rng.choice(["update audio_chunks set status = 'FAILED'", "delete from audio_chunks"])

@@ -29,7 +29,7 @@ _BUGS = ("worker.failed", "request.failed")
 
 
 class Done(NamedTuple):
-    """Hold a fault that is over."""
+    """A fault that is over."""
 
     name: str
     begun_ns: int
@@ -37,7 +37,7 @@ class Done(NamedTuple):
 
 
 class Round(NamedTuple):
-    """Hold some faults, and how long after their end all was answered that had been asked before; None: never."""
+    """Some faults, and how long after their end all earlier requests were answered; None: never."""
 
     done: Sequence[Done]
     ended_ns: int
@@ -45,21 +45,21 @@ class Round(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """Tell it."""
+        """Write the faults and the time to recover as a line."""
         at = datetime.fromtimestamp(self.ended_ns / 1e9, UTC).time().isoformat("milliseconds")
         took = "never recovered" if self.took_s is None else f"recovered in {self.took_s:.2f} s"
         return f"{at} {', '.join(fault.name for fault in self.done)}: {took}"
 
 
 class End(NamedTuple):
-    """Hold what the workers were at the end: their most memory in MB, and the exit statuses of those told to stop."""
+    """The workers at the end: their most memory in MB, and the exit statuses of those told to stop."""
 
     memory_mb: float
     statuses: Sequence[int]
 
 
 class Tale(NamedTuple):
-    """Hold what happened.
+    """What happened in a run.
 
     Attributes:
         run: The records.
@@ -110,7 +110,7 @@ def count(
 
 
 def _look_at(workers: Sequence[RunningWorker], statuses: Sequence[int]) -> Iterator[str]:
-    """Hold that no worker met a bug of its own, and that all stopped in order once nothing was broken."""
+    """Yield the bugs that workers logged, and exit statuses other than 0 at the end."""
     for worker in workers:
         for line in worker.log.read_text().splitlines(keepends=True):
             try:
@@ -157,7 +157,7 @@ def _figures(tale: Tale) -> str:
 
 
 def _recoveries(tale: Tale) -> dict[str, list[float]]:
-    """List for each kind of fault how long the rounds took to recover from in which there was one."""
+    """List the recovery times of the rounds with each kind of fault."""
     took: dict[str, list[float]] = defaultdict(list)
     for one in tale.rounds:
         for fault in one.done:

@@ -41,7 +41,7 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Say what to do; the attributes are the program's options."""
+    """The program's options."""
 
     seconds: float
     seed: int
@@ -67,7 +67,7 @@ class Slot:
 
     @property
     def is_taken(self) -> bool:
-        """Tell whether a worker runs here."""
+        """Check whether a worker runs here."""
         return self.worker is not None and self.worker.is_running
 
 
@@ -142,14 +142,14 @@ class Place:
         )
 
     def kill_producer(self, rng: random.Random) -> int:
-        """Kill a producer; tell its number."""
+        """Kill a producer; return its number."""
         number = rng.choice(list(self._producers))
         self._producers[number].kill()
         self._forget(number)
         return number
 
     def end_producers(self) -> None:
-        """Let the producers end in order."""
+        """Stop the producers in order."""
         for number, process in list(self._producers.items()):
             assert process.stdin is not None
             process.stdin.close()
@@ -167,11 +167,11 @@ class Place:
         return [slot for slot in self.slots if slot.is_taken]
 
     def peak_memory_mb(self) -> float:
-        """Tell the most memory that a worker that runs has held."""
+        """Return the most memory that a running worker has held."""
         return max((slot.worker.peak_memory_mb() for slot in self.taken_slots() if slot.worker), default=0.0)
 
     def end_workers(self) -> list[int]:
-        """Let the workers end in order; tell their exit statuses."""
+        """Stop the workers in order; return their exit statuses."""
         return [slot.worker.stop() for slot in self.taken_slots() if slot.worker is not None]
 
     def kill_all(self) -> None:
@@ -184,7 +184,7 @@ class Place:
                 slot.worker.kill()
 
     def wait_answered(self, before_ns: int, deadline_s: float) -> float | None:
-        """Wait until all is answered that was added before some time; tell when that was after it, None for never."""
+        """Wait until all requests from before some time are answered; return the seconds since it, None for never."""
         while (now_s := (time.time_ns() - before_ns) / 1e9) < deadline_s:
             with suppress(redis.RedisError, OSError):
                 waiting = self.client.xrange(self.keys.requests, "-", before_ns // 1_000_000, count=_PAGE)
@@ -194,7 +194,7 @@ class Place:
         return None
 
     def wait_quiet(self, deadline_s: float) -> None:
-        """Wait until nothing waits at all; the count tells where it does not come to that."""
+        """Wait until nothing waits; if that never happens, the final count shows it."""
         began = time.monotonic()
         while self.client.xlen(self.keys.requests) and time.monotonic() < began + deadline_s:
             time.sleep(_POLL_S)

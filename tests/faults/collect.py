@@ -13,7 +13,7 @@ _PAGE = 2_000
 
 
 class Remains(NamedTuple):
-    """Hold what is in Redis at the end of a run; the names are those of `Run`."""
+    """What is in Redis at the end of a run; the names are those of `Run`."""
 
     answers: list[Answer]
     dead: list[Mapping[str, str]]

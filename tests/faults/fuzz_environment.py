@@ -134,7 +134,7 @@ DOTENV = (
 
 @dataclass(slots=True)
 class Surroundings:
-    """Say where a command is started."""
+    """The surroundings that a command is started in."""
 
     environ: dict[str, str]
     cwd: Path
@@ -207,9 +207,10 @@ def start(at: Surroundings) -> tuple[int | None, str, str]:
 
 
 def _stop_when_it_runs(process: "subprocess.Popen[str]") -> None:
-    """Let a worker live for a while from its first line on, which one that logs errors alone does not write.
+    """Let a worker live for a while from its first line on, then stop it.
 
-    It is told to end once it can be: what it imports before that takes as long as the machine lets it.
+    A worker that logs only errors writes no first line. SIGTERM is sent once the worker handles it: the imports before
+    that take as long as the machine lets them.
     """
     assert process.stdout
     select.select([process.stdout], [], [], FIRST_LINE_S)
@@ -222,7 +223,7 @@ def _stop_when_it_runs(process: "subprocess.Popen[str]") -> None:
 
 
 def _can_be_told_to_end(pid: int) -> bool:
-    """Tell whether a process handles SIGTERM; on Linux."""
+    """Check whether a process handles SIGTERM; on Linux."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return True
@@ -231,7 +232,7 @@ def _can_be_told_to_end(pid: int) -> bool:
 
 
 def problem(at: Surroundings, status: int | None, said: str, complained: str) -> str | None:
-    """Tell why an end is none that may be."""
+    """Return why an end of a command is wrong; None where it is right."""
     if status is None:
         return "it hung"
     if "Traceback" in said + complained:

@@ -50,7 +50,7 @@ _KINDS_ASKED: tuple[dict[str, Any], ...] = (
 
 @dataclass(slots=True)
 class Figures:
-    """Count what was done, and what must not be."""
+    """Counts of what was done, and of what must not happen."""
 
     values: Counter[str] = field(default_factory=Counter)
     served: int = 0
@@ -71,7 +71,7 @@ class Figures:
 
 
 class Fuzz:
-    """Spoil one kind of name after the other, and have everybody who reads it read it."""
+    """A run that spoils one kind of name after the other, and lets all its readers read it."""
 
     def __init__(self, redis_url: str, database_url: str, folder: Path, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -85,7 +85,7 @@ class Fuzz:
         self._asked = 0
 
     def round(self, kind: Kind, verbs: Sequence[Verb]) -> None:
-        """Spoil one kind of name, have it read by everybody, and put it right again."""
+        """Spoil one kind of name, let everybody read it, and repair it."""
         how = spoil(self.rng, self.server, self.keys, kind)
         self.figures.values[kind.member] += 1
         what = f"{kind.member}, {how}"
@@ -99,7 +99,7 @@ class Fuzz:
         self._mend(kind)
 
     def serve(self, what: str) -> None:
-        """Have correct requests answered: a plain one rightly, others by whatever the contract has for them."""
+        """Ask correct requests: a plain one must be answered ok, others as the contract allows."""
         self._asked += 1
         own = f"fuzz-{self._asked}"
         for number, more in enumerate(_KINDS_ASKED):
@@ -149,7 +149,7 @@ class Fuzz:
             self.figures.broken.append(f"the client raised {type(error).__name__}: {error} after {what}")
 
     def _mend(self, kind: Kind) -> None:
-        """Put right what was spoilt, now and then: mostly strange values pile up."""
+        """Repair what was spoilt, now and then: mostly strange values pile up."""
         if kind.holds != "channel" and (self.rng.random() < 0.3 or self._is_of_another_type(kind)):
             self.server.delete(kind.key(self.keys))
 
@@ -157,7 +157,7 @@ class Fuzz:
         return self.server.type(kind.key(self.keys)).decode() not in {kind.holds, "none"}
 
     def end(self) -> Figures:
-        """Mend everything; hold that everybody works as ever; count what the worker has told."""
+        """Repair everything, check that everybody works as before, and count the worker's events."""
         for kind in TABLE:
             if kind.holds != "channel":
                 self.server.delete(kind.key(self.keys))
@@ -207,7 +207,7 @@ def fuzz(redis_url: str, database_url: str, folder: Path, *, seed: int, rounds: 
 
 @contextmanager
 def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Have the environment say where to work."""
+    """Set the environment variables of the servers and the prefix."""
     before = dict(os.environ)
     os.environ.update(settings)
     try:

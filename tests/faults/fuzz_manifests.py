@@ -24,7 +24,7 @@ OUTCOMES = ("taken", "told", "refused", "silently different")
 
 
 def outcome_of(draft: Draft, chance: random.Random) -> str:
-    """Read a manifest in portions, and tell what became of it."""
+    """Read a manifest in portions, and return the outcome."""
     size = chance.choice([1, 7, 64, 1 << 18])
     portions = [draft.content[start : start + size] for start in range(0, len(draft.content), size)]
     manifest = Manifest("fuzzed", portions)

@@ -20,7 +20,7 @@ _MANY = 100
 
 
 class LineageTrial(Trial):
-    """Ask, break, tell what is lost, and count what is left."""
+    """A trial that knows what a failover lost, and counts what is left."""
 
     def speak_by(self, client: Any) -> None:
         """Speak to the servers by a client that follows the data."""
@@ -45,7 +45,7 @@ class LineageTrial(Trial):
         self._figure("followed in", time.monotonic() - begun, "s")
 
     def lose(self) -> list[Asked]:
-        """Take for lost what was acknowledged and never reached the servers that go on; tell what that is.
+        """Mark as lost, and return, what was acknowledged and never reached the servers that go on.
 
         Nobody may be asking meanwhile.
         """

@@ -101,7 +101,7 @@ def _with_fields(draft: Draft, name: str, value: Callable[[Any], Any], chance: r
 
 
 def _never(draft: Draft) -> Draft:
-    """Say that no reading of the draft can be what is meant."""
+    """Mark a draft: no reading of it can be what is meant."""
     return replace(draft, rows=_UNKNOWN)
 
 
@@ -115,7 +115,7 @@ def rename_column(chance: random.Random, draft: Draft) -> Draft:
 
 
 def wrong_status(chance: random.Random, draft: Draft) -> Draft:
-    """Say by a status that is none that a chunk is not READY."""
+    """Give a chunk a status that does not exist, to mean that it is not READY."""
     values = [False, 0, [], {}, "ready?", "no", 0.0, "failed"] if draft.is_json else ["False", "0", "no", "failed", "-"]
     wrong = chance.choice(values)
     return _never(_with_fields(draft, "status", lambda _: wrong, chance))
@@ -149,7 +149,7 @@ def backslashes(chance: random.Random, draft: Draft) -> Draft:
 
 
 def repeat_name(chance: random.Random, draft: Draft) -> Draft:
-    """Say a name twice in a JSON object, or in a header."""
+    """Repeat a name in a JSON object, or in a header."""
     draft, name = written(chance, draft), json.dumps(draft.columns[0])
     if draft.is_json:
         return _never(replace(draft, text=draft.text.replace("{", f'{{{name}: "x", ', 1)))
@@ -312,5 +312,5 @@ def mutated(seed: int) -> Draft:
 
 
 def is_never(draft: Draft) -> bool:
-    """Tell whether no reading of a draft can be what is meant."""
+    """Check whether no reading of a draft can be what is meant."""
     return draft.rows is _UNKNOWN

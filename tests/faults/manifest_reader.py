@@ -1,4 +1,4 @@
-"""A second reader of manifests, by the letter and of its own making: what the worker's reader is held against."""
+"""A second, strict and independent reader of manifests, to compare the worker's reader with."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def read_strictly(content: bytes) -> list[Row] | None:
-    """Read a manifest by the letter; None where it has none."""
+    """Read a manifest strictly; None where that is impossible."""
     try:
         text = content.decode("utf-8-sig")
         rows = list(_json_rows(text) if text.lstrip(BLANKS + "\r\n").startswith("{") else _csv_rows(text))

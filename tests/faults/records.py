@@ -23,7 +23,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Asked(NamedTuple):
-    """Hold one request as whoever asked noted it.
+    """One request, as whoever asked noted it.
 
     Attributes:
         entry_id: Its stream entry's id; None where the answer to XADD was lost, so that there may be an entry or not.
@@ -39,12 +39,12 @@ class Asked(NamedTuple):
 
     @property
     def is_maybe(self) -> bool:
-        """Tell whether nobody knows that it was added."""
+        """Check whether it is unknown if the request was added."""
         return self.entry_id is None
 
 
 class Answer(NamedTuple):
-    """Hold one result as it stands in its stream.
+    """One result, as it stands in its stream.
 
     Attributes:
         entry_id: The entry that it answers.
@@ -72,12 +72,14 @@ class Answer(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """Tell what became of the request: "ok", or the error code."""
+        """Return what became of the request: "ok", or the error code."""
         return self.error or "ok"
 
 
 class WeightsChange(NamedTuple):
-    """Hold one change of a weights key; a key has one writer, and its changes stand in the order they took effect in.
+    """One change of a weights key.
+
+    A key has one writer, and its changes stand in the order in which they took effect.
 
     Attributes:
         name: Whose key: a dataset, `preset:<name>`, or None for the global one.
@@ -95,7 +97,7 @@ class WeightsChange(NamedTuple):
 
 
 class Stay(NamedTuple):
-    """Hold a time in which a chunk was READY in a category.
+    """A time in which a chunk was READY in a category.
 
     Attributes:
         chunk: Its id.
@@ -111,7 +113,7 @@ class Stay(NamedTuple):
 
 
 class Left(NamedTuple):
-    """Hold what was left in Redis at the end.
+    """What was left in Redis at the end.
 
     Attributes:
         pending: Entries pending over all consumers.
@@ -126,7 +128,7 @@ class Left(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """Hold a whole run.
+    """The record of a whole run.
 
     Attributes:
         asked: Every request.
@@ -179,7 +181,7 @@ def normalised(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def version_of(values: Mapping[str, float]) -> str:
-    """Tell the version of weights as the contract says it."""
+    """Return the version of weights as the contract defines it."""
     shares = {name: round(share, 9) for name, share in normalised(values).items()}
     return hashlib.sha256(json.dumps(shares, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
 

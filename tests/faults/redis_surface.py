@@ -1,7 +1,7 @@
 """All that is read in Redis: each kind of key and the channels, what it holds, by which commands, and who reads it.
 
-`test_fuzz_keys.py` holds that the table is complete: every name of `worker.core.keys.Keys` is in it, and every command
-that a server sees while workers, clients and verbs do all that they can.
+`test_fuzz_keys.py` checks that the table is complete. Every name of `worker.core.keys.Keys` is in it. So is every
+command that a server sees while workers, clients and verbs do all that they can.
 """
 
 import re
@@ -32,7 +32,7 @@ _EXCLUDE: tuple[Verb, ...] = (
 
 
 class Kind(NamedTuple):
-    """Hold one kind of name in Redis.
+    """One kind of name in Redis.
 
     Attributes:
         member: Of `worker.core.keys.Keys`.
@@ -212,7 +212,7 @@ _PATTERNS = [
 
 
 def member_of(key: str) -> str | None:
-    """Tell which kind of name a key is; None: none of the table's."""
+    """Return the kind of name that a key is; None: none of the table's."""
     if key == KEYS.weights() or key.startswith(_PRESET):
         return "weights"
     exact = {kind.key(KEYS): kind.member for kind in TABLE if kind.name is None and kind.holds != "channel"}

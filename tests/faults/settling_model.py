@@ -1,7 +1,7 @@
 """What settling promises, as a pure model: the streams, the group, the weights keys and the sessions, and one step.
 
-Nothing here knows how the script does it: a batch is settled as a whole or not at all, in the order of the checks that
-the contract gives.
+Nothing here knows how the script does it. A batch is settled as a whole or not at all, in the order of the contract's
+checks.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ STREAMS: Final = (None, "r")
 
 
 class Drawn(NamedTuple):
-    """Hold a batch that a consumer has drawn and may settle, once or more often, now or much later.
+    """A batch that a consumer has drawn and may settle, once or more often, now or much later.
 
     Attributes:
         consumer: Whose it is.
@@ -39,7 +39,7 @@ class Drawn(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Tell how settling went; all empty: it is done.
+    """The outcome of a settling; all empty: it is done.
 
     Attributes:
         is_group_missing: Nothing could be settled, as there is no group.
@@ -61,7 +61,7 @@ DONE: Final = Outcome()
 
 @dataclass
 class Model:
-    """Hold what Redis has to hold.
+    """What Redis has to hold.
 
     Attributes:
         reply_to: Every entry ever added -> the stream that its result goes to.
@@ -179,7 +179,7 @@ class Model:
 
 
 def mark_of(value: Value) -> bytes:
-    """Tell the mark of what a weights key holds."""
+    """Return the mark of what a weights key holds."""
     if value is None:
         return b"absent"
     return b"wrong type" if isinstance(value, list) else hashlib.sha1(value.encode()).hexdigest().encode()  # noqa: S324

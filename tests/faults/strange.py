@@ -145,7 +145,7 @@ def _pairs(rng: random.Random, kind: Kind) -> Iterator[tuple[bytes, bytes]]:
 
 
 def spoil(rng: random.Random, client: Any, keys: Keys, kind: Kind) -> str:
-    """Write something strange under one kind of name, and tell what."""
+    """Write something strange under one kind of name, and return what."""
     if kind.holds == "channel":
         return _publish(rng, client, keys)
     key = kind.key(keys)

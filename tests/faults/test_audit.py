@@ -1,4 +1,4 @@
-"""The auditors: a right run passes all of them, and each thing that can go wrong is seen by the one whose it is."""
+"""The auditors: a right run passes all of them, and each error is found by its own auditor."""
 
 import json
 import random

@@ -185,7 +185,7 @@ def _waiting(trial: LineageTrial) -> set[str]:
 
 
 def _write_on(stray: redis.Redis, trial: LineageTrial) -> int:
-    """Write to a server until it takes no more; tell how often it did. Nobody notes it: a result of it is a fault."""
+    """Write to a server until it refuses; return how often it accepted. A result of these writes is a fault."""
     taken = 0
     with suppress(redis.RedisError):
         while stray.xadd(trial.keys.requests, {"request_id": f"stray-{taken}"}):
@@ -194,7 +194,7 @@ def _write_on(stray: redis.Redis, trial: LineageTrial) -> int:
 
 
 def _crash_cut_off(servers: Replicated) -> None:
-    """Let the master crash whose replica hears nothing, and come back to follow the replica."""
+    """Crash the master while its replica is cut off, and let it come back as the replica's replica."""
     servers.cut()
     servers.master.kill()
     servers.wait_promoted()

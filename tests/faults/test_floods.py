@@ -1,4 +1,4 @@
-"""Too much at once: floods, giants, huge entries; who comes between waits his turn and no longer."""
+"""Too much at once: floods, giants, huge entries; others wait their turn and no longer."""
 
 import signal
 import threading
@@ -24,7 +24,7 @@ _GROWTH_MB = 64
 
 @contextmanager
 def _giants(trial: Trial) -> Iterator[None]:
-    """Have some giants wait at any time."""
+    """Keep some giant requests waiting at any time."""
     is_over = threading.Event()
 
     def go_on() -> None:
@@ -42,7 +42,7 @@ def _giants(trial: Trial) -> Iterator[None]:
 
 
 def _overtaken(run: Run, name: str) -> int:
-    """Tell how many requests of one name came after another one and were answered before it, at most."""
+    """Return the most requests of one name that overtook a single request of another name."""
     rivals = [(_order(answer.entry_id), answer.at_ms) for answer in run.answers if answer.reply_to == name]
     others = [(_order(answer.entry_id), answer.at_ms) for answer in run.answers if answer.reply_to != name]
     return max(sum(asked > order and at < settled for asked, at in rivals) for order, settled in others)

@@ -33,7 +33,7 @@ _TOUR = (
 
 
 def hold(figures: Figures) -> None:
-    """Hold that nothing broke, and that the worker has said what it refused."""
+    """Check that nothing broke, and that the worker has logged what it refused."""
     assert figures.broken == []
     assert set(figures.values) == set(BY_MEMBER)
     assert {"weights.rejected", "weights.revert_refused", "stats.write_failed"} <= set(figures.events)

@@ -57,7 +57,8 @@ def test_every_connection_is_killed_again_and_again(trial: Trial, proxy: Proxy, 
 def _cut_until(predicate: Callable[[], bool], proxy: Proxy, *, what: str) -> None:
     """Cut links, so that a worker opens, recovers and subscribes again, until something has come of it.
 
-    A command after which another one is sent at once is no longer the latest when its reply comes, so once may not do.
+    Once may not be enough. If another command is sent right after a command, the latter is no longer the latest when
+    its reply comes.
     """
     due = time.monotonic()
 
@@ -91,7 +92,7 @@ def test_replies_are_lost(trial: Trial, proxy: Proxy) -> None:
 
 @pytest.mark.fault("replies are made up: other shapes, errors of no known kind", "D05")
 def test_replies_make_no_sense(trial: Trial, proxy: Proxy) -> None:
-    """The true reply comes after the nonsense: from then on each would be told to another command than its own."""
+    """The true reply comes after the nonsense. From then on each reply would go to another command."""
     worker = trial.start(REDIS_URL=proxy.url, WORKER_CLAIM_IDLE_S="0.1", WORKER_MAX_DELIVERIES="1000")
     nonsense, said = cycle(NONSENSE), Counter[str]()
 
@@ -110,7 +111,7 @@ def test_replies_make_no_sense(trial: Trial, proxy: Proxy) -> None:
 
 
 def _let_tamper(trial: Trial, proxy: Proxy, kinds: tuple[str, ...], times: int) -> None:
-    """Serve two workers over a link that tampers with replies, so many times; then hold every promise."""
+    """Serve two workers over a link that tampers with replies, so many times; then check every promise."""
     patient = {"WORKER_CLAIM_IDLE_S": "0.2", "WORKER_MAX_DELIVERIES": "100000"}
     # A reply that is left out costs its time-out, so often that 5 s of it would be all of this test.
     trial.start_many("w-1", "w-2", REDIS_URL=f"{proxy.url}?socket_timeout=2", **patient)

@@ -66,7 +66,7 @@ def pipe(tmp_path: Path) -> Iterator[Pipe]:
 
 
 def _launch(trial: Trial, stdout: int | None, consumer: str = "w-1") -> RunningWorker:
-    """Start a worker that tells its statistics all the time."""
+    """Start a worker that logs its statistics all the time."""
     with suppress(redis.ResponseError):  # another worker was started before
         trial.client.xgroup_create(trial.keys.requests, GROUP, "0", mkstream=True)
     trial.stdout = stdout
@@ -74,7 +74,7 @@ def _launch(trial: Trial, stdout: int | None, consumer: str = "w-1") -> RunningW
 
 
 def _stats_told(trial: Trial) -> int:
-    """Tell how many lines of statistics there were: the worker asks Redis what waits before each, and hardly else."""
+    """Return the number of statistics lines. The worker sends XLEN before each, and hardly at other times."""
     return int(trial.client.info("commandstats").get("cmdstat_xlen", {"calls": 0})["calls"])
 
 

@@ -62,7 +62,7 @@ class Course:
         return serving(url or self.url, self.prefix, wiring)
 
     def found(self) -> set[str]:
-        """Tell which auditors found something."""
+        """Return the auditors that found something."""
         stays = [Stay(chunk, name) for name, ids in small_catalog(CHUNKS).segments() for chunk in ids.tolist()]
         with connect(self.url) as client:
             remains = collect(client, self.desk.keys)
@@ -74,7 +74,7 @@ Steps = Callable[[Course, Wiring], Awaitable[None]]
 
 
 async def unwritable(course: Course, wiring: Wiring) -> None:
-    """A result that cannot be written, for its stream is a string."""
+    """Ask for a result that cannot be written, as its stream is a string."""
     await course.desk.client.set(course.desk.keys.reply("string"), "text")
     async with course.serving(replace(wiring, idle_ms=50, max_deliveries=2)):
         await course.ask(3, frozenset({UNWRITTEN}), reply_to="string")
@@ -83,7 +83,7 @@ async def unwritable(course: Course, wiring: Wiring) -> None:
 
 
 def lost_reply(word: str) -> Steps:
-    """A reply to what settles, which Redis has done and nobody hears of."""
+    """Lose the reply to a settling that Redis has done."""
 
     async def steps(course: Course, wiring: Wiring) -> None:
         async with losing_replies(course.url, word) as url, course.serving(wiring, url):
@@ -105,7 +105,7 @@ async def _acknowledged(course: Course) -> None:
 
 
 async def changing_weights(course: Course, wiring: Wiring) -> None:
-    """Weights that change while nobody rings."""
+    """Change weights without a notification."""
     async with course.serving(wiring):
         await course.weigh(VALUES, json.dumps(VALUES))
         await course.ask(10)
@@ -115,7 +115,7 @@ async def changing_weights(course: Course, wiring: Wiring) -> None:
 
 
 async def many_draws(course: Course, wiring: Wiring) -> None:
-    """Enough draws to tell the mix by."""
+    """Make enough draws to test the mix."""
     await course.weigh(VALUES, json.dumps(VALUES))
     async with course.serving(wiring):
         await course.ask(150, size="100")
@@ -123,7 +123,7 @@ async def many_draws(course: Course, wiring: Wiring) -> None:
 
 
 async def refused_weights(course: Course, wiring: Wiring) -> None:
-    """Weights of which one is not a number: the defaults stay."""
+    """Set weights of which one is not a number: the defaults stay."""
     await course.weigh(None, NAN)
     async with course.serving(wiring):
         await course.ask(50)
@@ -131,7 +131,7 @@ async def refused_weights(course: Course, wiring: Wiring) -> None:
 
 
 async def changing_workers(course: Course, wiring: Wiring) -> None:
-    """A session that one worker begins and another goes on with."""
+    """Begin a session on one worker and go on with it on another."""
     for name in ("one", "two"):
         async with course.serving(replace(wiring, consumer=name)):
             await course.ask(8, session="s", method="epoch", category="voice")
@@ -140,7 +140,7 @@ async def changing_workers(course: Course, wiring: Wiring) -> None:
 
 @dataclass(frozen=True)
 class Control:
-    """Say what is wrong, where it shows, and who sees it.
+    """A wrong part of a worker, the steps that reveal it, and the auditors that find it.
 
     Attributes:
         wrong: A worker with one wrong part.

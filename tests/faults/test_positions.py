@@ -125,7 +125,7 @@ def _ask_and_break(
 
 
 class Batches:
-    """Listens for how many results each batch had: a settling adds the results, then it grows what was heard."""
+    """A listener for the results of each batch: a settling adds results, then it counts them as heard."""
 
     def __init__(self, trial: Trial) -> None:
         self._client, self._key, keys = trial.client, trial.keys.results, trial.keys
@@ -170,7 +170,7 @@ def _hold_positions(
     *,
     perhaps_several: bool = False,
 ) -> None:
-    """Hold that each result was drawn at the position of its batch, and that all count.
+    """Check that each result was drawn at the position of its batch, and that all count.
 
     Args:
         trial: What was asked and answered.
@@ -253,7 +253,7 @@ def _restart(trial: Trial) -> None:
 
 @pytest.mark.fault("workers are killed while rules go by counts: each request is drawn at its position")
 def test_a_cap_is_kept_to_the_batch_while_workers_are_killed(trial: Trial, tmp_path: Path) -> None:
-    """Of 100 READY chunks none is drawn more than 4 times on average, but for the batch that reaches that."""
+    """The 100 READY chunks are drawn at most 4 times on average, plus the batch that reaches that."""
     chance, batches = random.Random(19), Batches(trial)
     trial.weigh(voice=1, music=1, documentary=1)
     _set_rule(trial, tmp_path, "cap", "times=4")

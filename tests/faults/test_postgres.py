@@ -79,7 +79,7 @@ def _hold_told_once(worker: RunningWorker) -> None:
 
 
 def _end_fault(trial: Trial, worker: RunningWorker) -> None:
-    """Hold that the link is found again, that a chunk added from now on is known, and every promise."""
+    """Check that the link is restored, that a chunk added from now on is known, and every promise."""
     trial.wait_event(worker, "postgres.restored", len(worker.events("postgres.lost")))
     trial.add_chunk(1_000_000, "voice")
     trial.recover()

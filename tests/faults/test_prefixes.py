@@ -24,7 +24,7 @@ _MIXES = ({"voice": 1.0}, {"music": 1.0}, {"voice": 0.5, "documentary": 0.5})
 
 
 class Team(NamedTuple):
-    """Hold what one prefix has: its part of the cluster, a trial, and two workers."""
+    """What one prefix has: its part of the cluster, a trial, and two workers."""
 
     shard: Shard
     trial: LineageTrial

@@ -20,7 +20,7 @@ def _rule(trial: Trial, *rules: str) -> None:
 
 
 def _ask_for_everything(trial: Trial) -> None:
-    """Have every command of the worker used, also those that take over what somebody left."""
+    """Make the worker use all its commands, also those that take over abandoned entries."""
     trial.abandon(4)
     trial.ask(2, reply_to="job")
     trial.ask(2, session="s", method="epoch")

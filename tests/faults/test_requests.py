@@ -67,7 +67,7 @@ def _ask(trial: Trial, pairs: Pairs, accepted: frozenset[str] = OK) -> str:
 
 
 def _hold_keys(trial: Trial, run: Run) -> None:
-    """Hold that there are no keys but those that the contract names, by names that it accepts."""
+    """Check that there are only keys that the contract names, by names that it accepts."""
     keys = trial.keys
     names = [keys.requests, keys.results, keys.dead, keys.stats, keys.weights()]
     names += [keys.worker(worker.consumer) for worker in trial.workers]
@@ -78,7 +78,7 @@ def _hold_keys(trial: Trial, run: Run) -> None:
 
 
 def _hold_addresses(run: Run) -> None:
-    """Hold that errors go where the request says, if that is a name, and echo its id, if that is one."""
+    """Check that errors go to the request's reply stream and echo its id, where these are valid."""
     for asked, answer in run.pairs:
         given = asked.fields.get("reply_to", "")
         assert answer.reply_to == (given if is_name(given.encode()) else None), asked
@@ -154,7 +154,7 @@ def _garbage(chance: random.Random) -> list[bytes]:
 
 
 def _portion(chance: random.Random) -> Mapping[frozenset[str], Sequence[Sequence[bytes]]]:
-    """Make up requests, by how they may end: a worker tells of so many of each kind in 10 s, and asking is quick."""
+    """Make up requests, by how they may end: a worker logs so many of each kind in 10 s, and asking is quick."""
     found: dict[frozenset[str], list[Sequence[bytes]]] = defaultdict(list)
     for _ in range(_PORTION):
         pairs = _anything(chance)
@@ -163,7 +163,7 @@ def _portion(chance: random.Random) -> Mapping[frozenset[str], Sequence[Sequence
 
 
 def _expected(pairs: Pairs) -> frozenset[str]:
-    """Tell how a request may end by the contract, which does not say what of several departures is told."""
+    """Return how a request may end by the contract; of several departures, any may be reported."""
     fields = dict(pairs)
     known = [(name, value) for name, value in pairs if name in ACCEPTS]
     wrong = {_INVALID for name, value in known if not ACCEPTS[name](value)}
@@ -174,7 +174,7 @@ def _expected(pairs: Pairs) -> frozenset[str]:
 
 
 def _outcomes(fields: Mapping[bytes, bytes]) -> Iterator[str]:
-    """Tell what may become of a request that departs from nothing, where it is not ok."""
+    """Yield the errors with which a valid request may end."""
     category, preset = fields.get(b"category"), fields.get(b"preset", b"balanced")
     if int(fields.get(b"expires_at", b"9" * 18)) < ms_now():
         yield "expired"

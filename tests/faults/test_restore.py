@@ -76,7 +76,7 @@ class Place:
         return self.results()[entry]
 
     def results(self) -> dict[str, dict[str, str]]:
-        """Return the shared results by entry, and hold that none has two."""
+        """Return the shared results by entry, and check that none has two."""
         rows = [{k.decode(): v.decode() for k, v in fields.items()} for _, fields in self.client.xrange(KEYS.results)]
         found = {row["entry_id"]: row for row in rows}
         assert len(found) == len(rows)

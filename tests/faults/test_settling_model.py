@@ -64,7 +64,7 @@ class Bench:
 
 
 class Settling(RuleBasedStateMachine):
-    """Do the same to a server and to a model."""
+    """A state machine that does the same to a server and to a model."""
 
     batches: Bundle[Drawn] = Bundle("batches")
 

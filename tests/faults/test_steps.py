@@ -152,7 +152,7 @@ class _Write(NamedTuple):
 
 
 class _Person:
-    """Somebody who changes the weights at random, and tells the rule to go on after each change.
+    """A person who changes the weights at random, and resumes the rule after each change.
 
     Attributes:
         plain: Changes that the history does not have, made as programs do that know the key alone.
@@ -195,7 +195,7 @@ class _Person:
         return value
 
     async def _go_on(self, value: str) -> None:
-        """Tell the rule to go on. That is stored only while the weights are those that were looked at."""
+        """Resume the rule. That is stored only while the weights are those that were read."""
 
         def go_on(found: Found) -> PlannedStep:
             if found.value != value:
@@ -266,13 +266,13 @@ async def test_a_person_s_change_is_never_overwritten(
 
 
 def _is_enough(least: int, changes: int, deaths: Counter[str], cuts: int) -> bool:
-    """Tell whether so much went wrong that the count says something."""
+    """Check whether enough went wrong for the count to mean something."""
     fewest = min(deaths[point] for point in _POINTS)
     return changes >= max(40, least // 50) and cuts >= 10 and fewest >= max(4, least // 500)
 
 
 def _hold_that_nothing_was_overwritten(person: _Person, last: str) -> None:
-    """Hold that all writes are one chain: each was made over the value of the one before, and none is missing."""
+    """Check that all writes are one chain: each replaces the value of the one before, none is missing."""
     assert person.overwritten == []
     plain = iter(person.plain)
     value = person.entries[0]["before"]

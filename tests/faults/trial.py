@@ -1,4 +1,4 @@
-"""One trial: a server of its own, workers as processes, a note of all that was asked, and the count at the end."""
+"""One trial: its own server, workers as processes, a record of all requests, and the final count."""
 
 import json
 import threading
@@ -39,7 +39,7 @@ Figure = Callable[[str, float, str], None]
 
 
 class Trial:
-    """Ask, break, and count.
+    """A trial: ask, break, and count.
 
     Attributes:
         server: Redis or Valkey; the test may do to it whatever it likes.
@@ -99,7 +99,7 @@ class Trial:
         self.client.close()
 
     def wait_event(self, worker: RunningWorker, name: str, count: int = 1) -> None:
-        """Wait until a worker has told of something."""
+        """Wait until a worker has logged an event."""
         wait_until_sync(lambda: len(worker.events(name)) >= count, timeout_s=DEADLINE_S, what=f"{count} {name}")
 
     def consumers(self) -> list[str]:
@@ -118,14 +118,14 @@ class Trial:
         self.client.eval(_AGE, 1, self.keys.requests, GROUP, milliseconds)
 
     def saves(self) -> bool:
-        """Tell whether the server can save what it holds."""
+        """Check whether the server can save what it holds."""
         try:
             return bool(self.client.save())
         except redis.ResponseError:
             return False
 
     def is_crowded(self) -> bool:
-        """Tell whether the server has refused connections."""
+        """Check whether the server has refused connections."""
         return bool(self.client.info("stats")["rejected_connections"])
 
     # -- asking ------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class Trial:
             asking.join()
 
     def forget_asked(self) -> None:
-        """Take what was asked so far for lost with the server: it may be answered once, or never."""
+        """Mark all requests so far as lost with the server: each may be answered once, or never."""
         self._asked = [one._replace(entry_id=None) for one in self._asked]
 
     # -- the library -------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class Trial:
         pipeline.execute()
 
     def wait_weights(self, worker: RunningWorker) -> None:
-        """Wait until a worker tells that the weights written last are in force there."""
+        """Wait until a worker logs that the weights written last are in force there."""
         version = version_of(self._changes[-1].values or DEFAULTS)
         wait_until_sync(
             lambda: [line["version"] for line in worker.events("weights.changed")][-1:] == [version],
@@ -265,7 +265,7 @@ class Trial:
     # -- answers -----------------------------------------------------------------------------------------------
 
     def look(self) -> int:
-        """Read the results, and dead letters, that came since the last look; tell how many requests are settled."""
+        """Read the results and dead letters since the last look; return how many requests are settled."""
         for name in tuple(self._last_seen):
             with suppress(redis.ResponseError):  # another type stands there: no result does
                 self._look_at(name)
@@ -277,7 +277,7 @@ class Trial:
             self._settled |= {fields[b"entry_id"].decode() for _, fields in page}
 
     def are_answered(self) -> bool:
-        """Tell whether all that is known to have been added is answered."""
+        """Check whether all requests that are known to have been added are answered."""
         try:
             self.look()
         except _AWAY:
@@ -298,7 +298,7 @@ class Trial:
         wait_until_sync(self.are_answered, timeout_s=DEADLINE_S, what="all requests are answered")
 
     def recover(self, what: str = "recovered in") -> float:
-        """Tell how long it takes from now, where the fault has ended, until all is answered, a new request included."""
+        """Return how long it takes, after the fault's end, until all is answered, a new request included."""
         begun = time.monotonic()
         wait_until_sync(self._is_accepting, timeout_s=DEADLINE_S, what="the server takes requests")
         self.wait_answered()
@@ -333,7 +333,7 @@ class Trial:
     def count(
         self, *, losses: int | None = 1, counts: bool = True, lines: int = _MOST_LINES, bugs: Sequence[str] = _BUGS
     ) -> Run:
-        """Count the whole run, and hold every promise.
+        """Count the whole run, and check every promise.
 
         Args:
             losses: How often each worker has to say that Redis was lost, and restored; None: as often one as the other.
@@ -363,7 +363,7 @@ def _is_calm(worker: RunningWorker) -> bool:
 
 
 def _hold_lines(worker: RunningWorker, losses: int | None, most: int, bugs: Sequence[str]) -> None:
-    """Hold that a worker says what happened, in few lines, and that none of it was a bug."""
+    """Check that a worker logs what happened, in few lines, and that none of it was a bug."""
     wait_until_sync(lambda: _is_calm(worker), timeout_s=DEADLINE_S, what="every loss is restored")
     lines = worker.lines()
     told = [line["event"] for line in lines]

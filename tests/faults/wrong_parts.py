@@ -53,7 +53,7 @@ class AcknowledgingStreams(RedisStreams):
 
 
 def _settled(streams: RedisStreams, then_read: NextRead | None) -> Settled:
-    """Say that a batch is settled, and begin to read what comes next."""
+    """Report a batch as settled, and begin to read what comes next."""
     if then_read is not None:
         streams.read_ahead(*then_read)
     return Settled(at_ms=streams.now_ms())
@@ -77,10 +77,10 @@ class ForgetfulStreams(RedisStreams):
 
 
 class NaiveDraw:
-    """Draw as anybody would at first; right as it is, and its parts can be replaced by wrong ones."""
+    """A simple draw, right as it is; its parts can be replaced by wrong ones."""
 
     def shares(self, snapshots: Snapshots) -> Mapping[str, float]:
-        """Tell the weights."""
+        """Return the shares of the global weights."""
         return snapshots.weights[None].weights.shares
 
     def find(self, edges: Floats, numbers: Floats) -> Integers:

@@ -23,7 +23,7 @@ VOICE, MUSIC = '{"voice": 3, "music": 1}', '{"music": 1}'
 
 
 async def look(live: LiveDesk) -> None:
-    """Look at everything now, however lately it was read."""
+    """Read everything now, however recently it was read."""
     for pace in (live._reader.counting, live._reader._scan):
         pace.hurry()
     await live.look()

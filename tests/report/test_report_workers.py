@@ -1,4 +1,4 @@
-"""Logs of several workers as one: changes that each of them told, their runs, their clocks, what they left out."""
+"""Logs of several workers as one: changes that each of them logged, their runs, clocks and gaps."""
 
 import json
 from pathlib import Path

@@ -24,7 +24,7 @@ with consumer_name(Path(sys.argv[1]), None) as name:
 
 @contextmanager
 def _another_process(run_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Hold a name in a process of its own; yield that process and the name."""
+    """Keep a name in a process of its own; yield that process and the name."""
     command = [sys.executable, "-c", _HOLD, str(run_dir)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:

@@ -1,4 +1,4 @@
-"""The small file that a live worker renews, and what a probe makes of it."""
+"""The health file that a live worker renews, and how a probe judges it."""
 
 import json
 import os
@@ -117,7 +117,7 @@ def test_the_file_says_who_when_and_how(tmp_path: Path) -> None:
 
 
 def test_a_link_is_neither_written_nor_read(tmp_path: Path) -> None:
-    """Who may write in the folder could choose a file of ours to be emptied, or make a probe wait."""
+    """Somebody who may write in the folder could have a file of ours emptied, or make a probe wait."""
     run_dir, other = tmp_path / "run", tmp_path / "precious"
     run_dir.mkdir()
     other.write_text("precious")

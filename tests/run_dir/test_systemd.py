@@ -1,4 +1,4 @@
-"""What is told to systemd arrives at its socket, whatever kind of address that has."""
+"""Messages to systemd arrive at its socket, whatever kind of address that has."""
 
 from pathlib import Path
 

@@ -71,7 +71,7 @@ def _url(cluster: Cluster, role: str) -> str:
 
 
 def _look(cluster: Cluster, user: str) -> Any:
-    """Have a user send its command by a client that follows ASK, as redis-py does."""
+    """Send a user's command by a client that follows ASK, as redis-py does."""
     url = _url(cluster, user).replace("redis+cluster", "redis")
     with redis.RedisCluster.from_url(url, protocol=2, driver_info=None) as client:
         raw: Any = client

@@ -39,7 +39,7 @@ def client(redis_url: str) -> Iterator[Any]:
 
 
 def is_harmless(text: str) -> bool:
-    """Tell whether a text is lines of printable characters."""
+    """Check whether a text is lines of printable characters."""
     return all(line.isprintable() for line in text.split("\n"))
 
 

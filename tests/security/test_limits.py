@@ -1,4 +1,4 @@
-"""What strangers can make grow, and what bounds it: the rows of "Limits" in worker/PROTOCOL.md.
+"""The bounds of what strangers can make grow: the rows of "Limits" in worker/PROTOCOL.md.
 
 Which values are accepted is in tests/core/wire/test_requests.py and tests/core/weights/test_values.py.
 """
@@ -45,7 +45,7 @@ def weights_of(catalog: Catalog, heaviest: int) -> Weights:
 
 @pytest.mark.fault("strangers make up names, datasets and sessions: what a worker remembers is bounded")
 def test_what_is_derived_of_a_catalog_is_bounded_however_wide_it_is(wide: Catalog) -> None:
-    """A category each, and the probabilities with it: a result of a megabyte for some sixty bytes of a request."""
+    """Each request names a category and asks for probabilities: sixty bytes that make a result of a megabyte."""
     rng, derived = np.random.default_rng(1), Derived(wide)
     held: dict[str | None, InForce] = {None: InForce(None, weights_of(wide, 0), ())}
     for name in wide.categories[:100]:

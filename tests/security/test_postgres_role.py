@@ -66,7 +66,7 @@ async def test_it_reads_and_listens(sampler_url: str, database_url: str) -> None
 
 
 async def test_it_can_do_nothing_else(sampler_url: str) -> None:
-    """Not even where it takes off the read-only mode, which any session may."""
+    """It cannot even without the read-only mode, which any session may switch off."""
     done = []
     async with session(sampler_url) as sampler:
         await sampler.execute("set session characteristics as transaction read write")

@@ -231,7 +231,7 @@ async def test_losses_are_reported_by_jobs_read_by_workers_and_seen_by_people(gu
 
 
 def test_who_scales_workers_needs_no_more_than_the_reader(guarded: Guarded) -> None:
-    """KEDA asks for XLEN under this role, as the overlay keda says."""
+    """The overlay keda has KEDA send XLEN under this role."""
     with guarded.client(OWNER) as owner:
         owner.xadd(KEYS.requests, {"size": 1})
     with guarded.client(DESK_READER) as reader:
@@ -500,7 +500,7 @@ def test_nobody_comes_in_without_a_password(guarded: Guarded) -> None:
 
 
 def test_a_job_can_be_kept_to_reply_streams_of_its_own(guarded: Guarded) -> None:
-    """As deploy/README.md says: the role's line once more, with the start of the names that the job uses."""
+    """deploy/README.md says how: repeat the role's line, with the start of the names that the job uses."""
     line = next(line for line in acl_text().splitlines() if line.startswith(f"user {TRAINING_JOB} "))
     rules = line.replace(f"{KEYS.results}:*", f"{KEYS.results}:job-a-*").split("(")
     first, *selectors = rules

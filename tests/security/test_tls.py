@@ -86,7 +86,7 @@ def test_a_worker_serves_behind_mutual_tls(
 
 
 def refusal_by_redis(url: str) -> str:
-    """Tell why a connection fails."""
+    """Return why a connection fails."""
 
     async def attempt() -> str:
         async with connect(url, timeout_s=5.0) as client:

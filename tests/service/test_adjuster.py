@@ -98,7 +98,7 @@ def _are_told(log: LogLines, steps: int) -> bool:
 
 
 async def check_steps(desk: Desk, log: LogLines, count: int) -> None:
-    """Hold that so many steps were made, each once, and each from where the one before it ended."""
+    """Check that so many steps were made, each once, and each from where the previous one ended."""
     events = log.of("weights.adjusted")
     assert [event["step"] for event in sorted(events, key=lambda one: one["step"])] == list(range(1, count + 1))
     entries = await desk.records(desk.keys.history)
@@ -159,7 +159,7 @@ async def test_a_person_s_change_stays_until_the_rule_is_told_to_go_on(
 
 
 def _check_that_persons_were_never_overwritten(entries: list[dict[str, str]], *, is_in_history: bool) -> None:
-    """Hold that each value that a person wrote is the start of the rule's next step, and none is lost."""
+    """Check that each value that a person wrote starts the rule's next step, and none is lost."""
     starts = [json.loads(entry["before"]) for entry in entries if entry["who"] == "rule cooldown"]
     numbers = [value["voice"] for value in starts if value["music"] == 1000]
     assert numbers == sorted(set(numbers))
@@ -202,7 +202,7 @@ async def test_a_shadow_changes_nothing(desk: Desk, redis_url: str, log: LogLine
 
 
 class _Dying(RedisAdjust):
-    """One that dies at some call: before it, or after Redis did what was asked, so that the answer is lost."""
+    """A store that dies at some call: before it, or after Redis did it, so that the answer is lost."""
 
     calls = 0
     dies_at = 0
@@ -351,7 +351,7 @@ async def test_a_shadow_that_no_weights_can_be_made_of_is_refused(desk: Desk, re
 
 
 class Counting(RedisAdjust):
-    """Counts how often rules are looked at, and how often all that was served is read."""
+    """A store that counts how often rules are read, and how often all that was served is read."""
 
     looks = reads = 0
 
@@ -403,7 +403,7 @@ async def test_a_rule_waits_for_the_catalog(desk: Desk) -> None:
 
 
 class _Unreachable(RedisAdjust):
-    """One whose server is away at first."""
+    """A store whose server is away at first."""
 
     left = 3
 

@@ -111,7 +111,7 @@ async def _postgres_says(url: str) -> str:
 async def test_a_loss_is_logged_again_when_a_server_that_was_gone_hangs_and_then_refuses_the_login(
     log: LogLines, redis_url: str, database_url: str
 ) -> None:
-    """By what the drivers say of a port where nobody listens, of one where nobody answers, and of a wrong login."""
+    """The errors are the drivers' own: of a closed port, of a silent one, and of a wrong login."""
     redis = _moving()
     postgres = _Moving(lambda text: PostgresLost(message=text), lambda down_s: PostgresRestored(down_s=down_s))
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as closing:
@@ -177,7 +177,7 @@ def test_causes_are_told_apart_by_what_the_server_says_and_not_by_names_and_numb
 
 
 async def test_a_failing_loop_waits_longer_and_longer_and_never_for_ever(log: LogLines) -> None:
-    """Of two loops, that which has failed often tries again less often."""
+    """A loop that has failed often tries again less often than another one."""
     availability = redis_availability()
     availability._failures["often"] = 20  # which is a second at most
     tries = {"often": 0, "once": 0}

@@ -1,4 +1,4 @@
-"""What triggers do not see of a library is found all the same, at once or with a word on what is not.
+"""Changes of a library that triggers miss are found at once, or a warning names what is missed.
 
 Nothing here is read now and then: the time for that never comes.
 """
@@ -191,7 +191,7 @@ async def test_swapped_table_is_told_of_and_mended(url: str, log: Log) -> None:
 
 
 async def test_triggers_for_one_role_alone_are_told_of(url: str, log: Log) -> None:
-    """As pg_restore leaves them."""
+    """pg_restore leaves triggers like that."""
     async with following(url, *_PLAIN) as worker:
         await worker.writer.execute("alter table audio_chunks enable trigger user")
         [line] = await logged(log, "catalog.unwatched")

@@ -34,7 +34,7 @@ _NOW_MS = 10
 
 
 async def _leave_pending(desk: Desk, consumer: str, deliveries: int = 1) -> None:
-    """Read everything as a worker would that then dies, so many times."""
+    """Read everything so many times, as workers do that then die."""
     stream = desk.consumer(consumer)
     await stream.open()
     await stream.read(1000, _NOW_MS)
@@ -310,7 +310,7 @@ async def test_a_request_delivered_too_often_goes_to_the_dead_letters(
 
 @pytest.mark.fault("an entry of more fields than a dead letter can hold dies", "G03")
 async def test_a_freak_of_a_request_ends_as_a_shortened_dead_letter(desk: Desk, redis_url: str, prefix: str) -> None:
-    """A script hands no more than some 8,000 words to one command."""
+    """A script can pass at most about 8,000 arguments to one command."""
     words = [word for i in range(9000) for word in (f"field-{i}", "x")]
     entry_id = (await desk.client.execute_command("XADD", desk.keys.requests, "*", *words)).decode()
     await _leave_pending(desk, "dead", deliveries=5)
@@ -397,7 +397,7 @@ async def test_an_entry_that_brings_workers_down_takes_no_others_with_it(
 
 
 async def _survives(task: asyncio.Task[None], desk: Desk) -> bool:
-    """Tell whether a consumer settles everything, or dies over it."""
+    """Check whether a consumer settles everything, or dies over it."""
     waiting = asyncio.create_task(settled(desk))
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     survives = not task.done()
@@ -542,7 +542,7 @@ def _version(value: str) -> str:
 
 
 async def test_requests_in_hand_are_let_go_when_their_group_is_gone(desk: Desk, redis_url: str, prefix: str) -> None:
-    """Were they kept in hand, they would be tried for ever, or be lost to the group's second delivery."""
+    """If they stayed in hand, they would be tried for ever, or be lost to the group's second delivery."""
     drawn: list[int] = []
 
     def draw(requests: Sequence[Request | Result], snapshots: Snapshots, rng: np.random.Generator) -> Answers:
@@ -576,7 +576,7 @@ async def test_what_a_lost_reply_delivered_comes_before_what_was_added_later(
 
 
 async def test_after_an_outage_it_is_enough_that_one_lane_reads(redis_url: str, prefix: str) -> None:
-    """The other lane waits for its turn, for ever if requests come one by one and nothing else is to be done."""
+    """The other lane waits for its turn. If requests come one by one, it may wait for ever."""
     with Proxy(urlsplit(redis_url).port or 0) as proxy:
         async with wired(proxy.url, prefix) as parts:
             parts.reclaim.pause_s = 3600.0

@@ -1,4 +1,4 @@
-"""Rules that learn move the weights in force by reports of losses, on a real server, and say what is stuck."""
+"""Rules that learn move the weights by loss reports on a real server, and log what is stuck."""
 
 import asyncio
 import json

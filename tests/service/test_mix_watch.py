@@ -1,4 +1,4 @@
-"""A mix that cannot be drawn is logged once a change, and once more when all of it can be drawn."""
+"""A mix that cannot be drawn is logged once a change. Its recovery is logged once."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

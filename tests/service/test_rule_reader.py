@@ -1,4 +1,4 @@
-"""What has not changed of a rule is not parsed again, nor are the bounds of all rules gone through for it."""
+"""Unchanged parts of a rule are not parsed again, and the bounds of all rules not checked again."""
 
 import asyncio
 import json

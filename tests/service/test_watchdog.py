@@ -1,4 +1,4 @@
-"""systemd's watchdog is fed by a worker that moves, and by no other."""
+"""A worker feeds systemd's watchdog while it makes progress, and only then."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -320,7 +320,7 @@ class SlowOnce(RedisWeights):
 
 
 async def _begin_slow_reading(desk: Desk) -> tuple[SlowOnce, WeightsBook, WeightsFeed, asyncio.Task[None]]:
-    """Have one value read, and another one stored before that reading comes to its end."""
+    """Begin to read one value, and store another one before that reading ends."""
     store, book = SlowOnce(desk.client, desk.keys), WeightsBook()
     feed = WeightsFeed(store, book, redis_availability(), refresh_s=_NEVER_S)
     await desk.client.set(desk.keys.weights(), _VOICE)

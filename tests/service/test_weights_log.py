@@ -49,7 +49,7 @@ class Writer:
         return change.id
 
     async def give_way(self) -> str:
-        """Make the return that is due."""
+        """Make the due return of temporary weights."""
         change = await self._writer.change(None, _return_at_last)
         assert change is not None
         return change.id

@@ -120,7 +120,7 @@ class _Reader:
         return self._tokens[self._at][0]
 
     def _takes(self, token: str) -> bool:
-        """Tell whether this token comes next, and take it if so."""
+        """Check whether this token comes next, and take it if so."""
         is_next = self._tokens[self._at] == ("sign" if token else "end", token)
         self._at += is_next
         return is_next

@@ -128,7 +128,7 @@ class DeskPage:
         self.page.evaluate("new Promise(requestAnimationFrame)")
 
     def cell(self, table: str, row: str, column: str) -> "Locator":
-        """Return the cell of a table, which is named by its region, at a row and a column that stands there once."""
+        """Return a cell of the table in a named region; the column's name is unique there."""
         sheet = self.page.get_by_role("region", name=table)
         sheet.wait_for()
         columns = sheet.get_by_role("columnheader").all_inner_texts()

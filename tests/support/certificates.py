@@ -1,4 +1,4 @@
-"""Certificates of the tests' own making, in files: an authority, a server, a client, and their wrong kin."""
+"""Certificates made by the tests, in files: an authority, a server, a client, and wrong ones."""
 
 import datetime as dt
 import ssl

@@ -23,7 +23,7 @@ RANGES = ((0, 5460), (5461, 10_922), (10_923, 16_383))
 
 
 class Cluster(NamedTuple):
-    """Hold the nodes, as they are at the start.
+    """The nodes, as they are at the start.
 
     Attributes:
         slot: The slot of a test's names.
@@ -85,7 +85,7 @@ def clustered(directory: Path, binary: Path, name: str) -> Iterator[Cluster]:
 
 
 def introduce(nodes: Sequence[RedisServer], buses: Sequence[int], name: str) -> int:
-    """Give out the slots, and make all nodes known to each other; tell the slot of a name."""
+    """Assign the slots, introduce all nodes to each other, and return the slot of a name."""
     for epoch, (node, slots) in enumerate(zip(nodes, RANGES, strict=False), 1):
         call(node, "CLUSTER", "ADDSLOTSRANGE", *slots)
         call(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
@@ -98,7 +98,7 @@ def introduce(nodes: Sequence[RedisServer], buses: Sequence[int], name: str) -> 
 
 
 def _is_whole(cluster: Cluster) -> bool:
-    """Tell whether every node serves, and knows of the replica, which is up to date."""
+    """Check that every node serves and knows of the replica, and that the replica is up to date."""
     with connect(cluster.replica.url) as client:
         about: Any = client.info("replication")
     knowing = [sum("slave" in row[2] for row in table(node)) for node in cluster.nodes]
@@ -154,7 +154,7 @@ def move_slot(
 
 
 def serves(node: RedisServer) -> bool:
-    """Tell whether a node takes the cluster for whole."""
+    """Check whether a node takes the cluster for whole."""
     return b"cluster_state:ok" in call(node, "CLUSTER", "INFO")
 
 
@@ -164,7 +164,7 @@ def table(node: RedisServer) -> list[list[str]]:
 
 
 def owner_for(node: RedisServer, slot: int) -> str:
-    """Tell who owns a slot, as one node sees it; empty where nobody does."""
+    """Return the owner of a slot, as one node sees it; empty where nobody owns it."""
     for row in table(node):
         spans = [span.partition("-") for span in row[8:] if not span.startswith("[")]
         if any(int(first) <= slot <= int(last or first) for first, _, last in spans):
@@ -173,12 +173,12 @@ def owner_for(node: RedisServer, slot: int) -> str:
 
 
 def id_of(node: RedisServer) -> str:
-    """Tell a node's name in the cluster."""
+    """Return a node's name in the cluster."""
     return str(call(node, "CLUSTER", "MYID").decode())
 
 
 def call(node: RedisServer, *words: str | bytes | int) -> Any:
-    """Have a node itself obey a command."""
+    """Send a command to one node, and return its reply."""
     with connect(node.url) as client:
         raw: Any = client
         return raw.execute_command(*words)

@@ -121,7 +121,7 @@ class RunningWorker:
             os.kill(self._own_pid(self.process.pid), number)
 
     def _own_pid(self, pid: int) -> int:
-        """Tell the worker's process id, which is not that of what it is wrapped in."""
+        """Return the process id of the worker itself, not of the command that wraps it."""
         children = Path(f"/proc/{pid}/task/{pid}/children")
         return int(children.read_text().split()[0]) if self._wrapped else pid
 
@@ -153,11 +153,11 @@ class RunningWorker:
             self.kill()
 
     def peak_memory_mb(self) -> float:
-        """Tell the most memory that it has held so far; 0 where it has ended."""
+        """Return the most memory that it has held so far; 0 where it has ended."""
         return self.memory_kb("VmHWM") / 1024 if self.is_running else 0.0
 
     def memory_kb(self, name: str) -> int:
-        """Tell what the system says of its memory."""
+        """Read a figure of its memory from /proc."""
         assert self.process is not None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition(f"{name}:")[2].split()[0])
@@ -183,5 +183,5 @@ class RunningWorker:
 
 
 def ms_now() -> int:
-    """Tell the Unix time in ms."""
+    """Return the Unix time in ms."""
     return time.time_ns() // 1_000_000

@@ -7,7 +7,7 @@ from typing import Final
 
 
 def is_printable(value: bytes) -> bool:
-    """Tell whether bytes are 1 to 128 printable characters."""
+    """Check whether bytes are 1 to 128 printable characters."""
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -16,7 +16,7 @@ def is_printable(value: bytes) -> bool:
 
 
 def is_name(value: bytes) -> bool:
-    """Tell whether bytes are a name that may be part of a key."""
+    """Check whether bytes are a name that may be part of a key."""
     return re.fullmatch(rb"[A-Za-z0-9_.-]{1,64}", value) is not None
 
 
@@ -25,7 +25,7 @@ def _is_split(value: bytes) -> bool:
 
 
 def _are_columns(value: bytes) -> bool:
-    """Tell whether bytes are some of the columns of chunks, each once, with commas between."""
+    """Check whether bytes are some of the columns of chunks, each once, with commas between."""
     names = value.split(b",")
     return len(names) == len(set(names)) and {*names} <= {b"category", b"duration_s", b"start_s", b"path"}
 
@@ -36,7 +36,7 @@ def _is_number(least: int, largest: int) -> Callable[[bytes], bool]:
 
 
 def _is_budget(value: bytes) -> bool:
-    """Tell whether a text is a decimal number of seconds, from a millisecond on, up to a million."""
+    """Check whether a text is a decimal number of seconds, from a millisecond on, up to a million."""
     if re.fullmatch(rb"[0-9]{1,7}(\.[0-9]{1,20})?", value) is None:
         return False
     return Decimal("0.001") <= Decimal(value.decode()) < Decimal("1000000.001")
@@ -75,7 +75,7 @@ NEEDS: Final[Sequence[tuple[tuple[bytes, bytes], bytes, bool]]] = [
 
 
 def go_together(given: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Tell whether fields, each right by itself, do not contradict each other."""
+    """Check whether fields, each right by itself, do not contradict each other."""
     names, values = [name for name, _ in given], dict(given)
     if any(needing in given and (other in names) != is_wanted for needing, other, is_wanted in NEEDS):
         return False

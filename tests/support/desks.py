@@ -73,7 +73,7 @@ class RunningDesk:
         return self.ask("POST", path, body, **{**own, **headers})
 
     def memory_bytes(self) -> int:
-        """Tell how much memory it has in use, on Linux."""
+        """Return the memory that it has in use, on Linux."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmRSS:\s+(\d+) kB", text)[0]) << 10
 

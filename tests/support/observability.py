@@ -59,7 +59,7 @@ def _run(name: str, event: dict[str, Any]) -> Any:
 
 
 def metric(sample: dict[str, Any]) -> Metric:
-    """Tell what metric a sample is of."""
+    """Return the metric that a sample belongs to."""
     kind = "counter" if "counter" in sample else "gauge"
     assert sample["kind"] == {"counter": "incremental", "gauge": "absolute"}[kind]
     assert isinstance(sample[kind]["value"], float)  # `log_to_metric` drops what is a whole number

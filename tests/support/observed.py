@@ -45,7 +45,7 @@ def observed_log(redis_url: str, database_url: str, prefix: str, folder: Path) -
 
 
 def _ask(client: redis.Redis, worker: RunningWorker, keys: Keys) -> None:
-    """Have the worker draw, and tell of all of it."""
+    """Make the worker draw, and wait until it has logged all of it."""
     wanted = _served(worker) + 50
     for _ in range(50):
         client.xadd(keys.requests, {"size": 64})

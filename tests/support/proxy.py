@@ -1,4 +1,4 @@
-"""A link that breaks on command: cut, silent, slow, torn, or at the very moment that a test names."""
+"""A link that breaks on command: cut, silent, slow or torn, also at a moment that a test names."""
 
 import asyncio
 import re
@@ -69,7 +69,7 @@ class Link:
             writer.transport.abort()
 
     def hold(self) -> None:
-        """Let nothing pass, and say nothing, until it is released."""
+        """Stop all traffic, silently, until it is released."""
         self._gate.clear()
 
     def release(self) -> None:
@@ -77,11 +77,11 @@ class Link:
         self._gate.set()
 
     def say(self, words: bytes) -> None:
-        """Say something to the client as if the server had."""
+        """Send bytes to the client as if the server had."""
         self._writers[0].write(words)
 
     def half_close(self) -> None:
-        """Tell the client that the server will say nothing more, and listen on."""
+        """Close the sending side towards the client, and listen on."""
         self._writers[0].write_eof()
 
     async def passage(self) -> None:
@@ -104,7 +104,7 @@ class _Rule:
 
 @dataclass(slots=True)
 class Pace:
-    """Say how slow links are: delay of each chunk (s), bytes a second and bytes a chunk; 0 stands for no bound."""
+    """The pace of links: delay of each chunk (s), bytes a second and bytes a chunk; 0: no bound."""
 
     delay: Callable[[], float] = field(default=lambda: 0.0)
     bytes_per_s: int = 0
@@ -112,7 +112,7 @@ class Pace:
 
 
 class Proxy:
-    """Forward to a port of this machine, in a thread of its own, so that tests of every kind can use it.
+    """A proxy to a port of this machine; it has its own thread, so that all tests can use it.
 
     Attributes:
         pace: How slow the links are.
@@ -182,11 +182,11 @@ class Proxy:
         self._do(forget)
 
     def cut(self, using: str = "") -> int:
-        """Break the links, or those that have sent a certain command; tell how many."""
+        """Break the links, or those that have sent a certain command; return how many."""
         return self._each(using, Link.cut)
 
     def hold(self, using: str = "") -> int:
-        """Let nothing pass any more over the links, new ones included, or over those that send a certain command."""
+        """Stop all traffic of the links, new ones included, or of those that send a certain command."""
         self._held_using = using
         return self._each(using, Link.hold)
 
@@ -196,15 +196,15 @@ class Proxy:
         self._each("", Link.release)
 
     def say(self, words: bytes, using: str) -> None:
-        """Say something to the clients that have sent a certain command as if the server had."""
+        """Send bytes to the clients that have sent a certain command, as if the server had."""
         self._each(using, lambda link: link.say(words))
 
     def half_close(self) -> None:
-        """Tell the clients that the server will say nothing more, and listen on."""
+        """Close the sending side towards the clients, and listen on."""
         self._each("", Link.half_close)
 
     def _each(self, using: str, act: Act) -> int:
-        """Do something to the links, or to those that have sent a certain command; tell how many they are."""
+        """Do something to the links, or to those that have sent a certain command; return how many."""
 
         def do() -> int:
             chosen = [link for link in self._links if not using or using in link.commands]

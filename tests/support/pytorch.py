@@ -66,11 +66,11 @@ class Program:
         self.pid: int = self._process.pid
 
     def written(self) -> str:
-        """Tell what it has written so far."""
+        """Return what it has written so far."""
         return self._files[0].read_text()
 
     def errors(self) -> str:
-        """Tell what it has written to standard error so far."""
+        """Return what it has written to standard error so far."""
         return self._files[1].read_text()
 
     def wait(self) -> int:
@@ -137,7 +137,7 @@ def imported(*modules: str) -> Iterator[Imported]:
 
 
 def _serve(channel: Any, modules: tuple[str, ...]) -> None:
-    """Fork off what is asked for, and tell its process id and how it ended, until nobody asks any more."""
+    """Fork processes on request, and send their process ids and exit statuses, until nobody asks any more."""
     end_with_parent()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

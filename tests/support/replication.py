@@ -27,7 +27,7 @@ _DOWN_AFTER_MS = 1000
 
 
 class Replicated(NamedTuple):
-    """Hold a master, its replica, what lies between and what watches them.
+    """A master, its replica, the proxy between them, and the Sentinel that watches them.
 
     Attributes:
         master: The first master.
@@ -63,7 +63,7 @@ class Replicated(NamedTuple):
         )
 
     def fail_over(self) -> None:
-        """Have the replica promoted while the master is well."""
+        """Promote the replica while the master is well."""
         with connect(f"redis://{HOST}:{self.sentinel.port}/0") as sentinel:
             sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
 

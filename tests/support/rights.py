@@ -13,7 +13,7 @@ def without(command: str, at: str, keys: Iterable[str]) -> list[str]:
 
 
 async def give_rights(rights: Iterable[str], desk: Desk) -> None:
-    """Let the user of a desk do everything but what these rights take away; open connections feel it at once."""
+    """Give a desk's user all rights but those taken away; that affects open connections at once."""
     words = ("reset", "on", "nopass", "&*", "+@all", *rights)
     await desk.client.execute_command("ACL", "SETUSER", desk.keys.prefix, *words)
 

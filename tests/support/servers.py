@@ -71,7 +71,7 @@ def running(build: Callable[[Path], AbstractContextManager[_Running]]) -> Iterat
 
 
 def is_roomy(place: Path) -> bool:
-    """Tell whether a file system has room for servers of all processes, and lets programs in it run."""
+    """Check whether a file system has room for the servers of all processes, and can run programs."""
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return False
     system = os.statvfs(place)
@@ -81,8 +81,8 @@ def is_roomy(place: Path) -> bool:
 def connect(url: str) -> redis.Redis:
     """Return a client that speaks RESP2, answers bytes, tries everything once, and asks for nothing by itself.
 
-    Over TLS it does ask: the tickets that a server sends after the handshake look like a reply to redis-py, which then
-    takes the connection for one that is not ready. The reply to what it asks brings them in.
+    Over TLS it does ask. After the handshake a server sends tickets, which look like a reply to redis-py. Then redis-py
+    takes the connection for one that is not ready. The reply to what it asks brings the tickets in.
     """
     quiet: dict[str, Any] = {} if url.startswith("rediss://") else {"driver_info": None}
     return redis.Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0), **quiet)
@@ -149,7 +149,7 @@ async def _with_connection(
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process is there that is more than the record of its end; on Linux."""
+    """Check whether a process exists and is no zombie; on Linux."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

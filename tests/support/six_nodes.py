@@ -32,7 +32,7 @@ _NODE_TIMEOUT_MS = 3000  # on a busy machine a node that is well is silent for a
 
 
 class Shard(NamedTuple):
-    """Hold the part of one prefix, as it is at the start."""
+    """The part of one prefix, as it is at the start."""
 
     prefix: str
     slot: int
@@ -41,7 +41,7 @@ class Shard(NamedTuple):
 
 
 class SixNodes(NamedTuple):
-    """Hold the parts of all prefixes."""
+    """The parts of all prefixes."""
 
     shards: Sequence[Shard]
 
@@ -70,7 +70,7 @@ class SixNodes(NamedTuple):
         wait_owned(self.nodes, shard.slot, shard.replica)
 
     def fail_over(self, shard: Shard) -> None:
-        """Have a replica take over from a master that is well, and wait until it has."""
+        """Make a replica take over from a healthy master, and wait until it has."""
         call(shard.replica, "CLUSTER", "FAILOVER")
         wait_owned(self.nodes, shard.slot, shard.replica)
 
@@ -114,7 +114,7 @@ def six_nodes(directory: Path, binary: Path, node_timeout_ms: int = _NODE_TIMEOU
 
 
 def _is_whole(cluster: SixNodes) -> bool:
-    """Tell whether every node serves, and knows the replicas, which are up to date."""
+    """Check that every node serves and knows the replicas, and that these are up to date."""
     knowing = [sum("slave" in row[2] for row in table(node)) for node in cluster.nodes]
     return (
         knowing == [len(cluster.shards)] * len(cluster.nodes)

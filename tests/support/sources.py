@@ -1,4 +1,4 @@
-"""The code of the package as syntax trees, for tests that hold its laws; read by the first that asks."""
+"""The code of the package as syntax trees, for tests of its rules; parsed on first use."""
 
 import ast
 from collections.abc import Mapping

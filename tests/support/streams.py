@@ -18,7 +18,7 @@ TIMEOUT_S = 5.0
 
 
 class Desk:
-    """Look at the streams of one prefix, and be as many consumers of them as a test wants.
+    """A view of the streams of one prefix, and a source of consumers of them.
 
     Attributes:
         client: For whatever a test does to the server.

@@ -1,7 +1,7 @@
 """What a broken proxy or a confused server does to replies: other ones, torn ones, some twice, in another order.
 
-A link is looked at reply by reply. After one that was slipped in, doubled or left out, each later reply on the link
-comes to another command than its own, until somebody notices.
+A link is changed reply by reply. A reply may be slipped in, doubled or left out. After that, each later reply on the
+link comes to another command than its own, until somebody notices.
 """
 
 import random
@@ -17,7 +17,7 @@ _LONGEST_REMEMBERED: Final = 10_000
 
 
 class Torn(Exception):  # noqa: N818 - it is an order and no error
-    """Say that a link is to be closed once something has been passed on.
+    """An order to close a link once something has been passed on.
 
     Attributes:
         words: What.

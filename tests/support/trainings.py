@@ -17,7 +17,7 @@ Steps = dict[int, list[int]]
 
 @dataclass(frozen=True)
 class Training:
-    """Say what is trained on, and how.
+    """What is trained on, and how.
 
     Attributes:
         url: Of Redis.
@@ -42,7 +42,7 @@ class Training:
     options: tuple[tuple[str, Any], ...] = (("method", "epoch"), ("session", "s"), ("category", "voice"))
 
     def state_at(self, step: int) -> Path:
-        """Tell where the state after a step is."""
+        """Return the path of the state after a step."""
         return self.folder / f"state-{step}"
 
     def run(
@@ -67,7 +67,7 @@ class Training:
 
 
 class Numbers:
-    """Hold at each place its number."""
+    """A sequence with its index at each place."""
 
     def __getitem__(self, index: int) -> int:
         return index

@@ -1,4 +1,4 @@
-"""Wait for conditions, never for time."""
+"""Waiting for conditions, never for a fixed time."""
 
 import asyncio
 import inspect

@@ -118,7 +118,7 @@ async def serving(url: str, prefix: str, wiring: Wiring | None = None) -> AsyncI
 
 
 async def answers(desk: Desk, ids: Iterable[str], reply_to: str | None = None) -> dict[str, dict[str, str]]:
-    """Wait for the results of some entries, hold that each has exactly one, and return them by entry."""
+    """Wait for the results of some entries, check that each has exactly one, and return them by entry."""
     wanted = set(ids)
     found: list[dict[str, str]] = []
 
@@ -141,6 +141,6 @@ async def settled(desk: Desk) -> None:
 
 
 def categories_of(result: Mapping[str, Any]) -> set[str]:
-    """Tell the categories of a result's chunks by their ids."""
+    """Return the categories of a result's chunks by their ids."""
     names = {first // 1000: name for name, first in _FIRST_ID.items()}
     return {names[int(chunk) // 1000] for chunk in result["chunk_ids"].strip("[]").split(",")}

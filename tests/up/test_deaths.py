@@ -1,4 +1,4 @@
-"""A process that dies again and again is given up on."""
+"""`up` gives up on a process that dies again and again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What people do to weights: none overwrites a change unseen, and who has applied one is told as it is."""
+"""Changes of weights by people: none overwrites a change unseen, and reports of who applied one are true."""
 
 import asyncio
 import json
@@ -160,7 +160,7 @@ async def test_what_workers_would_refuse_does_not_come_back(desk: Desk, writer: 
 
 
 class Meddled(RedisWeightsWriter):
-    """Have somebody else change the weights after the history was read."""
+    """A writer whose weights somebody else changes after the history was read."""
 
     async def change(self, name: str | None, decide: Any) -> Change | None:
         await self._client.set(self._keys.weights(name), BOTH)

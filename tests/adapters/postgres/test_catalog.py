@@ -205,7 +205,7 @@ async def test_server_that_says_nothing_is_given_up(empty_database_url: str) -> 
 
 
 async def test_server_that_answers_slowly_is_waited_for(empty_database_url: str) -> None:
-    """Patience is for silence and not for the whole, which here takes several times as long."""
+    """The patience limits silence, and not the whole load, which here takes several times as long."""
     await execute(empty_database_url, "create table pause (seconds) as values (0.0)")
     query = """
     select i as id, 'voice' as category, pg_sleep((select seconds from pause)) from generate_series(1, 3000) as i"""
@@ -272,7 +272,7 @@ async def test_truncate_asks_for_everything(database_url: str) -> None:
 
 @pytest.mark.fault("more rows change at once than notifications name: everything is read again", "F06")
 async def test_too_many_ids_are_as_good_as_everything(database_url: str) -> None:
-    """Anybody may send notifications, and as many as they like; memory stays bounded."""
+    """Anybody may send any number of notifications; memory stays bounded."""
     flood = """
     select pg_notify($1, string_agg(i::text, ',')) from generate_series(1, 250000) as i group by i / 500"""
     async with listening(database_url) as (listener, writer):
@@ -344,7 +344,7 @@ async def test_closed_connection_ends_the_news(database_url: str) -> None:
 
 
 async def test_server_that_hangs_ends_the_news(database_url: str) -> None:
-    """Nothing is heard of a half-open link, and asyncpg reports nothing: only a probe tells."""
+    """A half-open link is silent, and asyncpg reports nothing. Only a probe detects it."""
     async with listening(database_url) as (listener, writer):
         backend = await writer.fetchval(
             "select pid from pg_stat_activity"

@@ -27,7 +27,7 @@ async def rows(url: str) -> list[asyncpg.Record]:
 
 
 async def imported(url: str, chunks: Iterable[ChunkRow]) -> tuple[int, int, int]:
-    """Import, and tell how many are new, differ, and do not."""
+    """Import; return how many chunks are new, changed and unchanged."""
     done = await import_chunks(url, chunks)
     return done.inserted, done.updated, done.unchanged
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL by our rules: what the surroundings are decides nothing that the URL says."""
+"""Connections to PostgreSQL by our rules: the environment overrides nothing that the URL says."""
 
 import os
 import random
@@ -48,7 +48,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def environment(database_url: str) -> Iterator[pytest.MonkeyPatch]:
-    """Change the environment, until before the database is dropped."""
+    """Change the environment, until shortly before the database is dropped."""
     assert database_url
     with pytest.MonkeyPatch.context() as changed:
         yield changed
@@ -181,7 +181,7 @@ async def test_a_host_that_is_no_name_is_a_sentence(host: str) -> None:
 # Of the driver's own making: it deletes connections that it has half made.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_whatever_a_server_says_is_of_the_surroundings() -> None:
-    """What answers at the port may be anything: each of its words is a sentence of ours."""
+    """Anything may answer at the port: whatever it says becomes a sentence of ours."""
     rng = random.Random(14)
     kinds = b"RSKEZNTDCA1"
 

@@ -1,4 +1,4 @@
-"""Durations are read with the chunks where weights are shares of audio time, whatever type they have."""
+"""Durations of every SQL type are read with the chunks where weights are shares of audio time."""
 
 import math
 

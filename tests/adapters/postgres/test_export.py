@@ -1,4 +1,4 @@
-"""What is exported is what is READY, as text that the server writes or row by row, and it is read back the same."""
+"""An export holds the READY chunks, as server text or row by row, and is read back the same."""
 
 import csv
 import io

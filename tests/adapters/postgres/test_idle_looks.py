@@ -1,4 +1,4 @@
-"""PostgreSQL is looked at less often while nobody asks, and at once by the first request after that."""
+"""The worker polls PostgreSQL less often while nobody asks, and at once upon the next request."""
 
 from typing import Any
 

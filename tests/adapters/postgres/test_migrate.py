@@ -1,4 +1,4 @@
-"""The schema: made where missing, kept where it is the user's own, and its triggers tell what changed and no more."""
+"""The schema is made where missing and kept where it is the user's own. Its triggers notify only of changes."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ create table audio_chunks (
 
 
 async def heard(url: str, *statements: str) -> list[str]:
-    """Run statements, each in a transaction of its own, and list the payloads that they cause."""
+    """Run statements, each in a transaction of its own, and list the payloads of their notifications."""
     payloads: list[str] = []
     async with session(url) as listener, session(url) as writer:
         await listener.add_listener(CATALOG_CHANNEL, lambda *told: payloads.append(str(told[3])))
@@ -262,7 +262,7 @@ async def test_search_path_of_the_writer_does_not_matter(database_url: str) -> N
 
 
 async def test_operator_of_the_writers_cannot_be_slipped_in(database_url: str) -> None:
-    """The function runs as whoever writes; what a stranger puts on their search_path must not."""
+    """The trigger's function runs as the writer; a stranger's function on the search_path must not."""
     await execute(
         database_url,
         "create schema evil",

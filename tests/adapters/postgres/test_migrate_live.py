@@ -1,4 +1,4 @@
-"""The schema changes while others write: nobody waits for longer than it waits for a lock. It only goes forward."""
+"""The schema changes while others write: nobody waits longer than the change waits for a lock. It only goes forward."""
 
 import asyncio
 import hashlib
@@ -37,7 +37,7 @@ _INVALID = "select count(*) from pg_index where not indisvalid"
 
 
 class _Writers:
-    """Hold how many writes were made, and those that waited too long for a lock."""
+    """A count of the writes that were made, and the errors of those that waited too long for a lock."""
 
     def __init__(self) -> None:
         self.written = 0

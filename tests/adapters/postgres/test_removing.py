@@ -1,4 +1,4 @@
-"""Which chunks are removed: patterns fit as a shell's do, and of several kinds of conditions all have to fit."""
+"""Which chunks are removed: patterns match as in a shell, and all kinds of conditions have to match."""
 
 from fnmatch import fnmatchcase
 

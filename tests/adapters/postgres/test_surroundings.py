@@ -52,7 +52,7 @@ def odd_database_url(postgres_server: PostgresServer, request: pytest.FixtureReq
 
 
 async def test_category_that_cannot_be_sent_spoils_nothing(odd_database_url: str) -> None:
-    """Bytes that are no text in UTF-8 may stand in a database that does not look at them."""
+    """A database that does not check encodings may hold bytes that are not UTF-8."""
     async with session(odd_database_url) as writer:
         await writer.execute("create table audio_chunks (id bigint primary key, category text, status text)")
         await writer.execute(
@@ -140,7 +140,7 @@ async def test_trigger_that_cannot_read_virtual_columns_is_made_again(empty_data
 
 
 async def test_partitions_without_a_key_can_be_migrated(empty_database_url: str) -> None:
-    """No unique index can be without the partition key, so ids get one that is not unique."""
+    """A unique index needs the partition key, so ids get an index that is not unique."""
     await execute(
         empty_database_url,
         "create table audio_chunks (id bigint, category text, status text) partition by list (category)",
@@ -154,7 +154,7 @@ async def test_partitions_without_a_key_can_be_migrated(empty_database_url: str)
 
 
 async def test_letters_of_a_status_in_either_case_are_named(database_url: str) -> None:
-    """With citext 'ready' is READY to whoever reads; to name too much does no harm."""
+    """With citext, 'ready' equals READY to every reader. Naming too many ids does no harm."""
     await execute(database_url, "alter table audio_chunks drop constraint audio_chunks_status_check")
     async with PostgresCatalog(database_url).listening() as listener, session(database_url) as writer:
         await writer.execute("insert into audio_chunks (category, status) values ('voice', 'ready')")
@@ -227,7 +227,7 @@ async def test_rows_that_come_twice_are_held(empty_database_url: str) -> None:
 
 
 async def test_unchanged_library_is_read_once(database_url: str) -> None:
-    """What is read again is one row: bytes that PostgreSQL sends are what is counted here."""
+    """A comparison reads one row only. The test counts loads and comparisons."""
     await execute(database_url, fill(1000))
     source = Counting(PostgresCatalog(database_url))
     async with feeding(source, database_url, refresh_s=0.01) as worker:

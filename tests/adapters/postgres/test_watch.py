@@ -46,7 +46,7 @@ async def test_looks_are_prepared_once_more_where_a_session_was_used_before(data
 
 
 async def test_notifications_arrive_once_a_look_is_prepared(database_url: str) -> None:
-    """The server sends none within a transaction, which to prepare a statement begins."""
+    """The server sends none within a transaction, and preparing a statement begins one."""
     heard = asyncio.Event()
     async with session(database_url) as connection, session(database_url) as other:
         await connection.add_listener("news", lambda *_: heard.set())

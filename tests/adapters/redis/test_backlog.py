@@ -1,4 +1,4 @@
-"""How much waits: exact whatever was taken back, in hand or settled out of order. XINFO's `lag` is not."""
+"""The backlog is exact after entries were taken back or settled out of order. XINFO's `lag` is not."""
 
 import random
 
@@ -14,7 +14,7 @@ _NOW_MS = 10
 
 
 class _Walk:
-    """Does to the request stream what workers and clients do, and remembers what waits and what is in hand."""
+    """A random walk of what workers and clients do to the stream; it remembers waiting and pending entries."""
 
     def __init__(self, desk: Desk, stream: RedisStreams) -> None:
         self._desk = desk
@@ -23,7 +23,7 @@ class _Walk:
         self.in_hand: list[str] = []
 
     async def step(self, name: str) -> None:
-        """Do one thing; no-op where there is nothing to do it to."""
+        """Do one step; no-op where it does not apply."""
         match name:
             case "add":
                 self.waiting += await self._desk.add_many(1)
@@ -47,7 +47,7 @@ class _Walk:
         await self._desk.client.xdel(self._desk.keys.requests, entry_id)
 
     async def is_told(self) -> bool:
-        """Tell whether the backlog is what it should be."""
+        """Check whether the backlog is what it should be."""
         found = await self._stream.backlog()
         return (found.lag, found.pending) == (len(self.waiting), len(self.in_hand))
 
@@ -81,7 +81,7 @@ _STEPS = (
     ],
 )
 async def test_taking_back_leaves_no_phantom(desk: Desk, stream: RedisStreams, steps: tuple[str, ...]) -> None:
-    """After these, XINFO on Redis 7.0 or Valkey 9.1 tells of one entry that waits, and there is none."""
+    """After these steps, XINFO on Redis 7.0 or Valkey 9.1 counts one waiting entry, and there is none."""
     walk = _Walk(desk, stream)
     for step in steps:
         await walk.step(step)

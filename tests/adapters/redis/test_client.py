@@ -259,7 +259,7 @@ async def test_every_topology_serves_requests(topology_url: str) -> None:
 
 
 async def _serve_some(desk: Desk) -> None:
-    """Call everything that a worker and a client call, so that no command is one that a cluster cannot route."""
+    """Make every call of a worker and a client, so that a cluster can route all of them."""
     stream, requests = desk.consumer("one"), RedisRequests(desk.client, desk.keys, "job")
     await stream.open()
     await stream.open()
@@ -368,7 +368,7 @@ async def _change_and_return(desk: Desk) -> None:
 
 
 async def test_a_cancellation_is_never_lost_at_whatever_step_it_comes(redis_url: str) -> None:
-    """redis-py sends in Python 3.11's `wait_for`, which hands out a result instead, if both come in one moment."""
+    """redis-py sends in Python 3.11's `wait_for`. A result that comes at the same moment hides a cancellation there."""
     client = connect(redis_url, timeout_s=5.0)
     for steps in range(60):
         task = asyncio.ensure_future(client.ping())

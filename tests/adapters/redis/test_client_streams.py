@@ -1,4 +1,4 @@
-"""A client's two connections on real servers: what is sent again is not added again, and nothing is lost for good."""
+"""A client's two connections on real servers: a resent request is not added again, and nothing is lost."""
 
 import re
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""RESP by hand: replies find their commands, and no connection that fails in any way keeps anybody waiting."""
+"""Our own RESP client: replies find their commands, and no failed connection keeps a caller waiting."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -129,7 +129,7 @@ async def test_a_silent_server_is_given_up_on(redis_url: str, prefix: str) -> No
 
 
 async def test_what_passes_slowly_is_no_silence(redis_url: str, prefix: str) -> None:
-    """A long command has longer to pass, and a long reply as long as it comes."""
+    """A long command has more time, and a long reply has time as long as bytes arrive."""
     value = b"x" * 100_000
     with Proxy(urlsplit(redis_url).port or 0) as proxy:
         async with _direct(proxy.url, timeout_s=0.3) as direct:
@@ -141,7 +141,7 @@ async def test_what_passes_slowly_is_no_silence(redis_url: str, prefix: str) -> 
 
 
 async def test_the_clock_goes_on_as_long_as_somebody_waits(redis_url: str, prefix: str) -> None:
-    """Replies in time start nobody else's clock anew."""
+    """The timeout counts waiting only: four waits of 0.1 s do not add up to one of 0.3 s."""
     async with _direct(redis_url, timeout_s=0.3) as direct:
         await direct.open()
         for _ in range(4):
@@ -160,7 +160,7 @@ async def test_closing_ends_all_waits_and_is_no_end(direct: DirectConnection, pr
 
 @pytest.mark.parametrize("refusal", _ELSEWHERE)
 async def test_a_server_that_is_no_longer_the_one_to_speak_to_is_left(direct: DirectConnection, refusal: str) -> None:
-    """Whoever asked it; what is under way behind is told the same."""
+    """Commands that were sent behind the refused one fail with the same error."""
     await direct.open()
     refused = direct.send("EVAL", f"return redis.error_reply('{refusal}')", "0")
     behind = direct.send("PING")
@@ -223,7 +223,7 @@ async def test_messages_come_between_replies_and_a_loss_is_heard_once(
 
 
 async def _answer_with_junk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Accept what redis-py says on connecting, and then speak something else."""
+    """Answer redis-py's handshake, and then send something else."""
     greetings = 0
     while command := await reader.read(1 << 16):
         greetings += command.count(b"CLIENT")

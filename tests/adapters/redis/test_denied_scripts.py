@@ -1,4 +1,4 @@
-"""A script is not rolled back: where a right is missing, each script does all that it is for, or nothing.
+"""A script is not rolled back: where a right is missing, each script does all of its work, or nothing.
 
 Each right to a command is taken away, everywhere and at each key alone. Then the call is refused and no key changes.
 Or the right was not needed there, and the call does what it does with all rights.
@@ -123,7 +123,7 @@ async def _given_up(desk: Desk) -> Batch:
 
 
 async def _given_up_in_vain(desk: Desk) -> Batch:
-    """The stream of the second result takes no more entries, so that the dead letter of the first is taken back."""
+    """The second result's stream takes no more entries, so the first one's dead letter is taken back."""
     batch = await _given_up(desk)
     await desk.client.xadd(desk.keys.reply(NAME), {"a": "b"}, id=f"{2**64 - 1}-{2**64 - 1}")
     return batch
@@ -142,7 +142,7 @@ async def _bounded_in_session(desk: Desk) -> Batch:
 
 
 async def _rule(desk: Desk) -> None:
-    """A rule, temporary weights, and what was heard and bounded before."""
+    """Make a rule, temporary weights, and earlier counts and bounds."""
     await _change_weights_of_rule(desk)
     for key in (desk.keys.bounds, desk.keys.heard):
         await desk.client.hset(key, "chunks:d", 5)
@@ -178,7 +178,7 @@ async def _shown_consumers(desk: Desk) -> None:
 
 
 async def _asked(desk: Desk) -> None:
-    """A client waits for one request, has forgotten another, and has more results than it keeps."""
+    """Make a client that waits for one request, forgot another, and has more results than it keeps."""
     [waiting] = await desk.add({"request_id": "waits", "reply_to": NAME})
     await desk.client.hset(desk.keys.asked(NAME), mapping={"waits": waiting, "done": "1-1", "old": "1-2"})
     for number, name in enumerate(("older", "old", "read"), 1):
@@ -369,7 +369,7 @@ async def _replies(desk: Desk, commands: Iterable[tuple[str, bytes]]) -> list[An
 
 
 async def _state(desk: Desk) -> State:
-    """Return each key as it stands there, and whether it expires; but no results that were written and taken back."""
+    """Return each key's value, and whether it expires; leave out empty result streams."""
     names = await _names(desk)
     results = [name for name in names if name.startswith(desk.keys.results.encode())]
     lengths = await _replies(desk, (("XLEN", name) for name in results))
@@ -414,7 +414,7 @@ async def _is_refused(denied: Desk, case: Case, given: Any) -> bool:
 
 
 async def _refused(desk: Desk, denied: Desk, script: str, case: Case) -> set[str]:
-    """Take away each right in turn; return the commands that are refused where they are taken away everywhere."""
+    """Take away each right in turn; return the commands that are refused when denied at all keys."""
     made, keys = await _look(desk, case)
     refused = set()
     for command in await _commands_of(desk, script):

@@ -1,4 +1,4 @@
-"""Reports of losses in Redis: read in pages, each refused one told of once, and bounded."""
+"""Reports of losses in Redis are read in pages and bounded; each refused one is reported once."""
 
 import asyncio
 import json
@@ -93,7 +93,7 @@ async def test_a_refused_report_moves_with_its_fields_and_why(desk: Desk) -> Non
 
 
 async def test_of_many_readers_one_is_told_of_each_refused_report(desk: Desk) -> None:
-    """Whoever reads, from wherever: each sees all valid ones, and all together see each refused one once."""
+    """Each reader sees all valid reports, from any cursor. All readers together see each refused one once."""
     wrong = []
     for number in range(300):
         if number % 3:
@@ -142,7 +142,7 @@ async def test_refused_reports_are_about_as_many_as_may_be(desk: Desk) -> None:
 
 
 async def test_reports_are_about_as_many_as_may_be(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of a writer that names no bound are dropped by workers."""
+    """Workers trim the reports of writers that set no bound."""
     monkeypatch.setattr(feedback, "MOST_REPORTS", 500)
     for number in range(1500):
         await add_report(desk.client, desk.keys, encode_report({"voice": number}))
@@ -243,7 +243,7 @@ async def test_any_bytes_are_read_or_refused(desk: Desk, pairs: Sequence[tuple[b
 
 
 async def test_what_was_reported_is_what_is_gathered(desk: Desk) -> None:
-    """Of 400 reports of eight writers at once, read by pages while they come, nothing is lost or used twice."""
+    """Eight writers add 400 reports at once, which are read by pages meanwhile: each is used exactly once."""
 
     async def report(rank: int) -> None:
         for step in range(50):

@@ -1,4 +1,4 @@
-"""What loops ask in one turn of the event loop goes in one packet, and each gets its own reply."""
+"""Commands of one turn of the event loop go in one packet, and each gets its own reply."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

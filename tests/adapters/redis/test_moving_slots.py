@@ -103,7 +103,7 @@ async def test_whoever_waits_learns_that_the_connection_is_closed(cluster: Clust
 
 
 async def test_a_client_without_a_connection_of_its_own_waits_as_well(cluster: Cluster) -> None:
-    """As verbs do: redis-py alone gives up after half a second."""
+    """Verbs use such a client; redis-py alone gives up after half a second."""
     async with _direct(cluster, _LONG_S), connect(cluster.url, timeout_s=_LONG_S) as client:
         move = cluster.moving(first=_FIRST)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What real servers refuse is told with the server's URL, what is wrong and what to do; no secret is shown."""
+"""Errors of real servers name the URL, what is wrong and what to do; they show no secret."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def _configured(server: RedisServer, *command: str | int) -> AsyncIterator[Any]:
-    """Have an administrator send a command to a server of one's own."""
+    """Send a command as the administrator of a private server; yield the administrator's client."""
     async with connect(server.url, timeout_s=_SOON_S) as admin:
         if command:
             await admin.execute_command(*command)
@@ -37,7 +37,7 @@ async def _configured(server: RedisServer, *command: str | int) -> AsyncIterator
 
 
 async def _refusal(url: str, *command: str) -> str:
-    """Tell what comes of a command, which is the same over both kinds of connections."""
+    """Return the error of a command, which is the same over both kinds of connections."""
     sentences = set()
     async with connect(url, timeout_s=2.0) as client:
         direct = DirectConnection(client, "any")

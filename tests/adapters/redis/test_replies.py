@@ -1,4 +1,4 @@
-"""A reply of another shape is a broken connection: told as that, closed, and the next command gets its own reply."""
+"""A reply of a wrong shape is a broken connection: it is closed, and the next command gets its own reply."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
@@ -88,7 +88,7 @@ async def far_desk(proxy: Proxy, prefix: str) -> AsyncIterator[Desk]:
 @pytest.mark.fault("replies are made up: other shapes, errors of no known kind", "D05")
 @pytest.mark.parametrize("name", _WORK)
 async def test_nonsense_is_a_broken_connection(far_desk: Desk, proxy: Proxy, name: str) -> None:
-    """The true reply comes after the nonsense; and no other exception does, which would be a bug."""
+    """The true reply comes after the nonsense. Any exception but a RedisError would be a bug."""
     command, work = _WORK[name]
     stream = far_desk.consumer("one")
     await stream.open()

@@ -1,4 +1,4 @@
-"""Result streams are bounded in bytes as in entries: large results fill no server, and the oldest go first."""
+"""Result streams are bounded in bytes and in entries: large results fill no server; the oldest go first."""
 
 import pytest
 

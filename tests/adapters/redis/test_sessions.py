@@ -1,4 +1,4 @@
-"""A session's hash in the settling step, on real servers: what it held is fenced, and all of it changes or nothing."""
+"""A session's hash in the settling step, on real servers: it is fenced, and changes as a whole or not at all."""
 
 from typing import Any
 

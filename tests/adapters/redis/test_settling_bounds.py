@@ -1,4 +1,4 @@
-"""What was heard in the settling step, on real servers: it grows with the results, and never once a bound is met."""
+"""Counts of what was heard, in settling on real servers: they grow with the results until a bound is met."""
 
 from collections.abc import Mapping
 from typing import Any

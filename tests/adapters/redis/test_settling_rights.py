@@ -1,4 +1,4 @@
-"""Whoever lacks a right settles nothing, and hears of it as `settle.lua` says it, by whichever script."""
+"""A user without a right settles nothing, and gets the error of `settle.lua` from either script."""
 
 import re
 from typing import Any, Final
@@ -57,7 +57,7 @@ async def _dump(client: Any, keys: Keys) -> dict[bytes, bytes]:
 
 
 async def _hold_refused(desk: Desk, redis_url: str, rights: list[str], batch: Batch) -> None:
-    """A user is refused a batch in the same words by both, and not one key changes."""
+    """Check that both scripts refuse a user's batch in the same words, and that no key changes."""
     before = await _dump(desk.client, desk.keys)
     sentences = []
     async with user_with(rights, desk, redis_url) as denied:

@@ -31,7 +31,7 @@ class Side:
         self._client, self._prefix, self.keys = client, prefix, Keys(prefix)
 
     def make(self, state: State) -> None:
-        """Bring a state about, and nothing else."""
+        """Create a state, and nothing else."""
         pipeline = self._client.pipeline(transaction=False)
         for key in self._names():
             pipeline.delete(key)
@@ -61,7 +61,7 @@ class Side:
         return {key: (dump, self._life(key)) for key, dump in zip(names, pipeline.execute(), strict=True)}
 
     def results(self) -> dict[bytes, Any]:
-        """Return the content of the result streams; what is empty is as good as absent."""
+        """Return the content of the result streams; empty ones count as absent."""
         streams = [key.encode() for key in (self.keys.results, self.keys.reply("a"), self.keys.reply("b"))]
         kinds = {key: self._client.type(key) for key in streams}
         return {
@@ -141,7 +141,7 @@ def test_the_smaller_script_does_what_the_other_does_or_nothing(redis_url: str, 
 
 
 def _hold_equal(few: Side, alone: Side, state: State) -> bytes:
-    """Settle the same in both ways, and return what the smaller script says."""
+    """Settle the same batch by both scripts, compare them, and return the smaller one's answer."""
     batch, before, results_before = state.batch, few.dump(), few.results()
     answer = few.settle(SETTLE_FEW.text, lay_out_few, batch)
     expected = alone.settle(SETTLE.text, lay_out, batch)
@@ -162,7 +162,7 @@ def _hold_equal(few: Side, alone: Side, state: State) -> bytes:
 
 
 def _hold_taken_back(few: Side, before: dict[bytes, Any], results_before: dict[bytes, Any]) -> None:
-    """What was taken back leaves a result stream as it was; a reply stream without an end gets one."""
+    """Check that results taken back leave the streams as they were; only a missing expiry may be set."""
     after, results = few.dump(), few.results()
     touched = {key for key in before | after if before.get(key) != after.get(key)}
     for key in touched:

@@ -1,4 +1,4 @@
-"""A settling that is sent with the next read right behind it, on real servers: one packet, and no promise less."""
+"""A settling and the next read in one packet, on real servers: every promise still holds."""
 
 from functools import partial
 from urllib.parse import urlsplit

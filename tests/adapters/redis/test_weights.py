@@ -163,7 +163,7 @@ async def test_a_server_that_dies_or_falls_silent_is_an_error(
 
 
 async def test_a_quiet_subscription_stays(desk: Desk, store: RedisWeights) -> None:
-    """Longer than it takes until a PONG is demanded: the subscription says PING, and hears it."""
+    """The subscription sends PING, and stays open beyond the time limit for the PONG."""
     async with _listening(store) as (heard, task):
         before = await _pings(desk)
         await wait_until(lambda: _pinged(desk, before), timeout_s=_SOON_S, what="the subscription said PING")

@@ -1,4 +1,4 @@
-"""A notification has its key read at once; whatever becomes of that reading, the change is not lost."""
+"""A notified key is read at once; if that reading fails, the change is not lost."""
 
 import asyncio
 from collections.abc import AsyncIterator

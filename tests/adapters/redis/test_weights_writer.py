@@ -1,4 +1,4 @@
-"""Changes of weights on real servers: all of one in one step, or nothing of it, and none that nobody has seen."""
+"""Changes of weights on real servers: each is atomic, and none overwrites a change unseen."""
 
 import asyncio
 import re
@@ -175,7 +175,7 @@ async def test_presets_are_listed_while_they_are_stored(writer: RedisWeightsWrit
 
 
 async def _due(desk: Desk, name: str | None = None) -> None:
-    """Have the time of temporary weights be over."""
+    """Make temporary weights due now."""
     due = await desk.writer().pending(name)
     assert due is not None
     over = Return(1, due.mark, due.back, due.who, due.lasts)

@@ -21,7 +21,7 @@ LIMIT_S = 60
 
 @asynccontextmanager
 async def followed(url: str, folder: Path, options: ScanOptions = ScanOptions()) -> AsyncIterator[list[object]]:  # noqa: B008 - frozen
-    """Follow a folder for a block, which begins when the first scan has been told of."""
+    """Follow a folder for a block, which begins when the first scan has been reported."""
     told: list[object] = []
     task = asyncio.create_task(watch_folder(url, folder, options, told.append))
     try:
@@ -86,7 +86,7 @@ async def test_a_file_is_registered_when_it_is_whole(database_url: str, library:
 async def test_what_nobody_told_of_is_found_by_a_look(
     database_url: str, library: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hard way to lose notifications: they are of a folder elsewhere."""
+    """Here the notifications are of another folder, so that all of them are lost."""
     elsewhere = library.parent / "elsewhere"
     write_audio(elsewhere / "a.wav")
     (library / "voice").mkdir()

@@ -4,7 +4,8 @@ python -m tests.bench.peer_programs.NAME enqueue|check|trip COUNT
 python -m tests.bench.peer_programs.NAME steady RATE SECONDS SEED...
 
 `steady` warms up, says `"ready"` and waits for a line. Then it starts each request when it is due, whatever the
-answers, and times it from then until its result is there. It tells the times in ms, or null where the queue is late.
+answers. It times each request from when it is due until its result is there. It prints the times in ms, or null where
+the queue is late.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ Read = Callable[[], Awaitable[Sequence[Result]]]
 
 
 class Client(Protocol):
-    """Stand on the side of those that send requests, by what the queue offers for it."""
+    """A client of a queue, by what the queue offers to those that send requests."""
 
     async def enqueue(self, requests: Sequence[Request]) -> None:
         """Send requests and wait for none."""
@@ -57,7 +58,7 @@ class Client(Protocol):
 
 
 def main(opened: AbstractAsyncContextManager[Client]) -> None:
-    """Do what the command line says and print what came of it as JSON."""
+    """Run the command line and print its outcome as JSON."""
     mode, *words = sys.argv[1:]
     told = _run_steady(opened, *words) if mode == "steady" else _run(opened, mode, int(words[0]))
     print(json.dumps(asyncio.run(told)))

@@ -2,7 +2,7 @@
 
     python going_on.py LIBRARY URL PREFIX
 
-It writes what was heard in each of these, as chunks by the number in their path, or the sentence of an error.
+It writes what was heard in each of these, or the sentence of an error. Chunks are written as the number in their path.
 """
 
 import gc
@@ -35,7 +35,7 @@ def table() -> Any:
 
 
 def rows_of(sample: Sample) -> Batch:
-    """Take the rows of a LanceDB table, and hold them against the draw."""
+    """Take the rows of a LanceDB table, and check them against the draw."""
     offsets = [int(path or "") for path in sample.paths or ()]
     rows = table().__getitems__(offsets)
     assert rows["category"].to_pylist() == sample.categories
@@ -61,7 +61,7 @@ def speech() -> Any:
 
 
 def speech_of(sample: Sample) -> Batch:
-    """Read the audio and the texts of Lhotse's cuts, and hold their categories against the draw."""
+    """Read the audio and the texts of Lhotse's cuts, and check their categories against the draw."""
     from lhotse import CutSet
 
     places = zip(sample.paths or (), sample.starts_s or (), strict=True)

@@ -13,7 +13,7 @@ from worker.client import SampleClient, SampleStream
 
 
 def ask(client: SampleClient, stream: SampleStream | None = None) -> dict[str, Any]:
-    """Ask for a sample each way; tell whose thread and which ids."""
+    """Ask for a sample each way; return whose thread and which ids."""
     found: dict[str, Any] = {"pid": os.getpid(), "sizes": [len(client.sample(5).chunk_ids)]}
     if stream is not None:
         found["numbers"] = [next(stream).request_id for _ in range(20)]

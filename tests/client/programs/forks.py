@@ -19,7 +19,7 @@ PATIENCE_S = 60
 
 
 def fork(ask: Callable[[], None]) -> bool:
-    """Fork, ask in the child, and tell whether it came to its end."""
+    """Fork, ask in the child, and return whether it came to its end."""
     child = os.fork()
     if child == 0:
         signal.alarm(PATIENCE_S)

@@ -4,7 +4,7 @@
 
 Each round goes to the end; before the last one, one is left half-way.
 
-`RANK` and `WORLD_SIZE` say which rank it is of how many, and STORE is the file by which they find each other.
+`RANK` and `WORLD_SIZE` give the number of the rank and of all ranks. The ranks find each other by the file STORE.
 """
 
 import json

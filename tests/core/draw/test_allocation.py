@@ -1,6 +1,6 @@
 """Laws of the allocation: counts follow the weights, and categories come in random order.
 
-What chance does is in `test_sampling_chances`.
+Statistical tests are in `test_sampling_chances`.
 """
 
 from collections.abc import Sequence
@@ -109,7 +109,7 @@ def test_rows_of_their_own_weights_are_drawn_to_the_bit(rows: list[list[int]], s
 
 @pytest.mark.parametrize("number", [0.0, 0.25, 0.5, 1 - 2**-53])
 def test_numbers_on_an_edge_belong_to_the_category_behind_it(number: float) -> None:
-    """In every row alike, the first and the thousandth."""
+    """This holds in every row, the first and the thousandth."""
     edges = [0.0, 0.25, 0.5, 0.5, 1.0, 1.0]
     rows = np.arange(5000)
     numbers = RandomNumbers([None] * len(rows), np.ones_like(rows), Extremes(number))
@@ -119,7 +119,7 @@ def test_numbers_on_an_edge_belong_to_the_category_behind_it(number: float) -> N
 
 @given(tables, st.data())
 def test_every_request_gets_its_categories_in_an_order_of_its_own(table: list[list[int]], data: st.DataObject) -> None:
-    """In a row with a seed, whatever is beside it."""
+    """A row with a seed has its order, whatever is beside it."""
     counts = np.array(table)
     batch = data.draw(st.lists(seeds, min_size=len(table), max_size=len(table)))
     rng = np.random.default_rng(data.draw(rng_seeds))
@@ -140,7 +140,7 @@ def test_order_by_is_a_stable_argsort(keys: list[int]) -> None:
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=8) | st.builds(lambda n: [3] * n, st.integers(1, 8)), rng_seeds)
 def test_words_are_sorted_within_their_requests(sizes: list[int], seed: int) -> None:
-    """Row by row or all at once."""
+    """Rows are sorted one by one or all at once."""
     owners = np.arange(len(sizes), dtype=np.uint64).repeat(sizes)
     words = owners << np.uint64(60) | np.random.default_rng(seed).integers(0, 2**60, len(owners), dtype=np.uint64)
     expected = sorted(words.tolist())

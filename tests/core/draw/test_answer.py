@@ -1,7 +1,7 @@
 """Every request gets one result, with the fields of the contract, and everything is counted.
 
-Statistical tests have fixed seeds and would fail a right implementation with chance 1e-6 had they not. Whether counts
-are what the tally expects of them is in `test_answer_chances`.
+Statistical tests have fixed seeds. Without these, they would fail a right implementation with chance 1e-6.
+`test_answer_chances` checks that counts are what the tally expects.
 """
 
 import json

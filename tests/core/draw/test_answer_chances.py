@@ -1,6 +1,6 @@
 """The expected counts are right: z scores of correct draws are standard normal.
 
-Seeds are fixed, and each test would fail a right implementation with chance 1e-6 had they not been.
+Seeds are fixed. Without that, each test would fail a right implementation with chance 1e-6.
 """
 
 from collections.abc import Mapping, Sequence

@@ -97,7 +97,7 @@ def _classes(catalog: Catalog) -> dict[int, tuple[str, int]]:
 
 
 def _check_passes(heard: Sequence[Heard], catalog: Catalog) -> None:
-    """Check that each chunk comes for the n-th time in pass n, and no pass begins before the one before it ended."""
+    """Check that each chunk comes for the n-th time in pass n, and that passes do not overlap."""
     class_by_chunk, counts = _classes(catalog), Counter[int]()
     members: dict[tuple[str, int], list[int]] = {}
     for chunk, own in class_by_chunk.items():

@@ -1,8 +1,8 @@
 """Batches of length buckets: within their budget, of one bucket each, and exactly of the mix over all of them.
 
-Statistical tests have fixed seeds and would fail a right implementation with chance 1e-6 had they not. Three wrong ways
-to draw fail them: buckets by the chance of their chunks alone, plain weights within a bucket, and edges that do not go
-by the weights.
+Statistical tests have fixed seeds. Without these, they would fail a right implementation with chance 1e-6. Three wrong
+ways to draw fail them: buckets by the chance of their chunks alone, plain weights within a bucket, and edges that
+ignore the weights.
 """
 
 from collections import Counter

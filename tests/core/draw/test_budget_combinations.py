@@ -1,8 +1,8 @@
 """Budgets with all else that a request may name: each row of the table in PROTOCOL.md.
 
-Whatever a request draws from, it is as if that were the whole library: nothing else comes, its batches have edges of
-their own and keep the budget, and the mix over all of them is that of the weights. The slow way of `support.batches`
-says what that is. Statistical tests have fixed seeds, and share one false-alarm rate of 1e-6 each.
+Whatever a request draws from, it is as if that were the whole library. Nothing else comes. Its batches have edges of
+their own and keep the budget. The mix over all batches is that of the weights. The slow way of `support.batches` says
+what that is. Statistical tests have fixed seeds, and share one false-alarm rate of 1e-6 each.
 """
 
 import functools
@@ -131,7 +131,7 @@ def _answer(catalog: Catalog, fields: Mapping[str, Any], *, requests: int = REQU
 
 
 def _check_budgets(library: Library, drawn: list[list[int]], form: Mapping[str, Any]) -> None:
-    """Check that each batch is within its budget and as large as it should be, and that buckets come by chance."""
+    """Check that each batch fills its budget as it should, and that buckets come by their chances."""
     budget_ms, count = int(BUDGET_S * 1000), form.get("buckets", 1)
     longest_ms = max(one.milliseconds for one in library.values())
     wanted = buckets_of(library, budget_ms, count, replace=form.get("replace", True))

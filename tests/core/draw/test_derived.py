@@ -40,7 +40,7 @@ def test_it_is_bounded() -> None:
 
 
 def test_it_goes_with_its_catalog() -> None:
-    """At once, and not when the collector comes: it may have a gigabyte."""
+    """It goes at once, and not with the next garbage collection: it may hold a gigabyte."""
     derived = _derived()
     gone = weakref.ref(derived.catalog.ids)
     gc.disable()

@@ -1,6 +1,6 @@
 """Laws of the draw. They hold for every mixture, size and seed, whatever the random numbers are.
 
-What chance does is in `test_sampling_chances`.
+Statistical tests are in `test_sampling_chances`.
 """
 
 import hashlib

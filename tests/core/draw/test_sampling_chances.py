@@ -1,7 +1,7 @@
 """Chances of the draw: what should be equally likely is, and shares are the weights.
 
-Seeds are fixed, and each test would fail a right implementation with chance 1e-6 had they not been. Controls show
-that the same yardstick rejects implementations that are wrong in the ways one would expect.
+Seeds are fixed. Without that, each test would fail a right implementation with chance 1e-6. Controls show that the same
+measure rejects implementations with typical errors.
 """
 
 from collections import Counter

@@ -170,7 +170,7 @@ def test_what_is_fenced_and_stored_is_the_categories_drawn_from() -> None:
 
 
 def test_requests_of_all_kinds_go_on_in_one_session() -> None:
-    """Packed or not, pinned or not, by preset or category: one set of passes."""
+    """Requests that are packed or not, pinned or not, by preset or category share one set of passes."""
     kinds: list[dict[str, Any]] = [{}, {"pin": True}, {"category": "voice"}, {"dataset": "d"}, {"replace": False}]
     requests = [_request(i, method="epoch", size=4, **kind) for i, kind in enumerate(kinds * 2)]
     answers = _answer(*requests)

@@ -1,7 +1,7 @@
 """Batches whose durations add up to a budget: within it, as full as the rule allows, and exactly of the mix.
 
-Statistical tests have fixed seeds and would fail a right implementation with chance 1e-6 had they not. The plain rule,
-stop when the next chunk does not fit, fails them.
+Statistical tests have fixed seeds. Without these, they would fail a right implementation with chance 1e-6. The plain
+rule, stop when the next chunk does not fit, fails them.
 """
 
 from typing import Any

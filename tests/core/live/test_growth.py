@@ -32,7 +32,7 @@ def test_only_what_was_drawn_in_between_counts(
 
 
 def test_a_legal_change_is_no_departure_from_the_weights(counting: Counting) -> None:
-    """Each draw is held against its own weights: a share half-way between two mixes fits."""
+    """Each draw is compared with its own weights: a share half-way between two mixes fits."""
     before = counting.look()
     counting.draw(LOUD, 10_000)
     counting.draw(QUIET, 10_000)

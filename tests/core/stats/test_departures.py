@@ -1,4 +1,4 @@
-"""What draws cannot follow is held against the weights, with the cause; all else fits."""
+"""Draws that cannot follow the weights are reported with the cause; all else fits."""
 
 from collections import Counter
 

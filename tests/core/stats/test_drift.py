@@ -31,7 +31,7 @@ class Watched:
         self._rng = np.random.default_rng(seed)
 
     def draw(self, drawn: Sequence[float], weights: Sequence[float] = _SHARES, draws: int = _DRAWS) -> list[Finding]:
-        """Draw an interval by some shares, and hold it against others."""
+        """Draw an interval by some shares, and test it against others."""
         self.intervals += 1
         counts = self._rng.multinomial(draws, drawn).tolist()
         return self.test.add(_interval(counts, weights), self.intervals - 1.0, float(self.intervals))

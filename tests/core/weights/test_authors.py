@@ -1,4 +1,4 @@
-"""Who made a change is found by the value that was stored, and nobody is named who did not store it last."""
+"""The author of a change is found by the stored value: only who stored it last is named."""
 
 from hypothesis import given
 from hypothesis import strategies as st

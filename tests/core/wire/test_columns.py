@@ -1,4 +1,4 @@
-"""Columns of a result are read in whichever encoding they came, and what is no column is refused in a sentence."""
+"""Columns of a result are read in every encoding, and anything else is refused in a sentence."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""One id is found in results as often as it is there, whatever their encoding, and never where it is not."""
+"""An id is found in results of every encoding, exactly as often as it is there."""
 
 import json
 import struct

@@ -27,7 +27,7 @@ def test_the_fit_recovers_known_laws() -> None:
 
 
 def test_speeds_are_right_to_their_errors_when_losses_are_noisy() -> None:
-    """Of 400 noisy curves, speeds are within two standard errors about as often as a normal number is."""
+    """The speeds of 400 noisy curves are within two standard errors about as often as a normal number."""
     rng = np.random.default_rng(5)
     noisy = np.repeat(LOSSES, 100, axis=0) * np.exp(0.002 * rng.standard_normal((400, 60)))
     laws = fit_power_laws(HEARD, noisy, np.ones_like(noisy))

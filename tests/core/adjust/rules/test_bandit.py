@@ -21,7 +21,7 @@ AT_REST = 1e-3 * ROUNDS
 
 
 def _switching(rng: np.random.Generator) -> Floats:
-    """The best arm of the first part is the worst of the second, which is a little longer."""
+    """Make rewards whose best arm of the first part is the worst of the second, slightly longer part."""
     means = np.full((ROUNDS, ARMS), 0.4)
     means[: ROUNDS * 2 // 5, 0], means[ROUNDS * 2 // 5 :, 0] = 0.8, 0.1
     means[ROUNDS * 2 // 5 :, 1] = 0.9
@@ -29,14 +29,14 @@ def _switching(rng: np.random.Generator) -> Floats:
 
 
 def _close(rng: np.random.Generator) -> Floats:
-    """One arm is better by little; the rest are alike."""
+    """Make rewards with one slightly better arm; the rest are alike."""
     means = np.full((ROUNDS, ARMS), 0.5)
     means[:, 3] += 0.05
     return (rng.random((ROUNDS, ARMS)) < means).astype(np.float64)
 
 
 def _periodic(_rng: np.random.Generator) -> Floats:
-    """Without any chance: each arm pays by a beat of its own."""
+    """Make rewards without chance: each arm pays in a period of its own."""
     beats: Floats = np.arange(ROUNDS, dtype=np.float64)[:, None] % np.array([2.0, 3.0, 5.0, 7.0, 11.0])
     return np.where(beats == 0, 1.0, 0.0)
 
@@ -61,7 +61,7 @@ def test_equal_shares_break_the_bound() -> None:
 
 
 def test_an_arm_that_is_not_seen_keeps_its_part() -> None:
-    """Its reward is the mean of the others by their shares, and so is the sum of one that was never seen."""
+    """Its reward is the mean of the others by their shares. So is the sum of an arm never seen."""
     shares, used = np.array([0.2, 0.6, 0.2]), np.array([True, True, False])
     before = Smoothed(np.array([4.0, 0.0, 2.0]), np.array([0.0, -1.0, 0.0]))
     found = add_rewards(before, np.array([1.0, 5.0, 0.0]), np.zeros(3), used, shares)
