@@ -1,4 +1,4 @@
-"""What `check` makes of results and counts; that it fits where all is well is in the end-to-end tests."""
+"""The findings of `check` on results and counts. The end-to-end tests cover the case without problems."""
 
 import asyncio
 import json
@@ -117,7 +117,7 @@ async def test_a_round_that_is_not_complete_is_not_tested(desk: Desk) -> None:
 
 
 async def test_each_thing_is_removed_although_another_cannot_be_and_what_is_left_is_told(desk: Desk) -> None:
-    """The counts are no hash, so that nothing of them can be removed."""
+    """The key of the counts is no hash, so that none of them can be removed."""
     await desk.client.set(desk.keys.stats, "not a hash")
     told: list[str] = []
     report = await run_check(desk.client, desk.keys, samples=1000, timeout_s=0.2, tell=told.append)

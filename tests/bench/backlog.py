@@ -93,7 +93,7 @@ class Timing:
 
 
 class Clock:
-    """Measure time and CPU from now on."""
+    """A measure of time and CPU from now on."""
 
     def __init__(self, at: Servers, *pids: int) -> None:
         self._redis_pid, self._pids = at.redis_pid, pids

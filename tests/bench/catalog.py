@@ -65,7 +65,7 @@ def resident_mb() -> float:
 
 
 def watched(measure: Callable[[str, int], Awaitable[Figures]], url: str, rows: int) -> Figures:
-    """Measure something on a loop that is watched, beside a quiet one; standstills are of the spans that it tells."""
+    """Measure on a watched loop, beside an idle one; standstills are those of the spans that it returns."""
     watch = Watch()
     with quiet_loop() as end_quiet:
         found: Figures = anyio.run(measure, url, rows, backend_options={"loop_factory": watch.loop})
@@ -89,7 +89,7 @@ async def measure_load(url: str, _rows: int) -> Figures:
 
 
 async def hold(url: str, _rows: int) -> Figures:
-    """Load once, and say what memory stays with the process."""
+    """Load once, and return the memory that stays with the process."""
     source, before, began = PostgresCatalog(url), resident_mb(), time.perf_counter()
     catalog = (await source.load()).catalog
     return {"s": time.perf_counter() - began, "MB": resident_mb() - before, "chunks": len(catalog)}
@@ -125,7 +125,7 @@ async def measure_plain_load(url: str, _rows: int) -> Figures:
 
 
 class PlainCatalog:
-    """Keep what is READY in a dict, and fetch again whatever is notified."""
+    """A dict of what is READY, which fetches again whatever is notified."""
 
     def __init__(self) -> None:
         self.categories: dict[int, str] = {}
@@ -151,7 +151,7 @@ class PlainCatalog:
 
 
 class Library:
-    """Change what is READY, and wait for the effect."""
+    """A library: it changes what is READY, and waits for the effect."""
 
     def __init__(self, writer: Connection, count_ready: Callable[[], int]) -> None:
         self._writer = writer

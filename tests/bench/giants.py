@@ -27,7 +27,7 @@ LOOK_S = 0.002
 
 
 class Giants(threading.Thread):
-    """Keep some giant requests waiting, and count their results, which are thrown away unread."""
+    """A source of giant requests, some of which always wait; it counts their results without reading them."""
 
     def __init__(self, url: str, waiting: int) -> None:
         super().__init__(daemon=True)

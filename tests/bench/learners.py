@@ -3,8 +3,8 @@
 The law of category i, after n_i chunks: L_i = E_i + A_i (n_i + m_i)^-a_i, with m_i from an earlier training. Here n is
 what was heard after three effects:
 
-- A chunk that is heard again is worth less. After r repeats, the U chunks of a category
-  count as U + U R (1 - exp(-r / R)). R is 15.4.
+- A chunk that is heard again is worth less. After r repeats, the U chunks of a category count as
+  U + U R (1 - exp(-r / R)). R is 15.4.
 - Some of what is heard of one category helps the others (transfer).
 - What was heard is forgotten slowly: after a whole training 1/e of it is left.
 

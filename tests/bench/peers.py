@@ -94,7 +94,7 @@ Pair = tuple[Measured, Measured]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Measure workers, one after the other, on servers of the bench's own."""
+    """A measurement of workers, one after the other, on servers of its own."""
 
     at: Servers
     client: redis.Redis

@@ -1,8 +1,8 @@
 """What more workers and more prefixes bring, and how large a fleet has to be: measured here, and reckoned from it.
 
-Two cases are measured. A backlog is served by 1 to 8 workers on one server. It is served by 1 to 3 prefixes that have a
-server and a worker each. Servers share the first core and workers the second. So two cores show what a request takes of
-each, and whether that grows. They cannot show how much faster more cores are.
+Two cases are measured. First, a backlog is served by 1 to 8 workers on one server. Second, it is served by 1 to 3
+prefixes that have a server and a worker each. Servers share the first core and workers the second. So two cores show
+what a request takes of each, and whether that grows. They cannot show how much faster more cores are.
 
 All else is reckoned from these CPU times by `sizing.py`. The three tables are printed; with --keep they are written to
 tests/bench/figures as well, from where `readme.py` takes them. Each figure is of the round with the median rate.

@@ -43,7 +43,7 @@ LOOKED_AT = 5_000
 DONE_S = 600.0
 SURE = 1e-6
 STEP_ERROR = 0.775
-"""Standard error of the mean distance of n successive uniform numbers is this over the root of n, times the mean."""
+"""The mean distance of n successive uniform numbers has a standard error: the mean times this over the root of n."""
 
 WEIGHTS = {"voice": 0.4, "music": 0.3, "documentary": 0.2, "conference": 0.1, "custom": 0.0}
 WEIGHTS_KEY, REQUESTS, RESULTS = "audio:category:weights", "audio:sample:requests", "audio:sample:results"

@@ -25,7 +25,7 @@ class Change(Protocol):
 def draw_training(
     batches: Sequence[Mapping[str, Any]], moves: Sequence[Change], away: tuple[float, float], ending: str
 ) -> bytes:
-    """Draw the weights in force as lines, and the share of each category in 1,000 samples as a dot.
+    """Draw the weights in force as lines, and each category's share of each 1,000 samples as a dot.
 
     Args:
         batches: What was heard, in the order of time: `at` (Unix time, s) and `counts`.

@@ -14,7 +14,7 @@ from worker.__main__ import main
 
 
 class WatchedPolicy(asyncio.DefaultEventLoopPolicy):
-    """Make loops that are watched."""
+    """A policy that makes watched loops."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()

@@ -3,8 +3,8 @@
 A change is SET and PUBLISH in one MULTI, as the project's own writers do both in one script. Measured are:
 
 - `in force`: from just before it is sent until the worker has the new weights. The latter is the timestamp of its
-  `weights.changed` line (one machine, one clock). Beside it stands a subscriber written with redis-py and asyncio, in a
-  process of its own: the moment at which it has the message of that same PUBLISH.
+  `weights.changed` line (one machine, one clock). Beside it stands the moment at which a subscriber has the message of
+  that same PUBLISH. The subscriber is written with redis-py and asyncio, in a process of its own.
 - `first result`: from the moment the change is acknowledged until a result drawn under it is read. Idle, by a client
   that asks right then; beside it stands that client's next request, which follows no change. Saturated, by a client
   that looks at the newest result over and over. Any of the requests that keep the worker busy may be the first. Beside
@@ -84,7 +84,7 @@ class Seen:
 
 
 class Desk:
-    """Change weights, ask for samples and read results."""
+    """A client that changes weights, asks for samples and reads results."""
 
     def __init__(self, client: Redis) -> None:
         self.client = client
@@ -190,7 +190,7 @@ async def repeat(change: Callable[[Desk, Seen], Awaitable[None]], desk: Desk, co
 
 
 class Producer(threading.Thread):
-    """Keep a worker busy: add a burst of requests whenever few wait to be read."""
+    """A producer that keeps a worker busy: it adds a burst of requests whenever few wait to be read."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""Numbers that people type are plain digits: what Python's readers take beside these is no number to a person."""
+"""Typed numbers are plain digits: the other forms that Python accepts are refused."""
 
 from collections.abc import Iterator
 

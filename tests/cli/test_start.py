@@ -1,4 +1,4 @@
-"""Commands start at once: each loads only what it needs. What is counted are modules, never seconds."""
+"""Commands start at once: each loads only what it needs. The tests count modules, never seconds."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The picture of `watch` has room in any terminal, says what matters, and nothing in it controls the terminal."""
+"""The picture of `watch` fits any terminal, shows what matters, and never controls the terminal."""
 
 import time
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Losses of a training loop by category: added up right, reported by themselves, and never waited for at a step."""
+"""Losses of a training loop by category: summed correctly, reported automatically, and never waited for at a step."""
 
 import asyncio
 import math

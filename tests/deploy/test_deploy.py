@@ -242,7 +242,7 @@ FOR_USERS = [name for name in PROJECT["optional-dependencies"] if name not in {"
 
 
 class TestDependencies:
-    """tests/README.md says what each is for."""
+    """The dependencies: tests/README.md says what each is for."""
 
     def test_each_has_a_line(self) -> None:
         extras = PROJECT["optional-dependencies"]

@@ -1,4 +1,4 @@
-"""What `deploy/observability/` says of a log, on the log of a real run: its collectors, and its one-liners."""
+"""The collectors and one-liners of `deploy/observability/`, on the log of a real run."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The passwords that deploy/README.md has one make first, by deploy/secrets.sh."""
+"""The passwords that deploy/secrets.sh makes, the first step of deploy/README.md."""
 
 import hashlib
 import subprocess

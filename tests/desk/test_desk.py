@@ -1,4 +1,4 @@
-"""A desk as browsers meet it: the mix live, changes with who and why, and no change upon what was not seen."""
+"""A desk as browsers see it: the live mix, changes with author and reason, and no overwriting of unseen changes."""
 
 import asyncio
 import json

@@ -23,7 +23,7 @@ SHADOW = {"voice": 0.3, "music": 0.3, "documentary": 0.2, "conference": 0.1, "cu
 
 
 class Rules:
-    """Writes rules and their states, as people and the driver do. The worker's own driver finds no step due."""
+    """A writer of rules and their states, as people and the driver do it. The worker's driver finds no step due."""
 
     def __init__(self, server: Any, keys: Keys) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""An idle worker sleeps: it wakes for nothing but its ticks, and what Redis and PostgreSQL say to it."""
+"""An idle worker sleeps: it wakes only for its ticks, and for messages of Redis and PostgreSQL."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What was asked for, what is in force and what is drawn: each command tells it as it is, whatever stands in Redis."""
+"""Each command reports truly what was asked for, is in force and is drawn, whatever Redis holds."""
 
 import json
 import os
@@ -198,7 +198,7 @@ async def test_two_workers_of_one_name_are_told_wherever_somebody_looks(
     workers = [start_worker("w-1"), start_worker("w-1", WORKER_RUN_DIR=str(tmp_path / "other"))]
 
     async def is_known() -> bool:
-        """Return whether both have seen the other: until then, one of them overwrites what the other one tells."""
+        """Return whether both have seen the other: until then, one of them overwrites what the other one reports."""
         if not all(worker.events("consumer.shared") for worker in workers):
             return False
         return b'"shared_with"' in (await redis_client.get(f"{prefix}:worker:w-1") or b"")

@@ -1,4 +1,4 @@
-"""Weights in several prefixes at once: each has the change or has not, and it is said which."""
+"""Weights in several prefixes at once: each has the change or has not, and the command says which."""
 
 import json
 from collections.abc import Iterator

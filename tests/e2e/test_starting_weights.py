@@ -107,7 +107,7 @@ def test_the_unit_of_sizes_is_that_of_the_weights(run: Run, start_worker: StartW
 @pytest.mark.usefixtures("library")
 def test_unimax_caps_what_would_repeat_too_often(run: Run) -> None:
     set_ = run("weights", "set", "--unimax", "2", "--budget", "9", "--json")
-    # One chunk of calls may be heard 2 times, two of music 4 times by right and 3.5 by their due, as those of voice.
+    # One chunk of calls may be heard 2 times. Two of music may be heard 4 times; their due is 3.5, as that of voice.
     assert document(set_)["weights"] == pytest.approx({"calls": 2 / 9, "music": 3.5 / 9, "voice": 3.5 / 9})
     assert "repeated 2 times, as often as is allowed: calls" in set_.stderr
     assert newest(run)["reason"] == "UniMax by chunks: 2 repeats, budget 9"

@@ -1,4 +1,4 @@
-"""Auditors: each checks one promise over a whole run and returns violations as sentences.
+"""Auditors: each checks one promise over a whole run and returns violations as sentences; none is good.
 
 They know the contract (`worker/PROTOCOL.md`) and nothing of the worker's code, so that they cannot share its faults.
 """

@@ -88,7 +88,7 @@ def _fits(certain: Counter[str], doubtful: Sequence[set[str]], counts: Mapping[s
 
 
 def _known_gone(run: Run, stay: Stay) -> int:
-    """Return the latest send time of a request that may get a gone chunk; outages extend it."""
+    """Return the latest send time of a request that may get a gone chunk: the time allowed, plus outages."""
     at = (stay.ended_ns or 0) + run.stale_ns
     for begun, ended in sorted(run.outages):
         if begun <= at and ended > (stay.ended_ns or 0):

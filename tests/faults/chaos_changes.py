@@ -53,7 +53,7 @@ _GARBAGE = (
 
 
 class Weigher(threading.Thread):
-    """Change weights all the time.
+    """A thread that changes weights all the time.
 
     Attributes:
         changes: What it changed, in order.
@@ -110,7 +110,7 @@ class Weigher(threading.Thread):
 
 
 class Librarian(threading.Thread):
-    """Fill the library; then let some chunks come and go all the time, and leave the others alone.
+    """A thread that fills the library, then adds and removes some chunks all the time, never the others.
 
     Attributes:
         stays: When chunks were READY.

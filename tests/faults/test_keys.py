@@ -1,4 +1,4 @@
-"""Keys vanish, are renamed, or hold another type: what can be served is served, the rest waits or is told."""
+"""Keys vanish, are renamed, or hold another type: what can be served is served, the rest waits or is reported."""
 
 from collections.abc import Callable
 from contextlib import suppress

@@ -113,7 +113,7 @@ def test_replies_make_no_sense(trial: Trial, proxy: Proxy) -> None:
 def _let_tamper(trial: Trial, proxy: Proxy, kinds: tuple[str, ...], times: int) -> None:
     """Serve two workers over a link that tampers with replies, so many times; then check every promise."""
     patient = {"WORKER_CLAIM_IDLE_S": "0.2", "WORKER_MAX_DELIVERIES": "100000"}
-    # A reply that is left out costs its time-out, so often that 5 s of it would be all of this test.
+    # A reply that is left out costs its timeout. That is so often that 5 s of it would be all of this test.
     trial.start_many("w-1", "w-2", REDIS_URL=f"{proxy.url}?socket_timeout=2", **patient)
     tamperer = proxy.tamperer = Tamperer(11, every=_ONE_IN, kinds=kinds)
     deadline_s = DEADLINE_S + times

@@ -38,7 +38,7 @@ CHUNKS = 50
 
 @dataclass
 class Course:
-    """Ask and change weights on a real server, and note it."""
+    """A course of requests and weights changes on a real server, and a record of them."""
 
     desk: Desk
     url: str

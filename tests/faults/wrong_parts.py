@@ -21,7 +21,7 @@ Integers = NDArray[np.int64]
 
 
 class MultiStreams(RedisStreams):
-    """Settle in a transaction, which is all or nothing for the network alone: a command that fails stops no other."""
+    """Streams that settle in a transaction. It is atomic for the network only: a failing command stops no other."""
 
     async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
         """Write, acknowledge and count; read ahead if it was asked for."""
@@ -38,7 +38,7 @@ class MultiStreams(RedisStreams):
 
 
 class AcknowledgingStreams(RedisStreams):
-    """Acknowledge first, and write what nobody else has acknowledged: never twice, but perhaps never."""
+    """Streams that acknowledge first, then write what nobody else acknowledged: never twice, but perhaps never."""
 
     async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
         """Acknowledge, then write; read ahead if it was asked for."""
@@ -60,7 +60,7 @@ def _settled(streams: RedisStreams, then_read: NextRead | None) -> Settled:
 
 
 class UnfencedStreams(RedisStreams):
-    """Settle whatever weights it was drawn under."""
+    """Streams that settle a batch whatever weights it was drawn under."""
 
     async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
         """Settle without a look at the weights keys."""
@@ -68,7 +68,7 @@ class UnfencedStreams(RedisStreams):
 
 
 class ForgetfulStreams(RedisStreams):
-    """Keep passes in the worker's memory alone."""
+    """Streams that keep passes in the worker's memory alone."""
 
     async def settle(self, batch: Batch, then_read: NextRead | None = None) -> Settled:
         """Settle without moving the cursors of sessions."""
@@ -122,7 +122,7 @@ class NaiveDraw:
 
 
 class TrustingDraw(NaiveDraw):
-    """Take whatever `json.loads` takes for weights: with NaN, every number is found in the first category."""
+    """A draw that trusts `json.loads` for weights: with NaN, every number is found in the first category."""
 
     def __init__(self, value: str) -> None:
         self._value = value
@@ -135,7 +135,7 @@ class TrustingDraw(NaiveDraw):
 
 
 class OffByOneDraw(NaiveDraw):
-    """Look up numbers among where the shares begin instead of where they end."""
+    """A draw that looks up numbers among the beginnings of the shares instead of their ends."""
 
     def find(self, edges: Floats, numbers: Floats) -> Integers:
         """Find the category before."""
@@ -143,7 +143,7 @@ class OffByOneDraw(NaiveDraw):
 
 
 class BiasedDraw(NaiveDraw):
-    """Make an index out of a byte by its remainder."""
+    """A draw that makes an index out of a byte by its remainder."""
 
     def pick(self, rng: np.random.Generator, ready: int) -> int:
         """Pick the first chunks more often than the last."""

@@ -23,7 +23,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Tags(HTMLParser):
-    """Collect the tags of a page with their attributes, and the cells of its tables."""
+    """A parser that collects the tags of a page with their attributes, and the cells of its tables."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ async def worker(redis_url: str, database_url: str, prefix: str, tmp_path: Path)
 
 
 class _Failing:
-    """Do something else in place of a call, so many times; then do what was asked for."""
+    """A call that does something else so many times, and then what was asked for."""
 
     def __init__(self, call: Callable[..., Any], fail: Callable[[], Any], times: int) -> None:
         self._call, self._fail, self.left = call, fail, times

@@ -576,7 +576,7 @@ async def test_what_a_lost_reply_delivered_comes_before_what_was_added_later(
 
 
 async def test_after_an_outage_it_is_enough_that_one_lane_reads(redis_url: str, prefix: str) -> None:
-    """The other lane waits for its turn. If requests come one by one, it may wait for ever."""
+    """The other lane waits for its turn: for ever, if requests come one by one and nothing else is due."""
     with Proxy(urlsplit(redis_url).port or 0) as proxy:
         async with wired(proxy.url, prefix) as parts:
             parts.reclaim.pause_s = 3600.0

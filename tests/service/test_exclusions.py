@@ -33,7 +33,7 @@ METHODS: list[dict[str, object]] = [
 
 
 class Meddler:
-    """Draw as ever, and change a list in Redis after each draw."""
+    """A normal draw that changes a list in Redis after each draw."""
 
     def __init__(self, url: str, change: Callable[[Redis, int], object]) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""Waiting for company: where it pays, where it would hold up clients that wait for us, and how it is told."""
+"""Waiting for more requests: where it pays, and where it would delay clients that wait for their results."""
 
 from typing import TYPE_CHECKING
 

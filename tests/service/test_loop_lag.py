@@ -1,4 +1,4 @@
-"""Whatever blocks the event loop is measured, for an interval and for the last few seconds."""
+"""Blocking of the event loop is measured, for an interval and for the last few seconds."""
 
 import asyncio
 import time

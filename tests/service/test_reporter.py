@@ -1,4 +1,4 @@
-"""Signs of life and statistics, as files, keys and lines show them."""
+"""Presence and statistics of workers, as files, keys and log lines show them."""
 
 import json
 import os
@@ -169,7 +169,7 @@ async def test_weights_in_force_are_shown_without_waiting_for_the_next_sign_of_l
 
 
 class CountingPresence:
-    """Show what a worker shows, and count how often."""
+    """A presence that shows what a worker shows, and counts how often."""
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence

@@ -38,7 +38,7 @@ async def _hold_all(parts: Serving) -> list[str]:
 
 
 class Meddler:
-    """Draw as ever, and change something in Redis after each draw.
+    """A normal draw that changes something in Redis after each draw.
 
     Attributes:
         draws: How many requests each draw was for.
@@ -171,7 +171,7 @@ async def test_a_batch_cannot_push_out_its_own_datasets(desk: Desk, redis_url: s
 
 
 class Forgetful(WeightsBook):
-    """Forget all datasets the first times that one is asked for whose key is not known."""
+    """A book that forgets all datasets the first times that an unknown one is asked for."""
 
     def __init__(self, times: int) -> None:
         super().__init__()

@@ -305,7 +305,7 @@ def _reading(value: bytes, order: int) -> Reading:
 
 
 class SlowOnce(RedisWeights):
-    """Take long over the first reading, once the server has answered it."""
+    """A store whose first reading takes long, once the server has answered it."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
         super().__init__(client, keys)
@@ -462,10 +462,10 @@ async def test_what_a_notification_brought_before_settling_told_of_it_is_not_rea
 
 
 class Counting(RedisWeights):
-    """Count how often keys are read.
+    """A store that counts how often keys are read.
 
     Attributes:
-        readings: So often.
+        readings: The count.
     """
 
     readings = 0
@@ -515,10 +515,10 @@ async def test_a_writer_that_changes_weights_there_and_back_costs_no_connection(
 
 
 class Closing(RedisWeights):
-    """Count how often the connection is closed.
+    """A store that counts how often the connection is closed.
 
     Attributes:
-        closings: So often.
+        closings: The count.
     """
 
     closings = 0

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 # The first has no windows at all: a page of it takes two thirds of the processor time.
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _STARTED_MS = 60_000
-# Each window of a whole Chromium, seen or not, draws the list under its address bar as a page of its own, in a process
-# of its own. This list takes the place of Playwright's, so what keeps a browser off the network is in it again.
+# Each window of a whole Chromium, seen or not, draws the list under its address bar as an extra page. That page has a
+# process of its own. This list replaces Playwright's, so it repeats what keeps a browser off the network.
 _LEFT_OUT = (
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",

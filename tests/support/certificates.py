@@ -22,7 +22,7 @@ class Pair:
 
 
 class Authority:
-    """Issue certificates that whoever trusts `file` trusts."""
+    """An authority whose certificates are trusted by whoever trusts `file`."""
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._made = trustme.CA()

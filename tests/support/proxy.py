@@ -94,7 +94,7 @@ Act = Callable[[Link], object]
 
 @dataclass(slots=True)
 class _Rule:
-    """Do something when a command, or the reply to it, comes by."""
+    """A rule: do something when a command, or the reply to it, comes by."""
 
     name: str
     act: Act

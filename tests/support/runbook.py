@@ -21,7 +21,7 @@ def blocks(heading: str) -> list[str]:
 
 
 def run_block(block: str, environment: Mapping[str, str], folder: Path) -> str:
-    """Run a block to its end in a copy of the repository's top folder, and return its output.
+    """Run a block to its end in a folder like the repository's top one, and return its output.
 
     Args:
         block: Commands; the first that fails ends it, and fails the test.

@@ -70,7 +70,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """All of it, as it runs.
+    """All parts of the stage, as they run.
 
     Attributes:
         settings: Where everything is.

@@ -1,4 +1,4 @@
-"""systemd's end of what a worker tells it: a datagram socket."""
+"""systemd's end of a worker's notifications: a datagram socket."""
 
 import secrets
 import socket

@@ -1,6 +1,6 @@
 """What a broken proxy or a confused server does to replies: other ones, torn ones, some twice, in another order.
 
-A link is changed reply by reply. A reply may be slipped in, doubled or left out. After that, each later reply on the
+A link is inspected reply by reply. A reply may be slipped in, doubled or left out. After that, each later reply on the
 link comes to another command than its own, until somebody notices.
 """
 
@@ -28,7 +28,7 @@ class Torn(Exception):  # noqa: N818 - it is an order and no error
 
 
 class Stream:
-    """Cut the bytes of one link into replies; what is not complete waits."""
+    """A parser that cuts the bytes of one link into replies; an incomplete reply waits."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -45,7 +45,7 @@ class Stream:
 
 
 class Tamperer:
-    """Do something to one reply in so many, by chance, and the same with the same seed.
+    """A tamperer that changes one reply in so many at random; equal seeds give equal changes.
 
     Attributes:
         done: What was done, and how often.

@@ -1,4 +1,4 @@
-"""TLS in front of a server that has none, as a load balancer or stunnel puts it there."""
+"""TLS in front of a server that has none, as a load balancer or stunnel adds it."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ _SSL_REQUEST = (8).to_bytes(4, "big") + (80_877_103).to_bytes(4, "big")
 
 
 class _Terminator:
-    """Decrypt connections and pass them on.
+    """A server that decrypts connections and passes them on.
 
     Source: PostgreSQL documentation, "SSL Session Encryption": a client asks in clear text whether it may encrypt.
     """

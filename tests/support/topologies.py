@@ -21,7 +21,7 @@ _SOON_S = 60.0
 
 
 class SentinelServer(RedisServer):
-    """Watch one server as Sentinel does."""
+    """A Sentinel that watches one server."""
 
     def __init__(
         self, directory: Path, *, binary: Path, watched: RedisServer, settings: str = "", down_after_ms: int = 30_000
@@ -40,7 +40,7 @@ class SentinelServer(RedisServer):
 
 
 class TlsServer(RedisServer):
-    """Serve TLS alone, under a certificate of a test's own making."""
+    """A server that speaks only TLS, with a certificate made by a test."""
 
     def __init__(self, directory: Path, *, binary: Path, words: Sequence[str], options: Sequence[str] = ()) -> None:
         super().__init__(directory, binary=binary)
@@ -54,7 +54,7 @@ class TlsServer(RedisServer):
 
 
 class TlsSentinelServer(SentinelServer):
-    """Watch a server that serves TLS alone, and serve TLS alone."""
+    """A Sentinel that speaks only TLS, and watches a server that speaks only TLS."""
 
     def __init__(self, directory: Path, *, binary: Path, watched: RedisServer, words: Sequence[str]) -> None:
         super().__init__(directory, binary=binary, watched=watched)

@@ -259,7 +259,7 @@ async def test_every_topology_serves_requests(topology_url: str) -> None:
 
 
 async def _serve_some(desk: Desk) -> None:
-    """Make every call of a worker and a client, so that a cluster can route all of them."""
+    """Make every call of a worker and a client, to show that a cluster can route all of them."""
     stream, requests = desk.consumer("one"), RedisRequests(desk.client, desk.keys, "job")
     await stream.open()
     await stream.open()

@@ -141,7 +141,7 @@ async def test_what_passes_slowly_is_no_silence(redis_url: str, prefix: str) -> 
 
 
 async def test_the_clock_goes_on_as_long_as_somebody_waits(redis_url: str, prefix: str) -> None:
-    """The timeout counts waiting only: four waits of 0.1 s do not add up to one of 0.3 s."""
+    """Each wait has its own timeout of 0.3 s: four waits of 0.1 s do not add up to it."""
     async with _direct(redis_url, timeout_s=0.3) as direct:
         await direct.open()
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""Dead letters: those of workers are sent again as they were, those of strangers stay and keep no other."""
+"""Dead letters: those of workers are sent again unchanged; those of strangers stay and block no others."""
 
 from typing import Any
 

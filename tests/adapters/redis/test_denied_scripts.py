@@ -369,7 +369,7 @@ async def _replies(desk: Desk, commands: Iterable[tuple[str, bytes]]) -> list[An
 
 
 async def _state(desk: Desk) -> State:
-    """Return each key's value, and whether it expires; leave out empty result streams."""
+    """Return each key's value, and whether it expires; leave out result streams that are empty again."""
     names = await _names(desk)
     results = [name for name in names if name.startswith(desk.keys.results.encode())]
     lengths = await _replies(desk, (("XLEN", name) for name in results))

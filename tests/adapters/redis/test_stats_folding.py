@@ -1,4 +1,4 @@
-"""Mixtures that nothing is drawn from any more go, and what was expected of their chunks stays."""
+"""Mixtures that are no longer drawn from are removed; the expected counts of their chunks stay."""
 
 import json
 from typing import Any

@@ -19,7 +19,7 @@ _RESYNC = Notification(None, resync=True)
 
 @dataclass
 class Follower:
-    """Follow all datasets but one, and accept what is short."""
+    """A follower of all datasets but one, which accepts short values."""
 
     store: RedisWeights
     accepted: list[tuple[str | None, Reading]] = field(default_factory=list)

@@ -251,7 +251,7 @@ async def test_temporary_weights_upon_temporary_ones_return_to_what_stood_before
 
 
 async def test_a_return_that_was_put_off_does_not_come_at_its_old_time(desk: Desk, writer: RedisWeightsWriter) -> None:
-    """It is found due, and put off before it is made."""
+    """The return is found due, and postponed before it is made."""
     await writer.change(None, _to(MUSIC, LONG_MS))
     found = await writer.look(None)
     await writer.change(None, _to(MUSIC, 2 * LONG_MS))

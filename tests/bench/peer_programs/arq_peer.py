@@ -36,7 +36,7 @@ class WorkerSettings:
 
 
 class ArqClient:
-    """Send requests by arq's own pool."""
+    """A client that sends requests by arq's own pool."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool

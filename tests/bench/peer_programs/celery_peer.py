@@ -25,7 +25,7 @@ TASK = APP.task(sample, name="sample")
 
 
 class CeleryClient:
-    """Send requests by Celery's own calls."""
+    """A client that sends requests by Celery's own calls."""
 
     async def enqueue(self, requests: Sequence[Request]) -> None:
         with APP.producer_pool.acquire(block=True) as producer:

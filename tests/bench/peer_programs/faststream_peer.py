@@ -49,7 +49,7 @@ BATCH = FastStream(BATCH_BROKER)
 
 
 class FastStreamClient:
-    """Publish requests by a broker of FastStream's, and read the stream of results."""
+    """A client that publishes requests by FastStream's broker, and reads the stream of results."""
 
     def __init__(self, broker: RedisBroker, client: Any) -> None:
         self._broker = broker

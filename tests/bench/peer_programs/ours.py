@@ -16,7 +16,7 @@ AT_ONCE = 1000
 
 
 class OurClient:
-    """Send requests to our worker."""
+    """A client that sends requests to our worker."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -52,7 +52,7 @@ class OurClient:
 
 
 class Steady:
-    """Send requests at once, and read their results from one stream."""
+    """A client that sends requests at once, and reads their results from one stream."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client

@@ -25,7 +25,7 @@ SETTINGS = {"queue": QUEUE, "functions": [sample], "concurrency": 50}
 
 
 class SaqClient:
-    """Send requests by SAQ's own queue."""
+    """A client that sends requests by SAQ's own queue."""
 
     async def enqueue(self, requests: Sequence[Request]) -> None:
         # A worker that starts on a backlog sweeps at once, and aborts jobs that it is only about to run.

@@ -26,7 +26,7 @@ TASK = BROKER.register_task(sample, task_name="sample")
 
 
 class TaskiqClient:
-    """Send requests by taskiq's own calls."""
+    """A client that sends requests by taskiq's own calls."""
 
     async def enqueue(self, requests: Sequence[Request]) -> None:
         for start in range(0, len(requests), AT_ONCE):

@@ -25,7 +25,7 @@ QUIET: dict[str, Any] = {"report_to": "none", "use_cpu": True, "disable_tqdm": T
 
 
 class Model(torch.nn.Module):
-    """It remembers the chunks that it hears."""
+    """A model that remembers the chunks that it hears."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class OwnLoader(Trainer):  # type: ignore[misc]
 
 
 class Callback(TrainerCallback):  # type: ignore[misc]
-    """It saves the state of a loader in each checkpoint, and does what else HOW says at a step."""
+    """A callback that saves a loader's state in each checkpoint, and does what else HOW says at a step."""
 
     def __init__(self, how: set[str], client: SampleClient, loader: Any) -> None:
         self._how, self._client, self._loader = how, client, loader

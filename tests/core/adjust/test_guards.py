@@ -1,4 +1,4 @@
-"""Laws of the guards: shares stay shares, limits hold or are said not to, and no step is larger than it may be."""
+"""Laws of the guards: shares stay shares, limits hold or a sentence says why not, and no step is too large."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Budgets in seconds: what is refused, and what else of a worker goes by the sizes that come of them."""
+"""Budgets in seconds: what is refused, and which other parts of a worker go by the resulting sizes."""
 
 from typing import Any
 

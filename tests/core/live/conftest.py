@@ -14,7 +14,7 @@ Weights = Mapping[str, float]
 
 @dataclass
 class Counting:
-    """Draw batches under weights, count them as a worker does, and look at the counts."""
+    """A worker's counts: it draws batches under weights, counts them, and looks at the counts."""
 
     seed: int = 1
     tally: Tally = field(default_factory=Tally)

@@ -1,4 +1,4 @@
-"""What was heard under positioned weights grows by just what the batch got of them."""
+"""Counts of what was heard under positioned weights grow by exactly what the batch got."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A trace context goes from the request into its result, whatever that is; one that is not valid is none."""
+"""A request's trace context goes into its result, whatever that is; an invalid one is ignored."""
 
 from collections.abc import Sequence
 
