@@ -42,7 +42,7 @@ class Stored(Protocol):
         ...
 
     def add_done_callback(self, call: Callable[[Any], object], /) -> None:
-        """Have something called when it is over."""
+        """Register what is called when it is over."""
         ...
 
 

@@ -207,7 +207,7 @@ def _ready(counts: Sequence[ChunkCount]) -> dict[str, int]:
 
 
 def _columns(settings: Mapping[str, str], counts: Sequence[ChunkCount]) -> dict[str, str]:
-    """Have the worker hold columns, where the library is small and nobody has chosen."""
+    """Let the worker hold columns, where the library is small and nobody has chosen."""
     name, columns = _COLUMNS
     is_small = sum(count.count for count in counts) < _MOST_WITH_COLUMNS
     is_open = name in VARIABLES and name not in settings and _QUERY not in settings

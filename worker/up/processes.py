@@ -72,7 +72,7 @@ class Worker:
         self.start()
 
     def hurry(self) -> None:
-        """Have it stop at once, if it is stopping."""
+        """Make it stop at once, if it is stopping."""
         if self._child is not None:
             self._child.send(signal.SIGTERM)
 

@@ -177,7 +177,7 @@ class DirectConnection:
         return self._protocol
 
     async def _connect(self) -> AbstractConnection:
-        """Have redis-py open a connection that belongs to none of its pools."""
+        """Open a connection of redis-py that belongs to none of its pools."""
         connection: AbstractConnection
         if isinstance(self._client, RedisCluster):
             await self._client.initialize()

@@ -84,7 +84,7 @@ class WeightsListener:
                 raise ValueError("another one was expected")
 
     def _receive(self, message: Any) -> None:
-        """Have the key of a message read at once, or queue its notification; queue the loss of the connection."""
+        """Read the key of a message at once, or queue its notification; queue the loss of the connection."""
         if isinstance(message, Exception):
             self._waiting.put_nowait(message)
         elif (notification := self._notification(message)) is None:
