@@ -5,7 +5,9 @@ Two servers that part hold two lineages of the data, and only one goes on. What 
 not tell lineages apart: both servers make them of the same clock.
 """
 
+import gc
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,6 +28,13 @@ class LineageTrial(Trial):
         """Speak to the servers by a client that follows the data."""
         self.client.close()
         self.client = client
+
+    def end(self) -> None:
+        """End it, and collect connections that a cluster's client has left open, as those to nodes that it replaced."""
+        super().end()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
     @property
     def asked(self) -> int:
