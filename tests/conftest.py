@@ -19,8 +19,8 @@ from redis.asyncio import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-for _folder in ("bridges", "desk", "e2e", "faults", "support"):  # else their asserts do not say what they compared
-    pytest.register_assert_rewrite(f"tests.{_folder}")
+# Else their asserts do not say what they compared.
+pytest.register_assert_rewrite("tests.bridges", "tests.desk", "tests.e2e", "tests.faults", "tests.support")
 
 from tests.support.browsers import describe_browser, find_browser
 from tests.support.servers import (
