@@ -233,4 +233,6 @@ class TestPutTogether:
     def test_verbs_have_the_options_that_they_are_given(self, name: str) -> None:
         for component in COMPONENTS:
             verb, *words = container_of(build(name), component)["args"]
+            given = {word.partition("=")[0] for word in words if word.startswith("-")}
+            assert given <= {name for one in VERBS[verb].params for name in one.opts}
             VERBS[verb].make_context(verb, words)

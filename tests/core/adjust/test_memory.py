@@ -101,7 +101,8 @@ def test_each_rule_is_tested() -> None:
 
 @pytest.mark.parametrize("rule", PARAMETERS)
 def test_a_memory_that_the_rule_wrote_is_taken(rule: str) -> None:
-    RULES[rule].propose(RULES[rule].check(PARAMETERS[rule]), inputs(), MEMORIES[rule])
+    proposal = RULES[rule].propose(RULES[rule].check(PARAMETERS[rule]), inputs(), MEMORIES[rule])
+    assert proposal.memory.keys() == MEMORIES[rule].keys()
 
 
 @pytest.mark.parametrize("rule", PARAMETERS)
